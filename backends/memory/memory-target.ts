@@ -1,0 +1,216 @@
+/**
+ * Regions in the process's own memory: as fast as it gets, gone when the target closes.
+ *
+ * A region is one buffer, or a row of 1 GiB segments where it is larger than that, as a single buffer may hold no more than
+ * 4 GiB on Node 20. Buffers start zeroed, and the system backs their pages only when they are first written. Every hook is
+ * synchronous, so no operation sees half of another.
+ */
+import { totalmem } from 'node:os';
+import {
+  BaseTarget,
+  BedrockError,
+  Region,
+  RegionTable,
+  messageOf,
+  type BackendContext,
+  type Capabilities,
+  type Clock,
+  type RegionId,
+  type Usage,
+} from '../../core/index.js';
+import type { MemoryConfig } from '../../schemas/generated/memory.js';
+
+/** Bytes of a segment; each but a region's last has exactly as many. */
+const SEGMENT_BYTES = 2 ** 30;
+
+export const MEMORY_CAPABILITIES: Capabilities = {
+  persistent: false,
+  mappable: true,
+  growable: false,
+  importable: false,
+  snapshots: false,
+};
+
+class MemoryRegion extends Region {
+  /** Emptied by release. */
+  segments: Uint8Array[];
+
+  constructor(id: RegionId, size: number, createdAt: number, segments: Uint8Array[]) {
+    super(id, size, createdAt);
+    this.segments = segments;
+  }
+}
+
+export class MemoryTarget extends BaseTarget<MemoryRegion> {
+  readonly type = 'memory';
+  readonly capabilities = MEMORY_CAPABILITIES;
+
+  readonly #clock: Clock;
+  /** What the configuration allows; null: as much as there is. */
+  readonly #maxBytes: number | null;
+  /** Beyond this a create fails even without `max_bytes`: the system would promise the memory, and kill the process later. */
+  readonly #limitBytes: number;
+  #regions = new RegionTable<MemoryRegion>();
+  /** Regions being created included, as their space is taken. */
+  #usedBytes = 0;
+
+  constructor(config: MemoryConfig, context: Pick<BackendContext, 'logger' | 'clock'>) {
+    super(context.logger);
+    this.#clock = context.clock;
+    this.#maxBytes = config.max_bytes ?? null;
+    this.#limitBytes = this.#maxBytes ?? memoryOfTheMachine();
+  }
+
+  protected get mode(): string {
+    return 'volatile';
+  }
+
+  protected openStorage(): undefined {
+    return undefined;
+  }
+
+  protected closeStorage(): void {
+    // A new table has a new pool id: IDs of before stay invalid after a reopen.
+    this.#regions = new RegionTable();
+    this.#usedBytes = 0;
+  }
+
+  protected destroyStorage(): void {
+    // Closing left nothing behind.
+  }
+
+  protected usage(): Usage {
+    const free = this.#maxBytes === null ? null : this.#maxBytes - this.#usedBytes;
+    return {
+      regions: this.#regions.size,
+      usedBytes: this.#usedBytes,
+      capacityBytes: this.#maxBytes,
+      largestFreeBytes: free,
+    };
+  }
+
+  protected find(id: RegionId): MemoryRegion | undefined {
+    return this.#regions.get(id);
+  }
+
+  protected regionsAfter(after: RegionId | undefined): Iterable<MemoryRegion> {
+    if (after !== undefined && !this.#regions.owns(after)) {
+      throw new BedrockError(
+        'REGION_NOT_FOUND',
+        `${after.toString()} was never a region of this memory target`,
+      );
+    }
+    return this.#regions.after(after);
+  }
+
+  protected allocate(size: number): MemoryRegion {
+    if (size > this.#limitBytes - this.#usedBytes) throw this.#outOfSpace(size);
+    const segments = this.#allocateSegments(size);
+    const region = new MemoryRegion(this.#regions.reserve(), size, this.#clock.now(), segments);
+    this.#usedBytes += size;
+    return region;
+  }
+
+  #allocateSegments(size: number): Uint8Array[] {
+    const segments: Uint8Array[] = [];
+    try {
+      for (let left = size; left > 0; left -= SEGMENT_BYTES) {
+        segments.push(new Uint8Array(Math.min(left, SEGMENT_BYTES)));
+      }
+    } catch (cause) {
+      throw this.#outOfSpace(size, cause);
+    }
+    return segments;
+  }
+
+  #outOfSpace(requested: number, cause?: unknown): BedrockError {
+    const free = Math.max(0, this.#limitBytes - this.#usedBytes);
+    const limit =
+      this.#maxBytes === null
+        ? `the machine's memory, ${this.#limitBytes} bytes`
+        : `max_bytes ${this.#maxBytes}`;
+    const why = cause === undefined ? '' : ` (${messageOf(cause)})`;
+    return new BedrockError(
+      'OUT_OF_SPACE',
+      `a region of ${requested} bytes does not fit: ${this.#usedBytes} used, ${free} free of ${limit}${why}; erase regions or raise max_bytes`,
+      {
+        details: { requested, used: this.#usedBytes, free, largestFree: free },
+        ...(cause !== undefined && { cause }),
+      },
+    );
+  }
+
+  protected publish(region: MemoryRegion): void {
+    this.#regions.set(region);
+  }
+
+  protected unpublish(region: MemoryRegion): void {
+    this.#regions.delete(region.id);
+  }
+
+  protected release(region: MemoryRegion): void {
+    region.segments = [];
+    this.#usedBytes -= region.size;
+    this.#regions.free(region.id);
+  }
+
+  protected readBytes(region: MemoryRegion, offset: number, into: Uint8Array): void {
+    const [only] = region.segments;
+    if (region.segments.length === 1 && only !== undefined) {
+      into.set(only.subarray(offset, offset + into.length));
+      return;
+    }
+    for (const { segment, from, to, at } of partsOf(region, offset, into.length)) {
+      into.set(segment.subarray(from, to), at);
+    }
+  }
+
+  protected writeBytes(region: MemoryRegion, offset: number, bytes: Uint8Array): void {
+    const [only] = region.segments;
+    if (region.segments.length === 1 && only !== undefined) {
+      only.set(bytes, offset);
+      return;
+    }
+    for (const { segment, from, to, at } of partsOf(region, offset, bytes.length)) {
+      segment.set(bytes.subarray(at, at + to - from), from);
+    }
+  }
+
+  protected persistRanges(): void {
+    // Volatile: there is nothing that bytes could survive on.
+  }
+
+  protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
+    return { views: [...region.segments] };
+  }
+}
+
+/** Bytes; what the process's control group allows, where that is less than what the machine has. */
+function memoryOfTheMachine(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}
+
+interface Part {
+  segment: Uint8Array;
+  /** First byte within the segment. */
+  from: number;
+  /** End within the segment. */
+  to: number;
+  /** Where the part stands in the caller's buffer. */
+  at: number;
+}
+
+/** The pieces of segments that a range of a region consists of. */
+function* partsOf(region: MemoryRegion, offset: number, size: number): Generator<Part> {
+  let index = Math.floor(offset / SEGMENT_BYTES);
+  let from = offset - index * SEGMENT_BYTES;
+  for (let at = 0; at < size; index++, from = 0) {
+    const segment = region.segments[index];
+    if (segment === undefined)
+      throw new BedrockError('INTERNAL', `region ${region.id.toString()} has no segment ${index}`);
+    const to = Math.min(segment.length, from + size - at);
+    yield { segment, from, to, at };
+    at += to - from;
+  }
+}

@@ -1,0 +1,107 @@
+/** `bedrock start`: launches a daemon and stays until it has stopped. */
+import { writeFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { bootstrap, checkConfig, type BootstrapOptions } from '../bootstrap.js';
+import { configFromObject, parseConfig, readConfigFile, type ConfigDocument } from '../config/document.js';
+import type { Daemon } from '../daemon.js';
+import { BedrockError, messageOf } from '../errors.js';
+import type { LogThreshold } from '../logging.js';
+
+export interface StartOptions {
+  config?: string;
+  stdin?: boolean;
+  toml?: boolean;
+  verbose?: LogThreshold;
+  outputConfig?: string;
+  check?: boolean;
+}
+
+export const ExitStatus = { ok: 0, failed: 1, badConfiguration: 2 } as const;
+
+const CONFIGURATION_CODES: readonly string[] = [
+  'CONFIG_INVALID',
+  'LIBRARY_LOAD_FAILED',
+  'DEPENDENCY_UNRESOLVED',
+];
+
+/** npm passes the terminal's signals on, so the daemon gets each twice within moments. */
+const NPM_ECHO_MS = 500;
+
+/** @returns the exit status */
+export async function start(address: string | undefined, options: StartOptions): Promise<number> {
+  const settings: BootstrapOptions = {
+    ...(address !== undefined && { address }),
+    ...(options.verbose !== undefined && { logLevel: options.verbose }),
+  };
+  const stop = stopOnSignal();
+  let daemon: Daemon;
+  try {
+    const document = await readDocument(options);
+    if (options.check === true) {
+      for (const warning of await checkConfig(document, settings)) console.error(`warning: ${warning}`);
+      console.log(`${document.source}: valid`);
+      return ExitStatus.ok;
+    }
+    daemon = await bootstrap(document, settings);
+  } catch (error) {
+    console.error(messageOf(error));
+    const isConfiguration = error instanceof BedrockError && CONFIGURATION_CODES.includes(error.code);
+    return isConfiguration ? ExitStatus.badConfiguration : ExitStatus.failed;
+  }
+  stop.with(daemon);
+  if (options.outputConfig !== undefined && !(await writeConfig(options.outputConfig, daemon))) {
+    await daemon.close();
+    return ExitStatus.failed;
+  }
+  await daemon.closed;
+  return ExitStatus.ok;
+}
+
+async function readDocument(options: StartOptions): Promise<ConfigDocument> {
+  const format = options.toml === true ? 'toml' : undefined;
+  if (options.stdin === true) {
+    if (options.config !== undefined) {
+      throw new BedrockError(
+        'CONFIG_INVALID',
+        'both --config and --stdin were given; the configuration can come from one only',
+      );
+    }
+    return parseConfig(await text(process.stdin), format ?? 'json', '<stdin>');
+  }
+  return options.config === undefined ? configFromObject({}) : readConfigFile(options.config, format);
+}
+
+async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
+  try {
+    await writeFile(file, `${JSON.stringify(daemon.config, null, 2)}\n`);
+    return true;
+  } catch (error) {
+    console.error(`the running configuration cannot be written: ${messageOf(error)}`);
+    return false;
+  }
+}
+
+/**
+ * SIGTERM and SIGINT stop the daemon in good order, also one that is still starting; a second signal exits at once.
+ */
+function stopOnSignal(): { with(daemon: Daemon): void } {
+  let running: Daemon | undefined;
+  let first: { signal: NodeJS.Signals; at: number } | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (first === undefined) {
+      first = { signal, at: Date.now() };
+      void running?.close();
+      return;
+    }
+    const isEcho = process.env.npm_lifecycle_event !== undefined && Date.now() - first.at < NPM_ECHO_MS;
+    if (!isEcho) process.exit(signal === 'SIGINT' ? 130 : 143);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return {
+    with(daemon) {
+      running = daemon;
+      if (first !== undefined) void daemon.close();
+    },
+  };
+}

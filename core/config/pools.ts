@@ -1,0 +1,93 @@
+/** Execution pools and streams: names that are unique, references that lead somewhere. */
+import type { ExecutionPoolConfig } from '../../schemas/generated/bedrock.js';
+import { isObject } from './expand.js';
+import type { FaultList } from './fault-list.js';
+import { expected, type ConfigPath } from './issues.js';
+
+/** The pool that always exists. */
+export const PRIMARY_POOL = '__primary__';
+
+const PRIMARY: Required<ExecutionPoolConfig> = {
+  name: PRIMARY_POOL,
+  kind: 'fifo_wait',
+  access: 'mpmc',
+  max_in_flight: 256,
+  max_queued: 4096,
+};
+
+export interface ResolvedPools {
+  readonly all: readonly Required<ExecutionPoolConfig>[];
+  /** Pool of providers that name none. */
+  readonly default: string;
+  /** Name of the pool that a reference (name or position) means; nothing if it means none, which is reported at `path`. */
+  find(reference: unknown, path: ConfigPath): string | undefined;
+}
+
+/** Lists the pools, __primary__ included, and checks every reference to one outside the providers. */
+export function resolvePools(root: Record<string, unknown>, faults: FaultList): ResolvedPools {
+  const margo = isObject(root.margo) ? root.margo : {};
+  const argobots = isObject(margo.argobots) ? margo.argobots : {};
+  const path = ['margo', 'argobots'];
+  const listed = namedEntries(argobots.pools) as unknown as Required<ExecutionPoolConfig>[];
+  reportDuplicates(argobots.pools, [...path, 'pools'], faults);
+  if (Array.isArray(argobots.pools) && !listed.some((pool) => pool.name === PRIMARY_POOL)) {
+    listed.push(PRIMARY);
+    argobots.pools = [...(argobots.pools as unknown[]), PRIMARY];
+  }
+
+  const find: ResolvedPools['find'] = (reference, place) => {
+    const pool =
+      typeof reference === 'number' ? listed[reference] : listed.find(({ name }) => name === reference);
+    if (pool === undefined)
+      faults.add(
+        place,
+        expected(reference, `an execution pool: ${listed.map(({ name }) => name).join(', ')}`),
+      );
+    return pool?.name;
+  };
+  const check = (reference: unknown, place: ConfigPath): string | undefined =>
+    typeof reference === 'string' || Number.isInteger(reference) ? find(reference, place) : undefined;
+
+  checkStreams(argobots.xstreams, [...path, 'xstreams'], check, faults);
+  check(margo.progress_pool, ['margo', 'progress_pool']);
+  if (isObject(root.bedrock)) check(root.bedrock.pool, ['bedrock', 'pool']);
+  for (const section of ['abt_io', 'mona']) {
+    reportDuplicates(root[section], [section], faults);
+    entriesOf(root[section]).forEach((instance, index) => check(instance.pool, [section, index, 'pool']));
+  }
+  return { all: listed, default: check(margo.rpc_pool, ['margo', 'rpc_pool']) ?? PRIMARY_POOL, find };
+}
+
+function checkStreams(
+  streams: unknown,
+  path: ConfigPath,
+  check: (reference: unknown, place: ConfigPath) => void,
+  faults: FaultList,
+): void {
+  reportDuplicates(streams, path, faults);
+  const listed = entriesOf(streams);
+  listed.forEach((stream, index) => {
+    const pools =
+      isObject(stream.scheduler) && Array.isArray(stream.scheduler.pools) ? stream.scheduler.pools : [];
+    pools.forEach((pool, place) => check(pool, [...path, index, 'scheduler', 'pools', place]));
+  });
+  if (listed.length > 1)
+    faults.warn(path, 'execution streams add no parallelism: requests run on one thread');
+}
+
+function entriesOf(list: unknown): Record<string, unknown>[] {
+  return Array.isArray(list) ? list.map((entry: unknown) => (isObject(entry) ? entry : {})) : [];
+}
+
+function namedEntries(list: unknown): Record<string, unknown>[] {
+  return entriesOf(list).filter((entry) => typeof entry.name === 'string');
+}
+
+function reportDuplicates(list: unknown, path: ConfigPath, faults: FaultList): void {
+  const seen = new Set<unknown>();
+  entriesOf(list).forEach(({ name }, index) => {
+    if (typeof name !== 'string') return;
+    if (seen.has(name)) faults.add([...path, index, 'name'], `the name "${name}" is used twice`);
+    seen.add(name);
+  });
+}

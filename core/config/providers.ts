@@ -1,0 +1,135 @@
+/** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
+import type { ConfigCheck, ProviderDefinition } from '../provider/definitions.js';
+import type { Registered, TypeRegistry } from '../provider/registry.js';
+import { isObject } from './expand.js';
+import type { FaultList } from './fault-list.js';
+import { expected, type ConfigPath } from './issues.js';
+import type { ResolvedPools } from './pools.js';
+import { resolveDependencies, resolvePool, type Draft, type Surroundings } from './dependencies.js';
+import type { ResolvedProvider } from './resolved-config.js';
+
+/** 65535 is reserved (Margo's MARGO_DEFAULT_PROVIDER_ID). */
+const MAX_PROVIDER_ID = 65534;
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+export function resolveProviders(
+  root: Record<string, unknown>,
+  registry: TypeRegistry,
+  pools: ResolvedPools,
+  faults: FaultList,
+): ResolvedProvider[] {
+  const entries = Array.isArray(root.providers) ? (root.providers as unknown[]) : [];
+  const drafts = entries.map((entry, index): Draft => ({
+    entry: isObject(entry) ? entry : {},
+    path: ['providers', index],
+    isConfigValid: false,
+  }));
+  for (const draft of drafts) checkType(draft, registry, faults);
+  assignIds(drafts, root, faults);
+  assignNames(drafts, faults);
+  return drafts.map((draft, index) => finish(draft, index, { drafts, registry, pools, faults }));
+}
+
+function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): void {
+  const { entry, path } = draft;
+  if (typeof entry.type !== 'string' || entry.type === '') return;
+  draft.type = entry.type;
+  const registered = registry.provider(entry.type);
+  if (registered === undefined) {
+    faults.add(
+      [...path, 'type'],
+      `unknown provider type "${entry.type}"; known types are ${registry.providerTypes.join(', ')}`,
+    );
+    return;
+  }
+  draft.registered = registered;
+  const config = entry.config;
+  if (!isObject(config)) return;
+  const configPath = [...path, 'config'];
+  draft.isConfigValid = faults.takeVerdict(configPath, registered.check(config));
+  if (draft.isConfigValid)
+    registered.definition.validate?.(config, configCheck(configPath, registry, faults));
+}
+
+function configCheck(base: ConfigPath, registry: TypeRegistry, faults: FaultList): ConfigCheck {
+  return {
+    report: (path, found, allowed) => faults.add([...base, ...path], expected(found, allowed)),
+    backend(path, { type, config }) {
+      const registered = registry.backend(type);
+      if (registered === undefined) {
+        const known = registry.backendTypes.join(', ');
+        faults.add([...base, ...path, 'type'], `unknown backend type "${type}"; known types are ${known}`);
+        return;
+      }
+      faults.takeVerdict([...base, ...path, 'config'], registered.check(config));
+    },
+  };
+}
+
+/** Those that are named first, then the lowest free number to each of the others. */
+function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: FaultList): void {
+  const bedrock = isObject(root.bedrock) ? root.bedrock.provider_id : undefined;
+  const taken = new Map<number, string>();
+  if (typeof bedrock === 'number') taken.set(bedrock, "Bedrock's own (bedrock.provider_id)");
+  drafts.forEach((draft, index) => {
+    const id = draft.entry.provider_id;
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_PROVIDER_ID) return;
+    const owner = taken.get(id);
+    if (owner !== undefined) faults.add([...draft.path, 'provider_id'], `provider_id ${id} is ${owner}`);
+    else taken.set(id, `that of $.providers[${index}] already`);
+    draft.id = id;
+  });
+  let next = 0;
+  for (const draft of drafts) {
+    if (draft.entry.provider_id !== undefined) continue;
+    while (taken.has(next)) next++;
+    if (next > MAX_PROVIDER_ID) {
+      faults.add(
+        [...draft.path, 'provider_id'],
+        `no number up to ${MAX_PROVIDER_ID} is left for this provider`,
+      );
+      return;
+    }
+    taken.set(next, 'given');
+    draft.id = next;
+    draft.entry.provider_id = next;
+  }
+}
+
+function assignNames(drafts: Draft[], faults: FaultList): void {
+  const taken = new Map<string, number>();
+  const given = drafts.filter(({ entry }) => typeof entry.name === 'string' && NAME.test(entry.name));
+  const nameless = drafts.filter(({ entry }) => entry.name === undefined);
+  for (const draft of given) claim(draft, draft.entry.name as string);
+  for (const draft of nameless) {
+    if (draft.type === undefined || draft.id === undefined) continue;
+    const name = `${draft.type}_${draft.id}`;
+    draft.entry.name = name;
+    claim(draft, name);
+  }
+
+  function claim(draft: Draft, name: string): void {
+    const owner = taken.get(name);
+    if (owner !== undefined) {
+      faults.add([...draft.path, 'name'], `the name "${name}" is that of $.providers[${owner}] already`);
+    }
+    taken.set(name, owner ?? drafts.indexOf(draft));
+    draft.name = name;
+  }
+}
+
+/** What comes out of a faulty draft is never used: the faults are thrown before. */
+function finish(draft: Draft, index: number, around: Surroundings): ResolvedProvider {
+  const { entry } = draft;
+  return {
+    name: draft.name ?? '',
+    type: draft.type ?? '',
+    providerId: draft.id ?? -1,
+    tags: entry.tags as string[],
+    isOptional: entry.optional === true,
+    pool: resolvePool(draft, around),
+    config: entry.config as Record<string, unknown>,
+    dependencies: resolveDependencies(draft, index, around),
+    registered: draft.registered as Registered<ProviderDefinition>,
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * From a document to a configuration that can be run. Goes on after a fault wherever that makes sense, so that all faults of a
+ * configuration are reported at once: schema, libraries, types, names and ids, execution pools, dependencies.
+ */
+import path from 'node:path';
+import type { Container } from 'inversify';
+import { BedrockError } from '../errors.js';
+import { LibraryLoader, isPath } from '../provider/library.js';
+import type { TypeRegistry } from '../provider/registry.js';
+import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
+import { ADDRESS_FORMS, parseAddress, type ListenAddress } from './address.js';
+import type { ConfigDocument } from './document.js';
+import { FaultList } from './fault-list.js';
+import { isObject } from './expand.js';
+import { expected } from './issues.js';
+import { resolvePools } from './pools.js';
+import { resolveProviders } from './providers.js';
+import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
+import { compileSchema } from './schema.js';
+
+const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
+
+export interface ResolveOptions {
+  /** Listen here instead of at `margo.mercury.address`. */
+  address?: string;
+}
+
+/**
+ * Validates a configuration and loads its libraries. Opens nothing.
+ * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues
+ */
+export async function resolveConfig(
+  document: ConfigDocument,
+  container: Container,
+  options: ResolveOptions = {},
+): Promise<ResolvedConfig> {
+  const root = structuredClone(document.root);
+  const faults = new FaultList(document);
+  faults.takeVerdict([], checkBedrock(root));
+
+  const registry = await loadLibraries(root, document, container, faults);
+  const address = resolveAddress(root, options.address, faults);
+  const pools = resolvePools(root, faults);
+  const providers = resolveProviders(root, registry, pools, faults);
+  faults.throwIfAny();
+
+  const json = root as unknown as BedrockConfig;
+  if (address === undefined || json.bedrock === undefined)
+    throw new BedrockError('INTERNAL', 'a fault went unreported');
+  return {
+    json,
+    // The schema filled in every default.
+    settings: json.bedrock as DaemonSettings,
+    address,
+    pools: pools.all,
+    providers,
+    directory: document.directory,
+    warnings: faults.warnings,
+  };
+}
+
+async function loadLibraries(
+  root: Record<string, unknown>,
+  { directory }: ConfigDocument,
+  container: Container,
+  faults: FaultList,
+): Promise<TypeRegistry> {
+  const loader = container.get(LibraryLoader);
+  await loader.loadBuiltIns(container);
+  const libraries = root.libraries;
+  const named = typeof libraries === 'object' && libraries !== null ? Object.entries(libraries) : [];
+  for (const [key, library] of named as [string, unknown][]) {
+    if (typeof library !== 'string' || library === '') continue;
+    const place = ['libraries', Array.isArray(libraries) ? Number(key) : key];
+    try {
+      await loader.load(library, directory, container);
+    } catch (error) {
+      faults.addError(place, error);
+      continue;
+    }
+    // The running configuration can be stored elsewhere, so paths in it must not count from here.
+    if (isPath(library)) (libraries as Record<string, string>)[key] = path.resolve(directory, library);
+  }
+  return loader.registry;
+}
+
+function resolveAddress(
+  root: Record<string, unknown>,
+  override: string | undefined,
+  faults: FaultList,
+): ListenAddress | undefined {
+  const margo = isObject(root.margo) ? root.margo : {};
+  const mercury = isObject(margo.mercury) ? margo.mercury : {};
+  if (override !== undefined) mercury.address = override;
+  const text = mercury.address;
+  if (typeof text !== 'string') return undefined;
+  const address = parseAddress(text);
+  if (typeof address !== 'string') return address;
+  faults.add(['margo', 'mercury', 'address'], `${expected(text, ADDRESS_FORMS)}: ${address}`);
+  return undefined;
+}

@@ -1,0 +1,45 @@
+/** What the dependency-injection container holds, and the names to ask for it by. */
+import 'reflect-metadata';
+import { Container } from 'inversify';
+import { Registry as MetricsRegistry, collectDefaultMetrics } from 'prom-client';
+import { systemClock, type Clock } from './clock.js';
+import type { Logger } from './logging.js';
+import type { ResolvedConfig } from './config/resolved-config.js';
+import type { BackendDefinition, ProviderDefinition } from './provider/definitions.js';
+
+/**
+ * Service identifiers. Libraries use them in their ContainerModules; the names are global symbols, so that a library with a
+ * copy of this package of its own means the same ones.
+ */
+export const TOKENS = {
+  /** {@link Logger} of the daemon. */
+  Logger: Symbol.for('bedrock-node.Logger'),
+  /** {@link Clock}. */
+  Clock: Symbol.for('bedrock-node.Clock'),
+  /** prom-client's Registry, served under /metrics. */
+  Metrics: Symbol.for('bedrock-node.Metrics'),
+  /** {@link ResolvedConfig}; bound once the configuration is validated. */
+  Config: Symbol.for('bedrock-node.Config'),
+  /** {@link BackendDefinition}, one binding each. */
+  BackendDefinition: Symbol.for('bedrock-node.BackendDefinition'),
+  /** {@link ProviderDefinition}, one binding each. */
+  ProviderDefinition: Symbol.for('bedrock-node.ProviderDefinition'),
+} as const;
+
+export interface ContainerParts {
+  logger: Logger;
+  clock?: Clock;
+}
+
+/** A container of one daemon, with a metrics registry of its own. */
+export function createContainer({ logger, clock = systemClock }: ContainerParts): Container {
+  const container = new Container({ defaultScope: 'Singleton' });
+  const metrics = new MetricsRegistry();
+  collectDefaultMetrics({ register: metrics });
+  container.bind<Logger>(TOKENS.Logger).toConstantValue(logger);
+  container.bind<Clock>(TOKENS.Clock).toConstantValue(clock);
+  container.bind<MetricsRegistry>(TOKENS.Metrics).toConstantValue(metrics);
+  return container;
+}
+
+export type { BackendDefinition, ProviderDefinition, ResolvedConfig };

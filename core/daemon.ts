@@ -1,0 +1,181 @@
+/**
+ * A running daemon: listens, starts its providers, serves, stops.
+ *
+ * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stopping: no new
+ * requests -> those in flight end -> stop the providers in reverse. A failed start closes what was opened.
+ */
+import type { Container } from 'inversify';
+import { Gauge, type Registry as MetricsRegistry } from 'prom-client';
+import { formatAddress } from './config/address.js';
+import type { ResolvedConfig } from './config/resolved-config.js';
+import { TOKENS } from './container.js';
+import { HttpServer } from './http/server.js';
+import type { Logger } from './logging.js';
+import { ProviderManager } from './provider/manager.js';
+import type { ProviderState } from './provider/provider.js';
+import type { TypeRegistry } from './provider/registry.js';
+import type { Target } from './target/index.js';
+import type { BedrockConfig } from '../schemas/generated/bedrock.js';
+
+export interface ProviderSummary {
+  readonly name: string;
+  readonly type: string;
+  readonly providerId: number;
+  readonly tags: readonly string[];
+  readonly state: ProviderState;
+  readonly targets: readonly Target[];
+}
+
+export interface DaemonParts {
+  container: Container;
+  config: ResolvedConfig;
+  registry: TypeRegistry;
+  version: string;
+  /** Whether to listen; a program may do without. */
+  listen: boolean;
+}
+
+export class Daemon {
+  readonly #logger: Logger;
+  readonly #manager: ProviderManager;
+  readonly #server: HttpServer | undefined;
+  readonly #resolved: ResolvedConfig;
+  readonly #config: BedrockConfig;
+  #address: string | undefined;
+  #closing: Promise<void> | undefined;
+  #markClosed!: () => void;
+
+  /** Resolves when the daemon has stopped, whoever asked for it. */
+  readonly closed = new Promise<void>((resolve) => (this.#markClosed = resolve));
+
+  private constructor(parts: DaemonParts) {
+    const { container, config, registry, version } = parts;
+    this.#logger = container.get<Logger>(TOKENS.Logger);
+    this.#resolved = config;
+    this.#config = structuredClone(config.json);
+    this.#manager = new ProviderManager(container, config, registry);
+    const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
+    registerTargetMetrics(metrics, this.#manager);
+    if (!parts.listen) return;
+    this.#server = new HttpServer({
+      address: config.address,
+      settings: config.settings,
+      providers: this.#manager,
+      metrics,
+      version,
+      logger: this.#logger,
+      config: () => this.#config,
+      shutdown: () => {
+        this.#logger.info('shutdown was asked for over HTTP');
+        void this.close();
+      },
+    });
+  }
+
+  /** @throws START_FAILED */
+  static async start(parts: DaemonParts): Promise<Daemon> {
+    const daemon = new Daemon(parts);
+    await daemon.#start();
+    return daemon;
+  }
+
+  async #start(): Promise<void> {
+    const { warnings } = this.#resolved;
+    for (const warning of warnings) this.#logger.warning(warning);
+    if (this.#server !== undefined) await this.#listen(this.#server);
+    try {
+      await this.#manager.start();
+    } catch (error) {
+      await this.#server?.close(0);
+      throw error;
+    }
+    if (this.#server !== undefined) this.#server.isReady = true;
+    const running = this.#manager.all.filter(({ state }) => state === 'running').length;
+    this.#logger.info(`ready: ${running} of ${this.#manager.all.length} providers are up`);
+  }
+
+  async #listen(server: HttpServer): Promise<void> {
+    const address = await server.listen();
+    this.#address = formatAddress(address);
+    if (this.#config.margo?.mercury !== undefined) this.#config.margo.mercury.address = this.#address;
+    this.#logger.info(`listening on ${this.#address}`);
+    if (address.kind === 'tcp' && !isLoopback(address.host)) {
+      this.#logger.warning(
+        `${address.host} can be reached from other machines, and whoever reaches it can read and erase all regions`,
+      );
+    }
+  }
+
+  /** The running configuration, in Bedrock's shape; a copy. */
+  get config(): BedrockConfig {
+    return structuredClone(this.#config);
+  }
+
+  /** Where it listens, with the real port; undefined if it does not. */
+  get address(): string | undefined {
+    return this.#address;
+  }
+
+  /** The providers, in the order of the configuration. */
+  get providers(): readonly ProviderSummary[] {
+    return this.#manager.all;
+  }
+
+  /**
+   * A target, for direct calls.
+   * @param provider name or provider_id
+   * @param index number of the target, for providers with several
+   * @throws PROVIDER_NOT_FOUND, INVALID_ARGUMENT, NOT_SUPPORTED
+   */
+  target(provider: string | number, index = 0): Target {
+    return this.#manager.target(provider, index);
+  }
+
+  /** Stops it: requests in flight end, providers stop in reverse. Does nothing the second time. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#logger.info('stopping');
+    const drainMs = this.#resolved.settings.drain_timeout_ms;
+    try {
+      const isDrained = (await this.#server?.close(drainMs)) ?? true;
+      if (!isDrained)
+        this.#logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
+      const isClean = await this.#manager.stop();
+      this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
+    } finally {
+      this.#markClosed();
+    }
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+/** Gauges that ask the targets when they are collected. */
+function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManager): void {
+  const labelNames = ['provider', 'target'] as const;
+  const regions = new Gauge({ name: 'bedrock_regions', help: 'Live regions.', labelNames, registers: [] });
+  const used = new Gauge({
+    name: 'bedrock_used_bytes',
+    help: 'Bytes that regions take.',
+    labelNames,
+    registers: [],
+    async collect() {
+      for (const { name, targets } of manager.all) {
+        for (const [number, target] of targets.entries()) {
+          if (target.state !== 'open') continue;
+          const figures = await target.stats();
+          regions.set({ provider: name, target: number }, figures.regions);
+          used.set({ provider: name, target: number }, figures.usedBytes);
+        }
+      }
+    },
+  });
+  metrics.registerMetric(used);
+  metrics.registerMetric(regions);
+}

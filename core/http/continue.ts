@@ -1,0 +1,26 @@
+/**
+ * "Expect: 100-continue" (RFC 9110, 10.1.1): the client waits with its body until it is asked for, so a request that is refused
+ * costs no transfer. node:http would ask at once; here the one who reads the body asks.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+
+const waiting = new WeakMap<IncomingMessage, ServerResponse>();
+
+/** Passes requests with that header on like any other, without asking for their bodies. */
+export function deferContinue(server: Server): void {
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    waiting.set(request, response);
+    server.emit('request', request, response);
+  });
+}
+
+/** Whether the client still waits to be asked. */
+export function expectsContinue(request: IncomingMessage): boolean {
+  return waiting.has(request);
+}
+
+/** Asks for the body, if the client waits for that. */
+export function askForBody(request: IncomingMessage): void {
+  waiting.get(request)?.writeContinue();
+  waiting.delete(request);
+}

@@ -1,0 +1,163 @@
+/** What concerns the daemon as a whole: health, metrics, configuration, providers, shutdown. */
+import type { FastifyInstance } from 'fastify';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { BedrockError } from '../errors.js';
+import { targetOf, type ProviderManager } from '../provider/manager.js';
+import { naturalNumber } from './query.js';
+import { PROBLEMS, part } from './schemas.js';
+
+export interface DaemonRoutesOptions {
+  providers: ProviderManager;
+  metrics: MetricsRegistry;
+  isReady: () => boolean;
+  /** The running configuration. */
+  config: () => unknown;
+  /** Begins to stop the daemon; does not wait for it. */
+  shutdown: () => void;
+}
+
+/** Paths that answer while the daemon starts or stops. */
+export const ALWAYS_SERVED: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/openapi.json',
+]);
+
+export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptions): void {
+  const { providers, metrics, isReady } = options;
+  const status = { description: 'It is.', ...part('Status') };
+
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'Whether the process lives',
+        querystring: part('NoQuery'),
+        response: { 200: status },
+      },
+    },
+    () => ({ status: 'ok' }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'Whether all providers are up',
+        querystring: part('NoQuery'),
+        response: { 200: status, ...PROBLEMS },
+      },
+    },
+    () => {
+      if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
+      return { status: 'ready' };
+    },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: "Metrics in Prometheus' text format",
+        response: {
+          200: { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
+        },
+      },
+    },
+    async (_request, reply) =>
+      reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
+  );
+
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'This interface as an OpenAPI document',
+        querystring: part('NoQuery'),
+        response: { 200: { description: 'The document.', type: 'object', additionalProperties: true } },
+      },
+    },
+    () => app.swagger(),
+  );
+
+  app.get(
+    '/v1/config',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'The running configuration',
+        querystring: part('NoQuery'),
+        response: {
+          200: { description: 'Bedrock JSON.', type: 'object', additionalProperties: true },
+          ...PROBLEMS,
+        },
+      },
+    },
+    () => options.config(),
+  );
+
+  app.post(
+    '/v1/shutdown',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'Stop the daemon',
+        querystring: part('NoQuery'),
+        response: { 202: { description: 'It is stopping.', ...part('Status') }, ...PROBLEMS },
+      },
+    },
+    (_request, reply) => {
+      // After the answer is out, so that the one who asked hears it.
+      reply.raw.once('close', options.shutdown);
+      return reply.code(202).header('connection', 'close').send({ status: 'stopping' });
+    },
+  );
+
+  app.get(
+    '/v1/providers',
+    {
+      schema: {
+        tags: ['providers'],
+        summary: 'The providers',
+        querystring: part('NoQuery'),
+        response: {
+          200: { description: 'In the order of the configuration.', ...part('ProviderList') },
+          ...PROBLEMS,
+        },
+      },
+    },
+    () => ({
+      providers: providers.all.map(({ name, type, providerId, tags, state, targets }) => ({
+        name,
+        type,
+        provider_id: providerId,
+        tags,
+        state,
+        targets: targets.map((target) => ({ type: target.type, state: target.state })),
+      })),
+    }),
+  );
+
+  app.get<{ Params: { provider: string }; Querystring: { target?: string } }>(
+    '/v1/providers/:provider/stats',
+    {
+      schema: {
+        tags: ['providers'],
+        summary: 'How full a target is',
+        params: part('ProviderParams'),
+        querystring: part('TargetQuery'),
+        response: { 200: { description: 'Its figures.', ...part('TargetStats') }, ...PROBLEMS },
+      },
+    },
+    async (request) => {
+      const provider = providers.get(request.params.provider);
+      const target = targetOf(provider, naturalNumber('target', request.query.target ?? '0'));
+      return provider.pool.run(() => target.stats());
+    },
+  );
+}

@@ -1,0 +1,292 @@
+/** Regions over HTTP. Each handler finds the target, and translates the request to its calls. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BedrockError } from '../errors.js';
+import { checkRange } from '../target/arguments.js';
+import type { ExecutionPool } from '../provider/execution-pool.js';
+import { targetOf, type ProviderManager } from '../provider/manager.js';
+import { RegionId, type RegionRange, type Target, type WriteOptions } from '../target/index.js';
+import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
+import { naturalNumber, optionalNumber } from './query.js';
+import { parseRange } from './range.js';
+import { PROBLEMS, bytesResponse, emptyResponse, part } from './schemas.js';
+import { sendRegion } from './send-region.js';
+
+export interface RegionRoutesOptions {
+  providers: ProviderManager;
+  limits: BodyLimits;
+}
+
+interface ProviderParams {
+  provider: string;
+}
+interface RegionParams extends ProviderParams {
+  id: string;
+}
+interface TargetQuery {
+  target?: string;
+}
+interface ListQuery extends TargetQuery {
+  after?: string;
+  limit?: string;
+}
+interface CreateQuery extends TargetQuery {
+  size?: string;
+  persist?: 'true' | 'false';
+}
+interface WriteQuery extends CreateQuery {
+  offset?: string;
+}
+
+const MAX_LIST_LIMIT = 10_000;
+const REGIONS = '/v1/providers/:provider/regions';
+const REGION = `${REGIONS}/:id`;
+
+/** The routes whose bodies are bytes. They take any content type and read the body themselves. */
+export function addRegionRoutes(app: FastifyInstance, { providers, limits }: RegionRoutesOptions): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+
+  const find = (request: FastifyRequest): { target: Target; pool: ExecutionPool } => {
+    const provider = providers.get((request.params as ProviderParams).provider);
+    const index = naturalNumber('target', (request.query as TargetQuery).target ?? '0');
+    return { target: targetOf(provider, index), pool: provider.pool };
+  };
+
+  app.get<{ Params: ProviderParams; Querystring: ListQuery }>(
+    REGIONS,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: 'List regions, page by page',
+        params: part('ProviderParams'),
+        querystring: part('ListQuery'),
+        response: { 200: { description: 'A page of regions.', ...part('RegionPage') }, ...PROBLEMS },
+      },
+    },
+    async (request) => {
+      const { target, pool } = find(request);
+      const { after, limit } = request.query;
+      const most = optionalNumber('limit', limit);
+      if (most !== undefined && (most < 1 || most > MAX_LIST_LIMIT)) {
+        throw new BedrockError('INVALID_ARGUMENT', `?limit=${most} must be from 1 to ${MAX_LIST_LIMIT}`);
+      }
+      const options = {
+        ...(after !== undefined && { after: RegionId.parse(after) }),
+        ...(most !== undefined && { limit: most }),
+      };
+      const { regions, next } = await pool.run(() => target.list(options));
+      return {
+        regions: regions.map(({ id, size, createdAt }) => ({ id: id.toString(), size, createdAt })),
+        ...(next !== undefined && { next: next.toString() }),
+      };
+    },
+  );
+
+  app.post<{ Params: ProviderParams; Querystring: CreateQuery }>(
+    REGIONS,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: 'Create a region, all zero or with the body as its contents',
+        params: part('ProviderParams'),
+        querystring: part('CreateQuery'),
+        response: {
+          201: { description: 'The region, also named by Location.', ...part('CreatedRegion') },
+          ...PROBLEMS,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { target, pool } = find(request);
+      const { id, size } = await create(request, target, pool, limits);
+      const place = `/v1/providers/${encodeURIComponent(request.params.provider)}/regions/${id.toString()}`;
+      const number = request.query.target;
+      reply.code(201).header('location', number === undefined ? place : `${place}?target=${number}`);
+      return { id: id.toString(), size };
+    },
+  );
+
+  app.head<{ Params: RegionParams; Querystring: TargetQuery }>(
+    REGION,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: "A region's size and time of creation",
+        params: part('RegionParams'),
+        querystring: part('TargetQuery'),
+        response: { 200: emptyResponse('Content-Length and Region-Created-At say them.'), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { target, pool } = find(request);
+      const id = RegionId.parse(request.params.id);
+      const { size, createdAt } = await pool.run(() => target.stat(id));
+      setRegionHeaders(reply, createdAt);
+      return reply.header('content-length', size).send();
+    },
+  );
+
+  app.get<{ Params: RegionParams; Querystring: TargetQuery }>(
+    REGION,
+    {
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['regions'],
+        summary: 'Read a region or, with a Range header, a part of it',
+        params: part('RegionParams'),
+        querystring: part('TargetQuery'),
+        response: {
+          200: bytesResponse('The whole region.'),
+          206: bytesResponse("The part asked for, its end clamped to the region's."),
+          ...PROBLEMS,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { target, pool } = find(request);
+      const id = RegionId.parse(request.params.id);
+      const { size, createdAt } = await pool.run(() => target.stat(id));
+      setRegionHeaders(reply, createdAt);
+      // Without validators, If-Range never matches, which means the whole region (RFC 9110, 13.1.5).
+      const header = request.headers['if-range'] === undefined ? request.headers.range : undefined;
+      const range = parseRange(header, size);
+      if (range !== undefined)
+        reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${size}`);
+      return sendRegion(reply, { target, pool, id, ...(range ?? { start: 0, end: size }) });
+    },
+  );
+
+  app.put<{ Params: RegionParams; Querystring: WriteQuery }>(
+    REGION,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: 'Overwrite a part of a region with the body',
+        params: part('RegionParams'),
+        querystring: part('WriteQuery'),
+        response: { 204: emptyResponse('Written.'), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { target, pool } = find(request);
+      const id = RegionId.parse(request.params.id);
+      const offset = naturalNumber('offset', request.query.offset ?? '0');
+      const size = announcedSize(request.raw, optionalNumber('size', request.query.size), limits);
+      // Before the first byte: a body that cannot fit changes nothing.
+      const region = await pool.run(() => target.stat(id));
+      checkRange('write', offset, size, region.size);
+      const body = readBody(request.raw, size, limits);
+      await write(body, { target, pool, id, range: { offset, size } }, persistOption(request.query));
+      return reply.code(204).send();
+    },
+  );
+
+  app.delete<{ Params: RegionParams; Querystring: TargetQuery }>(
+    REGION,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: 'Erase a region',
+        params: part('RegionParams'),
+        querystring: part('TargetQuery'),
+        response: { 204: emptyResponse('Erased, durably.'), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { target, pool } = find(request);
+      const id = RegionId.parse(request.params.id);
+      await pool.run(() => target.erase(id));
+      return reply.code(204).send();
+    },
+  );
+}
+
+/** The route whose body is JSON. */
+export function addPersistRoute(
+  app: FastifyInstance,
+  { providers }: Pick<RegionRoutesOptions, 'providers'>,
+): void {
+  app.post<{
+    Params: RegionParams;
+    Querystring: TargetQuery;
+    Body: { ranges?: RegionRange[] } | null | undefined;
+  }>(
+    `${REGION}/persist`,
+    {
+      schema: {
+        tags: ['regions'],
+        summary: 'Make a region, or parts of it, durable',
+        params: part('RegionParams'),
+        querystring: part('TargetQuery'),
+        body: part('PersistBody'),
+        response: { 204: emptyResponse('Durable.'), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const provider = providers.get(request.params.provider);
+      const target = targetOf(provider, naturalNumber('target', request.query.target ?? '0'));
+      const id = RegionId.parse(request.params.id);
+      const ranges = request.body?.ranges;
+      await provider.pool.run(() => target.persist(id, ranges));
+      return reply.code(204).send();
+    },
+  );
+}
+
+async function create(
+  request: FastifyRequest<{ Querystring: CreateQuery }>,
+  target: Target,
+  pool: ExecutionPool,
+  limits: BodyLimits,
+): Promise<{ id: RegionId; size: number }> {
+  const asked = optionalNumber('size', request.query.size);
+  const isEmptyBody = request.headers['content-length'] === '0' && asked !== undefined;
+  if (!hasBody(request.raw) || isEmptyBody) {
+    if (asked === undefined)
+      throw new BedrockError(
+        'LENGTH_REQUIRED',
+        'say the size of the region with ?size=, or send its contents',
+      );
+    return { id: await pool.run(() => target.create(asked)), size: asked };
+  }
+  const size = announcedSize(request.raw, asked, limits);
+  // Refuses if the pool is full; then each piece takes its turn, and a slow client holds no place in between.
+  await pool.run(() => undefined);
+  const source = pool.pace(readBody(request.raw, size, limits));
+  return { id: await target.createAndWrite({ size, source }, persistOption(request.query)), size };
+}
+
+interface WriteDestination {
+  target: Target;
+  pool: ExecutionPool;
+  id: RegionId;
+  range: RegionRange;
+}
+
+/** Writes a body piece by piece; one that is a single piece, in a single call. */
+async function write(
+  body: AsyncIterable<Uint8Array>,
+  { target, pool, id, range }: WriteDestination,
+  options: WriteOptions,
+): Promise<void> {
+  let { offset } = range;
+  for await (const piece of body) {
+    if (piece.length === range.size) {
+      await pool.resume(() => target.write(id, offset, piece, options));
+      return;
+    }
+    await pool.resume(() => target.write(id, offset, piece));
+    offset += piece.length;
+  }
+  if (options.persist === true) await pool.resume(() => target.persist(id, [range]));
+}
+
+function persistOption({ persist }: CreateQuery): WriteOptions {
+  return { persist: persist === 'true' };
+}
+
+function setRegionHeaders(reply: FastifyReply, createdAt: number): void {
+  reply.header('content-type', 'application/octet-stream');
+  reply.header('accept-ranges', 'bytes');
+  reply.header('region-created-at', createdAt);
+}

@@ -1,0 +1,25 @@
+/** bedrock-node: the public interface, for programs that embed the daemon and for authors of backends and provider types. */
+export { bootstrap, checkConfig } from './bootstrap.js';
+export type { BootstrapOptions } from './bootstrap.js';
+export type { Clock } from './clock.js';
+export { TOKENS } from './container.js';
+export type { Daemon, ProviderSummary } from './daemon.js';
+export { BedrockError, ERROR_CODES, messageOf, systemCodeOf } from './errors.js';
+export type { BedrockErrorOptions, ErrorCode } from './errors.js';
+export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
+export { API_VERSION, defineBackend, defineProvider } from './provider/definitions.js';
+export type {
+  BackendContext,
+  BackendDefinition,
+  ConfigCheck,
+  Dependencies,
+  Dependency,
+  DependencySpec,
+  ProviderContext,
+  ProviderDefinition,
+  SchemaSource,
+} from './provider/definitions.js';
+export type { ExecutionPool, ExecutionPoolLimits } from './provider/execution-pool.js';
+export type { Provider, ProviderState } from './provider/provider.js';
+export * from './target/index.js';
+export type { BedrockConfig } from '../schemas/generated/bedrock.js';

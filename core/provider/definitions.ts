@@ -1,0 +1,119 @@
+/**
+ * What a library brings: descriptions of backends and of provider types.
+ *
+ * A library's default export is `defineBackend({…})`, `defineProvider({…})`, an inversify ContainerModule that binds such
+ * descriptions to TOKENS.BackendDefinition or TOKENS.ProviderDefinition, or an array of these.
+ */
+import type { Registry as MetricsRegistry } from 'prom-client';
+import type { Clock } from '../clock.js';
+import type { Logger } from '../logging.js';
+import type { Capabilities, Target } from '../target/index.js';
+import type { ExecutionPool } from './execution-pool.js';
+import type { Provider } from './provider.js';
+
+/** Version of the interfaces in this file. A library for another one is refused. */
+export const API_VERSION = 1;
+
+/** A JSON Schema (draft 2020-12): the object itself, or the file: URL of a JSON file that holds it. */
+export type SchemaSource = Readonly<Record<string, unknown>> | URL;
+
+/** What a dependency resolves to: a provider, or for the type `pool` an execution pool. */
+export type Dependency = Provider | ExecutionPool;
+
+/** A dependency that a provider or backend asks for. */
+export interface DependencySpec {
+  /** Key under `dependencies` in the configuration. */
+  name: string;
+  /** Provider type that fits; `pool` for an execution pool. */
+  type: string;
+  /** Whether the configuration must name it; true unless said otherwise. */
+  required?: boolean;
+  /** Whether it is a list of references instead of one; false unless said otherwise. */
+  many?: boolean;
+}
+
+/** The resolved dependencies, by name: one, an array for `many`, nothing for an absent optional one. */
+export type Dependencies = Readonly<Record<string, Dependency | readonly Dependency[] | undefined>>;
+
+interface Context {
+  /** Name of the provider in the configuration. */
+  readonly providerName: string;
+  readonly providerId: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly metrics: MetricsRegistry;
+  readonly dependencies: Dependencies;
+  /** Folder that relative paths in the configuration count from. */
+  readonly baseDirectory: string;
+}
+
+/** What a backend gets to make a target with. */
+export type BackendContext = Context;
+
+/** What a provider type gets to make a provider with. */
+export interface ProviderContext extends Context {
+  /**
+   * Makes a target of a backend, not yet open. The backend gets this provider's logger and dependencies.
+   * @param config as validated by the backend's schema
+   */
+  createTarget(backendType: string, config: Record<string, unknown>): Promise<Target>;
+}
+
+/** What `validate` of a provider type checks with. */
+export interface ConfigCheck {
+  /** Reports a fault. `path` counts from the provider's `config`, such as `['target', 'type']`. */
+  report(path: readonly (string | number)[], found: unknown, allowed: string): void;
+  /** Validates the settings of a backend at `path`, and fills in their defaults. */
+  backend(
+    path: readonly (string | number)[],
+    target: { type: string; config: Record<string, unknown> },
+  ): void;
+}
+
+/** Finds the description of a backend by its type or an alias. */
+export type BackendLookup = (type: string) => BackendDefinition | undefined;
+
+export interface BackendDefinition<Config = Record<string, unknown>> {
+  readonly kind: 'backend';
+  readonly apiVersion: number;
+  /** The `type` that configurations name it by. */
+  readonly type: string;
+  /** Further names for it. */
+  readonly aliases?: readonly string[];
+  /** Schema of its `config`. */
+  readonly schema: SchemaSource;
+  readonly capabilities: Capabilities;
+  /** Dependencies it needs of the provider that holds its target. */
+  readonly dependencies?: readonly DependencySpec[];
+  create(config: Config, context: BackendContext): Target | Promise<Target>;
+}
+
+export interface ProviderDefinition<Config = Record<string, unknown>> {
+  readonly kind: 'provider';
+  readonly apiVersion: number;
+  /** The `type` that configurations name it by. */
+  readonly type: string;
+  /** Schema of its `config`. */
+  readonly schema: SchemaSource;
+  /** Dependencies it needs; a function where they depend on its settings. */
+  readonly dependencies?:
+    readonly DependencySpec[] | ((config: Config, backendOf: BackendLookup) => readonly DependencySpec[]);
+  /** Rules that the schema cannot state. Called with settings that the schema accepted. */
+  validate?(config: Config, check: ConfigCheck): void;
+  create(config: Config, context: ProviderContext): Provider | Promise<Provider>;
+}
+
+/** Describes a backend. `Config` is the type of its settings, as its schema has them. */
+export function defineBackend<Config = Record<string, unknown>>(
+  description: Omit<BackendDefinition<Config>, 'kind'>,
+): BackendDefinition {
+  // The schema is what makes the settings a Config: they are validated by it before `create` sees them.
+  return { ...description, kind: 'backend' } as BackendDefinition;
+}
+
+/** Describes a provider type. `Config` is the type of its settings, as its schema has them. */
+export function defineProvider<Config = Record<string, unknown>>(
+  description: Omit<ProviderDefinition<Config>, 'kind'>,
+): ProviderDefinition {
+  return { ...description, kind: 'provider' } as ProviderDefinition;
+}

@@ -1,0 +1,162 @@
+/**
+ * The library door: everything that brings a backend or a provider type comes in here, the built-in ones too.
+ *
+ * A library is named by a path (from the configuration file's folder) or as a package (looked for from that folder, then from
+ * the working directory), loaded by dynamic import, and its default export describes what it brings.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { resolve as resolvePackage } from 'import-meta-resolve';
+import { inject, injectable, type Container, type ContainerModule } from 'inversify';
+import { TOKENS } from '../container.js';
+import { BedrockError, messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import { TypeRegistry, type Definition } from './registry.js';
+
+const BUILT_IN = 'the built-in library';
+
+@injectable()
+export class LibraryLoader {
+  /** Everything that was brought so far. */
+  readonly registry = new TypeRegistry();
+
+  constructor(@inject(TOKENS.Logger) private readonly logger: Logger) {}
+
+  /** Loads the provider type warabi and every folder of backends/. */
+  async loadBuiltIns(container: Container): Promise<void> {
+    const backends = new URL('../../backends/', import.meta.url);
+    const folders = (await readdir(backends, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+    // The same extension as this file's: .js when compiled, .ts where a loader runs the sources.
+    const extension = path.extname(fileURLToPath(import.meta.url));
+    const modules = [
+      new URL(`./warabi${extension}`, import.meta.url),
+      ...folders.map(({ name }) => new URL(`./${name}/index${extension}`, backends)),
+    ];
+    for (const module of modules) await this.#loadModule(module, BUILT_IN, container);
+  }
+
+  /**
+   * Loads a library of the configuration.
+   * @param specifier a path or a package name
+   * @param directory folder that paths and packages are looked for from
+   * @throws LIBRARY_LOAD_FAILED with the true cause
+   */
+  async load(specifier: string, directory: string, container: Container): Promise<void> {
+    const url = await locate(specifier, directory);
+    await this.#loadModule(url, `library ${specifier}`, container);
+    this.logger.debug(`loaded library ${specifier}`, { library: specifier, url: url.href });
+  }
+
+  async #loadModule(url: URL, library: string, container: Container): Promise<void> {
+    const file = fileURLToPath(url);
+    let namespace: { default?: unknown };
+    try {
+      namespace = (await import(url.href)) as { default?: unknown };
+    } catch (cause) {
+      throw failure(library, `does not load (${file}): ${messageOf(cause)}`, cause);
+    }
+    const exported = unwrap(namespace.default);
+    if (exported === undefined) {
+      throw failure(
+        library,
+        `has no default export (${file}); it must be defineBackend({…}) or defineProvider({…})`,
+      );
+    }
+    for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported]) {
+      await this.#take(part, library, container);
+    }
+  }
+
+  /** Takes in one part of a library's default export: a description, or a ContainerModule that binds some. */
+  async #take(part: unknown, library: string, container: Container): Promise<void> {
+    if (!isContainerModule(part)) {
+      this.#register(part, library);
+      const { kind } = part as Definition;
+      container
+        .bind(kind === 'backend' ? TOKENS.BackendDefinition : TOKENS.ProviderDefinition)
+        .toConstantValue(part);
+      return;
+    }
+    const known = new Set(boundDefinitions(container));
+    try {
+      await container.loadAsync(part);
+    } catch (cause) {
+      throw failure(library, `has a ContainerModule that does not load: ${messageOf(cause)}`, cause);
+    }
+    for (const definition of boundDefinitions(container)) {
+      if (!known.has(definition)) this.#register(definition, library);
+    }
+  }
+
+  #register(part: unknown, library: string): void {
+    const fault = this.registry.add(part, library);
+    if (fault !== undefined) throw failure(library, fault);
+  }
+}
+
+function boundDefinitions(container: Container): unknown[] {
+  return [TOKENS.BackendDefinition, TOKENS.ProviderDefinition].flatMap((token) =>
+    container.isBound(token) ? container.getAll<unknown>(token) : [],
+  );
+}
+
+/** The default export; one that went through CommonJS arrives wrapped a second time. */
+function unwrap(exported: unknown): unknown {
+  const inner = (exported as { default?: unknown } | undefined)?.default;
+  return inner ?? exported;
+}
+
+/** By its shape, not its class: a library may have a copy of inversify of its own. */
+function isContainerModule(part: unknown): part is ContainerModule {
+  return (
+    typeof part === 'object' &&
+    part !== null &&
+    'load' in part &&
+    typeof part.load === 'function' &&
+    'id' in part
+  );
+}
+
+async function locate(specifier: string, directory: string): Promise<URL> {
+  if (isPath(specifier)) {
+    const file = path.resolve(directory, specifier);
+    const found = await stat(file).catch((cause: unknown) => {
+      throw failure(`library ${specifier}`, `was not found: ${messageOf(cause)}`, cause);
+    });
+    if (found.isDirectory())
+      throw failure(`library ${specifier}`, `is a folder (${file}); name the file in it`);
+    if (file.endsWith('.so')) {
+      throw failure(
+        `library ${specifier}`,
+        `is a shared object (${file}); libraries of this daemon are JavaScript modules`,
+      );
+    }
+    return pathToFileURL(file);
+  }
+  const causes: unknown[] = [];
+  for (const folder of new Set([directory, process.cwd()])) {
+    try {
+      return new URL(resolvePackage(specifier, pathToFileURL(path.join(folder, 'bedrock.json')).href));
+    } catch (cause) {
+      causes.push(cause);
+    }
+  }
+  throw failure(
+    `library ${specifier}`,
+    `was not found as a package: ${messageOf(causes[0])}; install it, or give a path (./…)`,
+    causes[0],
+  );
+}
+
+/** A path begins with a dot or a slash, or ends like a file; anything else is a package. */
+export function isPath(specifier: string): boolean {
+  return /^\.{0,2}\//.test(specifier) || /\.(js|mjs|cjs|ts|mts|cts|so)$/.test(specifier);
+}
+
+function failure(library: string, what: string, cause?: unknown): BedrockError {
+  return new BedrockError('LIBRARY_LOAD_FAILED', `${library} ${what}`, {
+    details: { library },
+    ...(cause !== undefined && { cause }),
+  });
+}

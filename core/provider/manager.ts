@@ -1,0 +1,317 @@
+/**
+ * The providers of a running daemon: started in the order of the configuration, stopped in reverse.
+ *
+ * A provider that cannot start within the time-out ends the start of the daemon, and those that run are stopped; one that is
+ * marked optional is left out instead, as are optional providers that need it.
+ */
+import type { Container } from 'inversify';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import type { Clock } from '../clock.js';
+import type { ResolvedConfig, ResolvedProvider, ResolvedReference } from '../config/resolved-config.js';
+import { TOKENS } from '../container.js';
+import { BedrockError, messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import type { Target } from '../target/index.js';
+import { withTimeout } from '../timeout.js';
+import type { BackendContext, Dependencies, Dependency, ProviderContext } from './definitions.js';
+import { ExecutionPool } from './execution-pool.js';
+import type { Provider, ProviderState } from './provider.js';
+import type { TypeRegistry } from './registry.js';
+
+/** One provider and what the daemon knows of it. */
+export interface RunningProvider {
+  readonly name: string;
+  readonly type: string;
+  readonly providerId: number;
+  readonly tags: readonly string[];
+  readonly pool: ExecutionPool;
+  readonly logger: Logger;
+  readonly targets: readonly Target[];
+  readonly state: ProviderState;
+}
+
+class Entry implements RunningProvider {
+  state: ProviderState = 'starting';
+  instance: Provider | undefined;
+
+  constructor(
+    readonly resolved: ResolvedProvider,
+    readonly pool: ExecutionPool,
+    readonly logger: Logger,
+  ) {}
+
+  get name(): string {
+    return this.resolved.name;
+  }
+  get type(): string {
+    return this.resolved.type;
+  }
+  get providerId(): number {
+    return this.resolved.providerId;
+  }
+  get tags(): readonly string[] {
+    return this.resolved.tags;
+  }
+  get targets(): readonly Target[] {
+    return this.instance?.targets ?? [];
+  }
+}
+
+export class ProviderManager {
+  readonly #entries: Entry[];
+  readonly #pools: ReadonlyMap<string, ExecutionPool>;
+  readonly #byName = new Map<string, Entry>();
+  readonly #logger: Logger;
+
+  constructor(
+    private readonly container: Container,
+    private readonly config: ResolvedConfig,
+    private readonly registry: TypeRegistry,
+  ) {
+    this.#logger = container.get<Logger>(TOKENS.Logger);
+    this.#pools = new Map(
+      config.pools.map((pool) => [
+        pool.name,
+        new ExecutionPool(pool.name, { maxInFlight: pool.max_in_flight, maxQueued: pool.max_queued }),
+      ]),
+    );
+    this.#entries = config.providers.map((resolved) => {
+      const logger = this.#logger.child({ component: `${resolved.type}:${resolved.providerId}` });
+      const entry = new Entry(resolved, this.#pool(resolved.pool), logger);
+      this.#byName.set(entry.name, entry);
+      this.#byName.set(String(entry.providerId), entry);
+      return entry;
+    });
+  }
+
+  get all(): readonly RunningProvider[] {
+    return this.#entries;
+  }
+
+  get pools(): readonly ExecutionPool[] {
+    return [...this.#pools.values()];
+  }
+
+  /**
+   * @param provider name or provider_id
+   * @throws PROVIDER_NOT_FOUND
+   */
+  get(provider: string | number): RunningProvider {
+    const entry = this.#byName.get(String(provider));
+    if (entry === undefined) {
+      const known = this.#entries.map(({ name, providerId }) => `${name} (${providerId})`).join(', ');
+      throw new BedrockError(
+        'PROVIDER_NOT_FOUND',
+        `no provider ${String(provider)}; there are: ${known === '' ? 'none' : known}`,
+      );
+    }
+    return entry;
+  }
+
+  /**
+   * A target of a provider.
+   * @throws PROVIDER_NOT_FOUND, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_READY
+   */
+  target(provider: string | number, index = 0): Target {
+    return targetOf(this.get(provider), index);
+  }
+
+  /** Starts all in order. On failure those that run are stopped again. @throws START_FAILED */
+  async start(): Promise<void> {
+    for (const entry of this.#entries) {
+      try {
+        await this.#startOne(entry);
+      } catch (cause) {
+        entry.state = 'failed';
+        const message = `provider "${entry.name}" could not start: ${messageOf(cause)}`;
+        if (entry.resolved.isOptional) {
+          this.#logger.error(`${message}; it is optional, so the daemon goes on without it`);
+          continue;
+        }
+        await this.stop();
+        throw new BedrockError('START_FAILED', message, { details: { provider: entry.name }, cause });
+      }
+    }
+  }
+
+  /** Stops all in reverse. What fails is logged and does not keep the others running. @returns whether all stopped cleanly */
+  async stop(): Promise<boolean> {
+    let isClean = true;
+    for (const entry of this.#entries.toReversed()) {
+      if (entry.state !== 'running') continue;
+      entry.state = 'stopping';
+      isClean = (await this.#stopOne(entry)) && isClean;
+      entry.state = 'stopped';
+    }
+    return isClean;
+  }
+
+  async #startOne(entry: Entry): Promise<void> {
+    const timeoutMs = this.config.settings.start_timeout_ms;
+    const { definition } = entry.resolved.registered;
+    const context = this.#contextOf(entry);
+    const late = `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`;
+    const instance = await withTimeout(
+      Promise.resolve(definition.create(entry.resolved.config, context)),
+      timeoutMs,
+      () => new BedrockError('START_FAILED', late),
+    );
+    checkProvider(instance, entry.type);
+    entry.instance = instance;
+    try {
+      await withTimeout(instance.start(), timeoutMs, () => new BedrockError('START_FAILED', late));
+    } catch (error) {
+      await this.#stopOne(entry);
+      throw error;
+    }
+    entry.state = 'running';
+    await this.#logRunning(entry);
+  }
+
+  async #stopOne(entry: Entry): Promise<boolean> {
+    // As long as requests may take to end: a stop that never ends must not keep the others open.
+    const timeoutMs = Math.max(this.config.settings.drain_timeout_ms, 1000);
+    try {
+      await withTimeout(
+        entry.instance?.stop() ?? Promise.resolve(),
+        timeoutMs,
+        () => new BedrockError('INTERNAL', `it did not stop within ${timeoutMs} ms`),
+      );
+      return true;
+    } catch (error) {
+      entry.logger.error(`did not stop cleanly: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  async #logRunning(entry: Entry): Promise<void> {
+    const targets = await Promise.all(entry.targets.map((target) => target.stats()));
+    for (const { recovery } of targets) {
+      if (recovery.regions + recovery.quarantined === 0) continue;
+      const lost = recovery.quarantined === 0 ? '' : `, ${recovery.quarantined} damaged ones set aside`;
+      entry.logger.info(`Recovered ${recovery.regions} existing regions${lost}`, { ...recovery });
+    }
+    const kinds = targets.map(({ type, mode }) => `${type} (${mode})`).join(', ');
+    entry.logger.info(`provider "${entry.name}" is up${kinds === '' ? '' : `: ${kinds}`}`);
+  }
+
+  #contextOf(entry: Entry): ProviderContext {
+    const context: BackendContext = {
+      providerName: entry.name,
+      providerId: entry.providerId,
+      logger: entry.logger,
+      clock: this.container.get<Clock>(TOKENS.Clock),
+      metrics: this.container.get<MetricsRegistry>(TOKENS.Metrics),
+      dependencies: this.#dependenciesOf(entry),
+      baseDirectory: this.config.directory,
+    };
+    return { ...context, createTarget: (type, config) => this.#createTarget(type, config, context) };
+  }
+
+  async #createTarget(
+    type: string,
+    config: Record<string, unknown>,
+    context: BackendContext,
+  ): Promise<Target> {
+    const registered = this.registry.backend(type);
+    if (registered === undefined) {
+      throw new BedrockError(
+        'CONFIG_INVALID',
+        `unknown backend type "${type}"; known types are ${this.registry.backendTypes.join(', ')}`,
+      );
+    }
+    const target = await registered.definition.create(config, context);
+    checkTarget(target, type);
+    return target;
+  }
+
+  #dependenciesOf(entry: Entry): Dependencies {
+    const resolve = (reference: ResolvedReference): Dependency => {
+      if ('pool' in reference) return this.#pool(reference.pool);
+      const other = this.#entries[reference.provider];
+      if (other?.instance === undefined || other.state !== 'running') {
+        throw new BedrockError(
+          'DEPENDENCY_UNRESOLVED',
+          `it depends on "${other?.name ?? '?'}", which is not running`,
+        );
+      }
+      return other.instance;
+    };
+    return Object.fromEntries(
+      Object.entries(entry.resolved.dependencies).map(([name, reference]) => [
+        name,
+        isList(reference) ? reference.map(resolve) : resolve(reference),
+      ]),
+    );
+  }
+
+  #pool(name: string): ExecutionPool {
+    const pool = this.#pools.get(name);
+    if (pool === undefined) throw new BedrockError('INTERNAL', `there is no execution pool ${name}`);
+    return pool;
+  }
+}
+
+/**
+ * The target of a provider that a request or program means.
+ * @throws INVALID_ARGUMENT, NOT_SUPPORTED, NOT_READY
+ */
+export function targetOf(provider: RunningProvider, index: number): Target {
+  const target = provider.targets[index];
+  if (target !== undefined) return target;
+  const who = `provider "${provider.name}"`;
+  if (provider.state !== 'running') throw new BedrockError('NOT_READY', `${who} is ${provider.state}`);
+  if (provider.targets.length === 0) {
+    throw new BedrockError('NOT_SUPPORTED', `${who} is of type ${provider.type}, which holds no regions`);
+  }
+  throw new BedrockError(
+    'INVALID_ARGUMENT',
+    `${who} has ${provider.targets.length} targets, numbered from 0; there is no target ${index}`,
+  );
+}
+
+function isList(
+  reference: ResolvedReference | readonly ResolvedReference[],
+): reference is readonly ResolvedReference[] {
+  return Array.isArray(reference);
+}
+
+/** What a library made is not taken at its word. */
+function checkProvider(instance: unknown, type: string): asserts instance is Provider {
+  const made = (instance ?? {}) as Record<keyof Provider, unknown>;
+  if (Array.isArray(made.targets) && typeof made.start === 'function' && typeof made.stop === 'function')
+    return;
+  throw new BedrockError(
+    'START_FAILED',
+    `create of the provider type "${type}" gave something that is no provider`,
+  );
+}
+
+function checkTarget(made: unknown, type: string): asserts made is Target {
+  const target = (made ?? {}) as Record<string, unknown>;
+  const missing = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
+  if (missing.length === 0) return;
+  throw new BedrockError(
+    'START_FAILED',
+    `create of the backend "${type}" gave something that is no target: it has no ${missing.join(', ')}`,
+  );
+}
+
+const TARGET_METHODS = [
+  'open',
+  'close',
+  'destroy',
+  'create',
+  'createAndWrite',
+  'write',
+  'writev',
+  'read',
+  'readInto',
+  'readv',
+  'persist',
+  'erase',
+  'stat',
+  'list',
+  'stats',
+  'map',
+] as const satisfies (keyof Target)[];

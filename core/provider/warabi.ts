@@ -1,0 +1,74 @@
+/**
+ * The provider type `warabi`: a blob store, after Mochi's component of that name. It holds one target or several and does
+ * nothing of its own: the front doors serve the targets. Both generations of Warabi's configuration are valid.
+ */
+import type { WarabiConfig, WarabiTargetConfig } from '../../schemas/generated/warabi.js';
+import { BedrockError } from '../errors.js';
+import type { Target } from '../target/index.js';
+import { API_VERSION, defineProvider, type ProviderContext } from './definitions.js';
+import type { Provider } from './provider.js';
+
+/** A target's configuration once its schema has filled in the defaults. */
+type ValidTarget = Required<WarabiTargetConfig>;
+
+function targetsOf(config: WarabiConfig): ValidTarget[] {
+  const targets = config.target === undefined ? (config.targets ?? []) : [config.target];
+  return targets as ValidTarget[];
+}
+
+class WarabiProvider implements Provider {
+  constructor(readonly targets: readonly Target[]) {}
+
+  /** Opens the targets in order; a failure closes those that are open. */
+  async start(): Promise<void> {
+    for (const target of this.targets) await target.open();
+  }
+
+  /** Closes them in reverse; one that fails does not keep the others open. */
+  async stop(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const target of this.targets.toReversed()) {
+      try {
+        await target.close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) {
+      throw new BedrockError(
+        'INTERNAL',
+        `${failures.length} of ${this.targets.length} targets did not close cleanly`,
+        {
+          cause: failures[0],
+        },
+      );
+    }
+  }
+}
+
+async function create(config: WarabiConfig, context: ProviderContext): Promise<Provider> {
+  const targets: Target[] = [];
+  for (const { type, config: settings } of targetsOf(config)) {
+    targets.push(await context.createTarget(type, settings));
+  }
+  return new WarabiProvider(targets);
+}
+
+export default defineProvider<WarabiConfig>({
+  apiVersion: API_VERSION,
+  type: 'warabi',
+  schema: new URL('../../schemas/warabi.schema.json', import.meta.url),
+  dependencies: (config, backendOf) =>
+    targetsOf(config).flatMap(({ type }) => backendOf(type)?.dependencies ?? []),
+  validate(config, check) {
+    if ((config.target === undefined) === (config.targets === undefined)) {
+      const found = Object.keys(config);
+      check.report([], found, 'either "target" (one) or "targets" (several)');
+    }
+    const isOlderForm = config.target === undefined;
+    targetsOf(config).forEach((target, index) => {
+      check.backend(isOlderForm ? ['targets', index] : ['target'], target);
+    });
+  },
+  create,
+});

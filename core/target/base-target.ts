@@ -1,0 +1,409 @@
+/**
+ * What every backend shares: on top of the lifecycle, the checks of arguments and bounds, and regions that stay in place while
+ * they are in use.
+ *
+ * A backend fills in the protected hooks. They are called only while the target is open, with arguments that were checked, and
+ * with regions that stay allocated until the call has ended:
+ *
+ * - A region is pinned by every call on it. `erase` makes its ID unusable at once; its space goes back (`release`) only when the
+ *   last pin is gone, so no call ever meets another region's bytes.
+ * - A new region is invisible until `publish`, so contents appear whole or not at all.
+ *
+ * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop.
+ */
+import { BedrockError } from '../errors.js';
+import { allocateBuffer, checkBytes, checkRange, checkRanges, checkSize } from './arguments.js';
+import { Lifecycle, type Eventually } from './lifecycle.js';
+import { RegionId } from './region-id.js';
+import type {
+  Capabilities,
+  ListOptions,
+  RegionMapping,
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  Target,
+  TargetStats,
+  WriteOptions,
+} from './target.js';
+
+/** Regions in a page of `list` unless the caller says otherwise. */
+export const DEFAULT_LIST_LIMIT = 1000;
+
+/** A region as its backend holds it; the same object as long as the region lives. */
+export class Region implements RegionStat {
+  /** Calls in flight on the region. Counted by BaseTarget. */
+  pins = 0;
+  /** Erased or being erased: refused to new calls. Set by BaseTarget. */
+  isErased = false;
+
+  constructor(
+    readonly id: RegionId,
+    readonly size: number,
+    readonly createdAt: number,
+  ) {}
+}
+
+/** How full the target is. */
+export interface Usage {
+  regions: number;
+  usedBytes: number;
+  /** null: unlimited. */
+  capacityBytes: number | null;
+  /** null: unlimited. */
+  largestFreeBytes: number | null;
+}
+
+const NO_OPTIONS: WriteOptions = {};
+
+export abstract class BaseTarget<R extends Region = Region> extends Lifecycle implements Target {
+  abstract readonly capabilities: Capabilities;
+
+  // ---- hooks: storage (and those of Lifecycle) ----
+
+  /** How writes become durable, for `stats().mode`. */
+  protected abstract get mode(): string;
+  protected abstract usage(): Eventually<Usage>;
+
+  // ---- hooks: regions ----
+
+  /** The region of an ID, the same object each time, or nothing if no published region has it. */
+  protected abstract find(id: RegionId): R | undefined;
+  /** Published regions after an ID, or all. `after` may be the ID of an erased region; an ID of elsewhere is REGION_NOT_FOUND. */
+  protected abstract regionsAfter(after: RegionId | undefined): Iterable<R>;
+  /** Takes space for a region, all zero, not yet to be found. */
+  protected abstract allocate(size: number): Eventually<R>;
+  /** Makes an allocated region durable and lets `find` see it. */
+  protected abstract publish(region: R): Eventually<void>;
+  /** Removes a published region, durably; its bytes stay in place for calls in flight. */
+  protected abstract unpublish(region: R): Eventually<void>;
+  /** Gives back the space of a region that was never published, or no longer is. No call is in flight on it. */
+  protected abstract release(region: R): Eventually<void>;
+
+  // ---- hooks: bytes ----
+
+  /** Fills `into` from `offset` on. */
+  protected abstract readBytes(region: R, offset: number, into: Uint8Array): Eventually<void>;
+  /** Takes a copy of `bytes` to `offset`. */
+  protected abstract writeBytes(region: R, offset: number, bytes: Uint8Array): Eventually<void>;
+  /** Makes ranges durable; undefined means the whole region. */
+  protected abstract persistRanges(region: R, ranges: readonly RegionRange[] | undefined): Eventually<void>;
+
+  /** Writes durably; backends that can do both in one step override it. */
+  protected async writeDurably(region: R, offset: number, bytes: Uint8Array): Promise<void> {
+    await this.writeBytes(region, offset, bytes);
+    await this.persistRanges(region, [{ offset, size: bytes.length }]);
+  }
+
+  /** Zero-copy views; only `mappable` targets override it. */
+  protected mapRegion(_region: R): Eventually<Pick<RegionMapping, 'views'>> {
+    throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target cannot map regions; read them instead`);
+  }
+
+  // ---- regions ----
+
+  async create(size: number): Promise<RegionId> {
+    checkSize('size', size);
+    this.enter();
+    try {
+      const region = await this.allocate(size);
+      await this.#publishOrRelease(region);
+      return region.id;
+    } finally {
+      this.leave();
+    }
+  }
+
+  async createAndWrite(contents: Uint8Array | RegionSource, options = NO_OPTIONS): Promise<RegionId> {
+    const { size, source } = sourceOf(contents);
+    this.enter();
+    try {
+      const region = await this.allocate(size);
+      try {
+        await this.#fill(region, source);
+        if (options.persist === true) await this.persistRanges(region, undefined);
+      } catch (error) {
+        await this.release(region);
+        throw error;
+      }
+      await this.#publishOrRelease(region);
+      return region.id;
+    } finally {
+      this.leave();
+    }
+  }
+
+  async #fill(region: R, source: RegionSource['source']): Promise<void> {
+    let offset = 0;
+    for await (const bytes of source) {
+      checkBytes('a piece of the source', bytes);
+      if (bytes.length > region.size - offset) {
+        throw new BedrockError(
+          'INVALID_ARGUMENT',
+          `the source gave more than the ${region.size} bytes it announced`,
+        );
+      }
+      await this.writeBytes(region, offset, bytes);
+      offset += bytes.length;
+    }
+    if (offset < region.size) {
+      throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${offset} of ${region.size} bytes`);
+    }
+  }
+
+  async #publishOrRelease(region: R): Promise<void> {
+    try {
+      await this.publish(region);
+    } catch (error) {
+      await this.release(region);
+      throw error;
+    }
+  }
+
+  async erase(id: RegionId): Promise<void> {
+    const region = this.#pin(id);
+    region.isErased = true;
+    try {
+      await this.unpublish(region);
+    } catch (error) {
+      region.isErased = false;
+      this.#unpin(region);
+      throw error;
+    }
+    // Others may still be reading; then the last of them gives the space back.
+    if (region.pins > 1) {
+      this.#unpin(region);
+      return;
+    }
+    try {
+      await this.release(region);
+    } finally {
+      region.pins--;
+      this.leave();
+    }
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  async stat(id: RegionId): Promise<RegionStat> {
+    const region = this.#pin(id);
+    this.#unpin(region);
+    return statOf(region);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  async list({ after, limit = DEFAULT_LIST_LIMIT }: ListOptions = {}): Promise<RegionPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1) {
+      throw new BedrockError(
+        'INVALID_ARGUMENT',
+        `limit is ${String(limit)}; it must be a whole number from 1 up`,
+      );
+    }
+    if (after !== undefined) checkId(after);
+    this.checkOpen();
+    const regions: RegionStat[] = [];
+    for (const region of this.regionsAfter(after)) {
+      if (region.isErased) continue;
+      if (regions.length === limit) {
+        const last = regions[limit - 1];
+        return last === undefined ? { regions } : { regions, next: last.id };
+      }
+      regions.push(statOf(region));
+    }
+    return { regions };
+  }
+
+  async stats(): Promise<TargetStats> {
+    this.enter();
+    try {
+      const { regions, usedBytes, capacityBytes, largestFreeBytes } = await this.usage();
+      const freeBytes = capacityBytes === null ? null : capacityBytes - usedBytes;
+      const scattered =
+        freeBytes === null || freeBytes === 0 ? 0 : 1 - (largestFreeBytes ?? freeBytes) / freeBytes;
+      return {
+        type: this.type,
+        mode: this.mode,
+        state: this.state,
+        regions,
+        capacityBytes,
+        usedBytes,
+        freeBytes,
+        largestFreeBytes,
+        fragmentation: scattered,
+        recovery: this.recovery,
+      };
+    } finally {
+      this.leave();
+    }
+  }
+
+  // ---- bytes ----
+
+  async write(id: RegionId, offset: number, bytes: Uint8Array, options = NO_OPTIONS): Promise<void> {
+    checkBytes('bytes', bytes);
+    const region = this.#pin(id);
+    try {
+      checkRange('write', offset, bytes.length, region.size);
+      const pending =
+        options.persist === true
+          ? this.writeDurably(region, offset, bytes)
+          : this.writeBytes(region, offset, bytes);
+      if (pending !== undefined) await pending;
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async writev(
+    id: RegionId,
+    ranges: readonly RegionRange[],
+    bytes: Uint8Array,
+    options = NO_OPTIONS,
+  ): Promise<void> {
+    checkBytes('bytes', bytes);
+    const region = this.#pin(id);
+    try {
+      const total = checkRanges('write', ranges, region.size);
+      if (total !== bytes.length) {
+        throw new BedrockError(
+          'INVALID_ARGUMENT',
+          `the ranges hold ${total} bytes, but ${bytes.length} were given`,
+        );
+      }
+      let from = 0;
+      for (const { offset, size } of ranges) {
+        await this.writeBytes(region, offset, bytes.subarray(from, from + size));
+        from += size;
+      }
+      if (options.persist === true) await this.persistRanges(region, ranges);
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async read(id: RegionId, offset: number, size: number): Promise<Uint8Array> {
+    const region = this.#pin(id);
+    try {
+      checkRange('read', offset, size, region.size);
+      const buffer = allocateBuffer(size);
+      const pending = this.readBytes(region, offset, buffer);
+      if (pending !== undefined) await pending;
+      return buffer;
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async readInto(id: RegionId, offset: number, buffer: Uint8Array): Promise<void> {
+    checkBytes('buffer', buffer);
+    const region = this.#pin(id);
+    try {
+      checkRange('read', offset, buffer.length, region.size);
+      const pending = this.readBytes(region, offset, buffer);
+      if (pending !== undefined) await pending;
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async readv(id: RegionId, ranges: readonly RegionRange[]): Promise<Uint8Array> {
+    const region = this.#pin(id);
+    try {
+      const buffer = allocateBuffer(checkRanges('read', ranges, region.size));
+      let to = 0;
+      for (const { offset, size } of ranges) {
+        await this.readBytes(region, offset, buffer.subarray(to, to + size));
+        to += size;
+      }
+      return buffer;
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
+    const region = this.#pin(id);
+    try {
+      if (ranges !== undefined) checkRanges('persist', ranges, region.size);
+      await this.persistRanges(region, ranges);
+    } finally {
+      this.#unpin(region);
+    }
+  }
+
+  async map(id: RegionId): Promise<RegionMapping> {
+    const region = this.#pin(id);
+    let isMapped = true;
+    const release = (): void => {
+      if (!isMapped) return;
+      isMapped = false;
+      this.#unpin(region);
+    };
+    try {
+      const { views } = await this.mapRegion(region);
+      return { views, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  // ---- work in flight ----
+
+  /** Finds a region and keeps it, and the target, in place until `#unpin`. */
+  #pin(id: RegionId): R {
+    checkId(id);
+    this.enter();
+    const region = this.find(id);
+    if (region === undefined || region.isErased) {
+      this.leave();
+      throw new BedrockError('REGION_NOT_FOUND', `no region ${id.toString()} in this ${this.type} target`);
+    }
+    region.pins++;
+    return region;
+  }
+
+  #unpin(region: R): void {
+    if (--region.pins === 0 && region.isErased) this.#releaseErased(region);
+    else this.leave();
+  }
+
+  /** Gives back an erased region after its last call; still counts as work in flight, so that close waits for it. */
+  #releaseErased(region: R): void {
+    Promise.resolve()
+      .then(() => this.release(region))
+      .catch((error: unknown) => {
+        this.logger.error(`the space of erased region ${region.id.toString()} was not given back`, {
+          error: String(error),
+        });
+      })
+      .finally(() => this.leave());
+  }
+}
+
+function checkId(id: RegionId): void {
+  if (!(id instanceof RegionId)) {
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      'the region must be named by a RegionId; RegionId.parse makes one of hex',
+    );
+  }
+}
+
+/** Takes the word of no caller for the shape of its argument. */
+function sourceOf(contents: unknown): RegionSource {
+  if (ArrayBuffer.isView(contents)) {
+    checkBytes('contents', contents);
+    return { size: contents.length, source: [contents] };
+  }
+  const { size, source } = (contents ?? {}) as Partial<RegionSource>;
+  if (size === undefined || typeof source !== 'object') {
+    throw new BedrockError('INVALID_ARGUMENT', 'contents must be a Uint8Array or {size, source}');
+  }
+  checkSize('size', size);
+  return { size, source };
+}
+
+function statOf({ id, size, createdAt }: Region): RegionStat {
+  return { id, size, createdAt };
+}

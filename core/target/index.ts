@@ -1,0 +1,19 @@
+/** The target contract and what backends build on. */
+export { BaseTarget, DEFAULT_LIST_LIMIT, Region } from './base-target.js';
+export type { Usage } from './base-target.js';
+export { REGION_ID_BYTES, RegionId } from './region-id.js';
+export { RegionTable } from './region-table.js';
+export type {
+  Capabilities,
+  ListOptions,
+  RecoveryReport,
+  RegionMapping,
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  Target,
+  TargetState,
+  TargetStats,
+  WriteOptions,
+} from './target.js';

@@ -1,0 +1,49 @@
+/** Builds dist/ if its sources have changed: types from the schemas, JavaScript from TypeScript, and the schemas themselves. */
+import { chmodSync, cpSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fingerprint, mustTool, readStamp, root, writeStamp } from './run.js';
+import { setUp } from './setup.js';
+
+const STAMP = 'dist/.build.json';
+const SCHEMAS = readdirSync(path.join(root, 'schemas')).filter((name) => name.endsWith('.schema.json'));
+
+export async function build() {
+  const types = fingerprint([
+    ...SCHEMAS.map((name) => `schemas/${name}`),
+    'package-lock.json',
+    'scripts/build.js',
+  ]);
+  const generated = readStamp('schemas/generated/.types.json');
+  if (generated.types !== types) {
+    rmSync(path.join(root, 'schemas/generated'), { recursive: true, force: true });
+    for (const name of SCHEMAS) await generateTypes(name);
+    writeStamp('schemas/generated/.types.json', { types });
+  }
+  const sources = fingerprint(['core', 'backends', 'tsconfig.json', 'tsconfig.build.json'], types);
+  if (readStamp(STAMP).sources === sources) return;
+  console.log('Building…');
+  rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+  await mustTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+  for (const name of SCHEMAS) cpSync(path.join(root, 'schemas', name), path.join(root, 'dist/schemas', name));
+  chmodSync(path.join(root, 'dist/core/cli/main.js'), 0o755);
+  writeStamp(STAMP, { sources });
+}
+
+function generateTypes(name) {
+  const output = `schemas/generated/${name.replace('.schema.json', '.ts')}`;
+  return mustTool('json-schema-to-typescript/dist/src/cli.js', [
+    '-i',
+    `schemas/${name}`,
+    '-o',
+    output,
+    '--no-additionalProperties',
+    '--maxItems=-1',
+  ]);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.chdir(root);
+  await setUp();
+  await build();
+}

@@ -1,0 +1,21 @@
+/**
+ * `npm start`: sets up, builds, and launches the daemon with bedrock.json; `npm start -- ARGUMENTS` passes arguments on.
+ * The daemon runs in this very process, so a signal reaches it without detours.
+ */
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from './build.js';
+import { root } from './run.js';
+import { setUp } from './setup.js';
+
+const given = process.argv.slice(2);
+const caller = process.cwd();
+process.chdir(root);
+await setUp();
+await build();
+
+const main = path.join(root, 'dist/core/cli/main.js');
+const args = given.length > 0 ? given : ['-c', 'bedrock.json'];
+if (given.length > 0) process.chdir(caller);
+process.argv = [process.execPath, main, ...args];
+await import(pathToFileURL(main).href);
