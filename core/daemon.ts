@@ -14,7 +14,7 @@ import type { Logger } from './logging.js';
 import { ProviderManager } from './provider/manager.js';
 import type { ProviderState } from './provider/provider.js';
 import type { TypeRegistry } from './provider/registry.js';
-import type { Target } from './target/index.js';
+import type { Target, TargetStats } from './target/index.js';
 import type { BedrockConfig } from '../schemas/generated/bedrock.js';
 
 export interface ProviderSummary {
@@ -158,24 +158,22 @@ function isLoopback(host: string): boolean {
 
 /** Gauges that ask the targets when they are collected. */
 function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManager): void {
-  const labelNames = ['provider', 'target'] as const;
-  const regions = new Gauge({ name: 'bedrock_regions', help: 'Live regions.', labelNames, registers: [] });
-  const used = new Gauge({
-    name: 'bedrock_used_bytes',
-    help: 'Bytes that regions take.',
-    labelNames,
-    registers: [],
-    async collect() {
-      for (const { name, targets } of manager.all) {
-        for (const [number, target] of targets.entries()) {
-          if (target.state !== 'open') continue;
-          const figures = await target.stats();
-          regions.set({ provider: name, target: number }, figures.regions);
-          used.set({ provider: name, target: number }, figures.usedBytes);
+  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['provider', 'target'],
+      registers: [metrics],
+      async collect() {
+        for (const provider of manager.all) {
+          for (const [number, target] of provider.targets.entries()) {
+            if (target.state !== 'open') continue;
+            this.set({ provider: provider.name, target: number }, figure(await target.stats()));
+          }
         }
-      }
-    },
-  });
-  metrics.registerMetric(used);
-  metrics.registerMetric(regions);
+      },
+    });
+  };
+  gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
+  gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
 }

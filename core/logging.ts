@@ -47,7 +47,6 @@ export function createLogger(options: LoggerOptions): Logger {
     level: options.level === 'off' ? 'critical' : options.level,
     silent: options.level === 'off',
     format: options.format === 'json' ? jsonFormat : textFormat,
-    defaultMeta: { component: 'bedrock' },
     transports: [
       options.stream === undefined
         ? new winston.transports.Console({ stderrLevels: [] })
@@ -55,5 +54,5 @@ export function createLogger(options: LoggerOptions): Logger {
     ],
   });
   // winston makes one method for each of `levels`; its types only know the usual names.
-  return logger as unknown as Logger;
+  return logger.child({ component: 'bedrock' }) as unknown as Logger;
 }

@@ -34,6 +34,7 @@ export function run(command, args, options = {}) {
 export async function must(command, args, options) {
   const status = await run(command, args, options);
   if (status === 0) return;
+  if (status === 130 || status === 143) process.exit(status);
   console.error(`${[path.basename(command), ...args].join(' ')} failed with status ${status}`);
   process.exit(status);
 }
