@@ -43,10 +43,10 @@ export class Daemon {
   readonly #config: BedrockConfig;
   #address: string | undefined;
   #closing: Promise<void> | undefined;
-  #markClosed!: () => void;
+  #markClosed!: (isClean: boolean) => void;
 
-  /** Resolves when the daemon has stopped, whoever asked for it. */
-  readonly closed = new Promise<void>((resolve) => (this.#markClosed = resolve));
+  /** Resolves when the daemon has stopped, whoever asked for it: whether every provider stopped cleanly. */
+  readonly closed = new Promise<boolean>((resolve) => (this.#markClosed = resolve));
 
   private constructor(parts: DaemonParts) {
     const { container, config, registry, version } = parts;
@@ -140,14 +140,15 @@ export class Daemon {
   async #close(): Promise<void> {
     this.#logger.info('stopping');
     const drainMs = this.#resolved.settings.drain_timeout_ms;
+    let isClean = false;
     try {
       const isDrained = (await this.#server?.close(drainMs)) ?? true;
       if (!isDrained)
         this.#logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
-      const isClean = await this.#manager.stop();
+      isClean = await this.#manager.stop();
       this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
     } finally {
-      this.#markClosed();
+      this.#markClosed(isClean);
     }
   }
 }

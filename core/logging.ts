@@ -5,6 +5,7 @@
  * JSON form: one object a line, `{time, level, component, message, …fields}`.
  */
 import winston from 'winston';
+import { messageOf } from './errors.js';
 
 /** From the gravest to the most talkative; `off` logs nothing. */
 export const LOG_LEVELS = ['critical', 'error', 'warning', 'info', 'debug', 'trace'] as const;
@@ -28,16 +29,34 @@ export interface LoggerOptions {
   stream?: NodeJS.WritableStream;
 }
 
-const NO_LINE_BREAKS = /[\r\n]+\s*/g;
+/** What ends a line for some reader of the log. */
+const LINE_BREAKS = /[\r\n\v\f\u0085\u2028\u2029]+\s*/g;
 
-const textFormat = winston.format.printf(({ level, component, message }) => {
-  const text = String(message).replace(NO_LINE_BREAKS, ' | ');
-  return `[${level}] [${String(component)}] ${text}`;
+/** What a terminal could take for a command. */
+const CONTROLS = /(?!\t)\p{Cc}/gu;
+
+const textFormat = winston.format.printf(({ level, component, message }) =>
+  `[${level}] [${String(component)}] ${String(message)}`
+    .replace(LINE_BREAKS, ' | ')
+    .replace(CONTROLS, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`),
+);
+
+const jsonFormat = winston.format.printf(({ level, component, message, ...fields }) => {
+  const head = { time: new Date().toISOString(), level, component, message };
+  try {
+    // Twice: to stand first, and to stand against fields of the same names.
+    return JSON.stringify({ ...head, ...fields, ...head }, printable);
+  } catch (error) {
+    // A field that contains itself, say: the line is worth more than its fields.
+    return JSON.stringify({ ...head, unprintable: messageOf(error) });
+  }
 });
 
-const jsonFormat = winston.format.printf(({ level, component, message, ...fields }) =>
-  JSON.stringify({ time: new Date().toISOString(), level, component, message, ...fields }),
-);
+/** What JSON knows no form of, in one that can be read. */
+function printable(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  return value instanceof Error ? (value.stack ?? value.message) : value;
+}
 
 /** A logger for the component `bedrock`; other components get children of it. */
 export function createLogger(options: LoggerOptions): Logger {

@@ -1,7 +1,8 @@
 /** Commands and options of `bedrock`. */
 import { Command, CommanderError, Option } from 'commander';
 import { LOG_LEVELS } from '../logging.js';
-import { ExitStatus, start, type StartOptions } from './start.js';
+import { ExitStatus } from './exit-status.js';
+import type { StartOptions } from './start.js';
 
 const EXAMPLES = `
 Examples:
@@ -11,7 +12,8 @@ Examples:
   bedrock start -c bedrock.json --check          validate everything, open nothing
   jq '…' bedrock.json | bedrock start --stdin    from standard input
 
-Exit status: 0 after a clean stop, 1 if the daemon could not start, 2 if the configuration or the command line is wrong.
+Exit status: 0 after a clean stop, 1 if the daemon could not start or did not stop cleanly, 2 if the configuration or the
+command line is wrong.
 `;
 
 /** Runs the command line. @returns the exit status */
@@ -34,6 +36,8 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .option('--check', 'validate the configuration and its libraries, open nothing, exit')
     .addHelpText('after', EXAMPLES)
     .action(async (address: string | undefined, options: StartOptions) => {
+      // Only now: the daemon takes several times as long to load as help and complaints about options should take.
+      const { start } = await import('./start.js');
       status = await start(address, options);
     });
 

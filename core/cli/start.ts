@@ -6,6 +6,7 @@ import { configFromObject, parseConfig, readConfigFile, type ConfigDocument } fr
 import type { Daemon } from '../daemon.js';
 import { BedrockError, messageOf } from '../errors.js';
 import type { LogThreshold } from '../logging.js';
+import { ExitStatus } from './exit-status.js';
 
 export interface StartOptions {
   config?: string;
@@ -15,8 +16,6 @@ export interface StartOptions {
   outputConfig?: string;
   check?: boolean;
 }
-
-export const ExitStatus = { ok: 0, failed: 1, badConfiguration: 2 } as const;
 
 const CONFIGURATION_CODES: readonly string[] = [
   'CONFIG_INVALID',
@@ -33,8 +32,8 @@ export async function start(address: string | undefined, options: StartOptions):
     ...(address !== undefined && { address }),
     ...(options.verbose !== undefined && { logLevel: options.verbose }),
   };
-  const stop = stopOnSignal();
   let daemon: Daemon;
+  let stop: SignalStop;
   try {
     const document = await readDocument(options);
     if (options.check === true) {
@@ -42,6 +41,8 @@ export async function start(address: string | undefined, options: StartOptions):
       console.log(`${document.source}: valid`);
       return ExitStatus.ok;
     }
+    // Not before: a signal ends at once what has opened nothing, such as waiting for standard input.
+    stop = stopOnSignal();
     daemon = await bootstrap(document, settings);
   } catch (error) {
     console.error(messageOf(error));
@@ -53,8 +54,7 @@ export async function start(address: string | undefined, options: StartOptions):
     await daemon.close();
     return ExitStatus.failed;
   }
-  await daemon.closed;
-  return ExitStatus.ok;
+  return (await daemon.closed) ? ExitStatus.ok : ExitStatus.failed;
 }
 
 async function readDocument(options: StartOptions): Promise<ConfigDocument> {
@@ -81,10 +81,15 @@ async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
   }
 }
 
+interface SignalStop {
+  /** Names the daemon to stop; at once if the signal came while it was starting. */
+  with(daemon: Daemon): void;
+}
+
 /**
  * SIGTERM and SIGINT stop the daemon in good order, also one that is still starting; a second signal exits at once.
  */
-function stopOnSignal(): { with(daemon: Daemon): void } {
+function stopOnSignal(): SignalStop {
   let running: Daemon | undefined;
   let first: { signal: NodeJS.Signals; at: number } | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {

@@ -1,4 +1,5 @@
 /** Addresses to listen on: `http://host:port` and `unix:/path`. */
+import path from 'node:path';
 
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -11,21 +12,21 @@ export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix
 /** Longest path of a unix socket on Linux, bytes: sun_path of unix(7) without its final zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-/** @returns the address, or in words why the text is none */
-export function parseAddress(text: string): ListenAddress | string {
-  if (text.startsWith('unix:')) {
-    const path = text.slice('unix:'.length);
-    if (path === '') return 'the path of the socket is missing';
-    const length = Buffer.byteLength(path);
-    if (length > MAX_SOCKET_PATH_BYTES) {
-      return `the socket's path has ${length} bytes, and the system allows ${MAX_SOCKET_PATH_BYTES}`;
-    }
-    return path.includes('\0') ? "the socket's path holds a zero byte" : { kind: 'unix', path };
-  }
+/**
+ * @param directory folder that a relative path of a socket counts from
+ * @returns the address, or in words why the text is none
+ */
+export function parseAddress(text: string, directory: string): ListenAddress | string {
+  if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length), directory);
   if (/^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/.test(text)) {
     return 'Mercury transports do not exist here';
   }
-  if (!/^http:\/\//i.test(text) || !URL.canParse(text)) return 'it is not such an address';
+  if (/^https:/i.test(text)) return 'the daemon speaks plain HTTP; TLS takes a proxy in front of it';
+  if (!/^http:\/\//i.test(text)) return 'it begins with neither http:// nor unix:';
+  const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('http:'.length))?.[1] ?? '';
+  if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is no number from 0 to 65535';
+  // The parser of URLs would drop line breaks and tabs.
+  if (/\s/.test(text) || !URL.canParse(text)) return 'its host is neither a name nor an IP address';
   const url = new URL(text);
   if (
     url.username !== '' ||
@@ -35,14 +36,23 @@ export function parseAddress(text: string): ListenAddress | string {
   ) {
     return 'only a host and a port may stand after http://';
   }
+  if (!/^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)) {
+    return 'its host is neither a name nor an IP address';
+  }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  return { kind: 'tcp', host, port: portOf(text, url) };
+  // Not url.port, which drops HTTP's own port 80.
+  return { kind: 'tcp', host, port: port === '' ? DEFAULT_PORT : Number(port) };
 }
 
-function portOf(text: string, url: URL): number {
-  if (url.port !== '') return Number(url.port);
-  // URL drops http's own port.
-  return /:0*80\/?$/.test(text) ? 80 : DEFAULT_PORT;
+function parseSocketPath(given: string, directory: string): ListenAddress | string {
+  if (given === '') return 'the path of the socket is missing';
+  if (given.includes('\0')) return "the socket's path holds a zero byte";
+  const absolute = path.resolve(directory, given);
+  const length = Buffer.byteLength(absolute);
+  if (length > MAX_SOCKET_PATH_BYTES) {
+    return `the socket's path has ${length} bytes, and the system allows ${MAX_SOCKET_PATH_BYTES}`;
+  }
+  return { kind: 'unix', path: absolute };
 }
 
 /** The text of an address, as `parseAddress` reads it. */

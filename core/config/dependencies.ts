@@ -1,4 +1,5 @@
 /** The dependencies of a provider: those that its type asks for, found among the providers before it and the execution pools. */
+import { messageOf } from '../errors.js';
 import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../provider/definitions.js';
 import { parseReference } from '../provider/reference.js';
 import type { Registered, TypeRegistry } from '../provider/registry.js';
@@ -8,6 +9,8 @@ import { expected, type ConfigPath } from './issues.js';
 import type { ResolvedPools } from './pools.js';
 import type { ResolvedReference } from './resolved-config.js';
 
+const REFERENCE_FORMS = 'a reference such as "name", "name@local", "type:id" or "type:id@local"';
+
 /** A provider on its way; `type`, `name`, `id` and `registered` are there once they are known. */
 export interface Draft {
   readonly entry: Record<string, unknown>;
@@ -16,7 +19,7 @@ export interface Draft {
   name?: string;
   id?: number;
   registered?: Registered<ProviderDefinition>;
-  /** Whether its settings passed the type's schema. */
+  /** Whether its settings are such that its type can tell from them what it depends on. */
   isConfigValid: boolean;
 }
 
@@ -34,11 +37,10 @@ export function resolveDependencies(
   index: number,
   around: Surroundings,
 ): Record<string, ResolvedReference | ResolvedReference[]> {
-  const { entry, registered } = draft;
   const resolved: Record<string, ResolvedReference | ResolvedReference[]> = {};
-  if (registered === undefined || !draft.isConfigValid) return resolved;
-  const given = isObject(entry.dependencies) ? entry.dependencies : {};
-  const specs = specsOf(registered.definition, entry.config as Record<string, unknown>, around.registry);
+  const specs = specsOf(draft, around);
+  const given = draft.entry.dependencies;
+  if (specs === undefined || !isObject(given)) return resolved;
   checkKeys(draft, given, specs, around.faults);
   for (const spec of specs) {
     const found = resolveDependency(spec, given[spec.name], draft, index, around);
@@ -55,9 +57,11 @@ export function resolvePool(draft: Draft, { pools, faults }: Surroundings): stri
   const place = [...path, 'dependencies', 'pool'];
   if (Array.isArray(given.pool))
     faults.add(place, expected(given.pool, 'one execution pool'), 'DEPENDENCY_UNRESOLVED');
-  const asDependency = isReference(given.pool) ? pools.find(given.pool, place) : undefined;
+  const asDependency = isReference(given.pool)
+    ? pools.find(given.pool, place, 'DEPENDENCY_UNRESOLVED')
+    : undefined;
   if (asKey !== undefined && asDependency !== undefined && asKey !== asDependency) {
-    faults.add([...path, 'pool'], `"pool" says ${asKey}, and "dependencies" says ${asDependency}`);
+    faults.add([...path, 'pool'], `"pool" says ${asKey}, and "dependencies.pool" says ${asDependency}`);
   }
   return asDependency ?? asKey ?? pools.default;
 }
@@ -66,14 +70,23 @@ function isReference(value: unknown): value is string | number {
   return typeof value === 'string' || Number.isInteger(value);
 }
 
+/** What its type asks for; nothing if that cannot be told, for a reason that is reported already. */
 function specsOf(
-  definition: ProviderDefinition,
-  config: Record<string, unknown>,
-  registry: TypeRegistry,
-): readonly DependencySpec[] {
-  const { dependencies = [] } = definition;
+  { entry, path, registered, isConfigValid }: Draft,
+  { registry, faults }: Surroundings,
+): readonly DependencySpec[] | undefined {
+  if (registered === undefined) return undefined;
+  const { type, dependencies = [] } = registered.definition;
+  if (typeof dependencies !== 'function') return dependencies;
+  if (!isConfigValid) return undefined;
   const backendOf = (type: string): BackendDefinition | undefined => registry.backend(type)?.definition;
-  return typeof dependencies === 'function' ? dependencies(config, backendOf) : dependencies;
+  try {
+    return dependencies(entry.config as Record<string, unknown>, backendOf);
+  } catch (error) {
+    const message = `the provider type "${type}" cannot tell its dependencies: ${messageOf(error)}`;
+    faults.add([...path, 'dependencies'], message, 'DEPENDENCY_UNRESOLVED');
+    return undefined;
+  }
 }
 
 function checkKeys(
@@ -87,7 +100,7 @@ function checkKeys(
     if (known.includes(key)) continue;
     faults.add(
       [...draft.path, 'dependencies', key],
-      `unknown dependency; a ${draft.type ?? ''} provider knows ${[...new Set(known)].join(', ')}`,
+      `unknown dependency; those of a ${draft.type ?? ''} provider: ${[...new Set(known)].join(', ')}`,
       'DEPENDENCY_UNRESOLVED',
     );
   }
@@ -105,23 +118,25 @@ function resolveDependency(
     around.faults.add(place, message, 'DEPENDENCY_UNRESOLVED');
   };
   if (given === undefined) {
-    const wanted = spec.type === 'pool' ? 'an execution pool' : `a provider of type ${spec.type}`;
-    return spec.required === false
-      ? undefined
-      : fail(expected(undefined, spec.many === true ? `a list, each ${wanted}` : wanted));
+    if (spec.required === false) return undefined;
+    const [one, several] =
+      spec.type === 'pool'
+        ? ['an execution pool', 'execution pools']
+        : [`a provider of type ${spec.type}`, `providers of type ${spec.type}`];
+    return fail(expected(undefined, spec.many === true ? `a list of ${several}` : one));
   }
   if (Array.isArray(given) !== (spec.many === true)) {
     return fail(expected(given, spec.many === true ? 'a list of references' : 'one reference, not a list'));
   }
   const find = (reference: unknown, place: ConfigPath): ResolvedReference | undefined => {
     if (spec.type === 'pool') {
-      const pool = around.pools.find(reference, place);
+      const pool = around.pools.find(reference, place, 'DEPENDENCY_UNRESOLVED');
       return pool === undefined ? undefined : { pool };
     }
-    if (typeof reference !== 'string')
-      return fail(expected(reference, 'a reference such as "name" or "type:id"'), place);
+    if (typeof reference !== 'string') return fail(expected(reference, REFERENCE_FORMS), place);
     const found = findProvider(reference, spec.type, index, around.drafts);
-    return typeof found === 'number' ? { provider: found } : fail(found, place);
+    if (typeof found === 'string') return fail(found, place);
+    return { provider: found, isRequired: spec.required !== false };
   };
   if (!Array.isArray(given)) return find(given, path);
   return given.flatMap((reference: unknown, place) => find(reference, [...path, place]) ?? []);
@@ -130,8 +145,7 @@ function resolveDependency(
 /** @returns the place of the provider that a reference means, or in words why there is none */
 function findProvider(text: string, type: string, self: number, drafts: readonly Draft[]): number | string {
   const reference = parseReference(text);
-  if (reference === undefined)
-    return expected(text, 'a reference such as "name", "name@local" or "type:id@local"');
+  if (reference === undefined) return expected(text, REFERENCE_FORMS);
   const { target, location } = reference;
   if (location !== 'local') {
     return `"${text}" is a provider of another daemon; this version resolves providers of its own (…@local) only`;
@@ -142,14 +156,14 @@ function findProvider(text: string, type: string, self: number, drafts: readonly
       : draft.type === target.type && draft.id === target.providerId;
   const place = drafts.findIndex(fits);
   if (place === -1) {
-    const before = drafts.slice(0, self).map(({ name }) => name ?? '?');
+    const before = drafts.slice(0, self).flatMap(({ name }) => name ?? []);
     const known =
       before.length === 0
         ? 'no provider stands before this one'
         : `providers before this one are ${before.join(', ')}`;
     return `"${text}" names no provider of this configuration; ${known}`;
   }
-  if (place === self) return `"${text}" is this provider itself`;
+  if (place === self) return `"${text}" is this provider itself; it can depend on those before it`;
   if (drafts[place]?.type !== type) {
     return `"${text}" is a provider of type ${drafts[place]?.type ?? '?'}, and one of type ${type} is needed`;
   }

@@ -1,6 +1,7 @@
 /**
  * A configuration as read, from a file, standard input or a program: JSON, JSON with comments, or TOML, with short keys
- * expanded. Faults of form end here, with line and column; what the values mean is checked later.
+ * expanded. Text that cannot be parsed ends here, with line and column; faults of its keys go along, to be reported together
+ * with what is wrong with the values, which is checked later.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,6 +20,8 @@ export interface ConfigDocument {
   readonly directory: string;
   /** The values, short keys expanded. */
   readonly root: JsonObject;
+  /** Keys that stand twice or cannot be keys; `root` goes without what they say. */
+  readonly issues: readonly ConfigIssue[];
   /** Line and column of a value, where the format tells them. */
   locate(path: ConfigPath): { line: number; column: number } | undefined;
 }
@@ -54,8 +57,19 @@ export function parseConfig(
 ): ConfigDocument {
   const positions: Positions = new WeakMap();
   const issues: ConfigIssue[] = [];
-  const parsed = format === 'toml' ? parseToml(text, source) : parseJson(text, source, positions, issues);
-  return documentOf(parsed, { source, directory, text, positions, issues });
+  // A byte order mark, which some editors write.
+  const content = text.replace(/^\uFEFF/, '');
+  try {
+    const parsed =
+      format === 'toml' ? parseToml(content, source) : parseJson(content, source, positions, issues);
+    return documentOf(parsed, { source, directory, text: content, positions, issues });
+  } catch (error) {
+    // The parsers call themselves for each level.
+    if (!(error instanceof RangeError)) throw error;
+    throw configError(source, [
+      { code: 'CONFIG_INVALID', path: '$', message: 'it has too many levels, one inside the other' },
+    ]);
+  }
 }
 
 /**
@@ -84,13 +98,21 @@ function documentOf(parsed: unknown, { source, directory, text, positions, issue
     });
   });
   if (!isObject(root)) {
-    issues.push({ code: 'CONFIG_INVALID', path: '$', message: expected(root, 'an object') });
+    const position = text === '' ? undefined : text.search(/\S/);
+    const message = expected(root, 'an object');
+    const issue: ConfigIssue = {
+      code: 'CONFIG_INVALID',
+      path: '$',
+      message,
+      ...lineAndColumn(text, position),
+    };
+    throw configError(source, [...issues, issue]);
   }
-  if (issues.length > 0 || !isObject(root)) throw configError(source, issues);
   return {
     source,
     directory,
     root,
+    issues,
     locate(path) {
       const position = locate(root, positions, path);
       return position === undefined ? undefined : lineAndColumn(text, position);
@@ -124,8 +146,9 @@ function parseToml(text: string, source: string): unknown {
   } catch (error) {
     if (!(error instanceof toml.TomlError)) throw error;
     const [reason = ''] = error.message.split('\n');
+    const message = reason.replace(/^Invalid TOML document/, 'malformed TOML');
     const { line, column } = error;
-    throw configError(source, [{ code: 'CONFIG_INVALID', path: '$', message: reason, line, column }]);
+    throw configError(source, [{ code: 'CONFIG_INVALID', path: '$', message, line, column }]);
   }
 }
 
@@ -151,7 +174,7 @@ const JSON_FAULTS: Record<string, string> = {
 
 function parseJson(text: string, source: string, positions: Positions, issues: ConfigIssue[]): unknown {
   const errors: jsonc.ParseError[] = [];
-  const tree = jsonc.parseTree(text.replace(/^\uFEFF/, ' '), errors, { allowTrailingComma: true });
+  const tree = jsonc.parseTree(text, errors, { allowTrailingComma: true });
   if (errors.length > 0 || tree === undefined) {
     const [first] = errors;
     const fault = first === undefined ? 'ValueExpected' : jsonc.printParseErrorCode(first.error);
@@ -187,7 +210,10 @@ function parseJson(text: string, source: string, positions: Positions, issues: C
       const [keyNode, entry] = property.children ?? [];
       if (keyNode === undefined || entry === undefined) continue;
       const key = keyNode.value as string;
-      if (noted.has(key)) report([...path, key], 'this key stands here twice', keyNode.offset);
+      if (noted.has(key)) {
+        report([...path, key], 'this key stands here twice', keyNode.offset);
+        continue;
+      }
       noted.set(key, keyNode.offset);
       object[key] = valueOf(entry, [...path, key], report);
     }

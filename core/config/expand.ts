@@ -17,35 +17,64 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Expands short keys everywhere below `value`. */
+/** Expands short keys everywhere below `value`. What cannot stand in a configuration is reported and left out. */
 export function expand(
   value: unknown,
   positions: Positions,
   report: ReportFault,
   path: ConfigPath = [],
+  around: readonly object[] = [],
 ): unknown {
-  if (value instanceof Date) return String(value);
+  if (value instanceof Date) return value.toJSON();
+  const fault = faultOfValue(value, around);
+  if (fault !== undefined) {
+    report(path, fault, undefined);
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  const within = [...around, value];
   if (Array.isArray(value)) {
-    const copy = value.map((entry, index) => expand(entry, positions, report, [...path, index]));
+    const copy = value.map((entry, index) => expand(entry, positions, report, [...path, index], within));
     const noted = positions.get(value);
     if (noted !== undefined) positions.set(copy, noted);
     return copy;
   }
-  if (!isObject(value)) return value;
   const result: JsonObject = {};
   const noted = positions.get(value);
   for (const [key, entry] of Object.entries(value)) {
     if (entry === undefined) continue;
     const position = noted?.get(key);
     const steps = key.split('.');
-    if (steps.includes('') || steps.includes('__proto__')) {
-      report([...path, key], `${describeFound(key)} is not a key; a dot separates two names`, position);
+    const keyFault = faultOfKey(key, steps);
+    if (keyFault !== undefined) {
+      report([...path, key], keyFault, position);
       continue;
     }
-    const expanded = expand(entry, positions, report, [...path, ...steps]);
-    place(result, steps, expanded, position, { positions, report, path });
+    const expanded = expand(entry, positions, report, [...path, ...steps], within);
+    if (expanded !== undefined) place(result, steps, expanded, position, { positions, report, path });
   }
   return result;
+}
+
+/** What a program can hand over, and no file could hold. */
+function faultOfValue(value: unknown, around: readonly object[]): string | undefined {
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') {
+    return `found a ${typeof value}, expected a value that JSON knows`;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (around.includes(value)) return 'the value contains itself';
+  if (Array.isArray(value)) return undefined;
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
+  return `found an instance of ${value.constructor.name}, expected a plain object`;
+}
+
+function faultOfKey(key: string, steps: readonly string[]): string | undefined {
+  if (key === '') return 'a key cannot be empty';
+  if (steps.includes('')) {
+    return `in the key ${describeFound(key)} a name is missing beside a dot; "x.y": v means {"x": {"y": v}}`;
+  }
+  return steps.includes('__proto__') ? '__proto__ cannot be a key' : undefined;
 }
 
 interface Place {
@@ -75,7 +104,7 @@ function place(
     target[key] = inner;
     place(inner, rest, value, position, { ...at, path });
   } else if (!isObject(present) || (rest.length === 0 && !isObject(value))) {
-    at.report(path, 'is set twice, once by a key with a dot', position);
+    at.report(path, 'is set twice; a key with a dot means the same as keys one inside the other', position);
   } else if (rest.length > 0) {
     place(present, rest, value, position, { ...at, path });
   } else {

@@ -5,17 +5,26 @@ import { configError, formatIssue, formatPath, type ConfigIssue, type ConfigPath
 import type { SchemaVerdict } from './schema.js';
 
 export class FaultList {
-  readonly #issues: ConfigIssue[] = [];
+  /** By path: the first fault of a value is its cause, and what else is found there follows from it. */
+  readonly #issues = new Map<string, ConfigIssue>();
   readonly #warnings: string[] = [];
 
-  constructor(private readonly document: ConfigDocument) {}
+  /** Begins with the faults that the document was read with. */
+  constructor(private readonly document: ConfigDocument) {
+    for (const issue of document.issues) this.#add(issue);
+  }
 
   get warnings(): readonly string[] {
     return this.#warnings;
   }
 
   add(path: ConfigPath, message: string, code: ConfigIssue['code'] = 'CONFIG_INVALID'): void {
-    this.#issues.push(this.#issueAt(path, message, code));
+    this.#add(this.#issueAt(path, message, code));
+  }
+
+  /** A fault of a value that takes the place of one in the document, so no line of it is at fault. */
+  addElsewhere(path: ConfigPath, message: string): void {
+    this.#add({ code: 'CONFIG_INVALID', path: formatPath(path), message });
   }
 
   /** Takes over an error that stands for a fault; any other error goes on its way. */
@@ -36,7 +45,11 @@ export class FaultList {
   }
 
   throwIfAny(): void {
-    if (this.#issues.length > 0) throw configError(this.document.source, this.#issues);
+    if (this.#issues.size > 0) throw configError(this.document.source, [...this.#issues.values()]);
+  }
+
+  #add(issue: ConfigIssue): void {
+    if (!this.#issues.has(issue.path)) this.#issues.set(issue.path, issue);
   }
 
   #issueAt(path: ConfigPath, message: string, code: ConfigIssue['code']): ConfigIssue {

@@ -15,7 +15,8 @@ export interface ConfigIssue {
   column?: number;
 }
 
-const PLAIN_KEY = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
+/** A key that RFC 9535 lets stand behind a dot. */
+const PLAIN_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** The JSON path of a value, such as `$.providers[0].type`. */
 export function formatPath(path: ConfigPath): string {
@@ -31,6 +32,10 @@ const LONGEST_FOUND = 60;
 /** A value as messages show it, shortened. */
 export function describeFound(value: unknown): string {
   if (value === undefined) return 'nothing';
+  if (typeof value === 'function') return 'a function';
+  // JSON has no word for Infinity and NaN, which TOML can hold.
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'symbol')
+    return String(value);
   const text = JSON.stringify(value);
   return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text;
 }
@@ -40,19 +45,29 @@ export function expected(found: unknown, allowed: string): string {
   return `found ${describeFound(found)}, expected ${allowed}`;
 }
 
+/** One line, whatever the message holds: causes from elsewhere may have several. */
 export function formatIssue(source: string, issue: ConfigIssue): string {
   const position = issue.line === undefined ? '' : `:${issue.line}:${issue.column ?? 1}`;
-  return `${source}${position}: ${issue.path}: ${issue.message}`;
+  return `${source}${position}: ${issue.path}: ${issue.message.replace(/\s*[\r\n]+\s*/g, ' | ')}`;
 }
 
 /**
- * The error that carries issues. Its code is theirs where they agree, else CONFIG_INVALID.
+ * The error that carries issues, in the order of the text where that is known. Its code is theirs where they agree, else
+ * CONFIG_INVALID.
  * @param source name of the file, or what stands for it
  */
-export function configError(source: string, issues: readonly ConfigIssue[]): BedrockError {
+export function configError(source: string, unsorted: readonly ConfigIssue[]): BedrockError {
+  const issues = unsorted.toSorted(
+    (one, other) => lineOf(one) - lineOf(other) || (one.column ?? 0) - (other.column ?? 0),
+  );
   const codes = new Set(issues.map((issue) => issue.code));
   const [only] = codes;
   const code = codes.size === 1 && only !== undefined ? only : 'CONFIG_INVALID';
   const message = issues.map((issue) => formatIssue(source, issue)).join('\n');
   return new BedrockError(code, message, { details: { source, issues } });
+}
+
+/** Those without a line come last. */
+function lineOf({ line }: ConfigIssue): number {
+  return line ?? Number.MAX_SAFE_INTEGER;
 }

@@ -2,7 +2,7 @@
 import type { ExecutionPoolConfig } from '../../schemas/generated/bedrock.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import { expected, type ConfigPath } from './issues.js';
+import { expected, type ConfigIssue, type ConfigPath } from './issues.js';
 
 /** The pool that always exists. */
 export const PRIMARY_POOL = '__primary__';
@@ -20,7 +20,7 @@ export interface ResolvedPools {
   /** Pool of providers that name none. */
   readonly default: string;
   /** Name of the pool that a reference (name or position) means; nothing if it means none, which is reported at `path`. */
-  find(reference: unknown, path: ConfigPath): string | undefined;
+  find(reference: unknown, path: ConfigPath, code?: ConfigIssue['code']): string | undefined;
 }
 
 /** Lists the pools, __primary__ included, and checks every reference to one outside the providers. */
@@ -28,21 +28,25 @@ export function resolvePools(root: Record<string, unknown>, faults: FaultList): 
   const margo = isObject(root.margo) ? root.margo : {};
   const argobots = isObject(margo.argobots) ? margo.argobots : {};
   const path = ['margo', 'argobots'];
-  const listed = namedEntries(argobots.pools) as unknown as Required<ExecutionPoolConfig>[];
+  nameNameless(argobots.pools, 'pool');
+  nameNameless(argobots.xstreams, 'xstream');
   reportDuplicates(argobots.pools, [...path, 'pools'], faults);
-  if (Array.isArray(argobots.pools) && !listed.some((pool) => pool.name === PRIMARY_POOL)) {
-    listed.push(PRIMARY);
-    argobots.pools = [...(argobots.pools as unknown[]), PRIMARY];
+  const listed = entriesOf(argobots.pools) as unknown as Required<ExecutionPoolConfig>[];
+  if (!listed.some((pool) => pool.name === PRIMARY_POOL)) {
+    listed.push({ ...PRIMARY });
+    if (Array.isArray(argobots.pools)) argobots.pools.push({ ...PRIMARY });
   }
+  const known = listed.flatMap(({ name }, position) =>
+    typeof name === 'string' ? [`${name} (${position})`] : [],
+  );
 
-  const find: ResolvedPools['find'] = (reference, place) => {
+  const find: ResolvedPools['find'] = (reference, place, code) => {
     const pool =
       typeof reference === 'number' ? listed[reference] : listed.find(({ name }) => name === reference);
-    if (pool === undefined)
-      faults.add(
-        place,
-        expected(reference, `an execution pool: ${listed.map(({ name }) => name).join(', ')}`),
-      );
+    if (pool === undefined) {
+      const allowed = `the name or the position of an execution pool: ${known.join(', ')}`;
+      faults.add(place, expected(reference, allowed), code);
+    }
     return pool?.name;
   };
   const check = (reference: unknown, place: ConfigPath): string | undefined =>
@@ -79,8 +83,17 @@ function entriesOf(list: unknown): Record<string, unknown>[] {
   return Array.isArray(list) ? list.map((entry: unknown) => (isObject(entry) ? entry : {})) : [];
 }
 
-function namedEntries(list: unknown): Record<string, unknown>[] {
-  return entriesOf(list).filter((entry) => typeof entry.name === 'string');
+/** Gives those without a name one, as Margo does: by position, or the next number that is free. */
+function nameNameless(list: unknown, kind: 'pool' | 'xstream'): void {
+  const entries = entriesOf(list);
+  const taken = new Set(entries.map(({ name }) => name));
+  entries.forEach((entry, position) => {
+    if (entry.name !== undefined) return;
+    let number = position;
+    while (taken.has(`__${kind}_${number}__`)) number++;
+    entry.name = `__${kind}_${number}__`;
+    taken.add(entry.name);
+  });
 }
 
 function reportDuplicates(list: unknown, path: ConfigPath, faults: FaultList): void {

@@ -1,4 +1,5 @@
 /** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
+import { messageOf } from '../errors.js';
 import type { ConfigCheck, ProviderDefinition } from '../provider/definitions.js';
 import type { Registered, TypeRegistry } from '../provider/registry.js';
 import { isObject } from './expand.js';
@@ -36,10 +37,7 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
   draft.type = entry.type;
   const registered = registry.provider(entry.type);
   if (registered === undefined) {
-    faults.add(
-      [...path, 'type'],
-      `unknown provider type "${entry.type}"; known types are ${registry.providerTypes.join(', ')}`,
-    );
+    faults.add([...path, 'type'], registry.unknown('provider', entry.type));
     return;
   }
   draft.registered = registered;
@@ -47,21 +45,30 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
   if (!isObject(config)) return;
   const configPath = [...path, 'config'];
   draft.isConfigValid = faults.takeVerdict(configPath, registered.check(config));
-  if (draft.isConfigValid)
-    registered.definition.validate?.(config, configCheck(configPath, registry, faults));
+  if (!draft.isConfigValid) return;
+  const fail = (place: ConfigPath, message: string): void => {
+    draft.isConfigValid = false;
+    faults.add([...configPath, ...place], message);
+  };
+  try {
+    registered.definition.validate?.(config, configCheck(configPath, registry, faults, fail));
+  } catch (error) {
+    fail([], `the provider type "${entry.type}" refuses these settings: ${messageOf(error)}`);
+  }
 }
 
-function configCheck(base: ConfigPath, registry: TypeRegistry, faults: FaultList): ConfigCheck {
+function configCheck(
+  base: ConfigPath,
+  registry: TypeRegistry,
+  faults: FaultList,
+  fail: (path: ConfigPath, message: string) => void,
+): ConfigCheck {
   return {
-    report: (path, found, allowed) => faults.add([...base, ...path], expected(found, allowed)),
+    report: (path, found, allowed) => fail(path, expected(found, allowed)),
     backend(path, { type, config }) {
       const registered = registry.backend(type);
-      if (registered === undefined) {
-        const known = registry.backendTypes.join(', ');
-        faults.add([...base, ...path, 'type'], `unknown backend type "${type}"; known types are ${known}`);
-        return;
-      }
-      faults.takeVerdict([...base, ...path, 'config'], registered.check(config));
+      if (registered === undefined) fail([...path, 'type'], registry.unknown('backend', type));
+      else faults.takeVerdict([...base, ...path, 'config'], registered.check(config));
     },
   };
 }
@@ -75,8 +82,12 @@ function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: Fault
     const id = draft.entry.provider_id;
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_PROVIDER_ID) return;
     const owner = taken.get(id);
-    if (owner !== undefined) faults.add([...draft.path, 'provider_id'], `provider_id ${id} is ${owner}`);
-    else taken.set(id, `that of $.providers[${index}] already`);
+    if (owner !== undefined) {
+      // It stays without an id, so that a name which follows from the id is not reported as a duplicate too.
+      faults.add([...draft.path, 'provider_id'], `provider_id ${id} is ${owner}`);
+      return;
+    }
+    taken.set(id, `that of $.providers[${index}] already`);
     draft.id = id;
   });
   let next = 0;
@@ -104,14 +115,18 @@ function assignNames(drafts: Draft[], faults: FaultList): void {
   for (const draft of nameless) {
     if (draft.type === undefined || draft.id === undefined) continue;
     const name = `${draft.type}_${draft.id}`;
-    draft.entry.name = name;
     claim(draft, name);
+    draft.entry.name = name;
   }
 
   function claim(draft: Draft, name: string): void {
     const owner = taken.get(name);
     if (owner !== undefined) {
-      faults.add([...draft.path, 'name'], `the name "${name}" is that of $.providers[${owner}] already`);
+      const whose =
+        draft.entry.name === undefined
+          ? `the name "${name}", which follows from its id,`
+          : `the name "${name}"`;
+      faults.add([...draft.path, 'name'], `${whose} is that of $.providers[${owner}] already`);
     }
     taken.set(name, owner ?? drafts.indexOf(draft));
     draft.name = name;

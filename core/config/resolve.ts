@@ -8,11 +8,11 @@ import { BedrockError } from '../errors.js';
 import { LibraryLoader, isPath } from '../provider/library.js';
 import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { ADDRESS_FORMS, parseAddress, type ListenAddress } from './address.js';
+import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
 import type { ConfigDocument } from './document.js';
 import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
-import { expected } from './issues.js';
+import { describeFound } from './issues.js';
 import { resolvePools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
@@ -39,7 +39,7 @@ export async function resolveConfig(
   faults.takeVerdict([], checkBedrock(root));
 
   const registry = await loadLibraries(root, document, container, faults);
-  const address = resolveAddress(root, options.address, faults);
+  const address = resolveAddress(root, document, options.address, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults);
   faults.throwIfAny();
@@ -76,6 +76,7 @@ async function loadLibraries(
       await loader.load(library, directory, container);
     } catch (error) {
       faults.addError(place, error);
+      loader.registry.isComplete = false;
       continue;
     }
     // The running configuration can be stored elsewhere, so paths in it must not count from here.
@@ -86,16 +87,22 @@ async function loadLibraries(
 
 function resolveAddress(
   root: Record<string, unknown>,
+  document: ConfigDocument,
   override: string | undefined,
   faults: FaultList,
 ): ListenAddress | undefined {
   const margo = isObject(root.margo) ? root.margo : {};
   const mercury = isObject(margo.mercury) ? margo.mercury : {};
-  if (override !== undefined) mercury.address = override;
-  const text = mercury.address;
+  const text = override ?? mercury.address;
   if (typeof text !== 'string') return undefined;
-  const address = parseAddress(text);
-  if (typeof address !== 'string') return address;
-  faults.add(['margo', 'mercury', 'address'], `${expected(text, ADDRESS_FORMS)}: ${address}`);
+  const address = parseAddress(text, override === undefined ? document.directory : process.cwd());
+  if (typeof address !== 'string') {
+    mercury.address = formatAddress(address);
+    return address;
+  }
+  const place = ['margo', 'mercury', 'address'];
+  const message = `found ${describeFound(text)}: ${address}; expected ${ADDRESS_FORMS}`;
+  if (override === undefined) faults.add(place, message);
+  else faults.addElsewhere(place, `the address given in its place: ${message}`);
   return undefined;
 }

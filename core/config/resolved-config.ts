@@ -17,7 +17,9 @@ export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | '
 }
 
 /** A dependency that was found: another provider, by its place in the list, or an execution pool, by its name. */
-export type ResolvedReference = { readonly provider: number } | { readonly pool: string };
+export type ResolvedReference =
+  | { readonly provider: number; /** Whether it must be running. */ readonly isRequired: boolean }
+  | { readonly pool: string };
 
 export interface ResolvedProvider {
   readonly name: string;

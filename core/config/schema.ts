@@ -2,13 +2,13 @@
  * Validation by JSON Schema (draft 2020-12, by Ajv): faults with path, found value and allowed values, defaults filled in.
  *
  * Two keywords of our own: `x-ignored` (a reason) marks a key that Mochi knows and that means nothing here: using it gives a
- * warning. `x-allowed` says in words what a `pattern` allows.
+ * warning. `x-allowed` says in words what a value may be, where its type alone does not.
  */
 import { readFileSync } from 'node:fs';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { SchemaSource } from '../provider/definitions.js';
-import { expected, type ConfigPath } from './issues.js';
+import { describeFound, expected, type ConfigPath } from './issues.js';
 
 /** A fault or remark about one value. */
 export interface Finding {
@@ -50,9 +50,9 @@ ajv.addKeyword({
     reason: string,
     _data: unknown,
     _schema?: unknown,
-    context?: { instancePath: string },
+    context?: { instancePath: string; rootData: unknown },
   ) {
-    const path = stepsOf(context?.instancePath ?? '');
+    const path = stepsOf(context?.instancePath ?? '', context?.rootData);
     this.remarks.push({ path, message: `has no meaning here and is ignored: ${reason}` });
     return true;
   },
@@ -65,7 +65,7 @@ export function compileSchema(source: SchemaSource): SchemaCheck {
   return (value) => {
     const collector: Collector = { remarks: [] };
     validate.call(collector, value);
-    const faults = (validate.errors ?? []).map(faultOf);
+    const faults = (validate.errors ?? []).map((error) => faultOf(error, value, schema));
     return { faults, remarks: collector.remarks };
   };
 }
@@ -74,62 +74,79 @@ export function readSchema(url: URL): Record<string, unknown> {
   return JSON.parse(readFileSync(url, 'utf8')) as Record<string, unknown>;
 }
 
-/** Path of a JSON pointer; digits are taken for indexes. */
-function stepsOf(pointer: string): (string | number)[] {
-  const steps = pointer.split('/').slice(1);
-  return steps.map((step) => {
-    const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
-    return /^\d+$/.test(key) ? Number(key) : key;
-  });
+/** Path of a JSON pointer into `root`: numbers where it leads through arrays. */
+function stepsOf(pointer: string, root: unknown): (string | number)[] {
+  let value = root;
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((step) => {
+      const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
+      const isIndex = Array.isArray(value);
+      value = (value as Record<string, unknown> | undefined)?.[key];
+      return isIndex ? Number(key) : key;
+    });
 }
 
 interface PropertySchema {
+  $ref?: string;
   type?: string | string[];
   enum?: unknown[];
   minimum?: number;
   maximum?: number;
-  properties?: Record<string, unknown>;
+  properties?: Record<string, PropertySchema>;
   'x-allowed'?: string;
+  'x-ignored'?: string;
 }
 
-function faultOf(error: ErrorObject): Finding {
-  const path = stepsOf(error.instancePath);
+function faultOf(error: ErrorObject, root: unknown, rootSchema: unknown): Finding {
+  const path = stepsOf(error.instancePath, root);
   const schema = (error.parentSchema ?? {}) as PropertySchema;
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case 'additionalProperties': {
-      const known = Object.keys(schema.properties ?? {}).filter((key) => key !== '$schema');
-      const allowed = known.length === 0 ? 'no keys are allowed here' : `known keys are ${known.join(', ')}`;
+      const known = knownKeys(schema);
+      const allowed = known.length === 0 ? 'no keys are allowed here' : `known keys: ${known.join(', ')}`;
       return { path: [...path, String(params.additionalProperty)], message: `unknown key; ${allowed}` };
     }
     case 'required': {
       const key = String(params.missingProperty);
-      const missing = schema.properties?.[key] as PropertySchema | undefined;
-      return {
-        path: [...path, key],
-        message: expected(undefined, missing === undefined ? 'a value' : allowedBy(missing)),
-      };
+      const missing = followed(schema.properties?.[key] ?? {}, rootSchema);
+      return { path: [...path, key], message: expected(undefined, allowedBy(missing)) };
     }
-    case 'pattern':
-      return {
-        path,
-        message: expected(error.data, schema['x-allowed'] ?? `text that matches ${String(params.pattern)}`),
-      };
     case 'minLength':
-      return { path, message: expected(error.data, 'text that is not empty') };
+      if (params.limit === 1) return { path, message: expected(error.data, 'text that is not empty') };
+      break;
     case 'minItems':
-      return { path, message: expected(error.data, `at least ${String(params.limit)} entries`) };
+      if (params.limit === 1) return { path, message: expected(error.data, 'at least one entry') };
+      break;
     case 'type':
     case 'enum':
     case 'minimum':
     case 'maximum':
       return { path, message: expected(error.data, allowedBy(schema)) };
-    default:
-      return {
-        path,
-        message: `${expected(error.data, allowedBy(schema))} (${error.message ?? error.keyword})`,
-      };
   }
+  const allowed = schema['x-allowed'];
+  const message =
+    allowed === undefined
+      ? `found ${describeFound(error.data)}, which ${error.message ?? `breaks "${error.keyword}"`}`
+      : expected(error.data, allowed);
+  return { path, message };
+}
+
+/** Those that mean something; Mochi's others would only hide them. */
+function knownKeys({ properties = {} }: PropertySchema): string[] {
+  return Object.entries(properties)
+    .filter(([key, { 'x-ignored': reason }]) => key !== '$schema' && reason === undefined)
+    .map(([key]) => key);
+}
+
+/** The schema that a `$ref` into the same document means. */
+function followed(schema: PropertySchema, root: unknown): PropertySchema {
+  if (schema.$ref?.startsWith('#/') !== true) return schema;
+  let target = root as Record<string, unknown> | undefined;
+  for (const step of schema.$ref.slice(2).split('/')) target = target?.[step] as typeof target;
+  return target ?? schema;
 }
 
 const ARTICLES: Record<string, string> = {
@@ -144,6 +161,7 @@ const ARTICLES: Record<string, string> = {
 
 /** What a schema allows, in words. */
 function allowedBy(schema: PropertySchema): string {
+  if (schema['x-allowed'] !== undefined) return schema['x-allowed'];
   if (schema.enum !== undefined)
     return `one of ${schema.enum.map((value) => JSON.stringify(value)).join(', ')}`;
   const types = [schema.type ?? []].flat().map((type) => {

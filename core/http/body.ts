@@ -1,11 +1,12 @@
 /**
- * Bodies of region requests: counted here, byte by byte, since Fastify's own limit does not hold for streams.
+ * Bodies of requests: counted here, byte by byte, since Fastify's own limit does not hold for streams.
  *
  * A client may be slow, but not idle: each wait for the next piece has the progress time-out. Nothing is read ahead beyond the
  * socket's own buffer, so a target that cannot keep up slows the client down.
  */
 import type { IncomingMessage } from 'node:http';
 import { BedrockError } from '../errors.js';
+import { noteDropped } from '../young-generation.js';
 import { askForBody } from './continue.js';
 import { ClientGone } from './problem.js';
 
@@ -22,21 +23,15 @@ export function hasBody(request: IncomingMessage): boolean {
 }
 
 /**
- * How many bytes the body will have: by Content-Length, by `?size=`, or by both, if they agree.
- * @throws LENGTH_REQUIRED, INVALID_ARGUMENT, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
+ * How many bytes the body of a region request will have: by Content-Length, by `?size=`, or by both, if they agree.
+ * @throws LENGTH_REQUIRED, INVALID_ARGUMENT, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, NOT_SUPPORTED
  */
 export function announcedSize(
   request: IncomingMessage,
   size: number | undefined,
   limits: BodyLimits,
 ): number {
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new BedrockError(
-      'UNSUPPORTED_MEDIA_TYPE',
-      `bodies are stored as they come; send it without Content-Encoding ${encoding}`,
-    );
-  }
+  checkCoding(request);
   const header = request.headers['content-length'];
   const length = header === undefined ? undefined : Number(header);
   const announced = length ?? size;
@@ -62,32 +57,34 @@ export function announcedSize(
   return announced;
 }
 
+/** Bodies are stored as they come, and what comes must be the bytes themselves. */
+function checkCoding({ headers }: IncomingMessage): void {
+  const encoding = headers['content-encoding']?.toLowerCase() ?? 'identity';
+  if (encoding !== 'identity') {
+    throw new BedrockError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `bodies are stored as they come; send it without Content-Encoding ${encoding}`,
+    );
+  }
+  const coding = headers['transfer-encoding']?.toLowerCase() ?? 'chunked';
+  if (coding !== 'chunked') {
+    throw new BedrockError('NOT_SUPPORTED', `Transfer-Encoding ${coding} is not decoded; chunked alone is`);
+  }
+}
+
 /**
  * The body in pieces, exactly `size` bytes together.
  * @throws INVALID_ARGUMENT (more or fewer bytes), REQUEST_TIMEOUT, ClientGone
  */
-export async function* readBody(
+export function readBody(
   request: IncomingMessage,
   size: number,
-  limits: BodyLimits,
+  { progressTimeoutMs }: BodyLimits,
 ): AsyncGenerator<Buffer> {
-  askForBody(request);
-  let received = 0;
-  for (;;) {
-    const piece = request.read() as Buffer | null;
-    if (piece !== null) {
-      received += piece.length;
-      if (received > size) throw unequal(size, `at least ${received}`);
-      yield piece;
-    } else if (request.readableEnded) {
-      break;
-    } else if (request.destroyed) {
-      throw new ClientGone(`the client left after ${received} of ${size} bytes`);
-    } else {
-      await progress(request, limits.progressTimeoutMs, received, size);
-    }
-  }
-  if (received < size) throw unequal(size, String(received));
+  return pieces(request, progressTimeoutMs, (received, hasEnded) => {
+    if (received > size) throw unequal(size, `at least ${received}`);
+    if (hasEnded && received < size) throw unequal(size, String(received));
+  });
 }
 
 function unequal(announced: number, received: string): BedrockError {
@@ -97,33 +94,91 @@ function unequal(announced: number, received: string): BedrockError {
   );
 }
 
-/** Waits until there is something to read, or the body or the connection has ended. */
-function progress(
+/**
+ * A whole body of text, at most as long as `maxBodyBytes`. A body that says it is longer is not asked for.
+ * @throws BODY_TOO_LARGE, INVALID_ARGUMENT, REQUEST_TIMEOUT, ClientGone
+ */
+export async function readText(
+  request: IncomingMessage,
+  { maxBodyBytes, progressTimeoutMs }: BodyLimits,
+): Promise<string> {
+  const checkLimit = (size: number): void => {
+    if (size <= maxBodyBytes) return;
+    throw new BedrockError(
+      'BODY_TOO_LARGE',
+      `a JSON body of ${size} bytes or more exceeds bedrock.http.max_json_body_bytes, ${maxBodyBytes}`,
+      { details: { limit: maxBodyBytes } },
+    );
+  };
+  checkLimit(Number(request.headers['content-length'] ?? 0));
+  const parts: Buffer[] = [];
+  for await (const piece of pieces(request, progressTimeoutMs, checkLimit)) parts.push(piece);
+  return Buffer.concat(parts).toString();
+}
+
+/** Announces to the reader of a body that the rest of it will never come. */
+export function breakBody(request: IncomingMessage, cause: Error): void {
+  broken.set(request, cause);
+  request.emit(BROKEN);
+}
+
+const broken = new WeakMap<IncomingMessage, Error>();
+const BROKEN = Symbol('broken');
+
+/**
+ * What has come of the body, as it comes.
+ * @param check is told how much has come, before that is given on; what it throws ends the body
+ */
+async function* pieces(
   request: IncomingMessage,
   timeoutMs: number,
-  received: number,
-  size: number,
-): Promise<void> {
+  check: (received: number, hasEnded: boolean) => void,
+): AsyncGenerator<Buffer> {
+  askForBody(request);
+  let received = 0;
+  for (;;) {
+    const piece = request.read() as Buffer | null;
+    if (piece !== null) {
+      received += piece.length;
+      check(received, false);
+      yield piece;
+      noteDropped(piece.length);
+    } else if (request.readableEnded) {
+      break;
+    } else if (request.destroyed) {
+      throw new ClientGone(`the client left after ${received} bytes of its body`);
+    } else {
+      const cause = broken.get(request);
+      if (cause !== undefined) {
+        const text = `the body breaks off after ${received} bytes: ${cause.message}`;
+        throw new BedrockError('INVALID_ARGUMENT', text, { cause });
+      }
+      await progress(request, timeoutMs, received);
+    }
+  }
+  check(received, true);
+}
+
+/** Waits until there is something to read, or the body or the connection has ended. @throws REQUEST_TIMEOUT */
+function progress(request: IncomingMessage, timeoutMs: number, received: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      stop();
-      reject(
-        new BedrockError(
-          'REQUEST_TIMEOUT',
-          `no progress for ${timeoutMs} ms after ${received} of ${size} bytes`,
-        ),
-      );
-    }, timeoutMs);
-    const moved = (): void => {
-      stop();
-      resolve();
-    };
-    const stop = (): void => {
+    let isOver = false;
+    const end = (settle: () => void) => (): void => {
+      if (isOver) return;
+      isOver = true;
       clearTimeout(timer);
       for (const event of EVENTS) request.off(event, moved);
+      settle();
     };
+    const moved = end(resolve);
+    const late = end(() => {
+      const text = `no progress for ${timeoutMs} ms after ${received} bytes of the body`;
+      reject(new BedrockError('REQUEST_TIMEOUT', text));
+    });
+    // By a turn of the event loop later: if it was the daemon that stood still, what has come meanwhile is read first.
+    const timer = setTimeout(() => setImmediate(late), timeoutMs);
     for (const event of EVENTS) request.on(event, moved);
   });
 }
 
-const EVENTS = ['readable', 'end', 'close', 'error'] as const;
+const EVENTS = ['readable', 'end', 'close', 'error', BROKEN] as const;

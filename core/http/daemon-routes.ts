@@ -4,7 +4,7 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../errors.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
 import { naturalNumber } from './query.js';
-import { PROBLEMS, part } from './schemas.js';
+import { PROBLEMS, parameters, part } from './schemas.js';
 
 export interface DaemonRoutesOptions {
   providers: ProviderManager;
@@ -34,7 +34,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['daemon'],
         summary: 'Whether the process lives',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: { 200: status },
       },
     },
@@ -47,7 +47,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['daemon'],
         summary: 'Whether all providers are up',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: { 200: status, ...PROBLEMS },
       },
     },
@@ -78,7 +78,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['daemon'],
         summary: 'This interface as an OpenAPI document',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: { 200: { description: 'The document.', type: 'object', additionalProperties: true } },
       },
     },
@@ -91,7 +91,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['daemon'],
         summary: 'The running configuration',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: {
           200: { description: 'Bedrock JSON.', type: 'object', additionalProperties: true },
           ...PROBLEMS,
@@ -107,7 +107,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['daemon'],
         summary: 'Stop the daemon',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: { 202: { description: 'It is stopping.', ...part('Status') }, ...PROBLEMS },
       },
     },
@@ -124,7 +124,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['providers'],
         summary: 'The providers',
-        querystring: part('NoQuery'),
+        querystring: parameters('NoQuery'),
         response: {
           200: { description: 'In the order of the configuration.', ...part('ProviderList') },
           ...PROBLEMS,
@@ -149,8 +149,8 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       schema: {
         tags: ['providers'],
         summary: 'How full a target is',
-        params: part('ProviderParams'),
-        querystring: part('TargetQuery'),
+        params: parameters('ProviderParams'),
+        querystring: parameters('TargetQuery'),
         response: { 200: { description: 'Its figures.', ...part('TargetStats') }, ...PROBLEMS },
       },
     },

@@ -13,7 +13,7 @@ export interface GuardOptions {
   allowedOrigins: readonly string[];
 }
 
-/** @returns a check that throws FORBIDDEN */
+/** @returns a check that throws FORBIDDEN, and INVALID_ARGUMENT for a request that does not say which host it means */
 export function createGuard({
   address,
   allowedHosts,
@@ -24,7 +24,7 @@ export function createGuard({
   const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
 
   return (request) => {
-    const host = (request.headers.host ?? '').toLowerCase();
+    const host = hostOf(request).toLowerCase();
     // No browser speaks to a unix socket, and its path is no host name.
     if (address.kind === 'tcp' && !isOwnHost(hostnameOf(host), request.socket.localAddress, names)) {
       throw new BedrockError(
@@ -40,6 +40,27 @@ export function createGuard({
       );
     }
   };
+}
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)/i;
+
+/** The host that a request is meant for: that of an absolute URI, or else the Host header (RFC 9112, 3.2). */
+function hostOf({ headers, httpVersion, rawHeaders, url = '' }: IncomingMessage): string {
+  const count = countOf('host', rawHeaders);
+  if (count > 1 || (count === 0 && httpVersion === '1.1')) {
+    throw new BedrockError('INVALID_ARGUMENT', `a request needs one Host header, and this one has ${count}`);
+  }
+  return ABSOLUTE_FORM.exec(url)?.[1] ?? headers.host ?? '';
+}
+
+/** How often a header was sent; of a Host header that came twice node:http shows only the first. */
+function countOf(name: string, rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index];
+    if (header?.length === name.length && header.toLowerCase() === name) count++;
+  }
+  return count;
 }
 
 /** The name in a Host header, without port and brackets. */

@@ -1,9 +1,9 @@
 /** Errors on the wire: RFC 9457 problem details with a `code` of the one table. */
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError, messageOf, type ErrorCode } from '../errors.js';
 import { expectsContinue } from './continue.js';
+import { lingerAfterResponse } from './linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -12,9 +12,6 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** A body that is left unread this far may be read to its end, which keeps the connection usable. */
 const MAX_UNREAD_BYTES = 64 * 1024;
-
-/** How long a connection is still read from after a refusal, so that the client sees the answer and not a reset. */
-const LINGER_MS = 2000;
 
 const FASTIFY_CODES: Record<string, ErrorCode> = {
   FST_ERR_VALIDATION: 'INVALID_ARGUMENT',
@@ -54,7 +51,9 @@ export function problemBody(error: BedrockError): string {
 
 /** Answers a request with an error. If its body is still coming, the connection is closed in good order. */
 export function sendProblem(error: BedrockError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (isMuchUnread(request.raw)) closeAfterResponse(request.raw.socket, reply);
+  if (!request.raw.complete) dropRest(error, request.raw, reply);
+  // They spoke of a body that is not sent.
+  for (const header of REGION_HEADERS) reply.removeHeader(header);
   if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   const size = error.details.regionSize;
   if (error.code === 'OUT_OF_RANGE' && typeof size === 'number')
@@ -62,27 +61,23 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
   return reply.code(error.status).header('content-type', PROBLEM_TYPE).send(problemBody(error));
 }
 
-/** Whether more of the body is to come than is worth reading only to drop it. */
-function isMuchUnread(request: IncomingMessage): boolean {
-  if (request.complete) return false;
-  // A client that waits for "100 Continue" may take the error for its answer and never send the body.
-  if (expectsContinue(request)) return true;
-  const announced = Number(request.headers['content-length'] ?? NaN);
-  return !(announced <= MAX_UNREAD_BYTES);
+const REGION_HEADERS = ['accept-ranges', 'content-range', 'region-created-at'];
+
+/** Reads on without keeping what comes; then the connection is as good as new, or, where that is too much to ask, ends. */
+function dropRest(error: BedrockError, request: IncomingMessage, reply: FastifyReply): void {
+  if (mustClose(error, request)) reply.header('connection', 'close');
+  // Whoever else may want it closed.
+  lingerAfterResponse(request.socket);
+  request.resume();
 }
 
-/**
- * Ends the connection after the response, yet goes on reading for a while: closing a socket that holds unread bytes makes the
- * system send a reset, which can overtake the response.
- */
-function closeAfterResponse(socket: Socket, reply: FastifyReply): void {
-  reply.header('connection', 'close');
-  // What node:http calls once such a response is written.
-  socket.destroySoon = () => {
-    socket.end();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('close', () => clearTimeout(timer));
-  };
+/** Whether more of the body is to come than is worth reading only to drop it, or will never come. */
+function mustClose(error: BedrockError, request: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  if (length === undefined && coding === undefined) return false;
+  // A client that waits for "100 Continue" may take the error for its answer and never send the body.
+  if (expectsContinue(request) || error.code === 'REQUEST_TIMEOUT') return true;
+  return !(Number(length ?? NaN) <= MAX_UNREAD_BYTES);
 }
 
 const CLIENT_ERRORS: Record<string, ErrorCode> = {
@@ -90,12 +85,8 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 };
 
-/** Answers what is no HTTP request, and closes the connection. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.destroyed) {
-    socket.destroy();
-    return;
-  }
+/** The answer to what is no request, as it stands on the wire. It ends the connection. */
+export function clientErrorResponse(error: NodeJS.ErrnoException): string {
   const code = CLIENT_ERRORS[error.code ?? ''] ?? 'INVALID_ARGUMENT';
   const problem = new BedrockError(code, `this is not a request that can be served: ${error.message}`);
   const body = problemBody(problem);
@@ -105,5 +96,5 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }

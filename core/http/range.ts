@@ -24,6 +24,8 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === '' || last === '' ? size : Math.min(size, Number(last) + 1);
   if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined;
+  // The last bytes of nothing are the whole of it (RFC 9110, 14.1.2), and Content-Range has no form for that.
+  if (first === '' && Number(last) > 0 && size === 0) return undefined;
   if (start >= size || end <= start) {
     throw new BedrockError(
       'OUT_OF_RANGE',

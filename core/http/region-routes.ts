@@ -8,12 +8,14 @@ import { RegionId, type RegionRange, type Target, type WriteOptions } from '../t
 import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
 import { naturalNumber, optionalNumber } from './query.js';
 import { parseRange } from './range.js';
-import { PROBLEMS, bytesResponse, emptyResponse, part } from './schemas.js';
+import { PROBLEMS, bytesBody, bytesResponse, emptyResponse, parameters, part } from './schemas.js';
 import { sendRegion } from './send-region.js';
 
 export interface RegionRoutesOptions {
   providers: ProviderManager;
   limits: BodyLimits;
+  /** Takes the failure of a response that is under way already, and so can no longer tell the client. */
+  logFailure: (request: FastifyRequest, error: unknown) => void;
 }
 
 interface ProviderParams {
@@ -42,9 +44,14 @@ const REGIONS = '/v1/providers/:provider/regions';
 const REGION = `${REGIONS}/:id`;
 
 /** The routes whose bodies are bytes. They take any content type and read the body themselves. */
-export function addRegionRoutes(app: FastifyInstance, { providers, limits }: RegionRoutesOptions): void {
-  app.removeAllContentTypeParsers();
+export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptions): void {
+  const { providers, limits } = options;
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  // Fastify refuses those that are malformed, and here none means anything.
+  app.addHook('onRequest', (request, _reply, done) => {
+    delete request.headers['content-type'];
+    done();
+  });
 
   const find = (request: FastifyRequest): { target: Target; pool: ExecutionPool } => {
     const provider = providers.get((request.params as ProviderParams).provider);
@@ -58,8 +65,8 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       schema: {
         tags: ['regions'],
         summary: 'List regions, page by page',
-        params: part('ProviderParams'),
-        querystring: part('ListQuery'),
+        params: parameters('ProviderParams'),
+        querystring: parameters('ListQuery'),
         response: { 200: { description: 'A page of regions.', ...part('RegionPage') }, ...PROBLEMS },
       },
     },
@@ -88,8 +95,9 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       schema: {
         tags: ['regions'],
         summary: 'Create a region, all zero or with the body as its contents',
-        params: part('ProviderParams'),
-        querystring: part('CreateQuery'),
+        params: parameters('ProviderParams'),
+        querystring: parameters('CreateQuery'),
+        body: bytesBody(),
         response: {
           201: { description: 'The region, also named by Location.', ...part('CreatedRegion') },
           ...PROBLEMS,
@@ -109,11 +117,12 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
   app.head<{ Params: RegionParams; Querystring: TargetQuery }>(
     REGION,
     {
+      config: { swagger: { exposeHeadRoute: true } },
       schema: {
         tags: ['regions'],
         summary: "A region's size and time of creation",
-        params: part('RegionParams'),
-        querystring: part('TargetQuery'),
+        params: parameters('RegionParams'),
+        querystring: parameters('TargetQuery'),
         response: { 200: emptyResponse('Content-Length and Region-Created-At say them.'), ...PROBLEMS },
       },
     },
@@ -133,8 +142,8 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       schema: {
         tags: ['regions'],
         summary: 'Read a region or, with a Range header, a part of it',
-        params: part('RegionParams'),
-        querystring: part('TargetQuery'),
+        params: parameters('RegionParams'),
+        querystring: parameters('TargetQuery'),
         response: {
           200: bytesResponse('The whole region.'),
           206: bytesResponse("The part asked for, its end clamped to the region's."),
@@ -152,7 +161,8 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       const range = parseRange(header, size);
       if (range !== undefined)
         reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${size}`);
-      return sendRegion(reply, { target, pool, id, ...(range ?? { start: 0, end: size }) });
+      const part = { target, pool, id, ...(range ?? { start: 0, end: size }) };
+      return sendRegion(reply, part, (error) => options.logFailure(request, error));
     },
   );
 
@@ -162,14 +172,22 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       schema: {
         tags: ['regions'],
         summary: 'Overwrite a part of a region with the body',
-        params: part('RegionParams'),
-        querystring: part('WriteQuery'),
+        params: parameters('RegionParams'),
+        querystring: parameters('WriteQuery'),
+        body: bytesBody(),
         response: { 204: emptyResponse('Written.'), ...PROBLEMS },
       },
     },
     async (request, reply) => {
       const { target, pool } = find(request);
       const id = RegionId.parse(request.params.id);
+      // RFC 9110, 14.5. Ignoring it would write to where nobody asked.
+      if (request.headers['content-range'] !== undefined) {
+        throw new BedrockError(
+          'INVALID_ARGUMENT',
+          'say where to write with ?offset=, not with Content-Range',
+        );
+      }
       const offset = naturalNumber('offset', request.query.offset ?? '0');
       const size = announcedSize(request.raw, optionalNumber('size', request.query.size), limits);
       // Before the first byte: a body that cannot fit changes nothing.
@@ -187,8 +205,8 @@ export function addRegionRoutes(app: FastifyInstance, { providers, limits }: Reg
       schema: {
         tags: ['regions'],
         summary: 'Erase a region',
-        params: part('RegionParams'),
-        querystring: part('TargetQuery'),
+        params: parameters('RegionParams'),
+        querystring: parameters('TargetQuery'),
         response: { 204: emptyResponse('Erased, durably.'), ...PROBLEMS },
       },
     },
@@ -216,8 +234,8 @@ export function addPersistRoute(
       schema: {
         tags: ['regions'],
         summary: 'Make a region, or parts of it, durable',
-        params: part('RegionParams'),
-        querystring: part('TargetQuery'),
+        params: parameters('RegionParams'),
+        querystring: parameters('TargetQuery'),
         body: part('PersistBody'),
         response: { 204: emptyResponse('Durable.'), ...PROBLEMS },
       },
@@ -263,22 +281,21 @@ interface WriteDestination {
   range: RegionRange;
 }
 
-/** Writes a body piece by piece; one that is a single piece, in a single call. */
+/** Writes a body piece by piece, and to its end, as it may turn out too long; one that is a single piece, in a single call. */
 async function write(
   body: AsyncIterable<Uint8Array>,
   { target, pool, id, range }: WriteDestination,
   options: WriteOptions,
 ): Promise<void> {
   let { offset } = range;
+  let isPersisted = options.persist !== true;
   for await (const piece of body) {
-    if (piece.length === range.size) {
-      await pool.resume(() => target.write(id, offset, piece, options));
-      return;
-    }
-    await pool.resume(() => target.write(id, offset, piece));
+    const isWhole = piece.length === range.size;
+    await pool.resume(() => target.write(id, offset, piece, isWhole ? options : {}));
+    isPersisted ||= isWhole;
     offset += piece.length;
   }
-  if (options.persist === true) await pool.resume(() => target.persist(id, [range]));
+  if (!isPersisted) await pool.resume(() => target.persist(id, [range]));
 }
 
 function persistOption({ persist }: CreateQuery): WriteOptions {

@@ -17,12 +17,34 @@ export function addSchemas(app: FastifyInstance): void {
   }
 }
 
+/**
+ * One of the parts, for the parameters of a route, with what it refers to written out: the OpenAPI document lists parameters one by
+ * one and knows no parts within them.
+ */
+export function parameters(name: string): object {
+  return writeOut(definitions[name]) as object;
+}
+
+function writeOut(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return schema;
+  const { $ref, ...own } = schema as Record<string, unknown>;
+  const meant = typeof $ref === 'string' ? definitions[$ref.replace('#/$defs/', '')] : {};
+  return Object.fromEntries(
+    Object.entries({ ...meant, ...own }).map(([key, value]) => [key, writeOut(value)]),
+  );
+}
+
 /** A reference to one of the parts. */
 export function part(name: string): { $ref: string } {
   return { $ref: `${name}#` };
 }
 
 const BYTES = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } };
+
+/** Documents a body that is bytes. Nothing is checked: the handler reads and counts it. */
+export function bytesBody(): object {
+  return { content: { 'application/octet-stream': { schema: {} } } };
+}
 
 /** Documents a response that is bytes. */
 export function bytesResponse(description: string): object {

@@ -21,8 +21,13 @@ export interface RegionPart extends ByteRange {
 /**
  * Sends part of a region as the body of a response whose headers stand in `reply`.
  * Once the first byte is out, an error (such as the region being erased) can only destroy the connection.
+ * @param onFailure hears of that error
  */
-export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise<FastifyReply> {
+export async function sendRegion(
+  reply: FastifyReply,
+  part: RegionPart,
+  onFailure: (error: unknown) => void,
+): Promise<FastifyReply> {
   const size = part.end - part.start;
   reply.header('content-length', size);
   if (size <= PIECE_BYTES) {
@@ -38,8 +43,9 @@ export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise
   try {
     await stream(response, part, first);
     response.end();
-  } catch {
+  } catch (error) {
     response.destroy();
+    onFailure(error);
   }
   return reply;
 }

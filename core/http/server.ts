@@ -6,19 +6,22 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { chmod, lstat, unlink } from 'node:fs/promises';
-import { connect, type AddressInfo, type Socket } from 'node:net';
-import swagger from '@fastify/swagger';
-import Fastify, { type FastifyInstance } from 'fastify';
+import { connect, type AddressInfo } from 'node:net';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { formatAddress, type ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { askForBody, deferContinue } from './continue.js';
+import { Connections } from './connections.js';
+import { deferContinue } from './continue.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
 import { createGuard } from './guard.js';
-import { answerClientError, ClientGone, sendProblem, toBedrockError } from './problem.js';
+import { takeJsonBodies } from './json-body.js';
+import { describeRoutes } from './openapi.js';
+import { ClientGone, sendProblem, toBedrockError } from './problem.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
+import { answerUnknownRoutes } from './unknown-routes.js';
 
 export interface HttpServerOptions extends Omit<DaemonRoutesOptions, 'isReady'> {
   address: ListenAddress;
@@ -27,14 +30,12 @@ export interface HttpServerOptions extends Omit<DaemonRoutesOptions, 'isReady'> 
   logger: Logger;
 }
 
-/** How often the server looks for connections that fell idle while it stops. */
-const IDLE_CHECK_MS = 50;
-
 export class HttpServer {
   /** Whether requests are served; until then they get NOT_READY. */
   isReady = false;
   #isStopping = false;
   #app: FastifyInstance | undefined;
+  #connections: Connections | undefined;
   /** Connections refused for max_connections. */
   #refused = 0;
 
@@ -71,15 +72,14 @@ export class HttpServer {
     this.isReady = false;
     this.#isStopping = true;
     let isDrained = true;
-    const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS);
+    this.#connections?.stop();
     const late = setTimeout(() => {
       isDrained = false;
-      app.server.closeAllConnections();
+      this.#connections?.destroy();
     }, drainTimeoutMs);
     try {
       await app.close();
     } finally {
-      clearInterval(idle);
       clearTimeout(late);
     }
     return isDrained;
@@ -87,24 +87,22 @@ export class HttpServer {
 
   async #build(): Promise<FastifyInstance> {
     const { settings, address, providers, version } = this.options;
-    const limits = {
-      maxBodyBytes: settings.http.max_body_bytes,
-      progressTimeoutMs: settings.http.progress_timeout_ms,
-    };
+    const progressTimeoutMs = settings.http.progress_timeout_ms;
     const app = Fastify({
       serverFactory: (handler) => this.#createServer(handler),
-      clientErrorHandler: answerClientError,
-      bodyLimit: settings.http.max_json_body_bytes,
+      clientErrorHandler: (error, socket) => this.#connections?.fail(error, socket),
       return503OnClosing: false,
-      forceCloseConnections: 'idle',
+      forceCloseConnections: false,
       exposeHeadRoutes: true,
-      routerOptions: { maxParamLength: 1024 },
+      // The limit is that of all headers together.
+      routerOptions: { maxParamLength: settings.http.max_header_bytes },
       ajv: {
         customOptions: {
           coerceTypes: false,
           removeAdditional: false,
           useDefaults: false,
-          allErrors: true,
+          // The first fault is enough: a body may have a million.
+          allErrors: false,
           allowUnionTypes: true,
         },
       },
@@ -132,38 +130,30 @@ export class HttpServer {
         return;
       }
       const known = toBedrockError(error);
-      if (known.code === 'INTERNAL') this.#logInternal(request.method, request.url, known);
+      this.#logInternal(request, known);
       return sendProblem(known, request, reply);
     });
 
-    await app.register(swagger, {
-      openapi: {
-        openapi: '3.1.0',
-        info: {
-          title: 'bedrock-node',
-          version,
-          description: 'Regions of bytes, kept by the providers of a Bedrock daemon.',
-        },
-      },
-      refResolver: {
-        buildLocalReference: (json, _base, _fragment, index) =>
-          typeof json.$id === 'string' ? json.$id : `schema-${index}`,
-      },
-    });
+    await describeRoutes(app, version);
     addSchemas(app);
+    // A body that no route asked for is not read.
+    app.removeAllContentTypeParsers();
     answerUnknownRoutes(app);
     const daemonRoutes = { ...this.options, isReady: () => this.isReady };
     await app.register((scope, _options, done) => {
-      scope.addHook('preParsing', (request, _reply, payload, next) => {
-        askForBody(request.raw);
-        next(null, payload);
-      });
+      takeJsonBodies(scope, { maxBodyBytes: settings.http.max_json_body_bytes, progressTimeoutMs });
       addDaemonRoutes(scope, daemonRoutes);
       addPersistRoute(scope, { providers });
       done();
     });
     await app.register((scope, _options, done) => {
-      addRegionRoutes(scope, { providers, limits });
+      addRegionRoutes(scope, {
+        providers,
+        limits: { maxBodyBytes: settings.http.max_body_bytes, progressTimeoutMs },
+        logFailure: (request, error) => {
+          if (!(error instanceof ClientGone)) this.#logInternal(request, toBedrockError(error));
+        },
+      });
       done();
     });
     await app.ready();
@@ -173,17 +163,18 @@ export class HttpServer {
   #createServer(handler: RequestListener): Server {
     const { settings, logger } = this.options;
     const { http } = settings;
-    const server = createServer(
-      {
-        maxHeaderSize: http.max_header_bytes,
-        headersTimeout: http.progress_timeout_ms,
-        // Time-outs count lack of progress; a long transfer is none. Bodies are watched by their reader.
-        requestTimeout: 0,
-        keepAliveTimeout: http.keep_alive_timeout_ms,
-        connectionsCheckingInterval: Math.min(5000, Math.ceil(http.progress_timeout_ms / 4)),
-      },
-      handler,
-    );
+    const server = createServer({
+      maxHeaderSize: http.max_header_bytes,
+      headersTimeout: http.progress_timeout_ms,
+      // Time-outs count lack of progress; a long transfer is none. Bodies are watched by their reader.
+      requestTimeout: 0,
+      keepAliveTimeout: http.keep_alive_timeout_ms,
+      connectionsCheckingInterval: Math.min(5000, Math.ceil(http.progress_timeout_ms / 4)),
+      // The guard asks for it, as node:http would refuse without saying why.
+      requireHostHeader: false,
+    });
+    // node:http would drop headers beyond a number; their size has a limit already.
+    server.maxHeadersCount = 0;
     server.maxConnections = http.max_connections;
     server.on('drop', () => {
       if (this.#refused++ > 0) return;
@@ -191,42 +182,19 @@ export class HttpServer {
         `more than bedrock.http.max_connections, ${http.max_connections}: further connections are closed`,
       );
     });
-    // A client that does not take its response. While the daemon itself is the one who is slow, nothing waits to be sent.
-    server.setTimeout(http.progress_timeout_ms, (socket: Socket) => {
-      if (socket.writableLength > 0) socket.destroy();
-    });
+    this.#connections = new Connections(handler);
+    this.#connections.watch(server, http.progress_timeout_ms);
     deferContinue(server);
     return server;
   }
 
-  #logInternal(method: string, url: string, error: BedrockError): void {
-    const { cause } = error;
+  /** What the client is only told to be INTERNAL stands in the log. */
+  #logInternal({ method, url }: FastifyRequest, error: BedrockError): void {
+    if (error.code !== 'INTERNAL') return;
+    const cause = error.cause ?? error;
     const stack = cause instanceof Error ? cause.stack : undefined;
     this.options.logger.error(`${method} ${url} failed: ${messageOf(cause)}`, { method, url, stack });
   }
-}
-
-/** Answers unknown paths with 404, and other methods of known paths with 405 and those that are allowed. */
-function answerUnknownRoutes(app: FastifyInstance): void {
-  const known = new Map<string, { matcher: RegExp; methods: Set<string> }>();
-  app.addHook('onRoute', ({ url, method }) => {
-    const matcher = new RegExp(`^${url.replace(/:[^/]+/g, '[^/]+')}$`);
-    const route = known.get(url) ?? { matcher, methods: new Set() };
-    for (const one of [method].flat()) route.methods.add(one);
-    known.set(url, route);
-  });
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.replace(/[?#].*$/, '');
-    const route = [...known.values()].find(({ matcher }) => matcher.test(path));
-    if (route === undefined) {
-      const text = `nothing is served under ${request.method} ${path}; see /openapi.json`;
-      return sendProblem(new BedrockError('ROUTE_NOT_FOUND', text), request, reply);
-    }
-    const allowed = [...route.methods].join(', ');
-    reply.header('allow', allowed);
-    const text = `${request.method} is not allowed here; allowed are ${allowed}`;
-    return sendProblem(new BedrockError('METHOD_NOT_ALLOWED', text), request, reply);
-  });
 }
 
 /** Removes the socket that a daemon left which was killed. One that still answers stays. @throws START_FAILED */
@@ -239,7 +207,8 @@ async function removeStaleSocket(path: string): Promise<void> {
       probe.destroy();
       resolve(true);
     });
-    probe.on('error', () => resolve(false));
+    // Any other failure, such as a full backlog, comes from one that lives.
+    probe.on('error', (error) => resolve(systemCodeOf(error) !== 'ECONNREFUSED'));
   });
   if (isAlive) throw new BedrockError('START_FAILED', `another process listens at unix:${path}`);
   await unlink(path);

@@ -4,13 +4,14 @@
  * A library is named by a path (from the configuration file's folder) or as a package (looked for from that folder, then from
  * the working directory), loaded by dynamic import, and its default export describes what it brings.
  */
+import { execFile } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolvePackage } from 'import-meta-resolve';
 import { inject, injectable, type Container, type ContainerModule } from 'inversify';
 import { TOKENS } from '../container.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { TypeRegistry, type Definition } from './registry.js';
 
@@ -54,7 +55,9 @@ export class LibraryLoader {
     try {
       namespace = (await import(url.href)) as { default?: unknown };
     } catch (cause) {
-      throw failure(library, `does not load (${file}): ${messageOf(cause)}`, cause);
+      const isSyntax = cause instanceof Error && cause.name === 'SyntaxError';
+      const line = isSyntax ? await lineOfSyntaxError(url) : lineOf(cause, url);
+      throw failure(library, `does not load (${file}${line}): ${messageOf(cause)}`, cause);
     }
     const exported = unwrap(namespace.default);
     if (exported === undefined) {
@@ -118,35 +121,77 @@ function isContainerModule(part: unknown): part is ContainerModule {
   );
 }
 
-async function locate(specifier: string, directory: string): Promise<URL> {
-  if (isPath(specifier)) {
-    const file = path.resolve(directory, specifier);
-    const found = await stat(file).catch((cause: unknown) => {
-      throw failure(`library ${specifier}`, `was not found: ${messageOf(cause)}`, cause);
-    });
-    if (found.isDirectory())
-      throw failure(`library ${specifier}`, `is a folder (${file}); name the file in it`);
-    if (file.endsWith('.so')) {
-      throw failure(
-        `library ${specifier}`,
-        `is a shared object (${file}); libraries of this daemon are JavaScript modules`,
-      );
-    }
-    return pathToFileURL(file);
+/** The line of a module that an error came from, as `:12`; nothing if it does not say. */
+function lineOf(error: unknown, url: URL): string {
+  return error instanceof Error ? lineIn(error.stack ?? '', url) : '';
+}
+
+/** The same for a syntax error, which does not know: a process that parses the file again does. */
+async function lineOfSyntaxError(url: URL): Promise<string> {
+  const output = await new Promise<string>((resolve) => {
+    execFile(
+      process.execPath,
+      ['--check', fileURLToPath(url)],
+      { timeout: 5000 },
+      (_error, _stdout, stderr) => resolve(stderr),
+    );
+  });
+  return lineIn(output, url);
+}
+
+/** ES modules appear by their URL, CommonJS ones by their path. */
+function lineIn(stack: string, url: URL): string {
+  for (const name of [url.href, fileURLToPath(url)]) {
+    const at = stack.indexOf(`${name}:`);
+    if (at !== -1) return /^:\d+/.exec(stack.slice(at + name.length))?.[0] ?? '';
   }
+  return '';
+}
+
+async function locate(specifier: string, directory: string): Promise<URL> {
+  const library = `library ${specifier}`;
+  if (specifier.endsWith('.so')) {
+    throw failure(
+      library,
+      'is a shared object of Mochi, and libraries of this daemon are JavaScript modules; warabi is built in',
+    );
+  }
+  if (/^[a-z][a-z0-9+.-]*:/i.test(specifier)) {
+    throw failure(library, 'is no path and no name of a package');
+  }
+  return isPath(specifier)
+    ? locateFile(library, path.resolve(directory, specifier))
+    : locatePackage(library, specifier, directory);
+}
+
+async function locateFile(library: string, file: string): Promise<URL> {
+  const found = await stat(file).catch((cause: unknown) => {
+    const why = systemCodeOf(cause) === 'ENOENT' ? `there is no ${file}` : messageOf(cause);
+    throw failure(library, `was not found: ${why}`, cause);
+  });
+  if (found.isDirectory()) throw failure(library, `is a folder (${file}); name the file in it`);
+  return pathToFileURL(file);
+}
+
+function locatePackage(library: string, name: string, directory: string): URL {
+  const folders = [...new Set([directory, process.cwd()])];
   const causes: unknown[] = [];
-  for (const folder of new Set([directory, process.cwd()])) {
+  for (const folder of folders) {
     try {
-      return new URL(resolvePackage(specifier, pathToFileURL(path.join(folder, 'bedrock.json')).href));
+      const url = new URL(resolvePackage(name, pathToFileURL(path.join(folder, 'bedrock.json')).href));
+      if (url.protocol === 'file:') return url;
+      throw failure(library, 'is a module of Node itself and brings no types');
     } catch (cause) {
       causes.push(cause);
     }
   }
-  throw failure(
-    `library ${specifier}`,
-    `was not found as a package: ${messageOf(causes[0])}; install it, or give a path (./…)`,
-    causes[0],
-  );
+  const cause = causes.find((each) => systemCodeOf(each) !== 'ERR_MODULE_NOT_FOUND') ?? causes[0];
+  if (cause instanceof BedrockError) throw cause;
+  const why =
+    systemCodeOf(cause) === 'ERR_MODULE_NOT_FOUND'
+      ? `is not installed where ${folders.join(' or ')} would find it`
+      : `was not found as a package: ${messageOf(cause)}`;
+  throw failure(library, `${why}; install it with npm, or give a path (./…)`, cause);
 }
 
 /** A path begins with a dot or a slash, or ends like a file; anything else is a package. */

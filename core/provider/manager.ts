@@ -2,7 +2,7 @@
  * The providers of a running daemon: started in the order of the configuration, stopped in reverse.
  *
  * A provider that cannot start within the time-out ends the start of the daemon, and those that run are stopped; one that is
- * marked optional is left out instead, as are optional providers that need it.
+ * marked optional is left out instead, as are optional providers that need it. One that could do without it does.
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -146,26 +146,32 @@ export class ProviderManager {
     return isClean;
   }
 
+  /** The time-out is one for all that belongs to a start. */
   async #startOne(entry: Entry): Promise<void> {
     const timeoutMs = this.config.settings.start_timeout_ms;
+    const begun = performance.now();
+    const inTime = <T>(promise: Promise<T>): Promise<T> =>
+      withTimeout(promise, Math.max(0, timeoutMs - (performance.now() - begun)), () => {
+        return new BedrockError(
+          'START_FAILED',
+          `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`,
+        );
+      });
     const { definition } = entry.resolved.registered;
     const context = this.#contextOf(entry);
-    const late = `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`;
-    const instance = await withTimeout(
-      Promise.resolve(definition.create(entry.resolved.config, context)),
-      timeoutMs,
-      () => new BedrockError('START_FAILED', late),
-    );
+    const instance = await inTime(Promise.resolve(definition.create(entry.resolved.config, context)));
     checkProvider(instance, entry.type);
     entry.instance = instance;
     try {
-      await withTimeout(instance.start(), timeoutMs, () => new BedrockError('START_FAILED', late));
+      await inTime(Promise.resolve(instance.start()));
+      await inTime(this.#logRunning(entry));
     } catch (error) {
       await this.#stopOne(entry);
+      // Its targets are closed, and of no use to anyone.
+      entry.instance = undefined;
       throw error;
     }
     entry.state = 'running';
-    await this.#logRunning(entry);
   }
 
   async #stopOne(entry: Entry): Promise<boolean> {
@@ -215,32 +221,28 @@ export class ProviderManager {
   ): Promise<Target> {
     const registered = this.registry.backend(type);
     if (registered === undefined) {
-      throw new BedrockError(
-        'CONFIG_INVALID',
-        `unknown backend type "${type}"; known types are ${this.registry.backendTypes.join(', ')}`,
-      );
+      throw new BedrockError('CONFIG_INVALID', this.registry.unknown('backend', type));
     }
     const target = await registered.definition.create(config, context);
-    checkTarget(target, type);
+    checkTarget(target, `the backend "${type}"`);
     return target;
   }
 
+  /** Those that are not required and lead to a provider that failed are as absent as if nobody had named them. */
   #dependenciesOf(entry: Entry): Dependencies {
-    const resolve = (reference: ResolvedReference): Dependency => {
+    const resolve = (reference: ResolvedReference): Dependency | undefined => {
       if ('pool' in reference) return this.#pool(reference.pool);
       const other = this.#entries[reference.provider];
-      if (other?.instance === undefined || other.state !== 'running') {
-        throw new BedrockError(
-          'DEPENDENCY_UNRESOLVED',
-          `it depends on "${other?.name ?? '?'}", which is not running`,
-        );
-      }
-      return other.instance;
+      if (other?.instance !== undefined && other.state === 'running') return other.instance;
+      const message = `it depends on "${other?.name ?? '?'}", which is not running`;
+      if (reference.isRequired) throw new BedrockError('DEPENDENCY_UNRESOLVED', message);
+      entry.logger.warning(`${message}; the dependency is not required, so it goes on without`);
+      return undefined;
     };
     return Object.fromEntries(
       Object.entries(entry.resolved.dependencies).map(([name, reference]) => [
         name,
-        isList(reference) ? reference.map(resolve) : resolve(reference),
+        isList(reference) ? reference.flatMap((each) => resolve(each) ?? []) : resolve(reference),
       ]),
     );
   }
@@ -278,22 +280,24 @@ function isList(
 
 /** What a library made is not taken at its word. */
 function checkProvider(instance: unknown, type: string): asserts instance is Provider {
-  const made = (instance ?? {}) as Record<keyof Provider, unknown>;
-  if (Array.isArray(made.targets) && typeof made.start === 'function' && typeof made.stop === 'function')
-    return;
-  throw new BedrockError(
-    'START_FAILED',
-    `create of the provider type "${type}" gave something that is no provider`,
-  );
+  const { targets, start, stop } = (instance ?? {}) as Record<keyof Provider, unknown>;
+  const maker = `the provider type "${type}"`;
+  if (!Array.isArray(targets) || typeof start !== 'function' || typeof stop !== 'function') {
+    throw new BedrockError(
+      'START_FAILED',
+      `create of ${maker} gave something that is no provider: it needs a list targets and functions start and stop`,
+    );
+  }
+  for (const target of targets as unknown[]) checkTarget(target, maker);
 }
 
-function checkTarget(made: unknown, type: string): asserts made is Target {
+function checkTarget(made: unknown, maker: string): asserts made is Target {
   const target = (made ?? {}) as Record<string, unknown>;
   const missing = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
   if (missing.length === 0) return;
   throw new BedrockError(
     'START_FAILED',
-    `create of the backend "${type}" gave something that is no target: it has no ${missing.join(', ')}`,
+    `create of ${maker} gave something that is no target: it has no ${missing.join(', ')}`,
   );
 }
 

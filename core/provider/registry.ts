@@ -15,14 +15,15 @@ export interface Registered<D extends Definition> {
 export class TypeRegistry {
   readonly #backends = new Map<string, Registered<BackendDefinition>>();
   readonly #providers = new Map<string, Registered<ProviderDefinition>>();
+  /** Whether every library that was named is in; if not, a type may be unknown for that. */
+  isComplete = true;
 
-  /** Types of the backends, without their aliases. */
-  get backendTypes(): string[] {
-    return [...new Set([...this.#backends.values()].map(({ definition }) => definition.type))].sort();
-  }
-
-  get providerTypes(): string[] {
-    return [...this.#providers.keys()].sort();
+  /** Says of a type that nobody brings which ones there are. */
+  unknown(kind: Definition['kind'], type: string): string {
+    const known = kind === 'backend' ? this.#backends : this.#providers;
+    const types = new Set([...known.values()].map(({ definition }) => definition.type));
+    const incomplete = this.isComplete ? '' : '; a library that may bring more did not load';
+    return `unknown ${kind} type "${type}"; known types: ${[...types].sort().join(', ')}${incomplete}`;
   }
 
   /** @param type a type or an alias */
@@ -47,14 +48,17 @@ export class TypeRegistry {
     const names = [definition.type, ...(definition.kind === 'backend' ? (definition.aliases ?? []) : [])];
     for (const name of names) {
       const other = types.get(name);
-      if (other !== undefined)
-        return `brings the ${definition.kind} type "${name}", which ${other.library} brings already`;
+      if (other === undefined) continue;
+      const what = `brings the ${definition.kind} type "${name}"`;
+      return other.library === library
+        ? `${what} twice; is it listed twice?`
+        : `${what}, which ${other.library} brings already`;
     }
     let check: SchemaCheck;
     try {
       check = compileSchema(definition.schema);
     } catch (error) {
-      return `brings the ${definition.kind} type "${definition.type}" with a schema that is no valid JSON Schema: ${messageOf(error)}`;
+      return `brings the ${definition.kind} type "${definition.type}" with a schema that cannot be used: ${messageOf(error)}`;
     }
     const registered = { definition, check, library };
     for (const name of names) (types as Map<string, Registered<Definition>>).set(name, registered);
@@ -63,17 +67,38 @@ export class TypeRegistry {
 }
 
 function shapeFault(part: unknown): string | undefined {
-  const { kind, apiVersion, type, schema, create } = (part ?? {}) as Partial<Definition>;
+  const { kind, apiVersion, type, schema, create, dependencies = [] } = (part ?? {}) as Partial<Definition>;
+  const { aliases = [] } = (part ?? {}) as Partial<BackendDefinition>;
   if (kind !== 'backend' && kind !== 'provider') {
-    return 'has a default export that is not what defineBackend, defineProvider or a ContainerModule gives';
+    const found = part === null ? 'null' : typeof part;
+    return `has a default export (${found}) that is not what defineBackend, defineProvider or a ContainerModule gives`;
   }
+  if (apiVersion === undefined)
+    return `describes a ${kind} without apiVersion; this daemon has ${API_VERSION}`;
   if (apiVersion !== API_VERSION) {
-    return `is made for API version ${String(apiVersion)}, and this daemon has version ${API_VERSION}`;
+    return `is made for apiVersion ${String(apiVersion)}, and this daemon has ${API_VERSION}`;
   }
   if (typeof type !== 'string' || type === '') return `describes a ${kind} without a type`;
   if (kind === 'provider' && type === 'pool')
     return 'brings a provider type "pool"; that name means execution pools';
   if (typeof schema !== 'object') return `describes the ${kind} "${type}" without a schema`;
   if (typeof create !== 'function') return `describes the ${kind} "${type}" without a create function`;
+  if (!isListOf(aliases, isName))
+    return `describes the ${kind} "${type}" with aliases that are no list of names`;
+  const areSpecs = typeof dependencies === 'function' || isListOf(dependencies, isDependencySpec);
+  if (!areSpecs) return `describes the ${kind} "${type}" with dependencies that are no list of {name, type}`;
   return undefined;
+}
+
+function isListOf(list: unknown, isEntry: (entry: unknown) => boolean): boolean {
+  return Array.isArray(list) && list.every(isEntry);
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isDependencySpec(value: unknown): boolean {
+  const { name, type } = (value ?? {}) as Record<string, unknown>;
+  return isName(name) && isName(type);
 }

@@ -17,15 +17,22 @@ function targetsOf(config: WarabiConfig): ValidTarget[] {
 }
 
 class WarabiProvider implements Provider {
+  #isStopped = false;
+
   constructor(readonly targets: readonly Target[]) {}
 
   /** Opens the targets in order; a failure closes those that are open. */
   async start(): Promise<void> {
-    for (const target of this.targets) await target.open();
+    for (const target of this.targets) {
+      // A start that took too long is stopped while it waits here for a target; the next one must stay closed.
+      if (this.#isStopped) return;
+      await target.open();
+    }
   }
 
   /** Closes them in reverse; one that fails does not keep the others open. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const failures: unknown[] = [];
     for (const target of this.targets.toReversed()) {
       try {

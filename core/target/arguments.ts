@@ -2,7 +2,7 @@
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { BedrockError } from '../errors.js';
-import type { RegionRange } from './target.js';
+import type { RegionRange, WriteOptions } from './target.js';
 
 /** A size or an offset: a safe integer from 0 up. */
 export function checkSize(name: string, value: number): void {
@@ -39,23 +39,54 @@ export function checkRange(action: string, offset: number, size: number, regionS
   }
 }
 
-/**
- * Checks every range, then says how many bytes they hold together.
- * @throws INVALID_ARGUMENT, OUT_OF_RANGE
- */
-export function checkRanges(action: string, ranges: readonly RegionRange[], regionSize: number): number {
+/** Ranges that were checked. Copies, as the caller may change his own before they are used. */
+export interface CheckedRanges {
+  readonly ranges: readonly RegionRange[];
+  /** Bytes that they hold together. */
+  readonly total: number;
+}
+
+/** @throws INVALID_ARGUMENT, OUT_OF_RANGE */
+export function checkRanges(
+  action: string,
+  ranges: readonly RegionRange[],
+  regionSize: number,
+): CheckedRanges {
   if (!Array.isArray(ranges)) {
     throw new BedrockError('INVALID_ARGUMENT', 'ranges must be an array of {offset, size}');
   }
+  const checked: RegionRange[] = [];
   let total = 0;
   for (const range of ranges as readonly (RegionRange | null | undefined)[]) {
     if (typeof range !== 'object' || range === null) {
       throw new BedrockError('INVALID_ARGUMENT', 'a range must be an object {offset, size}');
     }
-    checkRange(action, range.offset, range.size, regionSize);
-    total += range.size;
+    const { offset, size } = range;
+    checkRange(action, offset, size, regionSize);
+    checked.push({ offset, size });
+    total += size;
   }
-  return total;
+  return { ranges: checked, total };
+}
+
+/**
+ * Whether a write is to be durable when it resolves.
+ * @throws INVALID_ARGUMENT for options of the wrong type: their caller might believe that it is
+ */
+export function checkPersist(options: unknown): boolean {
+  const { persist } = checkOptions(options) as WriteOptions;
+  if (persist !== undefined && typeof persist !== 'boolean') {
+    throw new BedrockError('INVALID_ARGUMENT', `persist is ${String(persist)}; it must be true or false`);
+  }
+  return persist === true;
+}
+
+/** The options of a call: an object. */
+export function checkOptions(options: unknown): object {
+  if (typeof options !== 'object' || options === null) {
+    throw new BedrockError('INVALID_ARGUMENT', `options must be an object, not ${String(options)}`);
+  }
+  return options;
 }
 
 /**

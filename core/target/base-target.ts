@@ -12,7 +12,15 @@
  * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop.
  */
 import { BedrockError } from '../errors.js';
-import { allocateBuffer, checkBytes, checkRange, checkRanges, checkSize } from './arguments.js';
+import {
+  allocateBuffer,
+  checkBytes,
+  checkOptions,
+  checkPersist,
+  checkRange,
+  checkRanges,
+  checkSize,
+} from './arguments.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
 import { RegionId } from './region-id.js';
 import type {
@@ -117,14 +125,15 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   async createAndWrite(contents: Uint8Array | RegionSource, options = NO_OPTIONS): Promise<RegionId> {
     const { size, source } = sourceOf(contents);
+    const persist = checkPersist(options);
     this.enter();
     try {
       const region = await this.allocate(size);
       try {
         await this.#fill(region, source);
-        if (options.persist === true) await this.persistRanges(region, undefined);
+        if (persist) await this.persistRanges(region, undefined);
       } catch (error) {
-        await this.release(region);
+        await this.#giveBack(region);
         throw error;
       }
       await this.#publishOrRelease(region);
@@ -156,8 +165,19 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     try {
       await this.publish(region);
     } catch (error) {
-      await this.release(region);
+      await this.#giveBack(region);
       throw error;
+    }
+  }
+
+  /** Releases a region that nobody waits for. A failure goes to the log: it must not hide why the region is given back. */
+  async #giveBack(region: R): Promise<void> {
+    try {
+      await this.release(region);
+    } catch (error) {
+      this.logger.error(`the space of region ${region.id.toString()} was not given back`, {
+        error: String(error),
+      });
     }
   }
 
@@ -192,7 +212,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
-  async list({ after, limit = DEFAULT_LIST_LIMIT }: ListOptions = {}): Promise<RegionPage> {
+  async list(options: ListOptions = {}): Promise<RegionPage> {
+    const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
     if (!Number.isSafeInteger(limit) || limit < 1) {
       throw new BedrockError(
         'INVALID_ARGUMENT',
@@ -241,13 +262,13 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   async write(id: RegionId, offset: number, bytes: Uint8Array, options = NO_OPTIONS): Promise<void> {
     checkBytes('bytes', bytes);
+    const persist = checkPersist(options);
     const region = this.#pin(id);
     try {
       checkRange('write', offset, bytes.length, region.size);
-      const pending =
-        options.persist === true
-          ? this.writeDurably(region, offset, bytes)
-          : this.writeBytes(region, offset, bytes);
+      const pending = persist
+        ? this.writeDurably(region, offset, bytes)
+        : this.writeBytes(region, offset, bytes);
       if (pending !== undefined) await pending;
     } finally {
       this.#unpin(region);
@@ -261,9 +282,10 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     options = NO_OPTIONS,
   ): Promise<void> {
     checkBytes('bytes', bytes);
+    const persist = checkPersist(options);
     const region = this.#pin(id);
     try {
-      const total = checkRanges('write', ranges, region.size);
+      const { ranges: checked, total } = checkRanges('write', ranges, region.size);
       if (total !== bytes.length) {
         throw new BedrockError(
           'INVALID_ARGUMENT',
@@ -271,11 +293,11 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
         );
       }
       let from = 0;
-      for (const { offset, size } of ranges) {
+      for (const { offset, size } of checked) {
         await this.writeBytes(region, offset, bytes.subarray(from, from + size));
         from += size;
       }
-      if (options.persist === true) await this.persistRanges(region, ranges);
+      if (persist) await this.persistRanges(region, checked);
     } finally {
       this.#unpin(region);
     }
@@ -309,9 +331,10 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   async readv(id: RegionId, ranges: readonly RegionRange[]): Promise<Uint8Array> {
     const region = this.#pin(id);
     try {
-      const buffer = allocateBuffer(checkRanges('read', ranges, region.size));
+      const { ranges: checked, total } = checkRanges('read', ranges, region.size);
+      const buffer = allocateBuffer(total);
       let to = 0;
-      for (const { offset, size } of ranges) {
+      for (const { offset, size } of checked) {
         await this.readBytes(region, offset, buffer.subarray(to, to + size));
         to += size;
       }
@@ -324,8 +347,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   async persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
     const region = this.#pin(id);
     try {
-      if (ranges !== undefined) checkRanges('persist', ranges, region.size);
-      await this.persistRanges(region, ranges);
+      const checked = ranges === undefined ? undefined : checkRanges('persist', ranges, region.size).ranges;
+      await this.persistRanges(region, checked);
     } finally {
       this.#unpin(region);
     }
@@ -370,14 +393,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   /** Gives back an erased region after its last call; still counts as work in flight, so that close waits for it. */
   #releaseErased(region: R): void {
-    Promise.resolve()
-      .then(() => this.release(region))
-      .catch((error: unknown) => {
-        this.logger.error(`the space of erased region ${region.id.toString()} was not given back`, {
-          error: String(error),
-        });
-      })
-      .finally(() => this.leave());
+    void this.#giveBack(region).then(() => this.leave());
   }
 }
 
@@ -397,11 +413,17 @@ function sourceOf(contents: unknown): RegionSource {
     return { size: contents.length, source: [contents] };
   }
   const { size, source } = (contents ?? {}) as Partial<RegionSource>;
-  if (size === undefined || typeof source !== 'object') {
+  if (size === undefined || !isIterable(source)) {
     throw new BedrockError('INVALID_ARGUMENT', 'contents must be a Uint8Array or {size, source}');
   }
   checkSize('size', size);
   return { size, source };
+}
+
+function isIterable(thing: unknown): thing is RegionSource['source'] {
+  return (
+    typeof thing === 'object' && thing !== null && (Symbol.asyncIterator in thing || Symbol.iterator in thing)
+  );
 }
 
 function statOf({ id, size, createdAt }: Region): RegionStat {

@@ -17,6 +17,10 @@ export abstract class Lifecycle {
   #state: TargetState = 'closed';
   /** The transitions asked for, one after another. */
   #transitions: Promise<unknown> = Promise.resolve();
+  /** Whether a close has something to do: the state does not say, as it is `closing` from the call of close on. */
+  #isStorageOpen = false;
+  /** Closes that were asked for and have not begun. What opens before them serves nothing. */
+  #closesAhead = 0;
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
   #recovery = NOTHING_RECOVERED;
@@ -41,27 +45,26 @@ export abstract class Lifecycle {
 
   open(): Promise<void> {
     return this.#transition(async () => {
-      if (this.#state === 'open') return;
+      if (this.#isStorageOpen) return;
       this.#state = 'opening';
       try {
         this.#recovery = (await this.openStorage()) ?? NOTHING_RECOVERED;
-        this.#state = 'open';
       } catch (error) {
         await this.#closeAfterFailure();
         this.#state = 'closed';
         throw error;
       }
+      this.#isStorageOpen = true;
+      this.#state = this.#closesAhead > 0 ? 'closing' : 'open';
     });
   }
 
   close(): Promise<void> {
-    this.#refuseCalls();
-    return this.#transition(() => this.#closeNow());
+    return this.#refuseCallsUntil(() => this.#closeNow());
   }
 
   destroy(): Promise<void> {
-    this.#refuseCalls();
-    return this.#transition(async () => {
+    return this.#refuseCallsUntil(async () => {
       await this.#closeNow();
       await this.destroyStorage();
     });
@@ -84,19 +87,25 @@ export abstract class Lifecycle {
     if (--this.#inFlight === 0) this.#whenIdle?.();
   }
 
-  /** From the moment close is called, not from the next turn on. */
-  #refuseCalls(): void {
+  /** Refuses from the moment close is called, not from the next turn on. */
+  #refuseCallsUntil(step: () => Promise<void>): Promise<void> {
     if (this.#state === 'open') this.#state = 'closing';
+    this.#closesAhead++;
+    return this.#transition(() => {
+      this.#closesAhead--;
+      return step();
+    });
   }
 
   async #closeNow(): Promise<void> {
-    if (this.#state === 'closed') return;
+    if (!this.#isStorageOpen) return;
     this.#state = 'closing';
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     this.#whenIdle = undefined;
     try {
       await this.closeStorage();
     } finally {
+      this.#isStorageOpen = false;
       this.#state = 'closed';
     }
   }

@@ -1,0 +1,209 @@
+/** What the rules of the contract are checked with: error codes, bytes, work in flight, and what a target looks like as a whole. */
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { types } from 'node:util';
+import { messageOf, type ErrorCode } from '../errors.js';
+import type { RegionId, RegionStat, Target } from '../target/index.js';
+
+/** How long a promise is watched before it counts as pending. */
+const PENDING_MS = 20;
+/** How long to wait for what comes about a moment later. */
+const PATIENCE_MS = 5000;
+
+/** A prime, so that no page, sector or segment looks like another. */
+const NOISE_BYTES = 65_521;
+/** How far the patterns of two neighbouring seeds are shifted. */
+const SEED_STEP = 7919;
+const NOISE = makeNoise();
+
+/** Asserts that a call fails with a code. `what` names the call where a rule makes several. */
+export async function rejects(call: Promise<unknown>, code: ErrorCode, what = 'the call'): Promise<void> {
+  hasCode(await failureOf(call, `${what} succeeded; it must fail with ${code}`), code, what);
+}
+
+/** Asserts that what a call failed with has a code. */
+export function hasCode(failure: unknown, code: ErrorCode, what: string): void {
+  const found = (failure as { code?: unknown } | null | undefined)?.code;
+  assert.equal(found, code, `${what} failed with ${String(found)}, not ${code}: ${messageOf(failure)}`);
+}
+
+/** What a call failed with; asserts that it did fail. */
+export async function failureOf(call: Promise<unknown>, whatIfNot: string): Promise<unknown> {
+  const outcome = await call.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  assert.ok(outcome !== undefined, whatIfNot);
+  return outcome.error;
+}
+
+/** Bytes that tell positions and seeds apart, none of them zero. */
+export function pattern(size: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let from = (seed * SEED_STEP) % NOISE.length;
+  for (let at = 0; at < size; from = 0) {
+    const piece = NOISE.subarray(from, from + size - at);
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** The same bytes in every run, so that what fails once fails again. */
+function makeNoise(): Uint8Array {
+  const { imul } = Math;
+  let state = 1;
+  return new Uint8Array(NOISE_BYTES).map(() => {
+    state = (imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 24) % 255 || 255;
+  });
+}
+
+/** Asserts that `actual` is a Uint8Array that holds exactly `expected`. */
+export function sameBytes(actual: Uint8Array, expected: Uint8Array, what = 'the bytes'): void {
+  assert.ok(types.isUint8Array(actual), `${what} must come as a Uint8Array`);
+  assert.equal(
+    actual.length,
+    expected.length,
+    `${what}: ${actual.length} bytes instead of ${expected.length}`,
+  );
+  if (Buffer.compare(actual, expected) === 0) return;
+  let at = 0;
+  while (actual[at] === expected[at]) at++;
+  assert.fail(`${what}: byte ${at} is ${String(actual[at])} instead of ${String(expected[at])}`);
+}
+
+export function allZero(actual: Uint8Array, what = 'the bytes'): void {
+  sameBytes(actual, new Uint8Array(actual.length), what);
+}
+
+/** A call that is awaited later, or never if the test fails before: its failure must not end the process. */
+export function inFlight<T>(call: Promise<T>): Promise<T> {
+  call.catch(() => undefined);
+  return call;
+}
+
+/** Whether a promise is neither resolved nor rejected, a while from now. */
+export async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  const settled = promise.then(
+    () => false,
+    () => false,
+  );
+  return Promise.race([settled, delay(PENDING_MS, true)]);
+}
+
+/** Long enough for what was put off to happen. */
+export async function aMoment(): Promise<void> {
+  await delay(10);
+}
+
+/** Waits until a check passes; when patience ends, its failure. */
+export async function eventually(check: () => Promise<void>): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      await check();
+      return;
+    } catch (failure) {
+      if (performance.now() > deadline) throw failure;
+      await delay(5);
+    }
+  }
+}
+
+/** Something to wait for until it is opened. */
+export class Gate {
+  #open = (): void => undefined;
+  /** Resolves when the gate is open. */
+  readonly passed = new Promise<void>((resolve) => (this.#open = resolve));
+
+  open(): void {
+    this.#open();
+  }
+}
+
+/** Gives the pieces, then waits at a gate before it ends. */
+export async function* heldBack(pieces: readonly Uint8Array[], gate: Gate): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+  await gate.passed;
+}
+
+/** Every region, by pages of `limit`, as `list` gives them. */
+export async function listAll(target: Target, limit?: number): Promise<RegionStat[]> {
+  const regions: RegionStat[] = [];
+  const pages = new Set<string>();
+  let after: RegionId | undefined;
+  do {
+    const page = await target.list({ ...(after && { after }), ...(limit !== undefined && { limit }) });
+    regions.push(...page.regions);
+    after = page.next;
+    const place = after?.toString() ?? 'the end';
+    assert.ok(!pages.has(place), `list named ${place} as the next page twice`);
+    pages.add(place);
+  } while (after !== undefined);
+  return regions;
+}
+
+export async function listedIds(target: Target, limit?: number): Promise<string[]> {
+  return (await listAll(target, limit)).map(({ id }) => id.toString());
+}
+
+/** What must be the same before and after a call that fails. */
+export interface Snapshot {
+  /** Of `stats`: regions, used, capacity, largest free piece. */
+  readonly figures: readonly unknown[];
+  readonly regions: readonly { id: string; size: number; createdAt: number; contents: string }[];
+}
+
+/** A target as callers see it: figures, regions and all their bytes. */
+export async function snapshotOf(target: Target): Promise<Snapshot> {
+  const stats = await target.stats();
+  const regions = [];
+  for (const { id, size, createdAt } of await listAll(target)) {
+    const contents = Buffer.from(await target.read(id, 0, size)).toString('latin1');
+    regions.push({ id: id.toString(), size, createdAt, contents });
+  }
+  const { usedBytes, capacityBytes, largestFreeBytes } = stats;
+  return { figures: [stats.regions, usedBytes, capacityBytes, largestFreeBytes], regions };
+}
+
+/** Runs calls that must leave the target as it is. */
+export async function changesNothing(target: Target, calls: () => Promise<void>): Promise<void> {
+  const before = await snapshotOf(target);
+  await calls();
+  assert.deepEqual(await snapshotOf(target), before, 'what fails must leave the target as it was');
+}
+
+/** Every call on a region, none of which would fail on a live region of 16 bytes or more. */
+export function callsOn(target: Target, id: RegionId): [name: string, call: () => Promise<unknown>][] {
+  const bytes = pattern(8);
+  return [
+    ['read', () => target.read(id, 0, 8)],
+    ['read of no bytes', () => target.read(id, 0, 0)],
+    ['readInto', () => target.readInto(id, 0, new Uint8Array(8))],
+    ['readv', () => target.readv(id, [{ offset: 0, size: 8 }])],
+    ['readv of no ranges', () => target.readv(id, [])],
+    ['write', () => target.write(id, 0, bytes)],
+    ['write of no bytes', () => target.write(id, 0, new Uint8Array(0))],
+    ['write with persist', () => target.write(id, 0, bytes, { persist: true })],
+    ['writev', () => target.writev(id, [{ offset: 0, size: 8 }], bytes)],
+    ['writev of no ranges', () => target.writev(id, [], new Uint8Array(0))],
+    ['persist', () => target.persist(id)],
+    ['persist of ranges', () => target.persist(id, [{ offset: 0, size: 8 }])],
+    ['stat', () => target.stat(id)],
+    ...(target.capabilities.mappable
+      ? [['map', () => target.map(id)] as [string, () => Promise<unknown>]]
+      : []),
+    ['erase', () => target.erase(id)],
+  ];
+}
+
+/** Asserts that every call on a region fails with a code. */
+export async function refusesAllCalls(
+  target: Target,
+  id: RegionId,
+  code: ErrorCode,
+  whose: string,
+): Promise<void> {
+  for (const [name, call] of callsOn(target, id)) await rejects(call(), code, `${name} with ${whose}`);
+}

@@ -1,0 +1,113 @@
+/** Rules of calls at the same time: overlapping writes mix by bytes only, and what goes on elsewhere never shows. */
+import assert from 'node:assert/strict';
+import { inFlight, pattern, rejects, sameBytes } from './assertions.js';
+import type { Rules } from './describe-target.js';
+import type { RegionId, Target } from '../target/index.js';
+
+/** Asserts that each byte is that of one of the candidates. */
+function mixedOf(actual: Uint8Array, candidates: readonly Uint8Array[], what: string): void {
+  for (let at = 0; at < actual.length; at++) {
+    if (candidates.some((candidate) => candidate[at] === actual[at])) continue;
+    assert.fail(`${what}: byte ${at} is ${String(actual[at])}, which nobody wrote there`);
+  }
+}
+
+export const concurrencyRules: Rules = (rule) => {
+  for (const size of [100, 100_000]) {
+    rule(`mixes overlapping writes of ${size} bytes by bytes only`, async ({ target }) => {
+      for (let round = 0; round < 5; round++) {
+        const old = pattern(size, 99);
+        const id = await target.createAndWrite(old);
+        const writes = [1, 2, 3, 4].map((seed) => pattern(size, seed));
+        const reads: Promise<Uint8Array>[] = [];
+        await Promise.all(
+          writes.map((bytes, at) => {
+            const write = target.write(id, 0, bytes, { persist: at % 2 === 0 });
+            reads.push(inFlight(target.read(id, 0, size)));
+            return write;
+          }),
+        );
+        for (const read of reads) mixedOf(await read, [old, ...writes], 'a read beside the writes');
+        mixedOf(await target.read(id, 0, size), writes, 'the region afterwards');
+      }
+    });
+  }
+
+  rule('keeps concurrent writes to neighbouring bytes apart', async ({ target }) => {
+    const size = 4099;
+    const id = await target.create(size);
+    const bytes = pattern(size);
+    const writes: Promise<void>[] = [];
+    for (let offset = 0; offset < size; offset += 13) {
+      writes.push(
+        target.write(id, offset, bytes.subarray(offset, offset + 13), { persist: offset % 2 === 0 }),
+      );
+    }
+    await Promise.all(writes);
+    sameBytes(await target.read(id, 0, size), bytes);
+  });
+
+  rule('keeps what overlapping writes do not share exactly as written', async ({ target }) => {
+    const id = await target.create(3000);
+    await Promise.all([
+      target.write(id, 0, new Uint8Array(2000).fill(0xaa)),
+      target.write(id, 1000, new Uint8Array(2000).fill(0xbb)),
+    ]);
+    const found = await target.read(id, 0, 3000);
+    sameBytes(found.slice(0, 1000), new Uint8Array(1000).fill(0xaa), 'the part of the first write alone');
+    sameBytes(found.slice(2000), new Uint8Array(1000).fill(0xbb), 'the part of the second write alone');
+    assert.ok(found.subarray(1000, 2000).every((byte) => byte === 0xaa || byte === 0xbb));
+  });
+
+  rule('shows a write that has resolved to every read that begins later', async ({ target }) => {
+    const id = await target.create(512);
+    for (let seed = 1; seed <= 30; seed++) {
+      const bytes = pattern(512, seed);
+      const other = inFlight(target.read(id, 0, 512));
+      await target.write(id, 0, bytes);
+      const reads = await Promise.all([
+        target.read(id, 0, 512),
+        target.readv(id, [{ offset: 0, size: 512 }]),
+        target.read(id, 0, 512),
+      ]);
+      for (const read of reads) sameBytes(read, bytes, 'a read after the write');
+      await other;
+    }
+  });
+
+  rule('never mixes up regions under hundreds of calls at once', async ({ target }) => {
+    const work = async (seed: number): Promise<void> => {
+      const size = 50 + seed * 37;
+      let id: RegionId = await target.createAndWrite(pattern(size, seed));
+      for (let round = 0; round < 5; round++) {
+        sameBytes(await target.read(id, 0, size), pattern(size, seed), `region of worker ${seed}`);
+        await target.write(id, 0, pattern(size, seed + round), { persist: round % 2 === 0 });
+        sameBytes(await target.read(id, 0, size), pattern(size, seed + round), `region of worker ${seed}`);
+        await target.erase(id);
+        await rejects(target.read(id, 0, size), 'REGION_NOT_FOUND', 'a read after erase');
+        id = await target.createAndWrite({ size, source: [pattern(size, seed)] });
+      }
+    };
+    await Promise.all(Array.from({ length: 40 }, (_, seed) => work(seed + 1)));
+    const { regions } = await target.stats();
+    assert.equal(regions, 40);
+  });
+
+  rule('never mixes up targets', async (bench) => {
+    const other = await bench.another();
+    const work = async (target: Target, seed: number): Promise<RegionId> => {
+      const id = await target.create(1000);
+      await target.write(id, 0, pattern(1000, seed));
+      return id;
+    };
+    const seeds = Array.from({ length: 20 }, (_, at) => at + 1);
+    const own = await Promise.all(seeds.map((seed) => work(bench.target, seed)));
+    const others = await Promise.all(seeds.map((seed) => work(other, seed + 100)));
+    for (const [at, id] of own.entries()) {
+      sameBytes(await bench.target.read(id, 0, 1000), pattern(1000, at + 1), 'a region of the first target');
+    }
+    for (const [at, id] of others.entries()) {
+      sameBytes(await other.read(id, 0, 1000), pattern(1000, at + 101), 'a region of the second target');
+    }
+  });
+};

@@ -1,0 +1,94 @@
+/**
+ * The suite: every rule of the target contract as a test of its own, grouped by what it is about.
+ *
+ * A test fails with the rule that is broken in its message and the assertion behind it as `cause`. Rules that a target's
+ * capabilities or its factory rule out are not defined at all.
+ */
+import { messageOf } from '../errors.js';
+import type { Capabilities } from '../target/index.js';
+import { Bench } from './bench.js';
+import { boundsRules } from './bounds.js';
+import { concurrencyRules } from './concurrency.js';
+import { createAndWriteRules } from './create-and-write.js';
+import { createRules } from './create.js';
+import { eraseRules } from './erase.js';
+import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
+import { idRules } from './ids.js';
+import { largeRules } from './large.js';
+import { lifecycleRules } from './lifecycle.js';
+import { listRules } from './list.js';
+import { mappingRules } from './mapping.js';
+import { persistenceRules } from './persistence.js';
+import { readRules } from './read.js';
+import { spaceRules } from './space.js';
+import { statsRules } from './stats.js';
+import { vectoredRules } from './vectored.js';
+import { writeRules } from './write.js';
+
+/** Defines a rule: its title continues the sentence "a target …". */
+export type Rule = (title: string, check: (bench: Bench) => Promise<void>) => void;
+
+/** Defines the rules of one subject. */
+export type Rules = (rule: Rule, setting: Setting) => void;
+
+const SUBJECTS: readonly (readonly [string, Rules])[] = [
+  ['create', createRules],
+  ['createAndWrite', createAndWriteRules],
+  ['read', readRules],
+  ['write and persist', writeRules],
+  ['readv and writev', vectoredRules],
+  ['bounds', boundsRules],
+  ['region IDs', idRules],
+  ['erase', eraseRules],
+  ['list', listRules],
+  ['stats', statsRules],
+  ['space', spaceRules],
+  ['lifecycle', lifecycleRules],
+  ['concurrency', concurrencyRules],
+  ['large regions', largeRules],
+  ['mapping', mappingRules],
+  ['persistence', persistenceRules],
+];
+
+/**
+ * Defines the tests of the target contract with the runner's own functions.
+ * @param runner  `describe`, `it`, `beforeEach` and `afterEach` of jest, vitest or node:test
+ * @param factory makes the targets to test
+ * @param capabilities what the targets claim to offer; it decides which further rules hold
+ */
+export function describeTarget(runner: TestRunner, factory: TargetFactory, capabilities: Capabilities): void {
+  const setting = settingOf(factory, capabilities);
+  runner.describe('target contract', () => {
+    for (const [subject, rules] of SUBJECTS) describeSubject(runner, subject, rules, setting);
+  });
+}
+
+function describeSubject(runner: TestRunner, subject: string, rules: Rules, setting: Setting): void {
+  const defined: [string, (bench: Bench) => Promise<void>][] = [];
+  rules((title, check) => defined.push([title, check]), setting);
+  // Some runners take a group without tests for a mistake.
+  if (defined.length === 0) return;
+  runner.describe(subject, () => {
+    let bench: Bench | undefined;
+    runner.beforeEach(async () => {
+      bench = await Bench.setUp(setting.factory);
+    });
+    runner.afterEach(async () => {
+      const used = bench;
+      bench = undefined;
+      await used?.tearDown();
+    });
+    for (const [title, check] of defined) {
+      runner.it(title, async () => {
+        if (bench === undefined) throw new Error('the test runner did not run beforeEach');
+        try {
+          await check(bench);
+        } catch (cause) {
+          throw new Error(`the contract is broken: ${subject}: a target ${title}\n${messageOf(cause)}`, {
+            cause,
+          });
+        }
+      });
+    }
+  });
+}

@@ -1,0 +1,206 @@
+/**
+ * Rules of `erase`: refused from the call on, once and for all; safe beside calls in flight, which end as if the region were
+ * still there; and its bytes are never seen again.
+ */
+import assert from 'node:assert/strict';
+import {
+  allZero,
+  callsOn,
+  eventually,
+  hasCode,
+  inFlight,
+  listedIds,
+  pattern,
+  rejects,
+  sameBytes,
+} from './assertions.js';
+import type { Rules } from './describe-target.js';
+
+/** Of a region that is erased while calls are in flight on it. */
+const SIZE = 320_000;
+
+/** All of such a region in many pieces, so that a call takes long. */
+const PARTS = Array.from({ length: 64 }, (_, at) => ({ offset: at * 5000, size: 5000 }));
+
+export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
+  rule('has a region gone, from the list and the count too, when erase resolves', async ({ target }) => {
+    const ids = await Promise.all(Array.from({ length: 10 }, () => target.create(16)));
+    for (const [at, id] of ids.entries()) {
+      await target.erase(id);
+      await rejects(target.stat(id), 'REGION_NOT_FOUND', 'stat after erase');
+      assert.ok(!(await listedIds(target)).includes(id.toString()), 'an erased region is listed');
+      assert.equal((await target.stats()).regions, ids.length - at - 1);
+    }
+  });
+
+  rule('refuses to erase a region twice, with REGION_NOT_FOUND', async ({ target }) => {
+    const id = await target.create(16);
+    await target.erase(id);
+    for (let count = 0; count < 3; count++)
+      await rejects(target.erase(id), 'REGION_NOT_FOUND', 'a later erase');
+  });
+
+  rule('lets exactly one of many concurrent erases succeed', async ({ target }) => {
+    const kept = await target.createAndWrite(pattern(16));
+    const id = await target.create(16);
+    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => target.erase(id)));
+    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1);
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') {
+        hasCode(outcome.reason, 'REGION_NOT_FOUND', 'the erase that came late');
+      }
+    }
+    assert.equal((await target.stats()).regions, 1);
+    sameBytes(await target.read(kept, 0, 16), pattern(16));
+  });
+
+  rule('leaves the other regions as they are', async ({ target }) => {
+    const ids = [];
+    for (let seed = 1; seed <= 9; seed++) ids.push(await target.createAndWrite(pattern(seed * 100, seed)));
+    for (const at of [4, 0, 8]) {
+      const id = ids[at];
+      assert.ok(id);
+      await target.erase(id);
+    }
+    for (const at of [1, 2, 3, 5, 6, 7]) {
+      const id = ids[at];
+      assert.ok(id);
+      sameBytes(await target.read(id, 0, (at + 1) * 100), pattern((at + 1) * 100, at + 1), `region ${at}`);
+    }
+  });
+
+  rule("never shows an erased region's bytes in a new one", async (bench) => {
+    // With little capacity the new region must lie where the old one was.
+    const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
+    const most = (await target.stats()).largestFreeBytes ?? 2 ** 20;
+    for (const size of [64, 4096, 4097, 100_000, most]) {
+      for (let round = 1; round <= 3; round++) {
+        await target.erase(await target.createAndWrite(pattern(size, round), { persist: round === 2 }));
+        const next = await target.create(size);
+        allZero(await target.read(next, 0, size), 'a region in the place of an erased one');
+        await target.erase(next);
+        // Smaller ones, of which the second begins within the old one.
+        const part = size >> 2;
+        for (const id of [await target.create(part), await target.create(part)]) {
+          allZero(await target.read(id, 0, part), 'a smaller region in the place of an erased one');
+          await target.erase(id);
+        }
+      }
+    }
+  });
+
+  rule('never shows the bytes of a createAndWrite that failed', async (bench) => {
+    const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
+    const size = 65_536;
+    for (let round = 1; round <= 5; round++) {
+      const source = [pattern(size - 1, round)];
+      await rejects(target.createAndWrite({ size, source }), 'INVALID_ARGUMENT', 'a source that ends early');
+      const id = await target.create(size);
+      allZero(await target.read(id, 0, size));
+      await target.erase(id);
+    }
+  });
+
+  // Calls that travel may arrive in another order than they were made in.
+  if (isRemote) return;
+
+  rule('refuses the ID from the call of erase on, not from its end', async ({ target }) => {
+    const id = await target.create(64);
+    const erasing = inFlight(target.erase(id));
+    const calls = callsOn(target, id).map(([name, call]) =>
+      rejects(call(), 'REGION_NOT_FOUND', `${name}, called while erase runs`),
+    );
+    const listing = inFlight(listedIds(target));
+    await Promise.all(calls);
+    assert.deepEqual(await listing, [], 'a region being erased is listed');
+    await erasing;
+  });
+
+  rule('lets reads in flight end as if the region were still there', async (bench) => {
+    // With little capacity, what is made next takes the space.
+    const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
+    for (let round = 0; round < 5; round++) {
+      const id = await target.createAndWrite(pattern(SIZE));
+      const into = new Uint8Array(SIZE);
+      const read = inFlight(target.read(id, 0, SIZE));
+      const filled = inFlight(target.readInto(id, 0, into));
+      const vectored = inFlight(target.readv(id, PARTS));
+      await target.erase(id);
+      const next = await target.createAndWrite(pattern(SIZE, 2));
+      sameBytes(await read, pattern(SIZE), 'a read that was in flight');
+      sameBytes(await vectored, pattern(SIZE), 'a readv that was in flight');
+      await filled;
+      sameBytes(into, pattern(SIZE), 'a readInto that was in flight');
+      await target.erase(next);
+    }
+  });
+
+  rule('lets writes in flight end, and none of their bytes reach another region', async (bench) => {
+    const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
+    for (let round = 0; round < 5; round++) {
+      const id = await target.create(SIZE);
+      const writes = inFlight(
+        Promise.all([
+          target.write(id, 0, pattern(SIZE)),
+          target.write(id, 0, pattern(SIZE), { persist: true }),
+          target.writev(id, PARTS, pattern(SIZE), { persist: true }),
+          target.persist(id),
+        ]),
+      );
+      await target.erase(id);
+      const next = await target.create(SIZE);
+      await writes;
+      allZero(await target.read(next, 0, SIZE), 'a region made while writes to an erased one were in flight');
+      await target.erase(next);
+    }
+  });
+
+  rule('goes on with sources in flight while other regions are erased', async (bench) => {
+    const { target } = bench;
+    const others = await Promise.all([1, 2, 3].map((seed) => target.createAndWrite(pattern(5000, seed))));
+    const tooShort = bench.beginCreate(target, 5000, pattern(4000, 9));
+    const whole = bench.beginCreate(target, 4000, pattern(4000, 8));
+    for (const id of others) await target.erase(id);
+    const next = await target.create(5000);
+    tooShort.finish();
+    whole.finish();
+    await rejects(tooShort.created, 'INVALID_ARGUMENT', 'a source that ends early');
+    sameBytes(await target.read(await whole.created, 0, 4000), pattern(4000, 8));
+    allZero(await target.read(next, 0, 5000));
+    assert.equal((await target.stats()).regions, 2);
+  });
+
+  rule('lets a source read from a region until that is erased', async ({ target }) => {
+    const from = await target.createAndWrite(pattern(400));
+    async function* copying(): AsyncGenerator<Uint8Array> {
+      for (let offset = 0; offset < 400; offset += 100) {
+        yield await target.read(from, offset, 100);
+        if (offset === 200) await target.erase(from);
+      }
+    }
+    await rejects(target.createAndWrite({ size: 400, source: copying() }), 'REGION_NOT_FOUND');
+    assert.deepEqual((await target.list()).regions, []);
+  });
+
+  rule('gives the space of a region back, after its calls in flight at the latest', async (bench) => {
+    const { target } = bench;
+    // Storage may keep what it took for its own records of a first region.
+    await target.erase(await target.create(100_000));
+    const { usedBytes } = await target.stats();
+    const id = await target.create(100_000);
+    assert.equal((await target.stats()).usedBytes, usedBytes + bench.spaceOf(100_000));
+    await target.erase(id);
+    assert.equal((await target.stats()).usedBytes, usedBytes, 'the space of an erased region is used');
+    const busy = await target.create(100_000);
+    const read = inFlight(target.read(busy, 0, 100_000));
+    await target.erase(busy);
+    await read;
+    await eventually(async () => {
+      assert.equal(
+        (await target.stats()).usedBytes,
+        usedBytes,
+        'the space is still used after the last read',
+      );
+    });
+  });
+};

@@ -1,0 +1,68 @@
+/** What the suite is given: a test runner, and a factory that says what its targets can be asked for. */
+import type { Capabilities, Target } from '../target/index.js';
+
+/** The part of a test runner that jest, vitest and node:test have in common. */
+export interface TestRunner {
+  readonly describe: (title: string, define: () => void) => unknown;
+  readonly it: (title: string, run: () => Promise<void>) => unknown;
+  readonly beforeEach: (run: () => Promise<void>) => unknown;
+  readonly afterEach: (run: () => Promise<void>) => unknown;
+}
+
+/**
+ * Makes targets to test. What a factory leaves out, the suite leaves out: it never tries something to see whether it works.
+ *
+ * Every target that it makes is closed by the suite, and then given to `dispose`.
+ */
+export interface TargetFactory {
+  /** A fresh target without regions, not open, on storage of its own, with room for 16 MiB. */
+  create(): Target | Promise<Target>;
+
+  /**
+   * The same with a capacity of about `capacityBytes`; the tests go by what its `stats()` say. Without it nothing is tested of
+   * what happens when space runs out.
+   */
+  createBounded?(capacityBytes: number): Target | Promise<Target>;
+
+  /**
+   * A second target object, not open, over the storage of a target that is closed; over fresh storage if it was destroyed.
+   * For a remote target its server is to be started anew before.
+   * Without it recovery is tested only by opening the same object again, and of `destroy` not whether it deleted the data.
+   */
+  reopen?(target: Target): Target | Promise<Target>;
+
+  /** Gives back what belongs to a target: files, servers. */
+  dispose?(target: Target): void | Promise<void>;
+
+  /** Bytes of space that a region of `size` bytes uses, where that is more than its size. */
+  spaceOf?(size: number): number;
+
+  /** Largest region that the tests may make; they make sparse ones of a little more than 4 GiB unless this says less. */
+  readonly maxRegionBytes?: number;
+
+  /**
+   * Calls travel to a server; false unless told. Then open and close are of the connection alone, `destroy` and `map` are
+   * NOT_SUPPORTED, calls made at once arrive in any order, and what follows a broken call may be seen a moment later.
+   */
+  readonly isRemote?: boolean;
+}
+
+/** What the rules of the contract depend on. */
+export interface Setting {
+  readonly factory: TargetFactory;
+  readonly capabilities: Capabilities;
+  readonly isRemote: boolean;
+  /** Whether targets with a given capacity can be had. */
+  readonly isBounded: boolean;
+  readonly maxRegionBytes: number;
+}
+
+export function settingOf(factory: TargetFactory, capabilities: Capabilities): Setting {
+  return {
+    factory,
+    capabilities,
+    isRemote: factory.isRemote ?? false,
+    isBounded: factory.createBounded !== undefined,
+    maxRegionBytes: factory.maxRegionBytes ?? Number.MAX_SAFE_INTEGER,
+  };
+}

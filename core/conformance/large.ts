@@ -1,0 +1,112 @@
+/**
+ * Rules of regions larger than a Buffer or 32 bits can hold: every byte has a place of its own, up to the last one. Only a few
+ * pages are touched, so the region costs little where storage is sparse.
+ */
+import assert from 'node:assert/strict';
+import type { RegionRange } from '../target/index.js';
+import { allZero, pattern, rejects, sameBytes } from './assertions.js';
+import type { Rules } from './describe-target.js';
+
+const GIB = 2 ** 30;
+/** A little more than 4 GiB, and no multiple of anything. */
+const SIZE = 4 * GIB + 2 ** 20 + 13;
+/** Bytes of a mark; it lies across the place that it marks. */
+const MARK = 64;
+
+/** Where 31 or 32 bits, a segment or a window may end. */
+const PLACES = [MARK, GIB, 2 * GIB, 3 * GIB, 4 * GIB - MARK, 4 * GIB, 4 * GIB + 2 ** 19];
+
+const MARKS: readonly RegionRange[] = [
+  ...PLACES.map((place) => ({ offset: place - MARK / 2, size: MARK })),
+  { offset: SIZE - MARK, size: MARK },
+];
+
+export const largeRules: Rules = (rule, { maxRegionBytes, capabilities }) => {
+  if (maxRegionBytes < SIZE) return;
+
+  rule('gives every byte of a region of more than 4 GiB a place of its own', async ({ target }) => {
+    const id = await target.create(SIZE);
+    assert.equal((await target.stat(id)).size, SIZE);
+    assert.equal((await target.list()).regions[0]?.size, SIZE);
+    for (const [at, { offset, size }] of MARKS.entries()) {
+      allZero(await target.read(id, offset, size), `the bytes at ${offset}, not yet written`);
+      await target.write(id, offset, pattern(size, at + 1));
+    }
+    for (const [at, { offset, size }] of MARKS.entries()) {
+      sameBytes(await target.read(id, offset, size), pattern(size, at + 1), `the mark at ${offset}`);
+      const around = [offset - MARK, offset + size].filter((from) => from >= 0 && from + MARK <= SIZE);
+      for (const from of around) {
+        if (MARKS.some((mark) => from < mark.offset + mark.size && mark.offset < from + MARK)) continue;
+        allZero(await target.read(id, from, MARK), `the bytes at ${from}, beside a mark`);
+      }
+    }
+    await target.erase(id);
+  });
+
+  rule('does not take offsets modulo 2^31 or 2^32', async ({ target }) => {
+    const id = await target.create(SIZE);
+    await target.write(id, 4 * GIB + 100, pattern(MARK, 1));
+    await target.write(id, 2 * GIB + 300, pattern(MARK, 2), { persist: true });
+    allZero(await target.read(id, 100, MARK), 'the bytes 4 GiB before the mark');
+    allZero(await target.read(id, 300, MARK), 'the bytes 2 GiB before the mark');
+    sameBytes(await target.read(id, 4 * GIB + 100, MARK), pattern(MARK, 1), 'the mark beyond 4 GiB');
+    const into = new Uint8Array(MARK);
+    await target.readInto(id, 2 * GIB + 300, into);
+    sameBytes(into, pattern(MARK, 2), 'the mark beyond 2 GiB');
+    await target.erase(id);
+  });
+
+  rule('reads, writes and persists ranges all over a region of more than 4 GiB', async ({ target }) => {
+    const id = await target.create(SIZE);
+    const bytes = pattern(MARKS.length * MARK);
+    await target.writev(id, MARKS, bytes, { persist: true });
+    await target.persist(id, MARKS);
+    sameBytes(await target.readv(id, MARKS), bytes);
+    sameBytes(
+      await target.readv(id, MARKS.toReversed()).then((found) => found.slice(-MARK)),
+      bytes.slice(0, MARK),
+    );
+    await target.erase(id);
+  });
+
+  rule('keeps the bounds of a region of more than 4 GiB exactly', async ({ target }) => {
+    const id = await target.create(SIZE);
+    for (const [offset, size] of [
+      [SIZE - 1, 2],
+      [SIZE, 1],
+      [SIZE + 1, 0],
+      [4 * GIB + 2 ** 20, 14],
+      [2 ** 33, 1],
+    ] as const) {
+      const name = `of ${size} bytes at ${offset}`;
+      await rejects(target.read(id, offset, size), 'OUT_OF_RANGE', `read ${name}`);
+      await rejects(target.write(id, offset, pattern(size)), 'OUT_OF_RANGE', `write ${name}`);
+    }
+    allZero(await target.read(id, SIZE - 13, 13), 'the last bytes');
+    assert.equal((await target.read(id, SIZE, 0)).length, 0);
+    await target.erase(id);
+  });
+
+  if (capabilities.mappable) {
+    rule('maps a region of more than 4 GiB as views that follow one another', async (bench) => {
+      const { target } = bench;
+      const id = await target.create(SIZE);
+      await target.writev(id, MARKS, pattern(MARKS.length * MARK));
+      const mapping = await bench.map(target, id);
+      let begin = 0;
+      const found = new Uint8Array(MARKS.length * MARK);
+      for (const view of mapping.views) {
+        for (const [at, { offset, size }] of MARKS.entries()) {
+          const from = Math.max(offset, begin);
+          const to = Math.min(offset + size, begin + view.length);
+          if (from < to) found.set(view.subarray(from - begin, to - begin), at * MARK + from - offset);
+        }
+        begin += view.length;
+      }
+      assert.equal(begin, SIZE, 'the views together are as long as the region');
+      sameBytes(found, pattern(MARKS.length * MARK), 'the marks as the views show them');
+      mapping.release();
+      await target.erase(id);
+    });
+  }
+};

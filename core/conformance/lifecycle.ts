@@ -1,0 +1,212 @@
+/**
+ * Rules of open and close: `closed -> opening -> open -> closing -> closed`. Closed means TARGET_CLOSED for every call; both are
+ * idempotent, in any interleaving; close refuses from the call on and waits for the work in flight.
+ */
+import assert from 'node:assert/strict';
+import type { Target } from '../target/index.js';
+import { callsOn, inFlight, isPending, pattern, refusesAllCalls, rejects, sameBytes } from './assertions.js';
+import type { Rules } from './describe-target.js';
+
+/** Every call that names no region. */
+function callsOnTarget(target: Target): [name: string, call: () => Promise<unknown>][] {
+  return [
+    ['create', () => target.create(8)],
+    ['create of no bytes', () => target.create(0)],
+    ['createAndWrite', () => target.createAndWrite(pattern(8))],
+    ['createAndWrite of a source', () => target.createAndWrite({ size: 8, source: [pattern(8)] })],
+    ['list', () => target.list()],
+    ['stats', () => target.stats()],
+  ];
+}
+
+export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
+  rule('is closed before it is opened, and open afterwards', async (bench) => {
+    const target = await bench.closed();
+    assert.equal(target.state, 'closed');
+    await target.open();
+    assert.equal(target.state, 'open');
+    await target.close();
+    assert.equal(target.state, 'closed');
+  });
+
+  rule('answers every call with TARGET_CLOSED before it is opened', async (bench) => {
+    const id = await bench.target.create(64);
+    const target = await bench.closed();
+    for (const [name, call] of callsOnTarget(target)) await rejects(call(), 'TARGET_CLOSED', name);
+    await refusesAllCalls(target, id, 'TARGET_CLOSED', 'an ID while closed');
+  });
+
+  rule('answers every call with TARGET_CLOSED after it was closed', async ({ target }) => {
+    const id = await target.create(64);
+    await target.close();
+    for (const [name, call] of callsOnTarget(target)) await rejects(call(), 'TARGET_CLOSED', name);
+    await refusesAllCalls(target, id, 'TARGET_CLOSED', 'an ID while closed');
+  });
+
+  rule('does nothing when it is opened again, or closed again', async ({ target }) => {
+    const id = await target.createAndWrite(pattern(64));
+    for (let count = 0; count < 3; count++) await target.open();
+    assert.equal(target.state, 'open');
+    sameBytes(await target.read(id, 0, 64), pattern(64));
+    for (let count = 0; count < 3; count++) await target.close();
+    assert.equal(target.state, 'closed');
+  });
+
+  rule('closes without having been opened', async (bench) => {
+    const target = await bench.closed();
+    await target.close();
+    assert.equal(target.state, 'closed');
+    await target.open();
+    await target.create(8);
+  });
+
+  rule('serves again after every reopening', async ({ target }) => {
+    for (let round = 1; round <= 5; round++) {
+      await target.close();
+      await target.open();
+      assert.equal(target.state, 'open');
+      const id = await target.createAndWrite(pattern(64, round));
+      sameBytes(await target.read(id, 0, 64), pattern(64, round));
+    }
+  });
+
+  rule('takes concurrent opens for one, and concurrent closes', async (bench) => {
+    const target = await bench.closed();
+    await Promise.all([target.open(), target.open(), target.open()]);
+    assert.equal(target.state, 'open');
+    sameBytes(await target.read(await target.createAndWrite(pattern(8)), 0, 8), pattern(8));
+    await Promise.all([target.close(), target.close(), target.close()]);
+    assert.equal(target.state, 'closed');
+  });
+
+  rule('ends as the last of many opens and closes made at once says', async (bench) => {
+    for (const isOpenFirst of [false, true]) {
+      for (const steps of ['oc', 'co', 'oco', 'coc', 'ooccoo', 'ccoocc']) {
+        const target = isOpenFirst ? await bench.another() : await bench.closed();
+        await Promise.all(Array.from(steps, (step) => (step === 'o' ? target.open() : target.close())));
+        assert.equal(target.state, steps.endsWith('o') ? 'open' : 'closed', `after ${steps}`);
+        if (steps.endsWith('c')) await target.open();
+        const id = await target.createAndWrite(pattern(8));
+        sameBytes(await target.read(id, 0, 8), pattern(8), `a read after ${steps}`);
+      }
+    }
+  });
+
+  rule('serves nothing between an open and a close that are called at once', async ({ target }) => {
+    const id = await target.create(64);
+    const opened = inFlight(target.open());
+    const closed = inFlight(target.close());
+    await opened;
+    assert.notEqual(target.state, 'open');
+    await rejects(target.stat(id), 'TARGET_CLOSED', 'stat');
+    await closed;
+    assert.equal(target.state, 'closed');
+  });
+
+  rule('refuses every call from the call of close on', async (bench) => {
+    const { target } = bench;
+    const id = await target.create(64);
+    const { created, finish } = bench.beginCreate(target, 64, pattern(64));
+    const closed = inFlight(target.close());
+    assert.equal(target.state, 'closing');
+    for (const [name, call] of [...callsOnTarget(target), ...callsOn(target, id)]) {
+      await rejects(call(), 'TARGET_CLOSED', `${name}, called after close`);
+    }
+    finish();
+    await created;
+    await closed;
+  });
+
+  rule('waits in close for a slow source, whose region is then made', async (bench) => {
+    const { target } = bench;
+    const { created, finish } = bench.beginCreate(target, 64, pattern(64));
+    const closed = inFlight(target.close());
+    assert.ok(await isPending(closed), 'close resolved while a createAndWrite was in flight');
+    assert.equal(target.state, 'closing');
+    assert.ok(await isPending(created), 'createAndWrite ended before its source');
+    finish();
+    const id = await created;
+    await closed;
+    assert.equal(target.state, 'closed');
+    assert.equal(id.toBytes().length, 16);
+  });
+
+  rule('waits in close for a source that fails', async (bench) => {
+    const { target } = bench;
+    const { created, finish } = bench.beginCreate(target, 64, pattern(63));
+    const closed = inFlight(target.close());
+    assert.ok(await isPending(closed), 'close resolved while a createAndWrite was in flight');
+    finish();
+    await rejects(created, 'INVALID_ARGUMENT', 'createAndWrite');
+    await closed;
+  });
+
+  rule('lets every call that was in flight at close end well', async ({ target }) => {
+    const size = 300_000;
+    const id = await target.createAndWrite(pattern(size));
+    const other = await target.create(size);
+    const read = inFlight(target.read(id, 0, size));
+    const calls = inFlight(
+      Promise.all([
+        target.write(other, 0, pattern(size, 2)),
+        target.write(other, 0, pattern(size, 2), { persist: true }),
+        target.persist(id),
+        target.create(8),
+        target.createAndWrite(pattern(100)),
+        target.stat(id),
+        target.list(),
+        target.stats(),
+      ]),
+    );
+    const closed = inFlight(target.close());
+    sameBytes(await read, pattern(size), 'a read in flight at close');
+    await calls;
+    await closed;
+    assert.equal(target.state, 'closed');
+  });
+
+  if (!capabilities.persistent && !isRemote) {
+    rule('has forgotten its regions when it is opened again, being volatile', async ({ target }) => {
+      const ids = [await target.createAndWrite(pattern(64)), await target.create(0)];
+      await target.close();
+      await target.open();
+      assert.deepEqual((await target.list()).regions, []);
+      assert.equal((await target.stats()).regions, 0);
+      // In the places of the old ones.
+      for (let count = 0; count < 4; count++) await target.create(64);
+      for (const id of ids)
+        await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an ID of before the close');
+    });
+  }
+
+  if (isRemote) {
+    rule('answers destroy with NOT_SUPPORTED, and keeps everything', async ({ target }) => {
+      const id = await target.createAndWrite(pattern(64));
+      await rejects(target.destroy(), 'NOT_SUPPORTED', 'destroy');
+      assert.equal(target.state, 'open');
+      sameBytes(await target.read(id, 0, 64), pattern(64));
+    });
+    return;
+  }
+
+  rule('is closed after destroy, whether it was open or not', async (bench) => {
+    const id = await bench.target.create(64);
+    for (const target of [bench.target, await bench.closed()]) {
+      await target.destroy();
+      assert.equal(target.state, 'closed');
+      await refusesAllCalls(target, id, 'TARGET_CLOSED', 'an ID after destroy');
+    }
+  });
+
+  rule('waits in destroy for the work in flight, and refuses calls from then on', async (bench) => {
+    const { target } = bench;
+    const { created, finish } = bench.beginCreate(target, 64, pattern(64));
+    const destroyed = inFlight(target.destroy());
+    await rejects(target.create(8), 'TARGET_CLOSED', 'create, called after destroy');
+    assert.ok(await isPending(destroyed), 'destroy resolved while a createAndWrite was in flight');
+    finish();
+    await created;
+    await destroyed;
+    assert.equal(target.state, 'closed');
+  });
+};

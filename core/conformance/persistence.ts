@@ -1,0 +1,132 @@
+/**
+ * Rules of persistent targets: everything that was there at close is there after open, under the same IDs, and nothing else is.
+ * Held against the same object opened again, and against a second object where the factory makes one.
+ */
+import assert from 'node:assert/strict';
+import {
+  inFlight,
+  listedIds,
+  pattern,
+  refusesAllCalls,
+  rejects,
+  sameBytes,
+  snapshotOf,
+} from './assertions.js';
+import type { Rules } from './describe-target.js';
+
+export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote }) => {
+  if (!capabilities.persistent) return;
+  // Closing a remote target closes a connection, which is nothing to recover from.
+  const objects = [
+    ...(isRemote ? [] : (['same'] as const)),
+    ...(factory.reopen === undefined ? [] : (['second'] as const)),
+  ];
+
+  for (const object of objects) {
+    const by = `by ${object === 'same' ? 'the same object opened again' : 'a second object'}`;
+
+    rule(`recovers regions with IDs, sizes, times, order and contents ${by}`, async (bench) => {
+      for (const [at, size] of [0, 1, 100, 4096, 4097, 100_000, 1_048_579].entries()) {
+        const id = await bench.target.create(size);
+        await bench.target.write(id, 0, pattern(size, at + 1));
+      }
+      await bench.target.createAndWrite(pattern(3000, 50));
+      await bench.target.createAndWrite(pattern(3000, 51), { persist: true });
+      await bench.target.create(3000);
+      const before = await snapshotOf(bench.target);
+      const target = await bench.reopened(bench.target, object);
+      assert.deepEqual(await snapshotOf(target), before);
+    });
+
+    rule(`recovers every kind of write, persisted or not, after a close ${by}`, async (bench) => {
+      const id = await bench.target.create(400);
+      await bench.target.write(id, 0, pattern(100, 1));
+      await bench.target.write(id, 100, pattern(100, 2), { persist: true });
+      await bench.target.writev(id, [{ offset: 200, size: 100 }], pattern(100, 3));
+      await bench.target.write(id, 300, pattern(100, 4));
+      await bench.target.persist(id);
+      await bench.target.write(id, 50, pattern(10, 5));
+      const expected = await bench.target.read(id, 0, 400);
+      const target = await bench.reopened(bench.target, object);
+      sameBytes(await target.read(id, 0, 400), expected);
+    });
+
+    rule(`keeps what was erased erased, and its IDs invalid, ${by}`, async (bench) => {
+      const ids = [];
+      for (let seed = 1; seed <= 10; seed++) ids.push(await bench.target.createAndWrite(pattern(64, seed)));
+      const [kept, erased] = [ids.filter((_, at) => at % 2 === 0), ids.filter((_, at) => at % 2 === 1)];
+      for (const id of erased) await bench.target.erase(id);
+      const target = await bench.reopened(bench.target, object);
+      assert.deepEqual((await listedIds(target)).sort(), kept.map(String).sort());
+      // New regions take the places of the erased ones.
+      for (let seed = 20; seed < 30; seed++) {
+        const id = (await target.createAndWrite(pattern(64, seed))).toString();
+        assert.ok(!ids.some((old) => old.toString() === id), 'an ID was given out again');
+      }
+      for (const id of erased) await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an erased ID');
+      for (const [at, id] of kept.entries()) {
+        sameBytes(await target.read(id, 0, 64), pattern(64, 2 * at + 1), `region ${at}`);
+      }
+    });
+
+    rule(`reports what was recovered ${by}`, async (bench) => {
+      for (const size of [0, 10, 200, 3000]) await bench.target.create(size);
+      await bench.target.erase(await bench.target.create(5000));
+      const target = await bench.reopened(bench.target, object);
+      const { recovery } = await target.stats();
+      assert.deepEqual([recovery.regions, recovery.bytes, recovery.quarantined], [4, 3210, 0]);
+      assert.ok(recovery.durationMs >= 0);
+    });
+
+    rule(`makes a region of a source that was in flight at close ${by}`, async (bench) => {
+      const { created, finish } = bench.beginCreate(bench.target, 64, pattern(64));
+      const closed = inFlight(bench.target.close());
+      finish();
+      const id = await created;
+      await closed;
+      const target = await bench.successor(bench.target, object);
+      sameBytes(await target.read(id, 0, 64), pattern(64));
+    });
+
+    rule(`leaves no trace of a source that failed, ${by}`, async (bench) => {
+      await bench.target.create(10);
+      const before = await snapshotOf(bench.target);
+      await rejects(bench.target.createAndWrite({ size: 64, source: [pattern(63)] }), 'INVALID_ARGUMENT');
+      const target = await bench.reopened(bench.target, object);
+      await bench.settled(async () => assert.deepEqual(await snapshotOf(target), before));
+    });
+
+    rule(`goes through many rounds of work and recovery ${by}`, async (bench) => {
+      let target = bench.target;
+      const contents = new Map<string, Uint8Array>();
+      for (let round = 1; round <= 6; round++) {
+        for (const { id } of (await target.list({ limit: 2 })).regions) {
+          await target.erase(id);
+          contents.delete(id.toString());
+        }
+        for (let seed = 0; seed < 5; seed++) {
+          const bytes = pattern(round * 1000 + seed, round * 10 + seed);
+          contents.set((await target.createAndWrite(bytes)).toString(), bytes);
+        }
+        target = await bench.reopened(target, object);
+        const found = await snapshotOf(target);
+        assert.equal(found.regions.length, contents.size, `round ${round}`);
+        for (const region of found.regions) {
+          const expected = contents.get(region.id);
+          assert.ok(expected, `an unknown region in round ${round}`);
+          sameBytes(Buffer.from(region.contents, 'latin1'), expected, `a region in round ${round}`);
+        }
+      }
+    });
+  }
+
+  if (!isRemote && factory.reopen !== undefined) {
+    rule('deletes all data by destroy', async (bench) => {
+      const id = await bench.target.createAndWrite(pattern(64));
+      await bench.target.destroy();
+      const target = await bench.successor(bench.target, 'second');
+      assert.deepEqual((await target.list()).regions, []);
+      await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an ID of before destroy');
+    });
+  }
+};

@@ -1,0 +1,151 @@
+/**
+ * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and nothing else changes; what `stats` call
+ * the largest free piece can be had; what is erased can be used again, for ever.
+ */
+import assert from 'node:assert/strict';
+import type { RegionId, Target } from '../target/index.js';
+import { changesNothing, failureOf, hasCode, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
+import type { Rules } from './describe-target.js';
+
+const CAPACITY = 4 * 2 ** 20;
+
+async function largestFree(target: Target): Promise<number> {
+  const { largestFreeBytes } = await target.stats();
+  assert.ok(largestFreeBytes !== null, 'a bounded target says what is free');
+  return largestFreeBytes;
+}
+
+/** Asserts that a create fails with the figures that `stats` give. */
+async function isOutOfSpace(target: Target, requested: number, create: Promise<RegionId>): Promise<void> {
+  const failure = await failureOf(create, `creating ${requested} bytes succeeded; it must be OUT_OF_SPACE`);
+  hasCode(failure, 'OUT_OF_SPACE', `creating ${requested} bytes`);
+  const {
+    requested: asked,
+    used,
+    free,
+    largestFree,
+  } = (failure as { details: Record<string, unknown> }).details;
+  const { usedBytes, freeBytes, largestFreeBytes } = await target.stats();
+  assert.deepEqual(
+    { requested: asked, used, free, largestFree },
+    { requested, used: usedBytes, free: freeBytes, largestFree: largestFreeBytes },
+    'the details of OUT_OF_SPACE',
+  );
+}
+
+export const spaceRules: Rules = (rule, { isBounded }) => {
+  rule('refuses a region of 2^53 - 1 bytes with OUT_OF_SPACE, changing nothing', async ({ target }) => {
+    await target.createAndWrite(pattern(100));
+    await changesNothing(target, async () => {
+      await rejects(target.create(Number.MAX_SAFE_INTEGER), 'OUT_OF_SPACE', 'create');
+      const endless = { size: Number.MAX_SAFE_INTEGER, source: [pattern(8)] };
+      await rejects(target.createAndWrite(endless), 'OUT_OF_SPACE', 'createAndWrite');
+    });
+  });
+
+  if (!isBounded) return;
+
+  rule('creates what stats call the largest free piece, and no byte more', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    for (let round = 0; round < 3; round++) {
+      const most = await largestFree(target);
+      assert.ok(most > 0);
+      await rejects(
+        target.create(most + 1),
+        'OUT_OF_SPACE',
+        `create(${most + 1}) with ${most} free in one piece`,
+      );
+      const id = await target.create(most);
+      await target.write(id, most - 8, pattern(8));
+      const left = await largestFree(target);
+      await rejects(target.create(left + 1), 'OUT_OF_SPACE', `create(${left + 1}) with ${left} left`);
+      sameBytes(await target.read(id, most - 8, 8), pattern(8));
+      await target.erase(id);
+    }
+  });
+
+  rule('says requested, used, free and largestFree in the details of OUT_OF_SPACE', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    const most = await largestFree(target);
+    await isOutOfSpace(target, most + 1, target.create(most + 1));
+    await target.create(most >> 1);
+    await isOutOfSpace(target, most, target.create(most));
+    await isOutOfSpace(target, most, target.createAndWrite(new Uint8Array(most)));
+    await isOutOfSpace(target, most, target.createAndWrite({ size: most, source: [new Uint8Array(most)] }));
+    await isOutOfSpace(target, Number.MAX_SAFE_INTEGER, target.create(Number.MAX_SAFE_INTEGER));
+  });
+
+  rule('changes nothing when space runs out, however often', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    await target.createAndWrite(pattern(10_000));
+    const most = await largestFree(target);
+    await changesNothing(target, async () => {
+      for (let count = 0; count < 25; count++) {
+        await rejects(target.create(most + 1), 'OUT_OF_SPACE', 'create');
+        await rejects(target.createAndWrite({ size: most + 1, source: [pattern(9)] }), 'OUT_OF_SPACE');
+      }
+    });
+    // Had something leaked, this would no longer fit.
+    await target.erase(await target.create(most));
+  });
+
+  rule('goes on serving what it has when it is full', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    const small = await target.createAndWrite(pattern(5000));
+    await target.create(await largestFree(target));
+    await rejects(target.create((await largestFree(target)) + 1), 'OUT_OF_SPACE');
+    await target.write(small, 0, pattern(5000, 2), { persist: true });
+    sameBytes(await target.read(small, 0, 5000), pattern(5000, 2));
+    await target.erase(small);
+    sameBytes(await target.read(await target.createAndWrite(pattern(5000, 3)), 0, 5000), pattern(5000, 3));
+  });
+
+  rule('gives space back for ever: fills and empties it again and again', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    const part = Math.floor((await largestFree(target)) / 5);
+    await target.erase(await target.create(part));
+    const empty = await snapshotOf(target);
+    for (let round = 0; round < 20; round++) {
+      const ids: RegionId[] = [];
+      for (let count = 0; count < 4; count++) ids.push(await target.create(part));
+      for (let count = round % 4; count > 0; count--) ids.push(...ids.splice(0, 1));
+      for (const id of ids) await target.erase(id);
+      assert.deepEqual(await snapshotOf(target), empty, `round ${round}`);
+    }
+  });
+
+  rule('gives the space of failed sources back', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    const most = await largestFree(target);
+    for (let round = 0; round < 10; round++) {
+      const source = [pattern(1000)];
+      await rejects(
+        target.createAndWrite({ size: most, source }),
+        'INVALID_ARGUMENT',
+        'a source that ends early',
+      );
+      await bench.settled(async () =>
+        assert.equal(await largestFree(target), most, 'the largest free piece'),
+      );
+    }
+    await target.create(most);
+  });
+
+  rule('promises the same space to no two of many concurrent creates', async (bench) => {
+    const target = await bench.bounded(CAPACITY);
+    const part = Math.floor((await largestFree(target)) / 4) + 1;
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 10 }, (_, at) => target.createAndWrite(pattern(part, at + 1))),
+    );
+    let made = 0;
+    for (const [at, outcome] of outcomes.entries()) {
+      if (outcome.status === 'rejected') {
+        hasCode(outcome.reason, 'OUT_OF_SPACE', `create ${at}`);
+        continue;
+      }
+      made++;
+      sameBytes(await target.read(outcome.value, 0, part), pattern(part, at + 1), `region ${at}`);
+    }
+    assert.equal(made, 3, 'regions of a little more than a quarter of the space');
+  });
+};

@@ -1,0 +1,128 @@
+/**
+ * The connections of a listener, and the requests in flight on each.
+ *
+ * Requests of one connection are carried out one after another, so a request that was sent without waiting for the answer before it
+ * (pipelining) meets what the one before has done. After a response that closes the connection nothing more is taken from it (RFC
+ * 9112, 9.6). What is no HTTP is answered last, behind the requests that came before it.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { breakBody } from './body.js';
+import { endAndLinger } from './linger.js';
+import { clientErrorResponse } from './problem.js';
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+interface Connection {
+  /** In order; the first is being carried out. */
+  readonly inFlight: Exchange[];
+  /** The request that came last, also after its response. */
+  last?: IncomingMessage;
+  /** What came after `last` and was no request, or why its body broke. */
+  fault?: Error;
+}
+
+export class Connections {
+  readonly #open = new Map<Socket, Connection>();
+  #isStopping = false;
+
+  /** @param handle carries out a request */
+  constructor(private readonly handle: RequestListener) {}
+
+  /**
+   * Takes the connections and requests of a server.
+   * @param stallTimeoutMs how long a client may take nothing of a response that waits to be sent
+   */
+  watch(server: Server, stallTimeoutMs: number): void {
+    server.on('connection', (socket: Socket) => this.#opened(socket));
+    server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+      this.#arrived({ request, response }),
+    );
+    // When the server closes, node:http would also cut responses that are written and not yet sent.
+    server.closeIdleConnections = () => undefined;
+    // Also keepAliveTimeout ends here. While the daemon itself is the one who is slow, nothing waits to be sent.
+    server.setTimeout(stallTimeoutMs, (socket: Socket) => {
+      if (socket.writableLength > 0 || this.#isIdle(socket)) socket.destroy();
+    });
+  }
+
+  /** Takes no further connections, closes those without a request in flight, and the others as theirs end. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const [socket, { inFlight }] of this.#open) {
+      // One that lingers after its last response closes by itself.
+      if (inFlight.length === 0 && socket.writable) socket.destroy();
+    }
+  }
+
+  /** Closes all, whatever is in flight. */
+  destroy(): void {
+    for (const socket of this.#open.keys()) socket.destroy();
+  }
+
+  /** For what came on a connection and could not be read as a request, or did not come in time. */
+  readonly fail = (error: Error, socket: Socket): void => {
+    const connection = this.#open.get(socket);
+    if (connection === undefined || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    // What follows such a fault is none of ours either.
+    if (connection.fault !== undefined || !socket.writable) return;
+    connection.fault = error;
+    const { inFlight, last } = connection;
+    if (last?.complete === false) breakBody(last, error);
+    if (inFlight.length === 0) this.#answerFault(socket, connection);
+  };
+
+  #opened(socket: Socket): void {
+    if (this.#isStopping) {
+      socket.destroy();
+      return;
+    }
+    this.#open.set(socket, { inFlight: [] });
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  #arrived(exchange: Exchange): void {
+    const { request, response } = exchange;
+    const { socket } = request;
+    const connection = this.#open.get(socket);
+    if (connection === undefined || !socket.writable) return;
+    connection.last = request;
+    connection.inFlight.push(exchange);
+    response.once('close', () => this.#ended(socket, connection));
+    if (connection.inFlight.length === 1) this.handle(request, response);
+    // The one before has come whole, or this would be part of it: nothing is missing while the socket is not read.
+    else socket.pause();
+  }
+
+  #ended(socket: Socket, connection: Connection): void {
+    const { inFlight } = connection;
+    inFlight.shift();
+    if (!socket.writable) return;
+    const [next] = inFlight;
+    if (next !== undefined) {
+      if (inFlight.length === 1) socket.resume();
+      this.handle(next.request, next.response);
+    } else if (connection.fault !== undefined) this.#answerFault(socket, connection);
+    else if (!this.#isStopping) return;
+    else if (connection.last?.complete === false) endAndLinger(socket);
+    else socket.destroySoon();
+  }
+
+  #answerFault(socket: Socket, { fault, last }: Connection): void {
+    // A request whose own body broke has its answer already.
+    const isAnswered = last?.complete === false;
+    endAndLinger(socket, fault === undefined || isAnswered ? undefined : clientErrorResponse(fault));
+  }
+
+  /** Whether it waits for the next request; one that never sent any has the time-out of headers. */
+  #isIdle(socket: Socket): boolean {
+    const connection = this.#open.get(socket);
+    return connection?.last !== undefined && connection.inFlight.length === 0;
+  }
+}

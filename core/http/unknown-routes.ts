@@ -1,0 +1,36 @@
+/** Answers unknown paths with 404, and other methods of known paths with 405 and those that are allowed. */
+import type { FastifyInstance } from 'fastify';
+import { BedrockError } from '../errors.js';
+import { sendProblem } from './problem.js';
+
+/** To be called before the routes are added. */
+export function answerUnknownRoutes(app: FastifyInstance): void {
+  const known = new Map<string, { matcher: RegExp; methods: Set<string> }>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const route = known.get(url) ?? { matcher: matcherOf(url), methods: new Set() };
+    for (const one of [method].flat()) route.methods.add(one);
+    known.set(url, route);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url);
+    const route = [...known.values()].find(({ matcher }) => matcher.test(path));
+    if (route === undefined) {
+      const text = `nothing is served under ${request.method} ${path}; see /openapi.json`;
+      return sendProblem(new BedrockError('ROUTE_NOT_FOUND', text), request, reply);
+    }
+    const allowed = [...route.methods].join(', ');
+    reply.header('allow', allowed);
+    const text = `${request.method} is not allowed here; allowed are ${allowed}`;
+    return sendProblem(new BedrockError('METHOD_NOT_ALLOWED', text), request, reply);
+  });
+}
+
+function matcherOf(url: string): RegExp {
+  const steps = url.split('/').map((step) => (step.startsWith(':') ? '[^/]+' : step.replaceAll('.', '\\.')));
+  return new RegExp(`^${steps.join('/')}$`);
+}
+
+/** The path of a request's URL, which a client may also send in the form that is meant for proxies. */
+function pathOf(url: string): string {
+  return url.replace(/^https?:\/\/[^/?#]*/i, '').replace(/[?#].*$/, '');
+}

@@ -1,0 +1,232 @@
+/** The memory backend: the contract of a target, and what it promises beyond it. */
+import { totalmem } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
+import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
+import { describeTarget } from '../../core/conformance/index.js';
+import type { Target } from '../../core/index.js';
+import { createLogger } from '../../core/logging.js';
+import type { MemoryConfig } from '../../schemas/generated/memory.js';
+
+const GIB = 2 ** 30;
+const logger = createLogger({ level: 'off', format: 'text' });
+
+/** The machine's memory, or what the process may use of it. */
+const MACHINE_BYTES = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+
+let time = 1_700_000_000_000;
+
+function makeTarget(config: MemoryConfig = {}): MemoryTarget {
+  return new MemoryTarget(config, { logger, clock: { now: () => time } });
+}
+
+async function openTarget(config: MemoryConfig = {}): Promise<MemoryTarget> {
+  const target = makeTarget(config);
+  await target.open();
+  return target;
+}
+
+const clock = { now: () => Date.now() };
+const runner = { describe, it, beforeEach, afterEach };
+
+describe('a memory target without max_bytes', () => {
+  describeTarget(
+    runner,
+    { create: () => new MemoryTarget({}, { logger, clock }), maxRegionBytes: MACHINE_BYTES },
+    MEMORY_CAPABILITIES,
+  );
+});
+
+describe('a memory target with max_bytes', () => {
+  const bounded = (max_bytes: number): Target => new MemoryTarget({ max_bytes }, { logger, clock });
+  describeTarget(
+    runner,
+    { create: () => bounded(16 * 2 ** 20), createBounded: bounded, maxRegionBytes: 16 * 2 ** 20 },
+    MEMORY_CAPABILITIES,
+  );
+});
+
+describe('MemoryTarget', () => {
+  test('says volatile, and no limits without max_bytes', async () => {
+    const target = await openTarget();
+    const id = await target.create(1000);
+    expect(await target.stats()).toEqual({
+      type: 'memory',
+      mode: 'volatile',
+      state: 'open',
+      regions: 1,
+      capacityBytes: null,
+      usedBytes: 1000,
+      freeBytes: null,
+      largestFreeBytes: null,
+      fragmentation: 0,
+      recovery: { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 },
+    });
+    await target.erase(id);
+    expect((await target.stats()).usedBytes).toBe(0);
+  });
+
+  test('accounts for max_bytes to the byte, without overhead', async () => {
+    const target = await openTarget({ max_bytes: 1000 });
+    const first = await target.create(600);
+    await target.createAndWrite(Buffer.alloc(399));
+    expect(await target.stats()).toMatchObject({
+      regions: 2,
+      capacityBytes: 1000,
+      usedBytes: 999,
+      freeBytes: 1,
+      largestFreeBytes: 1,
+      fragmentation: 0,
+    });
+    await expect(target.create(2)).rejects.toMatchObject({
+      code: 'OUT_OF_SPACE',
+      details: { requested: 2, used: 999, free: 1, largestFree: 1 },
+    });
+    await target.create(1);
+    await target.create(0);
+    expect(await target.stats()).toMatchObject({ usedBytes: 1000, freeBytes: 0, largestFreeBytes: 0 });
+    await target.erase(first);
+    expect(await target.stats()).toMatchObject({ usedBytes: 400, freeBytes: 600, largestFreeBytes: 600 });
+    await target.create(600);
+  });
+
+  test('with max_bytes 0 holds regions of zero bytes only', async () => {
+    const target = await openTarget({ max_bytes: 0 });
+    await expect(target.create(1)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    await target.create(0);
+    expect(await target.stats()).toMatchObject({
+      regions: 1,
+      capacityBytes: 0,
+      freeBytes: 0,
+      fragmentation: 0,
+    });
+  });
+
+  test('reserves the announced size while a source is in flight', async () => {
+    const target = await openTarget({ max_bytes: 1000 });
+    let end = (): void => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const source = (async function* () {
+      yield Buffer.alloc(700);
+      await ended;
+    })();
+    const created = target.createAndWrite({ size: 700, source });
+    await expect(target.create(301)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(await target.stats()).toMatchObject({ regions: 0, usedBytes: 700, freeBytes: 300 });
+    end();
+    await created;
+    expect(await target.stats()).toMatchObject({ regions: 1, usedBytes: 700 });
+  });
+
+  test('takes the time of creation from the clock', async () => {
+    const target = await openTarget();
+    time = 1_700_000_000_123;
+    const id = await target.create(1);
+    time = 1_800_000_000_000;
+    expect((await target.stat(id)).createdAt).toBe(1_700_000_000_123);
+    expect((await target.list()).regions).toEqual([{ id, size: 1, createdAt: 1_700_000_000_123 }]);
+  });
+
+  test('starts empty after a reopen: old IDs are invalid, all space is free', async () => {
+    const target = await openTarget({ max_bytes: 100 });
+    const id = await target.createAndWrite(Buffer.alloc(100, 7));
+    await target.close();
+    await target.open();
+    expect(await target.stats()).toMatchObject({ regions: 0, usedBytes: 0, freeBytes: 100 });
+    const next = await target.create(100);
+    expect(next.slot).toBe(id.slot);
+    await expect(target.read(id, 0, 1)).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
+    await expect(target.list({ after: id })).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
+    expect(Buffer.from(await target.read(next, 0, 100)).equals(Buffer.alloc(100))).toBe(true);
+  });
+
+  test('is empty after destroy, and can be opened again', async () => {
+    const target = await openTarget();
+    await target.createAndWrite(Buffer.alloc(100, 7));
+    await target.destroy();
+    await target.open();
+    expect(await target.stats()).toMatchObject({ regions: 0, usedBytes: 0 });
+  });
+
+  test("without max_bytes refuses what exceeds the machine's memory with OUT_OF_SPACE", async () => {
+    const target = await openTarget();
+    for (const size of [MACHINE_BYTES + 1, 2 ** 45, Number.MAX_SAFE_INTEGER]) {
+      await expect(target.create(size)).rejects.toMatchObject({
+        code: 'OUT_OF_SPACE',
+        details: { requested: size, used: 0, free: MACHINE_BYTES, largestFree: MACHINE_BYTES },
+      });
+    }
+    const id = await target.create(GIB);
+    await expect(target.create(MACHINE_BYTES - GIB + 1)).rejects.toMatchObject({
+      code: 'OUT_OF_SPACE',
+      details: { used: GIB, free: MACHINE_BYTES - GIB },
+    });
+    await target.erase(id);
+    expect((await target.stats()).usedBytes).toBe(0);
+  });
+
+  describe('at the boundary of its segments of 1 GiB', () => {
+    for (const [size, segments] of [
+      [GIB - 1, [GIB - 1]],
+      [GIB, [GIB]],
+      [GIB + 1, [GIB, 1]],
+      [2 * GIB, [GIB, GIB]],
+      [2 * GIB + 5, [GIB, GIB, 5]],
+    ] as const) {
+      test(`holds a region of ${size} bytes in ${segments.length}, down to its last byte`, async () => {
+        const target = await openTarget();
+        const id = await target.create(size);
+        const mapping = await target.map(id);
+        expect(mapping.views.map(({ length }) => length)).toEqual(segments);
+        for (const end of [size, GIB, GIB + 1].filter((place) => place <= size)) {
+          await target.write(id, end - 4, Buffer.from('edge'));
+          expect(Buffer.from(await target.read(id, end - 4, 4)).toString()).toBe('edge');
+          expect(
+            Buffer.from(await target.read(id, end - 6, 6))
+              .subarray(2)
+              .toString(),
+          ).toBe('edge');
+        }
+        await expect(target.read(id, size - 3, 4)).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+        mapping.release();
+        await target.close();
+      });
+    }
+  });
+
+  describe('when the system refuses the memory for a segment', () => {
+    const Bytes = globalThis.Uint8Array;
+    afterEach(() => {
+      globalThis.Uint8Array = Bytes;
+    });
+
+    /** Lets only so many segments be had. */
+    function allowSegments(allowed: number): void {
+      globalThis.Uint8Array = new Proxy(Bytes, {
+        construct(bytes, [size, ...rest]: [unknown, ...unknown[]]) {
+          if (size === GIB && allowed-- === 0) throw new RangeError('Array buffer allocation failed');
+          return Reflect.construct(bytes, [size, ...rest]) as Uint8Array;
+        },
+      });
+    }
+
+    test('fails with OUT_OF_SPACE and gives back the segments that it had', async () => {
+      const target = await openTarget({ max_bytes: 8 * GIB });
+      const id = await target.createAndWrite(Buffer.alloc(100, 7));
+      const before = await target.stats();
+      allowSegments(2);
+      await expect(target.create(4 * GIB)).rejects.toMatchObject({
+        code: 'OUT_OF_SPACE',
+        details: { requested: 4 * GIB, used: 100 },
+        cause: { message: 'Array buffer allocation failed' },
+      });
+      allowSegments(0);
+      const contents = { size: 2 * GIB, source: [Buffer.alloc(1)] };
+      await expect(target.createAndWrite(contents)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      globalThis.Uint8Array = Bytes;
+      expect(await target.stats()).toEqual(before);
+      expect((await target.list()).regions.map((region) => region.id)).toEqual([id]);
+      const next = await target.create(10);
+      expect([next.slot, next.generation]).toEqual([id.slot + 1, 1]);
+    });
+  });
+});

@@ -1,0 +1,215 @@
+/** How the command stops: by signals, once and twice, through npm, and when nobody reads its log any more. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bedrock, killAll, npmStart } from '../fixtures/bedrock-process.js';
+
+let home: string;
+let file: string;
+let impatient: string;
+const sockets = new Set<Socket>();
+beforeAll(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'bedrock-signals-'));
+  const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory' } } };
+  const config = { 'margo.mercury.address': 'http://127.0.0.1:0', providers: [store] };
+  file = path.join(home, 'bedrock.json');
+  await writeFile(file, JSON.stringify(config));
+  impatient = path.join(home, 'impatient.json');
+  await writeFile(impatient, JSON.stringify({ ...config, bedrock: { drain_timeout_ms: 200 } }));
+});
+afterAll(async () => {
+  await killAll();
+  await rm(home, { recursive: true });
+});
+afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+  sockets.clear();
+});
+
+/** A request whose body never ends. Resolves when the daemon has begun to read it. */
+async function stuckRequest(address: string): Promise<Socket> {
+  const { hostname, port, host } = new URL(address);
+  const socket = connect(Number(port), hostname);
+  sockets.add(socket);
+  socket.on('error', () => undefined);
+  const path = '/v1/providers/store/regions?size=1000';
+  const head = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n`;
+  socket.write(head);
+  await new Promise<void>((resolve) => socket.once('data', () => resolve()));
+  socket.write('half of it');
+  return socket;
+}
+
+function isListening(address: string): Promise<boolean> {
+  const { hostname, port } = new URL(address);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
+  it('stops the daemon in good order, with status 0', async () => {
+    const daemon = bedrock(['-c', file]);
+    const address = await daemon.address();
+    daemon.signal(signal);
+    const exit = await daemon.exit;
+    expect(exit).toMatchObject({ status: 0, signal: null, stderr: '' });
+    expect(exit.stdout.trimEnd().split('\n').slice(-2)).toEqual([
+      '[info] [bedrock] stopping',
+      '[info] [bedrock] stopped',
+    ]);
+    await expect(isListening(address)).resolves.toBe(false);
+  });
+
+  it('waits for a request in flight, and a second one does not', async () => {
+    const daemon = bedrock(['-c', file]);
+    await stuckRequest(await daemon.address());
+    daemon.signal(signal);
+    await daemon.line(/stopping/);
+    await delay(300);
+    expect(daemon.child.exitCode).toBeNull();
+    const begun = performance.now();
+    daemon.signal(signal);
+    const exit = await daemon.exit;
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(exit.status).toBe(signal === 'SIGINT' ? 130 : 143);
+    expect(exit.stdout).not.toContain('[info] [bedrock] stopped');
+  });
+});
+
+describe('a stop', () => {
+  it('lets a request in flight end, then exits with 0', async () => {
+    const daemon = bedrock(['-c', file]);
+    const socket = await stuckRequest(await daemon.address());
+    daemon.signal('SIGTERM');
+    await daemon.line(/stopping/);
+    const answer = new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
+    socket.write('x'.repeat(1000 - 'half of it'.length));
+    await expect(answer).resolves.toMatch(/^HTTP\/1\.1 201 /);
+    await expect(daemon.exit).resolves.toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('waits no longer than bedrock.drain_timeout_ms, and warns', async () => {
+    const daemon = bedrock(['-c', impatient]);
+    await stuckRequest(await daemon.address());
+    const begun = performance.now();
+    daemon.signal('SIGTERM');
+    const exit = await daemon.exit;
+    expect(performance.now() - begun).toBeLessThan(5000);
+    expect(exit.status).toBe(0);
+    expect(exit.stdout).toMatch(/^\[warning\] \[bedrock\] /m);
+  });
+
+  it('exits with 1 if a provider did not stop cleanly', async () => {
+    const broken = path.join(home, 'broken.json');
+    const libraries = [path.resolve(import.meta.dirname, '../fixtures/libraries/provider.mjs')];
+    const providers = [{ type: 'recorder', config: { fails: 'stop' } }];
+    await writeFile(broken, JSON.stringify({ libraries, providers }));
+    const daemon = bedrock(['-c', broken, `unix:${path.join(home, 'broken.sock')}`]);
+    await daemon.address();
+    daemon.signal('SIGTERM');
+    await expect(daemon.exit).resolves.toMatchObject({ status: 1, stderr: '' });
+  });
+
+  it('is not cut short by the signal that npm passes on, right after the terminal sent it', async () => {
+    const daemon = bedrock(['-c', file], { env: { npm_lifecycle_event: 'start' } });
+    await stuckRequest(await daemon.address());
+    daemon.signal('SIGINT');
+    await daemon.line(/stopping/);
+    daemon.signal('SIGINT');
+    await delay(600);
+    expect(daemon.child.exitCode).toBeNull();
+    daemon.signal('SIGINT');
+    await expect(daemon.exit).resolves.toMatchObject({ status: 130 });
+  });
+
+  it('comes at once if the signal came while the daemon was starting', async () => {
+    const slow = path.join(home, 'slow.json');
+    const libraries = [path.resolve(import.meta.dirname, '../fixtures/libraries/provider.mjs')];
+    const providers = [{ type: 'recorder', provider_id: 5, config: { takes_ms: 300 } }];
+    await writeFile(
+      slow,
+      JSON.stringify({ 'margo.mercury.address': 'http://127.0.0.1:0', libraries, providers }),
+    );
+    const daemon = bedrock(['-c', slow]);
+    await daemon.line(/listening/);
+    daemon.signal('SIGTERM');
+    const exit = await daemon.exit;
+    expect(exit).toMatchObject({ status: 0, stderr: '' });
+    const steps = [...exit.stdout.matchAll(/\[recorder:5\] (create|start|stop)$/gm)].map(([, step]) => step);
+    expect(steps).toEqual(['create', 'start', 'stop']);
+  });
+
+  it('is not needed by a command that still waits for its configuration', async () => {
+    const waiting = bedrock(['--stdin'], { stdin: null });
+    // More than a pipe holds: once it is written, the command is reading.
+    await new Promise((resolve) => waiting.child.stdin?.write(' '.repeat(2 ** 20), resolve));
+    waiting.signal('SIGINT');
+    await expect(waiting.exit).resolves.toMatchObject({ signal: 'SIGINT', stdout: '' });
+  });
+
+  it('is in good order even if nobody reads the log any more', async () => {
+    const daemon = bedrock(['-c', file]);
+    const address = await daemon.address();
+    daemon.child.stdout?.destroy();
+    daemon.child.stderr?.destroy();
+    daemon.signal('SIGTERM');
+    await expect(daemon.exit).resolves.toMatchObject({ status: 0, signal: null });
+    await expect(isListening(address)).resolves.toBe(false);
+  });
+});
+
+describe('npm start', () => {
+  it('passes its arguments on, and SIGTERM to npm stops the daemon in good order and leaves no process', async () => {
+    const npm = npmStart(['-c', file, 'http://127.0.0.1:0']);
+    const address = await npm.address();
+    const family = await descendantsOf(npm.child.pid ?? 0);
+    expect(family.length).toBeGreaterThan(0);
+    npm.signal('SIGTERM');
+    const { stdout } = await npm.exit;
+    expect(stdout).toContain('[info] [bedrock] stopped\n');
+    await expect(isListening(address)).resolves.toBe(false);
+    await expect(runningOf(family)).resolves.toEqual([]);
+  });
+
+  it('stops in good order on Ctrl-C, which reaches npm and the daemon alike', async () => {
+    const npm = npmStart(['-c', file]);
+    const address = await npm.address();
+    const family = await descendantsOf(npm.child.pid ?? 0);
+    process.kill(-(npm.child.pid ?? 0), 'SIGINT');
+    const { stdout } = await npm.exit;
+    expect(stdout).toContain('[info] [bedrock] stopped\n');
+    await expect(isListening(address)).resolves.toBe(false);
+    await expect(runningOf(family)).resolves.toEqual([]);
+  });
+});
+
+/** Processes below one, children's children included. */
+async function descendantsOf(pid: number): Promise<number[]> {
+  const parents = new Map<number, number>();
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const status = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    // The name of the program stands in brackets and may hold anything; the state and the parent follow.
+    const parent = /^.*\) \S (\d+)/s.exec(status)?.[1];
+    if (parent !== undefined) parents.set(Number(name), Number(parent));
+  }
+  const found = [pid];
+  for (const above of found) for (const [child, parent] of parents) if (parent === above) found.push(child);
+  return found.slice(1);
+}
+
+/** Those that still run. */
+async function runningOf(pids: readonly number[]): Promise<number[]> {
+  const states = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') gone')),
+  );
+  return pids.filter((_pid, index) => !/\) (Z|gone)/.test(states[index] ?? ''));
+}

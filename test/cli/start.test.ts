@@ -1,0 +1,405 @@
+/** `bedrock start` as a user runs it: where the configuration comes from, where it listens, what it writes, how it exits. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { access, mkdir, mkdtemp, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { bedrock, killAll, type BedrockProcess, type Exit } from '../fixtures/bedrock-process.js';
+
+const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory', config: {} } } };
+const FREE_PORT = 'http://127.0.0.1:0';
+
+let home: string;
+let file: string;
+beforeAll(async () => {
+  home = await realpath(await mkdtemp(path.join(tmpdir(), 'bedrock-cli-')));
+  file = await put('bedrock.json', { 'margo.mercury.address': FREE_PORT, providers: [store] });
+});
+afterAll(async () => {
+  await killAll();
+  await rm(home, { recursive: true });
+});
+
+async function put(name: string, config: object | string): Promise<string> {
+  const target = path.join(home, name);
+  await mkdir(path.dirname(target), { recursive: true });
+  await writeFile(target, typeof config === 'string' ? config : JSON.stringify(config, null, 2));
+  return target;
+}
+
+async function stopped(daemon: BedrockProcess): Promise<Exit> {
+  daemon.signal('SIGTERM');
+  return daemon.exit;
+}
+
+interface Launched {
+  titles: string[];
+  get: (title: string) => BedrockProcess;
+}
+
+/** Launches several at once when the tests around begin, so that they need not wait for one another. */
+function launchTogether(launches: Record<string, () => BedrockProcess | Promise<BedrockProcess>>): Launched {
+  const launched = new Map<string, BedrockProcess>();
+  beforeAll(async () => {
+    for (const [title, launch] of Object.entries(launches)) launched.set(title, await launch());
+  });
+  return {
+    titles: Object.keys(launches),
+    get: (title) => {
+      const found = launched.get(title);
+      if (found === undefined) throw new Error(`${title} was not launched`);
+      return found;
+    },
+  };
+}
+
+/** The names of the providers that a daemon serves. */
+async function providersAt(address: string): Promise<string[]> {
+  const target = address.startsWith('unix:')
+    ? { socketPath: address.slice('unix:'.length), path: '/v1/providers' }
+    : new URL('/v1/providers', address);
+  const body = await new Promise<string>((resolve, reject) => {
+    const call = request(target, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => resolve(text));
+    });
+    call.on('error', reject);
+    call.end();
+  });
+  return (JSON.parse(body) as { providers: { name: string }[] }).providers.map(({ name }) => name);
+}
+
+async function takenPort(): Promise<{ port: number; server: Server }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+/** The lines on standard error, none of which may be of a stack trace. */
+function complaints({ stderr }: Exit): string[] {
+  const lines = stderr.split('\n').filter((line) => line !== '');
+  expect(lines.filter((line) => /^\s+at /.test(line))).toEqual([]);
+  return lines;
+}
+
+describe('bedrock start', () => {
+  const forms = launchTogether({
+    'with its name': () => bedrock(['start', '-c', file]),
+    'without its name, as it is the default command': () => bedrock(['-c', file]),
+  });
+
+  it.each(forms.titles)(
+    'launches a daemon, says where it listens, and exits with 0 when it is told to stop: %s',
+    async (title) => {
+      const daemon = forms.get(title);
+      const address = await daemon.address();
+      expect(address).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*$/);
+      await expect(providersAt(address)).resolves.toEqual(['store']);
+      const exit = await stopped(daemon);
+      expect(exit).toMatchObject({ status: 0, signal: null, stderr: '' });
+      for (const line of exit.stdout.trimEnd().split('\n')) expect(line).toMatch(/^\[info\] \[[^\]]+\] ./);
+      await expect(providersAt(address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    },
+  );
+
+  it('listens at the address of the command line instead of at that of the file', async () => {
+    const config = await put('elsewhere.json', { 'margo.mercury.address': 'http://192.0.2.1:1' });
+    const daemon = bedrock(['start', FREE_PORT, '-c', config]);
+    expect(await daemon.address()).toMatch(/^http:\/\/127\.0\.0\.1:/);
+    expect((await stopped(daemon)).status).toBe(0);
+  });
+
+  it('listens at a unix socket, and removes it at the end', async () => {
+    const address = `unix:${path.join(home, 'bedrock.sock')}`;
+    const daemon = bedrock(['start', '-c', file, address]);
+    await expect(daemon.address()).resolves.toBe(address);
+    await expect(providersAt(address)).resolves.toEqual(['store']);
+    expect((await stopped(daemon)).status).toBe(0);
+    await expect(access(path.join(home, 'bedrock.sock'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('listens at a socket beside the configuration file, or in the working directory if it is given there', async () => {
+    const config = await put('sockets/bedrock.json', { 'margo.mercury.address': 'unix:./a.sock' });
+    const cwd = path.join(home, 'elsewhere');
+    await mkdir(cwd);
+    const [beside, given] = [
+      bedrock(['-c', config], { cwd }),
+      bedrock(['unix:b.sock', '-c', config], { cwd }),
+    ];
+    await expect(beside.address()).resolves.toBe(`unix:${path.join(home, 'sockets/a.sock')}`);
+    await expect(given.address()).resolves.toBe(`unix:${path.join(cwd, 'b.sock')}`);
+    await Promise.all([stopped(beside), stopped(given)]);
+  });
+
+  it('runs without a configuration', async () => {
+    const daemon = bedrock(['start', FREE_PORT]);
+    await expect(providersAt(await daemon.address())).resolves.toEqual([]);
+    expect((await stopped(daemon)).status).toBe(0);
+  });
+
+  it('takes libraries that use the public package, named from the folder of the configuration', async () => {
+    const libraries = path.resolve(import.meta.dirname, '../fixtures/libraries');
+    const config = await put('library.json', {
+      'margo.mercury.address': FREE_PORT,
+      libraries: [path.relative(home, path.join(libraries, 'public-package.mjs'))],
+      providers: [
+        {
+          type: 'warabi',
+          name: 'b',
+          provider_id: 7,
+          'config.target': { type: 'buffers', 'config.greeting': 'moin' },
+        },
+      ],
+    });
+    const daemon = bedrock(['-c', config], { cwd: '/' });
+    await expect(providersAt(await daemon.address())).resolves.toEqual(['b']);
+    expect(daemon.stdout).toContain('[info] [warabi:7] moin\n');
+    expect((await stopped(daemon)).status).toBe(0);
+  });
+});
+
+describe('the configuration', () => {
+  const text = JSON.stringify({ 'margo.mercury.address': FREE_PORT, providers: [store] });
+  const toml = `margo.mercury.address = "${FREE_PORT}"\n[[providers]]\ntype = "warabi"\nname = "store"\nconfig.target.type = "memory"\n`;
+
+  const sources = launchTogether({
+    'from standard input': () => bedrock(['start', '--stdin'], { stdin: text }),
+    'from standard input in TOML': () => bedrock(['--stdin', '--toml'], { stdin: toml }),
+    'in TOML, by the ending of the file': async () => bedrock(['-c', await put('bedrock.toml', toml)]),
+    'in TOML, by the option': async () => bedrock(['--toml', '-c', await put('bedrock.conf', toml)]),
+  });
+
+  it.each(sources.titles)('may come %s', async (title) => {
+    const daemon = sources.get(title);
+    await expect(providersAt(await daemon.address())).resolves.toEqual(['store']);
+    expect(await stopped(daemon)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('counts relative paths from the working directory where it comes from standard input', async () => {
+    await put('lib/throws.mjs', "throw new Error('found and loaded');");
+    const exit = await bedrock(['--stdin', '--check'], {
+      cwd: home,
+      stdin: '{"libraries":["./lib/throws.mjs"]}',
+    }).exit;
+    expect(exit.status).toBe(2);
+    expect(complaints(exit)).toEqual([expect.stringContaining('found and loaded')]);
+  });
+});
+
+describe('--output-config', () => {
+  it('writes the running configuration after the start: with the real port, complete, and fit to be used', async () => {
+    await put(
+      'out/lib.mjs',
+      "export default { kind: 'backend', apiVersion: 1, type: 'x', schema: {}, create() {} };",
+    );
+    const config = await put('out/in.json', {
+      margo: { mercury: { address: FREE_PORT } },
+      libraries: ['./lib.mjs'],
+      providers: [store],
+    });
+    const output = path.join(home, 'running.json');
+    const daemon = bedrock(['-c', config, '-o', output]);
+    const address = await daemon.address();
+    const written = await eventually(async () => JSON.parse(await readFile(output, 'utf8')) as object);
+    expect(written).toMatchObject({
+      margo: { mercury: { address } },
+      libraries: [path.join(home, 'out/lib.mjs')],
+      providers: [{ name: 'store', provider_id: 1, tags: [] }],
+    });
+    await stopped(daemon);
+
+    const again = bedrock(['-c', output, '-o', `${output}.again`]);
+    await expect(again.address()).resolves.toBe(address);
+    const rewritten = await eventually(
+      async () => JSON.parse(await readFile(`${output}.again`, 'utf8')) as object,
+    );
+    expect(rewritten).toEqual(written);
+    expect((await stopped(again)).status).toBe(0);
+  });
+
+  it('that cannot be written stops the daemon, with status 1', async () => {
+    const exit = await bedrock(['-c', file, '-o', path.join(home, 'no-such-folder/out.json')]).exit;
+    expect(exit.status).toBe(1);
+    expect(complaints(exit)).toHaveLength(1);
+    expect(exit.stdout).toContain('[info] [bedrock] stopped\n');
+  });
+});
+
+describe('--check', () => {
+  it('says that a configuration is valid, with its warnings, and exits with 0', async () => {
+    const config = await put('warned.json', '{\n  "margo": { "rpc_thread_count": 4 }\n}');
+    const exit = await bedrock(['start', '-c', config, '--check']).exit;
+    expect(exit).toMatchObject({ status: 0, stdout: `${config}: valid\n` });
+    expect(complaints(exit)).toEqual([expect.stringContaining(`${config}:2:14: $.margo.rpc_thread_count: `)]);
+  });
+
+  it('opens nothing: neither a listener, even if the port is taken, nor a target', async () => {
+    const { port, server } = await takenPort();
+    const config = await put('taken.json', {
+      'margo.mercury.address': `http://127.0.0.1:${port}`,
+      providers: [store],
+    });
+    const socket = path.join(home, 'never.sock');
+    const exits = await Promise.all([
+      bedrock(['-c', config, '--check']).exit,
+      bedrock([`unix:${socket}`, '-c', config, '--check', '-o', path.join(home, 'never.json')]).exit,
+    ]);
+    server.close();
+    expect(exits.map(({ status }) => status)).toEqual([0, 0]);
+    expect(exits.map(({ stdout }) => stdout.split('\n').length)).toEqual([2, 2]);
+    await expect(access(socket)).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(access(path.join(home, 'never.json'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('exits with 2 if the configuration is bad, an address of the command line included', async () => {
+    const config = await put('bad.json', { provider: [] });
+    const exits = await Promise.all([
+      bedrock(['-c', config, '--check']).exit,
+      bedrock(['-c', file, '--check', 'na+sm']).exit,
+    ]);
+    for (const exit of exits) {
+      expect(exit).toMatchObject({ status: 2, stdout: '' });
+      expect(complaints(exit)).toHaveLength(1);
+    }
+  });
+});
+
+describe('a bad configuration', () => {
+  it('exits with 2, and says one line for each fault', async () => {
+    const config = await put('faults.json', {
+      port: 1,
+      libraries: ['./multi-line.cjs', './nowhere.mjs'],
+      bedrock: { provider_id: -1 },
+      providers: [{ type: 'yokan' }, { ...store, pool: 'x' }, { ...store }],
+    });
+    await put('multi-line.cjs', "require('./not-here.cjs');");
+    const exit = await bedrock(['-c', config]).exit;
+    expect(exit).toMatchObject({ status: 2, stdout: '' });
+    const lines = complaints(exit);
+    expect(lines).toHaveLength(7);
+    for (const line of lines) expect(line).toMatch(new RegExp(`^${config}:\\d+:\\d+: \\$\\.`));
+  });
+
+  const faulty = launchTogether({
+    'a file that is not there': () => bedrock(['-c', '/nowhere/bedrock.json']),
+    'malformed TOML': () => bedrock(['--stdin', '--toml'], { stdin: '[' }),
+    'an empty standard input': () => bedrock(['--stdin'], { stdin: '' }),
+    'both a file and standard input': () => bedrock(['--stdin', '-c', '/dev/null'], { stdin: '{}' }),
+  });
+
+  it.each(faulty.titles)('exits with 2: %s', async (title) => {
+    const { exit } = faulty.get(title);
+    expect(await exit).toMatchObject({ status: 2, stdout: '' });
+    expect(complaints(await exit)).toHaveLength(1);
+  });
+});
+
+describe('a daemon that cannot start', () => {
+  it('exits with 1 if the port is in use', async () => {
+    const { port, server } = await takenPort();
+    const exit = await bedrock(['start', `http://127.0.0.1:${port}`, '-c', file]).exit;
+    server.close();
+    expect(exit.status).toBe(1);
+    expect(complaints(exit)).toEqual([expect.stringContaining(String(port))]);
+  });
+
+  it('exits with 1 if another daemon listens at the socket, and leaves that one alone', async () => {
+    const address = `unix:${path.join(home, 'shared.sock')}`;
+    const first = bedrock([address, '-c', file]);
+    await first.address();
+    const exit = await bedrock([address, '-c', file]).exit;
+    expect(exit.status).toBe(1);
+    await expect(providersAt(address)).resolves.toEqual(['store']);
+    expect((await stopped(first)).status).toBe(0);
+  });
+
+  it('exits with 1 if a provider cannot start, and names it', async () => {
+    const libraries = [path.resolve(import.meta.dirname, '../fixtures/libraries/provider.mjs')];
+    const providers = [store, { type: 'recorder', name: 'broken', config: { fails: 'start' } }];
+    const config = await put('broken.json', { 'margo.mercury.address': FREE_PORT, libraries, providers });
+    const exit = await bedrock(['-c', config]).exit;
+    expect(exit.status).toBe(1);
+    expect(complaints(exit)).toEqual([expect.stringContaining('broken')]);
+  });
+});
+
+describe('--verbose', () => {
+  it('is the level of the log, whatever the configuration says', async () => {
+    const config = await put('quiet.json', {
+      'margo.mercury.address': `unix:${path.join(home, 'quiet.sock')}`,
+      'bedrock.log.level': 'off',
+      libraries: [path.resolve(import.meta.dirname, '../fixtures/libraries/backend.mjs')],
+    });
+    const output = path.join(home, 'quiet-running.json');
+    const quiet = bedrock(['-c', config, '-o', output]);
+    await eventually(() => access(output));
+    await expect(stopped(quiet)).resolves.toMatchObject({ status: 0, stdout: '', stderr: '' });
+    const loud = bedrock(['-c', config, '-v', 'debug']);
+    await loud.line(/^\[debug\] \[bedrock\] /m);
+    await loud.address();
+    expect((await stopped(loud)).status).toBe(0);
+  });
+});
+
+describe('the log', () => {
+  it('is JSON where the configuration says so', async () => {
+    const config = await put('json-log.json', {
+      'margo.mercury.address': FREE_PORT,
+      'bedrock.log.format': 'json',
+    });
+    const daemon = bedrock(['-c', config]);
+    await daemon.address();
+    const exit = await stopped(daemon);
+    const events = exit.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(events.length).toBeGreaterThan(3);
+    for (const event of events) expect(event).toMatchObject({ level: 'info', component: 'bedrock' });
+  });
+});
+
+describe('the command line', () => {
+  const wrong = launchTogether({
+    'an option that does not exist': () => bedrock(['start', '--nonsense']),
+    'an option without its value': () => bedrock(['start', '-c']),
+    'a log level that does not exist': () => bedrock(['-c', file, '-v', 'loud']),
+    'two addresses': () => bedrock(['start', FREE_PORT, FREE_PORT]),
+  });
+  const help = launchTogether({
+    '--help': () => bedrock(['--help']),
+    'start -h': () => bedrock(['start', '-h']),
+  });
+
+  it.each(wrong.titles)('is refused with 2: %s', async (title) => {
+    const { exit } = wrong.get(title);
+    expect(await exit).toMatchObject({ status: 2, stdout: '' });
+    expect(complaints(await exit).length).toBeGreaterThan(0);
+  });
+
+  it.each(help.titles)('explains itself for %s', async (title) => {
+    const exit = await help.get(title).exit;
+    expect(exit).toMatchObject({ status: 0, stderr: '' });
+    expect(exit.stdout).toContain('start');
+  });
+});
+
+it('nothing but what the tests made is left in their folder', async () => {
+  const sockets = (await readdir(home, { recursive: true })).filter((name) => name.endsWith('.sock'));
+  expect(sockets).toEqual([]);
+});
+
+/** What comes of `attempt` once it does not fail any more. */
+async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}

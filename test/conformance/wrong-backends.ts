@@ -1,0 +1,109 @@
+/** Backends that are wrong in one point, in what only a hook can get wrong. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { MemoryTarget } from '../../backends/memory/memory-target.js';
+import { RegionTable, type RecoveryReport } from '../../core/index.js';
+import { ArenaRegion, ArenaTarget } from '../target/arena-target.js';
+
+export class NeverFreesSpace extends MemoryTarget {
+  protected override release(): void {
+    // Nothing is given back.
+  }
+}
+
+export class ForgetsToZero extends ArenaTarget {
+  protected override async zero(): Promise<void> {
+    await turn();
+  }
+}
+
+/** Gives space away as soon as a region is erased, whatever is in flight on it. */
+export class ReleasesUnderCallsInFlight extends ArenaTarget {
+  protected override async unpublish(region: ArenaRegion): Promise<void> {
+    await super.unpublish(region);
+    await super.release(region);
+  }
+  protected override async release(region: ArenaRegion): Promise<void> {
+    // Those that were never published are not given back by unpublish.
+    if (!region.isErased) await super.release(region);
+  }
+}
+
+export class LosesUnpersistedWritesAtClose extends ArenaTarget {
+  #unpersisted: (() => void)[] = [];
+
+  protected override async writeBytes(region: ArenaRegion, offset: number, bytes: Uint8Array): Promise<void> {
+    const from = region.start + offset;
+    const before = this.arena.bytes.slice(from, from + bytes.length);
+    this.#unpersisted.push(() => this.arena.bytes.set(before, from));
+    await super.writeBytes(region, offset, bytes);
+  }
+  protected override async persistRanges(): Promise<void> {
+    this.#unpersisted = [];
+    await super.persistRanges();
+  }
+  protected override async closeStorage(): Promise<void> {
+    for (const undo of this.#unpersisted.toReversed()) undo();
+    await super.closeStorage();
+  }
+}
+
+/** What a recovery may get wrong: it makes the table of regions anew. */
+abstract class RecoversWrongly extends ArenaTarget {
+  protected abstract recover(regions: ArenaRegion[]): Iterable<ArenaRegion>;
+
+  protected poolId(): Uint8Array | undefined {
+    return this.arena.regions.reserve().toBytes().subarray(8);
+  }
+  protected override async openStorage(): Promise<RecoveryReport> {
+    const regions = [...this.arena.regions.after()];
+    this.arena.regions = new RegionTable(this.poolId());
+    for (const region of this.recover(regions)) this.arena.regions.set(region);
+    return super.openStorage();
+  }
+}
+
+export class LosesARegion extends RecoversWrongly {
+  protected recover(regions: ArenaRegion[]): ArenaRegion[] {
+    return regions.slice(0, -1);
+  }
+}
+
+export class ForgetsTheTimes extends RecoversWrongly {
+  protected recover(regions: ArenaRegion[]): ArenaRegion[] {
+    return regions.map(({ id, size, start }) => new ArenaRegion(id, size, 0, start));
+  }
+}
+
+/** The generations of slots are lost, so the next regions get the IDs of erased ones. */
+export class StartsWithIdsAnew extends RecoversWrongly {
+  protected recover(regions: ArenaRegion[]): ArenaRegion[] {
+    return regions;
+  }
+}
+
+export class RevivesErasedRegions extends ArenaTarget {
+  readonly #erased: ArenaRegion[] = [];
+
+  protected override async unpublish(region: ArenaRegion): Promise<void> {
+    await super.unpublish(region);
+    this.#erased.push(region);
+  }
+  protected override async openStorage(): Promise<RecoveryReport> {
+    for (const { id, size, createdAt, start } of this.#erased) {
+      this.arena.regions.set(new ArenaRegion(id, size, createdAt, start));
+    }
+    return super.openStorage();
+  }
+}
+
+export class KeepsDataAfterDestroy extends ArenaTarget {
+  protected override async destroyStorage(): Promise<void> {
+    await turn();
+  }
+}
+
+export class KeepsRegionsThoughVolatile extends MemoryTarget {
+  protected override closeStorage(): void {
+    // Nothing is forgotten.
+  }
+}

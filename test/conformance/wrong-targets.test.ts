@@ -1,0 +1,211 @@
+/**
+ * The conformance suite can fail: each of these targets is wrong in one point, and the rule that it breaks is reported. And it
+ * does not fail without cause: right targets pass, whether their hooks are synchronous or slow.
+ */
+import { describe, expect, test } from '@jest/globals';
+import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
+import { describeTarget, type TargetFactory, type TestRunner } from '../../core/conformance/index.js';
+import type { Capabilities, Target } from '../../core/index.js';
+import { createLogger } from '../../core/logging.js';
+import { ARENA_CAPABILITIES, Arena, ArenaTarget, arenaSpaceOf } from '../target/arena-target.js';
+import { runTests, type Results, type RunOptions } from './collecting-runner.js';
+import { Delegate } from './delegate.js';
+import { DISTANT_CAPABILITIES, DistantTarget } from './distant-target.js';
+import * as backends from './wrong-backends.js';
+import * as delegates from './wrong-delegates.js';
+
+const logger = createLogger({ level: 'off', format: 'text' });
+const context = { logger, clock: { now: () => Date.now() } };
+
+type MemoryClass = new (...given: ConstructorParameters<typeof MemoryTarget>) => MemoryTarget;
+type ArenaClass = new (...given: ConstructorParameters<typeof ArenaTarget>) => ArenaTarget;
+
+function runSuite(factory: TargetFactory, capabilities: Capabilities, options: RunOptions): Promise<Results> {
+  return runTests((runner: TestRunner) => describeTarget(runner, factory, capabilities), options);
+}
+
+/** Memory targets, each seen through a wrapper. */
+function memoryFactory(wrap: (target: Target) => Target, Class: MemoryClass = MemoryTarget): TargetFactory {
+  return {
+    create: () => wrap(new Class({}, context)),
+    createBounded: (max_bytes) => wrap(new Class({ max_bytes }, context)),
+  };
+}
+
+function arenaFactory(Class: ArenaClass): TargetFactory {
+  return {
+    create: () => new Class(new Arena(16 * 2 ** 20), logger),
+    createBounded: (capacityBytes) => new Class(new Arena(capacityBytes), logger),
+    reopen: (target) => new Class((target as ArenaTarget).arena, logger),
+    spaceOf: arenaSpaceOf,
+    maxRegionBytes: 16 * 2 ** 20,
+  };
+}
+
+/** Memory targets behind what stands for a network. */
+function distantFactory(): TargetFactory {
+  const connect = async (config: { max_bytes?: number }): Promise<Target> => {
+    const server = new MemoryTarget(config, context);
+    await server.open();
+    return new DistantTarget(server, logger);
+  };
+  return {
+    create: () => connect({}),
+    createBounded: (max_bytes) => connect({ max_bytes }),
+    dispose: (target) => (target as DistantTarget).server.close(),
+    isRemote: true,
+  };
+}
+
+/** Asserts that the suite reports a rule as broken. */
+async function reports(factory: TargetFactory, capabilities: Capabilities, title: string): Promise<void> {
+  const [group] = title.split(':');
+  const { failed } = await runSuite(factory, capabilities, { ...(group !== undefined && { group }) });
+  expect([...failed.keys()]).toContain(title);
+  expect(String(failed.get(title))).toContain('the contract is broken');
+}
+
+describe('the conformance suite', () => {
+  const patient = { timeoutMs: 15_000 };
+  const memory = memoryFactory((target) => target);
+  let ofMemory: Promise<Results> | undefined;
+  const runOnMemory = (): Promise<Results> => (ofMemory ??= runSuite(memory, MEMORY_CAPABILITIES, patient));
+
+  for (const [name, run] of [
+    ['a memory target', runOnMemory],
+    [
+      'a wrapper around a memory target',
+      () =>
+        runSuite(
+          memoryFactory((target) => new Delegate(target)),
+          MEMORY_CAPABILITIES,
+          patient,
+        ),
+    ],
+    [
+      'a persistent target with slow hooks',
+      () => runSuite(arenaFactory(ArenaTarget), ARENA_CAPABILITIES, patient),
+    ],
+    ['a target that calls travel to', () => runSuite(distantFactory(), DISTANT_CAPABILITIES, patient)],
+  ] as const) {
+    test(`finds no fault in ${name}`, async () => {
+      const { passed, failed } = await run();
+      expect(Object.fromEntries(failed)).toEqual({});
+      expect(passed.length).toBeGreaterThan(125);
+    });
+  }
+
+  test('leaves out what a factory says it cannot do', async () => {
+    const limited = { create: () => memory.create(), maxRegionBytes: 2 ** 20 };
+    const { passed, failed } = await runSuite(limited, MEMORY_CAPABILITIES, patient);
+    expect(failed.size).toBe(0);
+    const left = (await runOnMemory()).passed.filter((title) => !passed.includes(title));
+    expect(left.length).toBeGreaterThan(8);
+    expect(left.filter((title) => !/^(space|stats|large regions): /.test(title))).toEqual([]);
+  });
+});
+
+/** What each wrapper gets wrong, and a rule that it breaks. */
+const WRONG_DELEGATES: Record<keyof typeof delegates, string> = {
+  TakesTheLowWordOfOffsets: 'large regions: does not take offsets modulo 2^31 or 2^32',
+  ShowsErasedBytes: "erase: never shows an erased region's bytes in a new one",
+  ReusesIds: 'region IDs: never gives an ID a second time',
+  ClampsReads: 'bounds: rejects a read past the end with OUT_OF_RANGE',
+  ResolvesWritesTooEarly: 'write and persist: shows a write with {} when it resolves',
+  ReadsLiveViews: 'read: gives a copy that later writes do not change',
+  KeepsTheCallersBuffer:
+    'write and persist: takes a copy: what happens to the buffer later does not reach the region',
+  WritesOneByteTooMany: 'write and persist: changes exactly the bytes of the range that is written',
+  ErasesTwice: 'erase: refuses to erase a region twice, with REGION_NOT_FOUND',
+  RefusesErasedIdsTooLate: 'erase: refuses the ID from the call of erase on, not from its end',
+  IgnoresThePoolInIds: 'region IDs: refuses the IDs of another target with REGION_NOT_FOUND, in every call',
+  OmitsARegionWhenPaging: 'list: gives every region exactly once over pages of any size',
+  ListsInChangingOrder: 'list: keeps its order while regions come and go',
+  ShowsUnfinishedRegions: 'createAndWrite: shows a region only when its source has ended',
+  LeavesRegionsOfFailedSources:
+    'createAndWrite: passes on what a source throws, and leaves no region and no used space behind',
+  HidesWhatASourceThrew:
+    'createAndWrite: passes on what a source throws, and leaves no region and no used space behind',
+  ChecksRangesAsItGoes:
+    'readv and writev: rejects a range past the end with OUT_OF_RANGE before the first byte',
+  IgnoresWrongOptions:
+    'write and persist: rejects options of the wrong type with INVALID_ARGUMENT, changing nothing',
+  LosesSpaceWhenOutOfSpace: 'space: changes nothing when space runs out, however often',
+  PromisesMoreThanIsFree: 'space: creates what stats call the largest free piece, and no byte more',
+  ForgetsToCountRegions: 'stats: counts regions and used bytes exactly',
+  TellsTimeInSeconds: 'create: says when a region was created, in whole milliseconds since the epoch',
+  TellsTheTimeOfTheCall: 'create: never changes the size and the time of a region',
+  DoesNotWaitInClose: 'lifecycle: waits in close for a slow source, whose region is then made',
+  ServesUntilCloseEnds: 'lifecycle: refuses every call from the call of close on',
+  FailsToCloseTwice: 'lifecycle: does nothing when it is opened again, or closed again',
+  MapsCopies: 'mapping: shows writes in the views, and writes through the views in reads',
+  DoesNotHoldMappedRegions: 'mapping: uses the space of an erased region until its last mapping is released',
+};
+
+describe('a wrong target is found out if it', () => {
+  for (const [name, title] of Object.entries(WRONG_DELEGATES)) {
+    test(inWords(name), async () => {
+      const Wrong = delegates[name as keyof typeof delegates];
+      await reports(
+        memoryFactory((target) => new Wrong(target)),
+        MEMORY_CAPABILITIES,
+        title,
+      );
+    });
+  }
+
+  for (const [Wrong, title] of [
+    [backends.NeverFreesSpace, 'space: gives space back for ever: fills and empties it again and again'],
+    [
+      backends.KeepsRegionsThoughVolatile,
+      'lifecycle: has forgotten its regions when it is opened again, being volatile',
+    ],
+  ] as const) {
+    test(inWords(Wrong.name), async () => {
+      await reports(
+        memoryFactory((target) => target, Wrong),
+        MEMORY_CAPABILITIES,
+        title,
+      );
+    });
+  }
+
+  const again = 'by the same object opened again';
+  for (const [Wrong, title] of [
+    [backends.ForgetsToZero, "erase: never shows an erased region's bytes in a new one"],
+    [
+      backends.ReleasesUnderCallsInFlight,
+      'erase: lets reads in flight end as if the region were still there',
+    ],
+    [
+      backends.LosesUnpersistedWritesAtClose,
+      `persistence: recovers every kind of write, persisted or not, after a close ${again}`,
+    ],
+    [
+      backends.LosesARegion,
+      'persistence: recovers regions with IDs, sizes, times, order and contents by a second object',
+    ],
+    [
+      backends.ForgetsTheTimes,
+      `persistence: recovers regions with IDs, sizes, times, order and contents ${again}`,
+    ],
+    [
+      backends.StartsWithIdsAnew,
+      'persistence: keeps what was erased erased, and its IDs invalid, by a second object',
+    ],
+    [
+      backends.RevivesErasedRegions,
+      `persistence: keeps what was erased erased, and its IDs invalid, ${again}`,
+    ],
+    [backends.KeepsDataAfterDestroy, 'persistence: deletes all data by destroy'],
+  ] as const) {
+    test(inWords(Wrong.name), async () => {
+      await reports(arenaFactory(Wrong), ARENA_CAPABILITIES, title);
+    });
+  }
+});
+
+/** `ErasesTwice` as `erases twice`. */
+function inWords(name: string): string {
+  return name.replace(/\B(?=[A-Z])/g, ' ').toLowerCase();
+}

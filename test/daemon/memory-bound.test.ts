@@ -1,0 +1,70 @@
+/**
+ * What the daemon needs beside its regions, measured on the real process: at most 100 MiB at the peak of an upload and a
+ * download, whatever the size of the region.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from '@jest/globals';
+
+const MAIN = fileURLToPath(new URL('../../dist/core/cli/main.js', import.meta.url));
+const CONFIG = {
+  providers: [{ name: 'store', type: 'warabi', config: { target: { type: 'memory', config: {} } } }],
+};
+const REGION_BYTES = 512 * 2 ** 20;
+const ALLOWANCE_BYTES = 100 * 2 ** 20;
+const PIECE = Buffer.alloc(2 ** 20, 7);
+
+let daemon: ChildProcess | undefined;
+
+afterEach(async () => {
+  if (daemon === undefined || daemon.exitCode !== null) return;
+  daemon.kill('SIGTERM');
+  await once(daemon, 'exit');
+});
+
+async function launch(): Promise<{ url: string; pid: number }> {
+  const child = spawn(process.execPath, [MAIN, 'start', 'http://127.0.0.1:0', '--stdin'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  daemon = child;
+  child.stdin.end(JSON.stringify(CONFIG));
+  let url = '';
+  for await (const line of createInterface({ input: child.stdout })) {
+    url = /listening on (\S+)/.exec(line)?.[1] ?? url;
+    if (line.includes('ready')) break;
+  }
+  return { url, pid: child.pid ?? 0 };
+}
+
+/** Peak resident memory of a process, bytes (VmHWM of proc(5)). */
+function peakBytes(pid: number): number {
+  const kibibytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kibibytes) * 1024;
+}
+
+function* pieces(): Generator<Buffer> {
+  for (let sent = 0; sent < REGION_BYTES; sent += PIECE.length) yield PIECE;
+}
+
+test('needs at most 100 MiB beside a region that is created, overwritten and read as a stream', async () => {
+  const { url, pid } = await launch();
+  const regions = `${url}/v1/providers/store/regions`;
+  const upload = { body: Readable.from(pieces()), duplex: 'half' } as unknown as RequestInit;
+  const created = await fetch(`${regions}?size=${REGION_BYTES}`, { method: 'POST', ...upload });
+  const { id } = (await created.json()) as { id: string };
+  expect(created.status).toBe(201);
+  const again = { body: Readable.from(pieces()), duplex: 'half' } as unknown as RequestInit;
+  const written = await fetch(`${regions}/${id}?size=${REGION_BYTES}`, { method: 'PUT', ...again });
+  expect(written.status).toBe(204);
+
+  const response = await fetch(`${regions}/${id}`);
+  let received = 0;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) received += chunk.length;
+  expect(received).toBe(REGION_BYTES);
+
+  expect(peakBytes(pid)).toBeLessThan(REGION_BYTES + ALLOWANCE_BYTES);
+}, 60_000);

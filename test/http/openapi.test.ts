@@ -1,0 +1,201 @@
+/** The OpenAPI document: whole, sound in itself, and true to what is served. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { closeDaemons, runDaemon, type RunningDaemon } from './running-daemon.js';
+
+interface Parameter {
+  name: string;
+  in: string;
+  required?: boolean;
+  description?: string;
+  schema: unknown;
+}
+interface Media {
+  content?: Record<string, { schema?: unknown }>;
+  description?: string;
+}
+interface Operation {
+  summary?: string;
+  tags?: string[];
+  parameters?: Parameter[];
+  requestBody?: Media & { required?: boolean };
+  responses: Record<string, Media>;
+}
+interface Document {
+  openapi: string;
+  info: Record<string, string>;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, unknown> };
+}
+
+const REGIONS = '/v1/providers/{provider}/regions';
+
+/** What is served, HEAD of what has GET aside. */
+const SERVED: Record<string, string[]> = {
+  '/healthz': ['get'],
+  '/readyz': ['get'],
+  '/metrics': ['get'],
+  '/openapi.json': ['get'],
+  '/v1/config': ['get'],
+  '/v1/shutdown': ['post'],
+  '/v1/providers': ['get'],
+  '/v1/providers/{provider}/stats': ['get'],
+  [REGIONS]: ['get', 'post'],
+  [`${REGIONS}/{id}`]: ['delete', 'get', 'head', 'put'],
+  [`${REGIONS}/{id}/persist`]: ['post'],
+};
+
+let daemon: RunningDaemon;
+let document: Document;
+let operations: [string, string, Operation][];
+
+beforeAll(async () => {
+  daemon = await runDaemon();
+  const answer = await daemon.call('GET', '/openapi.json');
+  expect(answer.status).toBe(200);
+  expect(answer.headers['content-type']).toMatch(/^application\/json/);
+  document = answer.json() as Document;
+  operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, string, Operation] => [
+      path,
+      method,
+      operation,
+    ]),
+  );
+});
+afterAll(closeDaemons);
+
+/** Calls `visit` on every object of the document, with its place. */
+function walk(
+  value: unknown,
+  visit: (node: Record<string, unknown>, place: string) => void,
+  place = '#',
+): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) visit(value as Record<string, unknown>, place);
+  for (const [key, inner] of Object.entries(value)) walk(inner, visit, `${place}/${key}`);
+}
+
+function resolve(reference: string): unknown {
+  expect(reference).toMatch(/^#\//);
+  return reference
+    .slice(2)
+    .split('/')
+    .reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], document);
+}
+
+describe('the OpenAPI document', () => {
+  it('is of version 3.1 and names the daemon', () => {
+    expect(document.openapi).toBe('3.1.0');
+    expect(document.info).toMatchObject({ title: 'bedrock-node', version: expect.stringMatching(/^\d+\./) });
+  });
+
+  it('has every path and method that is served, and no others', () => {
+    const documented = Object.entries(document.paths).map(([path, methods]) => [
+      path,
+      Object.keys(methods).sort(),
+    ]);
+    expect(Object.fromEntries(documented)).toEqual(SERVED);
+  });
+
+  it('agrees with what the daemon says is allowed', async () => {
+    for (const [path, methods] of Object.entries(document.paths)) {
+      const url = path.replace('{provider}', 'store').replace('{id}', '0'.repeat(32));
+      const { status, headers } = await daemon.call('OPTIONS', url);
+      expect([path, status]).toEqual([path, 405]);
+      const allowed = new Set(String(headers.allow).toLowerCase().split(', '));
+      const expected = new Set(Object.keys(methods));
+      if (expected.has('get')) expected.add('head');
+      expect([path, allowed]).toEqual([path, expected]);
+    }
+  });
+
+  it('has no reference that leads nowhere', () => {
+    let count = 0;
+    walk(document, (node, place) => {
+      if (!('$ref' in node)) return;
+      count++;
+      expect([place, typeof resolve(String(node.$ref))]).toEqual([place, 'object']);
+    });
+    expect(count).toBeGreaterThan(20);
+  });
+
+  it('says of every operation what it is for and what it answers, problems included', () => {
+    for (const [path, method, { summary, tags, responses }] of operations) {
+      const where = `${method} ${path}`;
+      expect([where, summary]).toEqual([where, expect.stringMatching(/./)]);
+      expect([where, tags]).toEqual([where, [expect.stringMatching(/./)]]);
+      expect([where, Object.keys(responses).some((status) => /^2\d\d$/.test(status))]).toEqual([where, true]);
+      for (const [status, { description, content }] of Object.entries(responses)) {
+        expect([where, status]).toEqual([where, expect.stringMatching(/^([2]\d\d|[45]XX)$/)]);
+        expect([where, description]).toEqual([where, expect.stringMatching(/./)]);
+        if (/^[45]/.test(status))
+          expect([where, Object.keys(content ?? {})]).toEqual([where, ['application/problem+json']]);
+      }
+      if (path.startsWith('/v1/')) expect(responses).toHaveProperty('4XX');
+    }
+  });
+
+  it('describes every parameter, and those of the path are those that it has', () => {
+    for (const [path, method, { parameters = [] }] of operations) {
+      const where = `${method} ${path}`;
+      const inPath = parameters.filter((one) => one.in === 'path').map(({ name }) => name);
+      expect([where, inPath]).toEqual([where, [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)]);
+      const names = parameters.map((one) => `${one.in} ${one.name}`);
+      expect([where, new Set(names).size]).toEqual([where, names.length]);
+      for (const { name, in: place, required, description, schema } of parameters) {
+        const what = `${where} ${name}`;
+        expect([what, place]).toEqual([what, expect.stringMatching(/^(path|query)$/)]);
+        if (place === 'path') expect([what, required]).toEqual([what, true]);
+        expect([what, description]).toEqual([what, expect.stringMatching(/./)]);
+        expect([what, typeof schema]).toEqual([what, 'object']);
+      }
+    }
+  });
+
+  it('lists the query parameters of each route', () => {
+    const query = Object.fromEntries(
+      operations.map(([path, method, { parameters = [] }]) => [
+        `${method} ${path}`,
+        parameters
+          .filter((one) => one.in === 'query')
+          .map(({ name }) => name)
+          .sort(),
+      ]),
+    );
+    expect(query).toMatchObject({
+      'get /healthz': [],
+      'get /v1/providers': [],
+      'get /v1/providers/{provider}/stats': ['target'],
+      [`get ${REGIONS}`]: ['after', 'limit', 'target'],
+      [`post ${REGIONS}`]: ['persist', 'size', 'target'],
+      [`get ${REGIONS}/{id}`]: ['target'],
+      [`put ${REGIONS}/{id}`]: ['offset', 'persist', 'size', 'target'],
+      [`post ${REGIONS}/{id}/persist`]: ['target'],
+    });
+  });
+
+  it('has the bodies that are taken, none of them required but that of PUT', () => {
+    const bodies = Object.fromEntries(
+      operations
+        .filter(([, , { requestBody }]) => requestBody !== undefined)
+        .map(([path, method, { requestBody }]) => [
+          `${method} ${path}`,
+          [Object.keys(requestBody?.content ?? {}), requestBody?.required === true],
+        ]),
+    );
+    expect(bodies).toEqual({
+      [`post ${REGIONS}`]: [['application/octet-stream'], false],
+      [`put ${REGIONS}/{id}`]: [['application/octet-stream'], true],
+      [`post ${REGIONS}/{id}/persist`]: [['application/json'], false],
+    });
+  });
+
+  it('has schemas with a known type alone', () => {
+    const types = ['object', 'array', 'string', 'integer', 'number', 'boolean', 'null'];
+    walk(document.components.schemas, (node, place) => {
+      if (place.endsWith('/properties') || !('type' in node)) return;
+      for (const type of [node.type].flat())
+        expect([place, types.includes(String(type))]).toEqual([place, true]);
+    });
+  });
+});

@@ -1,0 +1,162 @@
+/** Time-outs count lack of progress of the client: who is slow but steady is served, and so is who waits for a slow target. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as after } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { counters, gates, openGates } from '../fixtures/gated-library.js';
+import { RawConnection, head } from './raw-connection.js';
+import {
+  closeDaemons,
+  eventually,
+  expectProblem,
+  gatedStore,
+  memoryStore,
+  runDaemon,
+  type RunningDaemon,
+} from './running-daemon.js';
+
+const MIB = 2 ** 20;
+const TIMEOUT_MS = 300;
+
+let daemon: RunningDaemon;
+
+beforeAll(async () => {
+  daemon = await runDaemon({
+    gated: true,
+    http: { progress_timeout_ms: TIMEOUT_MS, keep_alive_timeout_ms: 100 },
+    providers: [memoryStore('store', 42), gatedStore('gated', 7)],
+  });
+});
+afterEach(openGates);
+afterAll(closeDaemons);
+
+describe('a client that is slow but steady', () => {
+  it('ends its upload, which takes longer than the time-out', async () => {
+    const bytes = randomBytes(20);
+    const connection = await RawConnection.open(daemon.port);
+    connection.send(head('POST /v1/providers/store/regions', 'Content-Length: 20'));
+    for (const byte of bytes) {
+      await after(TIMEOUT_MS / 10);
+      connection.send(Buffer.of(byte));
+    }
+    const answer = await connection.answer();
+    expect(answer.status).toBe(201);
+    expect((await daemon.call('GET', String(answer.headers.location))).bytes.equals(bytes)).toBe(true);
+    connection.destroy();
+  });
+
+  it('ends its download, which takes longer than the time-out', async () => {
+    const bytes = randomBytes(48 * MIB);
+    const place = await daemon.regionOf(bytes);
+    const connection = await RawConnection.open(daemon.port);
+    const { socket } = connection;
+    socket.pause();
+    connection.send(head(`GET ${place}`, 'Connection: close'));
+    const begin = Date.now();
+    // Two dozen gulps, with a pause before each.
+    const gulp = (): void => {
+      if (socket.destroyed) return;
+      const until = socket.bytesRead + 2 * MIB;
+      socket.resume();
+      const drink = (): void => {
+        if (socket.bytesRead < until) return;
+        socket.off('data', drink);
+        socket.pause();
+        setTimeout(gulp, TIMEOUT_MS / 8);
+      };
+      socket.on('data', drink);
+    };
+    setTimeout(gulp, TIMEOUT_MS / 8);
+    await connection.closed();
+    expect(Date.now() - begin).toBeGreaterThan(2 * TIMEOUT_MS);
+    const received = Buffer.from(connection.unread, 'latin1');
+    expect(received.subarray(received.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
+    await daemon.call('DELETE', place);
+  });
+});
+
+describe('a client that takes nothing of its response', () => {
+  it('loses the connection after the time-out, and the daemon has not read on for it', async () => {
+    const place = await daemon.regionOf(Buffer.alloc(64 * MIB), 'gated');
+    const before = counters.bytesRead;
+    const connection = await RawConnection.open(daemon.port);
+    connection.socket.pause();
+    connection.send(head(`GET ${place}`));
+    await eventually(
+      () => counters.bytesRead - before,
+      (bytes) => bytes > 0,
+    );
+    // The end can only be seen once everything before it is read.
+    await after(4 * TIMEOUT_MS);
+    const read = counters.bytesRead - before;
+    connection.socket.resume();
+    await connection.closed();
+    expect(counters.bytesRead - before).toBe(read);
+    expect(connection.unread.length).toBeLessThan(64 * MIB);
+    await daemon.call('DELETE', place);
+  });
+});
+
+describe('a target that is slower than the time-out', () => {
+  const SLOW_MS = 3 * TIMEOUT_MS;
+
+  it('does not cost its clients their uploads', async () => {
+    gates.write.shut();
+    const upload = daemon.call('POST', '/v1/providers/gated/regions', { body: Buffer.alloc(MIB) });
+    await gates.write.arrivals(1);
+    await after(SLOW_MS);
+    gates.write.open();
+    const answer = await upload;
+    expect(answer.status).toBe(201);
+    await daemon.call('DELETE', String(answer.headers.location));
+  });
+
+  it('does not cost its clients their downloads, small or large', async () => {
+    const places = [
+      await daemon.regionOf(Buffer.alloc(10), 'gated'),
+      await daemon.regionOf(Buffer.alloc(MIB), 'gated'),
+    ];
+    gates.read.shut();
+    const downloads = places.map((place) => daemon.call('GET', place));
+    await gates.read.arrivals(2);
+    await after(SLOW_MS);
+    gates.read.open();
+    expect((await Promise.all(downloads)).map(({ bytes }) => bytes.length)).toEqual([10, MIB]);
+    await Promise.all(places.map((place) => daemon.call('DELETE', place)));
+  });
+});
+
+describe('a connection without a request', () => {
+  it('ends after the keep-alive time-out', async () => {
+    const connection = await RawConnection.open(daemon.port);
+    for (let round = 0; round < 2; round++) {
+      expect((await connection.send(head('GET /healthz')).answer()).status).toBe(200);
+    }
+    await connection.closed();
+    expect(connection.unread).toBe('');
+  });
+
+  it('ends after the progress time-out if it never had one', async () => {
+    const connection = await RawConnection.open(daemon.port);
+    await connection.closed();
+  });
+
+  it('ends with REQUEST_TIMEOUT (408) if one has begun to come and does not end', async () => {
+    for (const before of ['', head('GET /healthz')]) {
+      const connection = await RawConnection.open(daemon.port);
+      connection.send(before).send('GET /healthz HTTP/1.1\r\nHost: local');
+      if (before !== '') expect((await connection.answer()).status).toBe(200);
+      expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
+      connection.socket.end();
+      await connection.closed();
+    }
+  });
+
+  it('ends with REQUEST_TIMEOUT (408) if its headers only drip', async () => {
+    const connection = await RawConnection.open(daemon.port);
+    connection.send('GET /healthz HTTP/1.1\r\n');
+    const drip = setInterval(() => connection.send('X: y\r\n'), TIMEOUT_MS / 10);
+    expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
+    clearInterval(drip);
+    connection.destroy();
+  });
+});

@@ -1,0 +1,111 @@
+/** A bare connection to a daemon, to send what no HTTP client would, and to see each answer as it stands on the wire. */
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { Answer } from './running-daemon.js';
+
+const HEAD_END = '\r\n\r\n';
+
+export class RawConnection {
+  #pieces: Buffer[] = [];
+  #isClosed = false;
+  #wake: (() => void)[] = [];
+
+  private constructor(readonly socket: Socket) {
+    socket.on('data', (bytes: Buffer) => {
+      this.#pieces.push(bytes);
+      this.#stir();
+    });
+    // A reset is an end like any other here.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#isClosed = true;
+      this.#stir();
+    });
+  }
+
+  static open(to: number | NetConnectOpts): Promise<RawConnection> {
+    const options = typeof to === 'number' ? { port: to, host: '127.0.0.1' } : to;
+    return new Promise((resolve, reject) => {
+      const socket = connect({ ...options, noDelay: true }, () => {
+        socket.off('error', reject);
+        resolve(new RawConnection(socket));
+      });
+      socket.once('error', reject);
+    });
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** What came and no `answer` has taken, as text. */
+  get unread(): string {
+    return this.#received.toString('latin1');
+  }
+
+  get #received(): Buffer {
+    const [first, ...more] = this.#pieces;
+    if (first === undefined) return Buffer.alloc(0);
+    const whole = more.length === 0 ? first : Buffer.concat(this.#pieces);
+    this.#pieces = [whole];
+    return whole;
+  }
+
+  send(bytes: string | Uint8Array): this {
+    this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+    return this;
+  }
+
+  /** The next answer. @param hasBody false after HEAD */
+  async answer(hasBody = true): Promise<Answer> {
+    for (;;) {
+      const answer = this.#takeAnswer(hasBody);
+      if (answer !== undefined) return answer;
+      if (this.#isClosed) throw new Error(`closed after ${JSON.stringify(this.unread)}`);
+      await this.#more();
+    }
+  }
+
+  /** Resolves when the daemon has closed the connection. */
+  async closed(): Promise<void> {
+    while (!this.#isClosed) await this.#more();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  #takeAnswer(hasBody: boolean): Answer | undefined {
+    const received = this.#received;
+    const headEnd = received.indexOf(HEAD_END);
+    if (headEnd < 0) return undefined;
+    const [statusLine = '', ...lines] = received.toString('latin1', 0, headEnd).split('\r\n');
+    const headers = Object.fromEntries(
+      lines.map((line) => {
+        const colon = line.indexOf(':');
+        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+      }),
+    );
+    const status = Number(statusLine.split(' ')[1]);
+    const bodyStart = headEnd + HEAD_END.length;
+    const size = !hasBody || status < 200 || status === 204 ? 0 : Number(headers['content-length'] ?? 0);
+    if (received.length < bodyStart + size) return undefined;
+    const body = received.subarray(bodyStart, bodyStart + size);
+    this.#pieces = [received.subarray(bodyStart + size)];
+    return new Answer(status, headers, body);
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  #stir(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resolve of wake) resolve();
+  }
+}
+
+/** The head of a request, with the Host header. */
+export function head(line: string, ...headers: string[]): string {
+  return [`${line} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
+}

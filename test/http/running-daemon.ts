@@ -1,0 +1,171 @@
+/**
+ * Daemons for the tests of the HTTP interface: real listeners at ports the system gives, and a client that reads whole answers.
+ *
+ * A test file calls `closeDaemons` after its tests.
+ */
+import { expect } from '@jest/globals';
+import { Agent, request, type Dispatcher } from 'undici';
+import { bootstrap } from '../../core/bootstrap.js';
+import type { Daemon, BedrockConfig } from '../../core/index.js';
+import type { Logger } from '../../core/logging.js';
+
+export const GATED_LIBRARY = 'test/fixtures/gated-library.ts';
+
+type HttpSettings = NonNullable<NonNullable<BedrockConfig['bedrock']>['http']>;
+type ProviderEntry = NonNullable<BedrockConfig['providers']>[number];
+
+/** A store of type warabi over one memory target. */
+export function memoryStore(name: string, id: number, config: { max_bytes?: number } = {}): ProviderEntry {
+  return { name, type: 'warabi', provider_id: id, config: { target: { type: 'memory', config } } };
+}
+
+/** A store over one target of the gated library. */
+export function gatedStore(name: string, id: number, config: { max_bytes?: number } = {}): ProviderEntry {
+  return { name, type: 'warabi', provider_id: id, config: { target: { type: 'gated', config } } };
+}
+
+export interface DaemonOptions {
+  http?: HttpSettings;
+  drainTimeoutMs?: number;
+  providers?: ProviderEntry[];
+  /** Whether to load the gated library. */
+  gated?: boolean;
+  margo?: NonNullable<BedrockConfig['margo']>;
+  address?: string;
+  logger?: Logger;
+}
+
+/** A configuration with the provider `store` unless told otherwise. */
+export function configOf(options: DaemonOptions): BedrockConfig {
+  return {
+    margo: options.margo ?? {},
+    bedrock: { http: options.http ?? {}, drain_timeout_ms: options.drainTimeoutMs ?? 5000 },
+    libraries: options.gated === true ? [GATED_LIBRARY] : [],
+    providers: options.providers ?? [memoryStore('store', 42)],
+  };
+}
+
+export interface CallOptions {
+  headers?: Record<string, string>;
+  body?: Dispatcher.DispatchOptions['body'];
+}
+
+/** A response, read to its end. */
+export class Answer {
+  constructor(
+    readonly status: number,
+    readonly headers: Record<string, string | string[] | undefined>,
+    readonly bytes: Buffer,
+  ) {}
+
+  json(): unknown {
+    return JSON.parse(this.bytes.toString());
+  }
+
+  /** The code of a problem; nothing if it is none. */
+  get code(): unknown {
+    return this.bytes.length === 0 ? undefined : (this.json() as { code?: unknown }).code;
+  }
+}
+
+export interface Stats {
+  regions: number;
+  usedBytes: number;
+}
+
+export class RunningDaemon {
+  readonly #agent: Agent;
+
+  constructor(readonly daemon: Daemon) {
+    const socketPath = daemon.address?.startsWith('unix:') === true ? daemon.address.slice(5) : undefined;
+    this.#agent = new Agent({
+      keepAliveTimeout: 10_000,
+      bodyTimeout: 20_000,
+      headersTimeout: 20_000,
+      ...(socketPath !== undefined && { connect: { socketPath } }),
+    });
+  }
+
+  get url(): string {
+    const { address = '' } = this.daemon;
+    return address.startsWith('unix:') ? 'http://localhost' : address;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  async call(method: string, path: string, { headers, body }: CallOptions = {}): Promise<Answer> {
+    const response = await request(`${this.url}${path}`, {
+      method,
+      dispatcher: this.#agent,
+      headers: headers ?? {},
+      body: body ?? null,
+    });
+    const bytes = Buffer.from(await response.body.arrayBuffer());
+    return new Answer(response.statusCode, response.headers, bytes);
+  }
+
+  /** Makes a region with contents. @returns its path */
+  async regionOf(contents: Uint8Array, provider = 'store'): Promise<string> {
+    const answer = await this.call('POST', `/v1/providers/${provider}/regions`, {
+      body: Buffer.from(contents),
+    });
+    expect(answer.status).toBe(201);
+    return String(answer.headers.location);
+  }
+
+  async stats(provider = 'store'): Promise<Stats> {
+    return (await this.call('GET', `/v1/providers/${provider}/stats`)).json() as Stats;
+  }
+
+  async close(): Promise<void> {
+    await this.daemon.close();
+    await this.#agent.destroy();
+  }
+}
+
+const running = new Set<RunningDaemon>();
+
+export async function runDaemon(options: DaemonOptions = {}): Promise<RunningDaemon> {
+  const { address = 'http://127.0.0.1:0', logger } = options;
+  const daemon = await bootstrap(configOf(options), {
+    address,
+    ...(logger === undefined ? { logLevel: 'off' } : { logger }),
+  });
+  const started = new RunningDaemon(daemon);
+  running.add(started);
+  return started;
+}
+
+/** Closes every daemon that was run. */
+export async function closeDaemons(): Promise<void> {
+  await Promise.all([...running].map((daemon) => daemon.close()));
+  running.clear();
+}
+
+/** Expects problem details (RFC 9457) with that code. */
+export function expectProblem(answer: Answer, status: number, code: string): void {
+  expect({ status: answer.status, code: answer.code }).toEqual({ status, code });
+  expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+  expect(answer.json()).toMatchObject({
+    title: expect.stringMatching(/./),
+    status,
+    detail: expect.stringMatching(/./),
+  });
+}
+
+/** Looks until it sees what is right, with plenty of patience. */
+export async function eventually<T>(look: () => T | Promise<T>, isRight: (value: T) => boolean): Promise<T> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const value = await look();
+    if (isRight(value)) return value;
+    if (Date.now() > end) throw new Error(`it did not come to pass: ${JSON.stringify(value)}`);
+    await sleep(10);
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,159 @@
+/** The library door: what can come in, in which forms, and what it can then be named by. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { bootstrap, checkConfig } from '../../core/bootstrap.js';
+import type { BedrockConfig } from '../../core/index.js';
+import { recordingLogger, type LogEntry } from '../fixtures/recording-logger.js';
+
+const folder = path.resolve(import.meta.dirname, '../fixtures/libraries');
+
+const target = (type: string, config = {}): object => ({
+  type: 'warabi',
+  config: { target: { type, config } },
+});
+
+/** Starts and stops a daemon. @returns what was logged */
+async function run(
+  libraries: readonly string[],
+  providers: readonly object[],
+  directory = folder,
+): Promise<LogEntry[]> {
+  const { logger, entries } = recordingLogger();
+  const config = { libraries, providers } as BedrockConfig;
+  const daemon = await bootstrap(config, { listen: false, logger, directory });
+  expect(daemon.providers.map(({ state }) => state)).toEqual(providers.map(() => 'running'));
+  await daemon.close();
+  return entries;
+}
+
+async function codeOf(libraries: readonly string[]): Promise<unknown> {
+  return checkConfig({ libraries: [...libraries] }, { directory: folder }).then(
+    () => 'taken',
+    (error: unknown) => (error as { code: unknown }).code,
+  );
+}
+
+describe('a library', () => {
+  it('may bring a backend', async () => {
+    const entries = await run(['./backend.mjs'], [target('stub', { label: 'a' })]);
+    expect(entries.find(({ message }) => message === 'create target')?.fields.config).toEqual({
+      label: 'a',
+      opens_after_ms: 0,
+      fails: 'never',
+    });
+  });
+
+  it('may bring a backend with further names', async () => {
+    await run(['./backend.mjs'], [target('placeholder'), target('dummy')]);
+  });
+
+  it('may bring a provider type', async () => {
+    const entries = await run(['./provider.mjs'], [{ type: 'recorder', provider_id: 7 }]);
+    const steps = entries.filter(({ component }) => component === 'recorder:7').map(({ message }) => message);
+    expect(steps.filter((step) => /^(create|start|stop)$/.test(step))).toEqual(['create', 'start', 'stop']);
+  });
+
+  it('may bring several things in an array', async () => {
+    const needs = { dependencies: { store: 's' } };
+    await run(
+      ['./array.mjs'],
+      [
+        { ...target('memory'), name: 's' },
+        { type: 'dependant', ...needs },
+        { ...target('layered'), ...needs },
+      ],
+    );
+  });
+
+  it('may bring what it has in a ContainerModule of inversify', async () => {
+    await run(['./container-module.mjs'], [{ type: 'bound' }, target('bound'), target('tied')]);
+  });
+
+  it('may be CommonJS', async () => {
+    await run(['./common.cjs'], [{ type: 'common' }]);
+  });
+
+  it('may be CommonJS that was compiled from an ES module', async () => {
+    await run(['./common-default.cjs'], [{ type: 'common_default' }]);
+  });
+
+  it('may be named by its absolute path', async () => {
+    await run([path.join(folder, 'backend.mjs')], [target('stub')], '/');
+  });
+
+  it('may be one of several, whose backends and provider types may have one name', async () => {
+    await run(
+      ['./container-module.mjs', './backend.mjs'],
+      [{ type: 'bound' }, target('bound'), target('stub')],
+    );
+  });
+
+  it('can be loaded by two daemons of one process', async () => {
+    await Promise.all([
+      run(['./container-module.mjs'], [{ type: 'bound' }]),
+      run(['./container-module.mjs'], [{ type: 'bound' }]),
+    ]);
+  });
+});
+
+describe('a package', () => {
+  let home: string;
+  beforeAll(async () => {
+    home = await realpath(await mkdtemp(path.join(tmpdir(), 'bedrock-packages-')));
+    const create = 'async () => ({ targets: [], start: async () => undefined, stop: async () => undefined })';
+    const install = async (name: string, type: string): Promise<void> => {
+      const place = path.join(home, 'node_modules', name);
+      await mkdir(path.join(place, 'lib'), { recursive: true });
+      const manifest = {
+        name,
+        version: '1.0.0',
+        type: 'module',
+        exports: { '.': './lib/main.js', './more': './lib/more.js' },
+      };
+      await writeFile(path.join(place, 'package.json'), JSON.stringify(manifest));
+      for (const file of ['main', 'more']) {
+        await writeFile(
+          path.join(place, `lib/${file}.js`),
+          `export default { kind: 'provider', apiVersion: 1, type: '${type}_${file}', schema: {}, create: ${create} };`,
+        );
+      }
+    };
+    await install('bedrock-test-plain', 'plain');
+    await install('@bedrock-test/scoped', 'scoped');
+    await mkdir(path.join(home, 'config'));
+  });
+  afterAll(() => rm(home, { recursive: true }));
+
+  it('is found from the folder of the configuration upwards', async () => {
+    const directory = path.join(home, 'config');
+    await run(['bedrock-test-plain'], [{ type: 'plain_main' }], directory);
+  });
+
+  it('may have a scope, and more than one entry', async () => {
+    await run(
+      ['@bedrock-test/scoped', '@bedrock-test/scoped/more'],
+      [{ type: 'scoped_main' }, { type: 'scoped_more' }],
+      home,
+    );
+  });
+
+  it('is refused where it does not export what is asked for', async () => {
+    const refused = checkConfig({ libraries: ['bedrock-test-plain/lib/main'] }, { directory: home });
+    await expect(refused).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED' });
+  });
+});
+
+describe('libraries that clash', () => {
+  it.each<[string, string[]]>([
+    ['two that bring one type', ['./backend.mjs', './same-type.mjs']],
+    ['two that have one alias', ['./backend.mjs', './alias-clash.mjs']],
+    ['one whose type is an alias of the other', ['./backend.mjs', './alias-of-type.mjs']],
+    ['one whose alias is the type of the other', ['./alias-of-type.mjs', './backend.mjs']],
+    ['one that is named twice', ['./backend.mjs', './backend.mjs']],
+  ])('are refused: %s', async (_title, libraries) => {
+    await expect(codeOf(libraries)).resolves.toBe('LIBRARY_LOAD_FAILED');
+    await expect(codeOf(libraries.slice(0, 1))).resolves.toBe('taken');
+  });
+});

@@ -1,0 +1,164 @@
+/** RegionTable: slots come back with the next generation, so no ID is ever given out twice or found again once it is gone. */
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { RegionId, RegionTable } from '../../core/index.js';
+
+interface Named {
+  readonly id: RegionId;
+}
+
+function tableWith(count: number): { table: RegionTable<Named>; regions: Named[] } {
+  const table = new RegionTable<Named>();
+  const regions = Array.from({ length: count }, () => ({ id: table.reserve() }));
+  for (const region of regions) table.set(region);
+  return { table, regions };
+}
+
+describe('RegionTable', () => {
+  test('finds the region of an ID from set to delete, the same object each time', () => {
+    const table = new RegionTable<Named>();
+    const region = { id: table.reserve() };
+    expect(table.get(region.id)).toBeUndefined();
+    expect(table.size).toBe(0);
+    table.set(region);
+    expect(table.get(region.id)).toBe(region);
+    expect(table.get(RegionId.parse(region.id.toString()))).toBe(region);
+    expect(table.size).toBe(1);
+    table.delete(region.id);
+    expect(table.get(region.id)).toBeUndefined();
+    expect(table.size).toBe(0);
+  });
+
+  test('gives a freed slot out again, with the next generation', () => {
+    const { table, regions } = tableWith(3);
+    const id = regions[1]?.id ?? RegionId.random();
+    table.delete(id);
+    expect(table.reserve().slot).toBe(3);
+    table.free(id);
+    const next = table.reserve();
+    expect([next.slot, next.generation]).toEqual([id.slot, id.generation + 1]);
+    table.set({ id: next });
+    expect(table.get(id)).toBeUndefined();
+    expect(table.get(next)).toBeDefined();
+  });
+
+  test('takes back the slot of an ID whose region was never set', () => {
+    const table = new RegionTable<Named>();
+    const id = table.reserve();
+    table.free(id);
+    const next = table.reserve();
+    expect([next.slot, next.generation]).toEqual([0, 2]);
+    expect(table.size).toBe(0);
+  });
+
+  test('does not take out the region of a slot by a stale ID', () => {
+    const { table, regions } = tableWith(1);
+    const stale = regions[0]?.id ?? RegionId.random();
+    table.delete(stale);
+    table.free(stale);
+    const region = { id: table.reserve() };
+    table.set(region);
+    table.delete(stale);
+    expect(table.get(region.id)).toBe(region);
+    expect(table.size).toBe(1);
+  });
+
+  test('never uses a slot again whose generation would wrap', () => {
+    const { table, regions } = tableWith(1);
+    const { poolLow, poolHigh } = regions[0]?.id ?? RegionId.random();
+    table.free(RegionId.of(0, 0xffff_ffff, poolLow, poolHigh));
+    expect(table.reserve().slot).toBe(1);
+  });
+
+  test('carries the pool id that it was given, and knows its own IDs by it', () => {
+    const poolId = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xff);
+    const table = new RegionTable<Named>(poolId);
+    const id = table.reserve();
+    expect([...id.toBytes().subarray(8)]).toEqual([...poolId]);
+    expect(table.owns(id)).toBe(true);
+    expect(table.owns(RegionId.of(7, 7, id.poolLow, id.poolHigh))).toBe(true);
+    expect(table.owns(RegionId.of(id.slot, id.generation, id.poolLow + 1, id.poolHigh))).toBe(false);
+    expect(table.owns(RegionId.of(id.slot, id.generation, id.poolLow, id.poolHigh + 1))).toBe(false);
+  });
+
+  test('has a pool id of its own unless told: equal slots of two tables are different regions', () => {
+    const [first, second] = [tableWith(1), tableWith(1)];
+    const id = second.regions[0]?.id ?? RegionId.random();
+    expect(first.regions[0]?.id.slot).toBe(id.slot);
+    expect(first.table.get(id)).toBeUndefined();
+    expect(first.table.owns(id)).toBe(false);
+  });
+
+  test('goes through its regions in the order of their slots, after any ID', () => {
+    const { table, regions } = tableWith(6);
+    expect([...table.after()]).toEqual(regions);
+    for (const [at, { id }] of regions.entries()) expect([...table.after(id)]).toEqual(regions.slice(at + 1));
+    const gone = regions[3]?.id ?? RegionId.random();
+    table.delete(gone);
+    expect([...table.after(regions[1]?.id)]).toEqual([regions[2], regions[4], regions[5]]);
+    expect([...table.after(gone)]).toEqual([regions[4], regions[5]]);
+    expect([...table.after(RegionId.of(0xffff_ffff, 1, gone.poolLow, gone.poolHigh))]).toEqual([]);
+  });
+
+  test('can lose and gain regions while it is gone through', () => {
+    const { table, regions } = tableWith(4);
+    const seen: number[] = [];
+    for (const { id } of table.after()) {
+      seen.push(id.slot);
+      table.delete(id);
+      const next = regions[id.slot + 1]?.id;
+      if (id.slot === 1 && next !== undefined) table.delete(next);
+    }
+    expect(seen).toEqual([0, 1, 3]);
+    expect(table.size).toBe(0);
+  });
+
+  test('agrees with a map through every history', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('reserve', 'set', 'drop', 'delete', 'free'),
+      which: fc.nat(50),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const table = new RegionTable<Named>();
+        const given = new Set<string>();
+        const everGiven: RegionId[] = [];
+        const reserved: RegionId[] = [];
+        const live = new Map<string, Named>();
+        const deleted: RegionId[] = [];
+        const take = (from: RegionId[], which: number): RegionId | undefined =>
+          from.splice(which % Math.max(1, from.length), 1)[0];
+        for (const { kind, which } of steps) {
+          if (kind === 'reserve') {
+            const id = table.reserve();
+            expect(given.has(id.toString())).toBe(false);
+            given.add(id.toString());
+            everGiven.push(id);
+            reserved.push(id);
+          } else if (kind === 'set') {
+            const id = take(reserved, which);
+            if (id === undefined) continue;
+            live.set(id.toString(), { id });
+            table.set(live.get(id.toString()) ?? { id });
+          } else if (kind === 'drop') {
+            const id = take(reserved, which);
+            if (id !== undefined) table.free(id);
+          } else if (kind === 'delete') {
+            const id = [...live.values()][which % Math.max(1, live.size)]?.id;
+            if (id === undefined) continue;
+            table.delete(id);
+            live.delete(id.toString());
+            deleted.push(id);
+          } else {
+            const id = take(deleted, which);
+            if (id !== undefined) table.free(id);
+          }
+          expect(table.size).toBe(live.size);
+        }
+        for (const id of everGiven) expect(table.get(id)).toBe(live.get(id.toString()));
+        const inOrder = [...live.values()].sort((a, b) => a.id.slot - b.id.slot);
+        expect([...table.after()]).toEqual(inOrder);
+      }),
+    );
+  });
+});
