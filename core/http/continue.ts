@@ -1,6 +1,7 @@
 /**
  * "Expect: 100-continue" (RFC 9110, 10.1.1): the client waits with its body until it is asked for, so a request that is refused
- * costs no transfer. node:http would ask at once; here the one who reads the body asks.
+ * costs no transfer. node:http would ask at once; here the one who reads the body asks. Of a client that was not asked nobody can
+ * tell whether its body follows, so node:http closes its connection.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
@@ -15,11 +16,6 @@ export function deferContinue(server: Server): void {
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
     server.emit('request', request, response),
   );
-}
-
-/** Whether the client still waits to be asked. */
-export function expectsContinue(request: IncomingMessage): boolean {
-  return waiting.has(request);
 }
 
 /** Asks for the body, if the client waits for that. */

@@ -2,7 +2,6 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError, messageOf, type ErrorCode } from '../errors.js';
-import { expectsContinue } from './continue.js';
 import { lingerAfterResponse } from './linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -75,8 +74,7 @@ function dropRest(error: BedrockError, request: IncomingMessage, reply: FastifyR
 function mustClose(error: BedrockError, request: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (length === undefined && coding === undefined) return false;
-  // A client that waits for "100 Continue" may take the error for its answer and never send the body.
-  if (expectsContinue(request) || error.code === 'REQUEST_TIMEOUT') return true;
+  if (error.code === 'REQUEST_TIMEOUT') return true;
   return !(Number(length ?? NaN) <= MAX_UNREAD_BYTES);
 }
 

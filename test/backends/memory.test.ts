@@ -126,6 +126,16 @@ describe('MemoryTarget', () => {
     expect((await target.list()).regions).toEqual([{ id, size: 1, createdAt: 1_700_000_000_123 }]);
   });
 
+  test('uses the slot of an erased region again, so that its table does not grow for ever', async () => {
+    const target = await openTarget({ max_bytes: 100 });
+    const id = await target.create(60);
+    await target.erase(id);
+    const failed = { size: 60, source: [Buffer.alloc(59)] };
+    await expect(target.createAndWrite(failed)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const next = await target.create(60);
+    expect([next.slot, next.generation]).toEqual([id.slot, id.generation + 2]);
+  });
+
   test('starts empty after a reopen: old IDs are invalid, all space is free', async () => {
     const target = await openTarget({ max_bytes: 100 });
     const id = await target.createAndWrite(Buffer.alloc(100, 7));

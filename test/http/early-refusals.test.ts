@@ -1,10 +1,12 @@
 /** Refusals while the body is still to come: the client gets to read them, and is not made to send what nobody wants. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request as httpRequest } from 'node:http';
+import { gates, openGates } from '../fixtures/gated-library.js';
 import { RawConnection, head } from './raw-connection.js';
 import {
   closeDaemons,
   expectProblem,
+  gatedStore,
   memoryStore,
   runDaemon,
   sleep,
@@ -23,7 +25,8 @@ let place: string;
 beforeAll(async () => {
   daemon = await runDaemon({
     http: { max_body_bytes: 100 * MIB },
-    providers: [memoryStore('store', 42), memoryStore('full', 7, { max_bytes: 0 })],
+    gated: true,
+    providers: [memoryStore('store', 42), memoryStore('full', 7, { max_bytes: 0 }), gatedStore('gated', 8)],
   });
   place = await daemon.regionOf(Buffer.from('abcdefghij'));
 });
@@ -37,8 +40,10 @@ afterAll(async () => {
 interface Refusal {
   /** What the test titles call it. */
   what: string;
-  line: () => string;
-  headers: string[];
+  /** Bytes of the body. */
+  size: number;
+  /** The head of the request. */
+  headWith: (...more: string[]) => string;
   status: number;
   code: string;
 }
@@ -48,50 +53,48 @@ function refusals(size: number): Refusal[] {
   const of = (
     what: string,
     line: () => string,
-    problem: [number, string],
+    status: number,
+    code: string,
     ...headers: string[]
   ): Refusal => ({
     what,
-    line,
-    headers,
-    status: problem[0],
-    code: problem[1],
+    size,
+    headWith: (...more) => head(line(), `Content-Length: ${size}`, ...headers, ...more),
+    status,
+    code,
   });
-  const noMedium: [number, string] = [415, 'UNSUPPORTED_MEDIA_TYPE'];
-  const noRoute: [number, string] = [404, 'ROUTE_NOT_FOUND'];
   const json = 'Content-Type: application/json';
-  return [
-    of('a region that is not there', () => `PUT ${NOWHERE}`, [404, 'REGION_NOT_FOUND']),
-    of('an unknown provider', () => 'POST /v1/providers/nosuch/regions', [404, 'PROVIDER_NOT_FOUND']),
-    of('an unknown path', () => 'POST /nowhere', noRoute),
-    of('an unknown path, for JSON', () => 'POST /nowhere', noRoute, json),
-    of('another method', () => `PATCH ${place}`, [405, 'METHOD_NOT_ALLOWED']),
-    of('an offset past the end', () => `PUT ${place}?offset=11`, [416, 'OUT_OF_RANGE']),
-    of('an offset that is none', () => `PUT ${place}?offset=x`, [400, 'INVALID_ARGUMENT']),
-    of('another ?size=', () => `POST ${REGIONS}?size=${size + 1}`, [400, 'INVALID_ARGUMENT']),
-    of('a target that is full', () => 'POST /v1/providers/full/regions', [507, 'OUT_OF_SPACE']),
-    of('an encoded body', () => `POST ${REGIONS}`, noMedium, 'Content-Encoding: gzip'),
-    of('a foreign page', () => `POST ${REGIONS}`, [403, 'FORBIDDEN'], 'Origin: https://evil.example'),
-    of('text where JSON belongs', () => `POST ${place}/persist`, noMedium, 'Content-Type: text/plain'),
+  const list = [
+    of('a region that is not there', () => `PUT ${NOWHERE}`, 404, 'REGION_NOT_FOUND'),
+    of('an unknown provider', () => 'POST /v1/providers/nosuch/regions', 404, 'PROVIDER_NOT_FOUND'),
+    of('an unknown path', () => 'POST /nowhere', 404, 'ROUTE_NOT_FOUND'),
+    of('an unknown path, for JSON', () => 'POST /nowhere', 404, 'ROUTE_NOT_FOUND', json),
+    of('another method', () => `PATCH ${place}`, 405, 'METHOD_NOT_ALLOWED'),
+    of('an offset past the end', () => `PUT ${place}?offset=11`, 416, 'OUT_OF_RANGE'),
+    of('an offset that is none', () => `PUT ${place}?offset=x`, 400, 'INVALID_ARGUMENT'),
+    of('another ?size=', () => `POST ${REGIONS}?size=${size + 1}`, 400, 'INVALID_ARGUMENT'),
+    of('a target that is full', () => 'POST /v1/providers/full/regions', 507, 'OUT_OF_SPACE'),
+    of('an encoded body', () => `POST ${REGIONS}`, 415, 'UNSUPPORTED_MEDIA_TYPE', 'Content-Encoding: gzip'),
+    of('a foreign page', () => `POST ${REGIONS}`, 403, 'FORBIDDEN', 'Origin: https://evil.example'),
+    of(
+      'text for JSON',
+      () => `POST ${place}/persist`,
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'Content-Type: text/plain',
+    ),
   ];
+  if (size > MIB) list.push(of('much JSON', () => `POST ${place}/persist`, 413, 'BODY_TOO_LARGE', json));
+  return list;
 }
 
-const LARGE = 64 * MIB;
-const largeRefusals: Refusal[] = [
-  ...refusals(LARGE),
-  {
-    what: 'too much JSON',
-    line: () => `POST ${place}/persist`,
-    headers: ['Content-Type: application/json'],
-    status: 413,
-    code: 'BODY_TOO_LARGE',
-  },
-];
+const small = refusals(20);
+const large = refusals(64 * MIB);
 
 describe('a refusal of 64 MiB that are on their way', () => {
-  it.each(largeRefusals)('reaches the client: $what ($status)', async ({ line, headers, status, code }) => {
+  it.each(large)('reaches the client: $what ($status)', async ({ headWith, size, status, code }) => {
     const connection = await RawConnection.open(daemon.port);
-    connection.send(head(line(), `Content-Length: ${LARGE}`, ...headers)).send(Buffer.alloc(LARGE));
+    connection.send(headWith()).send(Buffer.alloc(size));
     const answer = await connection.answer();
     expectProblem(answer, status, code);
     expect(answer.headers.connection).toBe('close');
@@ -130,29 +133,62 @@ describe('a refusal of 64 MiB that are on their way', () => {
 });
 
 describe('a refusal of a small body', () => {
-  it.each(refusals(20))(
-    'keeps the connection usable: $what ($status)',
-    async ({ line, headers, status, code }) => {
-      const connection = await RawConnection.open(daemon.port);
-      for (const isLate of [false, true]) {
-        connection.send(head(line(), 'Content-Length: 20', ...headers));
-        if (!isLate) connection.send('12345678901234567890');
-        expectProblem(await connection.answer(), status, code);
-        if (isLate) connection.send('12345678901234567890');
-        const next: Answer = await connection.send(head(`GET ${place}`)).answer();
-        expect(next.bytes.toString()).toBe('abcdefghij');
-      }
-      connection.destroy();
-    },
-  );
+  it.each(small)('keeps the connection usable: $what ($status)', async ({ headWith, status, code }) => {
+    const connection = await RawConnection.open(daemon.port);
+    for (const isLate of [false, true]) {
+      connection.send(headWith());
+      if (!isLate) connection.send('12345678901234567890');
+      expectProblem(await connection.answer(), status, code);
+      if (isLate) connection.send('12345678901234567890');
+      const next: Answer = await connection.send(head(`GET ${place}`)).answer();
+      expect(next.bytes.toString()).toBe('abcdefghij');
+    }
+    connection.destroy();
+  });
+});
+
+describe('a failure in the middle of a body', () => {
+  it('reaches a client that only reads once it has sent all', async () => {
+    const size = 8 * MIB;
+    const { connection, erased } = await eraseWhileWritten(size);
+    connection.socket.pause();
+    await new Promise((resolve) => connection.socket.write(Buffer.alloc(size - 10), resolve));
+    expect((await erased).status).toBe(204);
+    connection.socket.resume();
+    expectProblem(await connection.answer(), 404, 'REGION_NOT_FOUND');
+    connection.destroy();
+  });
+
+  it('keeps the connection usable if the body is small', async () => {
+    const { connection, erased } = await eraseWhileWritten(20);
+    expect((await erased).status).toBe(204);
+    connection.send('1234567890');
+    expectProblem(await connection.answer(), 404, 'REGION_NOT_FOUND');
+    expect((await connection.send(head('GET /healthz')).answer()).status).toBe(200);
+    connection.destroy();
+  });
+
+  /** Begins to overwrite a region with ten bytes of more, and erases it meanwhile. */
+  async function eraseWhileWritten(
+    size: number,
+  ): Promise<{ connection: RawConnection; erased: Promise<Answer> }> {
+    const victim = await daemon.regionOf(Buffer.alloc(size), 'gated');
+    const connection = await RawConnection.open(daemon.port);
+    gates.write.shut();
+    connection.send(head(`PUT ${victim}`, `Content-Length: ${size}`)).send('1234567890');
+    await gates.write.arrivals(1);
+    const erased = daemon.call('DELETE', victim);
+    erased.then(openGates, openGates);
+    return { connection, erased };
+  }
 });
 
 describe('a client that expects 100-continue', () => {
-  it.each(largeRefusals)(
-    'is not asked for the body: $what ($status)',
-    async ({ line, headers, status, code }) => {
+  it.each([...large, ...small])(
+    'is not asked for the $size bytes of its body: $what ($status)',
+    async ({ headWith, status, code }) => {
       const connection = await RawConnection.open(daemon.port);
-      connection.send(head(line(), `Content-Length: ${LARGE}`, 'Expect: 100-continue', ...headers));
+      connection.send(headWith('Expect: 100-continue'));
       // The first answer is the last: there is no 100 before it.
       const answer = await connection.answer();
       expectProblem(answer, status, code);
@@ -198,8 +234,6 @@ describe('a client that expects 100-continue', () => {
 });
 
 it('an expectation that is unknown means nothing', async () => {
-  const answer = await daemon.call('GET', '/healthz');
-  expect(answer.status).toBe(200);
   const connection = await RawConnection.open(daemon.port);
   expect((await connection.send(head('GET /healthz', 'Expect: miracles')).answer()).status).toBe(200);
   connection.destroy();

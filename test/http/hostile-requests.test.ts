@@ -103,6 +103,18 @@ describe('a chunked body that breaks off in nonsense', () => {
     expect(connection.unread).toBe('');
   });
 
+  it('ends the connection without a second answer if there was one already', async () => {
+    for (const line of ['GET /healthz', 'POST /nowhere', `DELETE ${REGIONS}/x`]) {
+      const connection = await RawConnection.open(daemon.port);
+      connection.send(head(line, 'Transfer-Encoding: chunked')).send('1\r\nx\r\n');
+      expect((await connection.answer()).bytes).not.toHaveLength(0);
+      connection.send('zz\r\n');
+      connection.socket.end();
+      await connection.closed();
+      expect(connection.unread).toBe('');
+    }
+  });
+
   it('leaves nothing of a body that came whole before the nonsense', async () => {
     const body = '5\r\nhello\r\nX';
     await expectEnd(
