@@ -48,7 +48,7 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   readonly #clock: Clock;
   /** What the configuration allows; null: as much as there is. */
   readonly #maxBytes: number | null;
-  /** Beyond this a create fails even without `max_bytes`: the system would promise the memory, and kill the process later. */
+  /** `max_bytes`, or the machine's memory if that is less: the system would promise more, and kill the process later. */
   readonly #limitBytes: number;
   #regions = new RegionTable<MemoryRegion>();
   /** Regions being created included, as their space is taken. */
@@ -58,7 +58,7 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
     super(context.logger);
     this.#clock = context.clock;
     this.#maxBytes = config.max_bytes ?? null;
-    this.#limitBytes = this.#maxBytes ?? memoryOfTheMachine();
+    this.#limitBytes = Math.min(config.max_bytes ?? Infinity, memoryOfTheMachine());
   }
 
   protected get mode(): string {
@@ -80,12 +80,12 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   protected usage(): Usage {
-    const free = this.#maxBytes === null ? null : this.#maxBytes - this.#usedBytes;
+    const isUnlimited = this.#maxBytes === null;
     return {
       regions: this.#regions.size,
       usedBytes: this.#usedBytes,
       capacityBytes: this.#maxBytes,
-      largestFreeBytes: free,
+      largestFreeBytes: isUnlimited ? null : this.#limitBytes - this.#usedBytes,
     };
   }
 
@@ -125,14 +125,14 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
     const free = Math.max(0, this.#limitBytes - this.#usedBytes);
-    const limit =
-      this.#maxBytes === null
-        ? `the machine's memory, ${this.#limitBytes} bytes`
-        : `max_bytes ${this.#maxBytes}`;
+    const [limit, cure] =
+      this.#maxBytes === this.#limitBytes
+        ? [`max_bytes ${this.#limitBytes}`, 'erase regions or raise max_bytes']
+        : [`the machine's memory, ${this.#limitBytes} bytes`, 'erase regions'];
     const why = cause === undefined ? '' : ` (${messageOf(cause)})`;
     return new BedrockError(
       'OUT_OF_SPACE',
-      `a region of ${requested} bytes does not fit: ${this.#usedBytes} used, ${free} free of ${limit}${why}; erase regions or raise max_bytes`,
+      `a region of ${requested} bytes does not fit: ${this.#usedBytes} used, ${free} free of ${limit}${why}; ${cure}`,
       {
         details: { requested, used: this.#usedBytes, free, largestFree: free },
         ...(cause !== undefined && { cause }),

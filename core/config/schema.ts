@@ -58,8 +58,17 @@ ajv.addKeyword({
   },
 });
 
+/** Compiling takes far longer than validating, and a process may run many daemons. */
+const compiled = new WeakMap<SchemaSource, SchemaCheck>();
+
 /** @throws what Ajv or the file system throws if it is no valid schema */
 export function compileSchema(source: SchemaSource): SchemaCheck {
+  const check = compiled.get(source) ?? compile(source);
+  compiled.set(source, check);
+  return check;
+}
+
+function compile(source: SchemaSource): SchemaCheck {
   const schema = source instanceof URL ? readSchema(source) : source;
   const validate: ValidateFunction = ajv.compile(schema);
   return (value) => {
