@@ -53,6 +53,16 @@ export const ERROR_CODES = {
   },
   DEPENDENCY_UNRESOLVED: { status: 500, meaning: 'A dependency of a provider is missing or does not fit.' },
   START_FAILED: { status: 500, meaning: 'A provider or the listener could not start.' },
+  UNREACHABLE: {
+    status: 502,
+    meaning:
+      'The daemon cannot be reached, or the connection broke off; a change may or may not have been made.',
+  },
+  TIMEOUT: {
+    status: 504,
+    meaning: 'The daemon did not answer in time; a change may or may not have been made.',
+  },
+  ABORTED: { status: 499, meaning: 'The caller ended the call; a change may or may not have been made.' },
   INTERNAL: { status: 500, meaning: 'A fault of the daemon or of a backend; the log has the cause.' },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,6 +1,10 @@
 /** bedrock-node: the public interface, for programs that embed the daemon and for authors of backends and provider types. */
 export { bootstrap, checkConfig } from './bootstrap.js';
 export type { BootstrapOptions } from './bootstrap.js';
+export { connect } from './client/service.js';
+export type { RemoteProvider, Service } from './client/service.js';
+export type { RemoteTarget } from './client/remote-target.js';
+export type { CallOptions, ConnectOptions } from './client/connection.js';
 export type { Clock } from './clock.js';
 export { TOKENS } from './container.js';
 export type { Daemon, ProviderSummary } from './daemon.js';

@@ -138,7 +138,11 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         provider_id: providerId,
         tags,
         state,
-        targets: targets.map((target) => ({ type: target.type, state: target.state })),
+        targets: targets.map((target) => ({
+          type: target.type,
+          state: target.state,
+          capabilities: target.capabilities,
+        })),
       })),
     }),
   );

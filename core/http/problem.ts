@@ -53,6 +53,8 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
   if (!request.raw.complete) dropRest(error, request.raw, reply);
   // They spoke of a body that is not sent.
   for (const header of REGION_HEADERS) reply.removeHeader(header);
+  // The answer to a HEAD has no body to say it.
+  reply.header('error-code', error.code);
   if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   const size = error.details.regionSize;
   if (error.code === 'OUT_OF_RANGE' && typeof size === 'number')

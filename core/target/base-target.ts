@@ -21,6 +21,7 @@ import {
   checkRanges,
   checkSize,
 } from './arguments.js';
+import { sourceOf } from './contents.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
 import { RegionId } from './region-id.js';
 import type {
@@ -404,26 +405,6 @@ function checkId(id: RegionId): void {
       'the region must be named by a RegionId; RegionId.parse makes one of hex',
     );
   }
-}
-
-/** Takes the word of no caller for the shape of its argument. */
-function sourceOf(contents: unknown): RegionSource {
-  if (ArrayBuffer.isView(contents)) {
-    checkBytes('contents', contents);
-    return { size: contents.length, source: [contents] };
-  }
-  const { size, source } = (contents ?? {}) as Partial<RegionSource>;
-  if (size === undefined || !isIterable(source)) {
-    throw new BedrockError('INVALID_ARGUMENT', 'contents must be a Uint8Array or {size, source}');
-  }
-  checkSize('size', size);
-  return { size, source };
-}
-
-function isIterable(thing: unknown): thing is RegionSource['source'] {
-  return (
-    typeof thing === 'object' && thing !== null && (Symbol.asyncIterator in thing || Symbol.iterator in thing)
-  );
 }
 
 function statOf({ id, size, createdAt }: Region): RegionStat {

@@ -1,0 +1,165 @@
+/**
+ * Requests to one daemon over kept connections (undici), and errors as the daemon's table has them.
+ *
+ * The time-out counts lack of progress, as the daemon's own does; a call can also be bounded as a whole (`timeoutMs`) or ended by
+ * an AbortSignal.
+ */
+import { Pool, type Dispatcher } from 'undici';
+import { BedrockError, ERROR_CODES, messageOf, systemCodeOf, type ErrorCode } from '../errors.js';
+import type { ServiceUrl } from './service-url.js';
+
+export interface ConnectOptions {
+  /** Connections that may be open at once; 16 unless told. */
+  connections?: number;
+  /** How long a call may make no progress, milliseconds; 30000 unless told. */
+  progressTimeoutMs?: number;
+}
+
+/** Bounds of a single call. */
+export interface CallOptions {
+  /** Ends the call with ABORTED. */
+  signal?: AbortSignal;
+  /** Most that the whole call may take, milliseconds; then TIMEOUT. Unlimited unless told. */
+  timeoutMs?: number;
+}
+
+export interface HttpRequest extends CallOptions {
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  query?: Record<string, string | number | boolean | undefined>;
+  headers?: Record<string, string>;
+  body?: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+export type HttpResponse = Dispatcher.ResponseData;
+
+export class Connection {
+  readonly #pool: Pool;
+
+  constructor(
+    readonly url: ServiceUrl,
+    { connections = 16, progressTimeoutMs = 30_000 }: ConnectOptions = {},
+  ) {
+    this.#pool = new Pool(url.origin, {
+      connections,
+      pipelining: 1,
+      headersTimeout: progressTimeoutMs,
+      bodyTimeout: progressTimeoutMs,
+      connect: {
+        timeout: progressTimeoutMs,
+        ...(url.socketPath !== undefined && { socketPath: url.socketPath }),
+      },
+    });
+  }
+
+  /**
+   * Sends a request and waits for the head of its answer. The body must be read or dumped.
+   * @throws what the daemon answers, UNREACHABLE, TIMEOUT, ABORTED
+   */
+  async request(request: HttpRequest): Promise<HttpResponse> {
+    const signal = signalOf(request);
+    let response: HttpResponse;
+    try {
+      response = await this.#pool.request({
+        method: request.method,
+        path: pathOf(request),
+        ...(request.headers !== undefined && { headers: request.headers }),
+        ...(request.body !== undefined && { body: request.body as Buffer }),
+        ...(signal !== undefined && { signal }),
+      });
+    } catch (error) {
+      throw this.translate(error, request);
+    }
+    if (response.statusCode >= 400) throw await this.#problem(response, request);
+    return response;
+  }
+
+  /** Sends a request whose answer is JSON. */
+  async json<T>(request: HttpRequest): Promise<T> {
+    const response = await this.request(request);
+    try {
+      return (await response.body.json()) as T;
+    } catch (error) {
+      throw this.translate(error, request);
+    }
+  }
+
+  /** Sends a request of whose answer only the head matters. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const response = await this.request(request);
+    await response.body.dump();
+    return response;
+  }
+
+  /** Ends the connections; calls in flight end first. */
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  /** What went wrong on the way, in the terms of the table. */
+  translate(error: unknown, request: CallOptions): BedrockError {
+    if (error instanceof BedrockError) return error;
+    const where = this.url.text;
+    if (request.signal?.aborted === true) {
+      return new BedrockError('ABORTED', 'the caller ended the call', { cause: error });
+    }
+    const code = systemCodeOf(error) ?? '';
+    if ((error as Error | undefined)?.name === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
+      return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
+    }
+    // An error of the caller's own source of bytes comes through as it is.
+    if (!isConnectionError(error, code)) throw error;
+    return new BedrockError('UNREACHABLE', `${where} cannot be reached or broke off: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+
+  async #problem(response: HttpResponse, request: HttpRequest): Promise<BedrockError> {
+    let text = '';
+    try {
+      text = await response.body.text();
+    } catch {
+      // A HEAD has no body, and a connection that breaks here changes nothing about the refusal.
+    }
+    return problemOf(
+      response.statusCode,
+      response.headers['error-code'],
+      text,
+      `${request.method} ${request.path}`,
+    );
+  }
+}
+
+const CONNECTION_CODES = /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/;
+
+function isConnectionError(error: unknown, code: string): boolean {
+  return error instanceof Error && CONNECTION_CODES.test(code);
+}
+
+function problemOf(status: number, header: unknown, text: string, asked: string): BedrockError {
+  try {
+    const { code, detail, details } = JSON.parse(text) as {
+      code: ErrorCode;
+      detail: string;
+      details?: Record<string, unknown>;
+    };
+    if (code in ERROR_CODES) return new BedrockError(code, detail, details === undefined ? {} : { details });
+  } catch {
+    // The answer to a HEAD, which has no body, or of somebody else.
+  }
+  const code = typeof header === 'string' && header in ERROR_CODES ? (header as ErrorCode) : 'INTERNAL';
+  const meaning = code === 'INTERNAL' ? `it was answered with status ${status}` : ERROR_CODES[code].meaning;
+  return new BedrockError(code, `${asked}: ${meaning}`, { details: { status } });
+}
+
+function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | undefined {
+  if (timeoutMs === undefined) return signal;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
+function pathOf({ path, query = {} }: HttpRequest): string {
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) given.set(name, String(value));
+  return given.size === 0 ? path : `${path}?${given.toString()}`;
+}

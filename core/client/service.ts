@@ -1,0 +1,132 @@
+/** A daemon somewhere else, as a program sees it. */
+import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
+import { BedrockError } from '../errors.js';
+import type { ProviderState } from '../provider/provider.js';
+import type { Capabilities, TargetState, TargetStats } from '../target/index.js';
+import { Connection, type CallOptions, type ConnectOptions } from './connection.js';
+import { RemoteTarget } from './remote-target.js';
+import { parseServiceUrl } from './service-url.js';
+
+/** A provider as the daemon describes it. */
+export interface RemoteProvider {
+  readonly name: string;
+  readonly type: string;
+  readonly providerId: number;
+  readonly tags: readonly string[];
+  readonly state: ProviderState;
+  readonly targets: readonly {
+    readonly type: string;
+    readonly state: TargetState;
+    readonly capabilities: Capabilities;
+  }[];
+}
+
+interface WireProvider extends Omit<RemoteProvider, 'providerId'> {
+  provider_id: number;
+}
+
+export class Service {
+  #config: BedrockConfig = {};
+  #providers: readonly RemoteProvider[] = [];
+
+  private constructor(private readonly connection: Connection) {}
+
+  /** See `connect`. */
+  static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
+    const service = new Service(new Connection(parseServiceUrl(url), options));
+    try {
+      await service.refresh(options);
+    } catch (error) {
+      await service.close();
+      throw error;
+    }
+    return service;
+  }
+
+  /** Where the daemon is. */
+  get url(): string {
+    return this.connection.url.text;
+  }
+
+  /** The daemon's running configuration, as of the last refresh. */
+  get config(): BedrockConfig {
+    return this.#config;
+  }
+
+  /** The daemon's providers, as of the last refresh. */
+  get providers(): readonly RemoteProvider[] {
+    return this.#providers;
+  }
+
+  /** Asks again for configuration and providers. */
+  async refresh(call: CallOptions = {}): Promise<void> {
+    const [config, { providers }] = await Promise.all([
+      this.connection.json<BedrockConfig>({ method: 'GET', path: '/v1/config', ...call }),
+      this.connection.json<{ providers: WireProvider[] }>({ method: 'GET', path: '/v1/providers', ...call }),
+    ]);
+    this.#config = config;
+    this.#providers = providers.map(({ provider_id, ...provider }) => ({
+      ...provider,
+      providerId: provider_id,
+    }));
+  }
+
+  /**
+   * A target of the daemon.
+   * @param provider name or provider_id
+   * @param index number of the target, for providers with several
+   * @throws PROVIDER_NOT_FOUND, INVALID_ARGUMENT, NOT_SUPPORTED
+   */
+  target(provider: string | number, index = 0): RemoteTarget {
+    const found = this.#provider(provider);
+    const description = found.targets[index];
+    if (description !== undefined)
+      return new RemoteTarget(this.connection, { provider: found.name, index }, description);
+    if (found.targets.length === 0) {
+      throw new BedrockError(
+        'NOT_SUPPORTED',
+        `provider "${found.name}" is of type ${found.type}, which holds no regions`,
+      );
+    }
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `provider "${found.name}" has ${found.targets.length} targets, numbered from 0; there is no target ${index}`,
+    );
+  }
+
+  /** How full a target is. */
+  stats(provider: string | number, index = 0, call: CallOptions = {}): Promise<TargetStats> {
+    return this.target(provider, index).stats(call);
+  }
+
+  /** Asks the daemon to stop; resolves when it has agreed to. */
+  async shutdown(call: CallOptions = {}): Promise<void> {
+    await this.connection.send({ method: 'POST', path: '/v1/shutdown', ...call });
+  }
+
+  /** Ends the connections, after the calls in flight. */
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  #provider(provider: string | number): RemoteProvider {
+    const found = this.#providers.find(
+      ({ name, providerId }) => name === provider || String(providerId) === String(provider),
+    );
+    if (found !== undefined) return found;
+    const known = this.#providers.map(({ name, providerId }) => `${name} (${providerId})`).join(', ');
+    throw new BedrockError(
+      'PROVIDER_NOT_FOUND',
+      `no provider ${String(provider)}; there are: ${known === '' ? 'none' : known}`,
+    );
+  }
+}
+
+/**
+ * Connects to a daemon.
+ * @param url `http://host:port`, or `unix:/path`
+ * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN
+ */
+export function connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
+  return Service.connect(url, options);
+}
