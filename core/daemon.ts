@@ -9,6 +9,7 @@ import { Gauge, type Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
+import { messageOf } from './errors.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { ProviderManager } from './provider/manager.js';
@@ -140,15 +141,24 @@ export class Daemon {
   async #close(): Promise<void> {
     this.#logger.info('stopping');
     const drainMs = this.#resolved.settings.drain_timeout_ms;
-    let isClean = false;
+    const isSilent = await this.#stopListening(drainMs);
+    const isStopped = await this.#manager.stop();
+    const isClean = isSilent && isStopped;
+    this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
+    this.#markClosed(isClean);
+  }
+
+  /** Whatever happens here, the providers must be stopped after it. @returns whether the listener closed without an error */
+  async #stopListening(drainMs: number): Promise<boolean> {
     try {
       const isDrained = (await this.#server?.close(drainMs)) ?? true;
-      if (!isDrained)
+      if (!isDrained) {
         this.#logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
-      isClean = await this.#manager.stop();
-      this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
-    } finally {
-      this.#markClosed(isClean);
+      }
+      return true;
+    } catch (error) {
+      this.#logger.error(`the listener did not close cleanly: ${messageOf(error)}`);
+      return false;
     }
   }
 }
