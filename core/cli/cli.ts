@@ -1,7 +1,9 @@
 /** Commands and options of `bedrock`. */
 import { Command, CommanderError, Option } from 'commander';
 import { LOG_LEVELS } from '../logging.js';
+import { addClientCommands } from './client-commands.js';
 import { ExitStatus } from './exit-status.js';
+import { reportFailure } from './failure.js';
 import type { StartOptions } from './start.js';
 
 const EXAMPLES = `
@@ -41,11 +43,13 @@ export async function runCli(argv: readonly string[]): Promise<number> {
       status = await start(address, options);
     });
 
+  addClientCommands(program);
+
   try {
     await program.parseAsync(argv);
     return status;
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
+    if (!(error instanceof CommanderError)) return reportFailure(error);
     return error.exitCode === 0 ? ExitStatus.ok : ExitStatus.badConfiguration;
   }
 }

@@ -6,6 +6,7 @@
  */
 import { Pool, type Dispatcher } from 'undici';
 import { BedrockError, ERROR_CODES, messageOf, systemCodeOf, type ErrorCode } from '../errors.js';
+import { SourceFailure } from './contents.js';
 import type { ServiceUrl } from './service-url.js';
 
 export interface ConnectOptions {
@@ -96,18 +97,18 @@ export class Connection {
     return this.#pool.close();
   }
 
-  /** What went wrong on the way, in the terms of the table. */
+  /** What went wrong on the way, in the terms of the table. What the caller's own source of bytes threw is thrown as it is. */
   translate(error: unknown, request: CallOptions): BedrockError {
     if (error instanceof BedrockError) return error;
     const where = this.url.text;
     if (request.signal?.aborted === true) {
       return new BedrockError('ABORTED', 'the caller ended the call', { cause: error });
     }
+    if (error instanceof SourceFailure) throw error.cause;
     const code = systemCodeOf(error) ?? '';
     if ((error as Error | undefined)?.name === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
-    // An error of the caller's own source of bytes comes through as it is.
     if (!isConnectionError(error, code)) throw error;
     return new BedrockError('UNREACHABLE', `${where} cannot be reached or broke off: ${messageOf(error)}`, {
       cause: error,

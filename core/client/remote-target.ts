@@ -7,7 +7,15 @@
  */
 import type { Readable } from 'node:stream';
 import { BedrockError } from '../errors.js';
-import { allocateBuffer, checkBytes, checkRange, checkRanges, checkSize } from '../target/arguments.js';
+import {
+  allocateBuffer,
+  checkBytes,
+  checkOptions,
+  checkPersist,
+  checkRange,
+  checkRanges,
+  checkSize,
+} from '../target/arguments.js';
 import { sourceOf } from '../target/contents.js';
 import {
   DEFAULT_LIST_LIMIT,
@@ -20,14 +28,19 @@ import {
   type RegionSource,
   type RegionStat,
   type Target,
-  type TargetState,
   type TargetStats,
   type WriteOptions,
 } from '../target/index.js';
+import { Lifecycle } from '../target/lifecycle.js';
+import type { Logger } from '../logging.js';
 import type { CallOptions, Connection, HttpRequest } from './connection.js';
+import { bodyOfBytes, bodyOfSource } from './contents.js';
 
-/** Bytes handed to the connection at once, so that a large write never waits whole in its buffers. */
-const PIECE_BYTES = 2 ** 20;
+/** Reads of more than this are checked against the region's size before a buffer is taken for them. */
+const CHECKED_FIRST_BYTES = 2 ** 28;
+
+/** A remote target's lifecycle has nothing to tell. */
+const SILENT = { warning: () => undefined } as unknown as Logger;
 
 /** Most regions that the daemon lists in one answer. */
 const MAX_LIST_LIMIT = 10_000;
@@ -45,10 +58,9 @@ export interface RemoteTargetPlace {
   index: number;
 }
 
-export class RemoteTarget implements Target {
+export class RemoteTarget extends Lifecycle implements Target {
   readonly type: string;
   readonly capabilities: Capabilities;
-  #state: TargetState = 'open';
   readonly #path: string;
   readonly #query: { target?: number };
 
@@ -57,33 +69,28 @@ export class RemoteTarget implements Target {
     { provider, index }: RemoteTargetPlace,
     { type, capabilities }: RemoteTargetDescription,
   ) {
+    super(SILENT, 'open');
     this.type = type;
     this.capabilities = { ...capabilities, mappable: false, importable: false };
     this.#path = `/v1/providers/${encodeURIComponent(provider)}`;
     this.#query = index === 0 ? {} : { target: index };
   }
 
-  get state(): TargetState {
-    return this.#state;
+  protected openStorage(): undefined {
+    return undefined;
   }
 
-  open(): Promise<void> {
-    this.#state = 'open';
-    return Promise.resolve();
+  protected closeStorage(): void {
+    // The connection is the service's.
   }
 
-  close(): Promise<void> {
-    this.#state = 'closed';
-    return Promise.resolve();
+  protected destroyStorage(): void {
+    // Never called: destroy is refused.
   }
 
-  destroy(): Promise<void> {
-    return Promise.reject(
-      new BedrockError(
-        'NOT_SUPPORTED',
-        'a remote target cannot be destroyed; erase its regions, or destroy it where it is',
-      ),
-    );
+  override destroy(): Promise<void> {
+    const text = 'a remote target cannot be destroyed; erase its regions, or destroy it where it is';
+    return Promise.reject(new BedrockError('NOT_SUPPORTED', text));
   }
 
   async create(size: number, call: CallOptions = {}): Promise<RegionId> {
@@ -96,10 +103,10 @@ export class RemoteTarget implements Target {
     options: WriteOptions = {},
     call: CallOptions = {},
   ): Promise<RegionId> {
-    const { size, source } = sourceOf(contents);
+    const source = sourceOf(contents);
     return this.#create({
-      query: { size, persist: options.persist },
-      ...bodyOf(size, exactly(size, source)),
+      query: { size: source.size, persist: checkPersist(options) },
+      ...bodyOfSource(source),
       ...call,
     });
   }
@@ -118,14 +125,35 @@ export class RemoteTarget implements Target {
   ): Promise<void> {
     checkId(id);
     checkBytes('bytes', bytes);
+    await this.#write(id, offset, { ...bodyOfBytes(bytes), ...call }, options);
+  }
+
+  /**
+   * Overwrites part of a region with contents that are not in memory, in one request. If the source or the connection fails half
+   * way, the bytes that went out before are written.
+   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, READ_ONLY, INVALID_ARGUMENT (the source gave more or fewer bytes than `size`),
+   *   whatever the source throws
+   */
+  async writeFrom(
+    id: RegionId,
+    offset: number,
+    contents: RegionSource,
+    options: WriteOptions = {},
+    call: CallOptions = {},
+  ): Promise<void> {
+    checkId(id);
+    await this.#write(id, offset, { ...bodyOfSource(sourceOf(contents)), ...call }, options);
+  }
+
+  #write(
+    id: RegionId,
+    offset: number,
+    body: Pick<HttpRequest, 'headers' | 'body'> & CallOptions,
+    options: WriteOptions,
+  ): Promise<unknown> {
     checkSize('offset', offset);
-    await this.#send({
-      method: 'PUT',
-      path: `/regions/${id.toString()}`,
-      query: { offset, persist: options.persist },
-      ...bodyOf(bytes.length, bytes.length > PIECE_BYTES ? piecesOf(bytes) : bytes),
-      ...call,
-    });
+    const path = `/regions/${id.toString()}`;
+    return this.#send({ ...body, method: 'PUT', path, query: { offset, persist: checkPersist(options) } });
   }
 
   /** One request a range; the bounds of all are checked before the first. */
@@ -137,8 +165,10 @@ export class RemoteTarget implements Target {
     call: CallOptions = {},
   ): Promise<void> {
     checkBytes('bytes', bytes);
+    const persist = checkPersist(options);
+    const { ranges: checked, total } = checkRanges('write', ranges, Number.MAX_SAFE_INTEGER);
     const { size } = await this.stat(id, call);
-    const total = checkRanges('write', ranges, size);
+    checkRanges('write', checked, size);
     if (total !== bytes.length) {
       throw new BedrockError(
         'INVALID_ARGUMENT',
@@ -146,76 +176,93 @@ export class RemoteTarget implements Target {
       );
     }
     let from = 0;
-    for (const range of ranges) {
+    for (const range of checked) {
       await this.write(id, range.offset, bytes.subarray(from, from + range.size), {}, call);
       from += range.size;
     }
-    if (options.persist === true) await this.persist(id, ranges, call);
+    if (persist) await this.persist(id, checked, call);
   }
 
   async read(id: RegionId, offset: number, size: number, call: CallOptions = {}): Promise<Uint8Array> {
     checkId(id);
     checkSize('offset', offset);
     checkSize('size', size);
-    this.#checkOpen();
+    this.checkOpen();
+    // No buffer is taken for what the region may not have.
+    if (size > CHECKED_FIRST_BYTES) checkRange('read', offset, size, (await this.stat(id, call)).size);
     const buffer = allocateBuffer(size);
     await this.readInto(id, offset, buffer, call);
     return buffer;
   }
 
   async readInto(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions = {}): Promise<void> {
-    checkId(id);
     checkBytes('buffer', buffer);
+    let at = 0;
+    for await (const piece of this.readStream(id, offset, buffer.length, call)) {
+      buffer.set(piece, at);
+      at += piece.length;
+    }
+  }
+
+  /**
+   * Reads part of a region of any length, in one request: pieces as they arrive, no faster than they are taken. A caller who
+   * stops early ends the request.
+   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, both before the first piece
+   */
+  async *readStream(
+    id: RegionId,
+    offset: number,
+    size: number,
+    call: CallOptions = {},
+  ): AsyncGenerator<Uint8Array> {
+    checkId(id);
     checkSize('offset', offset);
-    const size = buffer.length;
+    checkSize('size', size);
     if (size === 0 || !Number.isSafeInteger(offset + size)) {
       // No Range can say this; the bounds still count.
       checkRange('read', offset, size, (await this.stat(id, call)).size);
       return;
     }
-    const request = {
+    this.enter();
+    try {
+      const body = await this.#bodyOfRange(id, { offset, size }, call);
+      for await (const piece of body as AsyncIterable<Buffer>) yield piece;
+    } catch (error) {
+      throw this.connection.translate(error, call);
+    } finally {
+      this.leave();
+    }
+  }
+
+  async #bodyOfRange(id: RegionId, { offset, size }: RegionRange, call: CallOptions): Promise<Readable> {
+    const { headers, body } = await this.connection.request({
       method: 'GET',
       path: `${this.#path}/regions/${id.toString()}`,
       query: this.#query,
       headers: { range: `bytes=${offset}-${offset + size - 1}` },
       ...call,
-    } as const;
-    this.#checkOpen();
-    const { headers, body } = await this.connection.request(request);
+    });
     const length = Number(headers['content-length']);
-    if (length !== size) {
-      await body.dump();
-      const regionSize = offset + length;
-      throw new BedrockError(
-        'OUT_OF_RANGE',
-        `read of ${size} bytes at ${offset} exceeds region size ${regionSize}`,
-        {
-          details: { offset, size, regionSize },
-        },
-      );
-    }
-    await this.#fill(buffer, body, request);
-  }
-
-  /** Takes each piece to its place as it arrives. */
-  async #fill(buffer: Uint8Array, body: Readable, call: CallOptions): Promise<void> {
-    let at = 0;
-    try {
-      for await (const piece of body as AsyncIterable<Buffer>) {
-        buffer.set(piece, at);
-        at += piece.length;
-      }
-    } catch (error) {
-      throw this.connection.translate(error, call);
-    }
+    if (length === size) return body;
+    await body.dump();
+    const regionSize = offset + length;
+    throw new BedrockError(
+      'OUT_OF_RANGE',
+      `read of ${size} bytes at ${offset} exceeds region size ${regionSize}`,
+      {
+        details: { offset, size, regionSize },
+      },
+    );
   }
 
   /** One request a range; the bounds of all are checked before the first. */
   async readv(id: RegionId, ranges: readonly RegionRange[], call: CallOptions = {}): Promise<Uint8Array> {
+    const { ranges: checked, total } = checkRanges('read', ranges, Number.MAX_SAFE_INTEGER);
     const { size } = await this.stat(id, call);
-    const buffer = allocateBuffer(checkRanges('read', ranges, size));
+    checkRanges('read', checked, size);
+    const buffer = allocateBuffer(total);
     let at = 0;
-    for (const range of ranges) {
+    for (const range of checked) {
       await this.readInto(id, range.offset, buffer.subarray(at, at + range.size), call);
       at += range.size;
     }
@@ -247,10 +294,8 @@ export class RemoteTarget implements Target {
     return { id, size: Number(headers['content-length']), createdAt: Number(headers['region-created-at']) };
   }
 
-  async list(
-    { after, limit = DEFAULT_LIST_LIMIT }: ListOptions = {},
-    call: CallOptions = {},
-  ): Promise<RegionPage> {
+  async list(options: ListOptions = {}, call: CallOptions = {}): Promise<RegionPage> {
+    const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
     if (!Number.isSafeInteger(limit) || limit < 1) {
       throw new BedrockError(
         'INVALID_ARGUMENT',
@@ -276,19 +321,22 @@ export class RemoteTarget implements Target {
     );
   }
 
-  #checkOpen(): void {
-    if (this.#state !== 'open')
-      throw new BedrockError('TARGET_CLOSED', `the remote target is ${this.#state}, not open`);
-  }
-
   async #json<T>(request: HttpRequest): Promise<T> {
-    this.#checkOpen();
-    return this.connection.json<T>(this.#located(request));
+    this.enter();
+    try {
+      return await this.connection.json<T>(this.#located(request));
+    } finally {
+      this.leave();
+    }
   }
 
   async #send(request: HttpRequest): Promise<Awaited<ReturnType<Connection['send']>>> {
-    this.#checkOpen();
-    return this.connection.send(this.#located(request));
+    this.enter();
+    try {
+      return await this.connection.send(this.#located(request));
+    } finally {
+      this.leave();
+    }
   }
 
   #located(request: HttpRequest): HttpRequest {
@@ -299,29 +347,6 @@ export class RemoteTarget implements Target {
 interface WirePage {
   regions: { id: string; size: number; createdAt: number }[];
   next?: string;
-}
-
-function bodyOf(size: number, body: NonNullable<HttpRequest['body']>): Pick<HttpRequest, 'headers' | 'body'> {
-  return { body, headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' } };
-}
-
-function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
-}
-
-/** The pieces of a source, no fewer and no more bytes than it announced. */
-async function* exactly(size: number, source: RegionSource['source']): AsyncGenerator<Uint8Array> {
-  let given = 0;
-  for await (const piece of source) {
-    checkBytes('a piece of the source', piece);
-    given += piece.length;
-    if (given > size) {
-      throw new BedrockError('INVALID_ARGUMENT', `the source gave more than the ${size} bytes it announced`);
-    }
-    yield piece;
-  }
-  if (given < size)
-    throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${given} of ${size} bytes`);
 }
 
 function checkId(id: RegionId): void {

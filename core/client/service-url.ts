@@ -12,7 +12,7 @@ export interface ServiceUrl {
 
 /** @throws INVALID_ARGUMENT */
 export function parseServiceUrl(url: string): ServiceUrl {
-  const address = parseAddress(url);
+  const address = parseAddress(url, process.cwd());
   if (typeof address === 'string') {
     throw new BedrockError(
       'INVALID_ARGUMENT',

@@ -3,6 +3,7 @@
  * the largest free piece can be had; what is erased can be used again, for ever.
  */
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { RegionId, Target } from '../target/index.js';
 import { changesNothing, failureOf, hasCode, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
 import type { Rules } from './describe-target.js';
@@ -33,13 +34,21 @@ async function isOutOfSpace(target: Target, requested: number, create: Promise<R
   );
 }
 
+/** A source that is not at fault if its region is refused: it goes on until nobody asks any more. */
+async function* unending(): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    yield pattern(9);
+    await turn();
+  }
+}
+
 export const spaceRules: Rules = (rule, { isBounded }) => {
   rule('refuses a region of 2^53 - 1 bytes with OUT_OF_SPACE, changing nothing', async ({ target }) => {
     await target.createAndWrite(pattern(100));
     await changesNothing(target, async () => {
       await rejects(target.create(Number.MAX_SAFE_INTEGER), 'OUT_OF_SPACE', 'create');
-      const endless = { size: Number.MAX_SAFE_INTEGER, source: [pattern(8)] };
-      await rejects(target.createAndWrite(endless), 'OUT_OF_SPACE', 'createAndWrite');
+      const contents = { size: Number.MAX_SAFE_INTEGER, source: unending() };
+      await rejects(target.createAndWrite(contents), 'OUT_OF_SPACE', 'createAndWrite');
     });
   });
 
@@ -82,7 +91,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
     await changesNothing(target, async () => {
       for (let count = 0; count < 25; count++) {
         await rejects(target.create(most + 1), 'OUT_OF_SPACE', 'create');
-        await rejects(target.createAndWrite({ size: most + 1, source: [pattern(9)] }), 'OUT_OF_SPACE');
+        await rejects(target.createAndWrite({ size: most + 1, source: unending() }), 'OUT_OF_SPACE');
       }
     });
     // Had something leaked, this would no longer fit.

@@ -14,18 +14,25 @@ const NOTHING_RECOVERED: RecoveryReport = { regions: 0, bytes: 0, quarantined: 0
 export abstract class Lifecycle {
   abstract readonly type: string;
 
-  #state: TargetState = 'closed';
+  #state: TargetState;
   /** The transitions asked for, one after another. */
   #transitions: Promise<unknown> = Promise.resolve();
   /** Whether a close has something to do: the state does not say, as it is `closing` from the call of close on. */
-  #isStorageOpen = false;
+  #isStorageOpen: boolean;
   /** Closes that were asked for and have not begun. What opens before them serves nothing. */
   #closesAhead = 0;
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
   #recovery = NOTHING_RECOVERED;
 
-  protected constructor(protected readonly logger: Logger) {}
+  /** @param state in which it begins; open only for one that has nothing to recover */
+  protected constructor(
+    protected readonly logger: Logger,
+    state: 'closed' | 'open' = 'closed',
+  ) {
+    this.#state = state;
+    this.#isStorageOpen = state === 'open';
+  }
 
   /** Makes the storage ready. May have taken half of what it needs when it throws: `closeStorage` is called then. */
   protected abstract openStorage(): Eventually<RecoveryReport | undefined>;

@@ -1,0 +1,34 @@
+/** Rows of results: {section, name, unit, ours, reference, referenceName, ratio}. */
+
+/** The middle one of some figures. */
+export function median(figures) {
+  const sorted = [...figures].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A row; the ratio is ours to the reference, whatever the unit. */
+export function row(section, name, unit, ours, reference, referenceName) {
+  return { section, name, unit, ours, reference, referenceName, ratio: ours / reference };
+}
+
+/** The rows as a table for people. */
+export function formatTable(title, rows) {
+  const head = [title, 'unit', 'ours', 'reference', 'against', 'ratio'];
+  const cells = rows.map(({ name, unit, ours, reference, referenceName, ratio }) => [
+    name,
+    unit,
+    figure(ours),
+    figure(reference),
+    referenceName,
+    ratio.toFixed(2),
+  ]);
+  const widths = head.map((text, column) => Math.max(text.length, ...cells.map((line) => line[column].length)));
+  const line = (texts) =>
+    texts.map((text, column) => (/^[\d.]+$/.test(text) ? text.padStart(widths[column]) : text.padEnd(widths[column]))).join('  ');
+  return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...cells.map(line)].join('\n');
+}
+
+function figure(value) {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+}

@@ -1,0 +1,40 @@
+/** `bedrock completion`: a shell's completion script, made from the commands as they are. */
+import { Argument, type Command } from 'commander';
+import { clientCommand } from './client-command.js';
+import { SCRIPTS, type CommandWords, type Shell } from './completion-scripts.js';
+import { print } from './output.js';
+
+const EXAMPLES = `
+Examples:
+  source <(bedrock completion bash)                                   in ~/.bashrc
+  source <(bedrock completion zsh)                                    in ~/.zshrc, after compinit
+  bedrock completion fish > ~/.config/fish/completions/bedrock.fish
+`;
+
+export function addCompletion(program: Command): void {
+  clientCommand(program, 'completion')
+    .description('Print a completion script for a shell.')
+    .addArgument(new Argument('<SHELL>', 'the shell').choices(Object.keys(SCRIPTS)))
+    .addHelpText('after', EXAMPLES)
+    .action((shell: Shell) => print(SCRIPTS[shell](wordsOf(program))));
+}
+
+/** What may stand on the command line, command by command; the tree is flattened. */
+function wordsOf(command: Command, before: readonly string[] = []): CommandWords[] {
+  const place = [...before, command.name()];
+  const help = command.createHelp();
+  const commands = help.visibleCommands(command);
+  const own: CommandWords = {
+    place: place.join(' '),
+    commands: commands.map((one) => ({ name: one.name(), description: one.description() })),
+    arguments: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
+    options: help.visibleOptions(command).map(({ short, long, description, argChoices, required }) => ({
+      ...(short !== undefined && { short }),
+      ...(long !== undefined && { long }),
+      description,
+      takesValue: required,
+      choices: argChoices ?? [],
+    })),
+  };
+  return [own, ...commands.flatMap((one) => wordsOf(one, place))];
+}

@@ -1,0 +1,52 @@
+/** Standard output, and what people read there. */
+import { systemCodeOf } from '../errors.js';
+import { OutputClosed } from './failure.js';
+
+// Without a listener an error would end the process; each write hears of its own.
+process.stdout.on('error', () => undefined);
+
+/**
+ * Writes, and resolves when the system has it: a reader that is slow slows the command down.
+ * @throws OutputClosed, whatever `signal` was aborted with, errors of the system
+ */
+export function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal?.reason as Error);
+    signal?.addEventListener('abort', stop, { once: true });
+    process.stdout.write(data, (error) => {
+      signal?.removeEventListener('abort', stop);
+      if (error === null || error === undefined) resolve();
+      else reject(systemCodeOf(error) === 'EPIPE' ? new OutputClosed() : error);
+    });
+  });
+}
+
+export function printLine(text: string): Promise<void> {
+  return print(`${text}\n`);
+}
+
+/** JSON in one line, or indented. */
+export function printJson(value: unknown, isPretty = false): Promise<void> {
+  return printLine(JSON.stringify(value, null, isPretty ? 2 : undefined));
+}
+
+/** Columns as wide as their widest cell, numbers to the right; a line each row, the first being the heads. */
+export function table(rows: readonly (readonly string[])[], numbers: readonly string[] = []): string {
+  const [heads = []] = rows;
+  const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return numbers.includes(heads[column] ?? '') ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd();
+  return rows.map(line).join('\n');
+}
+
+/** A bar of `width` characters, of which a part from 0 to 1 is full. */
+export function bar(part: number, width: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, part)) * width);
+  return `[${'#'.repeat(full)}${'-'.repeat(width - full)}]`;
+}

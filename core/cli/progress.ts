@@ -1,0 +1,45 @@
+/** A bar on standard error while a large transfer runs; nothing where it would only be in the way. */
+import { bar } from './output.js';
+import { formatSize } from './sizes.js';
+
+/** Smaller transfers are over before anybody could read it. */
+const MIN_BYTES = 8 * 2 ** 20;
+const REDRAW_MS = 100;
+const BAR_WIDTH = 30;
+
+export interface Progress {
+  /** The same pieces, counted as they go. */
+  track(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array>;
+  /** Leaves the bar as it stands, so that what follows starts on a line of its own. */
+  end(): void;
+}
+
+export function trackProgress(label: string, total: number, isQuiet = false): Progress {
+  const isShown = !isQuiet && process.stderr.isTTY && total > MIN_BYTES;
+  const begun = performance.now();
+  let done = 0;
+  let drawn = -Infinity;
+  let isOver = !isShown;
+  const draw = (): void => {
+    drawn = performance.now();
+    const rate = (done / Math.max(1, drawn - begun)) * 1000;
+    const percent = `${Math.floor((done / total) * 100)}%`.padStart(4);
+    const figures = `${formatSize(done)} of ${formatSize(total)}, ${formatSize(Math.round(rate))}/s`;
+    process.stderr.write(`\r${label} ${bar(done / total, BAR_WIDTH)} ${percent} ${figures}\x1b[K`);
+  };
+  return {
+    async *track(source) {
+      for await (const piece of source) {
+        yield piece;
+        done += piece.length;
+        if (!isOver && performance.now() - drawn >= REDRAW_MS) draw();
+      }
+    },
+    end() {
+      if (isOver) return;
+      isOver = true;
+      draw();
+      process.stderr.write('\n');
+    },
+  };
+}

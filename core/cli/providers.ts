@@ -1,0 +1,31 @@
+/** `bedrock providers`: what a daemon runs. */
+import type { Command } from 'commander';
+import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { printJson, printLine, table } from './output.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock providers
+  bedrock providers --json | jq -r '.[] | select(.state == "running").name'
+`;
+
+export function addProviders(program: Command): void {
+  withAddress(clientCommand(program, 'providers'))
+    .description("List a daemon's providers, in the order of its configuration.")
+    .option('--json', 'an array of {name, type, providerId, tags, state, targets}')
+    .addHelpText('after', EXAMPLES)
+    .action((options: AddressOptions & { json?: boolean }) =>
+      onDaemon(options, async ({ providers }) => {
+        if (options.json === true) return printJson(providers);
+        const rows = providers.map(({ name, providerId, type, state, targets, tags }) => [
+          name,
+          String(providerId),
+          type,
+          state,
+          targets.map((target) => target.type).join(',') || '-',
+          tags.join(',') || '-',
+        ]);
+        return printLine(table([['NAME', 'ID', 'TYPE', 'STATE', 'TARGETS', 'TAGS'], ...rows], ['ID']));
+      }),
+    );
+}

@@ -1,0 +1,180 @@
+/** `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a file or a pipe. */
+import type { Command } from 'commander';
+import type { CallOptions } from '../client/connection.js';
+import type { RemoteTarget } from '../client/remote-target.js';
+import type { RegionId } from '../target/region-id.js';
+import type { RegionSource } from '../target/target.js';
+import { clientCommand, onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import { UsageError } from './failure.js';
+import { isStdinGiven, openContents, openUnnamedStdin } from './input.js';
+import { writeStdout, writeWholeFile } from './output-file.js';
+import { printJson, printLine } from './output.js';
+import { trackProgress } from './progress.js';
+import { SIZE_FORMS, parseSize } from './sizes.js';
+
+const CREATE_EXAMPLES = `
+Examples:
+  bedrock region create --size 1G                        1 GiB of zeros
+  bedrock region create results.tar --persist            from a file
+  bedrock region create < results.tar                    the same
+  tar c results | bedrock region create - --size 20480   from a pipe, which does not tell its length
+  id=$(bedrock region create --size 64K -p store)
+
+The region appears only when all of its contents are there, and they must be exactly as many bytes as --size says. Where
+standard input is a pipe or a file, it is taken for the contents even without -; if it ends without a byte, or with
+< /dev/null, the region is empty.
+`;
+
+const WRITE_EXAMPLES = `
+Examples:
+  bedrock region write ID patch.bin --offset 4K
+  printf hello | bedrock region write ID --size 5 --persist
+
+Bounds are checked before the first byte. If the contents break off, what was sent before is written.
+`;
+
+const READ_EXAMPLES = `
+Examples:
+  bedrock region read ID -o results.tar
+  bedrock region read ID | tar t
+  bedrock region read ID --offset 1M --length 512 | xxd
+
+With -o the file appears under its name only when it is whole.
+`;
+
+interface TransferOptions extends TargetOptions {
+  quiet?: boolean;
+}
+interface SendOptions extends TransferOptions {
+  size?: number;
+  persist?: boolean;
+}
+type CreateOptions = SendOptions & { json?: boolean };
+type WriteOptions = SendOptions & { offset: number };
+interface ReadOptions extends TransferOptions {
+  offset: number;
+  length?: number;
+  output?: string;
+}
+
+export function addCreate(region: Command): void {
+  transferCommand(region, 'create')
+    .description('Create a region, all zero or with contents, and print its ID.')
+    .argument('[FILE]', 'the contents; - is standard input')
+    .option('--size <N>', `size of the region: ${SIZE_FORMS}`, parseSize)
+    .option('--persist', 'return only when the contents are durable')
+    .option('--json', 'print {"id", "size"} instead of the ID')
+    .addHelpText('after', CREATE_EXAMPLES)
+    .action(async (file: string | undefined, options: CreateOptions) => {
+      const contents = await contentsToCreate(file, options.size);
+      await onTarget(options, async (target, call) => {
+        const id = await create(target, contents, options, call);
+        if (options.json === true) await printJson({ id, size: contents.size });
+        else await printLine(id.toString());
+      });
+    });
+}
+
+export function addWrite(region: Command): void {
+  transferCommand(region, 'write')
+    .description('Overwrite a part of a region.')
+    .argument('<ID>', 'the region', parseRegionId)
+    .argument('[FILE]', 'the new contents; - or nothing is standard input')
+    .option('--offset <N>', `where to begin: ${SIZE_FORMS}`, parseSize, 0)
+    .option('--size <N>', 'how many bytes; needed for a pipe, which does not tell', parseSize)
+    .option('--persist', 'return only when they are durable')
+    .addHelpText('after', WRITE_EXAMPLES)
+    .action(async (id: RegionId, file: string | undefined, options: WriteOptions) => {
+      if (file === undefined && !isStdinGiven())
+        throw new UsageError('there is nothing to write; name a file, or - for standard input');
+      const contents = await openContents(file ?? '-', options.size);
+      await onTarget(options, async (target, call) => {
+        const send = (source: RegionSource): Promise<void> =>
+          target.writeFrom(id, options.offset, source, persistOf(options), call);
+        await withProgress('writing', contents, options, send);
+      });
+    });
+}
+
+export function addRead(region: Command): void {
+  transferCommand(region, 'read')
+    .description('Copy a region, or a part of it, to standard output or a file.')
+    .argument('<ID>', 'the region', parseRegionId)
+    .option('--offset <N>', `where to begin: ${SIZE_FORMS}`, parseSize, 0)
+    .option('--length <N>', 'how many bytes (default: up to the end)', parseSize)
+    .option('-o, --output <FILE>', 'write to a file; - is standard output')
+    .addHelpText('after', READ_EXAMPLES)
+    .action((id: RegionId, options: ReadOptions) =>
+      onTarget(options, async (target, call) => {
+        const { offset, output = '-' } = options;
+        const size = await lengthToRead(target, id, options, call);
+        const contents = { size, source: target.readStream(id, offset, size, call) };
+        await withProgress('reading', contents, options, ({ source }) =>
+          output === '-' ? writeStdout(source, call.signal) : writeWholeFile(output, source, call.signal),
+        );
+      }),
+    );
+}
+
+function transferCommand(region: Command, name: string): Command {
+  return withTarget(clientCommand(region, name)).option('-q, --quiet', 'no progress bar');
+}
+
+/** A region to be made: with contents, or empty. */
+type NewRegion = RegionSource | { size: number; source: undefined };
+
+async function contentsToCreate(file: string | undefined, size: number | undefined): Promise<NewRegion> {
+  if (file !== undefined) return openContents(file, size);
+  if (size === undefined) {
+    if (isStdinGiven()) return openContents('-', size);
+    throw new UsageError(
+      'say --size for an empty region, or name a file with its contents (- for standard input)',
+    );
+  }
+  const contents = isStdinGiven() ? await openUnnamedStdin(size) : undefined;
+  return contents ?? { size, source: undefined };
+}
+
+function create(
+  target: RemoteTarget,
+  { size, source }: NewRegion,
+  options: CreateOptions,
+  call: CallOptions,
+): Promise<RegionId> {
+  if (source === undefined) return target.create(size, call);
+  return withProgress('creating', { size, source }, options, (contents) =>
+    target.createAndWrite(contents, persistOf(options), call),
+  );
+}
+
+async function lengthToRead(
+  target: RemoteTarget,
+  id: RegionId,
+  { offset, length }: ReadOptions,
+  call: CallOptions,
+): Promise<number> {
+  if (length !== undefined) return length;
+  const { size } = await target.stat(id, call);
+  return Math.max(0, size - offset);
+}
+
+function persistOf({ persist = false }: SendOptions): { persist: boolean } {
+  return { persist };
+}
+
+type TrackedSource = RegionSource & { source: AsyncGenerator<Uint8Array> };
+
+/** Runs a transfer whose pieces are counted as they go. */
+async function withProgress<T>(
+  label: string,
+  { size, source }: RegionSource,
+  { quiet }: TransferOptions,
+  transfer: (contents: TrackedSource) => Promise<T>,
+): Promise<T> {
+  const progress = trackProgress(label, size, quiet);
+  try {
+    return await transfer({ size, source: progress.track(source) });
+  } finally {
+    progress.end();
+  }
+}

@@ -1,0 +1,24 @@
+/** `bedrock shutdown`: stops a daemon. */
+import type { Command } from 'commander';
+import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { printLine } from './output.js';
+
+const EXAMPLES = `
+The daemon takes no new requests, lets those in flight end, and closes its providers. The command does not wait for that.
+
+Examples:
+  bedrock shutdown
+  bedrock shutdown -a unix:/run/bedrock.sock
+`;
+
+export function addShutdown(program: Command): void {
+  withAddress(clientCommand(program, 'shutdown'))
+    .description('Stop a daemon in good order, as SIGTERM does.')
+    .addHelpText('after', EXAMPLES)
+    .action((options: AddressOptions) =>
+      onDaemon(options, async (service, call) => {
+        await service.shutdown(call);
+        await printLine(`${service.url} is stopping`);
+      }),
+    );
+}

@@ -1,0 +1,44 @@
+/** Numbers of bytes as people write and read them. */
+import { InvalidArgumentError } from 'commander';
+import type { RegionRange } from '../target/target.js';
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+const SIZE = /^(\d+)\s*(?:([KMGT])(?:iB)?|B)?$/i;
+
+/** For help texts. */
+export const SIZE_FORMS = 'bytes, or with a suffix: 64K, 16MiB, 1G (K, M, G, T are powers of 1024)';
+
+/** `64K` is 65536. @throws InvalidArgumentError */
+export function parseSize(text: string): number {
+  const [, digits, unit = ''] = SIZE.exec(text.trim()) ?? [];
+  const exponent = unit === '' ? 0 : 'KMGT'.indexOf(unit.toUpperCase()) + 1;
+  const size = Number(digits ?? NaN) * 1024 ** exponent;
+  if (Number.isSafeInteger(size)) return size;
+  throw new InvalidArgumentError(`It takes ${SIZE_FORMS}.`);
+}
+
+/** `OFFSET:SIZE`. @throws InvalidArgumentError */
+export function parseByteRange(text: string): RegionRange {
+  const [offset, size, ...rest] = text.split(':');
+  if (offset === undefined || size === undefined || rest.length > 0)
+    throw new InvalidArgumentError('It takes OFFSET:SIZE, such as 0:4K.');
+  return { offset: parseSize(offset), size: parseSize(size) };
+}
+
+/** A whole number from 0 up. @throws InvalidArgumentError */
+export function parseNatural(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It takes a whole number from 0 up.');
+  return Number(text);
+}
+
+/** 65536 is `64.0 KiB`. */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  // Not 1024: what would be rounded up to it belongs to the next unit.
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
+}

@@ -1,0 +1,73 @@
+/** `bedrock stats`: how full targets are. */
+import type { Command } from 'commander';
+import type { CallOptions } from '../client/connection.js';
+import type { Service } from '../client/service.js';
+import { BedrockError } from '../errors.js';
+import type { TargetState, TargetStats } from '../target/target.js';
+import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { bar, printJson, printLine, table } from './output.js';
+import { formatSize } from './sizes.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock stats
+  bedrock stats scratch
+  bedrock stats 42 --json | jq '.[0].usedBytes'
+
+With --json it is an array with an object for each target: provider, target (its number), type, state, and, if it is open,
+mode, regions, capacityBytes, usedBytes, freeBytes, largestFreeBytes (null: unlimited), fragmentation and recovery.
+`;
+
+const BAR_WIDTH = 20;
+const HEADS = ['PROVIDER', 'TARGET', 'TYPE', 'MODE', 'REGIONS', 'USED', 'CAPACITY', ''];
+const NUMBERS = ['TARGET', 'REGIONS', 'USED', 'CAPACITY'];
+
+interface Place {
+  provider: string;
+  /** Number of the target. */
+  target: number;
+  type: string;
+  state: TargetState;
+}
+type Row = Place & Partial<TargetStats>;
+
+export function addStats(program: Command): void {
+  withAddress(clientCommand(program, 'stats'))
+    .description('Show how full the targets of a daemon are.')
+    .argument('[PROVIDER]', 'name or id (default: all providers that hold regions)')
+    .option('--json', 'an array, see below')
+    .addHelpText('after', EXAMPLES)
+    .action((provider: string | undefined, options: AddressOptions & { json?: boolean }) =>
+      onDaemon(options, async (service, call) => {
+        const rows = await Promise.all(placesOf(service, provider).map((place) => ask(service, place, call)));
+        if (options.json === true) await printJson(rows);
+        else await printLine(table([HEADS, ...rows.map(cellsOf)], NUMBERS));
+      }),
+    );
+}
+
+function placesOf({ providers }: Service, wanted: string | undefined): Place[] {
+  const places = providers
+    .filter(({ name, providerId }) => wanted === undefined || [name, String(providerId)].includes(wanted))
+    .flatMap(({ name, targets }) =>
+      targets.map(({ type, state }, target) => ({ provider: name, target, type, state })),
+    );
+  if (places.length > 0 || wanted === undefined) return places;
+  throw new BedrockError('PROVIDER_NOT_FOUND', `no provider ${wanted} holds regions; see bedrock providers`);
+}
+
+async function ask(service: Service, place: Place, call: CallOptions): Promise<Row> {
+  // A provider that is optional may have failed; the others are to be seen all the same.
+  if (place.state !== 'open') return place;
+  return { ...place, ...(await service.stats(place.provider, place.target, call)) };
+}
+
+function cellsOf({ provider, target, type, state, mode, regions, usedBytes, capacityBytes }: Row): string[] {
+  const place = [provider, String(target), type];
+  if (usedBytes === undefined) return [...place, state, '-', '-', '-', ''];
+  const figures = [mode ?? '', String(regions), formatSize(usedBytes)];
+  if (capacityBytes === null || capacityBytes === undefined) return [...place, ...figures, 'unlimited', ''];
+  const part = capacityBytes === 0 ? 1 : usedBytes / capacityBytes;
+  const percent = `${Math.round(part * 100)}%`.padStart(4);
+  return [...place, ...figures, formatSize(capacityBytes), `${bar(part, BAR_WIDTH)} ${percent}`];
+}

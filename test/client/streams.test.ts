@@ -1,0 +1,106 @@
+/** Contents that stream between a program and a daemon. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect, type RemoteTarget, type Service } from '../../core/index.js';
+import { ONE_STORE, startDaemon, type Running } from '../fixtures/run-command.js';
+
+let running: Running;
+let service: Service;
+let target: RemoteTarget;
+beforeAll(async () => {
+  running = await startDaemon(ONE_STORE);
+  service = await connect(running.env.BEDROCK_ADDRESS);
+  target = service.target('store');
+});
+afterAll(async () => {
+  await service.close();
+  await running.daemon.close();
+});
+
+async function gather(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(piece);
+  return Buffer.concat(all).toString();
+}
+
+/** Pieces with a pause before each, so that what came before is out by then. */
+async function* slowly(...pieces: (string | Error)[]): AsyncGenerator<Uint8Array> {
+  for (const piece of pieces) {
+    if (piece instanceof Error) throw piece;
+    yield Buffer.from(piece);
+    await delay(100);
+  }
+}
+
+describe('readStream', () => {
+  it('gives a part of a region', async () => {
+    const id = await target.createAndWrite(Buffer.from('hello world'));
+    await expect(gather(target.readStream(id, 4, 3))).resolves.toBe('o w');
+    await expect(gather(target.readStream(id, 11, 0))).resolves.toBe('');
+  });
+
+  it('throws OUT_OF_RANGE before the first piece', async () => {
+    const id = await target.create(10);
+    await expect(gather(target.readStream(id, 5, 6))).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+    await expect(gather(target.readStream(id, 11, 0))).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+  });
+
+  it('can be left early, as often as one likes', async () => {
+    const id = await target.create(2 ** 24);
+    for (let turn = 0; turn < 40; turn++) {
+      for await (const piece of target.readStream(id, 0, 2 ** 24)) {
+        expect(piece.length).toBeGreaterThan(0);
+        break;
+      }
+    }
+  });
+
+  it('ends with ABORTED', async () => {
+    const id = await target.create(2 ** 26);
+    const controller = new AbortController();
+    const reading = (async () => {
+      for await (const piece of target.readStream(id, 0, 2 ** 26, { signal: controller.signal })) {
+        if (piece.length > 0) controller.abort();
+      }
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+});
+
+describe('writeFrom', () => {
+  it('overwrites a part of a region', async () => {
+    const id = await target.createAndWrite(Buffer.from('hello world'));
+    await target.writeFrom(id, 6, { size: 5, source: slowly('the', 're') }, { persist: true });
+    expect(Buffer.from(await target.read(id, 0, 11)).toString()).toBe('hello there');
+  });
+
+  it('changes nothing with OUT_OF_RANGE', async () => {
+    const id = await target.createAndWrite(Buffer.from('hello'));
+    const contents = { size: 5, source: slowly('there') };
+    await expect(target.writeFrom(id, 1, contents)).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+    expect(Buffer.from(await target.read(id, 0, 5)).toString()).toBe('hello');
+  });
+});
+
+describe('a source', () => {
+  it.each([
+    ['more', ['hello', 'w']],
+    ['fewer', ['hel', 'l']],
+  ])('that gives %s bytes than announced is INVALID_ARGUMENT, whenever they come', async (_, pieces) => {
+    const { regions } = await target.stats();
+    const created = target.createAndWrite({ size: 5, source: slowly(...pieces) });
+    await expect(created).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect((await target.stats()).regions).toBe(regions);
+  });
+
+  it("that fails by an error of the system is not mistaken for the connection's failure", async () => {
+    const failure = Object.assign(new Error('i/o error, read'), { code: 'EIO' });
+    const created = target.createAndWrite({ size: 5, source: slowly('hel', failure) });
+    await expect(created).rejects.toBe(failure);
+  });
+
+  it('may give empty pieces', async () => {
+    const id = await target.createAndWrite({ size: 5, source: slowly('', 'hello', '', '') });
+    expect(Buffer.from(await target.read(id, 0, 5)).toString()).toBe('hello');
+  });
+});
