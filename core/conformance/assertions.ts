@@ -192,7 +192,7 @@ export function callsOn(target: Target, id: RegionId): [name: string, call: () =
     ['persist of ranges', () => target.persist(id, [{ offset: 0, size: 8 }])],
     ['stat', () => target.stat(id)],
     ...(target.capabilities.mappable
-      ? [['map', () => target.map(id)] as [string, () => Promise<unknown>]]
+      ? [['map', async () => (await target.map(id)).release()] as [string, () => Promise<unknown>]]
       : []),
     ['erase', () => target.erase(id)],
   ];

@@ -177,6 +177,8 @@ export class Comparison {
       const page = await this.target.list({ limit, ...(after && { after }) });
       expect(page.regions.length).toBeLessThanOrEqual(limit);
       listed.push(...page.regions.map(({ id, size }) => [id.toString(), size] as const));
+      // Paging that does not move on would never end.
+      expect(listed.length).toBeLessThanOrEqual(this.model.regions.size);
       after = page.next;
     } while (after !== undefined);
     const expected = Array.from(this.model.regions, ([id, { length }]) => [id, length] as const);
