@@ -22,6 +22,8 @@ export interface BootstrapOptions {
   /** A logger instead of the one that `bedrock.log` describes. */
   logger?: Logger;
   clock?: Clock;
+  /** Ends the start, between two providers, with START_FAILED; what runs already is stopped. */
+  signal?: AbortSignal;
   /** Folder that relative paths count from, for a configuration that is an object; the working directory unless told. */
   directory?: string;
 }
@@ -36,7 +38,13 @@ export type ConfigInput = string | ConfigDocument | BedrockConfig;
 export async function bootstrap(config: ConfigInput, options: BootstrapOptions = {}): Promise<Daemon> {
   const prepared = await prepare(config, options);
   const { registry } = prepared.container.get(LibraryLoader);
-  return Daemon.start({ ...prepared, registry, version: packageVersion(), listen: options.listen ?? true });
+  return Daemon.start({
+    ...prepared,
+    registry,
+    version: packageVersion(),
+    listen: options.listen ?? true,
+    signal: options.signal,
+  });
 }
 
 /**

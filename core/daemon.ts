@@ -4,6 +4,7 @@
  * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stopping: no new
  * requests -> those in flight end -> stop the providers in reverse. A failed start closes what was opened.
  */
+import { isIP } from 'node:net';
 import type { Container } from 'inversify';
 import { Gauge, type Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress } from './config/address.js';
@@ -34,6 +35,8 @@ export interface DaemonParts {
   version: string;
   /** Whether to listen; a program may do without. */
   listen: boolean;
+  /** Ends the start, between two providers. */
+  signal?: AbortSignal | undefined;
 }
 
 export class Daemon {
@@ -76,16 +79,16 @@ export class Daemon {
   /** @throws START_FAILED */
   static async start(parts: DaemonParts): Promise<Daemon> {
     const daemon = new Daemon(parts);
-    await daemon.#start();
+    await daemon.#start(parts.signal);
     return daemon;
   }
 
-  async #start(): Promise<void> {
+  async #start(signal: AbortSignal | undefined): Promise<void> {
     const { warnings } = this.#resolved;
     for (const warning of warnings) this.#logger.warning(warning);
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
-      await this.#manager.start();
+      await this.#manager.start(signal);
     } catch (error) {
       await this.#server?.close(0);
       throw error;
@@ -164,7 +167,7 @@ export class Daemon {
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 /** Gauges that ask the targets when they are collected. */

@@ -5,7 +5,6 @@
  * 4 GiB on Node 20. Buffers start zeroed, and the system backs their pages only when they are first written. Every hook is
  * synchronous, so no operation sees half of another.
  */
-import { totalmem } from 'node:os';
 import {
   BaseTarget,
   BedrockError,
@@ -19,6 +18,7 @@ import {
   type Usage,
 } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
+import { availableBytes, drop, machineBytes, noteHeld } from './process-memory.js';
 
 /** Bytes of a segment; each but a region's last has exactly as many. */
 const SEGMENT_BYTES = 2 ** 30;
@@ -58,7 +58,7 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
     super(context.logger);
     this.#clock = context.clock;
     this.#maxBytes = config.max_bytes ?? null;
-    this.#limitBytes = Math.min(config.max_bytes ?? Infinity, memoryOfTheMachine());
+    this.#limitBytes = Math.min(config.max_bytes ?? Infinity, machineBytes());
   }
 
   protected get mode(): string {
@@ -70,9 +70,10 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   protected closeStorage(): void {
+    for (const { segments } of this.#regions.after()) drop(segments);
     // A new table has a new pool id: IDs of before stay invalid after a reopen.
     this.#regions = new RegionTable();
-    this.#usedBytes = 0;
+    this.#take(-this.#usedBytes);
   }
 
   protected destroyStorage(): void {
@@ -84,9 +85,19 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
     return {
       regions: this.#regions.size,
       usedBytes: this.#usedBytes,
-      capacityBytes: this.#maxBytes,
-      largestFreeBytes: isUnlimited ? null : this.#limitBytes - this.#usedBytes,
+      capacityBytes: isUnlimited ? null : this.#limitBytes,
+      largestFreeBytes: isUnlimited ? null : this.#freeBytes(),
     };
+  }
+
+  /** Of the target's own limit, and of the memory that all targets of the process share. */
+  #freeBytes(): number {
+    return Math.max(0, Math.min(this.#limitBytes - this.#usedBytes, availableBytes()));
+  }
+
+  #take(bytes: number): void {
+    this.#usedBytes += bytes;
+    noteHeld(bytes);
   }
 
   protected find(id: RegionId): MemoryRegion | undefined {
@@ -104,10 +115,10 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   protected allocate(size: number): MemoryRegion {
-    if (size > this.#limitBytes - this.#usedBytes) throw this.#outOfSpace(size);
+    if (size > this.#freeBytes()) throw this.#outOfSpace(size);
     const segments = this.#allocateSegments(size);
     const region = new MemoryRegion(this.#regions.reserve(), size, this.#clock.now(), segments);
-    this.#usedBytes += size;
+    this.#take(size);
     return region;
   }
 
@@ -124,7 +135,7 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
-    const free = Math.max(0, this.#limitBytes - this.#usedBytes);
+    const free = this.#freeBytes();
     const [limit, cure] =
       this.#maxBytes === this.#limitBytes
         ? [`max_bytes ${this.#limitBytes}`, 'erase regions or raise max_bytes']
@@ -149,8 +160,9 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   protected release(region: MemoryRegion): void {
+    drop(region.segments);
     region.segments = [];
-    this.#usedBytes -= region.size;
+    this.#take(-region.size);
     this.#regions.free(region.id);
   }
 
@@ -183,12 +195,6 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
     return { views: [...region.segments] };
   }
-}
-
-/** Bytes; what the process's control group allows, where that is less than what the machine has. */
-function memoryOfTheMachine(): number {
-  const allowed = process.constrainedMemory();
-  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
 }
 
 interface Part {

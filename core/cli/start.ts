@@ -33,7 +33,7 @@ export async function start(address: string | undefined, options: StartOptions):
     ...(options.verbose !== undefined && { logLevel: options.verbose }),
   };
   let daemon: Daemon;
-  let stop: SignalStop;
+  let stop: SignalStop | undefined;
   try {
     const document = await readDocument(options);
     if (options.check === true) {
@@ -43,9 +43,11 @@ export async function start(address: string | undefined, options: StartOptions):
     }
     // Not before: a signal ends at once what has opened nothing, such as waiting for standard input.
     stop = stopOnSignal();
-    daemon = await bootstrap(document, settings);
+    daemon = await bootstrap(document, { ...settings, signal: stop.signal });
   } catch (error) {
     console.error(messageOf(error));
+    // It was asked to stop, and it has.
+    if (stop?.signal.aborted === true) return ExitStatus.ok;
     const isConfiguration = error instanceof BedrockError && CONFIGURATION_CODES.includes(error.code);
     return isConfiguration ? ExitStatus.badConfiguration : ExitStatus.failed;
   }
@@ -82,19 +84,23 @@ async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
 }
 
 interface SignalStop {
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
   /** Names the daemon to stop; at once if the signal came while it was starting. */
   with(daemon: Daemon): void;
 }
 
 /**
- * SIGTERM and SIGINT stop the daemon in good order, also one that is still starting; a second signal exits at once.
+ * SIGTERM, SIGINT and SIGHUP stop the daemon in good order, also one that is still starting; a second signal exits at once.
  */
 function stopOnSignal(): SignalStop {
+  const starting = new AbortController();
   let running: Daemon | undefined;
   let first: { signal: NodeJS.Signals; at: number } | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (first === undefined) {
       first = { signal, at: Date.now() };
+      starting.abort();
       void running?.close();
       return;
     }
@@ -103,7 +109,9 @@ function stopOnSignal(): SignalStop {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('SIGHUP', onSignal);
   return {
+    signal: starting.signal,
     with(daemon) {
       running = daemon;
       if (first !== undefined) void daemon.close();

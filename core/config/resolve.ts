@@ -20,6 +20,9 @@ import { compileSchema } from './schema.js';
 
 const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
 
+/** For a configuration whose start_timeout_ms is at fault itself. */
+const DEFAULT_LOAD_TIMEOUT_MS = 60_000;
+
 export interface ResolveOptions {
   /** Listen here instead of at `margo.mercury.address`. */
   address?: string;
@@ -67,13 +70,15 @@ async function loadLibraries(
 ): Promise<TypeRegistry> {
   const loader = container.get(LibraryLoader);
   await loader.loadBuiltIns(container);
+  const timeout = isObject(root.bedrock) ? root.bedrock.start_timeout_ms : undefined;
+  const timeoutMs = typeof timeout === 'number' && timeout > 0 ? timeout : DEFAULT_LOAD_TIMEOUT_MS;
   const libraries = root.libraries;
   const named = typeof libraries === 'object' && libraries !== null ? Object.entries(libraries) : [];
   for (const [key, library] of named as [string, unknown][]) {
     if (typeof library !== 'string' || library === '') continue;
     const place = ['libraries', Array.isArray(libraries) ? Number(key) : key];
     try {
-      await loader.load(library, directory, container);
+      await loader.load(library, directory, container, timeoutMs);
     } catch (error) {
       faults.addError(place, error);
       loader.registry.isComplete = false;

@@ -1,6 +1,8 @@
 /**
- * Regions on their way to a client, in pieces through two buffers that take turns: one is filled while the other is sent. So a
- * response of any length holds half a megabyte, and a client that does not read holds no more.
+ * Regions on their way to a client, in pieces through two buffers that take turns: one is filled while the other is sent.
+ *
+ * The first pieces are small, so that clients which ask for much and read nothing hold 64 KiB each; one that has taken more than
+ * the system itself buffers for it gets large ones, half a megabyte in all, however long the response.
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
@@ -11,6 +13,12 @@ import type { ByteRange } from './range.js';
 
 /** Bytes read and sent at once. */
 export const PIECE_BYTES = 256 * 1024;
+
+/** The same for a client that has not yet shown that it reads. */
+const CAUTIOUS_PIECE_BYTES = 32 * 1024;
+
+/** What has gone out by then cannot all wait in the system's own buffers (tcp_wmem and tcp_rmem of tcp(7): 4 and 6 MiB). */
+const CAUTIOUS_BYTES = 10 * 2 ** 20;
 
 export interface RegionPart extends ByteRange {
   target: Target;
@@ -31,11 +39,11 @@ export async function sendRegion(
   const size = part.end - part.start;
   reply.header('content-length', size);
   if (size <= PIECE_BYTES) {
-    const bytes = await part.pool.run(() => part.target.read(part.id, part.start, size));
+    const bytes = await part.pool.resume(() => part.target.read(part.id, part.start, size));
     return reply.send(bytes);
   }
-  const first = Buffer.allocUnsafeSlow(PIECE_BYTES);
-  await part.pool.run(() => part.target.readInto(part.id, part.start, first));
+  const first = Buffer.allocUnsafeSlow(CAUTIOUS_PIECE_BYTES);
+  await part.pool.resume(() => part.target.readInto(part.id, part.start, first));
 
   reply.hijack();
   const response = reply.raw;
@@ -56,19 +64,24 @@ async function stream(
   first: Buffer,
 ): Promise<void> {
   let filled = first;
-  let spare: Buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  let spare: Buffer = Buffer.allocUnsafeSlow(first.length);
   let sending = send(response, filled);
-  for (let offset = start + PIECE_BYTES; offset < end; offset += PIECE_BYTES) {
-    const piece = spare.subarray(0, Math.min(PIECE_BYTES, end - offset));
+  for (let offset = start + first.length; offset < end;) {
+    if (offset - start >= CAUTIOUS_BYTES && spare.length < PIECE_BYTES) {
+      spare = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    }
+    const piece = spare.subarray(0, Math.min(spare.length, end - offset));
+    const from = offset;
     // Both are awaited even if one fails: no buffer may still be in use when this returns.
     const [read, sent] = await Promise.allSettled([
-      pool.resume(() => target.readInto(id, offset, piece)),
+      pool.resume(() => target.readInto(id, from, piece)),
       sending,
     ]);
     if (sent.status === 'rejected') throw sent.reason;
     if (read.status === 'rejected') throw read.reason;
     [spare, filled] = [filled, spare];
     sending = send(response, piece);
+    offset += piece.length;
   }
   await sending;
 }

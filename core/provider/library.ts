@@ -13,6 +13,7 @@ import { inject, injectable, type Container, type ContainerModule } from 'invers
 import { TOKENS } from '../container.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { withTimeout } from '../timeout.js';
 import { TypeRegistry, type Definition } from './registry.js';
 
 const BUILT_IN = 'the built-in library';
@@ -41,11 +42,17 @@ export class LibraryLoader {
    * Loads a library of the configuration.
    * @param specifier a path or a package name
    * @param directory folder that paths and packages are looked for from
+   * @param timeoutMs how long its top level may wait
    * @throws LIBRARY_LOAD_FAILED with the true cause
    */
-  async load(specifier: string, directory: string, container: Container): Promise<void> {
+  async load(specifier: string, directory: string, container: Container, timeoutMs: number): Promise<void> {
     const url = await locate(specifier, directory);
-    await this.#loadModule(url, `library ${specifier}`, container);
+    await withTimeout(this.#loadModule(url, `library ${specifier}`, container), timeoutMs, () =>
+      failure(
+        `library ${specifier}`,
+        `has not finished loading after ${timeoutMs} ms; it waits for something at its top level`,
+      ),
+    );
     this.logger.debug(`loaded library ${specifier}`, { library: specifier, url: url.href });
   }
 

@@ -116,9 +116,13 @@ export class ProviderManager {
     return targetOf(this.get(provider), index);
   }
 
-  /** Starts all in order. On failure those that run are stopped again. @throws START_FAILED */
-  async start(): Promise<void> {
+  /** Starts all in order. On failure, or once the signal is given, those that run are stopped again. @throws START_FAILED */
+  async start(signal?: AbortSignal): Promise<void> {
     for (const entry of this.#entries) {
+      if (signal?.aborted === true) {
+        await this.stop();
+        throw new BedrockError('START_FAILED', 'the daemon was stopped while it was starting');
+      }
       try {
         await this.#startOne(entry);
       } catch (cause) {
@@ -159,7 +163,11 @@ export class ProviderManager {
       });
     const { definition } = entry.resolved.registered;
     const context = this.#contextOf(entry);
-    const instance = await inTime(Promise.resolve(definition.create(entry.resolved.config, context)));
+    const making = Promise.resolve(definition.create(entry.resolved.config, context));
+    const instance = await inTime(making).catch((error: unknown) => {
+      stopLate(making, entry.logger);
+      throw error;
+    });
     checkProvider(instance, entry.type);
     entry.instance = instance;
     try {
@@ -276,6 +284,15 @@ function isList(
   reference: ResolvedReference | readonly ResolvedReference[],
 ): reference is readonly ResolvedReference[] {
   return Array.isArray(reference);
+}
+
+/** Stops a provider that came into being after its time was over, so that it gives back what it took. */
+function stopLate(making: Promise<Provider>, logger: Logger): void {
+  making
+    .then((provider) => provider.stop())
+    .catch((error: unknown) => {
+      logger.debug(`what was made too late did not stop: ${messageOf(error)}`);
+    });
 }
 
 /** What a library made is not taken at its word. */

@@ -197,12 +197,10 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       this.#unpin(region);
       return;
     }
-    try {
-      await this.release(region);
-    } finally {
-      region.pins--;
-      this.leave();
-    }
+    // It is gone, durably, whatever becomes of its space.
+    await this.#giveBack(region);
+    region.pins--;
+    this.leave();
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject

@@ -2,6 +2,7 @@
 import { totalmem } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
+import { availableBytes } from '../../backends/memory/process-memory.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
@@ -46,6 +47,17 @@ describe('a memory target with max_bytes', () => {
 });
 
 describe('MemoryTarget', () => {
+  test('shares the memory of the machine with the other targets of the process', async () => {
+    const [one, other] = [await openTarget(), await openTarget({ max_bytes: Number.MAX_SAFE_INTEGER })];
+    const half = Math.floor(availableBytes() / 2);
+    await one.create(half);
+    await expect(other.create(half + 2)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    const before = availableBytes();
+    await one.close();
+    expect(availableBytes()).toBe(before + half);
+    await other.close();
+  });
+
   test('says volatile, and no limits without max_bytes', async () => {
     const target = await openTarget();
     const id = await target.create(1000);
@@ -162,13 +174,13 @@ describe('MemoryTarget', () => {
     for (const size of [MACHINE_BYTES + 1, 2 ** 45, Number.MAX_SAFE_INTEGER]) {
       await expect(target.create(size)).rejects.toMatchObject({
         code: 'OUT_OF_SPACE',
-        details: { requested: size, used: 0, free: MACHINE_BYTES, largestFree: MACHINE_BYTES },
+        details: { requested: size, used: 0, free: availableBytes(), largestFree: availableBytes() },
       });
     }
     const id = await target.create(GIB);
     await expect(target.create(MACHINE_BYTES - GIB + 1)).rejects.toMatchObject({
       code: 'OUT_OF_SPACE',
-      details: { used: GIB, free: MACHINE_BYTES - GIB },
+      details: { used: GIB, free: availableBytes() },
     });
     await target.erase(id);
     expect((await target.stats()).usedBytes).toBe(0);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { BedrockError } from '../../core/errors.js';
 import { faults, gates, openGates } from '../fixtures/gated-library.js';
-import { RecordingLogger } from './recording-logger.js';
+import { recordingLogger } from '../fixtures/recording-logger.js';
 import { RawConnection, head } from './raw-connection.js';
 import {
   closeDaemons,
@@ -151,11 +151,12 @@ describe('a daemon whose providers are not up yet', () => {
 });
 
 describe('a target that fails', () => {
+  const errorWith = (text: string): unknown =>
+    expect.objectContaining({ level: 'error', message: expect.stringContaining(text) });
   let daemon: RunningDaemon;
-  let logger: RecordingLogger;
+  const { logger, entries } = recordingLogger();
 
   beforeAll(async () => {
-    logger = new RecordingLogger();
     daemon = await runDaemon({ gated: true, providers: [gatedStore('store', 42)], logger });
   });
   afterAll(closeDaemons);
@@ -167,7 +168,7 @@ describe('a target that fails', () => {
     expectProblem(answer, 500, 'INTERNAL');
     expect(answer.bytes.toString()).not.toContain('secret');
     expect(answer.headers['content-range']).toBeUndefined();
-    expect(logger.lines('error').join()).toContain('a secret of the medium');
+    expect(entries).toContainEqual(errorWith('a secret of the medium'));
     expect((await daemon.call('GET', place)).bytes.toString()).toBe('contents');
   });
 
@@ -175,7 +176,7 @@ describe('a target that fails', () => {
     const place = await daemon.regionOf(Buffer.alloc(2 ** 20));
     faults.read = { error: new Error('worn out'), from: 2 ** 19 };
     await expect(daemon.call('GET', place)).rejects.toThrow();
-    expect(logger.lines('error').join()).toContain('worn out');
+    expect(entries).toContainEqual(errorWith('worn out'));
     expect((await daemon.call('GET', place)).bytes).toHaveLength(2 ** 20);
   });
 

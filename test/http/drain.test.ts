@@ -1,8 +1,8 @@
 /** Stopping: what is in flight ends, what is new is refused, what is stuck is cut. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { gates, openGates } from '../fixtures/gated-library.js';
+import { recordingLogger } from '../fixtures/recording-logger.js';
 import { RawConnection, head } from './raw-connection.js';
-import { RecordingLogger } from './recording-logger.js';
 import {
   closeDaemons,
   eventually,
@@ -149,7 +149,7 @@ describe('a daemon that stops', () => {
   });
 
   it('cuts an upload that is stuck after drain_timeout_ms, and its region does not appear', async () => {
-    const logger = new RecordingLogger();
+    const { logger, entries } = recordingLogger();
     const daemon = await run({ drainTimeoutMs: 300, logger });
     const target = daemon.daemon.target('store');
     const connection = await RawConnection.open(daemon.port);
@@ -162,7 +162,9 @@ describe('a daemon that stops', () => {
     await connection.closed();
     expect(connection.unread).toBe('');
     expect(target.state).toBe('closed');
-    expect(logger.lines('warning').join()).toContain('300 ms');
+    expect(entries).toContainEqual(
+      expect.objectContaining({ level: 'warning', message: expect.stringContaining('300 ms') }),
+    );
   });
 
   it('cuts a download whose client does not read after drain_timeout_ms', async () => {
@@ -179,14 +181,14 @@ describe('a daemon that stops', () => {
   });
 
   it('closes in the end even if a target does not come back', async () => {
-    const logger = new RecordingLogger();
+    const { logger, entries } = recordingLogger();
     const daemon = await run({ drainTimeoutMs: 100, logger });
     const place = await daemon.regionOf(Buffer.from('contents'), 'gated');
     gates.read.shut();
     const download = daemon.call('GET', place);
     await gates.read.arrivals(1);
     await Promise.all([daemon.daemon.close(), expect(download).rejects.toThrow()]);
-    expect(logger.lines('error')).not.toHaveLength(0);
+    expect(entries).toContainEqual(expect.objectContaining({ level: 'error' }));
   });
 
   it('stops once, however often it is asked', async () => {

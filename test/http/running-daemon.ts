@@ -3,13 +3,14 @@
  *
  * A test file calls `closeDaemons` after its tests.
  */
+import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
 import { Agent, request, type Dispatcher } from 'undici';
 import { bootstrap } from '../../core/bootstrap.js';
 import type { Daemon, BedrockConfig } from '../../core/index.js';
 import type { Logger } from '../../core/logging.js';
 
-export const GATED_LIBRARY = 'test/fixtures/gated-library.ts';
+const GATED_LIBRARY = fileURLToPath(new URL('../fixtures/gated-library.ts', import.meta.url));
 
 type HttpSettings = NonNullable<NonNullable<BedrockConfig['bedrock']>['http']>;
 type ProviderEntry = NonNullable<BedrockConfig['providers']>[number];

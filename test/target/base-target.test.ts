@@ -124,7 +124,7 @@ describe('an erased region', () => {
   test('is gone though its space cannot be given back', async () => {
     const { target, id } = await withRegion();
     target.failing.add('release');
-    await expect(target.erase(id)).rejects.toThrow('release failed');
+    await target.erase(id);
     await expect(target.stat(id)).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
     await target.close();
     expect(target.count('release')).toBe(1);

@@ -1,0 +1,41 @@
+/**
+ * The memory that all memory targets of the process hold together: bounded by what the machine has, and given back at once.
+ *
+ * The system promises more memory than there is and kills the process when it comes to be used, so the bound is kept here.
+ */
+import { totalmem } from 'node:os';
+import { MessageChannel } from 'node:worker_threads';
+
+/** Smaller buffers are left to the garbage collector. */
+const SMALLEST_DROPPED_BYTES = 2 ** 20;
+
+let heldBytes = 0;
+
+/** Bytes that regions may still take. */
+export function availableBytes(): number {
+  return machineBytes() - heldBytes;
+}
+
+/** Notes that so many bytes were taken, or given back (negative). */
+export function noteHeld(bytes: number): void {
+  heldBytes += bytes;
+}
+
+/** Bytes; what the process's control group allows, where that is less than what the machine has. */
+export function machineBytes(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}
+
+const { port1: nowhere, port2: other } = new MessageChannel();
+other.close();
+
+/**
+ * Frees the memory of buffers that nobody uses any more. The garbage collector would get to them when the daemon is next busy; a
+ * buffer that is transferred to a port which nobody listens at is freed with the message.
+ */
+export function drop(buffers: readonly Uint8Array[]): void {
+  for (const { buffer, byteLength } of buffers) {
+    if (byteLength >= SMALLEST_DROPPED_BYTES) nowhere.postMessage(null, [buffer as ArrayBuffer]);
+  }
+}
