@@ -14,7 +14,9 @@ const LARGE_BYTES = 2 ** 30;
 const CONNECTIONS = 32;
 const SECONDS = 2;
 
-const CONFIG = { providers: [{ name: 'store', type: 'warabi', config: { target: { type: 'memory', config: {} } } }] };
+const CONFIG = {
+  providers: [{ name: 'store', type: 'warabi', config: { target: { type: 'memory', config: {} } } }],
+};
 
 export async function httpSection({ rounds }) {
   const daemon = await start([path('../dist/core/cli/main.js'), 'start', 'http://127.0.0.1:0', '--stdin'], {
@@ -57,15 +59,30 @@ async function compareSmall(method, contenders, rounds) {
   return [
     row(SECTION, name, 'us/request', median(wall.ours), median(wall.fastify), 'bare Fastify route'),
     row(SECTION, name, 'us/request', median(wall.ours), median(wall.node), 'bare node:http'),
-    row(SECTION, `${name}, server CPU`, 'us/request', median(cpu.ours), median(cpu.fastify), 'bare Fastify route'),
+    row(
+      SECTION,
+      `${name}, server CPU`,
+      'us/request',
+      median(cpu.ours),
+      median(cpu.fastify),
+      'bare Fastify route',
+    ),
     row(SECTION, `${name}, server CPU`, 'us/request', median(cpu.ours), median(cpu.node), 'bare node:http'),
   ];
 }
 
 async function measureSmall(method, { server, path: target }) {
-  const request = requestOf(method, target, server.url, method === 'PUT' ? Buffer.alloc(SMALL_BYTES, 7) : undefined);
+  const request = requestOf(
+    method,
+    target,
+    server.url,
+    method === 'PUT' ? Buffer.alloc(SMALL_BYTES, 7) : undefined,
+  );
   const before = server.cpuSeconds();
-  const { answered, seconds } = await hammer(server.url, request, { connections: CONNECTIONS, seconds: SECONDS });
+  const { answered, seconds } = await hammer(server.url, request, {
+    connections: CONNECTIONS,
+    seconds: SECONDS,
+  });
   const used = server.cpuSeconds() - before;
   return { micros: (seconds / answered) * 1e6, cpuMicros: (used / answered) * 1e6 };
 }
@@ -82,7 +99,14 @@ async function compareLarge(daemon, target, node, rounds) {
     ours.push(rates[0] / 2 ** 30);
     reference.push(rates[1] / 2 ** 30);
   }
-  return row(SECTION, 'GET 1 GiB, one connection', 'GiB/s', median(ours), median(reference), 'node:http from memory');
+  return row(
+    SECTION,
+    'GET 1 GiB, one connection',
+    'GiB/s',
+    median(ours),
+    median(reference),
+    'node:http from memory',
+  );
 }
 
 function requestOf(method, target, url, body) {

@@ -23,9 +23,15 @@ export function formatTable(title, rows) {
     referenceName,
     ratio.toFixed(2),
   ]);
-  const widths = head.map((text, column) => Math.max(text.length, ...cells.map((line) => line[column].length)));
+  const widths = head.map((text, column) =>
+    Math.max(text.length, ...cells.map((line) => line[column].length)),
+  );
   const line = (texts) =>
-    texts.map((text, column) => (/^[\d.]+$/.test(text) ? text.padStart(widths[column]) : text.padEnd(widths[column]))).join('  ');
+    texts
+      .map((text, column) =>
+        /^[\d.]+$/.test(text) ? text.padStart(widths[column]) : text.padEnd(widths[column]),
+      )
+      .join('  ');
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...cells.map(line)].join('\n');
 }
 

@@ -36,7 +36,9 @@ function reference() {
   return SECTIONS.map(({ title, file, at, prefix }) => {
     const whole = JSON.parse(readFileSync(path.join(root, `schemas/${file}.schema.json`), 'utf8'));
     const schema = at.reduce((value, key) => value[key], whole);
-    const rows = Object.entries(schema.properties).flatMap(([key, property]) => rowsOf(prefix + key, property, whole, schema));
+    const rows = Object.entries(schema.properties).flatMap(([key, property]) =>
+      rowsOf(prefix + key, property, whole, schema),
+    );
     const used = rows.filter(({ ignored }) => !ignored);
     const ignored = rows.filter((row) => row.ignored).map(({ name }) => `\`${name}\``);
     return [
@@ -47,7 +49,9 @@ function reference() {
       '| key | type | default | meaning |',
       '| --- | --- | --- | --- |',
       ...used.map(({ name, type, fallback, text }) => `| \`${name}\` | ${type} | ${fallback} | ${text} |`),
-      ...(ignored.length > 0 ? ['', `Accepted with a warning, as they mean nothing here: ${ignored.join(', ')}.`] : []),
+      ...(ignored.length > 0
+        ? ['', `Accepted with a warning, as they mean nothing here: ${ignored.join(', ')}.`]
+        : []),
       '',
     ].join('\n');
   }).join('\n');
@@ -65,7 +69,9 @@ function rowsOf(name, property, whole, parent) {
   };
   const isInline = meant.properties !== undefined && property.$ref === undefined && !row.ignored;
   const inner = isInline
-    ? Object.entries(meant.properties).flatMap(([key, value]) => rowsOf(`${name}.${key}`, value, whole, meant))
+    ? Object.entries(meant.properties).flatMap(([key, value]) =>
+        rowsOf(`${name}.${key}`, value, whole, meant),
+      )
     : [];
   return [row, ...inner];
 }
@@ -81,9 +87,12 @@ function resolve(property, whole) {
 
 function typeOf({ type, enum: values, minimum, maximum, items }) {
   if (values !== undefined) return values.map((value) => `\`${value}\``).join(', ');
-  const types = [type].flat().map((one) => (one === 'array' && items?.type === 'string' ? 'array of strings' : one));
+  const types = [type]
+    .flat()
+    .map((one) => (one === 'array' && items?.type === 'string' ? 'array of strings' : one));
   const largest = maximum === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : maximum;
-  const range = maximum === undefined ? (minimum === undefined ? '' : `, from ${minimum}`) : `, ${minimum} to ${largest}`;
+  const range =
+    maximum === undefined ? (minimum === undefined ? '' : `, from ${minimum}`) : `, ${minimum} to ${largest}`;
   return `${types.join(' or ')}${range}`;
 }
 

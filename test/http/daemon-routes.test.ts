@@ -1,6 +1,7 @@
 /** Routes of the daemon as a whole. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { closeDaemons, memoryStore, runDaemon, type RunningDaemon } from './running-daemon.js';
+import { MEMORY_CAPABILITIES } from '../../backends/memory/memory-target.js';
 
 describe('the routes of the daemon', () => {
   let daemon: RunningDaemon;
@@ -54,7 +55,7 @@ describe('the routes of the daemon', () => {
   it('list the providers in the order of the configuration', async () => {
     const answer = await daemon.call('GET', '/v1/providers');
     expect(answer.status).toBe(200);
-    const memory = { type: 'memory', state: 'open' };
+    const memory = { type: 'memory', state: 'open', capabilities: MEMORY_CAPABILITIES };
     expect(answer.json()).toEqual({
       providers: [
         {
