@@ -59,7 +59,7 @@ export class Daemon {
     this.#config = structuredClone(config.json);
     this.#manager = new ProviderManager(container, config, registry);
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
-    registerTargetMetrics(metrics, this.#manager);
+    registerTargetMetrics(metrics, this.#manager, this.#logger);
     if (!parts.listen) return;
     this.#server = new HttpServer({
       address: config.address,
@@ -171,7 +171,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** Gauges that ask the targets when they are collected. */
-function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManager): void {
+function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManager, logger: Logger): void {
   const gauge = (name: string, help: string, figure: (stats: TargetStats) => number): void => {
     new Gauge({
       name,
@@ -179,10 +179,17 @@ function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManage
       labelNames: ['provider', 'target'],
       registers: [metrics],
       async collect() {
+        // What a closed target had is no figure of now.
+        this.reset();
         for (const provider of manager.all) {
           for (const [number, target] of provider.targets.entries()) {
             if (target.state !== 'open') continue;
-            this.set({ provider: provider.name, target: number }, figure(await target.stats()));
+            try {
+              this.set({ provider: provider.name, target: number }, figure(await target.stats()));
+            } catch (error) {
+              // The others' figures are to be had all the same.
+              logger.warning(`no stats of target ${number} of "${provider.name}": ${messageOf(error)}`);
+            }
           }
         }
       },

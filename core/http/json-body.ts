@@ -5,6 +5,10 @@ import { readText, type BodyLimits } from './body.js';
 export function takeJsonBodies(app: FastifyInstance, limits: BodyLimits): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', (request, _payload, done) => {
-    readText(request.raw, limits).then((text) => void parse(request, text, done), done);
+    readText(request.raw, limits).then((text) => {
+      // Every such body is optional, and some clients announce JSON without sending any.
+      if (text === '') done(null, undefined);
+      else void parse(request, text, done);
+    }, done);
   });
 }

@@ -54,7 +54,7 @@ describe('INVALID_ARGUMENT (400) answers', () => {
     expectProblem(await daemon.call('PUT', place, options), 400, 'INVALID_ARGUMENT');
   });
 
-  it.each(['{', '{"ranges":[]', 'x', '', '\0', '{"ranges":[]}}', '{"__proto__":{"ranges":[]}}'])(
+  it.each(['{', '{"ranges":[]', 'x', ' ', '\0', '{"ranges":[]}}', '{"__proto__":{"ranges":[]}}'])(
     'a body of persist that is no JSON: %j',
     async (body) => {
       const headers = { 'content-type': 'application/json' };

@@ -141,6 +141,12 @@ describe('PUT of a region', () => {
 });
 
 describe('POST persist', () => {
+  it('takes JSON that is announced and not sent for the whole region', async () => {
+    const place = await daemon.regionOf(Buffer.from('abc'));
+    const headers = { 'content-type': 'application/json', 'content-length': '0' };
+    expect((await daemon.call('POST', `${place}/persist`, { headers })).status).toBe(204);
+  });
+
   it.each([
     ['without a body', undefined],
     ['with an empty object', {}],
