@@ -10,7 +10,8 @@ import { BedrockError } from '../errors.js';
 import {
   allocateBuffer,
   checkBytes,
-  checkOptions,
+  checkId,
+  checkListOptions,
   checkPersist,
   checkRange,
   checkRanges,
@@ -18,7 +19,6 @@ import {
 } from '../target/arguments.js';
 import { sourceOf } from '../target/contents.js';
 import {
-  DEFAULT_LIST_LIMIT,
   RegionId,
   type Capabilities,
   type ListOptions,
@@ -295,14 +295,7 @@ export class RemoteTarget extends Lifecycle implements Target {
   }
 
   async list(options: ListOptions = {}, call: CallOptions = {}): Promise<RegionPage> {
-    const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
-    if (!Number.isSafeInteger(limit) || limit < 1) {
-      throw new BedrockError(
-        'INVALID_ARGUMENT',
-        `limit is ${String(limit)}; it must be a whole number from 1 up`,
-      );
-    }
-    if (after !== undefined) checkId(after);
+    const { after, limit } = checkListOptions(options);
     const query = { after: after?.toString(), limit: Math.min(limit, MAX_LIST_LIMIT) };
     const page = await this.#json<WirePage>({ method: 'GET', path: '/regions', query, ...call });
     return {
@@ -347,13 +340,4 @@ export class RemoteTarget extends Lifecycle implements Target {
 interface WirePage {
   regions: { id: string; size: number; createdAt: number }[];
   next?: string;
-}
-
-function checkId(id: RegionId): void {
-  if (!(id instanceof RegionId)) {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      'the region must be named by a RegionId; RegionId.parse makes one of hex',
-    );
-  }
 }

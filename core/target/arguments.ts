@@ -2,7 +2,8 @@
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { BedrockError } from '../errors.js';
-import type { RegionRange, WriteOptions } from './target.js';
+import { RegionId } from './region-id.js';
+import type { ListOptions, RegionRange, WriteOptions } from './target.js';
 
 /** A size or an offset: a safe integer from 0 up. */
 export function checkSize(name: string, value: number): void {
@@ -106,5 +107,31 @@ export function allocateBuffer(size: number): Buffer {
     throw new BedrockError('OVERLOADED', `no memory for a read of ${size} bytes; read it in parts`, {
       cause,
     });
+  }
+}
+
+/** Regions in a page of `list` unless the caller says otherwise. */
+export const DEFAULT_LIST_LIMIT = 1000;
+
+/** @throws INVALID_ARGUMENT */
+export function checkListOptions(options: unknown): { after: RegionId | undefined; limit: number } {
+  const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `limit is ${String(limit)}; it must be a whole number from 1 up`,
+    );
+  }
+  if (after !== undefined) checkId(after);
+  return { after, limit };
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkId(id: unknown): asserts id is RegionId {
+  if (!(id instanceof RegionId)) {
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      'the region must be named by a RegionId; RegionId.parse makes one of hex',
+    );
   }
 }

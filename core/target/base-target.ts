@@ -15,7 +15,8 @@ import { BedrockError } from '../errors.js';
 import {
   allocateBuffer,
   checkBytes,
-  checkOptions,
+  checkId,
+  checkListOptions,
   checkPersist,
   checkRange,
   checkRanges,
@@ -23,7 +24,7 @@ import {
 } from './arguments.js';
 import { sourceOf } from './contents.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
-import { RegionId } from './region-id.js';
+import type { RegionId } from './region-id.js';
 import type {
   Capabilities,
   ListOptions,
@@ -36,9 +37,6 @@ import type {
   TargetStats,
   WriteOptions,
 } from './target.js';
-
-/** Regions in a page of `list` unless the caller says otherwise. */
-export const DEFAULT_LIST_LIMIT = 1000;
 
 /** A region as its backend holds it; the same object as long as the region lives. */
 export class Region implements RegionStat {
@@ -212,14 +210,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
   async list(options: ListOptions = {}): Promise<RegionPage> {
-    const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
-    if (!Number.isSafeInteger(limit) || limit < 1) {
-      throw new BedrockError(
-        'INVALID_ARGUMENT',
-        `limit is ${String(limit)}; it must be a whole number from 1 up`,
-      );
-    }
-    if (after !== undefined) checkId(after);
+    const { after, limit } = checkListOptions(options);
     this.checkOpen();
     const regions: RegionStat[] = [];
     for (const region of this.regionsAfter(after)) {
@@ -393,15 +384,6 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   /** Gives back an erased region after its last call; still counts as work in flight, so that close waits for it. */
   #releaseErased(region: R): void {
     void this.#giveBack(region).then(() => this.leave());
-  }
-}
-
-function checkId(id: RegionId): void {
-  if (!(id instanceof RegionId)) {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      'the region must be named by a RegionId; RegionId.parse makes one of hex',
-    );
   }
 }
 

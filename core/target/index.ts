@@ -1,5 +1,6 @@
 /** The target contract and what backends build on. */
-export { BaseTarget, DEFAULT_LIST_LIMIT, Region } from './base-target.js';
+export { DEFAULT_LIST_LIMIT } from './arguments.js';
+export { BaseTarget, Region } from './base-target.js';
 export type { Usage } from './base-target.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
