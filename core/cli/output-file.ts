@@ -3,15 +3,18 @@
  * Whatever ends the command before the rename, the name holds what it held.
  */
 import { randomBytes } from 'node:crypto';
-import { createWriteStream, fstatSync } from 'node:fs';
+import { createWriteStream, fstatSync, write } from 'node:fs';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { print } from './output.js';
 
-/** Pieces that arrive while the disk is busy are written together, up to this many bytes. */
-const BUFFER_BYTES = 2 ** 22;
+/** Pieces are gathered, so that the disk gets fewer and larger writes. */
+const BUFFER_BYTES = 2 ** 20;
 const STDOUT = 1;
+
+const writeTo = promisify(write);
 
 /** @throws what the source throws, errors of the system, or what `signal` was aborted with */
 export async function writeWholeFile(
@@ -53,8 +56,43 @@ export async function writeStdout(source: AsyncIterable<Uint8Array>, signal: Abo
   for await (const piece of source) await print(piece, signal);
 }
 
-/** Writes to an open file, which stays open. Its number and not a handle: a handle that a stream has used does not close. */
-function drain(source: AsyncIterable<Uint8Array>, fd: number, signal: AbortSignal): Promise<void> {
-  const output = createWriteStream('', { fd, autoClose: false, highWaterMark: BUFFER_BYTES });
-  return pipeline(source, output, { signal });
+/**
+ * Writes to an open file, which stays open. One buffer is written while the next one fills; when this ends, for whatever reason,
+ * no write is under way, so that the file may be closed.
+ *
+ * No stream of Node's: destroyed by a signal it closes the file even with `autoClose: false`, and the second close that follows
+ * hits whatever has got the number since.
+ */
+async function drain(source: AsyncIterable<Uint8Array>, fd: number, signal: AbortSignal): Promise<void> {
+  let filling = Buffer.allocUnsafe(BUFFER_BYTES);
+  let spare = Buffer.allocUnsafe(BUFFER_BYTES);
+  let filled = 0;
+  let writing: Promise<void> = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    await writing;
+    signal.throwIfAborted();
+    writing = writeAll(fd, filling.subarray(0, filled));
+    // Its failure is met by the next await; until then it must not count as unhandled.
+    writing.catch(() => undefined);
+    [filling, spare] = [spare, filling];
+    filled = 0;
+  };
+  try {
+    for await (const piece of source) {
+      for (let at = 0; at < piece.length;) {
+        const taken = piece.subarray(at, at + BUFFER_BYTES - filled);
+        filling.set(taken, filled);
+        filled += taken.length;
+        at += taken.length;
+        if (filled === BUFFER_BYTES) await flush();
+      }
+    }
+    await flush();
+  } finally {
+    await writing;
+  }
+}
+
+async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += (await writeTo(fd, bytes, at, bytes.length - at)).bytesWritten;
 }
