@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { start } from './child.js';
+import { countingMicros } from './metrics.js';
 import { drain, hammer } from './raw-client.js';
 import { median, row } from './table.js';
 
@@ -37,6 +38,7 @@ export async function httpSection({ rounds }) {
     const rows = [];
     for (const method of ['GET', 'PUT']) rows.push(...(await compareSmall(method, contenders, rounds)));
     rows.push(await compareLarge(daemon, `${regions.pathname}/${large}`, node, rounds));
+    rows.push(compareCounting(rows[0].ours, rounds));
     return rows;
   } finally {
     await Promise.all([daemon.stop(), fastify.stop(), node.stop()]);
@@ -107,6 +109,12 @@ async function compareLarge(daemon, target, node, rounds) {
     median(reference),
     'node:http from memory',
   );
+}
+
+/** The counting of an operation for /metrics, beside the whole request. */
+function compareCounting(requestMicros, rounds) {
+  const counting = Array.from({ length: rounds + 1 }, countingMicros).slice(1);
+  return row(SECTION, 'metrics of a request', 'us/request', median(counting), requestMicros, 'the whole GET');
 }
 
 function requestOf(method, target, url, body) {

@@ -21,7 +21,7 @@ export function formatTable(title, rows) {
     figure(ours),
     figure(reference),
     referenceName,
-    ratio.toFixed(2),
+    ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2),
   ]);
   const widths = head.map((text, column) =>
     Math.max(text.length, ...cells.map((line) => line[column].length)),

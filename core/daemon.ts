@@ -6,17 +6,18 @@
  */
 import { isIP } from 'node:net';
 import type { Container } from 'inversify';
-import { Gauge, type Registry as MetricsRegistry } from 'prom-client';
+import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
 import { messageOf } from './errors.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
+import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
 import { ProviderManager } from './provider/manager.js';
 import type { ProviderState } from './provider/provider.js';
 import type { TypeRegistry } from './provider/registry.js';
-import type { Target, TargetStats } from './target/index.js';
+import type { Target } from './target/index.js';
 import type { BedrockConfig } from '../schemas/generated/bedrock.js';
 
 export interface ProviderSummary {
@@ -59,7 +60,7 @@ export class Daemon {
     this.#config = structuredClone(config.json);
     this.#manager = new ProviderManager(container, config, registry);
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
-    registerTargetMetrics(metrics, this.#manager, this.#logger);
+    registerDaemonMetrics(metrics, this.#manager, this.#logger);
     if (!parts.listen) return;
     this.#server = new HttpServer({
       address: config.address,
@@ -168,33 +169,4 @@ export class Daemon {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
-/** Gauges that ask the targets when they are collected. */
-function registerTargetMetrics(metrics: MetricsRegistry, manager: ProviderManager, logger: Logger): void {
-  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['provider', 'target'],
-      registers: [metrics],
-      async collect() {
-        // What a closed target had is no figure of now.
-        this.reset();
-        for (const provider of manager.all) {
-          for (const [number, target] of provider.targets.entries()) {
-            if (target.state !== 'open') continue;
-            try {
-              this.set({ provider: provider.name, target: number }, figure(await target.stats()));
-            } catch (error) {
-              // The others' figures are to be had all the same.
-              logger.warning(`no stats of target ${number} of "${provider.name}": ${messageOf(error)}`);
-            }
-          }
-        }
-      },
-    });
-  };
-  gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
-  gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
 }

@@ -1,7 +1,7 @@
 /** bedrock-node: the public interface, for programs that embed the daemon and for authors of backends and provider types. */
 export { bootstrap, checkConfig } from './bootstrap.js';
 export type { BootstrapOptions } from './bootstrap.js';
-export { connect } from './client/service.js';
+export { connect } from './client/connect.js';
 export type { RemoteProvider, Service } from './client/service.js';
 export type { RemoteTarget } from './client/remote-target.js';
 export type { CallOptions, ConnectOptions } from './client/connection.js';

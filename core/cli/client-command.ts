@@ -5,6 +5,7 @@
  * The client is loaded only when it is needed, so that help and complaints about options come at once.
  */
 import { InvalidArgumentError, type Command } from 'commander';
+import { connect } from '../client/connect.js';
 import type { CallOptions } from '../client/connection.js';
 import type { RemoteTarget } from '../client/remote-target.js';
 import type { RemoteProvider, Service } from '../client/service.js';
@@ -74,7 +75,6 @@ export function collect<T>(parse: (text: string) => T): (text: string, before: T
 
 /** @throws UsageError if `address` is none, and what `connect` throws */
 export async function connectTo(address: string, call: CallOptions): Promise<Service> {
-  const { connect } = await import('../client/service.js');
   try {
     return await connect(address, call);
   } catch (error) {

@@ -121,12 +121,3 @@ export class Service {
     );
   }
 }
-
-/**
- * Connects to a daemon.
- * @param url `http://host:port`, or `unix:/path`
- * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN
- */
-export function connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
-  return Service.connect(url, options);
-}

@@ -72,6 +72,19 @@ function checkCoding({ headers }: IncomingMessage): void {
   }
 }
 
+/** The whole body at once, if it has all come with the head of the request, as a small one mostly has. */
+export function takeBody(request: IncomingMessage, size: number): Buffer | undefined {
+  if (size === 0 || request.readableLength !== size || !hasAllCome(request, size)) return undefined;
+  const body = request.read() as Buffer;
+  noteDropped(size);
+  return body;
+}
+
+/** Whether the body has no more than these bytes: by its announced length, which comes true some turns before the end is told. */
+function hasAllCome(request: IncomingMessage, received: number): boolean {
+  return request.complete || Number(request.headers['content-length']) === received;
+}
+
 /**
  * The body in pieces, exactly `size` bytes together.
  * @throws INVALID_ARGUMENT (more or fewer bytes), REQUEST_TIMEOUT, ClientGone
@@ -143,7 +156,7 @@ async function* pieces(
       check(received, false);
       yield piece;
       noteDropped(piece.length);
-    } else if (request.readableEnded) {
+    } else if (request.readableEnded || hasAllCome(request, received)) {
       break;
     } else if (request.destroyed) {
       throw new ClientGone(`the client left after ${received} bytes of its body`);

@@ -23,6 +23,8 @@ interface Connection {
   last?: IncomingMessage;
   /** What came after `last` and was no request, or why its body broke. */
   fault?: Error;
+  /** To be called when a response has ended or broken off. */
+  readonly ended: () => void;
 }
 
 export class Connections {
@@ -83,7 +85,8 @@ export class Connections {
       socket.destroy();
       return;
     }
-    this.#open.set(socket, { inFlight: [] });
+    const connection: Connection = { inFlight: [], ended: () => this.#ended(socket, connection) };
+    this.#open.set(socket, connection);
     socket.once('close', () => this.#open.delete(socket));
   }
 
@@ -94,7 +97,7 @@ export class Connections {
     if (connection === undefined || !socket.writable) return;
     connection.last = request;
     connection.inFlight.push(exchange);
-    response.once('close', () => this.#ended(socket, connection));
+    response.on('close', connection.ended);
     if (connection.inFlight.length === 1) this.handle(request, response);
     // The one before has come whole, or this would be part of it: nothing is missing while the socket is not read.
     else socket.pause();

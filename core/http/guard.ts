@@ -23,10 +23,23 @@ export function createGuard({
   if (address.kind === 'tcp') names.add(address.host.toLowerCase());
   const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
 
+  // What was found to be this daemon's: mostly one spelling, asked for again and again.
+  const known = new Set<string>();
+  const isKnown = (host: string): boolean => {
+    if (known.has(host)) return true;
+    if (!names.has(hostnameOf(host))) return false;
+    if (known.size < MAX_KNOWN) known.add(host);
+    return true;
+  };
+
   return (request) => {
     const host = hostOf(request).toLowerCase();
     // No browser speaks to a unix socket, and its path is no host name.
-    if (address.kind === 'tcp' && !isOwnHost(hostnameOf(host), request.socket.localAddress, names)) {
+    if (
+      address.kind === 'tcp' &&
+      !isKnown(host) &&
+      !isOwnAddress(hostnameOf(host), request.socket.localAddress)
+    ) {
       throw new BedrockError(
         'FORBIDDEN',
         `the Host header ${JSON.stringify(host)} is not this daemon; allow it with bedrock.http.allowed_hosts`,
@@ -42,6 +55,9 @@ export function createGuard({
   };
 }
 
+/** Spellings of the own name, with ports, that are worth remembering. */
+const MAX_KNOWN = 64;
+
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)/i;
 
 /** The host that a request is meant for: that of an absolute URI, or else the Host header (RFC 9112, 3.2). */
@@ -50,7 +66,8 @@ function hostOf({ headers, httpVersion, rawHeaders, url = '' }: IncomingMessage)
   if (count > 1 || (count === 0 && httpVersion === '1.1')) {
     throw new BedrockError('INVALID_ARGUMENT', `a request needs one Host header, and this one has ${count}`);
   }
-  return ABSOLUTE_FORM.exec(url)?.[1] ?? headers.host ?? '';
+  const absolute = url.startsWith('/') ? undefined : ABSOLUTE_FORM.exec(url)?.[1];
+  return absolute ?? headers.host ?? '';
 }
 
 /** How often a header was sent; of a Host header that came twice node:http shows only the first. */
@@ -69,8 +86,7 @@ function hostnameOf(host: string): string {
   return bracketed?.[1] ?? host.replace(/:\d*$/, '');
 }
 
-function isOwnHost(name: string, localAddress: string | undefined, names: ReadonlySet<string>): boolean {
-  if (names.has(name)) return true;
+function isOwnAddress(name: string, localAddress: string | undefined): boolean {
   if (isIP(name) === 0) return false;
   // An address is no name that could be pointed elsewhere; it must still be this machine's.
   return name === '::1' || name.startsWith('127.') || name === localAddress?.replace(/^::ffff:/, '');

@@ -1,15 +1,14 @@
 /** Regions over HTTP. Each handler finds the target, and translates the request to its calls. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BedrockError } from '../errors.js';
-import { checkRange } from '../target/arguments.js';
-import type { ExecutionPool } from '../provider/execution-pool.js';
-import { targetOf, type ProviderManager } from '../provider/manager.js';
-import { RegionId, type RegionRange, type Target, type WriteOptions } from '../target/index.js';
+import type { ProviderManager } from '../provider/manager.js';
+import { RegionId, type RegionRange, type WriteOptions } from '../target/index.js';
 import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
-import { naturalNumber, optionalNumber } from './query.js';
-import { parseRange } from './range.js';
+import { operationsOf, type Exchange } from './operations.js';
+import { optionalNumber } from './query.js';
+import { receiveRegion } from './receive-region.js';
 import { PROBLEMS, bytesBody, bytesResponse, emptyResponse, parameters, part } from './schemas.js';
-import { sendRegion } from './send-region.js';
+import { PIECE_BYTES, askedPart, regionHeaders, sendRegion } from './send-region.js';
 
 export interface RegionRoutesOptions {
   providers: ProviderManager;
@@ -49,15 +48,11 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   // Fastify refuses those that are malformed, and here none means anything.
   app.addHook('onRequest', (request, _reply, done) => {
-    delete request.headers['content-type'];
+    const { headers } = request.raw;
+    if (headers['content-type'] !== undefined) delete headers['content-type'];
     done();
   });
-
-  const find = (request: FastifyRequest): { target: Target; pool: ExecutionPool } => {
-    const provider = providers.get((request.params as ProviderParams).provider);
-    const index = naturalNumber('target', (request.query as TargetQuery).target ?? '0');
-    return { target: targetOf(provider, index), pool: provider.pool };
-  };
+  const operation = operationsOf(providers);
 
   app.get<{ Params: ProviderParams; Querystring: ListQuery }>(
     REGIONS,
@@ -70,8 +65,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 200: { description: 'A page of regions.', ...part('RegionPage') }, ...PROBLEMS },
       },
     },
-    async (request) => {
-      const { target, pool } = find(request);
+    operation('list', async ({ request, target, pool }) => {
       const { after, limit } = request.query;
       const most = optionalNumber('limit', limit);
       if (most !== undefined && (most < 1 || most > MAX_LIST_LIMIT)) {
@@ -86,7 +80,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         regions: regions.map(({ id, size, createdAt }) => ({ id: id.toString(), size, createdAt })),
         ...(next !== undefined && { next: next.toString() }),
       };
-    },
+    }),
   );
 
   app.post<{ Params: ProviderParams; Querystring: CreateQuery }>(
@@ -104,14 +98,14 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         },
       },
     },
-    async (request, reply) => {
-      const { target, pool } = find(request);
-      const { id, size } = await create(request, target, pool, limits);
+    operation('create', async (exchange) => {
+      const { request, reply } = exchange;
+      const { id, size } = await create(exchange, limits);
       const place = `/v1/providers/${encodeURIComponent(request.params.provider)}/regions/${id.toString()}`;
       const number = request.query.target;
       reply.code(201).header('location', number === undefined ? place : `${place}?target=${number}`);
       return { id: id.toString(), size };
-    },
+    }),
   );
 
   app.head<{ Params: RegionParams; Querystring: TargetQuery }>(
@@ -126,13 +120,11 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 200: emptyResponse('Content-Length and Region-Created-At say them.'), ...PROBLEMS },
       },
     },
-    async (request, reply) => {
-      const { target, pool } = find(request);
+    operation('stat', async ({ request, reply, target, pool }) => {
       const id = RegionId.parse(request.params.id);
       const { size, createdAt } = await pool.run(() => target.stat(id));
-      setRegionHeaders(reply, createdAt);
-      return reply.header('content-length', size).send();
-    },
+      return reply.headers(regionHeaders(size, createdAt)).send();
+    }),
   );
 
   app.get<{ Params: RegionParams; Querystring: TargetQuery }>(
@@ -151,19 +143,28 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         },
       },
     },
-    async (request, reply) => {
-      const { target, pool } = find(request);
+    operation('read', async (exchange) => {
+      const { request, reply, target, pool } = exchange;
       const id = RegionId.parse(request.params.id);
-      const { size, createdAt } = await pool.run(() => target.stat(id));
-      setRegionHeaders(reply, createdAt);
       // Without validators, If-Range never matches, which means the whole region (RFC 9110, 13.1.5).
       const header = request.headers['if-range'] === undefined ? request.headers.range : undefined;
-      const range = parseRange(header, size);
-      if (range !== undefined)
-        reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${size}`);
-      const part = { target, pool, id, ...(range ?? { start: 0, end: size }) };
-      return sendRegion(reply, part, (error) => options.logFailure(request, error));
-    },
+      // The look and a short read in one turn.
+      const { part, bytes } = await pool.run(async () => {
+        const part = askedPart(await target.stat(id), header);
+        const { start, end } = part.range;
+        return {
+          part,
+          bytes: end - start <= PIECE_BYTES ? await target.read(id, start, end - start) : undefined,
+        };
+      });
+      const { start, end } = part.range;
+      reply.code(part.status).headers(part.headers);
+      exchange.bytes = end - start;
+      if (bytes !== undefined) return reply.send(bytes);
+      exchange.failure = await sendRegion(reply, { target, pool, id, start, end });
+      if (exchange.failure !== undefined) options.logFailure(request, exchange.failure);
+      return reply;
+    }),
   );
 
   app.put<{ Params: RegionParams; Querystring: WriteQuery }>(
@@ -178,8 +179,8 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 204: emptyResponse('Written.'), ...PROBLEMS },
       },
     },
-    async (request, reply) => {
-      const { target, pool } = find(request);
+    operation('write', async (exchange) => {
+      const { request, reply } = exchange;
       const id = RegionId.parse(request.params.id);
       // RFC 9110, 14.5. Ignoring it would write to where nobody asked.
       if (request.headers['content-range'] !== undefined) {
@@ -188,15 +189,14 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
           'say where to write with ?offset=, not with Content-Range',
         );
       }
-      const offset = naturalNumber('offset', request.query.offset ?? '0');
+      const offset = optionalNumber('offset', request.query.offset) ?? 0;
       const size = announcedSize(request.raw, optionalNumber('size', request.query.size), limits);
-      // Before the first byte: a body that cannot fit changes nothing.
-      const region = await pool.run(() => target.stat(id));
-      checkRange('write', offset, size, region.size);
-      const body = readBody(request.raw, size, limits);
-      await write(body, { target, pool, id, range: { offset, size } }, persistOption(request.query));
+      exchange.bytes = size;
+      const { target, pool } = exchange;
+      const destination = { target, pool, id, range: { offset, size } };
+      await receiveRegion(request.raw, destination, persistOption(request.query), limits);
       return reply.code(204).send();
-    },
+    }),
   );
 
   app.delete<{ Params: RegionParams; Querystring: TargetQuery }>(
@@ -210,12 +210,11 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 204: emptyResponse('Erased, durably.'), ...PROBLEMS },
       },
     },
-    async (request, reply) => {
-      const { target, pool } = find(request);
+    operation('erase', async ({ request, reply, target, pool }) => {
       const id = RegionId.parse(request.params.id);
       await pool.run(() => target.erase(id));
       return reply.code(204).send();
-    },
+    }),
   );
 }
 
@@ -240,23 +239,20 @@ export function addPersistRoute(
         response: { 204: emptyResponse('Durable.'), ...PROBLEMS },
       },
     },
-    async (request, reply) => {
-      const provider = providers.get(request.params.provider);
-      const target = targetOf(provider, naturalNumber('target', request.query.target ?? '0'));
+    operationsOf(providers)('persist', async ({ request, reply, target, pool }) => {
       const id = RegionId.parse(request.params.id);
       const ranges = request.body?.ranges;
-      await provider.pool.run(() => target.persist(id, ranges));
+      await pool.run(() => target.persist(id, ranges));
       return reply.code(204).send();
-    },
+    }),
   );
 }
 
 async function create(
-  request: FastifyRequest<{ Querystring: CreateQuery }>,
-  target: Target,
-  pool: ExecutionPool,
+  exchange: Exchange<{ Params: ProviderParams; Querystring: CreateQuery }>,
   limits: BodyLimits,
 ): Promise<{ id: RegionId; size: number }> {
+  const { request, target, pool } = exchange;
   const asked = optionalNumber('size', request.query.size);
   const isEmptyBody = request.headers['content-length'] === '0' && asked !== undefined;
   if (!hasBody(request.raw) || isEmptyBody) {
@@ -268,42 +264,13 @@ async function create(
     return { id: await pool.run(() => target.create(asked)), size: asked };
   }
   const size = announcedSize(request.raw, asked, limits);
+  exchange.bytes = size;
   // Refuses if the pool is full; then each piece takes its turn, and a slow client holds no place in between.
   await pool.run(() => undefined);
   const source = pool.pace(readBody(request.raw, size, limits));
   return { id: await target.createAndWrite({ size, source }, persistOption(request.query)), size };
 }
 
-interface WriteDestination {
-  target: Target;
-  pool: ExecutionPool;
-  id: RegionId;
-  range: RegionRange;
-}
-
-/** Writes a body piece by piece, and to its end, as it may turn out too long; one that is a single piece, in a single call. */
-async function write(
-  body: AsyncIterable<Uint8Array>,
-  { target, pool, id, range }: WriteDestination,
-  options: WriteOptions,
-): Promise<void> {
-  let { offset } = range;
-  let isPersisted = options.persist !== true;
-  for await (const piece of body) {
-    const isWhole = piece.length === range.size;
-    await pool.resume(() => target.write(id, offset, piece, isWhole ? options : {}));
-    isPersisted ||= isWhole;
-    offset += piece.length;
-  }
-  if (!isPersisted) await pool.resume(() => target.persist(id, [range]));
-}
-
 function persistOption({ persist }: CreateQuery): WriteOptions {
   return { persist: persist === 'true' };
-}
-
-function setRegionHeaders(reply: FastifyReply, createdAt: number): void {
-  reply.header('content-type', 'application/octet-stream');
-  reply.header('accept-ranges', 'bytes');
-  reply.header('region-created-at', createdAt);
 }

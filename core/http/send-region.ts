@@ -7,11 +7,11 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { ExecutionPool } from '../provider/execution-pool.js';
-import type { RegionId, Target } from '../target/index.js';
+import type { RegionId, RegionStat, Target } from '../target/index.js';
 import { ClientGone } from './problem.js';
-import type { ByteRange } from './range.js';
+import { parseRange, type ByteRange } from './range.js';
 
-/** Bytes read and sent at once. */
+/** Bytes read and sent at once; what is no larger is read whole. */
 export const PIECE_BYTES = 256 * 1024;
 
 /** The same for a client that has not yet shown that it reads. */
@@ -20,6 +20,34 @@ const CAUTIOUS_PIECE_BYTES = 32 * 1024;
 /** What has gone out by then cannot all wait in the system's own buffers (tcp_wmem and tcp_rmem of tcp(7): 4 and 6 MiB). */
 const CAUTIOUS_BYTES = 10 * 2 ** 20;
 
+/** What a GET asks for, and the head of the answer. */
+export interface AskedPart {
+  range: ByteRange;
+  /** 206 if a Range header said which part, else 200. */
+  status: number;
+  headers: Record<string, string | number>;
+}
+
+/** @throws OUT_OF_RANGE */
+export function askedPart({ size, createdAt }: RegionStat, rangeHeader: string | undefined): AskedPart {
+  const asked = parseRange(rangeHeader, size);
+  if (asked === undefined)
+    return { range: { start: 0, end: size }, status: 200, headers: regionHeaders(size, createdAt) };
+  const headers = regionHeaders(asked.end - asked.start, createdAt);
+  headers['content-range'] = `bytes ${asked.start}-${asked.end - 1}/${size}`;
+  return { range: asked, status: 206, headers };
+}
+
+/** Headers of a response whose body is that many bytes of a region. */
+export function regionHeaders(length: number, createdAt: number): Record<string, string | number> {
+  return {
+    'content-type': 'application/octet-stream',
+    'accept-ranges': 'bytes',
+    'region-created-at': createdAt,
+    'content-length': length,
+  };
+}
+
 export interface RegionPart extends ByteRange {
   target: Target;
   pool: ExecutionPool;
@@ -27,21 +55,12 @@ export interface RegionPart extends ByteRange {
 }
 
 /**
- * Sends part of a region as the body of a response whose headers stand in `reply`.
+ * Sends a part of a region that is larger than a piece, as the body of a response whose headers stand in `reply`.
  * Once the first byte is out, an error (such as the region being erased) can only destroy the connection.
- * @param onFailure hears of that error
+ * @returns that error
+ * @throws what the target throws before
  */
-export async function sendRegion(
-  reply: FastifyReply,
-  part: RegionPart,
-  onFailure: (error: unknown) => void,
-): Promise<FastifyReply> {
-  const size = part.end - part.start;
-  reply.header('content-length', size);
-  if (size <= PIECE_BYTES) {
-    const bytes = await part.pool.resume(() => part.target.read(part.id, part.start, size));
-    return reply.send(bytes);
-  }
+export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise<unknown> {
   const first = Buffer.allocUnsafeSlow(CAUTIOUS_PIECE_BYTES);
   await part.pool.resume(() => part.target.readInto(part.id, part.start, first));
 
@@ -51,11 +70,11 @@ export async function sendRegion(
   try {
     await stream(response, part, first);
     response.end();
+    return undefined;
   } catch (error) {
     response.destroy();
-    onFailure(error);
+    return error;
   }
-  return reply;
 }
 
 async function stream(

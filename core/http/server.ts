@@ -21,6 +21,7 @@ import { describeRoutes } from './openapi.js';
 import { ClientGone, sendProblem, toBedrockError } from './problem.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
+import { answerSmallRequests } from './small-requests.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
 
 export interface HttpServerOptions extends Omit<DaemonRoutesOptions, 'isReady'> {
@@ -88,8 +89,17 @@ export class HttpServer {
   async #build(): Promise<FastifyInstance> {
     const { settings, address, providers, version } = this.options;
     const progressTimeoutMs = settings.http.progress_timeout_ms;
+    const guard = createGuard({
+      address,
+      allowedHosts: settings.http.allowed_hosts,
+      allowedOrigins: settings.http.allowed_origins,
+    });
+    const limits = { maxBodyBytes: settings.http.max_body_bytes, progressTimeoutMs };
     const app = Fastify({
-      serverFactory: (handler) => this.#createServer(handler),
+      serverFactory: (routes) =>
+        this.#createServer(
+          answerSmallRequests({ providers, limits, isReady: () => this.isReady, guard, otherwise: routes }),
+        ),
       clientErrorHandler: (error, socket) => this.#connections?.fail(error, socket),
       return503OnClosing: false,
       forceCloseConnections: false,
@@ -107,11 +117,6 @@ export class HttpServer {
         },
       },
       frameworkErrors: (error, request, reply) => void sendProblem(toBedrockError(error), request, reply),
-    });
-    const guard = createGuard({
-      address,
-      allowedHosts: settings.http.allowed_hosts,
-      allowedOrigins: settings.http.allowed_origins,
     });
     app.addHook('onRequest', (request, reply, done) => {
       if (this.#isStopping) reply.header('connection', 'close');
@@ -149,7 +154,7 @@ export class HttpServer {
     await app.register((scope, _options, done) => {
       addRegionRoutes(scope, {
         providers,
-        limits: { maxBodyBytes: settings.http.max_body_bytes, progressTimeoutMs },
+        limits,
         logFailure: (request, error) => {
           if (!(error instanceof ClientGone)) this.#logInternal(request, toBedrockError(error));
         },

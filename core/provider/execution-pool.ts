@@ -17,6 +17,7 @@ export class ExecutionPool {
   /** Those that wait; `#head` is the next one's place, as shifting a long array is slow. */
   #queue: (() => void)[] = [];
   #head = 0;
+  #refused = 0;
 
   constructor(
     readonly name: string,
@@ -31,6 +32,11 @@ export class ExecutionPool {
     return this.#queue.length - this.#head;
   }
 
+  /** How many requests were refused so far. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /**
    * Runs the first operation of a request when its turn comes.
    * @throws OVERLOADED, whatever the operation throws
@@ -42,22 +48,22 @@ export class ExecutionPool {
 
   /** Runs a further operation of a request that was admitted: it waits its turn, but is not refused. */
   async resume<T>(operation: () => T | Promise<T>): Promise<T> {
-    if (!this.#tryEnter()) await this.#turn();
+    if (!this.tryEnter()) await this.#turn();
     try {
       return await operation();
     } finally {
-      this.#leave();
+      this.leave();
     }
   }
 
   /** Gives on each item when its turn comes, and holds the place until the consumer asks for the next. */
   async *pace<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
     for await (const item of items) {
-      if (!this.#tryEnter()) await this.#turn();
+      if (!this.tryEnter()) await this.#turn();
       try {
         yield item;
       } finally {
-        this.#leave();
+        this.leave();
       }
     }
   }
@@ -65,6 +71,7 @@ export class ExecutionPool {
   #checkAdmission(): void {
     const { maxInFlight, maxQueued } = this.limits;
     if (this.#inFlight < maxInFlight || this.queued < maxQueued) return;
+    this.#refused++;
     throw new BedrockError(
       'OVERLOADED',
       `execution pool ${this.name} has ${maxInFlight} operations running and ${maxQueued} waiting; try again later`,
@@ -72,7 +79,8 @@ export class ExecutionPool {
     );
   }
 
-  #tryEnter(): boolean {
+  /** Takes a place if one is free, for callers who would rather do without than wait; `leave` gives it back. */
+  tryEnter(): boolean {
     if (this.#inFlight >= this.limits.maxInFlight) return false;
     this.#inFlight++;
     return true;
@@ -83,7 +91,8 @@ export class ExecutionPool {
     return new Promise((resolve) => this.#queue.push(resolve));
   }
 
-  #leave(): void {
+  /** Gives a place that `tryEnter` took to the next in the queue. */
+  leave(): void {
     const next = this.#queue[this.#head];
     if (next === undefined) {
       this.#inFlight--;

@@ -11,6 +11,7 @@ import type { ResolvedConfig, ResolvedProvider, ResolvedReference } from '../con
 import { TOKENS } from '../container.js';
 import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { createOperationMeter, type OperationMeter } from '../metrics/operation-meter.js';
 import type { Target } from '../target/index.js';
 import { withTimeout } from '../timeout.js';
 import type { BackendContext, Dependencies, Dependency, ProviderContext } from './definitions.js';
@@ -27,12 +28,15 @@ export interface RunningProvider {
   readonly pool: ExecutionPool;
   readonly logger: Logger;
   readonly targets: readonly Target[];
+  /** What the front doors did to each target. */
+  readonly meters: readonly OperationMeter[];
   readonly state: ProviderState;
 }
 
 class Entry implements RunningProvider {
   state: ProviderState = 'starting';
   instance: Provider | undefined;
+  meters: readonly OperationMeter[] = [];
 
   constructor(
     readonly resolved: ResolvedProvider,
@@ -92,12 +96,17 @@ export class ProviderManager {
     return [...this.#pools.values()];
   }
 
+  /** @param provider name or provider_id */
+  find(provider: string): RunningProvider | undefined {
+    return this.#byName.get(provider);
+  }
+
   /**
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND
    */
   get(provider: string | number): RunningProvider {
-    const entry = this.#byName.get(String(provider));
+    const entry = this.find(String(provider));
     if (entry === undefined) {
       const known = this.#entries.map(({ name, providerId }) => `${name} (${providerId})`).join(', ');
       throw new BedrockError(
@@ -170,6 +179,7 @@ export class ProviderManager {
     });
     checkProvider(instance, entry.type);
     entry.instance = instance;
+    entry.meters = instance.targets.map(createOperationMeter);
     try {
       await inTime(Promise.resolve(instance.start()));
       await inTime(this.#logRunning(entry));

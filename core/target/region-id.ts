@@ -65,7 +65,7 @@ export class RegionId {
         `a region ID is 32 hexadecimal digits, not ${JSON.stringify(hex)}`,
       );
     }
-    return RegionId.from(Buffer.from(hex, 'hex'));
+    return new RegionId(wordAt(hex, 0), wordAt(hex, 8), wordAt(hex, 16), wordAt(hex, 24));
   }
 
   /** An ID that no other region has, for backends that keep no slots. */
@@ -101,4 +101,18 @@ export class RegionId {
       this.poolHigh === other.poolHigh
     );
   }
+}
+
+/** The little-endian word of eight hexadecimal digits. Without a Buffer: this is on the way of every request. */
+function wordAt(hex: string, index: number): number {
+  let word = 0;
+  for (let at = index + 6; at >= index; at -= 2)
+    word = (word << 8) | (digitAt(hex, at) << 4) | digitAt(hex, at + 1);
+  return word >>> 0;
+}
+
+function digitAt(hex: string, index: number): number {
+  const code = hex.charCodeAt(index);
+  // The low bits of 0 to 9 are the digit; A and a are 1 there, and have the bit of 64.
+  return (code & 15) + 9 * (code >> 6);
 }

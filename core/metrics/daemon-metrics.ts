@@ -1,0 +1,149 @@
+/** What `/metrics` says of a daemon beside its process: targets, operations, execution pools. docs/metrics.md lists it. */
+import { Gauge, type Counter, type Registry } from 'prom-client';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import type { ExecutionPool } from '../provider/execution-pool.js';
+import type { ProviderManager } from '../provider/manager.js';
+import type { TargetStats } from '../target/index.js';
+import { LATENCY_BUCKETS, OPERATIONS, type OperationFigures } from './operation-meter.js';
+
+/** Registers them; each is made when it is asked for. */
+export function registerDaemonMetrics(metrics: Registry, manager: ProviderManager, logger: Logger): void {
+  registerTargets(metrics, manager, logger);
+  registerOperations(metrics, manager);
+  registerExecutionPools(metrics, manager);
+}
+
+function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
+  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['provider', 'target'],
+      registers: [metrics],
+      async collect() {
+        // What a closed target had is no figure of now.
+        this.reset();
+        for (const provider of manager.all) {
+          for (const [number, target] of provider.targets.entries()) {
+            if (target.state !== 'open') continue;
+            try {
+              const value = figure(await target.stats());
+              if (value !== null) this.set({ provider: provider.name, target: number }, value);
+            } catch (error) {
+              // The others' figures are to be had all the same.
+              logger.warning(`no stats of target ${number} of "${provider.name}": ${messageOf(error)}`);
+            }
+          }
+        }
+      },
+    });
+  };
+  gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
+  gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
+  gauge('bedrock_capacity_bytes', 'Bytes that a target can hold; absent if unlimited.', (stats) => {
+    return stats.capacityBytes;
+  });
+}
+
+function registerOperations(metrics: Registry, manager: ProviderManager): void {
+  const figures = (): Labelled<OperationFigures>[] =>
+    manager.all.flatMap(({ name, meters }) =>
+      meters.flatMap((meter, target) =>
+        OPERATIONS.map((operation) => ({
+          labels: { provider: name, target, operation },
+          value: meter[operation],
+        })),
+      ),
+    );
+  register(
+    metrics,
+    'counter',
+    'bedrock_operations_total',
+    'Operations that have ended, failed ones included.',
+    () => figures().map(({ labels, value }) => ({ labels, value: value.count })),
+  );
+  register(metrics, 'counter', 'bedrock_operation_bytes_total', 'Bytes of regions read or written.', () =>
+    figures().map(({ labels, value }) => ({ labels, value: value.bytes })),
+  );
+  register(
+    metrics,
+    'counter',
+    'bedrock_operation_errors_total',
+    'Operations that failed, by error code.',
+    () =>
+      figures().flatMap(({ labels, value }) =>
+        [...value.errors].map(([code, count]) => ({ labels: { ...labels, code }, value: count })),
+      ),
+  );
+  const latency = 'bedrock_operation_duration_seconds';
+  register(
+    metrics,
+    'histogram',
+    latency,
+    'Time from the arrival of a request to the end of its operation.',
+    () => figures().flatMap(({ labels, value }) => histogramOf(latency, labels, value)),
+  );
+}
+
+function registerExecutionPools(metrics: Registry, manager: ProviderManager): void {
+  const perPool = (figure: (pool: ExecutionPool) => number) => (): Sample[] =>
+    manager.pools.map((pool) => ({ labels: { execution_pool: pool.name }, value: figure(pool) }));
+  const prefix = 'bedrock_execution_pool';
+  register(
+    metrics,
+    'gauge',
+    `${prefix}_in_flight`,
+    'Target operations that run.',
+    perPool((pool) => pool.inFlight),
+  );
+  register(
+    metrics,
+    'gauge',
+    `${prefix}_queued`,
+    'Target operations that wait their turn.',
+    perPool((pool) => pool.queued),
+  );
+  register(
+    metrics,
+    'counter',
+    `${prefix}_refused_total`,
+    'Requests refused with OVERLOADED.',
+    perPool((pool) => pool.refused),
+  );
+}
+
+type Labels = Record<string, string | number>;
+interface Labelled<T> {
+  labels: Labels;
+  value: T;
+}
+type Sample = Labelled<number> & { metricName?: string };
+
+function histogramOf(
+  name: string,
+  labels: Labels,
+  { buckets, count, milliseconds }: OperationFigures,
+): Sample[] {
+  let within = 0;
+  const samples: Sample[] = LATENCY_BUCKETS.map((le, index) => {
+    within += buckets[index] ?? 0;
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: within };
+  });
+  samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count });
+  samples.push({ metricName: `${name}_sum`, labels, value: milliseconds / 1000 });
+  samples.push({ metricName: `${name}_count`, labels, value: count });
+  return samples;
+}
+
+/** Registers a metric that is kept elsewhere: all that the registry asks of one is `get`. */
+function register(
+  metrics: Registry,
+  type: 'counter' | 'gauge' | 'histogram',
+  name: string,
+  help: string,
+  values: () => Sample[],
+): void {
+  const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: values() });
+  metrics.registerMetric({ name, help, type, get } as unknown as Counter);
+}
