@@ -35,7 +35,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         tags: ['daemon'],
         summary: 'Whether the process lives',
         querystring: parameters('NoQuery'),
-        response: { 200: status },
+        response: { 200: status, ...PROBLEMS },
       },
     },
     () => ({ status: 'ok' }),
@@ -65,6 +65,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         summary: "Metrics in Prometheus' text format",
         response: {
           200: { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
+          ...PROBLEMS,
         },
       },
     },
@@ -79,7 +80,10 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         tags: ['daemon'],
         summary: 'This interface as an OpenAPI document',
         querystring: parameters('NoQuery'),
-        response: { 200: { description: 'The document.', type: 'object', additionalProperties: true } },
+        response: {
+          200: { description: 'The document.', type: 'object', additionalProperties: true },
+          ...PROBLEMS,
+        },
       },
     },
     () => app.swagger(),
