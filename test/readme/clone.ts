@@ -1,0 +1,71 @@
+/**
+ * A stand-in for a reader's clone of the repository: a folder with everything that the repository has, in which files may be
+ * made and changed, with the commands that a reader has there.
+ *
+ * The entries are links, except bedrock.json, which is a copy. `npx bedrock` and `bedrock` run what the build left; npx does so
+ * only in the clone, as the real one knows the command only there.
+ */
+import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { MAIN } from '../fixtures/bedrock-process.js';
+
+export const REPOSITORY = path.resolve(import.meta.dirname, '../..');
+
+const RUN = `exec '${process.execPath}' '${MAIN}' "$@"\n`;
+const NPX = `[ "$1" = bedrock ] || { echo "npx $1 is not known here" >&2; exit 127; }
+grep -qs '"name": "bedrock-node"' package.json || { echo "npx would look for bedrock in the registry" >&2; exit 127; }
+shift
+`;
+
+export class Clone {
+  private constructor(
+    readonly home: string,
+    readonly repositoryBefore: readonly string[],
+  ) {}
+
+  /** The reader's working directory. */
+  get folder(): string {
+    return path.join(this.home, 'bedrock-node');
+  }
+
+  static async make(): Promise<Clone> {
+    const home = await realpath(await mkdtemp(path.join(tmpdir(), 'bedrock-readme-')));
+    const clone = new Clone(home, await readdir(REPOSITORY));
+    for (const folder of ['tmp', 'bin', 'bedrock-node']) await mkdir(path.join(home, folder));
+    for (const entry of clone.repositoryBefore) {
+      const [from, to] = [path.join(REPOSITORY, entry), path.join(clone.folder, entry)];
+      if (entry === 'bedrock.json') await copyFile(from, to);
+      else if (!entry.startsWith('.')) await symlink(from, to);
+    }
+    await writeFile(path.join(home, 'bin/bedrock'), `#!/bin/sh\n${RUN}`, { mode: 0o755 });
+    await writeFile(path.join(home, 'bin/npx'), `#!/bin/sh\n${NPX}${RUN}`, { mode: 0o755 });
+    return clone;
+  }
+
+  /** Finds the commands, and puts temporary files and those of the home directory into `home`. */
+  get env(): NodeJS.ProcessEnv {
+    const { PATH = '' } = process.env;
+    const folders = [path.join(this.home, 'bin'), path.dirname(process.execPath), PATH];
+    return {
+      ...process.env,
+      PATH: folders.join(path.delimiter),
+      HOME: this.home,
+      TMPDIR: path.join(this.home, 'tmp'),
+      npm_lifecycle_event: undefined,
+    };
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    await writeFile(path.join(this.folder, name), text);
+  }
+
+  /** Files that have come up in the repository itself. */
+  async strayFiles(): Promise<string[]> {
+    return (await readdir(REPOSITORY)).filter((name) => !this.repositoryBefore.includes(name));
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.home, { recursive: true, force: true });
+  }
+}
