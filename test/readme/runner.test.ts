@@ -93,10 +93,7 @@ describe('a page', () => {
       'the daemon that is documented',
       ['```sh', 'curl -s http://127.0.0.1:7480/v1/config | grep -o store', '# store', '```'],
     ],
-    [
-      'an error that is documented',
-      ['```sh', '(echo error CODE: why; exit 2)', '# error CODE: …', '```'],
-    ],
+    ['an error that is documented', ['```sh', '(echo error CODE: why; exit 2)', '# error CODE: …', '```']],
     ['the log', ['```', '[info] [bedrock] listening on http://127.0.0.1:7480', '[info] […', '```']],
     ['a folder for temporary files that is removed', ['```sh', '[[ $(mktemp -d) == "$HOME"/* ]]', '```']],
     ['a configuration', ['```json', '{"providers": []}', '```']],
