@@ -9,7 +9,8 @@ import { root } from './run.js';
 import { setUp } from './setup.js';
 
 const given = process.argv.slice(2);
-const caller = process.cwd();
+// npm runs this in the package's folder; paths on the command line count from where npm was called.
+const caller = process.env.INIT_CWD ?? process.cwd();
 process.chdir(root);
 await setUp();
 await build();
