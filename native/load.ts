@@ -5,15 +5,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BedrockError, messageOf } from '../core/errors.js';
-import type { AddonBinding } from './binding.js';
+import type { AddonBinding, PlatformAttributes } from './binding.js';
 
 const CURE = 'run `npx bedrock native build`';
 
 /** What `bedrock native info` tells. */
 export interface AddonState {
   readonly path: string;
-  readonly isLoaded: boolean;
-  /** Why not, with the cure. */
+  /** If it is loaded. */
+  readonly attributes?: PlatformAttributes;
+  /** If not: why, and the cure. */
   readonly reason?: string;
 }
 
@@ -44,10 +45,9 @@ export function loadAddon(): AddonBinding {
 export function addonState(): AddonState {
   const file = addonPath();
   try {
-    loadAddon();
-    return { path: file, isLoaded: true };
+    return { path: file, attributes: loadAddon().attributes() };
   } catch (error) {
-    return { path: file, isLoaded: false, reason: messageOf(error) };
+    return { path: file, reason: messageOf(error) };
   }
 }
 

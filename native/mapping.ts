@@ -42,7 +42,7 @@ export class Mapping {
   readonly windowCount: number;
 
   readonly #native: MappingBinding;
-  readonly #windows: Uint8Array[] = [];
+  readonly #windows = new Map<number, Uint8Array>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #msyncs = new MsyncGroup((offset, length) => this.msyncAsync(offset, length));
   /** On a disk: what was flushed and not yet drained. */
@@ -76,10 +76,14 @@ export class Mapping {
    * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED
    */
   window(index: number): Uint8Array {
-    const known = this.#windows[index];
+    const known = this.#windows.get(index);
     if (known !== undefined && this.isOpen) return known;
     const buffer = this.#native.window(index);
-    if (typeof buffer !== 'number') return (this.#windows[index] = new Uint8Array(buffer));
+    if (typeof buffer !== 'number') {
+      const window = new Uint8Array(buffer);
+      this.#windows.set(index, window);
+      return window;
+    }
     if (buffer === Status.outOfRange) {
       throw new BedrockError('OUT_OF_RANGE', `window ${index} of a mapping that has ${this.windowCount}`);
     }
@@ -188,7 +192,7 @@ export class Mapping {
    */
   persistRanges(ranges: Float64Array | readonly ByteRange[], count?: number): Durable {
     const pairs = toPairs(ranges);
-    const used = count ?? pairs.length / 2;
+    const used = count === undefined ? pairs.length / 2 : count;
     const outcome = this.#native.persistRanges(pairs, used);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) {
@@ -196,14 +200,15 @@ export class Mapping {
       return span.size === 0 ? undefined : this.#msyncs.over(span.offset, span.size);
     }
     if (outcome === Status.closed) throw this.#closed();
+    if (!isSize(used) || used > pairs.length / 2) {
+      throw invalidArgument(`count must be a whole number up to ${pairs.length / 2}, not ${show(used)}`);
+    }
     for (let i = 0; i < used; i++) {
-      const [offset = NaN, size = NaN] = pairs.subarray(2 * i, 2 * i + 2);
+      const [offset, size] = [pairs[2 * i] ?? NaN, pairs[2 * i + 1] ?? NaN];
       if (!isSize(offset) || !isSize(size)) throw this.#fault(Status.invalid, 'persist', offset, size);
       if (offset + size > this.size) throw this.#fault(Status.outOfRange, 'persist', offset, size);
     }
-    throw invalidArgument(
-      `count must be a whole number up to ${Math.floor(pairs.length / 2)}, not ${show(used)}`,
-    );
+    throw invalidArgument('the ranges changed while they were read');
   }
 
   /** Starts making a range durable; it is after the next `drain` (pmem_flush(3)). */
@@ -372,5 +377,5 @@ export class Mapping {
 /** What a source holds from an offset on; no number for what is no source, which the addon then refuses. */
 function rest(source: Uint8Array | undefined, offset: number): number {
   const size = (source as { length?: number } | null | undefined)?.length;
-  return typeof size === 'number' ? Math.max(0, size - offset) : NaN;
+  return typeof size === 'number' && typeof offset === 'number' ? Math.max(0, size - offset) : NaN;
 }
