@@ -274,6 +274,7 @@ describe('worker threads', () => {
             void mapFile(workerData);
             window.fill(3, 0, 4096);
             await mapping.persist(0, 4096);
+            await new Promise(setImmediate);
             if (Math.random() < 0.02) { void mapping.close(); break; }
           }
         })();\`;
