@@ -14,23 +14,28 @@ export const Status = {
 /** A status as a number, or nothing. */
 export type Outcome = number | undefined;
 
-/** Functions of one mapping. Those that give a promise give a status instead if they could not start. */
+/**
+ * Functions of one mapping. The first ones find their numbers in `slots`: offset, length, and a third that is the offset within
+ * the source, the byte to fill with, or the seed. Those that give a promise give a status instead if they could not start.
+ */
 export interface MappingBinding {
   readonly size: number;
   readonly isPmem: boolean;
   readonly isForced: boolean;
-  copyPersist(offset: number, source: Uint8Array, sourceOffset: number, length: number): Outcome;
-  copy(offset: number, source: Uint8Array, sourceOffset: number, length: number): Outcome;
-  fillPersist(offset: number, length: number, value: number): Outcome;
-  fill(offset: number, length: number, value: number): Outcome;
-  persist(offset: number, length: number): Outcome;
-  flush(offset: number, length: number): Outcome;
+  /** Memory for a Float64Array of three. */
+  readonly slots: ArrayBuffer;
+  copyPersist(source: Uint8Array): Outcome;
+  copy(source: Uint8Array): Outcome;
+  fillPersist(): Outcome;
+  fill(): Outcome;
+  persist(): Outcome;
+  flush(): Outcome;
   drain(): Outcome;
-  persistRanges(pairs: Float64Array, count: number): Outcome;
-  storePersist64(offset: number, value: bigint): Outcome;
-  load64(offset: number): bigint | number;
+  storePersist64(value: bigint): Outcome;
+  load64(): bigint | number;
   /** A checksum, or a status below zero. */
-  crc32c(offset: number, length: number, seed: number): number;
+  crc32c(): number;
+  persistRanges(pairs: Float64Array, count: number): Outcome;
   window(index: number): ArrayBuffer | number;
   msyncAsync(offset: number, length: number): Promise<void> | number;
   persistAsync(offset: number, length: number): Promise<void> | number;

@@ -42,6 +42,8 @@ export class Mapping {
   readonly windowCount: number;
 
   readonly #native: MappingBinding;
+  /** Where the addon finds offset, length and a third number. */
+  readonly #slots: Float64Array;
   readonly #windows = new Map<number, Uint8Array>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #msyncs = new MsyncGroup((offset, length) => this.msyncAsync(offset, length));
@@ -58,6 +60,7 @@ export class Mapping {
     this.mode = binding.isPmem ? (binding.isForced ? 'pmem-forced' : 'pmem') : 'msync';
     this.windowCount = Math.max(1, Math.ceil(binding.size / WINDOW_STRIDE));
     this.#native = binding;
+    this.#slots = new Float64Array(binding.slots);
   }
 
   get isOpen(): boolean {
@@ -126,7 +129,8 @@ export class Mapping {
     sourceOffset = 0,
     length = rest(source, sourceOffset),
   ): Durable {
-    const outcome = this.#native.copyPersist(offset, source, sourceOffset, length);
+    this.#put(offset, length, sourceOffset);
+    const outcome = this.#native.copyPersist(source);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) return this.#msyncs.over(offset, length);
     throw this.#copyFault(outcome, offset, source, sourceOffset, length);
@@ -134,7 +138,8 @@ export class Mapping {
 
   /** The same, durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
   copy(offset: number, source: Uint8Array, sourceOffset = 0, length = rest(source, sourceOffset)): void {
-    const outcome = this.#native.copy(offset, source, sourceOffset, length);
+    this.#put(offset, length, sourceOffset);
+    const outcome = this.#native.copy(source);
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
     throw this.#copyFault(outcome, offset, source, sourceOffset, length);
@@ -142,12 +147,14 @@ export class Mapping {
 
   /** Sets a range to one byte and makes it durable (pmem_memset_persist(3)). */
   fillPersist(offset: number, length: number, value = 0): Durable {
-    return this.#settle(this.#native.fillPersist(offset, length, value), 'fill', offset, length, value);
+    this.#put(offset, length, value);
+    return this.#settle(this.#native.fillPersist(), 'fill', offset, length, value);
   }
 
   /** The same, durable after the next `drain` (pmem_memset(3) with PMEM_F_MEM_NODRAIN). */
   fill(offset: number, length: number, value = 0): void {
-    const outcome = this.#native.fill(offset, length, value);
+    this.#put(offset, length, value);
+    const outcome = this.#native.fill();
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
     throw this.#fault(outcome, 'fill', offset, length, value);
@@ -160,7 +167,8 @@ export class Mapping {
    * @param value from 0 to 2^64 - 1
    */
   storePersist64(offset: number, value: bigint): Durable {
-    const outcome = this.#native.storePersist64(offset, value);
+    this.#put(offset, 8);
+    const outcome = this.#native.storePersist64(value);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) return this.#msyncs.over(offset, 8);
     if (outcome === Status.invalid && isSize(offset)) {
@@ -171,7 +179,8 @@ export class Mapping {
 
   /** The 8 bytes that storePersist64 stores. @param offset a multiple of 8 */
   load64(offset: number): bigint {
-    const value = this.#native.load64(offset);
+    this.#put(offset, 8);
+    const value = this.#native.load64();
     if (typeof value === 'bigint') return value;
     throw this.#fault(value, 'load', offset, 8);
   }
@@ -180,7 +189,8 @@ export class Mapping {
 
   /** What was stored in the range is durable (pmem_persist(3), else msync(2)). */
   persist(offset: number, length: number): Durable {
-    const outcome = this.#native.persist(offset, length);
+    this.#put(offset, length);
+    const outcome = this.#native.persist();
     if (outcome === undefined) return undefined;
     return this.#settle(outcome, 'persist', offset, length);
   }
@@ -213,7 +223,8 @@ export class Mapping {
 
   /** Starts making a range durable; it is after the next `drain` (pmem_flush(3)). */
   flush(offset: number, length: number): void {
-    const outcome = this.#native.flush(offset, length);
+    this.#put(offset, length);
+    const outcome = this.#native.flush();
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
     throw this.#fault(outcome, 'flush', offset, length);
@@ -276,7 +287,8 @@ export class Mapping {
 
   /** CRC32C of a range. @param seed the checksum of the bytes before, to go on from */
   crc32c(offset: number, length: number, seed = 0): number {
-    const crc = this.#native.crc32c(offset, length, seed);
+    this.#put(offset, length, seed);
+    const crc = this.#native.crc32c();
     if (crc < 0) throw this.#fault(-crc, 'checksum', offset, length, seed);
     return crc;
   }
@@ -294,6 +306,14 @@ export class Mapping {
     this.#msyncs.start();
     const closed = this.#native.close();
     await Promise.allSettled([...this.#inFlight, closed]);
+  }
+
+  /** Gives the addon its numbers. What is no number must not become one: null would be 0 in the array. */
+  #put(offset: unknown, length: unknown, third: unknown = 0): void {
+    const slots = this.#slots;
+    slots[0] = typeof offset === 'number' ? offset : NaN;
+    slots[1] = typeof length === 'number' ? length : NaN;
+    slots[2] = typeof third === 'number' ? third : NaN;
   }
 
   /** On a disk, notes what the next drain has to cover. */

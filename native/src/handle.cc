@@ -9,6 +9,14 @@ Handle::~Handle() {
   }
 }
 
+napi_status makeSlots(napi_env env, const std::shared_ptr<Handle>& handle, napi_value* buffer) {
+  auto* const share = new std::shared_ptr<Handle>(handle);
+  // As with windows, a failure may leak the share, but never frees it twice.
+  return napi_create_external_arraybuffer(
+      env, handle->slots, sizeof(handle->slots),
+      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Handle>*>(hint); }, share, buffer);
+}
+
 napi_status defineHandleFunction(napi_env env, napi_value object, const char* name, napi_callback callback,
                                  const std::shared_ptr<Handle>& handle) {
   napi_value function;

@@ -38,6 +38,11 @@ struct Handle {
 
   bool isOpen() const { return base != nullptr; }
 
+  // The numbers of a hot call, put there by TypeScript: reading them here is several times as fast as taking arguments, and large
+  // offsets need no object each on the JavaScript heap.
+  enum Slot { kOffset, kSize, kThird, kSlots };
+  double slots[kSlots] = {};
+
   struct Window {
     napi_ref buffer;
     std::shared_ptr<WindowHold> hold;
@@ -52,14 +57,20 @@ struct Handle {
   std::vector<Window> windows;
 };
 
+inline bool toSize(double number, uint64_t* size) {
+  // NaN fails the first comparison.
+  if (!(number >= 0 && number <= 9007199254740991.0)) return false;
+  // By way of int64_t, as processors have no instruction for the unsigned one, and a detour costs 5 ns a number.
+  const auto whole = static_cast<int64_t>(number);
+  *size = static_cast<uint64_t>(whole);
+  return static_cast<double>(whole) == number;
+}
+
 // A size, offset or file position as JavaScript has it. @returns false unless it is a whole number from 0 to 2^53 - 1
 inline bool toSize(napi_env env, napi_value value, uint64_t* size) {
   double number;
   if (napi_get_value_double(env, value, &number) != napi_ok) return false;
-  // NaN fails the first comparison.
-  if (!(number >= 0 && number <= 9007199254740991.0)) return false;
-  *size = static_cast<uint64_t>(number);
-  return static_cast<double>(*size) == number;
+  return toSize(number, size);
 }
 
 // offset + size lies within `limit`; no sum, so nothing can overflow
@@ -87,6 +98,9 @@ inline napi_value toValue(napi_env env, Status status) {
   napi_create_int32(env, static_cast<int32_t>(status), &value);
   return value;
 }
+
+// An ArrayBuffer over the handle's slots, which holds the handle.
+napi_status makeSlots(napi_env env, const std::shared_ptr<Handle>& handle, napi_value* buffer);
 
 // Gives `object` a function that finds the handle in its data; the handle lives as long as any such function.
 napi_status defineHandleFunction(napi_env env, napi_value object, const char* name, napi_callback callback,

@@ -1,8 +1,8 @@
 // The calls that a small durable write is made of. They are raw Node-API and allocate nothing: at 200 ns for 64 durable bytes, a
 // wrapper's 50 ns would be a quarter of it all.
 //
-// Each finds its mapping in the function's own data, so that no argument has to be looked up, and answers by a number that
-// TypeScript turns into an error. No JavaScript runs between a check and its use: nothing here calls back, and a mapping is closed
+// Each finds its mapping in the function's own data, and its numbers in the mapping's slots; only objects and bigints are arguments.
+// It answers by a number that TypeScript turns into an error. No JavaScript runs between a check and its use: nothing here calls back, and a mapping is closed
 // by its own thread only.
 #include "crc32c.h"
 #include "handle.h"
@@ -12,13 +12,16 @@ namespace bedrock {
 namespace {
 
 // @returns the handle if the mapping is open; missing arguments are undefined
-template <size_t Count>
-const Handle* openHandle(napi_env env, napi_callback_info info, napi_value (&arguments)[Count]) {
-  size_t count = Count;
+const Handle* openHandle(napi_env env, napi_callback_info info, size_t count = 0, napi_value* arguments = nullptr) {
   void* data = nullptr;
   if (napi_get_cb_info(env, info, &count, arguments, nullptr, &data) != napi_ok) return nullptr;
   const auto* handle = static_cast<const Handle*>(data);
   return handle->isOpen() ? handle : nullptr;
+}
+
+// Each slot is read once: its buffer may have been handed to another thread, which may change it between a check and its use.
+bool slot(const Handle& handle, Handle::Slot index, uint64_t* value) {
+  return toSize(static_cast<const volatile double&>(handle.slots[index]), value);
 }
 
 struct Range {
@@ -26,10 +29,10 @@ struct Range {
   uint64_t size = 0;
 };
 
-// @returns false with the reason in `fault`
-bool toRange(napi_env env, const Handle& handle, napi_value offset, napi_value size, Range* range, Status* fault) {
+// The range that the slots name. @returns false with the reason in `fault`
+bool slotRange(const Handle& handle, Range* range, Status* fault) {
   *fault = Status::invalid;
-  if (!toSize(env, offset, &range->offset) || !toSize(env, size, &range->size)) return false;
+  if (!slot(handle, Handle::kOffset, &range->offset) || !slot(handle, Handle::kSize, &range->size)) return false;
   *fault = Status::outOfRange;
   return contains(handle.size, range->offset, range->size);
 }
@@ -40,17 +43,17 @@ napi_value done(napi_env env, const Handle& handle) {
 
 template <bool kDrains>
 napi_value copy(napi_env env, napi_callback_info info) {
-  napi_value arguments[4];
-  const Handle* handle = openHandle(env, info, arguments);
+  napi_value argument;
+  const Handle* handle = openHandle(env, info, 1, &argument);
   if (handle == nullptr) return toValue(env, Status::closed);
   Bytes source;
   Range range;
   uint64_t sourceOffset;
   Status fault;
-  if (!toBytes(env, arguments[1], &source) || !toSize(env, arguments[2], &sourceOffset)) {
+  if (!toBytes(env, argument, &source) || !slot(*handle, Handle::kThird, &sourceOffset)) {
     return toValue(env, Status::invalid);
   }
-  if (!toRange(env, *handle, arguments[0], arguments[3], &range, &fault)) return toValue(env, fault);
+  if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
   if (!contains(source.size, sourceOffset, range.size)) return toValue(env, Status::sourceOutOfRange);
   if (range.size == 0) return nullptr;
   if (handle->isPmem) {
@@ -63,14 +66,13 @@ napi_value copy(napi_env env, napi_callback_info info) {
 
 template <bool kDrains>
 napi_value fill(napi_env env, napi_callback_info info) {
-  napi_value arguments[3];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info);
   if (handle == nullptr) return toValue(env, Status::closed);
   Range range;
   uint64_t value;
   Status fault;
-  if (!toRange(env, *handle, arguments[0], arguments[1], &range, &fault)) return toValue(env, fault);
-  if (!toSize(env, arguments[2], &value) || value > 255) return toValue(env, Status::invalid);
+  if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
+  if (!slot(*handle, Handle::kThird, &value) || value > 255) return toValue(env, Status::invalid);
   if (range.size == 0) return nullptr;
   if (handle->isPmem) {
     media::fill(handle->base + range.offset, static_cast<int>(value), range.size, kDrains);
@@ -82,12 +84,11 @@ napi_value fill(napi_env env, napi_callback_info info) {
 
 template <bool kDrains>
 napi_value flush(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info);
   if (handle == nullptr) return toValue(env, Status::closed);
   Range range;
   Status fault;
-  if (!toRange(env, *handle, arguments[0], arguments[1], &range, &fault)) return toValue(env, fault);
+  if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
   if (handle->isPmem) {
     if (kDrains) {
       media::persist(handle->base + range.offset, range.size);
@@ -99,8 +100,7 @@ napi_value flush(napi_env env, napi_callback_info info) {
 }
 
 napi_value drain(napi_env env, napi_callback_info info) {
-  napi_value arguments[1];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info);
   if (handle == nullptr) return toValue(env, Status::closed);
   if (handle->isPmem) media::drain();
   return done(env, *handle);
@@ -109,7 +109,7 @@ napi_value drain(napi_env env, napi_callback_info info) {
 // Numbers in a Float64Array, offset and size in turn: an array of objects would cost more to read than to flush.
 napi_value persistRanges(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info, 2, arguments);
   if (handle == nullptr) return toValue(env, Status::closed);
   napi_typedarray_type type;
   size_t length = 0;
@@ -120,19 +120,12 @@ napi_value persistRanges(napi_env env, napi_callback_info info) {
       (data == nullptr && count > 0)) {
     return toValue(env, Status::invalid);
   }
-  // Each number is read once: in shared memory another thread may change it between a check and its use.
+  // Each number is read once, as with the slots.
   const auto* numbers = static_cast<const volatile double*>(data);
   Status fault = Status::unsynced;
   for (uint64_t i = 0; i < count; i++) {
-    const double offset = numbers[2 * i];
-    const double size = numbers[2 * i + 1];
-    const double limit = static_cast<double>(handle->size);
-    if (!(offset >= 0 && size >= 0 && offset <= limit && size <= limit)) {
-      fault = Status::outOfRange;
-      break;
-    }
-    const Range range{static_cast<uint64_t>(offset), static_cast<uint64_t>(size)};
-    if (static_cast<double>(range.offset) != offset || static_cast<double>(range.size) != size ||
+    Range range;
+    if (!toSize(numbers[2 * i], &range.offset) || !toSize(numbers[2 * i + 1], &range.size) ||
         !contains(handle->size, range.offset, range.size)) {
       fault = Status::outOfRange;
       break;
@@ -143,29 +136,30 @@ napi_value persistRanges(napi_env env, napi_callback_info info) {
   return fault == Status::outOfRange ? toValue(env, fault) : done(env, *handle);
 }
 
-bool toWord(napi_env env, const Handle& handle, napi_value offset, uint64_t** word, Status* fault) {
-  Range range;
+// The word at the offset that the slots name.
+bool slotWord(const Handle& handle, uint64_t** word, Status* fault) {
+  uint64_t offset;
   *fault = Status::invalid;
-  if (!toSize(env, offset, &range.offset)) return false;
+  if (!slot(handle, Handle::kOffset, &offset)) return false;
   *fault = Status::outOfRange;
-  if (!contains(handle.size, range.offset, sizeof(uint64_t))) return false;
+  if (!contains(handle.size, offset, sizeof(uint64_t))) return false;
   *fault = Status::misaligned;
-  *word = reinterpret_cast<uint64_t*>(handle.base + range.offset);
-  return range.offset % sizeof(uint64_t) == 0;
+  *word = reinterpret_cast<uint64_t*>(handle.base + offset);
+  return offset % sizeof(uint64_t) == 0;
 }
 
 napi_value storePersist64(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  const Handle* handle = openHandle(env, info, arguments);
+  napi_value argument;
+  const Handle* handle = openHandle(env, info, 1, &argument);
   if (handle == nullptr) return toValue(env, Status::closed);
   uint64_t value = 0;
   bool isLossless = false;
-  if (napi_get_value_bigint_uint64(env, arguments[1], &value, &isLossless) != napi_ok || !isLossless) {
+  if (napi_get_value_bigint_uint64(env, argument, &value, &isLossless) != napi_ok || !isLossless) {
     return toValue(env, Status::invalid);
   }
   uint64_t* word = nullptr;
   Status fault;
-  if (!toWord(env, *handle, arguments[0], &word, &fault)) return toValue(env, fault);
+  if (!slotWord(*handle, &word, &fault)) return toValue(env, fault);
   // One instruction, so a power failure leaves the old value or the new one. The release keeps the compiler from moving earlier
   // stores, which the word may announce, behind it.
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -174,12 +168,11 @@ napi_value storePersist64(napi_env env, napi_callback_info info) {
 }
 
 napi_value load64(napi_env env, napi_callback_info info) {
-  napi_value arguments[1];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info);
   if (handle == nullptr) return toValue(env, Status::closed);
   uint64_t* word = nullptr;
   Status fault;
-  if (!toWord(env, *handle, arguments[0], &word, &fault)) return toValue(env, fault);
+  if (!slotWord(*handle, &word, &fault)) return toValue(env, fault);
   napi_value value = nullptr;
   napi_create_bigint_uint64(env, __atomic_load_n(word, __ATOMIC_ACQUIRE), &value);
   return value;
@@ -187,14 +180,13 @@ napi_value load64(napi_env env, napi_callback_info info) {
 
 // A checksum is no status, so statuses are below zero here.
 napi_value checksum(napi_env env, napi_callback_info info) {
-  napi_value arguments[3];
-  const Handle* handle = openHandle(env, info, arguments);
+  const Handle* handle = openHandle(env, info);
   Range range;
   uint64_t seed = 0;
   Status fault = Status::closed;
-  if (handle != nullptr && toRange(env, *handle, arguments[0], arguments[1], &range, &fault)) {
+  if (handle != nullptr && slotRange(*handle, &range, &fault)) {
     fault = Status::invalid;
-    if (toSize(env, arguments[2], &seed) && seed <= UINT32_MAX) {
+    if (slot(*handle, Handle::kThird, &seed) && seed <= UINT32_MAX) {
       napi_value result = nullptr;
       const uint32_t crc = crc32c(static_cast<uint32_t>(seed), handle->base + range.offset, range.size);
       napi_create_uint32(env, crc, &result);

@@ -20,6 +20,9 @@ Napi::Value describe(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
   object.Set("size", Napi::Number::New(env, static_cast<double>(handle->size)));
   object.Set("isPmem", Napi::Boolean::New(env, handle->isPmem));
   object.Set("isForced", Napi::Boolean::New(env, media::isForced()));
+  napi_value slots = nullptr;
+  if (makeSlots(env, handle, &slots) != napi_ok) throw Napi::Error::New(env);
+  object.Set("slots", Napi::Value(env, slots));
   if (defineHotFunctions(env, object, handle) != napi_ok) throw Napi::Error::New(env);
   defineColdFunctions(env, object, handle);
   return object;

@@ -58,11 +58,19 @@ void drain() { pmem_drain(); }
 
 void copy(uint8_t* to, const uint8_t* from, size_t size, bool drains) {
   // memmove rather than memcpy: the source may be a window of the same mapping. libpmem does both by the same code.
-  pmem_memmove(to, from, size, drains ? 0 : PMEM_F_MEM_NODRAIN);
+  if (drains) {
+    pmem_memmove_persist(to, from, size);
+  } else {
+    pmem_memmove_nodrain(to, from, size);
+  }
 }
 
 void fill(uint8_t* to, int value, size_t size, bool drains) {
-  pmem_memset(to, value, size, drains ? 0 : PMEM_F_MEM_NODRAIN);
+  if (drains) {
+    pmem_memset_persist(to, value, size);
+  } else {
+    pmem_memset_nodrain(to, value, size);
+  }
 }
 
 int msync(const uint8_t* address, size_t size) {

@@ -243,9 +243,10 @@ describe('worker threads', () => {
         })();\`;
       await Promise.all(Array.from({ length: 4 }, async (_, number) => {
         const worker = new Worker(code, { eval: true, execArgv: [], workerData: { path: args[0], number } });
+        const ended = once(worker, 'exit');
         const [message] = await once(worker, 'message');
         assert.equal(message, 'done');
-        assert.deepEqual(await once(worker, 'exit'), [0]);
+        assert.deepEqual(await ended, [0]);
       }));`,
       { args: [at('shared')], isForced: true },
     );
