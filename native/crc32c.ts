@@ -8,7 +8,9 @@ import { checkSize, invalidArgument } from './errors.js';
  * @throws INVALID_ARGUMENT
  */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
-  const crc = addon.crc32c(bytes, seed);
+  // The addon takes other typed arrays for bytes.
+  const isBytes = (bytes as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
+  const crc = isBytes ? addon.crc32c(bytes, seed) : undefined;
   if (crc !== undefined) return crc;
   checkSize('seed', seed);
   throw invalidArgument(seed > 0xffffffff ? 'seed must be below 2^32' : 'bytes must be a Uint8Array');

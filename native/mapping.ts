@@ -129,7 +129,7 @@ export class Mapping {
     sourceOffset = 0,
     length = rest(source, sourceOffset),
   ): Durable {
-    this.#put(offset, length, sourceOffset);
+    this.#put(offset, length, isBytes(source) ? sourceOffset : NaN);
     const outcome = this.#native.copyPersist(source);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) return this.#msyncs.over(offset, length);
@@ -138,7 +138,7 @@ export class Mapping {
 
   /** The same, durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
   copy(offset: number, source: Uint8Array, sourceOffset = 0, length = rest(source, sourceOffset)): void {
-    this.#put(offset, length, sourceOffset);
+    this.#put(offset, length, isBytes(source) ? sourceOffset : NaN);
     const outcome = this.#native.copy(source);
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
@@ -392,6 +392,11 @@ export class Mapping {
   #closed(): BedrockError {
     return new BedrockError('MAPPING_CLOSED', `the mapping of ${this.path} is closed`);
   }
+}
+
+/** The addon takes other typed arrays for bytes. Not instanceof: an array may come from another realm. */
+function isBytes(source: Uint8Array): boolean {
+  return (source as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
 }
 
 /** What a source holds from an offset on; no number for what is no source, which the addon then refuses. */

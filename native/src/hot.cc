@@ -50,10 +50,9 @@ napi_value copy(napi_env env, napi_callback_info info) {
   Range range;
   uint64_t sourceOffset;
   Status fault;
-  if (!toBytes(env, argument, &source) || !slot(*handle, Handle::kThird, &sourceOffset)) {
-    return toValue(env, Status::invalid);
-  }
+  if (!slot(*handle, Handle::kThird, &sourceOffset)) return toValue(env, Status::invalid);
   if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
+  if (!toBytes(env, argument, &source)) return toValue(env, Status::invalid);
   if (!contains(source.size, sourceOffset, range.size)) return toValue(env, Status::sourceOutOfRange);
   if (range.size == 0) return nullptr;
   if (handle->isPmem) {
