@@ -14,8 +14,9 @@ const SCHEMAS = readdirSync(path.join(root, 'schemas')).filter((name) => name.en
 
 const NATIVE = readdirSync(path.join(root, 'native')).filter((name) => name.endsWith('.ts'));
 
+/** @returns whether there is a native addon */
 export async function build() {
-  buildNative();
+  const hasNative = buildNative();
   const types = fingerprint([
     ...SCHEMAS.map((name) => `schemas/${name}`),
     'package-lock.json',
@@ -31,13 +32,14 @@ export async function build() {
     ['core', 'backends', ...NATIVE.map((name) => `native/${name}`), 'tsconfig.json', 'tsconfig.build.json'],
     types,
   );
-  if (readStamp(STAMP).sources === sources) return;
+  if (readStamp(STAMP).sources === sources) return hasNative;
   console.log('Building…');
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await mustTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   for (const name of SCHEMAS) cpSync(path.join(root, 'schemas', name), path.join(root, 'dist/schemas', name));
   chmodSync(path.join(root, 'dist/core/cli/main.js'), 0o755);
   writeStamp(STAMP, { sources });
+  return hasNative;
 }
 
 function generateTypes(name) {
