@@ -6,13 +6,14 @@
  * pool, which takes as long as the disk does. A method that makes something durable therefore returns undefined in the first case
  * and a promise in the second; `await` does the right thing with both.
  *
- * The addon alone checks arguments; it answers with a number, and `#fault` makes the error of it. That keeps the checks in one place
+ * The addon alone checks arguments; it answers with a number, and mapping-faults.ts makes the error of it. That keeps the checks in one place
  * and the hot path at one call.
  */
 import { addon } from './addon.js';
 import { Status, type MappingBinding, type Outcome, type PlatformAttributes } from './binding.js';
 import { BedrockError } from '../core/errors.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
+import { closedFault, copyFault, faultOf } from './mapping-faults.js';
 import { MsyncGroup } from './msync-group.js';
 import { spanOf, toPairs, type ByteRange } from './ranges.js';
 
@@ -91,7 +92,7 @@ export class Mapping {
       throw new BedrockError('OUT_OF_RANGE', `window ${index} of a mapping that has ${this.windowCount}`);
     }
     throw buffer === Status.closed
-      ? this.#closed()
+      ? closedFault(this)
       : invalidArgument(`a window's index cannot be ${show(index)}`);
   }
 
@@ -101,9 +102,9 @@ export class Mapping {
    * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, NOT_SUPPORTED if no window holds all of the range
    */
   view(offset: number, length: number): Uint8Array {
-    if (!isSize(offset) || !isSize(length)) throw this.#fault(Status.invalid, 'view', offset, length);
-    if (!this.isOpen) throw this.#closed();
-    if (offset + length > this.size) throw this.#fault(Status.outOfRange, 'view', offset, length);
+    if (!isSize(offset) || !isSize(length)) throw faultOf(this, Status.invalid, 'view', offset, length);
+    if (!this.isOpen) throw closedFault(this);
+    if (offset + length > this.size) throw faultOf(this, Status.outOfRange, 'view', offset, length);
     // The end of a mapping may be the start of a window that is not there.
     const index = Math.min(Math.floor(offset / WINDOW_STRIDE), this.windowCount - 1);
     const start = offset - index * WINDOW_STRIDE;
@@ -133,7 +134,7 @@ export class Mapping {
     const outcome = this.#native.copyPersist(source);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) return this.#msyncs.over(offset, length);
-    throw this.#copyFault(outcome, offset, source, sourceOffset, length);
+    throw copyFault(this, outcome, offset, source, sourceOffset, length);
   }
 
   /** The same, durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
@@ -142,7 +143,7 @@ export class Mapping {
     const outcome = this.#native.copy(source);
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
-    throw this.#copyFault(outcome, offset, source, sourceOffset, length);
+    throw copyFault(this, outcome, offset, source, sourceOffset, length);
   }
 
   /** Sets a range to one byte and makes it durable (pmem_memset_persist(3)). */
@@ -157,7 +158,7 @@ export class Mapping {
     const outcome = this.#native.fill();
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
-    throw this.#fault(outcome, 'fill', offset, length, value);
+    throw faultOf(this, outcome, 'fill', offset, length, value);
   }
 
   /**
@@ -174,7 +175,7 @@ export class Mapping {
     if (outcome === Status.invalid && isSize(offset)) {
       throw invalidArgument(`value must be a bigint from 0 to 2^64 - 1, not ${show(value)}`);
     }
-    throw this.#fault(outcome, 'store', offset, 8);
+    throw faultOf(this, outcome, 'store', offset, 8);
   }
 
   /** The 8 bytes that storePersist64 stores. @param offset a multiple of 8 */
@@ -182,7 +183,7 @@ export class Mapping {
     this.#put(offset, 8);
     const value = this.#native.load64();
     if (typeof value === 'bigint') return value;
-    throw this.#fault(value, 'load', offset, 8);
+    throw faultOf(this, value, 'load', offset, 8);
   }
 
   // Making stores durable
@@ -209,14 +210,14 @@ export class Mapping {
       const span = spanOf(pairs, used);
       return span.size === 0 ? undefined : this.#msyncs.over(span.offset, span.size);
     }
-    if (outcome === Status.closed) throw this.#closed();
+    if (outcome === Status.closed) throw closedFault(this);
     if (!isSize(used) || used > pairs.length / 2) {
       throw invalidArgument(`count must be a whole number up to ${pairs.length / 2}, not ${show(used)}`);
     }
     for (let i = 0; i < used; i++) {
       const [offset, size] = [pairs[2 * i] ?? NaN, pairs[2 * i + 1] ?? NaN];
-      if (!isSize(offset) || !isSize(size)) throw this.#fault(Status.invalid, 'persist', offset, size);
-      if (offset + size > this.size) throw this.#fault(Status.outOfRange, 'persist', offset, size);
+      if (!isSize(offset) || !isSize(size)) throw faultOf(this, Status.invalid, 'persist', offset, size);
+      if (offset + size > this.size) throw faultOf(this, Status.outOfRange, 'persist', offset, size);
     }
     throw invalidArgument('the ranges changed while they were read');
   }
@@ -227,14 +228,14 @@ export class Mapping {
     const outcome = this.#native.flush();
     if (outcome === undefined) return;
     if (outcome === Status.unsynced) return this.#note(offset, length);
-    throw this.#fault(outcome, 'flush', offset, length);
+    throw faultOf(this, outcome, 'flush', offset, length);
   }
 
   /** Everything that was flushed, copied or filled before is durable (pmem_drain(3); on a disk one msync that spans it all). */
   drain(): Durable {
     const outcome = this.#native.drain();
     if (outcome === undefined) return undefined;
-    if (outcome !== Status.unsynced) throw this.#closed();
+    if (outcome !== Status.unsynced) throw closedFault(this);
     if (this.#pendingEnd === 0) return undefined;
     const [start, end] = [this.#pendingStart, this.#pendingEnd];
     this.#pendingStart = Infinity;
@@ -282,14 +283,14 @@ export class Mapping {
     } catch (error) {
       throw systemError(error, 'msync', this.path);
     }
-    if (outcome !== undefined) throw this.#fault(outcome, 'msync', offset, length);
+    if (outcome !== undefined) throw faultOf(this, outcome, 'msync', offset, length);
   }
 
   /** CRC32C of a range. @param seed the checksum of the bytes before, to go on from */
   crc32c(offset: number, length: number, seed = 0): number {
     this.#put(offset, length, seed);
     const crc = this.#native.crc32c();
-    if (crc < 0) throw this.#fault(-crc, 'checksum', offset, length, seed);
+    if (crc < 0) throw faultOf(this, -crc, 'checksum', offset, length, seed);
     return crc;
   }
 
@@ -325,7 +326,7 @@ export class Mapping {
 
   #settle(outcome: Outcome, what: string, offset: number, length: number, value?: number): Durable {
     if (outcome === undefined) return undefined;
-    if (outcome !== Status.unsynced) throw this.#fault(outcome, what, offset, length, value);
+    if (outcome !== Status.unsynced) throw faultOf(this, outcome, what, offset, length, value);
     return length === 0 ? undefined : this.#msyncs.over(offset, length);
   }
 
@@ -336,7 +337,7 @@ export class Mapping {
     begun: Promise<T> | number,
     value?: number,
   ): Promise<T> {
-    if (typeof begun === 'number') throw this.#fault(begun, what, offset, length, value);
+    if (typeof begun === 'number') throw faultOf(this, begun, what, offset, length, value);
     this.#inFlight.add(begun);
     try {
       return await begun;
@@ -345,52 +346,6 @@ export class Mapping {
     } finally {
       this.#inFlight.delete(begun);
     }
-  }
-
-  #copyFault(
-    outcome: number,
-    offset: number,
-    source: Uint8Array,
-    sourceOffset: number,
-    length: number,
-  ): BedrockError {
-    if (outcome === Status.sourceOutOfRange) {
-      const message = `copy of ${length} bytes from ${sourceOffset} on exceeds the source's ${source.length} bytes`;
-      return new BedrockError('OUT_OF_RANGE', message);
-    }
-    if (outcome === Status.invalid && isSize(offset) && isSize(length)) {
-      if (!isSize(sourceOffset))
-        return invalidArgument(`sourceOffset must be a whole number, not ${show(sourceOffset)}`);
-      return invalidArgument(`source must be a Uint8Array, not ${show(source)}`);
-    }
-    return this.#fault(outcome, 'copy', offset, length);
-  }
-
-  #fault(status: number, what: string, offset: number, length: number, value?: number): BedrockError {
-    switch (status) {
-      case Status.closed:
-        return this.#closed();
-      case Status.outOfRange:
-        return new BedrockError(
-          'OUT_OF_RANGE',
-          `${what} of ${length} bytes at ${offset} exceeds mapping size ${this.size}`,
-          { details: { offset, size: length, mappingSize: this.size } },
-        );
-      case Status.misaligned:
-        return invalidArgument(`offset must be a multiple of 8, not ${show(offset)}`);
-    }
-    const [name, found] = (
-      [
-        ['offset', offset],
-        ['length', length],
-      ] as const
-    ).find(([, size]) => !isSize(size)) ?? ['value', value];
-    const range = name === 'value' ? (what === 'fill' ? '0 to 255' : '0 to 2^32 - 1') : '0 to 2^53 - 1';
-    return invalidArgument(`${name} must be a whole number from ${range}, not ${show(found)}`);
-  }
-
-  #closed(): BedrockError {
-    return new BedrockError('MAPPING_CLOSED', `the mapping of ${this.path} is closed`);
   }
 }
 
