@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 
 /** Type-aware rules; above all, no promise may float. The import rules keep the rooms of the house apart. */
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'schemas/generated', 'data', 'coverage'] },
+  { ignores: ['dist', 'node_modules', 'schemas/generated', 'data', 'coverage', 'native/build'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -45,6 +45,22 @@ export default tseslint.config(
         {
           patterns: [
             { regex: '/core/(?!index\\.js$)', message: "a backend imports core's public index only" },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['native/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: '/(core|backends)/(?!errors\\.js$)',
+              message: 'native stands by itself, but for the errors',
+            },
           ],
         },
       ],

@@ -7,9 +7,10 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { httpSection } from './http.js';
+import { nativeSection } from './native.js';
 import { formatTable } from './table.js';
 
-const SECTIONS = { http: httpSection };
+const SECTIONS = { http: httpSection, native: nativeSection };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -32,7 +32,7 @@ export const ERROR_CODES = {
     status: 415,
     meaning: 'The route takes JSON, and the body is declared as something else.',
   },
-  OUT_OF_RANGE: { status: 416, meaning: 'Offset and size do not lie within the region.' },
+  OUT_OF_RANGE: { status: 416, meaning: 'Offset and size do not lie within the region, or the mapping.' },
   HEADERS_TOO_LARGE: {
     status: 431,
     meaning: 'The request line and headers are larger than the configured limit.',
@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   },
   TARGET_CLOSED: { status: 503, meaning: 'The target is not open.' },
   NOT_READY: { status: 503, meaning: 'The daemon is still starting, or already stopping.' },
+  MAPPING_CLOSED: { status: 503, meaning: 'The mapping of a file is closed.' },
   OUT_OF_SPACE: { status: 507, meaning: 'The target has not enough space left.' },
   CONFIG_INVALID: { status: 500, meaning: 'The configuration is wrong; details.issues lists every fault.' },
   LIBRARY_LOAD_FAILED: {
@@ -52,6 +53,10 @@ export const ERROR_CODES = {
     meaning: 'A library was not found, did not load, or does not describe what it brings.',
   },
   DEPENDENCY_UNRESOLVED: { status: 500, meaning: 'A dependency of a provider is missing or does not fit.' },
+  NATIVE_UNAVAILABLE: {
+    status: 500,
+    meaning: 'The native addon is not built or does not load; the message has the cause and the cure.',
+  },
   START_FAILED: { status: 500, meaning: 'A provider or the listener could not start.' },
   UNREACHABLE: {
     status: 502,

@@ -1,14 +1,22 @@
-/** Builds dist/ if its sources have changed: types from the schemas, JavaScript from TypeScript, and the schemas themselves. */
+/**
+ * Builds what has changed: the native addon if there is a compiler, and dist/ (types from the schemas, JavaScript from TypeScript,
+ * and the schemas themselves).
+ */
 import { chmodSync, cpSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, mustTool, readStamp, root, writeStamp } from './run.js';
+import { buildNative } from './native.js';
 import { setUp } from './setup.js';
 
 const STAMP = 'dist/.build.json';
 const SCHEMAS = readdirSync(path.join(root, 'schemas')).filter((name) => name.endsWith('.schema.json'));
 
+const NATIVE = readdirSync(path.join(root, 'native')).filter((name) => name.endsWith('.ts'));
+
+/** @returns whether there is a native addon */
 export async function build() {
+  const hasNative = buildNative();
   const types = fingerprint([
     ...SCHEMAS.map((name) => `schemas/${name}`),
     'package-lock.json',
@@ -20,14 +28,18 @@ export async function build() {
     for (const name of SCHEMAS) await generateTypes(name);
     writeStamp('schemas/generated/.types.json', { types });
   }
-  const sources = fingerprint(['core', 'backends', 'tsconfig.json', 'tsconfig.build.json'], types);
-  if (readStamp(STAMP).sources === sources) return;
+  const sources = fingerprint(
+    ['core', 'backends', ...NATIVE.map((name) => `native/${name}`), 'tsconfig.json', 'tsconfig.build.json'],
+    types,
+  );
+  if (readStamp(STAMP).sources === sources) return hasNative;
   console.log('Building…');
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await mustTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   for (const name of SCHEMAS) cpSync(path.join(root, 'schemas', name), path.join(root, 'dist/schemas', name));
   chmodSync(path.join(root, 'dist/core/cli/main.js'), 0o755);
   writeStamp(STAMP, { sources });
+  return hasNative;
 }
 
 function generateTypes(name) {

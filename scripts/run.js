@@ -1,7 +1,16 @@
 /** What the other scripts share: running a child process and knowing what is up to date. Imports nothing from node_modules. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -42,6 +51,18 @@ export async function must(command, args, options) {
 /** Runs a tool of node_modules by its JavaScript file. */
 export function mustTool(file, args) {
   return must(process.execPath, [path.join('node_modules', file), ...args]);
+}
+
+/** Whether PATH has a program of that name. */
+export function isCommand(name) {
+  return (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
+    try {
+      accessSync(path.join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** A fingerprint of files and folders: it changes when the contents of any of them change. */

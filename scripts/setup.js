@@ -6,10 +6,8 @@
  * installed by apt-get, as root only; a failed attempt is not repeated until something changes.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fingerprint, must, readStamp, root, run, writeStamp } from './run.js';
+import { fingerprint, isCommand, must, readStamp, root, run, writeStamp } from './run.js';
 
 const OLDEST_NODE = [20, 19];
 const STAMP = 'node_modules/.bedrock-setup.json';
@@ -18,6 +16,8 @@ const APT_PACKAGES = ['libpmem-dev', 'pkg-config', 'cmake', 'g++', 'make'];
 export async function setUp({ force = false } = {}) {
   checkNode();
   const stamp = force ? {} : readStamp(STAMP);
+  // First the system's packages: the npm packages' set-up compiles the native addon with what it finds.
+  const tried = await installSystemPackages(stamp.tried ?? '');
   const packages = fingerprint(
     ['package-lock.json'],
     `${process.platform} ${process.arch} ${process.versions.modules}`,
@@ -25,9 +25,7 @@ export async function setUp({ force = false } = {}) {
   if (stamp.packages !== packages) {
     console.log('Installing the npm packages…');
     await must('npm', ['ci', '--include=dev', '--no-audit', '--no-fund']);
-    writeStamp(STAMP, { packages });
   }
-  const tried = await installSystemPackages(stamp.tried ?? '');
   if (stamp.packages !== packages || tried !== (stamp.tried ?? '')) writeStamp(STAMP, { packages, tried });
 }
 
@@ -67,17 +65,6 @@ function missingSystemPackages() {
   return APT_PACKAGES.filter((name) => {
     if (name === 'libpmem-dev') return spawnSync('pkg-config', ['--exists', 'libpmem']).status !== 0;
     return !isCommand(name);
-  });
-}
-
-function isCommand(name) {
-  return (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
-    try {
-      accessSync(path.join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
   });
 }
 

@@ -1,0 +1,78 @@
+/** The addon as C++ exports it (native/src). Only this folder calls it; what it offers to others is in index.ts. */
+
+/** What a call on a mapping came to (`Status` in native/src/handle.h). Success on persistent memory is undefined. */
+export const Status = {
+  /** Done, but this mapping needs an msync. */
+  unsynced: 1,
+  closed: 2,
+  outOfRange: 3,
+  sourceOutOfRange: 4,
+  invalid: 5,
+  misaligned: 6,
+} as const;
+
+/** A status as a number, or nothing. */
+export type Outcome = number | undefined;
+
+/**
+ * Functions of one mapping. The first ones find their numbers in `slots`: offset, length, and a third that is the offset within
+ * the source, the byte to fill with, or the seed. Those that give a promise give a status instead if they could not start.
+ */
+export interface MappingBinding {
+  readonly size: number;
+  readonly isPmem: boolean;
+  readonly isForced: boolean;
+  /** Memory for a Float64Array of three. */
+  readonly slots: ArrayBuffer;
+  copyPersist(source: Uint8Array): Outcome;
+  copy(source: Uint8Array): Outcome;
+  fillPersist(): Outcome;
+  fill(): Outcome;
+  persist(): Outcome;
+  flush(): Outcome;
+  drain(): Outcome;
+  storePersist64(value: bigint): Outcome;
+  load64(): bigint | number;
+  /** A checksum, or a status below zero. */
+  crc32c(): number;
+  persistRanges(pairs: Float64Array, count: number): Outcome;
+  window(index: number): ArrayBuffer | number;
+  msyncAsync(offset: number, length: number): Promise<void> | number;
+  persistAsync(offset: number, length: number): Promise<void> | number;
+  deepPersistAsync(offset: number, length: number): Promise<void> | number;
+  fillAsync(offset: number, length: number, value: number): Promise<void> | number;
+  crc32cAsync(offset: number, length: number, seed: number): Promise<number> | number;
+  /** @throws an error with the positive errno */
+  msyncBlocking(offset: number, length: number): Outcome;
+  close(): Promise<void> | number;
+}
+
+export interface AddonBinding {
+  mapFile(path: string, size: number, flags: number, mode: number): Promise<MappingBinding>;
+  attributes(): PlatformAttributes;
+  /** Undefined if the arguments are not these. */
+  crc32c(bytes: Uint8Array, seed: number): number | undefined;
+  allocate(fd: number, offset: number, length: number, emulates: boolean): Promise<void>;
+  punchHole(fd: number, offset: number, length: number): Promise<void>;
+  lockExclusive(fd: number): Promise<void>;
+  lockShared(fd: number): Promise<void>;
+  unlock(fd: number): Promise<void>;
+}
+
+/** What the machine and libpmem give. */
+export interface PlatformAttributes {
+  /** The version of libpmem that the addon was built with; null without it. */
+  readonly libpmem: string | null;
+  /** Caches are flushed at a power failure by the hardware (eADR, pmem_has_auto_flush(3)); null where nobody tells. */
+  readonly hasAutoFlush: boolean | null;
+  /** There is an instruction that waits for flushed stores (pmem_has_hw_drain(3)); null where nobody tells. */
+  readonly hasHardwareDrain: boolean | null;
+  /** How libpmem flushes a cache line; null if it does not, or where nobody tells. */
+  readonly flushInstruction: 'clwb' | 'clflushopt' | 'clflush' | 'dc cvap' | 'dc cvac' | null;
+  readonly cacheLineBytes: number;
+  readonly pageBytes: number;
+  /** Aligned stores of this size are never torn by a power failure. */
+  readonly powerFailAtomicBytes: number;
+  /** How CRC32C is computed. */
+  readonly crc32c: 'sse4.2' | 'armv8' | 'table';
+}

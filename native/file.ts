@@ -1,0 +1,103 @@
+/**
+ * What FileHandle lacks: allocation, holes, locks. All run on the thread pool, on a duplicate of the file's descriptor.
+ */
+import { constants } from 'node:os';
+import { addon } from './addon.js';
+import { checkSize, invalidArgument, show, SystemError, systemError } from './errors.js';
+import { lockHolders, type LockHolder } from './lock-holders.js';
+
+/** A FileHandle, or the number of an open file. */
+export type OpenFile = number | { readonly fd: number };
+
+/** The lock is held by another. `code` is `EAGAIN`. */
+export class LockedError extends SystemError {
+  constructor(
+    cause: SystemError,
+    /** Who holds it, as far as the system tells. */
+    readonly holders: readonly LockHolder[],
+  ) {
+    const named = holders.map(
+      ({ pid, command }) => `process ${pid}${command === undefined ? '' : ` (${command})`}`,
+    );
+    const by = named.length === 0 ? 'somebody else' : named.join(', ');
+    super(cause.code, cause.errno, cause.syscall, `the file is locked by ${by}`, cause.path, cause);
+  }
+}
+
+/**
+ * Gives a range of a file its space on the medium, and the file at least the size that ends it (posix_fallocate(3)). Bytes that
+ * are there stay. A write into the range, or a store into a mapping of it, cannot run out of space afterwards.
+ * @param options.emulate whether a file system that cannot allocate may be made to by writing a byte into every block (which is
+ *   slow, and not safe beside other writers); unless told it may
+ * @throws INVALID_ARGUMENT; ENOSPC, EFBIG, EBADF, EINVAL (length 0), ENOTSUP without emulation
+ */
+export function allocate(
+  file: OpenFile,
+  offset: number,
+  length: number,
+  { emulate = true }: { emulate?: boolean } = {},
+): Promise<void> {
+  return onFile('allocate', file, (fd) => {
+    checkRange(offset, length);
+    return addon.allocate(fd, offset, length, emulate);
+  });
+}
+
+/**
+ * Gives the space of a range back; its bytes read as zero, the file keeps its size (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store
+ * into a mapping of the range needs space anew: where there is none, the process dies of SIGBUS. Allocate first.
+ * @throws INVALID_ARGUMENT; ENOTSUP, EBADF, EINVAL (length 0)
+ */
+export function punchHole(file: OpenFile, offset: number, length: number): Promise<void> {
+  return onFile('punchHole', file, (fd) => {
+    checkRange(offset, length);
+    return addon.punchHole(fd, offset, length);
+  });
+}
+
+/**
+ * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file and ends when it is closed, at the
+ * latest with the process. A second opening by the same process conflicts as another process's does.
+ * @param options.shared whether others may hold it shared too
+ * @throws INVALID_ARGUMENT; LockedError if another holds it, EBADF
+ */
+export async function lock(file: OpenFile, { shared = false }: { shared?: boolean } = {}): Promise<void> {
+  try {
+    await onFile('lock', file, (fd) => (shared ? addon.lockShared(fd) : addon.lockExclusive(fd)));
+  } catch (error) {
+    if (error instanceof SystemError && error.code === 'EAGAIN') {
+      throw new LockedError(error, lockHolders(numberOf(file)));
+    }
+    throw error;
+  }
+}
+
+/** Gives a lock up before the file is closed. */
+export function unlock(file: OpenFile): Promise<void> {
+  return onFile('unlock', file, (fd) => addon.unlock(fd));
+}
+
+async function onFile(name: string, file: OpenFile, call: (fd: number) => Promise<void>): Promise<void> {
+  const fd = numberOf(file);
+  try {
+    await call(fd);
+  } catch (error) {
+    throw systemError(error, name);
+  }
+}
+
+function numberOf(file: unknown): number {
+  const fd = typeof file === 'object' && file !== null && 'fd' in file ? file.fd : file;
+  // So says a FileHandle that is closed.
+  if (fd === -1)
+    throw new SystemError('EBADF', -constants.errno.EBADF, 'fcntl', 'the file is closed', undefined);
+  if (!Number.isInteger(fd) || (fd as number) < 0 || (fd as number) > 0x7fffffff) {
+    throw invalidArgument(`a file must be a FileHandle or the number of an open file, not ${show(fd)}`);
+  }
+  return fd as number;
+}
+
+function checkRange(offset: unknown, length: unknown): void {
+  checkSize('offset', offset);
+  checkSize('length', length);
+}

@@ -1,0 +1,80 @@
+/**
+ * Finds and loads the addon. It is loaded when it is first asked for and not before: where it is missing, or libpmem.so.1 is, all
+ * else goes on to work.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { BedrockError, messageOf } from '../core/errors.js';
+import type { AddonBinding, PlatformAttributes } from './binding.js';
+
+const CURE = 'run `npx bedrock native build`';
+
+/** What `bedrock native info` tells. */
+export interface AddonState {
+  readonly path: string;
+  /** If it is loaded. */
+  readonly attributes?: PlatformAttributes;
+  /** If not: why, and the cure. */
+  readonly reason?: string;
+}
+
+/** Where the addon is: beside the sources, or where the environment's BEDROCK_NATIVE_ADDON points. */
+export function addonPath(): string {
+  return (
+    process.env.BEDROCK_NATIVE_ADDON ?? path.join(packageRoot(), 'native/build/Release/bedrock_native.node')
+  );
+}
+
+/** @throws NATIVE_UNAVAILABLE, with the cause and the cure */
+export function loadAddon(): AddonBinding {
+  const file = addonPath();
+  const loaded = { exports: {} };
+  try {
+    // Not require(): the tests' module system has one of its own, and this needs none.
+    process.dlopen(loaded, file);
+  } catch (error) {
+    const reason = existsSync(file) ? whyUnloadable(messageOf(error)) : whyMissing();
+    throw new BedrockError('NATIVE_UNAVAILABLE', `the native addon is not available: ${reason}`, {
+      details: { path: file },
+      cause: error,
+    });
+  }
+  return loaded.exports as AddonBinding;
+}
+
+export function addonState(): AddonState {
+  const file = addonPath();
+  try {
+    return { path: file, attributes: loadAddon().attributes() };
+  } catch (error) {
+    return { path: file, reason: messageOf(error) };
+  }
+}
+
+function whyMissing(): string {
+  return `it is not built (${lastBuildError() ?? 'it was never tried'}); ${CURE}`;
+}
+
+function whyUnloadable(message: string): string {
+  const [library] = /lib[\w.+-]+\.so[\d.]*(?=: cannot open)/.exec(message) ?? [];
+  if (library === undefined) return `it does not load (${message}); ${CURE}`;
+  return `it was built with ${library}, which is not installed; install it (Debian: libpmem1), or ${CURE} to do without`;
+}
+
+/** What scripts/native.js noted. */
+function lastBuildError(): string | undefined {
+  try {
+    const stamp = JSON.parse(readFileSync(path.join(packageRoot(), 'native/build/build.json'), 'utf8')) as {
+      error?: string;
+    };
+    return stamp.error;
+  } catch {
+    return undefined;
+  }
+}
+
+/** This file runs as native/load.ts, and as dist/native/load.js. */
+export function packageRoot(): string {
+  const above = path.dirname(import.meta.dirname);
+  return path.basename(above) === 'dist' ? path.dirname(above) : above;
+}

@@ -1,0 +1,76 @@
+/** mapFile: options, flags and errors. */
+import { addon } from './addon.js';
+import type { MappingBinding } from './binding.js';
+import { invalidArgument, isSize, show, systemError } from './errors.js';
+import { Mapping } from './mapping.js';
+
+/** The rules are those of pmem_map_file(3). */
+export interface MapFileOptions {
+  /** Bytes; with `create` only, and needed then. Without `create` the whole file is mapped. */
+  readonly size?: number;
+  /**
+   * Open the file or create it, make it `size` bytes long (an existing file is extended, or cut off), and allocate them all
+   * unless `sparse` is given.
+   */
+  readonly create?: boolean;
+  /** With `create`: fail with EEXIST if the file is there. */
+  readonly exclusive?: boolean;
+  /**
+   * With `create`: leave holes. A store into a hole for which the disk has no room ends the process (SIGBUS), so allocate a range
+   * before storing there.
+   */
+  readonly sparse?: boolean;
+  /** With `create`: a file without a name, in the directory `path`; it is gone when it is closed. */
+  readonly tmpfile?: boolean;
+  /** Permissions of a file that is created; 0o666, less the process's umask, unless told. */
+  readonly mode?: number;
+}
+
+const FLAGS = { create: 1, exclusive: 2, sparse: 4, tmpfile: 8 } as const;
+const NAMES = ['size', 'mode', ...Object.keys(FLAGS)];
+
+/**
+ * Maps a file into memory, all of it and shared, for reading and writing (pmem_map_file(3)). The work is done on the thread pool,
+ * as allocating may take seconds.
+ * @throws INVALID_ARGUMENT for values of wrong types; EINVAL for options that contradict each other; else what the system says:
+ *   ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG, ENOMEM (no address space left), ENOTSUP, …
+ */
+export async function mapFile(path: string, options: MapFileOptions = {}): Promise<Mapping> {
+  const { size = 0, mode = 0o666, flags } = check(path, options);
+  let binding: MappingBinding;
+  try {
+    binding = await addon.mapFile(path, size, flags, mode);
+  } catch (error) {
+    throw systemError(error, 'mapFile', path);
+  }
+  return new Mapping(path, binding);
+}
+
+function check(path: unknown, options: MapFileOptions): { size?: number; mode?: number; flags: number } {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw invalidArgument(`path must be a string that is not empty and holds no NUL, not ${show(path)}`);
+  }
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null)
+    throw invalidArgument(`options must be an object, not ${show(given)}`);
+  const unknown = Object.keys(given).find((name) => !NAMES.includes(name));
+  if (unknown !== undefined)
+    throw invalidArgument(`unknown option ${unknown}; there are: ${NAMES.join(', ')}`);
+  // Read once: a getter may answer otherwise the second time.
+  const { size, mode } = options;
+  if (size !== undefined && !isSize(size)) {
+    throw invalidArgument(`size must be a whole number from 0 to 2^53 - 1, not ${show(size)}`);
+  }
+  if (mode !== undefined && !(isSize(mode) && mode <= 0o7777)) {
+    throw invalidArgument(`mode must be a number from 0 to 0o7777, not ${show(mode)}`);
+  }
+  let flags = 0;
+  for (const [name, bit] of Object.entries(FLAGS)) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw invalidArgument(`${name} must be true or false, not ${show(value)}`);
+    }
+    if (value === true) flags |= bit;
+  }
+  return { flags, ...(size !== undefined && { size }), ...(mode !== undefined && { mode }) };
+}

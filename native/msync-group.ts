@@ -1,0 +1,63 @@
+/**
+ * Groups the msyncs of a mapping: while one runs, those who come wait together, and the next one spans them all. A disk takes about
+ * as long for many pages as for one, and the thread pool has four threads.
+ *
+ * Whoever comes while an msync runs waits for the next, since the running one may have passed the caller's pages already.
+ */
+
+type Msync = (offset: number, length: number) => Promise<void>;
+
+interface Group {
+  start: number;
+  end: number;
+  readonly done: Promise<void>;
+  readonly begin: () => void;
+}
+
+export class MsyncGroup {
+  readonly #msync: Msync;
+  #running = 0;
+  #next: Group | undefined;
+
+  constructor(msync: Msync) {
+    this.#msync = msync;
+  }
+
+  /** Resolves when the range is durable. */
+  over(offset: number, length: number): Promise<void> {
+    const group = (this.#next ??= this.#newGroup(offset));
+    group.start = Math.min(group.start, offset);
+    group.end = Math.max(group.end, offset + length);
+    // Those who come in the same turn of the event loop are taken along.
+    if (this.#running === 0) queueMicrotask(() => this.#runNext(group));
+    // A promise for each caller, so that one who ignores a failure is told of it by Node.
+    return group.done.then(() => undefined);
+  }
+
+  /** Starts what waits, without waiting for what runs. */
+  start(): void {
+    if (this.#next !== undefined) this.#runNext(this.#next);
+  }
+
+  #newGroup(offset: number): Group {
+    let resolve: (done: Promise<void>) => void = () => undefined;
+    const done = new Promise<void>((given) => (resolve = given));
+    // At once, not a turn later: a mapping that is about to be closed must take it on before.
+    const sync = async (): Promise<void> => this.#msync(group.start, group.end - group.start);
+    const group: Group = { start: offset, end: offset, done, begin: () => resolve(sync()) };
+    return group;
+  }
+
+  #runNext(group: Group): void {
+    // Somebody else has started it already.
+    if (this.#next !== group) return;
+    this.#next = undefined;
+    this.#running++;
+    group.begin();
+    const ended = (): void => {
+      this.#running--;
+      if (this.#running === 0) this.start();
+    };
+    group.done.then(ended, ended);
+  }
+}

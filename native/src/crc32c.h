@@ -1,0 +1,15 @@
+// CRC32C (Castagnoli; RFC 3720, appendix B.4), by the processor's own instruction where it has one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bedrock {
+
+// Continues `crc`, the result over the bytes before (0 at the start).
+uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t size);
+
+// "sse4.2", "armv8" or "table"
+const char* crc32cMethod();
+
+}  // namespace bedrock

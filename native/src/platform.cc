@@ -1,0 +1,116 @@
+// What the machine and libpmem give, and CRC32C over JavaScript's own memory.
+#include "addon.h"
+#include "crc32c.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace bedrock {
+
+namespace {
+
+Napi::Value triState(Napi::Env env, int value) {
+  if (value < 0) return env.Null();
+  return Napi::Boolean::New(env, value != 0);
+}
+
+#if defined(__x86_64__)
+
+bool isOne(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::strcmp(value, "1") == 0;
+}
+
+// libpmem keeps its choice to itself; this is the order in which it chooses (libpmem(7), ENVIRONMENT).
+const char* flushInstruction() {
+  if (isOne("PMEM_NO_FLUSH")) return nullptr;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
+    if ((b & (1u << 24)) != 0 && !isOne("PMEM_NO_CLWB")) return "clwb";
+    if ((b & (1u << 23)) != 0 && !isOne("PMEM_NO_CLFLUSHOPT")) return "clflushopt";
+  }
+  return "clflush";
+}
+
+#elif defined(__aarch64__) && defined(__linux__)
+
+const char* flushInstruction() {
+#ifdef HWCAP_DCPOP
+  if ((getauxval(AT_HWCAP) & HWCAP_DCPOP) != 0) return "dc cvap";
+#endif
+  return "dc cvac";
+}
+
+#else
+
+const char* flushInstruction() { return nullptr; }
+
+#endif
+
+long cacheLine() {
+#ifdef _SC_LEVEL1_DCACHE_LINESIZE
+  const long size = sysconf(_SC_LEVEL1_DCACHE_LINESIZE);
+  if (size > 0) return size;
+#endif
+  return 64;
+}
+
+Napi::Value text(Napi::Env env, const char* value) {
+  if (value == nullptr) return env.Null();
+  return Napi::String::New(env, value);
+}
+
+Napi::Value attributes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const bool hasLibpmem = media::libpmemVersion() != nullptr;
+  const Napi::Object result = Napi::Object::New(env);
+  result.Set("libpmem", text(env, media::libpmemVersion()));
+  result.Set("hasAutoFlush", triState(env, media::hasAutoFlush()));
+  result.Set("hasHardwareDrain", triState(env, media::hasHardwareDrain()));
+  result.Set("flushInstruction", text(env, hasLibpmem ? flushInstruction() : nullptr));
+  result.Set("cacheLineBytes", Napi::Number::New(env, static_cast<double>(cacheLine())));
+  result.Set("pageBytes", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
+  result.Set("powerFailAtomicBytes", Napi::Number::New(env, 8));
+  result.Set("crc32c", text(env, crc32cMethod()));
+  return result;
+}
+
+// crc32c(bytes, seed), or undefined if the arguments are not these. Raw, as it stands beside reads of 64 bytes.
+napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  Bytes bytes;
+  uint64_t seed = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok ||
+      !toBytes(env, arguments[0], &bytes) || !toSize(env, arguments[1], &seed) || seed > UINT32_MAX) {
+    return nullptr;
+  }
+  napi_value result = nullptr;
+  napi_create_uint32(env, crc32c(static_cast<uint32_t>(seed), bytes.data, bytes.size), &result);
+  return result;
+}
+
+}  // namespace
+
+void exportPlatform(Napi::Env env, Napi::Object exports) {
+  exports.Set("attributes", Napi::Function::New(env, attributes, "attributes"));
+  napi_value function = nullptr;
+  if (napi_create_function(env, "crc32c", NAPI_AUTO_LENGTH, crc32cOfBytes, nullptr, &function) != napi_ok) {
+    throw Napi::Error::New(env);
+  }
+  exports.Set("crc32c", Napi::Value(env, function));
+}
+
+}  // namespace bedrock

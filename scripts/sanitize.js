@@ -1,0 +1,52 @@
+/**
+ * `npm run test:sanitize`: the tests of the native addon under AddressSanitizer and UndefinedBehaviorSanitizer, on a build of its
+ * own, once with libpmem (if it is there) and once without. Any report ends the process that it is about, and so fails its test.
+ * Arguments go to jest.
+ */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { must, root } from './run.js';
+import { build } from './build.js';
+import { compile } from './native.js';
+import { setUp } from './setup.js';
+
+process.chdir(root);
+await setUp();
+await build();
+for (const libpmem of ['AUTO', 'OFF']) {
+  console.log(`Sanitizers, BEDROCK_LIBPMEM=${libpmem}`);
+  const output = path.join(root, `native/build/Sanitize/${libpmem}.node`);
+  const error = compile({ output, options: { BEDROCK_SANITIZE: 'ON', BEDROCK_LIBPMEM: libpmem } });
+  if (error !== undefined) {
+    console.error(error);
+    process.exit(1);
+  }
+  await must(
+    process.execPath,
+    [
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      'node_modules/jest/bin/jest.js',
+      'test/native',
+      // It builds and runs addons of its own.
+      '--testPathIgnorePatterns=package.test',
+      '--testTimeout=120000',
+      ...process.argv.slice(2),
+    ],
+    {
+      env: {
+        ...process.env,
+        BEDROCK_NATIVE_ADDON: output,
+        // The sanitizer's library must come before all others. Leaks are V8's own by design.
+        LD_PRELOAD: library('libasan.so'),
+        ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:allocator_may_return_null=1',
+        UBSAN_OPTIONS: 'print_stacktrace=1',
+      },
+    },
+  );
+}
+
+function library(name) {
+  const { stdout } = spawnSync('c++', [`-print-file-name=${name}`], { encoding: 'utf8' });
+  return stdout.trim();
+}

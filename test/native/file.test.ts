@@ -1,0 +1,104 @@
+/** Allocation, holes and locks. */
+import { describe, expect, it } from '@jest/globals';
+import { statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { allocate, lock, LockedError, punchHole, unlock } from '../../native/index.js';
+import { useFolder } from './folder.js';
+import { runScript, WELL } from './script.js';
+
+const at = useFolder();
+const shared = useFolder('/dev/shm');
+const MIB = 2 ** 20;
+
+describe('allocate', () => {
+  it('extends a file, gives it blocks, and leaves what is there', async () => {
+    await using file = await open(at('allocated'), 'w+');
+    await file.write('before');
+    await allocate(file, 0, MIB);
+    await allocate(file.fd, 2 * MIB, MIB, { emulate: false });
+    const { size, blocks } = await file.stat();
+    expect(size).toBe(3 * MIB);
+    expect(blocks * 512).toBeGreaterThanOrEqual(2 * MIB);
+    expect((await file.read(Buffer.alloc(8), 0, 8, 0)).buffer).toEqual(Buffer.from('before\0\0'));
+  });
+
+  it('finds no space with ENOSPC, and changes nothing', async () => {
+    await using file = await open(shared('full'), 'w+');
+    await expect(allocate(file, 0, 2 ** 43)).rejects.toMatchObject({ code: 'ENOSPC', syscall: 'allocate' });
+    expect((await file.stat()).size).toBe(0);
+  });
+
+  it('refuses a file that is open for reading only with EBADF', async () => {
+    await (await open(at('read'), 'w')).close();
+    await using file = await open(at('read'), 'r');
+    await expect(allocate(file, 0, 1)).rejects.toMatchObject({ code: 'EBADF' });
+  });
+});
+
+it('punchHole gives blocks back, and the bytes read as zero', async () => {
+  await using file = await open(at('holed'), 'w+');
+  await file.write(Buffer.alloc(MIB, 1));
+  await file.sync();
+  const before = statSync(at('holed')).blocks;
+  await punchHole(file, 4096, MIB / 2);
+  expect(statSync(at('holed'))).toMatchObject({ size: MIB });
+  expect(statSync(at('holed')).blocks).toBeLessThan(before);
+  const { buffer } = await file.read(Buffer.alloc(MIB), 0, MIB, 0);
+  expect(buffer.subarray(0, 4096)).toEqual(Buffer.alloc(4096, 1));
+  expect(buffer.subarray(4096, 4096 + MIB / 2)).toEqual(Buffer.alloc(MIB / 2));
+  expect(buffer.subarray(4096 + MIB / 2)).toEqual(Buffer.alloc(MIB - 4096 - MIB / 2, 1));
+});
+
+describe('lock', () => {
+  it('excludes a second opening until it is closed', async () => {
+    await using second = await open(at('lock'), 'w+');
+    {
+      await using first = await open(at('lock'), 'r+');
+      await lock(first);
+      await lock(first);
+      await expect(lock(second)).rejects.toMatchObject({ code: 'EAGAIN', errno: -11 });
+      await expect(lock(second, { shared: true })).rejects.toBeInstanceOf(LockedError);
+    }
+    await lock(second);
+  });
+
+  it('shared admits shared and excludes exclusive; unlock ends it', async () => {
+    await using first = await open(at('lock'), 'w+');
+    await using second = await open(at('lock'), 'r');
+    await lock(first, { shared: true });
+    await lock(second, { shared: true });
+    await expect(lock(first)).rejects.toMatchObject({ code: 'EAGAIN' });
+    await unlock(second);
+    await lock(first);
+  });
+
+  it('names the process that holds it, and ends with that process', async () => {
+    await using file = await open(at('lock'), 'w+');
+    await lock(file);
+    const end = await runScript(
+      `
+      const file = fs.openSync(args[0], 'r+');
+      const failure = await native.lock(file).catch((error) => error);
+      console.log(JSON.stringify({ code: failure.code, holders: failure.holders.map(({ pid }) => pid) }));
+      const own = fs.openSync(args[0] + '.own', 'w');
+      await native.lock(own);`,
+      { args: [at('lock')] },
+    );
+    // Where another process's numbers are hidden there are no holders.
+    expect(end).toMatchObject(WELL);
+    const { code, holders } = JSON.parse(end.stdout) as { code: string; holders: number[] };
+    expect(code).toBe('EAGAIN');
+    expect([[process.pid], []]).toContainEqual(holders);
+    await using own = await open(at('lock.own'), 'r+');
+    await lock(own);
+  });
+
+  it('stays with the file when a number is given that is closed meanwhile', async () => {
+    const file = await open(at('lock'), 'w+');
+    const locking = lock(file);
+    await file.close();
+    await expect(locking).resolves.toBeUndefined();
+    await using again = await open(at('lock'), 'r+');
+    await lock(again);
+  });
+});

@@ -1,0 +1,331 @@
+/** What ends when: windows, collected mappings, work in flight, worker threads, the process. */
+import { describe, expect, it } from '@jest/globals';
+import { useFolder } from './folder.js';
+import { runScript, WELL } from './script.js';
+
+const at = useFolder();
+
+describe('windows', () => {
+  it('of a 1 TiB sparse file start every 2 GiB, span 4, and show the same bytes where they overlap', async () => {
+    const end = await runScript(
+      `
+      const GIB = 2 ** 30;
+      const mapping = await mapFile(args[0], { create: true, sparse: true, size: 1024 * GIB });
+      assert.equal(mapping.windowCount, 512);
+      const windows = Array.from({ length: 512 }, (_, i) => mapping.window(i));
+      assert.ok(windows.every((window, i) => window.length === (i === 511 ? 2 : 4) * GIB));
+      assert.equal(mapping.window(7), windows[7]);
+      for (const i of [0, 1, 255, 510]) {
+        windows[i][3 * GIB] = 100 + (i % 100);
+        assert.equal(windows[i + 1][GIB], 100 + (i % 100));
+      }
+      const word = 1024 * GIB - 8;
+      await mapping.storePersist64(word, 77n);
+      assert.equal(windows[511][2 * GIB - 8], 77);
+      assert.equal(windows[510][4 * GIB - 8], 77);
+      assert.equal(mapping.view(word, 8)[0], 77);
+      await mapping.copyPersist(5 * GIB - 2, Buffer.from('view'));
+      assert.equal(String(Buffer.from(mapping.view(5 * GIB - 2, 4))), 'view');
+      assert.equal(mapping.view(2 * GIB - 1, 2 * GIB).length, 2 * GIB);
+      assert.equal(mapping.view(4 * GIB, 4 * GIB).length, 4 * GIB);
+      assert.equal(codeOf(() => mapping.view(GIB, 4 * GIB)), 'NOT_SUPPORTED');
+      assert.equal(mapping.view(1024 * GIB, 0).length, 0);
+      global.gc();
+      await mapping.close();
+      assert.ok(windows.every((window) => window.length === 0 && window.buffer.byteLength === 0));
+      global.gc();`,
+      { args: [at('tebi')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('ends a window exactly where the file ends, at the sizes around 2 and 4 GiB', async () => {
+    const end = await runScript(
+      `
+      for (const size of [2 ** 31 - 1, 2 ** 31, 2 ** 31 + 1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1]) {
+        const mapping = await mapFile(args[0], { create: true, sparse: true, size });
+        const last = mapping.window(mapping.windowCount - 1);
+        assert.equal((mapping.windowCount - 1) * 2 ** 31 + last.length, size);
+        last[last.length - 1] = 9;
+        assert.equal(mapping.view(size - 1, 1)[0], 9);
+        assert.equal(codeOf(() => mapping.window(mapping.windowCount)), 'OUT_OF_RANGE');
+        await mapping.close();
+      }`,
+      { args: [at('edges')] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('can be moved to another ArrayBuffer, which then outlives the mapping harmlessly', async () => {
+    const end = await runScript(
+      `
+      const mapping = await mapFile(args[0], { create: true, size: 2 ** 20 });
+      mapping.window(0).fill(5);
+      await mapping.persist(0, 2 ** 20);
+      // structuredClone refuses in some versions and moves in others; transfer() came with Node 22.
+      let moved;
+      try { moved = structuredClone(mapping.window(0).buffer, { transfer: [mapping.window(0).buffer] }); } catch {}
+      if (moved === undefined && ArrayBuffer.prototype.transfer) moved = mapping.window(0).buffer.transfer();
+      await mapping.close();
+      for (let i = 0; i < 20; i++) { global.gc(); await turn(); }
+      if (moved) {
+        const bytes = new Uint8Array(moved);
+        assert.ok(bytes.every((byte) => byte === 0 || byte === 5));
+        bytes.fill(6);
+      }
+      assert.deepEqual(fs.readFileSync(args[0]), Buffer.alloc(2 ** 20, 5));`,
+      { args: [at('moved')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('may be in use by other work of the thread pool when the mapping is closed', async () => {
+    const end = await runScript(
+      `
+      const zlib = await import('node:zlib');
+      const { webcrypto } = await import('node:crypto');
+      for (let round = 0; round < 8; round++) {
+        const mapping = await mapFile(args[0], { create: true, size: 2 ** 24 });
+        const file = await fs.promises.open(args[0] + '.copy', 'w');
+        const work = [
+          // In one piece: between two, Node itself ends the process if the input was detached.
+          new Promise((resolve) => zlib.deflate(mapping.window(0), { level: 1, chunkSize: 2 ** 25 }, resolve)),
+          webcrypto.subtle.digest('SHA-256', mapping.window(0)).catch(() => undefined),
+          file.write(mapping.window(0)).catch(() => undefined),
+          file.read(mapping.window(0), 0, 2 ** 24, 0).catch(() => undefined),
+        ];
+        await mapping.close();
+        await turn();
+        global.gc();
+        await Promise.all(work);
+        await file.close();
+      }`,
+      { args: [at('borrowed')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+});
+
+describe('close', () => {
+  it('waits for work in flight, which ends well', async () => {
+    const end = await runScript(
+      `
+      for (let round = 0; round < 20; round++) {
+        const mapping = await mapFile(args[0], { create: true, size: 2 ** 22 });
+        const ended = [];
+        const note = (name) => (promise) => promise.then((value) => { ended.push(name); return value; });
+        const work = [
+          note('msync')(mapping.msyncAsync(0, 2 ** 22)),
+          note('fill')(mapping.fillAsync(0, 2 ** 22, round)),
+          note('crc')(mapping.crc32cAsync(0, 2 ** 22)),
+          note('deep')(mapping.deepPersistAsync(0, 2 ** 22)),
+          note('persist')(mapping.persistAsync(0, 2 ** 22)),
+          note('copy')(Promise.resolve(mapping.copyPersist(0, Buffer.from('accepted')))),
+          note('copy')(Promise.resolve(mapping.copyPersist(4096, Buffer.from('as well')))),
+        ];
+        await mapping.close();
+        // The callers' own continuations come right behind.
+        await turn();
+        assert.equal(ended.length, work.length);
+        await Promise.all(work);
+      }`,
+      { args: [at('busy')] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('lets go of the file, windows or not', async () => {
+    const end = await runScript(
+      `
+      const maps = () => fs.readFileSync('/proc/self/maps', 'utf8').split('\\n').filter((line) => line.includes(args[0])).length;
+      for (const hasWindow of [false, true]) {
+        const mapping = await mapFile(args[0], { create: true, size: 2 ** 20 });
+        if (hasWindow) mapping.window(0)[0] = 1;
+        assert.equal(maps(), 1);
+        await mapping.close();
+        assert.equal(maps(), 0);
+      }`,
+      { args: [at('released')] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('gives addresses back: three hundred mappings of 1 TiB fit one after the other', async () => {
+    const end = await runScript(
+      `
+      await (await mapFile(args[0], { create: true, sparse: true, size: 2 ** 40 })).close();
+      for (let i = 0; i < 300; i++) {
+        const mapping = await mapFile(args[0]);
+        mapping.window(i);
+        await mapping.close();
+      }`,
+      { args: [at('many')] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+});
+
+describe('garbage collection', () => {
+  const COLLECT = `
+    const maps = () => fs.readFileSync('/proc/self/maps', 'utf8').split('\\n').filter((line) => line.includes(args[0])).length;
+    const collect = async (isDone) => {
+      for (let i = 0; i < 200 && !isDone(); i++) { global.gc(); await turn(); }
+      assert.ok(isDone());
+    };`;
+
+  it('of a mapping that was never closed lets go of the file', async () => {
+    const end = await runScript(
+      `${COLLECT}
+      let mapping = await mapFile(args[0], { create: true, size: 2 ** 20 });
+      mapping.window(0)[0] = 1;
+      assert.equal(maps(), 1);
+      mapping = undefined;
+      await collect(() => maps() === 0);`,
+      { args: [at('gone')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('of a mapping leaves its windows alive, and their end the file', async () => {
+    const end = await runScript(
+      `${COLLECT}
+      let mapping = await mapFile(args[0], { create: true, size: 2 ** 20 });
+      let window = mapping.window(0);
+      let isCollected = false;
+      const registry = new FinalizationRegistry(() => (isCollected = true));
+      registry.register(mapping);
+      mapping = undefined;
+      await collect(() => isCollected);
+      window.fill(8);
+      assert.equal(maps(), 1);
+      assert.deepEqual(fs.readFileSync(args[0]), Buffer.alloc(2 ** 20, 8));
+      window = undefined;
+      await collect(() => maps() === 0);`,
+      { args: [at('kept')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it('of a mapping with work in flight waits for the work', async () => {
+    const end = await runScript(
+      `${COLLECT}
+      // A function of its own, so that nothing stays in the frame that goes on.
+      const begin = async () => {
+        const mapping = await mapFile(args[0], { create: true, size: 2 ** 22 });
+        return Promise.all([mapping.fillAsync(0, 2 ** 22, 7), mapping.crc32cAsync(0, 2 ** 22)]);
+      };
+      const work = Array.from({ length: 30 }, begin);
+      for (let i = 0; i < 10; i++) { global.gc(); await turn(); }
+      await Promise.all(work);
+      work.length = 0;
+      await collect(() => maps() === 0);`,
+      { args: [at('unheld')], nodeOptions: ['--expose-gc'] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+});
+
+describe('worker threads', () => {
+  it('use the addon side by side, each with mappings of its own', async () => {
+    const end = await runScript(
+      `
+      const code = \`
+        const { parentPort, workerData } = require('node:worker_threads');
+        (async () => {
+          const { mapFile } = await import('bedrock-node/native');
+          const mapping = await mapFile(workerData.path, { create: true, size: 2 ** 20 });
+          for (let i = 0; i < 3000; i++) {
+            await mapping.copyPersist((workerData.number * 4096 + i * 8) % (2 ** 20 - 64), Buffer.alloc(64, i));
+            if (i % 100 === 0) await mapping.msyncAsync(0, 4096);
+          }
+          await mapping.close();
+          parentPort.postMessage('done');
+        })();\`;
+      await Promise.all(Array.from({ length: 4 }, async (_, number) => {
+        const worker = new Worker(code, { eval: true, execArgv: [], workerData: { path: args[0], number } });
+        const ended = once(worker, 'exit');
+        const [message] = await once(worker, 'message');
+        assert.equal(message, 'done');
+        assert.deepEqual(await ended, [0]);
+      }));`,
+      { args: [at('shared')], isForced: true },
+    );
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+
+  it.each([false, true])(
+    'may be terminated in the middle of it all (persistent memory: %s)',
+    async (isForced) => {
+      const end = await runScript(
+        `
+      const code = \`
+        const { parentPort, workerData } = require('node:worker_threads');
+        (async () => {
+          const { mapFile, allocate } = await import('bedrock-node/native');
+          const fs = require('node:fs');
+          const fd = fs.openSync(workerData, 'r+');
+          const mapping = await mapFile(workerData);
+          const window = mapping.window(0);
+          parentPort.postMessage('started');
+          for (;;) {
+            void mapping.msyncAsync(0, 2 ** 22);
+            void mapping.fillAsync(0, 2 ** 22, 1);
+            void mapping.crc32cAsync(0, 2 ** 22);
+            void allocate(fd, 0, 2 ** 22);
+            void mapFile(workerData);
+            window.fill(3, 0, 4096);
+            await mapping.persist(0, 4096);
+            await new Promise(setImmediate);
+            if (Math.random() < 0.02) { void mapping.close(); break; }
+          }
+        })();\`;
+      fs.writeFileSync(args[0], Buffer.alloc(2 ** 22));
+      for (let i = 0; i < 25; i++) {
+        const worker = new Worker(code, { eval: true, execArgv: [], workerData: args[0] });
+        await once(worker, 'message');
+        await delay(i);
+        await worker.terminate();
+      }
+      const mapping = await mapFile(args[0]);
+      await mapping.persist(0, 2 ** 22);`,
+        { args: [at('terminated')], isForced },
+      );
+      expect(end).toEqual({ ...WELL, stdout: '' });
+    },
+  );
+});
+
+describe('the process', () => {
+  it.each(['process.exit(0)', 'process.exitCode = 0', 'setImmediate(() => process.exit(0))'])(
+    'ends well by %s with mappings open and work in flight',
+    async (exit) => {
+      const end = await runScript(
+        `
+        const mapping = await mapFile(args[0], { create: true, size: 2 ** 24 });
+        const window = mapping.window(0).fill(1);
+        for (let i = 0; i < 12; i++) {
+          void mapping.fillAsync(0, 2 ** 24, i);
+          void mapping.msyncAsync(0, 2 ** 24);
+        }
+        globalThis.held = [mapping, window];
+        ${exit};`,
+        { args: [at('exit')] },
+      );
+      expect(end).toEqual({ ...WELL, stdout: '' });
+    },
+  );
+
+  it('keeps what was stored when it is killed: the file is shared memory', async () => {
+    const end = await runScript(
+      `
+      const mapping = await mapFile(args[0], { create: true, size: 4096 });
+      mapping.copy(0, Buffer.from('survives'));
+      process.kill(process.pid, 'SIGKILL');
+      await delay(10_000);`,
+      { args: [at('killed')] },
+    );
+    expect(end.signal).toBe('SIGKILL');
+    const { readFileSync } = await import('node:fs');
+    expect(String(readFileSync(at('killed')).subarray(0, 8))).toBe('survives');
+  });
+});

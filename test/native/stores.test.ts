@@ -1,0 +1,125 @@
+/** Stores and what makes them durable, on a mapping that needs msync and on one that passes for persistent memory. */
+import { describe, expect, it } from '@jest/globals';
+import { useFolder } from './folder.js';
+import { runScript, WELL } from './script.js';
+
+const at = useFolder();
+
+/** Each is a script; `mapping` is 1 MiB of zeros, `onDisk(offset, length)` what another reader of the file finds. */
+const BEHAVIOUR: Record<string, string> = {
+  'copyPersist copies a part of the source': `
+    await mapping.copyPersist(4096, Buffer.from('__hello__'), 2, 5);
+    assert.equal(String(onDisk(4095, 7)), '\\0hello\\0');`,
+  'copyPersist copies all of the source, or the rest of it, unless told': `
+    await mapping.copyPersist(0, Buffer.from('whole'));
+    await mapping.copyPersist(8, Buffer.from('the rest'), 4);
+    assert.equal(String(onDisk(0, 12)), 'whole\\0\\0\\0rest');`,
+  'copyPersist reaches the last byte': `
+    await mapping.copyPersist(2 ** 20 - 3, Buffer.from('end'));
+    assert.equal(String(onDisk(2 ** 20 - 3, 3)), 'end');`,
+  'copyPersist takes sources of every alignment and length': `
+    const source = Buffer.alloc(700);
+    for (let i = 0; i < 700; i++) source[i] = 1 + (i % 251);
+    for (const [to, from, length] of [[1, 0, 1], [63, 1, 65], [4095, 3, 255], [8191, 5, 256], [12289, 7, 513], [16384, 0, 700]]) {
+      await mapping.copyPersist(to, source, from, length);
+      assert.deepEqual(onDisk(to, length), source.subarray(from, from + length));
+    }`,
+  'copyPersist takes a source in shared memory': `
+    const source = new Uint8Array(new SharedArrayBuffer(16)).fill(7);
+    await mapping.copyPersist(0, source);
+    assert.deepEqual(onDisk(0, 16), Buffer.alloc(16, 7));`,
+  'copyPersist moves overlapping ranges of the mapping itself': `
+    await mapping.copyPersist(0, Buffer.from('0123456789'));
+    await mapping.copyPersist(2, mapping.window(0), 0, 8);
+    assert.equal(String(onDisk(0, 10)), '0101234567');
+    await mapping.copyPersist(0, mapping.window(0), 2, 8);
+    assert.equal(String(onDisk(0, 10)), '0123456767');`,
+  'copy and drain do the same for many': `
+    for (let i = 0; i < 64; i++) mapping.copy(i * 4096, Buffer.from([i + 1]));
+    await mapping.drain();
+    for (let i = 0; i < 64; i++) assert.equal(onDisk(i * 4096, 1)[0], i + 1);`,
+  'fillPersist, fill and fillAsync set bytes': `
+    await mapping.fillPersist(10, 5, 0xab);
+    mapping.fill(20, 5, 0xcd);
+    await mapping.drain();
+    await mapping.fillAsync(30, 5, 0xef);
+    await mapping.fillPersist(12, 1);
+    assert.equal(onDisk(8, 28).toString('hex'),
+      '0000abab00abab' + '00'.repeat(5) + 'cdcdcdcdcd' + '00'.repeat(5) + 'efefefefef' + '00');`,
+  'storePersist64 and load64 agree, and are little-endian': `
+    await mapping.storePersist64(8, 0x0102030405060708n);
+    await mapping.storePersist64(2 ** 20 - 8, 2n ** 64n - 1n);
+    assert.equal(mapping.load64(8), 0x0102030405060708n);
+    assert.equal(mapping.load64(2 ** 20 - 8), 2n ** 64n - 1n);
+    assert.equal(mapping.load64(16), 0n);
+    assert.equal(onDisk(8, 8).readBigUInt64LE(), 0x0102030405060708n);`,
+  'stores through a window become durable by persist': `
+    mapping.window(0).set(Buffer.from('by window'), 100);
+    await mapping.persist(100, 9);
+    assert.equal(String(onDisk(100, 9)), 'by window');`,
+  'persistRanges takes pairs, objects, and a part of the pairs': `
+    mapping.window(0).fill(1, 0, 64);
+    await mapping.persistRanges(new Float64Array([0, 8, 4096, 0, 56, 8]));
+    await mapping.persistRanges(new Float64Array([0, 8, -1, -1]), 1);
+    await mapping.persistRanges([{ offset: 0, size: 8 }, { offset: 2 ** 20, size: 0 }]);
+    await mapping.persistRanges([]);
+    await mapping.persistRanges(new Float64Array([8, 0]));
+    assert.deepEqual(onDisk(0, 64), Buffer.alloc(64, 1));`,
+  'flush and drain, msyncAsync, persistAsync, deepPersistAsync and msyncBlocking all work': `
+    mapping.window(0).fill(3);
+    mapping.flush(0, 100);
+    mapping.flush(5000, 100);
+    await mapping.drain();
+    await mapping.drain();
+    await mapping.msyncAsync(4097, 12345);
+    await mapping.persistAsync(0, 2 ** 20);
+    await mapping.deepPersistAsync(1, 2 ** 20 - 1);
+    mapping.msyncBlocking(4095, 2);
+    assert.deepEqual(onDisk(0, 2 ** 20), Buffer.alloc(2 ** 20, 3));`,
+  'empty ranges are done at once, anywhere up to the end': `
+    for (const offset of [0, 1, 2 ** 20]) {
+      await mapping.persist(offset, 0);
+      await mapping.copyPersist(offset, Buffer.alloc(0));
+      await mapping.fillPersist(offset, 0);
+      await mapping.msyncAsync(offset, 0);
+      await mapping.deepPersistAsync(offset, 0);
+      mapping.msyncBlocking(offset, 0);
+      mapping.flush(offset, 0);
+    }
+    await mapping.drain();`,
+  'crc32c and crc32cAsync agree with crc32c of the bytes': `
+    mapping.copy(1000, Buffer.from('123456789'));
+    assert.equal(mapping.crc32c(1000, 9), 0xe3069283);
+    assert.equal(await mapping.crc32cAsync(1000, 9), 0xe3069283);
+    assert.equal(mapping.crc32c(1004, 5, mapping.crc32c(1000, 4)), 0xe3069283);
+    assert.equal(mapping.crc32c(0, 2 ** 20), native.crc32c(mapping.window(0)));`,
+  'durable calls give undefined on persistent memory and a promise elsewhere': `
+    const calls = [mapping.copyPersist(0, Buffer.from('x')), mapping.persist(0, 1), mapping.storePersist64(8, 1n),
+      mapping.fillPersist(0, 1), mapping.persistRanges([{ offset: 0, size: 1 }])];
+    for (const call of calls) assert.equal(call instanceof Promise, !mapping.isPmem);
+    await Promise.all(calls);`,
+  'stays whole under many calls at once': `
+    await Promise.all(Array.from({ length: 2000 }, (_, i) => mapping.copyPersist(i * 512, Buffer.alloc(512, i % 255))));
+    for (let i = 0; i < 2000; i++) assert.equal(onDisk(i * 512 + 511, 1)[0], i % 255);`,
+};
+
+describe.each([
+  { mapping: 'a mapping that needs msync', isForced: false },
+  { mapping: 'a mapping that passes for persistent memory', isForced: true },
+])('on $mapping', ({ isForced }) => {
+  it.each(Object.entries(BEHAVIOUR))('%s', async (_, script) => {
+    const setUp = `
+      const mapping = await mapFile(args[0], { create: true, size: 2 ** 20 });
+      const file = fs.openSync(args[0]);
+      const onDisk = (offset, length) => {
+        const bytes = Buffer.alloc(length);
+        assert.equal(fs.readSync(file, bytes, 0, length, offset), length);
+        return bytes;
+      };`;
+    const end = await runScript(`${setUp}${script}\nawait mapping.close();`, {
+      args: [at('stores')],
+      isForced,
+    });
+    expect(end).toEqual({ ...WELL, stdout: '' });
+  });
+});
