@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { addonState } from '../../native/load.js';
 import { killAll } from '../fixtures/bedrock-process.js';
 import { REPOSITORY } from './clone.js';
 import { fencedBlocks, type FencedBlock } from './fenced-blocks.js';
@@ -31,9 +32,12 @@ export function describePages(pages: readonly string[]): void {
 }
 
 function describePage(page: string, blocks: readonly FencedBlock[], begun: PageRun[]): void {
-  // The pages speak of curl without bringing it along.
+  // The pages speak of curl without bringing it along, and the addon needs a compiler.
   const needsCurl = blocks.some(({ text }) => text.includes('curl '));
-  const canRun = !needsCurl || spawnSync('curl', ['--version']).status === 0;
+  const needsAddon = blocks.some(({ text }) => text.includes('bedrock-node/native'));
+  const canRun =
+    (!needsCurl || spawnSync('curl', ['--version']).status === 0) &&
+    (!needsAddon || addonState().attributes !== undefined);
   const outcomes = new Map<FencedBlock, Promise<void>>();
   let end: Promise<void> | undefined;
 
