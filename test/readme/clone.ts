@@ -53,6 +53,7 @@ export class Clone {
       HOME: this.home,
       TMPDIR: path.join(this.home, 'tmp'),
       npm_lifecycle_event: undefined,
+      INIT_CWD: undefined,
     };
   }
 
