@@ -6,10 +6,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
 import { formatTable } from './table.js';
 
-const SECTIONS = { http: httpSection };
+const SECTIONS = { allocator: allocatorSection, http: httpSection };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
