@@ -6,11 +6,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
 import { nativeSection } from './native.js';
 import { formatTable } from './table.js';
 
-const SECTIONS = { http: httpSection, native: nativeSection };
+const SECTIONS = { allocator: allocatorSection, http: httpSection, native: nativeSection };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
