@@ -25,17 +25,11 @@ export function crc32c(bytes: Uint8Array, seed = 0, start = 0, end = bytes.lengt
   let crc = ~seed;
   let at = start;
   for (; at + 8 <= end; at += 8) {
-    const low =
-      crc ^
-      ((bytes[at] as number) |
-        ((bytes[at + 1] as number) << 8) |
-        ((bytes[at + 2] as number) << 16) |
-        ((bytes[at + 3] as number) << 24));
     crc =
-      (T7[low & 255] as number) ^
-      (T6[(low >>> 8) & 255] as number) ^
-      (T5[(low >>> 16) & 255] as number) ^
-      (T4[low >>> 24] as number) ^
+      (T7[(crc ^ (bytes[at] as number)) & 255] as number) ^
+      (T6[((crc >>> 8) ^ (bytes[at + 1] as number)) & 255] as number) ^
+      (T5[((crc >>> 16) ^ (bytes[at + 2] as number)) & 255] as number) ^
+      (T4[(crc >>> 24) ^ (bytes[at + 3] as number)] as number) ^
       (T3[bytes[at + 4] as number] as number) ^
       (T2[bytes[at + 5] as number] as number) ^
       (T1[bytes[at + 6] as number] as number) ^
