@@ -37,12 +37,17 @@ export const ERROR_CODES = {
     status: 431,
     meaning: 'The request line and headers are larger than the configured limit.',
   },
+  POOL_CORRUPT: {
+    status: 500,
+    meaning: 'Neither header of the pool can be used, or the file is no pool.',
+  },
   NOT_SUPPORTED: { status: 501, meaning: 'This target or provider does not offer the operation.' },
   OVERLOADED: { status: 503, meaning: 'The execution pool of the provider is full; try again later.' },
   READ_ONLY: {
     status: 503,
     meaning: 'The target takes no changes, by configuration or after a failure of its medium.',
   },
+  POOL_IN_USE: { status: 503, meaning: 'Another process, or another target of this one, has the pool open.' },
   TARGET_CLOSED: { status: 503, meaning: 'The target is not open.' },
   NOT_READY: { status: 503, meaning: 'The daemon is still starting, or already stopping.' },
   MAPPING_CLOSED: { status: 503, meaning: 'The mapping of a file is closed.' },

@@ -1,0 +1,189 @@
+/**
+ * The header of a pool: what it is, where its descriptors are, and how far it was ever written. Two copies, in pages 0 and 1.
+ *
+ * | offset | size | meaning |
+ * |---|---|---|
+ * | 0 | 8 | magic, `BDRKPOOL` |
+ * | 8 | 4 | format version, 1 |
+ * | 12 | 4 | compatible feature flags: who does not know one may read and write the pool |
+ * | 16 | 4 | read-only compatible feature flags: who does not know one may only read it |
+ * | 20 | 4 | incompatible feature flags: who does not know one must leave the pool alone |
+ * | 24 | 8 | pool id, random |
+ * | 32 | 8 | sequence, 1 in a new pool, one more with each change of the header |
+ * | 40 | 8 | creation time of the pool, milliseconds since the epoch |
+ * | 48 | 8 | capacity: bytes that are allocated to the pool, headers included |
+ * | 56 | 8 | freshFrom: from here on nothing was ever written, so it reads as zeros |
+ * | 64 | 4 | alignment of extents |
+ * | 68 | 4 | chunks in the directory |
+ * | 72 | 180 | reserved: written as zeros, ignored on reading |
+ * | 252 | 4 | CRC32C of bytes 0 to 251 and 256 to 4095 |
+ * | 256 | 3840 | directory of up to 240 chunks, 16 bytes each (chunk-directory.ts); zeros behind the last |
+ *
+ * All little-endian. Write order of a change, the sequence being one more than that of both copies:
+ * 1. copy 0, barrier. A crash before the barrier may tear copy 0: copy 1 still has the state before.
+ * 2. copy 1, barrier. A crash before the barrier may tear copy 1: copy 0 is durable and has the state after.
+ * Before its first change, a writable open makes both copies equal: a barrier (what was read may not be durable yet), then the
+ * chosen copy over the other one, barrier. So one whole copy exists at every instant.
+ */
+import { BedrockError } from '../errors.js';
+import { type Chunk, CHUNK_ENTRY_BYTES, directoryFault, MAX_CHUNKS } from './chunk-directory.js';
+import {
+  firstExtentOffset,
+  HEADER_BYTES,
+  isAlignment,
+  MAX_ALIGNMENT,
+  MIN_ALIGNMENT,
+  type PoolGeometry,
+  type PoolId,
+} from './extent.js';
+import { crc32c } from './crc32c.js';
+
+export const FORMAT_VERSION = 1;
+
+/** Feature flags that this version knows. */
+export const KNOWN_FEATURES: FeatureFlags = { compatible: 0, readOnlyCompatible: 0, incompatible: 0 };
+
+const MAGIC = Uint8Array.from('BDRKPOOL', (letter) => letter.charCodeAt(0));
+const CHECKSUM_AT = 252;
+const DIRECTORY_AT = 256;
+
+/** Sets of flags, a u32 each. */
+export interface FeatureFlags {
+  readonly compatible: number;
+  readonly readOnlyCompatible: number;
+  readonly incompatible: number;
+}
+
+export interface PoolHeader extends PoolId, PoolGeometry {
+  readonly features: FeatureFlags;
+  readonly sequence: number;
+  readonly createdAt: number;
+  /** A multiple of the alignment, between the first extent and the capacity. */
+  readonly freshFrom: number;
+  readonly chunks: readonly Chunk[];
+}
+
+/** `absent`: no header at all. `damaged`: one whose bytes cannot be trusted. `unsupported`: a whole one of another format. */
+export type HeaderFault = 'absent' | 'damaged' | 'unsupported';
+
+export type DecodedHeader =
+  { readonly header: PoolHeader } | { readonly fault: HeaderFault; readonly reason: string };
+
+/**
+ * @returns one header copy, 4096 bytes
+ * @throws INTERNAL if the header breaks a rule of the format
+ */
+export function encodeHeader(header: PoolHeader): Uint8Array {
+  const fault = headerFault(header);
+  if (fault !== undefined) throw new BedrockError('INTERNAL', `a pool header with ${fault}`);
+  const bytes = new Uint8Array(HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setUint32(8, FORMAT_VERSION, true);
+  view.setUint32(12, header.features.compatible, true);
+  view.setUint32(16, header.features.readOnlyCompatible, true);
+  view.setUint32(20, header.features.incompatible, true);
+  view.setUint32(24, header.poolLow, true);
+  view.setUint32(28, header.poolHigh, true);
+  setUint64(view, 32, header.sequence);
+  setUint64(view, 40, header.createdAt);
+  setUint64(view, 48, header.capacity);
+  setUint64(view, 56, header.freshFrom);
+  view.setUint32(64, header.alignment, true);
+  view.setUint32(68, header.chunks.length, true);
+  let at = DIRECTORY_AT;
+  for (const { offset, firstSlot, count } of header.chunks) {
+    setUint64(view, at, offset);
+    view.setUint32(at + 8, firstSlot, true);
+    view.setUint32(at + 12, count, true);
+    at += CHUNK_ENTRY_BYTES;
+  }
+  view.setUint32(CHECKSUM_AT, checksumOf(bytes), true);
+  return bytes;
+}
+
+/** @param bytes one header copy; fewer than 4096 bytes are what a file too short for it has */
+export function decodeHeader(bytes: Uint8Array): DecodedHeader {
+  if (bytes.length === 0 || !MAGIC.every((byte, index) => bytes[index] === byte))
+    return { fault: 'absent', reason: 'it does not begin like a pool' };
+  if (bytes.length < HEADER_BYTES)
+    return { fault: 'damaged', reason: `it ends after ${bytes.length} of ${HEADER_BYTES} bytes` };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  if (view.getUint32(CHECKSUM_AT, true) !== checksumOf(bytes))
+    return { fault: 'damaged', reason: 'its checksum does not match' };
+  const version = view.getUint32(8, true);
+  if (version !== FORMAT_VERSION)
+    return { fault: 'unsupported', reason: `it has format version ${version}, not ${FORMAT_VERSION}` };
+  const features = {
+    compatible: view.getUint32(12, true),
+    readOnlyCompatible: view.getUint32(16, true),
+    incompatible: view.getUint32(20, true),
+  };
+  const unknown = unknownOf(features.incompatible, KNOWN_FEATURES.incompatible);
+  if (unknown !== 0)
+    return { fault: 'unsupported', reason: `it has unknown incompatible features ${hex(unknown)}` };
+  const chunkCount = view.getUint32(68, true);
+  if (chunkCount > MAX_CHUNKS)
+    return { fault: 'damaged', reason: `it has ${chunkCount} chunks, more than ${MAX_CHUNKS}` };
+  const header: PoolHeader = {
+    features,
+    poolLow: view.getUint32(24, true),
+    poolHigh: view.getUint32(28, true),
+    sequence: getUint64(view, 32),
+    createdAt: getUint64(view, 40),
+    capacity: getUint64(view, 48),
+    freshFrom: getUint64(view, 56),
+    alignment: view.getUint32(64, true),
+    chunks: Array.from({ length: chunkCount }, (_, index) => {
+      const at = DIRECTORY_AT + index * CHUNK_ENTRY_BYTES;
+      return {
+        offset: getUint64(view, at),
+        firstSlot: view.getUint32(at + 8, true),
+        count: view.getUint32(at + 12, true),
+      };
+    }),
+  };
+  const fault = headerFault(header);
+  return fault === undefined ? { header } : { fault: 'damaged', reason: `it has ${fault}` };
+}
+
+/** The rule that a header breaks, if any. */
+function headerFault(header: PoolHeader): string | undefined {
+  const { alignment, capacity, freshFrom, sequence, createdAt, features } = header;
+  const words = [features.compatible, features.readOnlyCompatible, features.incompatible];
+  if (![...words, header.poolLow, header.poolHigh].every((word) => word >>> 0 === word))
+    return 'flags or a pool id that are no 32-bit words';
+  if (!Number.isSafeInteger(sequence) || sequence < 1) return `sequence ${sequence}`;
+  if (!Number.isSafeInteger(createdAt) || createdAt < 0) return `creation time ${createdAt}`;
+  if (!isAlignment(alignment))
+    return `alignment ${alignment}, not a power of two from ${MIN_ALIGNMENT} to ${MAX_ALIGNMENT}`;
+  const first = firstExtentOffset(alignment);
+  if (!Number.isSafeInteger(capacity) || capacity < first || capacity % alignment !== 0)
+    return `capacity ${capacity}, not a multiple of ${alignment} from ${first} up`;
+  if (!(freshFrom >= first && freshFrom <= capacity && freshFrom % alignment === 0))
+    return `freshFrom ${freshFrom}, not a multiple of ${alignment} from ${first} to ${capacity}`;
+  return directoryFault(header.chunks, header, freshFrom);
+}
+
+/** The flags of a set that are not among the known ones. */
+export function unknownOf(flags: number, known: number): number {
+  return (flags & ~known) >>> 0;
+}
+
+function checksumOf(bytes: Uint8Array): number {
+  return crc32c(bytes, crc32c(bytes, 0, 0, CHECKSUM_AT), DIRECTORY_AT, HEADER_BYTES);
+}
+
+function setUint64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+}
+
+/** Values beyond the safe integers come out as something beyond them. */
+function getUint64(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
+function hex(flags: number): string {
+  return `0x${flags.toString(16)}`;
+}
