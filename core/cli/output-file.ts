@@ -88,8 +88,9 @@ async function drain(source: AsyncIterable<Uint8Array>, fd: number, signal: Abor
       }
     }
     await flush();
-  } finally {
     await writing;
+  } finally {
+    await writing.catch(() => undefined);
   }
 }
 

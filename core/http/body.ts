@@ -75,12 +75,16 @@ function checkCoding({ headers }: IncomingMessage): void {
 /** The whole body at once, if it has all come with the head of the request, as a small one mostly has. */
 export function takeBody(request: IncomingMessage, size: number): Buffer | undefined {
   if (size === 0 || request.readableLength !== size || !hasAllCome(request, size)) return undefined;
+  askForBody(request);
   const body = request.read() as Buffer;
   noteDropped(size);
   return body;
 }
 
-/** Whether the body has no more than these bytes: by its announced length, which comes true some turns before the end is told. */
+/**
+ * Whether the body has no more than these bytes. By its announced length where there is one: node:http lets promises run between
+ * the last byte and the word that the request is complete, which may then come after its answer.
+ */
 function hasAllCome(request: IncomingMessage, received: number): boolean {
   return request.complete || Number(request.headers['content-length']) === received;
 }

@@ -97,6 +97,7 @@ export class Connections {
     if (connection === undefined || !socket.writable) return;
     connection.last = request;
     connection.inFlight.push(exchange);
+    // Emitted once; without the wrapper of `once`, which would be the larger part of this.
     response.on('close', connection.ended);
     if (connection.inFlight.length === 1) this.handle(request, response);
     // The one before has come whole, or this would be part of it: nothing is missing while the socket is not read.

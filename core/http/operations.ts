@@ -32,12 +32,24 @@ type RouteHandler<R extends RouteGenericInterface> = (
   reply: FastifyReply<R>,
 ) => Promise<unknown>;
 
-/** Has the route that a request goes to answer with this error, as if it had met it itself. */
-export function presetFailure(request: IncomingMessage, error: unknown): void {
-  presetFailures.set(request, { error });
+/** What the fast path knows of a request that it passes on to its route. */
+interface Handover {
+  /** When it arrived. */
+  readonly begun: number;
+  /** What the route answers with, as if it had met it itself. */
+  readonly failure: { readonly error: unknown } | undefined;
 }
 
-const presetFailures = new WeakMap<IncomingMessage, { error: unknown }>();
+const handovers = new WeakMap<IncomingMessage, Handover>();
+
+/** Passes a request on that was admitted when it came; its route serves it whatever has happened since. */
+export function handOver(request: IncomingMessage, begun: number, failure?: Handover['failure']): void {
+  handovers.set(request, { begun, failure });
+}
+
+export function isHandedOver(request: IncomingMessage): boolean {
+  return handovers.has(request);
+}
 
 /** Makes handlers of routes below `/v1/providers/:provider`. An operation takes until its handler ends. */
 export function operationsOf(providers: ProviderManager) {
@@ -46,7 +58,10 @@ export function operationsOf(providers: ProviderManager) {
       handle: (exchange: Exchange<R>) => Promise<unknown>,
     ): RouteHandler<R> =>
     async (request, reply) => {
-      const begun = performance.now();
+      const { begun, failure } = handovers.get(request.raw) ?? {
+        begun: performance.now(),
+        failure: undefined,
+      };
       const provider = providers.get((request.params as TargetRoute['Params']).provider);
       const number = (request.query as TargetRoute['Querystring']).target;
       const index = number === undefined ? 0 : naturalNumber('target', number);
@@ -61,8 +76,7 @@ export function operationsOf(providers: ProviderManager) {
         failure: undefined,
       };
       try {
-        const preset = presetFailures.get(request.raw);
-        if (preset !== undefined) throw preset.error;
+        if (failure !== undefined) throw failure.error;
         const answer = await handle(exchange);
         if (exchange.failure !== undefined)
           figures?.recordFailure(codeOf(exchange.failure), performance.now() - begun);

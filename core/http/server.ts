@@ -18,6 +18,7 @@ import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daem
 import { createGuard } from './guard.js';
 import { takeJsonBodies } from './json-body.js';
 import { describeRoutes } from './openapi.js';
+import { isHandedOver } from './operations.js';
 import { ClientGone, sendProblem, toBedrockError } from './problem.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
@@ -122,7 +123,7 @@ export class HttpServer {
       if (this.#isStopping) reply.header('connection', 'close');
       guard(request.raw);
       const path = request.routeOptions.url ?? '';
-      if (!this.isReady && !ALWAYS_SERVED.has(path)) {
+      if (!this.isReady && !ALWAYS_SERVED.has(path) && !isHandedOver(request.raw)) {
         const what = this.#isStopping ? 'stopping' : 'starting';
         throw new BedrockError('NOT_READY', `the daemon is ${what}; try again later`);
       }

@@ -6,10 +6,11 @@
  * first; so do errors, for the route to count, log and send them.
  */
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { BedrockError } from '../errors.js';
 import type { RunningProvider, ProviderManager } from '../provider/manager.js';
 import { RegionId, type Target } from '../target/index.js';
 import type { BodyLimits } from './body.js';
-import { presetFailure } from './operations.js';
+import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
 import { PIECE_BYTES, askedPart } from './send-region.js';
 
@@ -28,6 +29,9 @@ export interface SmallRequestsOptions {
 const REGION =
   /^\/v1\/providers\/(\w+)\/regions\/([0-9a-fA-F]{32})(?:\?offset=(\d{1,15})(?:&persist=(true|false))?)?$/;
 
+/** A larger body has not come whole with its head. */
+const MAX_BODY_BYTES = 64 * 1024;
+
 /** Whether a request has none of the headers whose meaning only the routes know. */
 function isPlain(headers: IncomingHttpHeaders): boolean {
   return (
@@ -43,7 +47,9 @@ function isPlain(headers: IncomingHttpHeaders): boolean {
 export function answerSmallRequests(options: SmallRequestsOptions): RequestListener {
   const { providers, limits, isReady, guard, otherwise } = options;
 
-  const find = (request: IncomingMessage): Small | undefined => {
+  const largestBody = Math.min(MAX_BODY_BYTES, limits.maxBodyBytes);
+
+  const find = (request: IncomingMessage): SmallRequest | undefined => {
     const { method } = request;
     if ((method !== 'GET' && method !== 'PUT') || !isReady()) return undefined;
     const [, name, id, offset, persist] = REGION.exec(request.url ?? '') ?? [];
@@ -54,11 +60,7 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
     const { headers } = request;
     if (!isPlain(headers)) return undefined;
     const length = headers['content-length'];
-    if (
-      method === 'GET'
-        ? length !== undefined || offset !== undefined
-        : !(Number(length) <= limits.maxBodyBytes)
-    )
+    if (method === 'GET' ? length !== undefined || offset !== undefined : !(Number(length) <= largestBody))
       return undefined;
     try {
       guard(request);
@@ -86,27 +88,30 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
   async function answer(
     request: IncomingMessage,
     response: ServerResponse,
-    found: Small,
+    found: SmallRequest,
     begun: number,
   ): Promise<void> {
     const { pool } = found.provider;
     let isAnswered = false;
+    let failure: { error: unknown } | undefined;
     try {
       isAnswered =
         request.method === 'GET'
           ? await answerGet(request, response, found, begun)
           : await answerPut(request, response, found, begun);
     } catch (error) {
-      presetFailure(request, error);
+      failure = { error };
     } finally {
       pool.leave();
     }
-    if (!isAnswered) otherwise(request, response);
+    if (isAnswered) return;
+    handOver(request, begun, failure);
+    otherwise(request, response);
   }
 }
 
 /** What a small request is about. */
-interface Small {
+interface SmallRequest {
   provider: RunningProvider;
   target: Target;
   id: RegionId;
@@ -119,13 +124,15 @@ interface Small {
 async function answerGet(
   { headers }: IncomingMessage,
   response: ServerResponse,
-  { provider, target, id }: Small,
+  { provider, target, id }: SmallRequest,
   begun: number,
 ): Promise<boolean> {
   const part = askedPart(await target.stat(id), headers.range);
   const { start, end } = part.range;
   if (end - start > PIECE_BYTES) return false;
   const bytes = await target.read(id, start, end - start);
+  if (bytes.length !== end - start)
+    throw new BedrockError('INTERNAL', `a read of ${end - start} bytes gave ${bytes.length}`);
   response.writeHead(part.status, part.headers).end(bytes);
   provider.meters[0]?.read.record(bytes.length, performance.now() - begun);
   return true;
@@ -134,7 +141,7 @@ async function answerGet(
 async function answerPut(
   request: IncomingMessage,
   response: ServerResponse,
-  { provider, target, id, offset, size, persist }: Small,
+  { provider, target, id, offset, size, persist }: SmallRequest,
   begun: number,
 ): Promise<boolean> {
   if (!(await receiveWhole(request, { target, id, range: { offset, size } }, { persist }))) return false;

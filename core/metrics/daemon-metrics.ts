@@ -1,5 +1,5 @@
 /** What `/metrics` says of a daemon beside its process: targets, operations, execution pools. docs/metrics.md lists it. */
-import { Gauge, type Counter, type Registry } from 'prom-client';
+import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import type { ExecutionPool } from '../provider/execution-pool.js';
@@ -15,35 +15,41 @@ export function registerDaemonMetrics(metrics: Registry, manager: ProviderManage
 }
 
 function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
-  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['provider', 'target'],
-      registers: [metrics],
-      async collect() {
-        // What a closed target had is no figure of now.
-        this.reset();
-        for (const provider of manager.all) {
-          for (const [number, target] of provider.targets.entries()) {
-            if (target.state !== 'open') continue;
-            try {
-              const value = figure(await target.stats());
-              if (value !== null) this.set({ provider: provider.name, target: number }, value);
-            } catch (error) {
-              // The others' figures are to be had all the same.
-              logger.warning(`no stats of target ${number} of "${provider.name}": ${messageOf(error)}`);
-            }
-          }
-        }
-      },
-    });
-  };
+  let collecting: Promise<Labelled<TargetStats>[]> | undefined;
+  // Once for all the metrics of an answer, which are asked for at once.
+  const collect = (): Promise<Labelled<TargetStats>[]> =>
+    (collecting ??= statsOfTargets(manager, logger).finally(() => (collecting = undefined)));
+  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void =>
+    register(metrics, 'gauge', name, help, async () =>
+      (await collect()).flatMap(({ labels, value }) => {
+        const found = figure(value);
+        return found === null ? [] : { labels, value: found };
+      }),
+    );
   gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
   gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
-  gauge('bedrock_capacity_bytes', 'Bytes that a target can hold; absent if unlimited.', (stats) => {
-    return stats.capacityBytes;
-  });
+  gauge(
+    'bedrock_capacity_bytes',
+    'Bytes that a target can hold; absent if unlimited.',
+    ({ capacityBytes }) => capacityBytes,
+  );
+}
+
+/** Of those that are open: what a closed target had is no figure of now. */
+async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise<Labelled<TargetStats>[]> {
+  const all = manager.all.flatMap(({ name, targets }) =>
+    targets.map(async (target, number): Promise<Labelled<TargetStats>[]> => {
+      if (target.state !== 'open') return [];
+      try {
+        return [{ labels: { provider: name, target: number }, value: await target.stats() }];
+      } catch (error) {
+        // The others' figures are to be had all the same.
+        logger.warning(`no stats of target ${number} of "${name}": ${messageOf(error)}`);
+        return [];
+      }
+    }),
+  );
+  return (await Promise.all(all)).flat();
 }
 
 function registerOperations(metrics: Registry, manager: ProviderManager): void {
@@ -81,7 +87,7 @@ function registerOperations(metrics: Registry, manager: ProviderManager): void {
     metrics,
     'histogram',
     latency,
-    'Time from the arrival of a request to the end of its operation.',
+    'Time from the turn of a request on its connection to the end of its operation.',
     () => figures().flatMap(({ labels, value }) => histogramOf(latency, labels, value)),
   );
 }
@@ -142,8 +148,8 @@ function register(
   type: 'counter' | 'gauge' | 'histogram',
   name: string,
   help: string,
-  values: () => Sample[],
+  values: () => Sample[] | Promise<Sample[]>,
 ): void {
-  const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: values() });
+  const get = async () => ({ name, help, type, aggregator: 'sum', values: await values() });
   metrics.registerMetric({ name, help, type, get } as unknown as Counter);
 }

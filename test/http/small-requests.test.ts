@@ -1,5 +1,6 @@
 /** Small requests take a way of their own through the daemon: every answer must be what the routes would have given. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BedrockError } from '../../core/index.js';
 import { faults, gates } from '../fixtures/gated-library.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { RawConnection, head } from './raw-connection.js';
@@ -101,6 +102,25 @@ describe('an answer on the short way', () => {
     await daemon.call('PUT', region, { body: 'contents' });
   });
 
+  it.each(['with its head', 'after it'])(
+    'comes for a body that was to be asked for and is sent %s',
+    async (when) => {
+      const connection = await RawConnection.open(daemon.port);
+      const request = head(`PUT ${region}`, 'Expect: 100-continue', 'Content-Length: 8');
+      if (when === 'after it') {
+        expect((await connection.send(request).answer(false)).status).toBe(100);
+        connection.send('CONTENTS');
+      } else {
+        expect((await connection.send(`${request}CONTENTS`).answer(false)).status).toBe(100);
+      }
+      const answer = await connection.answer();
+      expect([answer.status, answer.headers.connection]).toEqual([204, 'keep-alive']);
+      expect((await connection.send(head(`GET ${region}`)).answer()).bytes.toString()).toBe('CONTENTS');
+      connection.destroy();
+      await daemon.call('PUT', region, { body: 'contents' });
+    },
+  );
+
   it('comes for each of many requests that are sent at once on one connection', async () => {
     const connection = await RawConnection.open(daemon.port);
     let sent = '';
@@ -129,6 +149,19 @@ describe('a target that fails on the short way', () => {
     const metrics = (await daemon.call('GET', '/metrics')).bytes.toString();
     expect(metrics).toMatch(/^bedrock_operations_total\{.*operation="read"\} 1$/m);
     expect(metrics).toMatch(/^bedrock_operation_errors_total\{.*operation="read",code="INTERNAL"\} 1$/m);
+  });
+
+  it('has its say, and its time counted, also when the daemon is stopping by then', async () => {
+    const daemon = await runDaemon({ gated: true, providers: [gatedStore('store', 42)] });
+    const region = await daemon.regionOf(Buffer.from('contents'));
+    gates.read.shut();
+    faults.read = { error: new BedrockError('OUT_OF_SPACE', 'as the target says'), from: 0 };
+    const failing = daemon.call('GET', region);
+    await gates.read.arrivals(1);
+    const closing = daemon.daemon.close();
+    gates.read.open();
+    expectProblem(await failing, 507, 'OUT_OF_SPACE');
+    await closing;
   });
 
   it('leaves no place of the execution pool taken', async () => {
