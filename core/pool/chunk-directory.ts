@@ -13,10 +13,8 @@
  * Write order: free descriptors into the whole chunk, barrier, then a header that names it. A crash before the header leaves
  * free space; from the header on every descriptor is valid. A chunk never moves, shrinks or goes.
  */
+import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignUp, extentFault, type ExtentFault, firstExtentOffset, type PoolGeometry } from './extent.js';
-
-/** Bytes of one descriptor. */
-export const DESCRIPTOR_BYTES = 64;
 
 export const MAX_CHUNKS = 240;
 

@@ -23,8 +23,10 @@
  * never acknowledged. Its erase changes the same eight bytes as on pmem and nothing else.
  */
 import { crc32c, crc32cOfWord } from './crc32c.js';
-import { DESCRIPTOR_BYTES } from './chunk-directory.js';
 import type { PoolId } from './extent.js';
+
+/** Bytes of one descriptor. */
+export const DESCRIPTOR_BYTES = 64;
 
 /** The last generation. A slot that is free with it is retired: it has no generation for another region. */
 export const MAX_GENERATION = 0x7fff_ffff;
@@ -55,6 +57,21 @@ export function encodeBody(
   setUint64(bytes, at + 16, size);
   setUint64(bytes, at + 24, createdAt);
   bytes.fill(0, at + 32, at + DESCRIPTOR_BYTES);
+}
+
+/** Writes the whole descriptor of a live region at `at`, for media that publish it by one write. */
+export function encodeDescriptor(
+  bytes: Uint8Array,
+  at: number,
+  slot: number,
+  pool: PoolId,
+  generation: number,
+  offset: number,
+  size: number,
+  createdAt: number,
+): void {
+  encodeBody(bytes, at, offset, size, createdAt);
+  encodeWordZero(bytes, at, slot, pool, generation, true);
 }
 
 /**

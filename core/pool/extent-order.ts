@@ -29,9 +29,10 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
   let sortedOrder = new Uint32Array(count);
   const places = new Uint32Array(DIGIT);
   for (let weight = 1; weight <= highest; weight *= DIGIT) {
+    const scale = 1 / weight;
     places.fill(0);
     for (let index = 0; index < count; index++) {
-      const digit = digitOf(units[index] as number, weight);
+      const digit = digitOf(units[index] as number, scale);
       (places[digit] as number)++;
     }
     let place = 0;
@@ -42,7 +43,7 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
     }
     for (let index = 0; index < count; index++) {
       const unit = units[index] as number;
-      const to = (places[digitOf(unit, weight)] as number)++;
+      const to = (places[digitOf(unit, scale)] as number)++;
       sortedUnits[to] = unit;
       sortedOrder[to] = order[index] as number;
     }
@@ -53,6 +54,6 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
 }
 
 /** The bit operation cuts off the fraction, and all but the low 32 bits of what is left. */
-function digitOf(unit: number, weight: number): number {
-  return (unit / weight) & (DIGIT - 1);
+function digitOf(unit: number, scale: number): number {
+  return (unit * scale) & (DIGIT - 1);
 }

@@ -9,14 +9,16 @@
  * | anything else | a quarantined slot; its extent stays reserved if it can be one |
  *
  * Damage costs no other region: the extent that a damaged descriptor names is kept out of the free space, but takes nothing from
- * a region that is whole. Where two whole descriptors claim the same bytes one of them lies, and nothing tells which; neither is served.
+ * a region that is whole. Where two whole descriptors claim the same bytes one of them lies, and nothing tells which; neither is
+ * served. A descriptor that cannot be read now may be readable tomorrow, and then claims its bytes; so there is no free space until
+ * it was written over.
  *
  * What recovery finds may still be in a cache only. Before anything that builds on it is served or written, the caller ends with a
  * barrier over headers and chunks, whether it has written or not: otherwise a power cut can revive an erase that was believed.
  */
 import { BedrockError } from '../errors.js';
-import { chunkLength, DESCRIPTOR_BYTES, slotsOf } from './chunk-directory.js';
-import { decodeDescriptor, DescriptorFields } from './descriptor.js';
+import { chunkLength, slotsOf } from './chunk-directory.js';
+import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields } from './descriptor.js';
 import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { orderByOffset } from './extent-order.js';
 import { FreeExtents } from './free-extents.js';
@@ -53,7 +55,10 @@ export interface RecoveryResult {
   readonly bytes: number;
   /** In order of slots. */
   readonly quarantined: readonly QuarantinedSlot[];
-  /** What no region, chunk, header or reserved extent covers, in order of offsets; neighbours are one. */
+  /**
+   * What no region, chunk, header or reserved extent covers, in order of offsets; neighbours are one. Empty if a descriptor
+   * could not be read: its extent may be anywhere.
+   */
   readonly free: FreeExtents;
 }
 
@@ -95,13 +100,19 @@ export class Recovery {
     for (let slot = slotFrom; slot < slotFrom + count; slot++) this.#quarantine(slot, 'unreadable');
   }
 
-  /** Ends recovery: finds overlaps and the free space. */
-  finish(): RecoveryResult {
+  /**
+   * Ends recovery: finds overlaps and the free space.
+   * @param options.unreadableAreLost the caller has written retired descriptors over those that could not be read, with a barrier, so
+   *   that they never claim anything again: the free space is then what the others leave
+   */
+  finish(options: { readonly unreadableAreLost?: boolean } = {}): RecoveryResult {
     const { table } = this;
     if (table.count(SlotState.unread) > 0)
       for (let slot = 0; slot < table.slots; slot++)
         if (table.state(slot) === SlotState.unread) this.#quarantine(slot, 'unreadable');
-    const free = this.#sweep();
+    const hidesExtents = this.#quarantined.some(({ reason }) => reason === 'unreadable');
+    const swept = this.#sweep();
+    const free = hidesExtents && options.unreadableAreLost !== true ? new FreeExtents(0) : swept;
     this.#quarantined.sort((one, other) => one.slot - other.slot);
     return { regions: table.live, bytes: table.liveBytes, quarantined: this.#quarantined, free };
   }
