@@ -37,6 +37,7 @@ export const ERROR_CODES = {
     status: 431,
     meaning: 'The request line and headers are larger than the configured limit.',
   },
+  POOL_NOT_FOUND: { status: 500, meaning: 'There is no pool at that path, and none may be made.' },
   POOL_CORRUPT: {
     status: 500,
     meaning: 'Neither header of the pool can be used, or the file is no pool.',

@@ -11,6 +11,13 @@ export type { Daemon, ProviderSummary } from './daemon.js';
 export { BedrockError, ERROR_CODES, messageOf, systemCodeOf } from './errors.js';
 export type { BedrockErrorOptions, ErrorCode } from './errors.js';
 export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
+export { fileOperations } from './pool-file/file-operations.js';
+export type { FileOperations } from './pool-file/file-operations.js';
+export { capacityOf, deletePoolFile, openPoolFile } from './pool-file/pool-file.js';
+export type { PoolFile, PoolFileOptions } from './pool-file/pool-file.js';
+export type { MediumRange, PoolMedium } from './pool/medium.js';
+export { PoolTarget } from './pool/pool-target.js';
+export type { OpenedStorage, PoolStorage, PoolTargetOptions } from './pool/pool-target.js';
 export { API_VERSION, defineBackend, defineProvider } from './provider/definitions.js';
 export type {
   BackendContext,

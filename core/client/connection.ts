@@ -109,7 +109,7 @@ export class Connection {
     if ((error as Error | undefined)?.name === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
-    if (!isConnectionError(error, code)) throw error;
+    if (!CONNECTION_CODES.test(code)) throw error;
     return new BedrockError('UNREACHABLE', `${where} cannot be reached or broke off: ${messageOf(error)}`, {
       cause: error,
     });
@@ -132,10 +132,6 @@ export class Connection {
 }
 
 const CONNECTION_CODES = /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/;
-
-function isConnectionError(error: unknown, code: string): boolean {
-  return error instanceof Error && CONNECTION_CODES.test(code);
-}
 
 function problemOf(status: number, header: unknown, text: string, asked: string): BedrockError {
   try {

@@ -56,6 +56,20 @@ export class ExtentAllocator {
     return this.#byLength.seekLast() ? this.#byLength.first : 0;
   }
 
+  /** Whether any of a range is free. */
+  overlaps(offset: number, length: number): boolean {
+    // The last free extent that begins before the range ends.
+    if (!this.#byOffset.seekAtMost(offset + length - this.#alignment, Infinity)) return false;
+    return this.#byOffset.first + this.#byOffset.second > offset;
+  }
+
+  /** Length of the free extent that ends at `end`, 0 if none does. */
+  freeBefore(end: number): number {
+    if (!this.#byOffset.seekAtMost(end, Infinity)) return 0;
+    const { first: offset, second: length } = this.#byOffset;
+    return offset + length === end ? length : 0;
+  }
+
   /** How many free extents there are. */
   get extents(): number {
     return this.#byOffset.size;

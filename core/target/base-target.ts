@@ -98,9 +98,11 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   protected abstract persistRanges(region: R, ranges: readonly RegionRange[] | undefined): Eventually<void>;
 
   /** Writes durably; backends that can do both in one step override it. */
-  protected async writeDurably(region: R, offset: number, bytes: Uint8Array): Promise<void> {
-    await this.writeBytes(region, offset, bytes);
-    await this.persistRanges(region, [{ offset, size: bytes.length }]);
+  protected writeDurably(region: R, offset: number, bytes: Uint8Array): Eventually<void> {
+    const ranges = [{ offset, size: bytes.length }];
+    const written = this.writeBytes(region, offset, bytes);
+    if (written === undefined) return this.persistRanges(region, ranges);
+    return written.then(() => this.persistRanges(region, ranges));
   }
 
   /** Zero-copy views; only `mappable` targets override it. */

@@ -1,5 +1,5 @@
 /** The reference in docs/configuration.md and the schemas of the configuration say the same. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -141,7 +141,8 @@ describe('npm run docs', () => {
     root = await mkdtemp(path.join(tmpdir(), 'bedrock-docs-'));
     for (const name of ['schemas', 'docs'])
       await cp(path.join(ROOT, name), path.join(root, name), { recursive: true });
-    await mkdir(path.join(root, 'backends/memory'), { recursive: true });
+    for (const backend of await readdir(path.join(ROOT, 'backends')))
+      await mkdir(path.join(root, 'backends', backend), { recursive: true });
   });
   afterEach(() => rm(root, { recursive: true }));
 

@@ -1,0 +1,100 @@
+/**
+ * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes. By the native addon; without it by the system's
+ * `flock` command on the descriptor it inherits, and by writing zeros.
+ */
+import { spawn } from 'node:child_process';
+import type { FileHandle } from 'node:fs/promises';
+import type * as native from '../../native/index.js';
+import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+
+const ZEROS_BYTES = 2 ** 20;
+
+export interface FileOperations {
+  /** Locks the file as long as it is open, without waiting. @throws POOL_IN_USE; NATIVE_UNAVAILABLE if it cannot be locked at all */
+  lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
+  /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
+  allocate(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Makes a range zero, and gives its space back if `keepsSpace` is not set and the file system can. */
+  clear(file: FileHandle, offset: number, length: number): Promise<void>;
+}
+
+/** The addon's, if it is there. */
+export async function fileOperations(): Promise<FileOperations> {
+  try {
+    return nativeOperations(await import('../../native/index.js'));
+  } catch (error) {
+    if (error instanceof BedrockError && error.code === 'NATIVE_UNAVAILABLE') return plainOperations;
+    throw error;
+  }
+}
+
+type Native = typeof native;
+
+function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): FileOperations {
+  return {
+    async lock(file, path, shared) {
+      try {
+        await lock(file, { shared });
+      } catch (error) {
+        if (!(error instanceof LockedError)) throw error;
+        throw inUse(path, error.message, error);
+      }
+    },
+    allocate: (file, offset, length) => allocate(file, offset, length),
+    async clear(file, offset, length) {
+      try {
+        await punchHole(file, offset, length);
+      } catch (error) {
+        if (systemCodeOf(error) !== 'ENOTSUP' && systemCodeOf(error) !== 'EOPNOTSUPP') throw error;
+        await writeZeros(file, offset, length);
+      }
+    },
+  };
+}
+
+export const plainOperations: FileOperations = {
+  lock: lockByCommand,
+  // Only where nothing was ever stored, so zeros are what is there.
+  allocate: writeZeros,
+  clear: writeZeros,
+};
+
+/** flock(1) on a descriptor that it inherits; the lock belongs to the opening of the file, so it stays when the command ends. */
+async function lockByCommand(file: FileHandle, path: string, shared: boolean): Promise<void> {
+  const status = await new Promise<number | null>((resolve, reject) => {
+    const child = spawn('flock', ['-n', shared ? '-s' : '-x', '-E', '75', '3'], {
+      stdio: ['ignore', 'ignore', 'ignore', file.fd],
+    });
+    child.on('error', reject);
+    child.on('close', resolve);
+  }).catch((error: unknown) => {
+    throw new BedrockError(
+      'NATIVE_UNAVAILABLE',
+      `${path} cannot be locked: neither the native addon nor the command flock is there (${messageOf(error)}); ` +
+        'run `npx bedrock native build`, or install util-linux',
+      { cause: error },
+    );
+  });
+  if (status === 75) throw inUse(path, 'another process has it open');
+  if (status !== 0) {
+    throw new BedrockError(
+      'NATIVE_UNAVAILABLE',
+      `${path} cannot be locked: flock ended with status ${String(status)}`,
+    );
+  }
+}
+
+function inUse(path: string, who: string, cause?: unknown): BedrockError {
+  return new BedrockError('POOL_IN_USE', `the pool ${path} is in use: ${who}`, {
+    details: { path },
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+async function writeZeros(file: FileHandle, offset: number, length: number): Promise<void> {
+  const zeros = Buffer.alloc(Math.min(length, ZEROS_BYTES));
+  for (let at = 0; at < length;) {
+    const { bytesWritten } = await file.write(zeros, 0, Math.min(zeros.length, length - at), offset + at);
+    at += bytesWritten;
+  }
+}

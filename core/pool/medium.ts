@@ -1,0 +1,66 @@
+/**
+ * What a region pool asks of the thing it lives on: `file` and `pmem` carry it out, and so does the power-failure simulator of the
+ * tests. The pool alone says what is stored where and which barriers stand between.
+ *
+ * Offsets and lengths are bytes from the start of the pool. A method returns nothing when it is done at once, as on persistent memory,
+ * so that nobody waits a turn for it, or a promise.
+ *
+ * What a power failure may leave: of stores since the last barrier any subset, in any order. The smallest part that is wholly old or
+ * new is an aligned word of 8 bytes on persistent memory and a sector of 512 bytes on a disk.
+ */
+import type { Eventually } from '../target/lifecycle.js';
+
+export interface PoolMedium {
+  /** How stores become durable, for `stats().mode`. */
+  readonly mode: string;
+  /** Length of the pool's file. Fixed while it is open. */
+  readonly size: number;
+
+  /** Fills `into` from `offset` on. @throws EIO for what the medium has lost */
+  read(offset: number, into: Uint8Array): Eventually<void>;
+
+  /** The same for recovery, where the medium can meet what it has lost without harm only in another way. */
+  readCarefully?(offset: number, into: Uint8Array): Promise<void>;
+
+  /** Stores a copy of `bytes`: read back at once, durable after a barrier that begins later, or already when this ends. */
+  write(offset: number, bytes: Uint8Array): Eventually<void>;
+
+  /** Stores a copy of `bytes`, durable when this ends. */
+  writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
+
+  /** Makes what was stored in the ranges durable. */
+  persist(ranges: readonly MediumRange[]): Eventually<void>;
+
+  /** Makes durable everything that was stored before the call. */
+  barrier(): Eventually<void>;
+
+  /**
+   * Stores a whole descriptor, durable when this ends: the body before the first word, so that a power failure leaves the old
+   * first word, or all of the new descriptor.
+   * @param descriptor 64 bytes
+   */
+  publish(offset: number, descriptor: Uint8Array): Eventually<void>;
+
+  /** Stores the aligned 8 bytes of a descriptor's first word, durable when this ends; a power failure leaves the old or the new ones. */
+  publishWord(offset: number, word: bigint): Eventually<void>;
+
+  /** Makes a range read as zeros, durably when this ends, and gives its space back where that can be. */
+  clear(offset: number, length: number): Eventually<void>;
+
+  /**
+   * Makes sure that a range has space, and reads as zeros if nothing was ever stored there.
+   * @throws OUT_OF_SPACE if the file system has none
+   */
+  allocate(offset: number, length: number): Eventually<void>;
+
+  /** The range as memory, without a copy; absent where the medium is no memory. */
+  map?(offset: number, length: number): Uint8Array[];
+
+  /** Gives everything back; nothing is called after it. Everything acknowledged is durable already. */
+  close(): Eventually<void>;
+}
+
+export interface MediumRange {
+  readonly offset: number;
+  readonly size: number;
+}

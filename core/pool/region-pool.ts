@@ -1,0 +1,316 @@
+/**
+ * A region pool on a medium: recovery, space, descriptors. What is stored in which order stands here; how, is the medium's.
+ *
+ * What it keeps true, beside the orders of docs/pool-format.md:
+ *
+ * - Free space reads as zeros, durably, so a region is made without touching its bytes. Only what recovery found free below freshFrom
+ *   may hold bytes of a region that was never acknowledged: it stands in `#unclean` too, and is cleared when it is taken.
+ * - What may have to wait (more space, more slots, a higher freshFrom) runs one at a time; everything else ends at once where the
+ *   medium does.
+ */
+import type { Eventually } from '../target/lifecycle.js';
+import { BedrockError } from '../errors.js';
+import type { RegionId } from '../target/region-id.js';
+import {
+  MIN_CHUNK_COUNT,
+  chunkLength,
+  descriptorOffset,
+  nextChunkCount,
+  slotsOf,
+} from './chunk-directory.js';
+import { DESCRIPTOR_BYTES, encodeBody, encodeWordZero, formatChunk, wordZero } from './descriptor.js';
+import { ExtentAllocator } from './extent-allocator.js';
+import { HEADERS_BYTES, alignDown, alignUp } from './extent.js';
+import { encodeHeader, type PoolHeader } from './header.js';
+import type { MediumRange, PoolMedium } from './medium.js';
+import { SlotState, type SlotTable } from './slot-table.js';
+
+/** Space beyond freshFrom is taken in steps, as each costs two header writes. */
+const FRESH_STEP_BYTES = 2 ** 24;
+/** Growth allocates this much at most at once. */
+const GROWTH_STEP_BYTES = 2 ** 30;
+
+/** A free descriptor's word covers none of the others. */
+const NO_BYTES = new Uint8Array(0);
+
+/** Where a region lies; length 0 for one of no bytes. */
+export interface Extent {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface NewSlot extends Extent {
+  readonly slot: number;
+}
+
+export interface PoolState {
+  medium: PoolMedium;
+  header: PoolHeader;
+  table: SlotTable;
+  /** Gaps that recovery found. */
+  free: Iterable<Extent>;
+  /** Most that the pool may grow to. */
+  maxBytes: number;
+}
+
+export class RegionPool {
+  readonly #medium: PoolMedium;
+  readonly #maxBytes: number;
+  readonly #space: ExtentAllocator;
+  /** The part of the free space that may not read as zeros. */
+  readonly #unclean: ExtentAllocator;
+  #header: PoolHeader;
+  /** What waits for its turn to change space, slots or header. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  readonly table: SlotTable;
+
+  constructor({ medium, header, table, free, maxBytes }: PoolState) {
+    this.#medium = medium;
+    this.#header = header;
+    this.#maxBytes = Math.max(header.capacity, alignDown(maxBytes, header.alignment));
+    this.table = table;
+    this.#space = new ExtentAllocator(header.alignment);
+    this.#unclean = new ExtentAllocator(header.alignment);
+    for (const { offset, length } of free) {
+      this.#space.add(offset, length);
+      const unclean = Math.min(offset + length, header.freshFrom) - offset;
+      if (unclean > 0) this.#unclean.add(offset, unclean);
+    }
+  }
+
+  get header(): PoolHeader {
+    return this.#header;
+  }
+
+  /** Bytes that the pool can hold when it has grown as far as it may. */
+  get capacityBytes(): number {
+    return this.#maxBytes;
+  }
+
+  get freeBytes(): number {
+    return this.#space.freeBytes + this.#growthBytes;
+  }
+
+  /** The longest extent that there is, or that growing makes. */
+  get largestFreeBytes(): number {
+    return Math.max(this.#space.largestFree, this.#atEndBytes);
+  }
+
+  /** What is free at the end, when the pool has grown as far as it may. */
+  get #atEndBytes(): number {
+    return this.#space.freeBefore(this.#header.capacity) + this.#growthBytes;
+  }
+
+  get #growthBytes(): number {
+    return this.#maxBytes - this.#header.capacity;
+  }
+
+  /** Bytes of the extent of a region. */
+  extentLength(size: number): number {
+    return alignUp(size, this.#header.alignment);
+  }
+
+  // ---- regions ----
+
+  /** Takes a slot and zeroed space. @throws OUT_OF_SPACE; then nothing has changed */
+  allocate(size: number): Eventually<NewSlot> {
+    // Also keeps the sums within the safe integers.
+    if (size > this.#maxBytes) throw this.#outOfSpace(size);
+    const length = this.extentLength(size);
+    const offset = length === 0 ? 0 : this.#space.allocate(length);
+    if (offset >= 0) {
+      if (offset + length <= this.#header.freshFrom && !this.#isUnclean(offset, length)) {
+        const slot = this.table.takeFree();
+        if (slot >= 0) return { slot, offset, length };
+      }
+      if (length > 0) this.#space.free(offset, length);
+    }
+    return this.#inTurn(() => this.#allocateSlowly(length, size));
+  }
+
+  /** Makes a region that was allocated, and perhaps written, findable; durable when this ends. */
+  publish({ slot, offset }: NewSlot, size: number, createdAt: number): Eventually<void> {
+    const { table } = this;
+    const generation = table.generation(slot);
+    const descriptor = new Uint8Array(DESCRIPTOR_BYTES);
+    encodeBody(descriptor, 0, offset, size, createdAt);
+    encodeWordZero(descriptor, 0, slot, this.#header, generation, true);
+    const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
+    if (stored === undefined) {
+      table.setLive(slot, generation, offset, size, createdAt);
+      return undefined;
+    }
+    return stored.then(() => table.setLive(slot, generation, offset, size, createdAt));
+  }
+
+  /** Ends a region, durably when this ends; its space stays taken until `release`. */
+  unpublish({ slot, generation }: RegionId): Eventually<void> {
+    const word = wordZero(NO_BYTES, 0, slot, this.#header, generation, false);
+    const stored = this.#medium.publishWord(this.#placeOf(slot), word);
+    if (stored === undefined) {
+      this.table.setErasing(slot);
+      return undefined;
+    }
+    return stored.then(() => this.table.setErasing(slot));
+  }
+
+  /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
+  release({ slot, offset, length }: NewSlot): Eventually<void> {
+    if (length === 0) {
+      this.#giveBack(slot, offset, length);
+      return undefined;
+    }
+    const cleared = this.#medium.clear(offset, length);
+    if (cleared === undefined) {
+      this.#giveBack(slot, offset, length);
+      return undefined;
+    }
+    return cleared.then(() => this.#giveBack(slot, offset, length));
+  }
+
+  #giveBack(slot: number, offset: number, length: number): void {
+    const { table } = this;
+    if (length > 0) this.#space.free(offset, length);
+    if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
+    else table.giveBack(slot);
+  }
+
+  /** Offset of a slot's descriptor. */
+  #placeOf(slot: number): number {
+    return descriptorOffset(this.#header.chunks, slot);
+  }
+
+  // ---- space, slots, header: one at a time ----
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #allocateSlowly(length: number, size: number): Promise<NewSlot> {
+    const offset = length === 0 ? 0 : await this.#takeSpace(length, size);
+    try {
+      let slot = this.table.takeFree();
+      if (slot < 0) {
+        await this.#addChunk();
+        slot = this.table.takeFree();
+      }
+      return { slot, offset, length };
+    } catch (error) {
+      if (length > 0) this.#space.free(offset, length);
+      throw error;
+    }
+  }
+
+  /** Takes space that reads as zeros, and that may be written. */
+  async #takeSpace(length: number, requested = length): Promise<number> {
+    const offset = await this.#findSpace(length, requested);
+    try {
+      await this.#raiseFresh(offset + length);
+      if (this.#isUnclean(offset, length)) {
+        await this.#medium.clear(offset, length);
+        this.#unclean.reserve(offset, length);
+      }
+    } catch (error) {
+      this.#space.free(offset, length);
+      throw error;
+    }
+    return offset;
+  }
+
+  async #findSpace(length: number, requested: number): Promise<number> {
+    for (;;) {
+      const offset = this.#space.allocate(length);
+      if (offset >= 0) return offset;
+      if (this.#growthBytes === 0 || length > this.#atEndBytes) throw this.#outOfSpace(requested);
+      await this.#grow(length, requested);
+    }
+  }
+
+  #isUnclean(offset: number, length: number): boolean {
+    return this.#unclean.freeBytes > 0 && this.#unclean.overlaps(offset, length);
+  }
+
+  async #grow(wanted: number, requested: number): Promise<void> {
+    const { capacity } = this.#header;
+    const length = Math.min(this.#growthBytes, GROWTH_STEP_BYTES, Math.max(wanted, FRESH_STEP_BYTES));
+    try {
+      await this.#medium.allocate(capacity, length);
+    } catch (error) {
+      throw error instanceof BedrockError && error.code === 'OUT_OF_SPACE'
+        ? this.#outOfSpace(requested, error)
+        : error;
+    }
+    await this.#changeHeader({ capacity: capacity + length });
+    this.#space.add(capacity, length);
+  }
+
+  /** Before a byte beyond the durable mark is stored, the mark moves beyond it. */
+  async #raiseFresh(end: number): Promise<void> {
+    const { freshFrom, capacity } = this.#header;
+    if (end <= freshFrom) return;
+    await this.#changeHeader({ freshFrom: Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES)) });
+  }
+
+  /** Formats more slots, and names them in the header once they are durable. */
+  async #addChunk(): Promise<void> {
+    const { chunks, alignment } = this.#header;
+    for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
+      const length = chunkLength(count, alignment);
+      if (count === 0) throw this.#outOfSpace(DESCRIPTOR_BYTES);
+      try {
+        const offset = await this.#takeSpace(length);
+        await this.#storeChunk(offset, length, count);
+        return;
+      } catch (error) {
+        // A pool that is nearly full, or scattered, may still have room for a smaller one.
+        const isFull = error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
+        if (!isFull || count <= MIN_CHUNK_COUNT) throw error;
+      }
+    }
+  }
+
+  async #storeChunk(offset: number, length: number, count: number): Promise<void> {
+    const { chunks } = this.#header;
+    const firstSlot = slotsOf(chunks);
+    try {
+      await this.#medium.writeDurably(offset, formatChunk(count, firstSlot, this.#header));
+    } catch (error) {
+      await this.#medium.clear(offset, length);
+      this.#space.free(offset, length);
+      throw error;
+    }
+    // If this fails the header may name the chunk all the same, so its space stays taken.
+    await this.#changeHeader({ chunks: [...chunks, { offset, firstSlot, count }] });
+    this.table.addSlots(count);
+  }
+
+  /** Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant. */
+  async #changeHeader(change: Partial<PoolHeader>): Promise<void> {
+    const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
+    const bytes = encodeHeader(header);
+    await this.#medium.writeDurably(0, bytes);
+    await this.#medium.writeDurably(bytes.length, bytes);
+    this.#header = header;
+  }
+
+  #outOfSpace(requested: number, cause?: unknown): BedrockError {
+    const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes } = this;
+    const used = capacityBytes - free;
+    return new BedrockError(
+      'OUT_OF_SPACE',
+      `${requested} bytes do not fit: of ${capacityBytes} bytes ${used} are used and ${free} free, ${largestFree} of them in one piece`,
+      { details: { requested, used, free, largestFree }, ...(cause !== undefined && { cause }) },
+    );
+  }
+
+  /** Makes durable what recovery has believed, so that no crash takes it back. */
+  makeRecoveredDurable(): Eventually<void> {
+    const ranges: MediumRange[] = [{ offset: 0, size: HEADERS_BYTES }];
+    for (const { offset, count } of this.#header.chunks)
+      ranges.push({ offset, size: count * DESCRIPTOR_BYTES });
+    return this.#medium.persist(ranges);
+  }
+}

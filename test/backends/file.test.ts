@@ -1,0 +1,7 @@
+/** The file backend: the contract of a target. */
+import { afterEach, beforeEach, describe, it } from '@jest/globals';
+import { FILE_CAPABILITIES } from '../../backends/file/index.js';
+import { describeTarget } from '../../core/conformance/index.js';
+import { poolFactory } from './pool-factory.js';
+
+describeTarget({ describe, it, beforeEach, afterEach }, poolFactory('file'), FILE_CAPABILITIES);
