@@ -1,6 +1,8 @@
 /**
- * A pool's file mapped into memory. On persistent memory a store is durable after a cache flush, in the call itself; on anything else
- * after an msync on the thread pool, shared by all who wait. `mode` says which.
+ * A pool's file mapped into memory. On persistent memory loads and stores are those of memory, and a store is durable after a cache
+ * flush, in the call itself. Anything else has pages that may first have to come from a disk, which the event loop must not wait for:
+ * there bytes go by read(2) and write(2) on the thread pool, coherent with the mapping, and are durable after an msync, shared by all
+ * who wait. `mode` says which it is. Views are of the mapping in both cases.
  *
  * Space is allocated before it is mapped or promised, as a store into a hole of a full disk ends the process.
  */
@@ -23,6 +25,8 @@ const WINDOW_SPAN = 2 ** 32;
 /** What a call does at once; more goes to the thread pool, or in pieces with turns of the event loop in between. */
 const AT_ONCE_BYTES = 2 ** 20;
 const PIECE_BYTES = 2 ** 22;
+/** fs takes no more at once. */
+const MAX_TRANSFER_BYTES = 2 ** 30;
 const WORD_BYTES = 8;
 
 export interface PmemMediumOptions {
@@ -55,6 +59,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.readCarefully(offset, into);
     if (into.length > PIECE_BYTES) return this.#readInPieces(offset, into);
     into.set(this.#mapping.view(offset, into.length));
     return undefined;
@@ -71,7 +76,12 @@ export class PmemMedium implements PoolMedium {
   /** By read(2): a line that the memory has lost is an error then, and not the end of the process. */
   async readCarefully(offset: number, into: Uint8Array): Promise<void> {
     for (let at = 0; at < into.length;) {
-      const { bytesRead } = await this.#file.read(into, at, into.length - at, offset + at);
+      const { bytesRead } = await this.#file.read(
+        into,
+        at,
+        Math.min(into.length - at, MAX_TRANSFER_BYTES),
+        offset + at,
+      );
       if (bytesRead === 0) {
         throw new BedrockError(
           'POOL_CORRUPT',
@@ -83,6 +93,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   write(offset: number, bytes: Uint8Array): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, this.#syncWrites);
     if (this.#syncWrites) return this.writeDurably(offset, bytes);
     this.#checkSound();
     if (bytes.length > PIECE_BYTES) {
@@ -96,6 +107,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   writeDurably(offset: number, bytes: Uint8Array): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, true);
     this.#checkSound();
     if (bytes.length > PIECE_BYTES) {
       return this.#certainly(
@@ -105,6 +117,15 @@ export class PmemMedium implements PoolMedium {
       );
     }
     return this.#certainly(this.#mapping.copyPersist(offset, bytes));
+  }
+
+  async #writeThrough(offset: number, bytes: Uint8Array, isDurable: boolean): Promise<void> {
+    this.#checkSound();
+    for (let at = 0; at < bytes.length;) {
+      const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
+      at += (await this.#file.write(bytes, at, length, offset + at)).bytesWritten;
+    }
+    if (isDurable) await this.#certainly(this.#mapping.persist(offset, bytes.length));
   }
 
   async #inPieces(
@@ -129,26 +150,32 @@ export class PmemMedium implements PoolMedium {
 
   barrier(): undefined | Promise<void> {
     this.#checkSound();
-    return this.#certainly(this.#mapping.drain());
+    return this.#certainly(this.#mapping.isPmem ? this.#mapping.drain() : this.#file.datasync());
   }
 
   publish(offset: number, descriptor: Uint8Array): undefined | Promise<void> {
+    // A descriptor lies within a sector, which goes out as it is, so there is nothing to order.
+    if (!this.#mapping.isPmem) return this.#certainly(this.#writeThrough(offset, descriptor, true));
     this.#checkSound();
-    // Elsewhere a page goes out as it is, so there is nothing to order.
-    if (!this.#mapping.isPmem) return this.#certainly(this.#mapping.copyPersist(offset, descriptor));
     void this.#mapping.copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
     const word = new DataView(descriptor.buffer, descriptor.byteOffset).getBigUint64(0, true);
     return this.#mapping.storePersist64(offset, word);
   }
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) {
+      const bytes = Buffer.alloc(WORD_BYTES);
+      bytes.writeBigUInt64LE(word);
+      return this.#certainly(this.#writeThrough(offset, bytes, true));
+    }
     this.#checkSound();
-    return this.#certainly(this.#mapping.storePersist64(offset, word));
+    return this.#mapping.storePersist64(offset, word);
   }
 
   clear(offset: number, length: number): undefined | Promise<void> {
     this.#checkSound();
-    if (length > AT_ONCE_BYTES) return this.#certainly(this.#mapping.fillAsync(offset, length, 0));
+    if (length > AT_ONCE_BYTES || !this.#mapping.isPmem)
+      return this.#certainly(this.#mapping.fillAsync(offset, length, 0));
     return this.#certainly(this.#mapping.fillPersist(offset, length, 0));
   }
 

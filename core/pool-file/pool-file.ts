@@ -93,9 +93,11 @@ async function openExisting(
       if (!own.isFile()) throw new BedrockError('START_FAILED', `${file} is no file that could hold a pool`);
       await operations.lock(handle, file, isReadOnly);
       if (await isStill(file, own)) {
-        let size = Number(own.size);
-        if (!isReadOnly && maxBytes > size) await handle.truncate((size = maxBytes));
-        return { path: file, file: handle, size };
+        return {
+          path: file,
+          file: handle,
+          size: await roomFor(handle, Number(own.size), isReadOnly ? 0 : maxBytes),
+        };
       }
     } catch (error) {
       await handle.close();
@@ -107,6 +109,16 @@ async function openExisting(
   throw new BedrockError('POOL_IN_USE', `the pool ${file} is being replaced again and again`, {
     details: { path: file },
   });
+}
+
+/**
+ * Gives a pool that may grow its length. Only a pool, and only one that is whole: what a file that was cut off has lost would come
+ * back as zeros.
+ */
+async function roomFor(file: FileHandle, size: number, maxBytes: number): Promise<number> {
+  if (maxBytes <= size || (await capacityOf(file)) > size) return size;
+  await file.truncate(maxBytes);
+  return maxBytes;
 }
 
 async function isStill(file: string, { dev, ino }: BigIntStats): Promise<boolean> {
