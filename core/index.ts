@@ -14,6 +14,7 @@ export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
 export { fileOperations } from './pool-file/file-operations.js';
 export type { FileOperations } from './pool-file/file-operations.js';
 export { capacityOf, deletePoolFile, openPoolFile } from './pool-file/pool-file.js';
+export { PoolFileIo } from './pool-file/pool-file-io.js';
 export type { PoolFile, PoolFileOptions } from './pool-file/pool-file.js';
 export type { MediumRange, PoolMedium } from './pool/medium.js';
 export { PoolTarget } from './pool/pool-target.js';

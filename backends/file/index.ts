@@ -1,5 +1,6 @@
 /** The file backend, as a library brings it: its type, its schema and how to make a target. */
 import {
+  PoolFileIo,
   PoolTarget,
   defineBackend,
   deletePoolFile,
@@ -53,7 +54,8 @@ export default defineBackend<FileConfig>({
             logger,
           );
           const { sync = true, sync_writes: syncWrites = false } = config;
-          return { medium: new FileMedium({ ...opened, sync, syncWrites, operations }), maxBytes };
+          const io = new PoolFileIo(opened, operations);
+          return { medium: new FileMedium({ io, size: opened.size, sync, syncWrites }), maxBytes };
         },
         destroy: () => deletePoolFile(place),
       },

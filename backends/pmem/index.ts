@@ -1,6 +1,7 @@
 /** The pmem backend, as a library brings it: its type, its schema and how to make a target. */
 import {
   BedrockError,
+  PoolFileIo,
   PoolTarget,
   capacityOf,
   defineBackend,
@@ -66,7 +67,8 @@ export default defineBackend<PmemConfig>({
           );
         }
         const syncWrites = config.sync_writes ?? true;
-        return { medium: new PmemMedium({ file, path, mapping, syncWrites, operations }), maxBytes };
+        const io = new PoolFileIo(opened, operations);
+        return { medium: new PmemMedium({ io, mapping, syncWrites }), maxBytes };
       } catch (error) {
         await file.close();
         throw error;

@@ -16,10 +16,9 @@
  * ascending order, as recovery does, 52 after random churn; at worst about 75.
  */
 import { BedrockError } from '../errors.js';
+import { MAX_ALIGNMENT, MIN_ALIGNMENT, isAlignment } from './extent.js';
 import { PairTree } from './pair-tree.js';
 
-const MIN_ALIGNMENT = 64;
-const MAX_ALIGNMENT = 2 ** 20;
 const MAX_END = 2 ** 53;
 
 export interface Extent {
@@ -39,7 +38,7 @@ export class ExtentAllocator {
 
   /** @param alignment bytes; every offset and length is a multiple of it, a power of two from 64 to 2^20 */
   constructor(alignment: number) {
-    if (!(alignment >= MIN_ALIGNMENT && alignment <= MAX_ALIGNMENT && Number.isInteger(Math.log2(alignment))))
+    if (!isAlignment(alignment))
       throw new BedrockError(
         'INTERNAL',
         `alignment ${alignment} is no power of two from ${MIN_ALIGNMENT} to ${MAX_ALIGNMENT}`,

@@ -18,7 +18,7 @@ import {
   nextChunkCount,
   slotsOf,
 } from './chunk-directory.js';
-import { DESCRIPTOR_BYTES, encodeBody, encodeWordZero, formatChunk, wordZero } from './descriptor.js';
+import { DESCRIPTOR_BYTES, encodeDescriptor, formatChunk, wordZero } from './descriptor.js';
 import { ExtentAllocator } from './extent-allocator.js';
 import { HEADERS_BYTES, alignDown, alignUp } from './extent.js';
 import { encodeHeader, type PoolHeader } from './header.js';
@@ -134,8 +134,7 @@ export class RegionPool {
     const { table } = this;
     const generation = table.generation(slot);
     const descriptor = new Uint8Array(DESCRIPTOR_BYTES);
-    encodeBody(descriptor, 0, offset, size, createdAt);
-    encodeWordZero(descriptor, 0, slot, this.#header, generation, true);
+    encodeDescriptor(descriptor, 0, slot, this.#header, generation, offset, size, createdAt);
     const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
     if (stored === undefined) {
       table.setLive(slot, generation, offset, size, createdAt);
