@@ -7,13 +7,14 @@
 import { isIP } from 'node:net';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import { formatAddress } from './config/address.js';
+import { formatAddress, formatHostPort } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
 import { messageOf } from './errors.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
+import { RespServer } from './resp/server.js';
 import { ProviderManager } from './provider/manager.js';
 import type { ProviderState } from './provider/provider.js';
 import type { TypeRegistry } from './provider/registry.js';
@@ -44,6 +45,7 @@ export class Daemon {
   readonly #logger: Logger;
   readonly #manager: ProviderManager;
   readonly #server: HttpServer | undefined;
+  readonly #respServer: RespServer | undefined;
   readonly #resolved: ResolvedConfig;
   readonly #config: BedrockConfig;
   #address: string | undefined;
@@ -75,6 +77,15 @@ export class Daemon {
         void this.close();
       },
     });
+    const { respAddress, settings } = config;
+    if (respAddress === undefined || settings.resp === undefined) return;
+    this.#respServer = new RespServer({
+      address: respAddress,
+      settings: settings.resp,
+      providers: this.#manager,
+      version,
+      logger: this.#logger,
+    });
   }
 
   /** @throws START_FAILED */
@@ -89,12 +100,14 @@ export class Daemon {
     for (const warning of warnings) this.#logger.warning(warning);
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
+      if (this.#respServer !== undefined) await this.#listenResp(this.#respServer);
       await this.#manager.start(signal);
     } catch (error) {
-      await this.#server?.close(0);
+      await Promise.all([this.#server?.close(0), this.#respServer?.close(0)]);
       throw error;
     }
     if (this.#server !== undefined) this.#server.isReady = true;
+    if (this.#respServer !== undefined) this.#respServer.isServing = true;
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
     this.#logger.info(`ready: ${running} of ${this.#manager.all.length} providers are up`);
   }
@@ -104,11 +117,26 @@ export class Daemon {
     this.#address = formatAddress(address);
     if (this.#config.margo?.mercury !== undefined) this.#config.margo.mercury.address = this.#address;
     this.#logger.info(`listening on ${this.#address}`);
-    if (address.kind === 'tcp' && !isLoopback(address.host)) {
-      this.#logger.warning(
-        `${address.host} can be reached from other machines, and whoever reaches it can read and erase all regions`,
-      );
+    if (address.kind === 'tcp') this.#warnIfOpen(address.host);
+  }
+
+  async #listenResp(server: RespServer): Promise<void> {
+    const { tcp, unix } = await server.listen();
+    const { resp } = this.#config.bedrock ?? {};
+    if (tcp !== undefined) {
+      const address = formatHostPort(tcp);
+      if (resp !== undefined) resp.address = address;
+      this.#logger.info(`listening on resp://${address}`);
+      this.#warnIfOpen(tcp.host);
     }
+    if (unix !== undefined) this.#logger.info(`listening on resp+unix:${unix}`);
+  }
+
+  #warnIfOpen(host: string): void {
+    if (isLoopback(host)) return;
+    this.#logger.warning(
+      `${host} can be reached from other machines, and whoever reaches it can read and erase all regions`,
+    );
   }
 
   /** The running configuration, in Bedrock's shape; a copy. */
@@ -155,8 +183,8 @@ export class Daemon {
   /** Whatever happens here, the providers must be stopped after it. @returns whether the listener closed without an error */
   async #stopListening(drainMs: number): Promise<boolean> {
     try {
-      const isDrained = (await this.#server?.close(drainMs)) ?? true;
-      if (!isDrained) {
+      const drained = await Promise.all([this.#server?.close(drainMs), this.#respServer?.close(drainMs)]);
+      if (drained.includes(false)) {
         this.#logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
       }
       return true;

@@ -5,6 +5,13 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+/** Where the Redis protocol is spoken. */
+export interface RespAddress {
+  readonly tcp: { readonly host: string; readonly port: number } | undefined;
+  /** Path of a socket. */
+  readonly unix: string | undefined;
+}
+
 export const DEFAULT_PORT = 7480;
 
 export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix:/path';
@@ -44,7 +51,16 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
   return { kind: 'tcp', host, port: port === '' ? DEFAULT_PORT : Number(port) };
 }
 
-function parseSocketPath(given: string, directory: string): ListenAddress | string {
+/** @returns host and port, or in words why the text is none */
+export function parseHostPort(text: string): { host: string; port: number } | string {
+  const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined) return 'it is no host:port';
+  if (Number(port) > 65535) return 'its port is no number from 0 to 65535';
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+/** @returns the path, absolute, or in words why a socket cannot have it */
+export function parseSocketPath(given: string, directory: string): { kind: 'unix'; path: string } | string {
   if (given === '') return 'the path of the socket is missing';
   if (given.includes('\0')) return "the socket's path holds a zero byte";
   const absolute = path.resolve(directory, given);
@@ -55,9 +71,13 @@ function parseSocketPath(given: string, directory: string): ListenAddress | stri
   return { kind: 'unix', path: absolute };
 }
 
+/** The text of host and port, as `parseHostPort` reads it. */
+export function formatHostPort({ host, port }: { host: string; port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** The text of an address, as `parseAddress` reads it. */
 export function formatAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `http://${host}:${address.port}`;
+  return `http://${formatHostPort(address)}`;
 }

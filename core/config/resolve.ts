@@ -8,7 +8,15 @@ import { BedrockError } from '../errors.js';
 import { LibraryLoader, isPath } from '../provider/library.js';
 import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
+import {
+  ADDRESS_FORMS,
+  formatAddress,
+  parseAddress,
+  parseHostPort,
+  parseSocketPath,
+  type ListenAddress,
+  type RespAddress,
+} from './address.js';
 import type { ConfigDocument } from './document.js';
 import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
@@ -43,6 +51,7 @@ export async function resolveConfig(
 
   const registry = await loadLibraries(root, document, container, faults);
   const address = resolveAddress(root, document, options.address, faults);
+  const respAddress = resolveRespAddress(root, document, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults);
   faults.throwIfAny();
@@ -55,6 +64,7 @@ export async function resolveConfig(
     // The schema filled in every default.
     settings: json.bedrock as DaemonSettings,
     address,
+    respAddress,
     pools: pools.all,
     providers,
     directory: document.directory,
@@ -110,4 +120,29 @@ function resolveAddress(
   if (override === undefined) faults.add(place, message);
   else faults.addElsewhere(place, `the address given in its place: ${message}`);
   return undefined;
+}
+
+/** Puts paths in full into the configuration, which can be stored elsewhere. */
+function resolveRespAddress(
+  root: Record<string, unknown>,
+  { directory }: ConfigDocument,
+  faults: FaultList,
+): RespAddress | undefined {
+  const bedrock = isObject(root.bedrock) ? root.bedrock : {};
+  const { resp } = bedrock;
+  if (!isObject(resp)) return undefined;
+  const read = <T>(key: string, parse: (text: string) => T | string, expected: string): T | undefined => {
+    const text = resp[key];
+    if (typeof text !== 'string') return undefined;
+    const parsed = parse(text);
+    if (typeof parsed !== 'string') return parsed;
+    faults.add(['bedrock', 'resp', key], `found ${describeFound(text)}: ${parsed}; expected ${expected}`);
+    return undefined;
+  };
+  const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');
+  const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
+  if (unix !== undefined) resp.unix = unix;
+  if (resp.address === undefined && resp.unix === undefined)
+    faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
+  return { tcp, unix };
 }

@@ -7,12 +7,15 @@ import type {
   ExecutionPoolConfig,
   HttpConfig,
   LogConfig,
+  RespConfig,
 } from '../../schemas/generated/bedrock.js';
-import type { ListenAddress } from './address.js';
+import type { ListenAddress, RespAddress } from './address.js';
 
 /** The sections that the daemon reads, complete. */
-export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | 'http' | 'log'>> {
+export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | 'http' | 'resp' | 'log'>> {
   http: Required<HttpConfig>;
+  /** Absent: the daemon does not speak the Redis protocol. */
+  resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   log: Required<LogConfig>;
 }
 
@@ -39,6 +42,8 @@ export interface ResolvedConfig {
   readonly json: BedrockConfig;
   readonly settings: DaemonSettings;
   readonly address: ListenAddress;
+  /** Where it listens for the Redis protocol. */
+  readonly respAddress: RespAddress | undefined;
   readonly pools: readonly Required<ExecutionPoolConfig>[];
   readonly providers: readonly ResolvedProvider[];
   /** Folder that relative paths count from. */

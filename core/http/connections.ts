@@ -8,7 +8,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { breakBody } from './body.js';
-import { endAndLinger } from './linger.js';
+import { endAndLinger } from '../net/linger.js';
 import { clientErrorResponse } from './problem.js';
 
 interface Exchange {

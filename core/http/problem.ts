@@ -2,7 +2,7 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError, messageOf, type ErrorCode } from '../errors.js';
-import { lingerAfterResponse } from './linger.js';
+import { lingerAfterResponse } from '../net/linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 

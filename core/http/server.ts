@@ -5,13 +5,14 @@
  * those in flight end, and after the drain time-out closes their connections.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { chmod, lstat, unlink } from 'node:fs/promises';
-import { connect, type AddressInfo } from 'node:net';
+import { chmod } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { formatAddress, type ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
@@ -63,7 +64,7 @@ export class HttpServer {
       return address;
     } catch (cause) {
       await app.close();
-      throw listenFailure(address, cause);
+      throw listenFailure(formatAddress(address), cause);
     }
   }
 
@@ -201,34 +202,4 @@ export class HttpServer {
     const stack = cause instanceof Error ? cause.stack : undefined;
     this.options.logger.error(`${method} ${url} failed: ${messageOf(cause)}`, { method, url, stack });
   }
-}
-
-/** Removes the socket that a daemon left which was killed. One that still answers stays. @throws START_FAILED */
-async function removeStaleSocket(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${path} exists and is no socket`);
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    // Any other failure, such as a full backlog, comes from one that lives.
-    probe.on('error', (error) => resolve(systemCodeOf(error) !== 'ECONNREFUSED'));
-  });
-  if (isAlive) throw new BedrockError('START_FAILED', `another process listens at unix:${path}`);
-  await unlink(path);
-}
-
-function listenFailure(address: ListenAddress, cause: unknown): BedrockError {
-  if (cause instanceof BedrockError) return cause;
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'the address is in use; stop the other process or take another port (0 takes a free one)',
-    EACCES: 'the system does not allow it; ports below 1024 and foreign folders need rights',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOTFOUND: 'the host name is not known',
-    ENOENT: 'the folder of the socket does not exist',
-  };
-  const why = reasons[systemCodeOf(cause) ?? ''] ?? messageOf(cause);
-  return new BedrockError('START_FAILED', `cannot listen at ${formatAddress(address)}: ${why}`, { cause });
 }

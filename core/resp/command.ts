@@ -1,0 +1,88 @@
+/** What a command of the protocol is, and what it may use of the client that sent it. */
+import type { Operation } from '../metrics/operation-meter.js';
+import type { RunningProvider } from '../provider/manager.js';
+import type { RegionId, Target } from '../target/index.js';
+import type { RegionUse } from './conflicts.js';
+import type { PendingReply } from './pipeline.js';
+import type { Protocol, Reply } from './replies.js';
+import type { Request } from './request.js';
+
+/** Nothing was begun, as a request before this one must end first; the command is called again then. */
+export const WAIT = Symbol('wait');
+
+/** Carries a request out: answers at once, begins what will answer, or waits. What it throws is the answer. */
+export type Run = (request: Request, client: CommandClient, reply: PendingReply) => undefined | typeof WAIT;
+
+export interface Command {
+  /** In lower case. */
+  readonly name: string;
+  /** Fewest and most arguments, the name included. */
+  readonly arity: readonly [least: number, most: number];
+  readonly run: Run;
+  /** One line for people, in COMMAND DOCS. */
+  readonly summary: string;
+  readonly isWrite?: boolean;
+  /** Where the names of regions stand: first, last (-1: the last argument), step. Absent: nowhere. */
+  readonly keys?: readonly [first: number, last: number, step: number];
+}
+
+/** A target that a request names. */
+export interface Place {
+  readonly provider: RunningProvider;
+  readonly index: number;
+  readonly target: Target;
+}
+
+export interface OperationCall<T> {
+  readonly operation: Operation;
+  readonly place: Place;
+  /** What it does to a region; requests that must not run beside it wait. */
+  readonly use?: RegionUse | undefined;
+  /** Bytes of regions that it moves. */
+  readonly bytes: number;
+  /** Whether it uses bytes of the request after it has begun. */
+  readonly keepsInput: boolean;
+  readonly call: () => Promise<T>;
+  /** Sets the reply. */
+  readonly answer: (result: T, reply: PendingReply) => void;
+}
+
+export interface CommandClient {
+  /** Number of the connection, as CLIENT ID gives it. */
+  readonly id: number;
+  /** As CLIENT SETNAME gave it. */
+  name: string;
+  protocol: Protocol;
+  /** Whether requests are being carried out. */
+  readonly isBusy: boolean;
+  readonly limits: { readonly maxBulkBytes: number };
+  readonly daemon: DaemonFacts;
+
+  /** Ends the connection when the replies so far are out. */
+  quit(): void;
+  /** Chooses the provider that commands without a prefix mean. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
+  select(provider: string): void;
+  /** @param prefix `provider/`, `provider.target/` or nothing */
+  place(prefix: string): Place;
+  /** Whether a request before this one must end first. */
+  conflicts(use: RegionUse): boolean;
+  answer(reply: PendingReply, value: Reply): void;
+  /** A reply as bytes, in the client's version of the protocol. */
+  encode(value: Reply): Uint8Array;
+  /** Admits a call of a target, counts it, and answers with what comes of it. */
+  operate<T>(call: OperationCall<T>, reply: PendingReply): void;
+  /** Keeps the place of a listing, and gives it a number; 0 is the beginning. */
+  keepCursor(after: RegionId): number;
+  /** The place that a number was given for; undefined if it is not kept any more. */
+  cursor(number: number): RegionId | undefined;
+}
+
+export interface DaemonFacts {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly providers: readonly RunningProvider[];
+  /** Lines `name:value` about connections and commands, for INFO. */
+  figures(): readonly string[];
+  /** A client's own line, for CLIENT INFO. */
+  describe(client: CommandClient): string;
+}

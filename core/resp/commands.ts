@@ -1,0 +1,27 @@
+/** All commands, and how a request finds its own. */
+import { CONNECTION_COMMANDS, commandCommand } from './connection-commands.js';
+import type { Command } from './command.js';
+import { REGION_COMMANDS } from './region-commands.js';
+import type { Request } from './request.js';
+
+export const COMMANDS: readonly Command[] = [
+  ...REGION_COMMANDS,
+  ...CONNECTION_COMMANDS,
+  {
+    name: 'command',
+    arity: [1, Infinity],
+    run: commandCommand(() => COMMANDS),
+    summary: 'Describes the commands.',
+  },
+];
+
+/** By the length of their names: one comparison finds most. */
+const BY_LENGTH: Command[][] = [];
+for (const command of COMMANDS) (BY_LENGTH[command.name.length] ??= []).push(command);
+
+/** The command that a request names. */
+export function commandOf(request: Request): Command | undefined {
+  for (const command of BY_LENGTH[request.lengthOf(0)] ?? [])
+    if (request.isWord(0, command.name)) return command;
+  return undefined;
+}

@@ -1,0 +1,186 @@
+/** Commands about the connection and the daemon: what Redis clients say when they connect, and what people ask for by hand. */
+import { BedrockError } from '../errors.js';
+import { WAIT, type Command, type CommandClient, type Run } from './command.js';
+import { Failure, OK, ReplyMap, Simple, type Reply } from './replies.js';
+import type { Request } from './request.js';
+
+/** Longest name of a connection, bytes. */
+const MAX_NAME_BYTES = 256;
+
+const PONG = new Simple('PONG');
+
+/** As Redis says it where nothing was configured. */
+const NO_PASSWORD = new Failure(
+  'ERR',
+  'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
+);
+
+function invalid(message: string): BedrockError {
+  return new BedrockError('INVALID_ARGUMENT', message);
+}
+
+/** A command that answers at once. */
+function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
+  return (request, client, reply) => {
+    client.answer(reply, answerOf(request, client));
+    return undefined;
+  };
+}
+
+/** PING [bytes] */
+const ping = answering((request) => (request.count === 1 ? PONG : Buffer.from(request.bytes(1))));
+
+/** ECHO bytes */
+const echo = answering((request) => Buffer.from(request.bytes(1)));
+
+/** HELLO [version [AUTH name password] [SETNAME name]] */
+const hello: Run = (request, client, reply) => {
+  // The replies before it are still of the version before.
+  if (client.isBusy) return WAIT;
+  client.answer(reply, greet(request, client));
+  return undefined;
+};
+
+function greet(request: Request, client: CommandClient): Reply {
+  let { protocol, name } = client;
+  if (request.count > 1) {
+    const version = request.text(1);
+    if (version !== '2' && version !== '3') return new Failure('NOPROTO', 'unsupported protocol version');
+    protocol = version === '3' ? 3 : 2;
+  }
+  for (let index = 2; index < request.count; index += 2) {
+    if (request.isWord(index, 'auth')) return NO_PASSWORD;
+    if (!request.isWord(index, 'setname') || index + 1 === request.count)
+      throw invalid(`HELLO has SETNAME name, and no ${request.text(index).slice(0, 32)}`);
+    name = nameOf(request, index + 1);
+  }
+  client.protocol = protocol;
+  client.name = name;
+  return new ReplyMap([
+    ['server', 'bedrock-node'],
+    ['version', client.daemon.version],
+    ['proto', protocol],
+    ['id', client.id],
+    ['mode', 'standalone'],
+    ['role', 'master'],
+    ['modules', []],
+  ]);
+}
+
+function nameOf(request: Request, index: number): string {
+  const name = request.text(index);
+  if (request.lengthOf(index) <= MAX_NAME_BYTES && /^[!-~]*$/.test(name)) return name;
+  throw invalid(`the name of a connection is at most ${MAX_NAME_BYTES} printable characters without blanks`);
+}
+
+/** SELECT provider: its id or its name. What came before it went where it meant to, as names are looked up on arrival. */
+const select = answering((request, client) => {
+  client.select(request.text(1));
+  return OK;
+});
+
+/** CLIENT SETNAME name | GETNAME | ID | INFO | LIST | SETINFO … | NO-EVICT … | NO-TOUCH … */
+const clientCommand = answering((request, client) => {
+  if (request.isWord(1, 'setname') && request.count === 3) {
+    client.name = nameOf(request, 2);
+    return OK;
+  }
+  if (request.isWord(1, 'getname')) return client.name === '' ? null : client.name;
+  if (request.isWord(1, 'id')) return client.id;
+  if (request.isWord(1, 'info')) return client.daemon.describe(client);
+  // What a client's library is called, and hints for a cache: there is nobody to tell.
+  if (['setinfo', 'no-evict', 'no-touch'].some((word) => request.isWord(1, word))) return OK;
+  throw invalid(`CLIENT has SETNAME, GETNAME, ID and INFO, and no ${request.text(1).slice(0, 32)}`);
+});
+
+/** INFO [section]… */
+const info = answering((_request, client) => {
+  const { version, startedAt, providers, figures } = client.daemon;
+  const uptime = Math.floor((Date.now() - startedAt) / 1000);
+  const lines = [
+    '# Server',
+    `bedrock_version:${version}`,
+    `process_id:${process.pid}`,
+    `uptime_in_seconds:${uptime}`,
+    '',
+    '# Clients and commands',
+    ...figures(),
+    '',
+    '# Providers',
+    ...providers.map(
+      ({ name, type, providerId, state }) => `${name}:type=${type},id=${providerId},state=${state}`,
+    ),
+  ];
+  return lines.join('\r\n') + '\r\n';
+});
+
+/** CONFIG GET pattern: nothing of Redis's settings exists here. */
+const config = answering((request) => {
+  if (request.isWord(1, 'get')) return new ReplyMap([]);
+  throw invalid('the configuration is a file; CONFIG changes nothing');
+});
+
+const auth = answering(() => NO_PASSWORD);
+
+const quit = answering((_request, client) => {
+  client.quit();
+  return OK;
+});
+
+/** COMMAND [COUNT | LIST | DOCS [name]… | INFO [name]…] */
+export function commandCommand(all: () => readonly Command[]): Run {
+  return answering((request) => {
+    const wanted = (): readonly Command[] =>
+      request.count === 2 ? all() : all().filter(({ name }) => isNamed(request, name));
+    if (request.count === 1) return all().map(describe);
+    if (request.isWord(1, 'count')) return all().length;
+    if (request.isWord(1, 'list')) return all().map(({ name }) => name);
+    if (request.isWord(1, 'info')) return wanted().map(describe);
+    if (request.isWord(1, 'docs'))
+      return new ReplyMap(
+        wanted().map(({ name, summary }) => [
+          name,
+          new ReplyMap([
+            ['summary', summary],
+            ['group', groupOf(name)],
+          ]),
+        ]),
+      );
+    throw invalid(`COMMAND has COUNT, LIST, INFO and DOCS, and no ${request.text(1).slice(0, 32)}`);
+  });
+}
+
+function isNamed(request: Request, name: string): boolean {
+  for (let index = 2; index < request.count; index++) if (request.isWord(index, name)) return true;
+  return false;
+}
+
+function groupOf(name: string): string {
+  return name.startsWith('blob.') ? 'module' : 'generic';
+}
+
+/** As Redis describes a command: name, arity (negative: at least), flags, first and last key, step. */
+function describe({ name, arity: [least, most], isWrite, keys = NO_KEYS }: Command): Reply {
+  return [
+    name,
+    most === least ? least : -least,
+    [new Simple(isWrite === true ? 'write' : 'readonly')],
+    ...keys,
+  ];
+}
+
+const NO_KEYS = [0, 0, 0] as const;
+
+const MANY = Infinity;
+
+export const CONNECTION_COMMANDS: readonly Command[] = [
+  { name: 'ping', arity: [1, 2], run: ping, summary: 'Answers PONG, or with what it was given.' },
+  { name: 'echo', arity: [2, 2], run: echo, summary: 'Answers with what it was given.' },
+  { name: 'hello', arity: [1, 7], run: hello, summary: 'Chooses the version of the protocol.' },
+  { name: 'auth', arity: [2, 3], run: auth, summary: 'Fails: there is no password.' },
+  { name: 'select', arity: [2, 2], run: select, summary: 'Chooses the provider, by id or name.' },
+  { name: 'client', arity: [2, MANY], run: clientCommand, summary: 'Names the connection, or describes it.' },
+  { name: 'info', arity: [1, MANY], run: info, summary: 'Describes the daemon.' },
+  { name: 'config', arity: [2, MANY], run: config, summary: 'CONFIG GET answers with nothing.' },
+  { name: 'quit', arity: [1, 1], run: quit, summary: 'Ends the connection.' },
+];

@@ -1,0 +1,74 @@
+/**
+ * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
+ * there: a map as an array of keys and values, null as a bulk string of length -1.
+ */
+import type { BedrockError } from '../errors.js';
+
+export type Protocol = 2 | 3;
+
+/** A reply as a value; bytes and strings are bulk strings. */
+export type Reply = null | number | string | Uint8Array | Simple | Failure | ReplyMap | readonly Reply[];
+
+/** A line without bytes that could end it, such as `OK`. */
+export class Simple {
+  constructor(readonly text: string) {}
+}
+
+export class Failure {
+  constructor(
+    readonly code: string,
+    readonly message: string,
+  ) {}
+}
+
+/** Keys and values in turn. */
+export class ReplyMap {
+  constructor(readonly entries: readonly (readonly [string, Reply])[]) {}
+}
+
+export const OK = new Simple('OK');
+
+export function failureOf({ code, message }: BedrockError): Failure {
+  return new Failure(code, message);
+}
+
+/** Collects the pieces of one reply. Small pieces are one string, so that they become bytes at once. */
+export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
+  const pieces: (string | Uint8Array)[] = [];
+  addReply(pieces, reply, protocol);
+  return Buffer.concat(
+    pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'utf8') : piece)),
+  );
+}
+
+function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Protocol): void {
+  if (reply === null) pieces.push(protocol === 3 ? '_\r\n' : '$-1\r\n');
+  else if (typeof reply === 'number') pieces.push(numberReply(reply));
+  else if (typeof reply === 'string') pieces.push(`$${Buffer.byteLength(reply)}\r\n${reply}\r\n`);
+  else if (reply instanceof Uint8Array) pieces.push(`$${reply.length}\r\n`, reply, '\r\n');
+  else if (reply instanceof Simple) pieces.push(`+${reply.text}\r\n`);
+  else if (reply instanceof Failure) pieces.push(`-${lineOf(`${reply.code} ${reply.message}`)}\r\n`);
+  else if (reply instanceof ReplyMap) {
+    const { entries } = reply;
+    pieces.push(protocol === 3 ? `%${entries.length}\r\n` : `*${2 * entries.length}\r\n`);
+    for (const [key, value] of entries) {
+      addReply(pieces, key, protocol);
+      addReply(pieces, value, protocol);
+    }
+  } else {
+    pieces.push(`*${reply.length}\r\n`);
+    for (const each of reply) addReply(pieces, each, protocol);
+  }
+}
+
+/** Integers of the protocol have 64 bits; anything that is no integer goes as text, as version 2 has no other form. */
+function numberReply(value: number): string {
+  if (Number.isInteger(value)) return `:${value}\r\n`;
+  const text = String(value);
+  return `$${text.length}\r\n${text}\r\n`;
+}
+
+/** A message must not end its line. */
+function lineOf(message: string): string {
+  return message.replace(/[\r\n]+/g, ' ');
+}

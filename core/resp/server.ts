@@ -1,0 +1,231 @@
+/**
+ * The Redis door: a listener on TCP, on a unix socket, or on both, and the clients on them.
+ *
+ * Sockets read straight into the buffers of `Client` where Node lets them (`onread` of net, for which the connection is handed over
+ * to a socket that is made with it); one that cannot is read as any other.
+ */
+import { chmod } from 'node:fs/promises';
+import { Socket, createServer, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
+import type { RespConfig } from '../../schemas/generated/bedrock.js';
+import { formatHostPort, type RespAddress } from '../config/address.js';
+import { BedrockError, messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import { listenFailure, removeStaleSocket } from '../net/listening.js';
+import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
+import type { RegionId } from '../target/index.js';
+import { Client, type Door } from './client.js';
+import type { CommandClient, Place } from './command.js';
+import { INPUT_BYTES } from './input.js';
+
+/** Cursors of SCAN that are kept. */
+const MAX_CURSORS = 10_000;
+/** An argument of more bytes gets a buffer of its own. */
+const LONG_ARGUMENT_BYTES = INPUT_BYTES / 2;
+
+export interface RespServerOptions {
+  address: RespAddress;
+  settings: Required<Omit<RespConfig, 'address' | 'unix'>>;
+  providers: ProviderManager;
+  version: string;
+  logger: Logger;
+}
+
+export class RespServer implements Door {
+  /** Whether commands on regions are served. */
+  isServing = false;
+  readonly limits: Door['limits'];
+  readonly daemon: Door['daemon'];
+  readonly #options: RespServerOptions;
+  readonly #servers: Server[] = [];
+  readonly #clients = new Map<Client, Socket>();
+  readonly #cursors = new Map<number, RegionId>();
+  #lastCursor = 0;
+  #lastClient = 0;
+  #accepted = 0;
+  #refused = 0;
+  /** Requests of clients that are gone. */
+  #requestsBefore = 0;
+  /** Bytes of long arguments. */
+  #reserved = 0;
+
+  constructor(options: RespServerOptions) {
+    this.#options = options;
+    const { settings, version, providers } = options;
+    this.limits = {
+      maxArguments: settings.max_arguments,
+      maxBulkBytes: settings.max_bulk_bytes,
+      maxRequestBytes: settings.max_request_bytes,
+      maxBufferedBytes: settings.max_buffered_bytes,
+      longArgumentBytes: LONG_ARGUMENT_BYTES,
+    };
+    this.daemon = {
+      version,
+      startedAt: Date.now(),
+      providers: providers.all,
+      figures: () => this.#figures(),
+      describe: (client) => describe(client),
+    };
+  }
+
+  /** Begins to listen. @returns the addresses, with the real port @throws START_FAILED */
+  async listen(): Promise<RespAddress> {
+    const { tcp, unix } = this.#options.address;
+    let port = tcp?.port ?? 0;
+    try {
+      if (tcp !== undefined) {
+        const server = await this.#open(formatHostPort(tcp), { host: tcp.host, port: tcp.port });
+        port = (server.address() as AddressInfo).port;
+      }
+      if (unix !== undefined) {
+        await removeStaleSocket(unix);
+        await this.#open(`unix:${unix}`, { path: unix });
+        await chmod(unix, 0o600);
+      }
+    } catch (error) {
+      await this.close(0);
+      throw error;
+    }
+    return { tcp: tcp && { ...tcp, port }, unix };
+  }
+
+  async #open(where: string, address: { host: string; port: number } | { path: string }): Promise<Server> {
+    const { settings, logger } = this.#options;
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#connected(socket),
+    );
+    server.maxConnections = settings.max_connections;
+    server.on('drop', () => {
+      if (this.#refused++ > 0) return;
+      logger.warning(
+        `more than bedrock.resp.max_connections, ${settings.max_connections}: further connections are closed`,
+      );
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause) => reject(listenFailure(where, cause)));
+      server.listen(address, resolve);
+    });
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** Takes no further requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  async close(drainTimeoutMs: number): Promise<boolean> {
+    this.isServing = false;
+    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const client of this.#clients.keys()) client.end();
+    let isDrained = true;
+    const late = setTimeout(() => {
+      isDrained = false;
+      for (const socket of this.#clients.values()) socket.destroy();
+    }, drainTimeoutMs);
+    await Promise.all(closed);
+    clearTimeout(late);
+    return isDrained;
+  }
+
+  #connected(accepted: Socket): void {
+    this.#accepted++;
+    const client = new Client(++this.#lastClient, this);
+    const socket = readingInto(accepted, client);
+    client.attach(socket);
+    this.#clients.set(client, socket);
+    const { progress_timeout_ms: progressMs, idle_timeout_ms: idleMs } = this.#options.settings;
+    socket.setTimeout(progressMs);
+    socket.on('timeout', () => {
+      if (!client.isIdle || (idleMs > 0 && performance.now() - client.lastArrival >= idleMs))
+        socket.destroy();
+      else socket.setTimeout(progressMs);
+    });
+    socket.on('end', () => client.end());
+    // A connection that breaks is followed by its close.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#clients.delete(client);
+      this.#requestsBefore += client.requests;
+      client.closed();
+    });
+    socket.resume();
+  }
+
+  // ---- what clients ask for ----
+
+  isReady(): boolean {
+    return this.isServing;
+  }
+
+  place(provider: string | undefined, index: number): Place {
+    const { providers } = this.#options;
+    const found = provider === undefined ? this.#firstWithRegions() : providers.get(provider);
+    return { provider: found, index, target: targetOf(found, index) };
+  }
+
+  #firstWithRegions(): RunningProvider {
+    const found = this.#options.providers.all.find(({ targets }) => targets.length > 0);
+    if (found !== undefined) return found;
+    throw new BedrockError('PROVIDER_NOT_FOUND', 'no provider of this daemon holds regions');
+  }
+
+  reserve(bytes: number): boolean {
+    if (this.#reserved > 0 && this.#reserved + bytes > this.#options.settings.max_arriving_bytes)
+      return false;
+    this.#reserved += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#reserved -= bytes;
+  }
+
+  keepCursor(after: RegionId): number {
+    const number = ++this.#lastCursor;
+    this.#cursors.set(number, after);
+    this.#cursors.delete(number - MAX_CURSORS);
+    return number;
+  }
+
+  cursor(number: number): RegionId | undefined {
+    return this.#cursors.get(number);
+  }
+
+  logFailure(error: BedrockError): void {
+    const cause = error.cause ?? error;
+    const stack = cause instanceof Error ? cause.stack : undefined;
+    this.#options.logger.error(`a command failed: ${messageOf(cause)}`, { stack });
+  }
+
+  #figures(): string[] {
+    let requests = this.#requestsBefore;
+    for (const client of this.#clients.keys()) requests += client.requests;
+    return [
+      `connected_clients:${this.#clients.size}`,
+      `total_connections_received:${this.#accepted}`,
+      `rejected_connections:${this.#refused}`,
+      `total_commands_processed:${requests}`,
+    ];
+  }
+}
+
+function describe({ id, name, protocol }: CommandClient): string {
+  return `id=${id} name=${name} resp=${protocol}\n`;
+}
+
+/** A socket whose bytes go to the client. */
+function readingInto(accepted: Socket, client: Client): Socket {
+  // Node has `onread` only for sockets that it makes from the outset, so the connection moves to one; there is no public way to.
+  const handle = (accepted as { _handle?: unknown })._handle;
+  if (typeof handle !== 'object' || handle === null) {
+    accepted.on('data', (bytes) => {
+      if (!client.take(bytes)) accepted.pause();
+    });
+    return accepted;
+  }
+  (accepted as { _handle?: unknown })._handle = null;
+  return new Socket({
+    handle,
+    allowHalfOpen: true,
+    onread: {
+      buffer: () => client.room(),
+      callback: (count: number, where: Uint8Array) => client.received(count, where as Buffer),
+    },
+  } as SocketConstructorOpts);
+}
