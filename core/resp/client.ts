@@ -77,6 +77,8 @@ export class Client implements CommandClient {
   readonly #places = new Map<string, Place>();
   #selected: string | undefined;
   #inFlight = 0;
+  /** Bytes of replies that requests in flight will give. */
+  #promisedBytes = 0;
   /** Long arguments of the request that is being read. */
   #long: Arriving[] = [];
   /** The one of them that is not whole yet. */
@@ -239,7 +241,8 @@ export class Client implements CommandClient {
   #carryOut(): boolean {
     for (;;) {
       const isFull =
-        this.#inFlight >= MAX_IN_FLIGHT || this.#pipeline.bufferedBytes > this.limits.maxBufferedBytes;
+        this.#inFlight >= MAX_IN_FLIGHT ||
+        this.#pipeline.bufferedBytes + this.#promisedBytes > this.limits.maxBufferedBytes;
       if (isFull) return false;
       if (this.#held === undefined) {
         if (this.#isEnding || this.#arriving !== undefined) return true;
@@ -356,11 +359,14 @@ export class Client implements CommandClient {
     const long = keepsInput && this.#long.length > 0 ? this.#takeLong() : undefined;
     if (use !== undefined) this.#conflicts.begin(use);
     this.#inFlight++;
+    const promised = operation === 'read' ? bytes : 0;
+    this.#promisedBytes += promised;
     const ended = (): void => {
       if (buffer !== undefined) release(buffer);
       if (long !== undefined) this.#giveBack(long);
       if (use !== undefined) this.#conflicts.end(use);
       this.#inFlight--;
+      this.#promisedBytes -= promised;
       this.#pipeline.ready(reply);
       if (this.#isStalled || this.#isEnding) this.#advance();
     };

@@ -220,7 +220,7 @@ function readingInto(accepted: Socket, client: Client): Socket {
     return accepted;
   }
   (accepted as { _handle?: unknown })._handle = null;
-  return new Socket({
+  const socket = new Socket({
     handle,
     allowHalfOpen: true,
     onread: {
@@ -228,4 +228,7 @@ function readingInto(accepted: Socket, client: Client): Socket {
       callback: (count: number, where: Uint8Array) => client.received(count, where as Buffer),
     },
   } as SocketConstructorOpts);
+  // The server counts the one that it accepted.
+  socket.once('close', () => accepted.destroy());
+  return socket;
 }

@@ -91,7 +91,10 @@ function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
 const argument = fc.oneof(
   { weight: 8, arbitrary: fc.uint8Array({ maxLength: 40 }) },
   { weight: 1, arbitrary: fc.uint8Array({ minLength: 900, maxLength: 1100, size: 'max' }) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 40_000 }).map((size) => new Uint8Array(size).fill(size)) },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 40_000 }).map((size) => new Uint8Array(size).fill(size)),
+  },
 );
 const requestsArbitrary = fc.array(fc.array(argument, { minLength: 1, maxLength: 8 }), { maxLength: 8 });
 
@@ -110,7 +113,10 @@ describe('the request parser', () => {
   });
 
   it('reads requests that come byte by byte', () => {
-    const requests = [[Buffer.from('SETRANGE'), Buffer.from('a'), Buffer.alloc(1500, 7)], [Buffer.from('PING')]];
+    const requests = [
+      [Buffer.from('SETRANGE'), Buffer.from('a'), Buffer.alloc(1500, 7)],
+      [Buffer.from('PING')],
+    ];
     const bytes = encode(requests);
     const { requests: read, fault } = readPieces(Array.from(bytes, (_, at) => bytes.subarray(at, at + 1)));
     expect(fault).toBe('');
@@ -119,7 +125,21 @@ describe('the request parser', () => {
 
   it('reads any bytes the same in whichever pieces they come, and ends each stream at a fault or in want of more', () => {
     const token = fc.oneof(
-      fc.constantFrom('*', '$', '\r\n', '\n', '\r', '1', '0', '-1', '9999999999', ' ', 'PING', '*1\r\n$4\r\nPING\r\n', '"'),
+      fc.constantFrom(
+        '*',
+        '$',
+        '\r\n',
+        '\n',
+        '\r',
+        '1',
+        '0',
+        '-1',
+        '9999999999',
+        ' ',
+        'PING',
+        '*1\r\n$4\r\nPING\r\n',
+        '"',
+      ),
       fc.string({ maxLength: 3 }),
     );
     fc.assert(
