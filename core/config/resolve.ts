@@ -9,6 +9,7 @@ import { LibraryLoader, isPath } from '../provider/library.js';
 import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
+import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
@@ -45,6 +46,7 @@ export async function resolveConfig(
   const address = resolveAddress(root, document, options.address, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults);
+  checkClients(root, registry, faults);
   faults.throwIfAny();
 
   const json = root as unknown as BedrockConfig;

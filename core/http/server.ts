@@ -16,6 +16,7 @@ import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
 import { createGuard } from './guard.js';
+import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { describeRoutes } from './openapi.js';
 import { isHandedOver } from './operations.js';
@@ -115,8 +116,12 @@ export class HttpServer {
           // The first fault is enough: a body may have a million.
           allErrors: false,
           allowUnionTypes: true,
+          // What the words of a refusal are made of.
+          verbose: true,
+          keywords: ['x-allowed'],
         },
       },
+      schemaErrorFormatter: invalidRequest,
       frameworkErrors: (error, request, reply) => void sendProblem(toBedrockError(error), request, reply),
     });
     app.addHook('onRequest', (request, reply, done) => {
