@@ -126,7 +126,7 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   protected get mode(): string {
-    return this.#store.mode;
+    return this.#isReadOnly ? 'read-only' : this.#store.mode;
   }
 
   protected usage(): Usage {
