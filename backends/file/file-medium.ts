@@ -89,6 +89,10 @@ export class FileMedium implements PoolMedium {
     return this.#io.allocate(offset, length);
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
     await this.#running?.catch(() => undefined);
     await this.#io.close();

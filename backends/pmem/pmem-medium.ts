@@ -161,6 +161,10 @@ export class PmemMedium implements PoolMedium {
     return views;
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
     try {
       await this.#mapping.close();
