@@ -12,7 +12,9 @@ process.env.BEDROCK_NATIVE_ADDON = '/nonexistent/addon.node';
 
 const MIB = 2 ** 20;
 
-describeTarget({ describe, it, beforeEach, afterEach }, poolFactory('file', 24 * MIB), FILE_CAPABILITIES);
+// Each pool is written whole when it is made, so small ones, in memory.
+const factory = poolFactory('file', { bytes: 24 * MIB, where: 'memory' });
+describeTarget({ describe, it, beforeEach, afterEach }, factory, FILE_CAPABILITIES);
 
 describe('a file pool without the addon', () => {
   let home: string;

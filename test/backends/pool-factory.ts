@@ -1,4 +1,5 @@
 /** Targets over pools in temporary folders. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -32,15 +33,28 @@ export function poolTarget(
   return Promise.resolve(backend.create({ ...config }, context));
 }
 
-export function poolFolder(): Promise<string> {
-  return mkdtemp(path.join(tmpdir(), 'bedrock-pool-'));
+/** A temporary folder, on a disk as a rule, or in memory where the system has that. */
+export function poolFolder(where: 'disk' | 'memory' = 'disk'): Promise<string> {
+  const parent = where === 'memory' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  return mkdtemp(path.join(parent, 'bedrock-pool-'));
 }
 
-/**
- * For the conformance suite.
- * @param bytes size of a pool that nobody asked a size for; it must have room for 16 MiB of regions
- */
-export function poolFactory(type: PoolBackend, bytes = 64 * MIB): TargetFactory {
+export interface PoolFactoryOptions {
+  /** Size of a pool that nobody asked a size for; it must have room for 16 MiB of regions. */
+  bytes?: number;
+  where?: 'disk' | 'memory';
+}
+
+/** Bytes that a region takes. */
+export function spaceOf(type: PoolBackend, size: number): number {
+  return Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type];
+}
+
+/** For the conformance suite. */
+export function poolFactory(
+  type: PoolBackend,
+  { bytes = 64 * MIB, where = 'disk' }: PoolFactoryOptions = {},
+): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
   const make = async (config: PoolConfig, home: string): Promise<Target> => {
     const target = await poolTarget(type, config, home);
@@ -50,13 +64,13 @@ export function poolFactory(type: PoolBackend, bytes = 64 * MIB): TargetFactory 
   const facts = (target: Target): { home: string; config: PoolConfig } =>
     made.get(target) as { home: string; config: PoolConfig };
   const fresh = async (capacity: number): Promise<Target> =>
-    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder());
+    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder(where));
   return {
     create: () => fresh(bytes),
     createBounded: (capacity) => fresh(Math.max(8 * MIB, capacity)),
     reopen: (target) => make(facts(target).config, facts(target).home),
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
-    spaceOf: (size) => Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type],
+    spaceOf: (size) => spaceOf(type, size),
     maxRegionBytes: 16 * MIB,
   };
 }
