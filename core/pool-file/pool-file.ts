@@ -134,7 +134,8 @@ async function useExisting(
   } catch (error) {
     await handle.close();
     if (!(error instanceof BedrockError)) throw openFailure(file, error);
-    throw new BedrockError(error.code, `the pool ${file} cannot be opened: ${error.message}`, {
+    const cure = error.details.absent === true ? '; give another path, or move the file away' : '';
+    throw new BedrockError(error.code, `the pool ${file} cannot be opened: ${error.message}${cure}`, {
       details: { ...error.details, path: file },
       cause: error,
     });
@@ -183,10 +184,10 @@ function differenceOf({ capacity, configured, mayGrowTo }: Sizes): string {
   return '';
 }
 
-/** In the largest unit that needs no fraction. */
+/** 67108864 is `64 MiB`; two digits behind the point at most. */
 function inUnits(bytes: number): string {
-  const power = UNITS.findLastIndex((_unit, index) => bytes % 1024 ** index === 0);
-  return `${bytes / 1024 ** power} ${UNITS[power] ?? ''}`;
+  const power = UNITS.findLastIndex((_unit, index) => bytes >= 1024 ** index);
+  return `${Number((bytes / 1024 ** power).toFixed(2))} ${UNITS[power] ?? ''}`;
 }
 
 async function isStill(file: string, { dev, ino }: BigIntStats): Promise<boolean> {
@@ -215,7 +216,7 @@ async function create(
   await makeFolder(options, file);
   const temporary = `${file}.${randomBytes(6).toString('hex')}.new`;
   const handle = await open(temporary, 'wx+', 0o600).catch((error: unknown) => {
-    throw openFailure(temporary, error);
+    throw makeFailure(file, error);
   });
   try {
     logger.info(`Creating new ${type} pool at ${file}`);
@@ -235,7 +236,7 @@ async function create(
     await handle.close();
     await unlink(temporary).catch(() => undefined);
     if (systemCodeOf(error) !== 'EEXIST')
-      throw error instanceof BedrockError ? error : openFailure(file, error);
+      throw error instanceof BedrockError ? error : makeFailure(file, error);
     // Another process was faster.
     const winner = await openExisting(file, options, operations);
     if (winner !== undefined) return useExisting(winner, options, operations, logger);
@@ -300,6 +301,13 @@ function noSpace(file: string, requested: number, cause: unknown): unknown {
       cause,
     },
   );
+}
+
+function makeFailure(file: string, cause: unknown): BedrockError {
+  return new BedrockError('START_FAILED', `no pool can be made at ${file}: ${messageOf(cause)}`, {
+    details: { path: file },
+    cause,
+  });
 }
 
 function openFailure(file: string, cause: unknown): BedrockError {

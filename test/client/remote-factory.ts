@@ -30,7 +30,7 @@ interface Behind {
 export class RemoteFactory implements TargetFactory {
   readonly isRemote = true;
   readonly maxRegionBytes = ROOM_BYTES;
-  readonly reopen: ((target: Target) => Promise<Target>) | undefined;
+  readonly reopen?: (target: Target) => Promise<Target>;
   readonly #behind = new Map<Target, Behind>();
   readonly #idle: Server[] = [];
 
