@@ -11,11 +11,10 @@ export type { Daemon, ProviderSummary } from './daemon.js';
 export { BedrockError, ERROR_CODES, messageOf, systemCodeOf } from './errors.js';
 export type { BedrockErrorOptions, ErrorCode } from './errors.js';
 export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
-export { fileOperations } from './pool-file/file-operations.js';
-export type { FileOperations } from './pool-file/file-operations.js';
-export { capacityOf, deletePoolFile, openPoolFile } from './pool-file/pool-file.js';
-export { PoolFileIo } from './pool-file/pool-file-io.js';
-export type { PoolFile, PoolFileOptions } from './pool-file/pool-file.js';
+export { definePoolBackend } from './pool-file/pool-backend.js';
+export type { OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
+export type { PoolFileIo } from './pool-file/pool-file-io.js';
+export type { PoolFile } from './pool-file/pool-file.js';
 export type { MediumRange, PoolMedium } from './pool/medium.js';
 export { PoolTarget } from './pool/pool-target.js';
 export type { OpenedStorage, PoolStorage, PoolTargetOptions } from './pool/pool-target.js';
@@ -30,6 +29,7 @@ export type {
   ProviderContext,
   ProviderDefinition,
   SchemaSource,
+  SettingsReport,
 } from './provider/definitions.js';
 export type { ExecutionPool, ExecutionPoolLimits } from './provider/execution-pool.js';
 export type { Provider, ProviderState } from './provider/provider.js';

@@ -67,8 +67,12 @@ function configCheck(
     report: (path, found, allowed) => fail(path, expected(found, allowed)),
     backend(path, { type, config }) {
       const registered = registry.backend(type);
-      if (registered === undefined) fail([...path, 'type'], registry.unknown('backend', type));
-      else faults.takeVerdict([...base, ...path, 'config'], registered.check(config));
+      if (registered === undefined) return fail([...path, 'type'], registry.unknown('backend', type));
+      const place = [...base, ...path, 'config'];
+      if (!faults.takeVerdict(place, registered.check(config))) return;
+      registered.definition.validate?.(config, (where, found, allowed) =>
+        faults.add([...place, ...where], expected(found, allowed)),
+      );
     },
   };
 }

@@ -14,8 +14,10 @@ export interface FileOperations {
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
   /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and gives its space back if `keepsSpace` is not set and the file system can. */
+  /** Makes a range zero, and gives its space back if the file system can. */
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
+  dropCache?(file: FileHandle): Promise<void>;
 }
 
 /** The addon's, if it is there. */
@@ -30,7 +32,7 @@ export async function fileOperations(): Promise<FileOperations> {
 
 type Native = typeof native;
 
-function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): FileOperations {
+function nativeOperations({ allocate, dropCache, lock, punchHole, LockedError }: Native): FileOperations {
   return {
     async lock(file, path, shared) {
       try {
@@ -41,6 +43,7 @@ function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): F
       }
     },
     allocate: (file, offset, length) => allocate(file, offset, length),
+    dropCache: (file) => dropCache(file),
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);

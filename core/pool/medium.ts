@@ -53,6 +53,12 @@ export interface PoolMedium {
    */
   allocate(offset: number, length: number): Eventually<void>;
 
+  /**
+   * Refuses once the medium has failed, before anything is taken that could not be given back; absent where it cannot fail.
+   * @throws READ_ONLY
+   */
+  checkSound?(): void;
+
   /** The range as memory, without a copy; absent where the medium is no memory. */
   map?(offset: number, length: number): Uint8Array[];
 

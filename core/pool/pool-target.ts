@@ -126,7 +126,7 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   protected get mode(): string {
-    return this.#store.mode;
+    return this.#isReadOnly ? 'read-only' : this.#store.mode;
   }
 
   protected usage(): Usage {
@@ -172,6 +172,7 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
 
   protected allocate(size: number): Eventually<PoolRegion> {
     this.#checkWritable();
+    this.#store.checkSound?.();
     const taken = this.#pool.allocate(size);
     return taken instanceof Promise
       ? taken.then((slot) => this.#newRegion(slot, size))

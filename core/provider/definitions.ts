@@ -70,6 +70,9 @@ export interface ConfigCheck {
   ): void;
 }
 
+/** Reports a fault in a backend's settings. `path` counts from its `config`, such as `['max_size']`. */
+export type SettingsReport = (path: readonly (string | number)[], found: unknown, allowed: string) => void;
+
 /** Finds the description of a backend by its type or an alias. */
 export type BackendLookup = (type: string) => BackendDefinition | undefined;
 
@@ -85,6 +88,8 @@ export interface BackendDefinition<Config = Record<string, unknown>> {
   readonly capabilities: Capabilities;
   /** Dependencies it needs of the provider that holds its target. */
   readonly dependencies?: readonly DependencySpec[];
+  /** Rules that the schema cannot state. Called with settings that the schema accepted. */
+  validate?(config: Config, report: SettingsReport): void;
   create(config: Config, context: BackendContext): Target | Promise<Target>;
 }
 

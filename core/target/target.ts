@@ -60,7 +60,7 @@ export interface RecoveryReport {
 export interface TargetStats {
   /** Backend type, such as `memory`. */
   readonly type: string;
-  /** How writes become durable: `volatile`, `fdatasync`, `unsynced`, `pmem`, `pmem-forced`, `msync`. */
+  /** How writes become durable: `volatile`, `fdatasync`, `unsynced`, `pmem`, `pmem-forced`, `msync`; `read-only` if none are taken. */
   readonly mode: string;
   readonly state: TargetState;
   /** Live regions. */

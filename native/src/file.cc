@@ -1,4 +1,4 @@
-// What Node's FileHandle lacks: allocation, holes, locks. Each works on a duplicate of the descriptor, so that a file which is closed
+// What Node's FileHandle lacks: allocation, holes, locks, the cache. Each works on a duplicate of the descriptor, so that a file which is closed
 // meanwhile cannot have its number taken over by another file under the call.
 #include "addon.h"
 #include "task.h"
@@ -66,6 +66,11 @@ Napi::Value punchHole(const Napi::CallbackInfo& info) {
   });
 }
 
+// Only pages that are durable already go; the others stay.
+Napi::Value dropCache(const Napi::CallbackInfo& info) {
+  return onFile(info, "posix_fadvise", [](int fd) { return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -76,6 +81,7 @@ Napi::Value lock(const Napi::CallbackInfo& info) {
 void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
   exports.Set("punchHole", Napi::Function::New(env, punchHole, "punchHole"));
+  exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));
   exports.Set("unlock", Napi::Function::New(env, lock<LOCK_UN>, "unlock"));

@@ -2,7 +2,7 @@
  * A stand-in for a reader's clone of the repository: a folder with everything that the repository has, in which files may be
  * made and changed, with the commands that a reader has there.
  *
- * The entries are links, except bedrock.json, which is a copy. `npx bedrock` and `bedrock` run what the build left; npx does so
+ * The entries are links, except bedrock.json, which is a copy, and data/, which is whoever's who started a daemon here. `npx bedrock` and `bedrock` run what the build left; npx does so
  * only in the clone, as the real one knows the command only there.
  */
 import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
@@ -11,6 +11,9 @@ import path from 'node:path';
 import { MAIN } from '../fixtures/bedrock-process.js';
 
 export const REPOSITORY = path.resolve(import.meta.dirname, '../..');
+
+/** Where bedrock.json has its pools. */
+const POOLS = 'data';
 
 const RUN = `exec '${process.execPath}' '${MAIN}' "$@"\n`;
 const NPX = `[ "$1" = bedrock ] || { echo "npx $1 is not known here" >&2; exit 127; }
@@ -36,7 +39,7 @@ export class Clone {
     for (const entry of clone.repositoryBefore) {
       const [from, to] = [path.join(REPOSITORY, entry), path.join(clone.folder, entry)];
       if (entry === 'bedrock.json') await copyFile(from, to);
-      else if (!entry.startsWith('.')) await symlink(from, to);
+      else if (!entry.startsWith('.') && entry !== POOLS) await symlink(from, to);
     }
     await writeFile(path.join(home, 'bin/bedrock'), `#!/bin/sh\n${RUN}`, { mode: 0o755 });
     await writeFile(path.join(home, 'bin/npx'), `#!/bin/sh\n${NPX}${RUN}`, { mode: 0o755 });
