@@ -1,6 +1,7 @@
 /** Recovery of a pool from its medium: headers, then descriptors in bulk; damage is set aside and costs nothing else. */
 import { BedrockError } from '../errors.js';
 import { HEADER_BYTES } from './extent.js';
+import { findingsOf, type Finding } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
 import type { PoolMedium } from './medium.js';
 import { Recovery, type QuarantinedSlot } from './recovery.js';
@@ -19,8 +20,8 @@ export interface RecoveredPool {
   regions: number;
   bytes: number;
   quarantined: readonly QuarantinedSlot[];
-  /** What is wrong with one of the header copies, if anything. */
-  headerDamage: string | undefined;
+  /** What is wrong with the pool. */
+  findings: Iterable<Finding>;
 }
 
 /** @throws POOL_CORRUPT, NOT_SUPPORTED (a pool of newer software), what the medium throws */
@@ -36,16 +37,20 @@ export async function recoverPool(
     if (bytes === undefined) recovery.unreadable(firstSlot, slots);
     else recovery.feed(firstSlot, bytes);
   }
-  const { regions, bytes, quarantined, free } = recovery.finish();
+  const result = recovery.finish();
+  const { regions, bytes, quarantined, free, isHeaderOld } = result;
+  // Until repair ends that, growing could place a new region where one lies that an older header does not reach.
+  const mayGrow = !isReadOnly && !quarantined.some(({ reason }) => reason === 'outside');
   const pool = new RegionPool({
     medium,
-    header,
+    header: isHeaderOld ? { ...header, freshFrom: header.capacity } : header,
     table: recovery.table,
     free,
-    maxBytes: isReadOnly ? header.capacity : maxBytes,
+    maxBytes: mayGrow ? maxBytes : header.capacity,
   });
   if (!isReadOnly) await pool.makeRecoveredDurable();
-  return { pool, regions, bytes, quarantined, headerDamage: choice.damage };
+  const findings = findingsOf({ choice, recovery: result, fileBytes: medium.size });
+  return { pool, regions, bytes, quarantined, findings };
 }
 
 /** Both copies are to be whole before either is changed; and what was read is durable before anything builds on it. */
