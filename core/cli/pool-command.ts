@@ -4,13 +4,13 @@
  *
  * What they need is loaded only when they run, so that help and complaints about options come at once.
  */
-import type { Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { BedrockError } from '../errors.js';
 import type { HeaderCopy } from '../pool/header-choice.js';
 import type { Inspection } from '../pool/inspection.js';
 import type { OfflinePool } from '../pool-file/offline-pool.js';
 import { ExitStatus } from './exit-status.js';
-import { Conclusion } from './failure.js';
+import { Conclusion, UsageError } from './failure.js';
 import { trackProgress } from './progress.js';
 
 export interface PoolOptions {
@@ -22,7 +22,7 @@ export interface PoolOptions {
 export interface OpenedPool {
   readonly pool: OfflinePool;
   /** Reads headers and descriptors, with a bar if there are many. */
-  inspect(label: string, options: PoolOptions): Promise<Inspection>;
+  readonly inspect: (label: string, options: PoolOptions) => Promise<Inspection>;
 }
 
 export interface PoolAccess {
@@ -37,6 +37,19 @@ export function withPool(command: Command): Command {
   return command
     .argument('<PATH>', "the pool's file, or the directory with pool.pmem inside")
     .option('-q, --quiet', 'no progress bar');
+}
+
+/** A command that can go by either header where they contradict each other. */
+export function withHeader(command: Command): Command {
+  return command.addOption(
+    new Option('--header <COPY>', 'the header copy that counts, if the two contradict each other')
+      .choices(['0', '1'])
+      .argParser((text) => (text === '0' || text === '1' ? Number(text) : notAChoice())),
+  );
+}
+
+function notAChoice(): never {
+  throw new InvalidArgumentError('It takes 0 or 1.');
 }
 
 /** Opens the pool, does the work, closes it. */
@@ -77,6 +90,9 @@ async function inspect(
       },
     });
   } catch (error) {
+    // A choice between headers that need none is a fault of the command line.
+    if (error instanceof BedrockError && error.code === 'INVALID_ARGUMENT')
+      throw new UsageError(error.message);
     throw named(pool.path, error);
   } finally {
     progress?.end();
@@ -84,7 +100,7 @@ async function inspect(
 }
 
 /** What the pure logic says of a pool has no name in it. */
-function named(path: string, error: unknown): unknown {
+export function named(path: string, error: unknown): unknown {
   if (!(error instanceof BedrockError)) return error;
   return new BedrockError(error.code, `${path}: ${error.message}`, { details: error.details, cause: error });
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { PoolInfo } from '../pool/pool-info.js';
 import { clientCommand } from './client-command.js';
 import { printJson, printLine } from './output.js';
-import { onPool, type PoolOptions, withPool } from './pool-command.js';
+import { named, onPool, type PoolOptions, withPool } from './pool-command.js';
 import { formatSize } from './sizes.js';
 
 const EXAMPLES = `
@@ -22,7 +22,9 @@ export function addPoolInfo(pool: Command): void {
     .action((path: string, options: PoolOptions) =>
       onPool(path, { isReadOnly: true }, async (opened) => {
         const { poolInfo } = await import('../pool/pool-info.js');
-        const info = poolInfo(await opened.inspect('reading', options));
+        const inspection = await opened.inspect('reading', options);
+        if ('refusal' in inspection.headers) throw named(opened.pool.path, inspection.headers.refusal);
+        const info = poolInfo(inspection, inspection.headers);
         if (options.json === true) await printJson({ path: opened.pool.path, ...info });
         else await printLine(linesOf(opened.pool.path, info).join('\n'));
       }),

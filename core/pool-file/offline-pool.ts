@@ -41,8 +41,9 @@ export class OfflinePool {
     return this.#io.read(offset, into);
   }
 
-  write(offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#io.write(offset, bytes);
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#io.write(offset, bytes);
+    this.#size = Math.max(this.#size, offset + bytes.length);
   }
 
   async barrier(): Promise<void> {

@@ -1,7 +1,7 @@
 /** The facts of a pool, as `bedrock pool info` tells them. */
 import { slotsOf, type Chunk } from './chunk-directory.js';
 import { FORMAT_VERSION, type FeatureFlags } from './header.js';
-import type { Inspection } from './inspection.js';
+import type { Inspection, UsableHeaders } from './inspection.js';
 import { SlotState } from './slot-table.js';
 
 export interface PoolInfo {
@@ -37,10 +37,11 @@ export interface HeaderCopyInfo {
   reason?: string;
 }
 
-/** @throws POOL_CORRUPT if no header counts */
-export function poolInfo({ headers, copies, fileBytes }: Inspection): PoolInfo {
-  if ('refusal' in headers) throw headers.refusal;
-  const { choice, recovery, table } = headers;
+/** Of a pool of which a header counts. */
+export function poolInfo(
+  { copies, fileBytes }: Inspection,
+  { choice, recovery, table }: UsableHeaders,
+): PoolInfo {
   const { header } = choice;
   let [freeBytes, largestFreeBytes] = [0, 0];
   for (let index = 0; index < recovery.free.length; index++) {
