@@ -14,14 +14,15 @@ import { BedrockError } from '../errors.js';
 import type { Chunk } from './chunk-directory.js';
 import { crc32c } from './crc32c.js';
 import { DESCRIPTOR_BYTES, encodeWordZero, MAX_GENERATION } from './descriptor.js';
+import { alignDown } from './extent.js';
 import type { HeaderChoice } from './header-choice.js';
 import { BEING_REPAIRED, encodeHeader, type PoolHeader } from './header.js';
 import type { UsableHeaders } from './inspection.js';
 import type { QuarantinedSlot } from './recovery.js';
 import type { DescriptorPiece } from './scan.js';
 
-/** Descriptors that are rewritten by one write at most. None crosses a multiple of it, nor does a piece that is read. */
-const RUN_SLOTS = 64;
+/** A write of descriptors does not reach from one page into the next, which may be unreadable while the other is not. */
+const PAGE_BYTES = 4096;
 
 export interface RepairPlan {
   readonly choice: HeaderChoice;
@@ -73,18 +74,16 @@ export function* retiredRuns({ choice, quarantined }: RepairPlan): Generator<Ret
     const { slot: first } = quarantined[index] as QuarantinedSlot;
     let chunk = header.chunks[chunkIndex] as Chunk;
     while (chunk.firstSlot + chunk.count <= first) chunk = header.chunks[++chunkIndex] as Chunk;
+    const offset = chunk.offset + (first - chunk.firstSlot) * DESCRIPTOR_BYTES;
+    const left = (alignDown(offset, PAGE_BYTES) + PAGE_BYTES - offset) / DESCRIPTOR_BYTES;
+    const most = Math.min(left, chunk.firstSlot + chunk.count - first);
     let slots = 1;
-    while (
-      (first + slots - chunk.firstSlot) % RUN_SLOTS !== 0 &&
-      first + slots < chunk.firstSlot + chunk.count &&
-      quarantined[index + slots]?.slot === first + slots
-    )
-      slots++;
+    while (slots < most && quarantined[index + slots]?.slot === first + slots) slots++;
     index += slots;
     const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
     for (let place = 0; place < slots; place++)
       encodeWordZero(bytes, place * DESCRIPTOR_BYTES, first + place, header, MAX_GENERATION, false);
-    yield { offset: chunk.offset + (first - chunk.firstSlot) * DESCRIPTOR_BYTES, bytes };
+    yield { offset, bytes };
   }
 }
 
@@ -116,8 +115,18 @@ export async function fingerprintAfter(
   let run = runs.next();
   for await (const { offset, slots, bytes = new Uint8Array(slots * DESCRIPTOR_BYTES) } of pieces) {
     const end = offset + slots * DESCRIPTOR_BYTES;
-    for (; run.done !== true && run.value.offset >= offset && run.value.offset < end; run = runs.next())
-      bytes.set(run.value.bytes, run.value.offset - offset);
+    // Where the file ends a piece does, but not a run.
+    while (
+      run.done !== true &&
+      run.value.offset < end &&
+      run.value.offset + run.value.bytes.length > offset
+    ) {
+      const { offset: from, bytes: retired } = run.value;
+      const skipped = Math.max(0, offset - from);
+      bytes.set(retired.subarray(skipped, end - from), from + skipped - offset);
+      if (from + retired.length > end) break;
+      run = runs.next();
+    }
     fingerprint.add(bytes);
   }
   return fingerprint.toString();

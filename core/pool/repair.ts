@@ -65,7 +65,7 @@ export async function* oldRanges(medium: ReadableMedium, plan: RepairPlan): Asyn
   const pages = await readHeaderPages(medium);
   for (const [copy, bytes] of pages.entries()) yield { offset: copy * HEADER_BYTES, bytes: bytes ?? null };
   for (const run of retiredRuns(plan)) {
-    const bytes = new Uint8Array(run.bytes.length);
+    const bytes = new Uint8Array(Math.max(0, Math.min(run.bytes.length, medium.size - run.offset)));
     try {
       await medium.read(run.offset, bytes);
       yield { offset: run.offset, bytes };

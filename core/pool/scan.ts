@@ -4,13 +4,13 @@
  */
 import type { Eventually } from '../target/lifecycle.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
-import { HEADER_BYTES } from './extent.js';
+import { alignDown, HEADER_BYTES } from './extent.js';
 import type { PoolHeader } from './header.js';
 import type { PoolMedium } from './medium.js';
 
-/** Descriptors that are read at once, and, where that fails, one by one page. */
-const PIECE_SLOTS = 2 ** 14;
-const PAGE_SLOTS = 4096 / DESCRIPTOR_BYTES;
+/** What is read at once, and, where that fails, one by one. */
+const PIECE_BYTES = 2 ** 20;
+const PAGE_BYTES = 4096;
 
 /** What is asked of a medium to look at a pool. */
 export type ReadableMedium = Pick<PoolMedium, 'size' | 'read' | 'readCarefully'>;
@@ -47,34 +47,58 @@ export async function* readDescriptors(
   medium: ReadableMedium,
   { chunks }: PoolHeader,
 ): AsyncGenerator<DescriptorPiece> {
-  for (const { offset, firstSlot, count } of chunks) {
-    for (let index = 0; index < count; index += PIECE_SLOTS) {
-      const place = offset + index * DESCRIPTOR_BYTES;
-      yield* readPiece(medium, place, firstSlot + index, Math.min(PIECE_SLOTS, count - index));
-    }
+  for (const { offset, firstSlot, count } of chunks)
+    for (const part of partsOf({ offset, firstSlot, slots: count }, PIECE_BYTES))
+      yield* readPart(medium, part);
+}
+
+type Part = Omit<DescriptorPiece, 'bytes'>;
+
+async function* readPart(medium: ReadableMedium, part: Part): AsyncGenerator<DescriptorPiece> {
+  const bytes = await tryRead(medium, part);
+  if (bytes !== undefined) yield { ...part, bytes };
+  else for (const page of partsOf(part, PAGE_BYTES)) yield* readPage(medium, page);
+}
+
+/** Of the page in which the medium ends what is there counts. */
+async function* readPage(medium: ReadableMedium, page: Part): AsyncGenerator<DescriptorPiece> {
+  const { offset, firstSlot, slots } = page;
+  const slotsThere = Math.floor((medium.size - offset) / DESCRIPTOR_BYTES);
+  if (slotsThere <= 0 || slotsThere >= slots) {
+    yield { ...page, bytes: await tryRead(medium, page) };
+    return;
+  }
+  const there = { offset, firstSlot, slots: slotsThere };
+  yield { ...there, bytes: await tryRead(medium, there) };
+  yield {
+    offset: offset + slotsThere * DESCRIPTOR_BYTES,
+    firstSlot: firstSlot + slotsThere,
+    slots: slots - slotsThere,
+    bytes: undefined,
+  };
+}
+
+/** Cut where the medium has a multiple of `unit`. */
+function* partsOf({ offset, firstSlot, slots }: Part, unit: number): Generator<Part> {
+  const end = offset + slots * DESCRIPTOR_BYTES;
+  for (let at = offset; at < end;) {
+    const next = Math.min(end, alignDown(at, unit) + unit);
+    yield {
+      offset: at,
+      firstSlot: firstSlot + (at - offset) / DESCRIPTOR_BYTES,
+      slots: (next - at) / DESCRIPTOR_BYTES,
+    };
+    at = next;
   }
 }
 
-async function* readPiece(
-  medium: ReadableMedium,
-  offset: number,
-  firstSlot: number,
-  slots: number,
-): AsyncGenerator<DescriptorPiece> {
+async function tryRead(medium: ReadableMedium, { offset, slots }: Part): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
-  let isRead = true;
   try {
     await readCarefully(medium, offset, bytes);
+    return bytes;
   } catch {
-    isRead = false;
-  }
-  if (isRead || slots <= PAGE_SLOTS) {
-    yield { offset, firstSlot, slots, bytes: isRead ? bytes : undefined };
-    return;
-  }
-  for (let index = 0; index < slots; index += PAGE_SLOTS) {
-    const place = offset + index * DESCRIPTOR_BYTES;
-    yield* readPiece(medium, place, firstSlot + index, Math.min(PAGE_SLOTS, slots - index));
+    return undefined;
   }
 }
 
