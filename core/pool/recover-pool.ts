@@ -1,6 +1,6 @@
 /** Recovery of a pool from its medium: headers, then descriptors in bulk; damage is set aside and costs nothing else. */
 import { BedrockError } from '../errors.js';
-import { HEADER_BYTES } from './extent.js';
+import { HEADER_BYTES, HEADERS_BYTES } from './extent.js';
 import { findingsOf, type Finding } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
 import type { PoolMedium } from './medium.js';
@@ -39,8 +39,10 @@ export async function recoverPool(
   }
   const result = recovery.finish();
   const { regions, bytes, quarantined, free, isHeaderOld } = result;
-  // Until repair ends that, growing could place a new region where one lies that an older header does not reach.
-  const mayGrow = !isReadOnly && !quarantined.some(({ reason }) => reason === 'outside');
+  // Until repair ends that: growing could place a new region where one lies that an older header does not reach, and would bring back as
+  // zeros what a file that was cut off has lost.
+  const isLarger = medium.size < header.capacity || quarantined.some(({ reason }) => reason === 'outside');
+  const mayGrow = !isReadOnly && !isLarger;
   const pool = new RegionPool({
     medium,
     header: isHeaderOld ? { ...header, freshFrom: header.capacity } : header,
@@ -58,7 +60,8 @@ async function mendHeaders(medium: PoolMedium, { bytes, rewrite, writable }: Hea
   if (!writable) {
     throw new BedrockError('NOT_SUPPORTED', 'this version can only read the pool; open it with read_only');
   }
-  if (rewrite === undefined) return;
-  await medium.persist([{ offset: 0, size: 2 * HEADER_BYTES }]);
+  // A file that was cut off within the headers has nothing to serve, and is not made longer.
+  if (rewrite === undefined || medium.size < HEADERS_BYTES) return;
+  await medium.persist([{ offset: 0, size: HEADERS_BYTES }]);
   await medium.writeDurably(rewrite * HEADER_BYTES, bytes);
 }

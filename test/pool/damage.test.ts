@@ -95,7 +95,8 @@ async function readsAsBefore(
   regions: readonly WorldRegion[],
 ): Promise<void> {
   for (const { id, size, offset } of regions) {
-    expect((await target.stat(id)).size).toBe(size);
+    // No expect for what is asked a hundred thousand times: it takes longer than the rest.
+    if ((await target.stat(id)).size !== size) throw new Error(`region ${id.toString()} has another size`);
     // Contents that cannot be read are no damage to the pool.
     if ([...medium.lostPages].some((page) => page * 4096 < offset + size && offset < (page + 1) * 4096))
       continue;
@@ -107,6 +108,7 @@ async function readsAsBefore(
 
 async function servesWhatIsWhole({ world, medium, random, done }: Damaged, findings: number): Promise<void> {
   const whole = undamagedRegions(world, medium);
+  const header = Buffer.from(headerInForce(medium) as Uint8Array);
   const { target, log } = targetOver(medium);
   await target.open();
   await readsAsBefore(target, medium, whole);
@@ -119,14 +121,19 @@ async function servesWhatIsWhole({ world, medium, random, done }: Damaged, findi
   if (recovery.quarantined > 0) expect(findings).toBeGreaterThan(0);
   const set = new Set(found.quarantined.map(({ slot }) => slot));
   for (const { id } of world.regions)
-    if (!table.isLive(id.slot, id.generation) && set.has(id.slot))
-      expect(await codeOf(target.stat(id))).toBe('REGION_NOT_FOUND');
+    if (set.has(id.slot) && (await codeOf(target.stat(id))) !== 'REGION_NOT_FOUND')
+      throw new Error(`region ${id.toString()} is quarantined and served`);
 
   const taken = found.quarantined.flatMap(({ slot, offset, size }) =>
     offset === undefined || size === undefined ? [] : [spanOf(world, slot, offset, size)],
   );
   for (let slot = table.nextLive(-1); slot >= 0; slot = table.nextLive(slot))
     if (table.size(slot) > 0) taken.push(spanOf(world, slot, table.offset(slot), table.size(slot)));
+  // Garbage in space that was never written is nobody's bytes, but no zeros either. And an older header is known to be one by a region
+  // that it does not reach; a second fault may have taken just that.
+  const isOwnHeader = Buffer.compare(header, world.bytes.subarray(0, 4096)) === 0;
+  const isSpaceKnown =
+    !done.includes('garbage from somewhere to the end') && (isOwnHeader || done.length === 1);
   const made: { id: RegionId; contents: Buffer }[] = [];
   for (const size of [0, 1 + random.below(600), 1 + random.below(6000)]) {
     const contents = Buffer.alloc(size, 201);
@@ -135,9 +142,7 @@ async function servesWhatIsWhole({ world, medium, random, done }: Damaged, findi
       return undefined;
     });
     if (id === undefined) continue;
-    // Garbage in space that was never written is nobody's bytes, but no zeros either.
-    if (!done.includes('garbage from somewhere to the end'))
-      expect(Buffer.alloc(size).equals(await target.read(id, 0, size))).toBe(true);
+    if (isSpaceKnown) expect(Buffer.alloc(size).equals(await target.read(id, 0, size))).toBe(true);
     await target.write(id, 0, contents, { persist: true });
     made.push({ id, contents });
   }
@@ -217,9 +222,12 @@ async function many(count: number, salt: number, kinds: readonly string[], sever
     try {
       await survives(pool);
     } catch (error) {
-      throw new Error(`DAMAGE_SEED=${SEED}, round ${round}, ${pool.done.join(', ')}: ${String((error as Error).stack)}`, {
-        cause: error,
-      });
+      throw new Error(
+        `DAMAGE_SEED=${SEED}, round ${round}, ${pool.done.join(', ')}: ${String((error as Error).stack)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }
