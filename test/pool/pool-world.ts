@@ -15,8 +15,8 @@ import { MemoryMedium } from './memory-medium.js';
 import type { Random } from './random.js';
 
 /** Small, so that thousands of pools take seconds; not so small that chunks share a page. */
-const CHUNK_SLOTS = 96;
-const REGIONS = 60;
+const CHUNK_SLOTS = 72;
+const REGIONS = 36;
 
 export interface WorldRegion {
   readonly id: RegionId;
