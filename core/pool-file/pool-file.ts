@@ -15,7 +15,7 @@ import { HEADER_BYTES } from '../pool/extent.js';
 import { formatPool } from '../pool/format.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
-import { checkKind, makeFolder, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
+import { POOL_NAME, checkKind, makeFolder, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
 
 const GONE_TRIES = 8;
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -34,7 +34,8 @@ export interface PoolFileOptions extends PoolPlace {
   type: string;
 }
 
-interface FoundFile {
+/** A file that may hold a pool, open and locked. */
+export interface FoundFile {
   readonly path: string;
   readonly file: FileHandle;
   /** Length of the file, bytes. */
@@ -76,9 +77,28 @@ async function replace(
   }
 }
 
+/**
+ * Opens a pool that must be there, locked: shared to look at it, alone to change it. Nothing is made, and its length stays.
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (no file that could hold a pool)
+ */
+export async function openPoolAsItIs(
+  given: string,
+  isReadOnly: boolean,
+  operations: FileOperations,
+): Promise<FoundFile> {
+  const file = await placeOf({ path: given, baseDirectory: process.cwd(), isDirectory: false });
+  const opened = await openExisting(file, { isReadOnly }, operations);
+  if (opened !== undefined) return opened;
+  throw new BedrockError(
+    'POOL_NOT_FOUND',
+    `there is no pool at ${file}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
+    { details: { path: file } },
+  );
+}
+
 async function openExisting(
   file: string,
-  { isReadOnly }: PoolFileOptions,
+  { isReadOnly }: Pick<PoolFileOptions, 'isReadOnly'>,
   operations: FileOperations,
 ): Promise<FoundFile | undefined> {
   for (let attempt = 0; attempt < GONE_TRIES; attempt++) {

@@ -8,7 +8,7 @@ import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 
 /** Name of the pool in a directory, as Warabi has it. */
-const POOL_NAME = 'pool.pmem';
+export const POOL_NAME = 'pool.pmem';
 
 /** File systems that write everything to a new place (statfs(2), `f_type`). XFS does so with shared blocks only, which pools have none of. */
 const COPY_ON_WRITE = new Map([

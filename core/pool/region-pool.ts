@@ -310,6 +310,12 @@ export class RegionPool {
     const ranges: MediumRange[] = [{ offset: 0, size: HEADERS_BYTES }];
     for (const { offset, count } of this.#header.chunks)
       ranges.push({ offset, size: count * DESCRIPTOR_BYTES });
-    return this.#medium.persist(ranges);
+    // A file that was cut off ends before some of them, or in their midst.
+    const { size: end } = this.#medium;
+    return this.#medium.persist(
+      ranges
+        .filter(({ offset }) => offset < end)
+        .map(({ offset, size }) => ({ offset, size: Math.min(size, end - offset) })),
+    );
   }
 }
