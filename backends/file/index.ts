@@ -15,7 +15,7 @@ export const FILE_CAPABILITIES: Capabilities = {
   persistent: true,
   mappable: false,
   growable: true,
-  importable: false,
+  importable: true,
   snapshots: false,
 };
 
@@ -27,7 +27,7 @@ export default defineBackend<FileConfig>({
   type: 'file',
   schema: new URL('../../schemas/file.schema.json', import.meta.url),
   capabilities: FILE_CAPABILITIES,
-  create(config, { logger, clock, baseDirectory }) {
+  create(config, { logger, clock, baseDirectory, poolId }) {
     const place = { path: config.path, isDirectory: config.size !== undefined, baseDirectory };
     const isReadOnly = config.read_only ?? false;
     const maxBytes = config.max_size ?? 0;
@@ -48,6 +48,7 @@ export default defineBackend<FileConfig>({
               overrideIfExists: config.override_if_exists ?? false,
               isReadOnly,
               alignment: config.alignment ?? DEFAULT_ALIGNMENT,
+              poolId,
               type: 'file',
             },
             operations,

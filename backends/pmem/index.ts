@@ -18,7 +18,7 @@ export const PMEM_CAPABILITIES: Capabilities = {
   persistent: true,
   mappable: true,
   growable: true,
-  importable: false,
+  importable: true,
   snapshots: false,
 };
 
@@ -30,7 +30,7 @@ export default defineBackend<PmemConfig>({
   type: 'pmem',
   schema: new URL('../../schemas/pmem.schema.json', import.meta.url),
   capabilities: PMEM_CAPABILITIES,
-  async create(config, { logger, clock, baseDirectory }) {
+  async create(config, { logger, clock, baseDirectory, poolId }) {
     // Now, so that a daemon that lacks it says so before it opens anything.
     const { mapFile } = await import('../../native/index.js');
     const place = { path: config.path, isDirectory: config.size !== undefined, baseDirectory };
@@ -47,6 +47,7 @@ export default defineBackend<PmemConfig>({
           overrideIfExists: config.override_if_exists ?? false,
           isReadOnly,
           alignment: config.alignment ?? DEFAULT_ALIGNMENT,
+          poolId,
           type: 'pmem',
         },
         operations,

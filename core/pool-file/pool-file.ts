@@ -35,6 +35,8 @@ export interface PoolFileOptions {
   isReadOnly: boolean;
   /** Of a pool that is made, bytes. */
   alignment: number;
+  /** Of a pool that is made, 8 bytes; random unless told. */
+  poolId?: Uint8Array | undefined;
   /** Backend that asks, for the log. */
   type: string;
 }
@@ -133,7 +135,7 @@ async function create(
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
-  const { createBytes: bytes, isReadOnly, type, alignment } = options;
+  const { createBytes: bytes, isReadOnly, type, alignment, poolId } = options;
   if (bytes === undefined || isReadOnly) {
     throw new BedrockError(
       'POOL_NOT_FOUND',
@@ -155,7 +157,8 @@ async function create(
     await operations.allocate(handle, 0, bytes).catch((error: unknown) => {
       throw noSpace(file, bytes, error);
     });
-    for (const { offset, bytes: part } of formatPool({ capacity: bytes, alignment, createdAt: Date.now() })) {
+    const format = formatPool({ capacity: bytes, alignment, createdAt: Date.now(), poolId });
+    for (const { offset, bytes: part } of format) {
       await writeWhole(handle, part, offset);
     }
     await handle.sync();

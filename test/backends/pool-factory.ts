@@ -17,11 +17,17 @@ const MIB = 2 ** 20;
 const ALIGNMENT = { file: 4096, pmem: 256 };
 
 /** A target that is not open; relative paths count from `home`. */
-export function poolTarget(type: PoolBackend, config: PoolConfig, home: string): Promise<Target> {
+export function poolTarget(
+  type: PoolBackend,
+  config: PoolConfig,
+  home: string,
+  poolId?: Uint8Array,
+): Promise<Target> {
   const context = {
     logger: createLogger({ level: 'off', format: 'text' }),
     clock: { now: () => Date.now() },
     baseDirectory: home,
+    poolId,
   } as unknown as BackendContext;
   const backend = type === 'file' ? file : pmem;
   return Promise.resolve(backend.create({ ...config }, context));
@@ -34,18 +40,19 @@ export function poolFolder(): Promise<string> {
 /** For the conformance suite. */
 export function poolFactory(type: PoolBackend): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
-  const make = async (config: PoolConfig, home: string): Promise<Target> => {
-    const target = await poolTarget(type, config, home);
+  const make = async (config: PoolConfig, home: string, poolId?: Uint8Array): Promise<Target> => {
+    const target = await poolTarget(type, config, home, poolId);
     made.set(target, { home, config });
     return target;
   };
   const facts = (target: Target): { home: string; config: PoolConfig } =>
     made.get(target) as { home: string; config: PoolConfig };
-  const fresh = async (bytes: number): Promise<Target> =>
-    make({ path: 'pool', create_if_missing_with_size: bytes }, await poolFolder());
+  const fresh = async (bytes: number, poolId?: Uint8Array): Promise<Target> =>
+    make({ path: 'pool', create_if_missing_with_size: bytes }, await poolFolder(), poolId);
   return {
     create: () => fresh(64 * MIB),
     createBounded: (bytes) => fresh(Math.max(8 * MIB, bytes)),
+    createImporting: (poolId) => fresh(64 * MIB, poolId),
     reopen: (target) => make(facts(target).config, facts(target).home),
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type],
