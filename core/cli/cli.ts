@@ -5,6 +5,7 @@ import { addClientCommands } from './client-commands.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure } from './failure.js';
 import { addNative } from './native.js';
+import { addPool } from './pool.js';
 import type { StartOptions } from './start.js';
 
 const EXAMPLES = `
@@ -46,6 +47,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 
   addClientCommands(program);
   addNative(program);
+  addPool(program);
 
   try {
     await program.parseAsync(argv);

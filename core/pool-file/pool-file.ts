@@ -69,6 +69,39 @@ export async function openPoolFile(
 
 type Place = Pick<PoolFileOptions, 'path' | 'baseDirectory' | 'isDirectory'>;
 
+/**
+ * Opens a pool that must be there, locked: shared to look at it, alone to change it. Nothing is made, and its length stays.
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT (no regular file), NATIVE_UNAVAILABLE (no lock), what the system says
+ */
+export async function openPoolAsItIs(
+  given: string,
+  isReadOnly: boolean,
+  operations: FileOperations,
+): Promise<PoolFile> {
+  const file = await placeOf({ path: given, baseDirectory: process.cwd(), isDirectory: false });
+  // Before it is opened, as opening a pipe would wait for somebody at its other end.
+  const there = await stat(file).catch((error: unknown) => {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  const opened =
+    there?.isFile() === false
+      ? noPool(file)
+      : await openExisting(file, { isReadOnly, maxBytes: 0 }, operations);
+  if (opened !== undefined) return opened;
+  throw new BedrockError(
+    'POOL_NOT_FOUND',
+    `there is no pool at ${file}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
+    { details: { path: file } },
+  );
+}
+
+function noPool(file: string): never {
+  throw new BedrockError('POOL_CORRUPT', `${file} is no pool: it is no regular file`, {
+    details: { path: file, absent: true },
+  });
+}
+
 /** The pool's file: the path itself, or pool.pmem in the directory that it names. */
 async function placeOf({ path: given, baseDirectory, isDirectory }: Place): Promise<string> {
   const place = path.resolve(baseDirectory, given);
@@ -79,7 +112,7 @@ async function placeOf({ path: given, baseDirectory, isDirectory }: Place): Prom
 
 async function openExisting(
   file: string,
-  { isReadOnly, maxBytes }: PoolFileOptions,
+  { isReadOnly, maxBytes }: Pick<PoolFileOptions, 'isReadOnly' | 'maxBytes'>,
   operations: FileOperations,
 ): Promise<PoolFile | undefined> {
   for (let attempt = 0; attempt < GONE_TRIES; attempt++) {

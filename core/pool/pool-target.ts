@@ -12,13 +12,15 @@ import { ImportableTarget } from '../target/importable-target.js';
 import type { Eventually } from '../target/lifecycle.js';
 import { RegionId } from '../target/region-id.js';
 import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../target/target.js';
+import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
-import { QUARANTINE_REASONS } from './recovery.js';
 import type { NewSlot, RegionPool } from './region-pool.js';
 
 /** Region objects that are kept though nobody uses them. */
 const KEPT_REGIONS = 4096;
+/** Findings of an open that get a line in the log each. */
+const MAX_LOGGED_FINDINGS = 20;
 /** How many kept ones are looked at for one that may go. */
 const MAX_LOOKS = 32;
 
@@ -93,19 +95,30 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const started = performance.now();
     const { medium, maxBytes } = await this.#storage.open();
     this.#medium = medium;
-    const { pool, regions, bytes, quarantined, headerDamage } = await recoverPool(medium, {
+    const { pool, regions, bytes, quarantined, findings } = await recoverPool(medium, {
       maxBytes,
       isReadOnly: this.#isReadOnly,
     });
-    if (headerDamage !== undefined)
-      this.logger.warning(`one of the pool's two headers was damaged: ${headerDamage}`);
-    for (const { slot, reason } of quarantined) {
-      this.logger.warning(`slot ${slot} is set aside: ${QUARANTINE_REASONS[reason]}`);
-    }
+    this.#logFindings(findings);
     this.#openPool = pool;
     this.#poolLow = pool.header.poolLow;
     this.#poolHigh = pool.header.poolHigh;
     return { regions, bytes, quarantined: quarantined.length, durationMs: performance.now() - started };
+  }
+
+  /** Each with all that is known of what was lost, the first ones at least: damage may have hit every slot. */
+  #logFindings(findings: Iterable<Finding>): void {
+    let untold = 0;
+    let told = 0;
+    for (const { message, ...facts } of findings) {
+      if (told++ < MAX_LOGGED_FINDINGS) this.logger.warning(message, facts);
+      else untold++;
+    }
+    if (told === 0) return;
+    const more = untold === 0 ? '' : `${untold} more findings are not shown; `;
+    this.logger.warning(
+      `${more}what is damaged is set aside and costs nothing else: see \`bedrock pool check\` and \`bedrock pool repair\``,
+    );
   }
 
   protected async closeStorage(): Promise<void> {

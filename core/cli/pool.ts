@@ -1,0 +1,12 @@
+/** `bedrock pool`: looks after pools that no daemon has open. */
+import type { Command } from 'commander';
+import { clientCommand } from './client-command.js';
+import { addPoolInfo } from './pool-info.js';
+
+/** Each adds a command below `bedrock pool`. */
+const COMMANDS: readonly ((pool: Command) => void)[] = [addPoolInfo];
+
+export function addPool(program: Command): void {
+  const pool = clientCommand(program, 'pool').description('Look after pools that no daemon has open.');
+  for (const add of COMMANDS) add(pool);
+}
