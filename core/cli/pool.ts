@@ -1,10 +1,11 @@
 /** `bedrock pool`: looks after pools that no daemon has open. */
 import type { Command } from 'commander';
 import { clientCommand } from './client-command.js';
+import { addPoolCopy } from './pool-copy.js';
 import { addPoolInfo } from './pool-info.js';
 
 /** Each adds a command below `bedrock pool`. */
-const COMMANDS: readonly ((pool: Command) => void)[] = [addPoolInfo];
+const COMMANDS: readonly ((pool: Command) => void)[] = [addPoolInfo, addPoolCopy];
 
 export function addPool(program: Command): void {
   const pool = clientCommand(program, 'pool').description('Look after pools that no daemon has open.');

@@ -67,7 +67,7 @@ export async function openPoolFile(
   }
 }
 
-type Place = Pick<PoolFileOptions, 'path' | 'baseDirectory' | 'isDirectory'>;
+export type Place = Pick<PoolFileOptions, 'path' | 'baseDirectory' | 'isDirectory'>;
 
 /**
  * Opens a pool that must be there, locked: shared to look at it, alone to change it. Nothing is made, and its length stays.
@@ -103,7 +103,7 @@ function noPool(file: string): never {
 }
 
 /** The pool's file: the path itself, or pool.pmem in the directory that it names. */
-async function placeOf({ path: given, baseDirectory, isDirectory }: Place): Promise<string> {
+export async function placeOf({ path: given, baseDirectory, isDirectory }: Place): Promise<string> {
   const place = path.resolve(baseDirectory, given);
   const there = await stat(place).catch(() => undefined);
   const holdsPool = there === undefined ? isDirectory || given.endsWith('/') : there.isDirectory();
@@ -208,7 +208,8 @@ async function create(
   }
 }
 
-async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
+/** Gives a file that is whole its name, durably when this ends. @param replaces whether it takes the place of one that is there */
+export async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
   if (replaces) {
     await rename(temporary, file);
   } else {
