@@ -9,9 +9,9 @@ import { BedrockError, messageOf } from '../errors.js';
 import type { RegionId } from './region-id.js';
 import type { RegionStat, Target } from './target.js';
 
-const IN_FLIGHT = 64;
+const IN_FLIGHT = 256;
 /** In flight at once they are at most 16 MiB. */
-const PIECE_BYTES = 2 ** 18;
+const PIECE_BYTES = 2 ** 16;
 
 export interface CopyWatch {
   /** Ends the work with its reason. */
