@@ -6,7 +6,7 @@ export const FILE_CAPABILITIES: Capabilities = {
   persistent: true,
   mappable: false,
   growable: true,
-  importable: false,
+  importable: true,
   snapshots: false,
 };
 

@@ -7,7 +7,7 @@ export const PMEM_CAPABILITIES: Capabilities = {
   persistent: true,
   mappable: true,
   growable: true,
-  importable: false,
+  importable: true,
   snapshots: false,
 };
 

@@ -16,6 +16,12 @@ export interface SlowCreate {
   readonly finish: () => void;
 }
 
+/** An importRegion of the same kind. */
+export interface SlowImport {
+  readonly imported: Promise<void>;
+  readonly finish: () => void;
+}
+
 export class Bench {
   readonly #targets: Target[] = [];
   readonly #gates: Gate[] = [];
@@ -71,6 +77,14 @@ export class Bench {
     return target;
   }
 
+  /** An open target, fresh, with this pool id. Only for rules of importable targets whose factory makes such. */
+  async importing(poolId: Uint8Array): Promise<Target> {
+    if (this.factory.createImporting === undefined) throw missing('createImporting');
+    const target = this.#keep(await this.factory.createImporting(poolId));
+    await target.open();
+    return target;
+  }
+
   /** Closes a target and gives an open one over the same storage: a second object, or the same. */
   async reopened(target: Target, object: 'same' | 'second'): Promise<Target> {
     await target.close();
@@ -90,10 +104,17 @@ export class Bench {
 
   /** Begins to make a region of a slow source. */
   beginCreate(target: Target, size: number, bytes: Uint8Array): SlowCreate {
-    const gate = new Gate();
-    this.#gates.push(gate);
+    const gate = this.#gate();
     const created = inFlight(target.createAndWrite({ size, source: heldBack([bytes], gate) }));
     return { created, finish: () => gate.open() };
+  }
+
+  /** The same under an ID of elsewhere. */
+  beginImport(target: Target, id: RegionId, size: number, bytes: Uint8Array): SlowImport {
+    const gate = this.#gate();
+    const contents = { size, source: heldBack([bytes], gate) };
+    const imported = inFlight(target.importRegion(id, contents, { createdAt: 1 }));
+    return { imported, finish: () => gate.open() };
   }
 
   async map(target: Target, id: RegionId): Promise<RegionMapping> {
@@ -110,6 +131,12 @@ export class Bench {
   /** Bytes of space that a region uses. */
   spaceOf(size: number): number {
     return this.factory.spaceOf?.(size) ?? size;
+  }
+
+  #gate(): Gate {
+    const gate = new Gate();
+    this.#gates.push(gate);
+    return gate;
   }
 
   #keep(target: Target): Target {

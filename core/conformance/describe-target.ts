@@ -14,6 +14,7 @@ import { createRules } from './create.js';
 import { eraseRules } from './erase.js';
 import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
 import { idRules } from './ids.js';
+import { importRules } from './importing.js';
 import { largeRules } from './large.js';
 import { lifecycleRules } from './lifecycle.js';
 import { listRules } from './list.js';
@@ -48,6 +49,7 @@ const SUBJECTS: readonly (readonly [string, Rules])[] = [
   ['large regions', largeRules],
   ['mapping', mappingRules],
   ['persistence', persistenceRules],
+  ['import', importRules],
 ];
 
 /**

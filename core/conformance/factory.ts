@@ -25,6 +25,12 @@ export interface TargetFactory {
   createBounded?(capacityBytes: number): Target | Promise<Target>;
 
   /**
+   * The same as `create`, made with a pool id of 8 bytes: that of the context which a backend is given. Without it nothing is tested
+   * of importable targets but what they list.
+   */
+  createImporting?(poolId: Uint8Array): Target | Promise<Target>;
+
+  /**
    * A second target object, not open, over the storage of a target that is closed; over fresh storage if it was destroyed.
    * For a remote target its server is to be started anew before.
    * Without it recovery is tested only by opening the same object again, and of `destroy` not whether it deleted the data.

@@ -15,7 +15,7 @@ export class OfflinePool {
   private constructor({ path, file, size }: FoundFile, operations: FileOperations) {
     this.path = path;
     this.#size = size;
-    this.#io = new PoolFileIo({ file, path }, operations);
+    this.#io = new PoolFileIo({ file, path, size }, operations);
   }
 
   /**

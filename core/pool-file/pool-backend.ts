@@ -16,7 +16,7 @@ import {
 import type { Capabilities, Target } from '../target/index.js';
 import { fileOperations } from './file-operations.js';
 import { PoolFileIo } from './pool-file-io.js';
-import { deletePoolFile, openPoolFile, type PoolFile } from './pool-file.js';
+import { deletePoolFile, openPoolFile, type PoolFile, type PoolFileOptions } from './pool-file.js';
 import type { PoolPlace } from './pool-place.js';
 import { checkPoolSettings, missingBytes, overrideBytes, type PoolSettings } from './pool-settings.js';
 
@@ -62,7 +62,7 @@ export function definePoolBackend(backend: PoolBackend): BackendDefinition {
 async function createTarget(
   backend: PoolBackend,
   settings: PoolSettings,
-  { logger, clock, baseDirectory }: BackendContext,
+  { logger, clock, baseDirectory, poolId }: BackendContext,
 ): Promise<Target> {
   const { type, capabilities } = backend;
   const openMedium = await backend.load();
@@ -79,7 +79,7 @@ async function createTarget(
     logger,
     clock,
     storage: {
-      open: () => openStorage(backend, openMedium, settings, place, logger),
+      open: () => openStorage(backend, openMedium, settings, { ...place, poolId }, logger),
       destroy: () => deletePoolFile(place),
     },
   });
@@ -89,7 +89,7 @@ async function openStorage(
   { type, defaultAlignment, defaultSyncWrites }: PoolBackend,
   openMedium: OpenMedium,
   settings: PoolSettings,
-  place: PoolPlace,
+  place: PoolPlace & Pick<PoolFileOptions, 'poolId'>,
   logger: Logger,
 ): Promise<OpenedStorage> {
   const {

@@ -30,6 +30,8 @@ export interface PoolFileOptions extends PoolPlace {
   isReadOnly: boolean;
   /** Of a pool that is made, bytes. */
   alignment: number;
+  /** Of a pool that is made, 8 bytes; random unless told. */
+  poolId?: Uint8Array | undefined;
   /** Backend that asks, for the log. */
   type: string;
 }
@@ -222,7 +224,7 @@ async function create(
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
-  const { isReadOnly, type, alignment } = options;
+  const { isReadOnly, type, alignment, poolId } = options;
   const bytes = replaces ? options.overrideBytes : options.createBytes;
   if (bytes === undefined || isReadOnly) {
     const cure = isReadOnly
@@ -246,7 +248,8 @@ async function create(
     await operations.allocate(handle, 0, bytes).catch((error: unknown) => {
       throw noSpace(file, bytes, error);
     });
-    for (const { offset, bytes: part } of formatPool({ capacity: bytes, alignment, createdAt: Date.now() })) {
+    const format = formatPool({ capacity: bytes, alignment, createdAt: Date.now(), poolId });
+    for (const { offset, bytes: part } of format) {
       await writeWhole(handle, part, offset);
     }
     await handle.sync();
@@ -264,7 +267,8 @@ async function create(
   }
 }
 
-async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
+/** Gives a file that is whole its name, durably when this ends. @param replaces whether it takes the place of one that is there */
+export async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
   if (replaces) {
     await rename(temporary, file);
   } else {
@@ -284,8 +288,8 @@ async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): 
     at += (await file.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
 }
 
-/** @throws POOL_CORRUPT, NOT_SUPPORTED */
-async function capacityOf(file: FileHandle): Promise<number> {
+/** Bytes that the pool takes, as its header says. @throws POOL_CORRUPT, NOT_SUPPORTED */
+export async function capacityOf(file: FileHandle): Promise<number> {
   return chooseHeader(await readHeader(file, 0), await readHeader(file, HEADER_BYTES)).header.capacity;
 }
 

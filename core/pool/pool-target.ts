@@ -7,7 +7,8 @@
 import type { Clock } from '../clock.js';
 import { BedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { BaseTarget, Region, type Usage } from '../target/base-target.js';
+import { Region, type Usage } from '../target/base-target.js';
+import { ImportableTarget } from '../target/importable-target.js';
 import type { Eventually } from '../target/lifecycle.js';
 import { RegionId } from '../target/region-id.js';
 import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../target/target.js';
@@ -53,6 +54,7 @@ class PoolRegion extends Region implements NewSlot {
     createdAt: number,
     readonly offset: number,
     readonly length: number,
+    readonly generationBefore?: number,
   ) {
     super(id, size, createdAt);
   }
@@ -62,7 +64,7 @@ class PoolRegion extends Region implements NewSlot {
   }
 }
 
-export class PoolTarget extends BaseTarget<PoolRegion> {
+export class PoolTarget extends ImportableTarget<PoolRegion> {
   readonly type: string;
   readonly capabilities: Capabilities;
   readonly #storage: PoolStorage;
@@ -174,13 +176,16 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   protected *regionsAfter(after: RegionId | undefined): Generator<PoolRegion> {
-    if (after !== undefined && (after.poolLow !== this.#poolLow || after.poolHigh !== this.#poolHigh)) {
-      throw new BedrockError('REGION_NOT_FOUND', `${after.toString()} is the ID of another target's region`);
-    }
+    this.#checkOwn(after);
     const { table } = this.#pool;
     for (let slot = table.nextLive(after?.slot ?? -1); slot >= 0; slot = table.nextLive(slot)) {
       yield this.#regions[slot] ?? this.#regionOf(slot);
     }
+  }
+
+  #checkOwn(id: RegionId | undefined): void {
+    if (id === undefined || (id.poolLow === this.#poolLow && id.poolHigh === this.#poolHigh)) return;
+    throw new BedrockError('REGION_NOT_FOUND', `${id.toString()} is the ID of another target's region`);
   }
 
   protected allocate(size: number): Eventually<PoolRegion> {
@@ -208,13 +213,13 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   #newRegion({ slot, offset, length }: NewSlot, size: number): PoolRegion {
-    const id = RegionId.of(slot, this.#pool.table.generation(slot), this.#poolLow, this.#poolHigh);
+    const id = this.#idOf(slot, this.#pool.table.generation(slot));
     return new PoolRegion(id, size, this.#clock.now(), offset, length);
   }
 
   #regionOf(slot: number): PoolRegion {
     const { table } = this.#pool;
-    const id = RegionId.of(slot, table.generation(slot), this.#poolLow, this.#poolHigh);
+    const id = this.#idOf(slot, table.generation(slot));
     const size = table.size(slot);
     return new PoolRegion(id, size, table.createdAt(slot), table.offset(slot), this.#pool.extentLength(size));
   }
@@ -239,6 +244,36 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
 
   #forget(region: PoolRegion): void {
     this.#regions[region.slot] = undefined;
+  }
+
+  // ---- import ----
+
+  protected get poolId(): Uint8Array {
+    return this.#idOf(0, 0).toBytes().subarray(8);
+  }
+
+  protected async allocateAs(id: RegionId, size: number, createdAt: number): Promise<PoolRegion> {
+    this.#checkWritable();
+    const { offset, length, generationBefore } = await this.#pool.allocateAs(id, size);
+    return new PoolRegion(id, size, createdAt, offset, length, generationBefore);
+  }
+
+  protected takeErased(ids: readonly RegionId[]): Promise<void> {
+    this.#checkWritable();
+    return this.#pool.takeErased(ids);
+  }
+
+  protected *erasedAfter(after: RegionId | undefined): Generator<RegionId> {
+    this.#checkOwn(after);
+    const { table } = this.#pool;
+    for (let slot = (after?.slot ?? -1) + 1; slot < table.slots; slot++) {
+      const generation = table.lastErased(slot);
+      if (generation > 0) yield this.#idOf(slot, generation);
+    }
+  }
+
+  #idOf(slot: number, generation: number): RegionId {
+    return RegionId.of(slot, generation, this.#poolLow, this.#poolHigh);
   }
 
   // ---- bytes ----

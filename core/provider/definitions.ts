@@ -48,7 +48,13 @@ interface Context {
 }
 
 /** What a backend gets to make a target with. */
-export type BackendContext = Context;
+export interface BackendContext extends Context {
+  /**
+   * Pool id of a target that has to be made, 8 bytes: it is to take in regions of another one, whose IDs end in these. Only
+   * importable backends are given one; without it they choose one that nobody else has.
+   */
+  readonly poolId?: Uint8Array;
+}
 
 /** What a provider type gets to make a provider with. */
 export interface ProviderContext extends Context {

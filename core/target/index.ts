@@ -2,10 +2,13 @@
 export { DEFAULT_LIST_LIMIT } from './arguments.js';
 export { BaseTarget, Region } from './base-target.js';
 export type { Usage } from './base-target.js';
+export { ImportableTarget } from './importable-target.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
 export type {
   Capabilities,
+  ErasedPage,
+  ImportOptions,
   ListOptions,
   RecoveryReport,
   RegionMapping,

@@ -23,11 +23,13 @@ export function poolTarget(
   config: PoolConfig,
   home: string,
   logger: Logger = createLogger({ level: 'off', format: 'text' }),
+  poolId?: Uint8Array,
 ): Promise<Target> {
   const context = {
     logger,
     clock: { now: () => Date.now() },
     baseDirectory: home,
+    poolId,
   } as unknown as BackendContext;
   const backend = type === 'file' ? file : pmem;
   return Promise.resolve(backend.create({ ...config }, context));
@@ -56,18 +58,19 @@ export function poolFactory(
   { bytes = 64 * MIB, where = 'disk' }: PoolFactoryOptions = {},
 ): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
-  const make = async (config: PoolConfig, home: string): Promise<Target> => {
-    const target = await poolTarget(type, config, home);
+  const make = async (config: PoolConfig, home: string, poolId?: Uint8Array): Promise<Target> => {
+    const target = await poolTarget(type, config, home, undefined, poolId);
     made.set(target, { home, config });
     return target;
   };
   const facts = (target: Target): { home: string; config: PoolConfig } =>
     made.get(target) as { home: string; config: PoolConfig };
-  const fresh = async (capacity: number): Promise<Target> =>
-    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder(where));
+  const fresh = async (capacity: number, poolId?: Uint8Array): Promise<Target> =>
+    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder(where), poolId);
   return {
     create: () => fresh(bytes),
     createBounded: (capacity) => fresh(Math.max(8 * MIB, capacity)),
+    createImporting: (poolId) => fresh(bytes, poolId),
     reopen: (target) => make(facts(target).config, facts(target).home),
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => spaceOf(type, size),
