@@ -38,6 +38,7 @@ export async function recoverPool(
   const { header } = choice;
   if (!isReadOnly) await mendHeaders(medium, choice);
   const recovery = new Recovery(header, medium.size);
+  const buffer = new Uint8Array(PIECE_SLOTS * DESCRIPTOR_BYTES);
   for (const { offset, firstSlot, count } of header.chunks) {
     for (let index = 0; index < count; index += PIECE_SLOTS) {
       const slots = Math.min(PIECE_SLOTS, count - index);
@@ -45,6 +46,7 @@ export async function recoverPool(
         offset: offset + index * DESCRIPTOR_BYTES,
         firstSlot: firstSlot + index,
         slots,
+        buffer,
       });
     }
   }
@@ -89,15 +91,17 @@ interface Piece {
   offset: number;
   firstSlot: number;
   slots: number;
+  /** Room for them; used again for the next piece. */
+  buffer: Uint8Array;
 }
 
 /** What cannot be read as a whole is read page by page, so that one bad page costs its own slots only. */
 async function feed(
   recovery: Recovery,
   medium: PoolMedium,
-  { offset, firstSlot, slots }: Piece,
+  { offset, firstSlot, slots, buffer }: Piece,
 ): Promise<void> {
-  const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
+  const bytes = buffer.subarray(0, slots * DESCRIPTOR_BYTES);
   try {
     await readCarefully(medium, offset, bytes);
   } catch {
@@ -110,6 +114,7 @@ async function feed(
         offset: offset + index * DESCRIPTOR_BYTES,
         firstSlot: firstSlot + index,
         slots: Math.min(PAGE_SLOTS, slots - index),
+        buffer,
       });
     }
     return;
