@@ -28,6 +28,9 @@ import type { PoolId } from './extent.js';
 /** Bytes of one descriptor. */
 export const DESCRIPTOR_BYTES = 64;
 
+/** Two halves become one number here: shifting numbers of that size would make objects of them on the way. */
+const WORD = new DataView(new ArrayBuffer(8));
+
 /** The last generation. A slot that is free with it is retired: it has no generation for another region. */
 export const MAX_GENERATION = 0x7fff_ffff;
 
@@ -106,8 +109,9 @@ export function wordZero(
   generation: number,
   live: boolean,
 ): bigint {
-  const low = wordZeroLow(bytes, at, slot, pool, generation, live);
-  return (BigInt(wordZeroHigh(generation, live)) << 32n) | BigInt(low);
+  WORD.setUint32(0, wordZeroLow(bytes, at, slot, pool, generation, live), true);
+  WORD.setUint32(4, wordZeroHigh(generation, live), true);
+  return WORD.getBigUint64(0, true);
 }
 
 /** Writes word 0 into the descriptor at `at`. Parameters as of `wordZeroLow`. */

@@ -28,6 +28,13 @@ export interface PoolMedium {
   /** Stores a copy of `bytes`, durable when this ends. */
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
 
+  /**
+   * Stores a copy of `bytes` within the call; durable when the promise resolves, which those who store in the same turn of the event
+   * loop may share. Absent where stores are not those of memory.
+   * @returns undefined, with nothing done, for more bytes than the event loop should wait for
+   */
+  storeDurably?(offset: number, bytes: Uint8Array): Promise<void> | undefined;
+
   /** Makes what was stored in the ranges durable. */
   persist(ranges: readonly MediumRange[]): Eventually<void>;
 

@@ -198,7 +198,9 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   }
 
   protected publish(region: PoolRegion): Eventually<void> {
-    return this.#pool.publish(region, region.size, region.createdAt);
+    const published = this.#pool.publish(region, region.size, region.createdAt);
+    if (published === undefined) return this.#keep(region);
+    return published.then(() => this.#keep(region));
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {
@@ -290,6 +292,15 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   protected override writeDurably(region: PoolRegion, offset: number, bytes: Uint8Array): Eventually<void> {
     this.#checkWritable();
     return this.#store.writeDurably(region.offset + offset, bytes);
+  }
+
+  protected override storeDurably(
+    region: PoolRegion,
+    offset: number,
+    bytes: Uint8Array,
+  ): Promise<void> | undefined {
+    this.#checkWritable();
+    return this.#store.storeDurably?.(region.offset + offset, bytes);
   }
 
   protected persistRanges(region: PoolRegion, ranges: readonly RegionRange[] | undefined): Eventually<void> {

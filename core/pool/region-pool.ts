@@ -66,6 +66,8 @@ export class RegionPool {
   /** The part of the free space that may not read as zeros. */
   readonly #unclean: ExtentAllocator;
   #header: PoolHeader;
+  /** A descriptor on its way to the medium. */
+  #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
   /** What waits for its turn to change space, slots or header. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -185,13 +187,15 @@ export class RegionPool {
   publish({ slot, offset }: NewSlot, size: number, createdAt: number): Eventually<void> {
     const { table } = this;
     const generation = table.generation(slot);
-    const descriptor = new Uint8Array(DESCRIPTOR_BYTES);
+    const descriptor = this.#descriptor;
     encodeDescriptor(descriptor, 0, slot, this.#header, generation, offset, size, createdAt);
     const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
     if (stored === undefined) {
       table.setLive(slot, generation, offset, size, createdAt);
       return undefined;
     }
+    // The medium may be reading it still.
+    this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
     return stored.then(() => table.setLive(slot, generation, offset, size, createdAt));
   }
 

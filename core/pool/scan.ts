@@ -24,7 +24,7 @@ export interface DescriptorPiece {
   readonly offset: number;
   readonly firstSlot: number;
   readonly slots: number;
-  /** Undefined if they cannot be read. */
+  /** Undefined if they cannot be read. Valid until the next piece is asked for. */
   readonly bytes: Uint8Array | undefined;
 }
 
@@ -47,29 +47,38 @@ export async function* readDescriptors(
   medium: ReadableMedium,
   { chunks }: PoolHeader,
 ): AsyncGenerator<DescriptorPiece> {
+  const buffer = new Uint8Array(PIECE_BYTES);
   for (const { offset, firstSlot, count } of chunks)
     for (const part of partsOf({ offset, firstSlot, slots: count }, PIECE_BYTES))
-      yield* readPart(medium, part);
+      yield* readPart(medium, part, buffer);
 }
 
 type Part = Omit<DescriptorPiece, 'bytes'>;
 
-async function* readPart(medium: ReadableMedium, part: Part): AsyncGenerator<DescriptorPiece> {
-  const bytes = await tryRead(medium, part);
+async function* readPart(
+  medium: ReadableMedium,
+  part: Part,
+  buffer: Uint8Array,
+): AsyncGenerator<DescriptorPiece> {
+  const bytes = await tryRead(medium, part, buffer);
   if (bytes !== undefined) yield { ...part, bytes };
-  else for (const page of partsOf(part, PAGE_BYTES)) yield* readPage(medium, page);
+  else for (const page of partsOf(part, PAGE_BYTES)) yield* readPage(medium, page, buffer);
 }
 
 /** Of the page in which the medium ends what is there counts. */
-async function* readPage(medium: ReadableMedium, page: Part): AsyncGenerator<DescriptorPiece> {
+async function* readPage(
+  medium: ReadableMedium,
+  page: Part,
+  buffer: Uint8Array,
+): AsyncGenerator<DescriptorPiece> {
   const { offset, firstSlot, slots } = page;
   const slotsThere = Math.floor((medium.size - offset) / DESCRIPTOR_BYTES);
   if (slotsThere <= 0 || slotsThere >= slots) {
-    yield { ...page, bytes: await tryRead(medium, page) };
+    yield { ...page, bytes: await tryRead(medium, page, buffer) };
     return;
   }
   const there = { offset, firstSlot, slots: slotsThere };
-  yield { ...there, bytes: await tryRead(medium, there) };
+  yield { ...there, bytes: await tryRead(medium, there, buffer) };
   yield {
     offset: offset + slotsThere * DESCRIPTOR_BYTES,
     firstSlot: firstSlot + slotsThere,
@@ -92,8 +101,12 @@ function* partsOf({ offset, firstSlot, slots }: Part, unit: number): Generator<P
   }
 }
 
-async function tryRead(medium: ReadableMedium, { offset, slots }: Part): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
+async function tryRead(
+  medium: ReadableMedium,
+  { offset, slots }: Part,
+  buffer: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const bytes = buffer.subarray(0, slots * DESCRIPTOR_BYTES);
   try {
     await readCarefully(medium, offset, bytes);
     return bytes;
