@@ -87,8 +87,8 @@ export function isAnswer(value: unknown): value is Answer {
 export function defineRoute<const Path extends string, const Query extends string = never>(
   route: RouteDescription<Path, Query, undefined> & { readonly body?: never },
 ): ProviderRoute;
-// eslint-disable-next-line @typescript-eslint/unified-signatures -- as one, neither body would have a type of its own
 export function defineRoute<const Path extends string, const Query extends string = never>(
+  // eslint-disable-next-line @typescript-eslint/unified-signatures -- as one, neither body would have a type of its own
   route: RouteDescription<Path, Query, ByteStream> & { readonly body: 'bytes' },
 ): ProviderRoute;
 export function defineRoute<Body, const Path extends string, const Query extends string = never>(
