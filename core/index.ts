@@ -3,6 +3,7 @@ export { bootstrap, checkConfig } from './bootstrap.js';
 export type { BootstrapOptions } from './bootstrap.js';
 export { connect } from './client/connect.js';
 export type { RemoteProvider, Service } from './client/service.js';
+export type { RemoteCall, RemoteProviderHandle } from './client/remote-provider.js';
 export type { RemoteTarget } from './client/remote-target.js';
 export type { CallOptions, ConnectOptions } from './client/connection.js';
 export type { Clock } from './clock.js';
@@ -24,14 +25,31 @@ export type {
   BackendDefinition,
   ConfigCheck,
   Dependencies,
+  DependenciesOf,
   Dependency,
   DependencySpec,
   ProviderContext,
   ProviderDefinition,
+  ProviderDependency,
   SchemaSource,
   SettingsReport,
 } from './provider/definitions.js';
 export type { ExecutionPool, ExecutionPoolLimits } from './provider/execution-pool.js';
-export type { Provider, ProviderState } from './provider/provider.js';
+export type {
+  MigrateRequest,
+  Provider,
+  ProviderState,
+  RestoreRequest,
+  SnapshotRequest,
+} from './provider/provider.js';
+export { Answer, defineRoute, jsonBody, optionalJsonBody } from './provider/route.js';
+export type { ByteStream, JsonBody, ProviderRoute, RouteMethod, RouteRequest } from './provider/route.js';
+export type {
+  MetricDescription,
+  ProviderCounter,
+  ProviderGauge,
+  ProviderHistogram,
+  ProviderMetrics,
+} from './metrics/provider-metrics.js';
 export * from './target/index.js';
 export type { BedrockConfig } from '../schemas/generated/bedrock.js';

@@ -18,6 +18,7 @@ export function resolveProviders(
   registry: TypeRegistry,
   pools: ResolvedPools,
   faults: FaultList,
+  directory: string,
 ): ResolvedProvider[] {
   const entries = Array.isArray(root.providers) ? (root.providers as unknown[]) : [];
   const drafts = entries.map((entry, index): Draft => ({
@@ -28,7 +29,7 @@ export function resolveProviders(
   for (const draft of drafts) checkType(draft, registry, faults);
   assignIds(drafts, root, faults);
   assignNames(drafts, faults);
-  return drafts.map((draft, index) => finish(draft, index, { drafts, registry, pools, faults }));
+  return drafts.map((draft, index) => finish(draft, index, { drafts, registry, pools, faults, directory }));
 }
 
 function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): void {

@@ -45,7 +45,7 @@ export async function resolveConfig(
   const registry = await loadLibraries(root, document, container, faults);
   const address = resolveAddress(root, document, options.address, faults);
   const pools = resolvePools(root, faults);
-  const providers = resolveProviders(root, registry, pools, faults);
+  const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);
   faults.throwIfAny();
 

@@ -3,6 +3,8 @@ export { DEFAULT_LIST_LIMIT } from './arguments.js';
 export { BaseTarget, Region } from './base-target.js';
 export type { Usage } from './base-target.js';
 export { ImportableTarget } from './importable-target.js';
+export { Lifecycle } from './lifecycle.js';
+export type { Eventually } from './lifecycle.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
 export type {
