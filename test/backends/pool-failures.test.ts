@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, open, rm, truncate, unlink, type FileHandle } from '
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger, RegionId, Target } from '../../core/index.js';
+import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
@@ -36,10 +36,17 @@ afterEach(async () => {
 });
 
 async function openPool(type: PoolBackend, config: Partial<PoolConfig> = {}): Promise<Target> {
-  const target = await poolTarget(type, { ...CONFIG, ...config }, home, log.logger as Logger);
+  const target = await poolTarget(type, { ...CONFIG, ...config }, home, log.logger);
   await target.open();
   opened.push(target);
   return target;
+}
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+/** What file handles do by themselves, to be applied to one. */
+function methodOf(name: 'read' | 'write' | 'datasync'): Method {
+  return Reflect.get(files, name) as Method;
 }
 
 function systemError(code: string): Error {
@@ -47,7 +54,7 @@ function systemError(code: string): Error {
 }
 
 function failing(method: 'datasync' | 'write' | 'read', code: string): void {
-  jest.spyOn(files, method).mockImplementation((() => Promise.reject(systemError(code))) as never);
+  jest.spyOn(files, method as 'datasync').mockImplementation(() => Promise.reject(systemError(code)));
 }
 
 async function failMsync(): Promise<void> {
@@ -139,9 +146,9 @@ describe.each(BACKENDS)('a %s pool', (type) => {
   });
 
   it('reads and writes on where the system does a part of what it was asked for', async () => {
-    const { read, write } = files;
+    const [read, write] = [methodOf('read'), methodOf('write')];
     const part = (length: number): number => Math.max(1, Math.floor(length / 3));
-    const short = (method: typeof read | typeof write) =>
+    const short = (method: Method) =>
       function (this: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number) {
         return Reflect.apply(method, this, [bytes, offset, part(length), position]) as never;
       };
@@ -189,7 +196,7 @@ it('a file pool that is cut off under the target takes no more changes', async (
 it('all who wait for a flush that fails are refused, and none before it', async () => {
   const target = await openPool('file');
   const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
-  const { datasync } = files;
+  const datasync = methodOf('datasync');
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   let flushes = 0;

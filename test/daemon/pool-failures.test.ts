@@ -52,7 +52,8 @@ describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
     'serves it read-only, says why, and has everything after a restart',
     async () => {
       const daemon = await start([{ type }]);
-      const service = await connect(await daemon.address());
+      const address = await daemon.address();
+      const service = await connect(address);
       const target = service.target(type);
       const ids: RegionId[] = [];
       for (let index = 0; index < 20; index++)
@@ -66,7 +67,7 @@ describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
       await expect(target.create(10)).rejects.toMatchObject({ code: 'READ_ONLY' });
       await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', regions: 20 });
       // It still serves what it has.
-      await expect(readyStatus(service.address)).resolves.toBe(200);
+      await expect(readyStatus(address)).resolves.toBe(200);
       expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
       expect(daemon.stdout).toMatch(/^\[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
       await service.close();
@@ -96,7 +97,7 @@ describe('a daemon without the native addon', () => {
     const lines = daemon.stdout.split('\n');
     const missing = lines.filter((line) => line.startsWith('[error]'));
     expect(missing).toEqual([
-      expect.stringMatching(/"pmem" could not start: .* npx bedrock native build.*; it is optional/),
+      expect.stringMatching(/"pmem" could not start: .*npx bedrock native build.*; it is optional/),
     ]);
     expect(lines).toContain('[info] [bedrock] ready: 1 of 2 providers are up');
     daemon.signal('SIGKILL');
