@@ -20,13 +20,19 @@ describe('the cache of a tiered target', () => {
   /** @type {Tiers} */
   let tiers;
   /** @type {Target} */
-  let [target, fast, slow] = /** @type {any} */ ([]);
+  let target;
+  /** @type {Target} */
+  let fast;
+  /** @type {Target} */
+  let slow;
   let storeReads = 0;
 
   beforeEach(async () => {
     tiers = await Tiers.make(memory, settings);
     const daemon = await tiers.start();
-    [target, fast, slow] = ['tiered', 'fast', 'slow'].map((name) => daemon.target(name));
+    target = daemon.target('tiered');
+    fast = daemon.target('fast');
+    slow = daemon.target('slow');
     storeReads = 0;
     replace(slow, 'read', (read, ...args) => (storeReads++, read(...args)));
   });
