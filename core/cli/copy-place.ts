@@ -99,6 +99,7 @@ export class Door {
     const context: BackendContext = {
       providerName: role,
       providerId: 0,
+      tags: [],
       logger: this.logger.child({ component: role }),
       clock: systemClock,
       metrics: this.container.get(TOKENS.Metrics),

@@ -87,7 +87,8 @@ async function copy(
 
 /** Opened without changing anything, where its type can do that. */
 async function openSource(door: Door, place: CopyPlace): Promise<Target> {
-  const { override_if_exists: _, ...settings } = place.settings;
+  const settings = { ...place.settings };
+  delete settings.override_if_exists;
   if (place.has('read_only')) {
     settings.read_only = true;
     if (typeof settings.path === 'string') await mustBeThere(settings.path);
@@ -119,7 +120,7 @@ async function transfer(
   ): Promise<T> => {
     const progress = trackProgress(label, bytes, quiet);
     try {
-      return await work(progress.add);
+      return await work((count) => progress.add(count));
     } finally {
       progress.end();
     }
@@ -183,7 +184,7 @@ async function tell(
     const name = ({ type, path }: typeof from): string => (path === undefined ? type : `${type}:${path}`);
     const compared = verify ? ', compared' : '';
     await printLine(
-      `copied ${regions} regions, ${formatSize(bytes)}, from ${name(from)} to ${name(to)}${compared}`,
+      `copied ${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, from ${name(from)} to ${name(to)}${compared}`,
     );
   }
   for (const { reason } of unreadable) process.stderr.write(`${reason}\n`);

@@ -29,7 +29,7 @@ let place: string;
 let tests = 0;
 
 async function openPool(name: string, config: Partial<PoolConfig> = {}): Promise<Target> {
-  const target = await poolTarget('file', { path: name, ...config } as PoolConfig, home);
+  const target = await poolTarget('file', { path: name, ...config }, home);
   await target.open();
   return target;
 }
@@ -117,15 +117,14 @@ describe('bedrock pool copy', () => {
       ...[MAIN, 'pool', 'copy', path.join(home, 'large'), inPlace('copy'), '--json'],
     ]);
     let peak = 0;
-    const ended = end(child);
-    let isOver = false;
-    void ended.then(() => (isOver = true));
-    while (!isOver) {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-      peak = Math.max(peak, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0));
-      await delay(10);
-    }
-    expect(resultOf(await ended)).toMatchObject({ regions: 1, bytes: LARGE_BYTES });
+    const watch = setInterval(() => {
+      void readFile(`/proc/${child.pid}/status`, 'utf8').then(
+        (status) => (peak = Math.max(peak, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0))),
+        () => undefined,
+      );
+    }, 10);
+    const ended = await end(child).finally(() => clearInterval(watch));
+    expect(resultOf(ended)).toMatchObject({ regions: 1, bytes: LARGE_BYTES });
     expect(peak).toBeGreaterThan(0);
     expect(peak).toBeLessThan(MOST_RESIDENT_KIB);
     const target = await openPool(inPlace('copy'), { read_only: true });

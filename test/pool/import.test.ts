@@ -14,7 +14,7 @@ const TIME = { createdAt: 5 };
 
 const idOf = (slot: number, generation: number): RegionId =>
   RegionId.of(slot, generation, POOL_LOW, POOL_HIGH);
-const taken = expect.objectContaining({ code: 'ID_TAKEN' }) as Error;
+const taken: unknown = expect.objectContaining({ code: 'ID_TAKEN' });
 
 let home: string;
 let target: Target;
@@ -114,7 +114,7 @@ describe('a pool', () => {
     target = await poolTarget('file', { path: 'pool', read_only: true }, home);
     await target.open();
     expect(await target.listErased()).toEqual({ poolId: new Uint8Array(POOL_ID), ids: [idOf(3, 9)] });
-    const refused = expect.objectContaining({ code: 'READ_ONLY' }) as Error;
+    const refused: unknown = expect.objectContaining({ code: 'READ_ONLY' });
     await expect(target.importErased([idOf(4, 1)])).rejects.toEqual(refused);
     await expect(target.importRegion(idOf(4, 1), Buffer.from('x'), TIME)).rejects.toEqual(refused);
   });
