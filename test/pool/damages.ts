@@ -127,7 +127,7 @@ export const DAMAGES: Record<string, Damage> = {
     const slot = anySlot(context);
     const { alignment, capacity } = world.header;
     const { offset, size } = random.pick(world.regions);
-    const [lyingOffset, lyingSize] = random.pick([
+    const [lyingOffset, lyingSize] = random.pick<[number, number]>([
       [offset, size + 1],
       [offset + alignment, 100],
       [offset + 32, 10],
@@ -136,7 +136,7 @@ export const DAMAGES: Record<string, Damage> = {
       [capacity - alignment, alignment + 1],
       [2 ** 45, 2 ** 45],
       [0, 8192],
-    ]) as [number, number];
+    ]);
     const bytes = new Uint8Array(DESCRIPTOR);
     encodeDescriptor(bytes, 0, slot, world.header, 1 + random.below(5), lyingOffset, lyingSize, 1);
     const place = descriptorPlace(world, slot);
