@@ -57,8 +57,10 @@ export class RedisPool {
   #renewal;
   /** The server as it was when the pool was opened: it may have lost something since if it is another one. */
   #runId = '';
-  /** Whether the pool is still ours, since the connection was made. @type {Promise<void> | undefined} */
-  #checked;
+  /** Whether the pool was found to be ours since the connection was made. */
+  #isChecked = false;
+  /** @type {Promise<void> | undefined} */
+  #checking;
   /** @type {BedrockError | undefined} */
   #lost;
   #isOffline = false;
@@ -73,12 +75,14 @@ export class RedisPool {
   /**
    * @param {RedisConfig} config
    * @param {Logger} logger
-   * @param {() => Promise<void>} onRestart called when Redis was restarted and the pool is still ours
+   * @param {object} [hooks]
+   * @param {() => Promise<void>} [hooks.onRestart] called when Redis was restarted and the pool is still ours
+   * @param {() => Promise<void>} [hooks.onRenewal] called whenever the lease was renewed
    */
-  constructor(config, logger, onRestart) {
+  constructor(config, logger, hooks = {}) {
     this.config = config;
     this.logger = logger;
-    this.onRestart = onRestart;
+    this.hooks = hooks;
     this.client = this.#makeClient();
   }
 
@@ -109,9 +113,9 @@ export class RedisPool {
     const id = Buffer.from(String(stored.get('id')), 'hex');
     [this.poolLow, this.poolHigh] = [id.readUInt32LE(0), id.readUInt32LE(4)];
     this.chunkBytes = Number(stored.get('chunk_bytes'));
-    this.#checked = Promise.resolve();
+    this.#isChecked = true;
     this.#renewal = setInterval(() => {
-      this.#check().catch((error) => this.logger.warning(`the lock was not renewed: ${messageOf(error)}`));
+      this.#renew().catch((error) => this.logger.warning(`the lock was not renewed: ${messageOf(error)}`));
     }, this.config.lease_ms / 3);
   }
 
@@ -259,13 +263,19 @@ export class RedisPool {
   /** Asks whether the pool is still ours, after a connection was lost or a lease has run out; else it costs nothing. */
   #stillOurs() {
     if (this.#lost !== undefined) throw this.#lost;
-    if (this.#checked !== undefined && performance.now() < this.#leaseEnd) return this.#checked;
-    const check = this.#check();
-    this.#checked = check;
-    check.catch(() => {
-      if (this.#checked === check) this.#checked = undefined;
-    });
-    return check;
+    if (this.#isChecked && performance.now() < this.#leaseEnd) return undefined;
+    return this.#verify();
+  }
+
+  /** However many ask, one look is enough. @returns {Promise<void>} */
+  #verify() {
+    this.#checking ??= this.#check().finally(() => (this.#checking = undefined));
+    return this.#checking;
+  }
+
+  async #renew() {
+    await this.#verify();
+    await this.hooks.onRenewal?.();
   }
 
   async #check() {
@@ -273,9 +283,11 @@ export class RedisPool {
     await this.#eval(SCRIPTS.renew, ['pool', 'lock'], [String(this.config.lease_ms)]);
     this.#leaseEnd = leaseEnd;
     const runId = await this.#readRunId();
-    if (runId === this.#runId) return;
-    this.#runId = runId;
-    await this.onRestart();
+    if (runId !== this.#runId) {
+      await this.hooks.onRestart?.();
+      this.#runId = runId;
+    }
+    this.#isChecked = true;
   }
 
   // ---- connection ----
@@ -301,7 +313,7 @@ export class RedisPool {
       RESP: 2,
     });
     client.on('error', (error) => {
-      this.#checked = undefined;
+      this.#isChecked = false;
       if (wasReady && !this.#isOffline) this.logger.warning(`lost ${this.where}: ${messageOf(error)}`);
       this.#isOffline = wasReady;
     });

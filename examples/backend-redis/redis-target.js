@@ -46,6 +46,8 @@ export class RedisTarget extends BaseTarget {
   #regions = new Map();
   /** The same in the order of their IDs. @type {RedisRegion[]} */
   #ordered = [];
+  /** Regions whose space is to be given back. @type {Set<RedisRegion>} */
+  #garbage = new Set();
   #usedBytes = 0;
   #sequence = 0;
   #isSynced = false;
@@ -72,7 +74,10 @@ export class RedisTarget extends BaseTarget {
   /** @returns {Promise<RecoveryReport>} */
   async openStorage() {
     const begun = performance.now();
-    const pool = new RedisPool(this.config, this.logger, () => this.#afterRestart());
+    const pool = new RedisPool(this.config, this.logger, {
+      onRestart: () => this.#afterRestart(),
+      onRenewal: () => this.#collectAll(),
+    });
     this.#pool = pool;
     await pool.open();
     await this.#readSettings(pool);
@@ -94,13 +99,14 @@ export class RedisTarget extends BaseTarget {
     this.#pool = undefined;
     this.#regions.clear();
     this.#ordered = [];
+    this.#garbage.clear();
     this.#usedBytes = 0;
     this.#sequence = 0;
     await pool?.close();
   }
 
   async destroyStorage() {
-    const pool = new RedisPool(this.config, this.logger, () => Promise.resolve());
+    const pool = new RedisPool(this.config, this.logger);
     try {
       await pool.open();
       await pool.deleteAll();
@@ -207,10 +213,22 @@ export class RedisTarget extends BaseTarget {
 
   /** @param {RedisRegion} region */
   async release(region) {
+    this.#garbage.add(region);
+    await this.#collect(region);
+  }
+
+  /** @param {RedisRegion} region */
+  async #collect(region) {
     // Also after a `publish` that failed: it may have reached Redis all the same.
     if (!region.isMarked) await this.#open.unlist(region.name, region.size);
     await this.#open.deleteChunks(region.name, region.size);
-    this.#usedBytes -= region.size;
+    // A renewal of the lease may have come in between.
+    if (this.#garbage.delete(region)) this.#usedBytes -= region.size;
+  }
+
+  /** Gives back what could not be given back while Redis was gone. */
+  async #collectAll() {
+    for (const region of this.#garbage) await this.#collect(region);
   }
 
   /** @param {RedisRegion} region */
