@@ -45,7 +45,7 @@ export class PoolFileIo {
     }
   }
 
-  /** Gives a range its space. @throws OUT_OF_SPACE, READ_ONLY */
+  /** Gives a range its space, durably: a header that names it may reach the disk at once. @throws OUT_OF_SPACE, READ_ONLY */
   async allocate(offset: number, length: number): Promise<void> {
     this.checkSound();
     try {
@@ -58,6 +58,7 @@ export class PoolFileIo {
         { cause },
       );
     }
+    await this.certainly(this.file.datasync());
   }
 
   /** Makes a range zero, and gives its space back where that can be. @throws READ_ONLY */
