@@ -119,13 +119,13 @@ class ProgramRun {
   /** Lets jobs go on until a promise is settled. @returns undefined if the process was killed before */
   async #drive<T>(work: Promise<T>): Promise<T | undefined> {
     const process = this.#process;
-    let isSettled = false;
-    const settled = work.finally(() => (isSettled = true));
+    const outcome = { isSettled: false };
+    const settled = work.finally(() => (outcome.isSettled = true));
     settled.catch(() => undefined);
     for (let idle = 0; ;) {
       await turn();
       if (!process.isAlive()) return undefined;
-      if (isSettled) return settled;
+      if (outcome.isSettled) return settled;
       try {
         if (process.step()) idle = 0;
         else if (++idle > MAX_IDLE_TURNS) throw new Error('a call never ends');
@@ -219,10 +219,11 @@ class ProgramRun {
   /** The processor stores into the medium, which nobody but the medium sees. */
   async #storeThroughView(id: RegionId, offset: number, bytes: Uint8Array, target: Target): Promise<void> {
     const process = this.#process;
-    const { views, release } = await target.map(id);
+    const mapping = await target.map(id);
     process.checkAlive();
-    if (bytes.length > 0) this.media.store((views[0] as Uint8Array).byteOffset + offset, bytes);
-    release();
+    const view = mapping.views[0];
+    if (view !== undefined && bytes.length > 0) this.media.store(view.byteOffset + offset, bytes);
+    mapping.release();
   }
 
   #note(note: Note): void {

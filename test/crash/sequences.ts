@@ -98,21 +98,21 @@ export const SEQUENCES = {
   },
   'a pool that is full': {
     program: [
-      one(filled('a', 64), filled('b', 128), filled('c', 64)),
-      together([filled('d', 24), erase('b')], [filled('e', 128)], [create('f', 65)]),
-      one(filled('g', 128), filled('h', 64)),
+      one(filled('a', 24), create('b', 128), filled('c', 16)),
+      together([filled('d', 24), erase('b')], [filled('e', 66)], [create('f', 65)]),
+      one(create('g', 128), filled('h', 20)),
     ],
     shape: { space: 256 },
-    kills: 10,
+    kills: 6,
   },
   growth: {
     program: [
-      one(filled('a', 100)),
-      together([filled('b', 200)], [filled('c', 24)]),
-      one(erase('b'), create('d', 300)),
+      one(filled('a', 40)),
+      together([filled('b', 65)], [filled('c', 24)]),
+      one(erase('b'), create('d', 300), write('d', 250, 20, true)),
     ],
     shape: { space: 128, growth: 512 },
-    kills: 14,
+    kills: 8,
   },
   'another chunk of slots': {
     program: [one(filled('a', 8)), together([filled('b', 8), create('c', 8)], [create('d', 0)])],
