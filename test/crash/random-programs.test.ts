@@ -3,7 +3,7 @@ import { expect, it } from '@jest/globals';
 import { runEpisode } from './episode.js';
 
 /** Together with those of the short sequences 200,000. */
-const STATES = 90_000;
+const STATES = 100_000;
 const SEED = 20_260;
 
 it('keeps what was acknowledged through power failures in random programs', async () => {

@@ -112,7 +112,7 @@ export const SEQUENCES = {
       one(erase('b'), create('d', 300), write('d', 250, 20, true)),
     ],
     shape: { space: 128, growth: 512 },
-    kills: 8,
+    kills: 5,
   },
   'another chunk of slots': {
     program: [one(filled('a', 8)), together([filled('b', 8), create('c', 8)], [create('d', 0)])],
