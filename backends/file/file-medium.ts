@@ -59,8 +59,9 @@ export class FileMedium implements PoolMedium {
 
   barrier(): Promise<void> {
     if (!this.#sync) return Promise.resolve();
-    if (this.#running === undefined) return (this.#running = this.#commit());
-    return (this.#next ??= this.#running
+    // The next one may wait to be called still, when the running one has ended just now.
+    if (this.#running === undefined && this.#next === undefined) return (this.#running = this.#commit());
+    return (this.#next ??= (this.#running as Promise<void>)
       .catch(() => undefined)
       .then(() => {
         this.#next = undefined;

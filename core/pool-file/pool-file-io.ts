@@ -83,12 +83,13 @@ export class PoolFileIo {
     }
   }
 
-  /** Gives a range its space. @throws OUT_OF_SPACE, READ_ONLY */
+  /** Gives a range its space, durably: a header that names it may reach the disk at once. @throws OUT_OF_SPACE, READ_ONLY */
   async allocate(offset: number, length: number): Promise<void> {
     this.checkSound();
     await this.#operations
       .allocate(this.file, offset, length)
       .catch((error: unknown) => this.#noSpace(error, length));
+    await this.certainly(this.file.datasync());
   }
 
   /** Makes a range zero, and gives its space back where that can be. @throws READ_ONLY */

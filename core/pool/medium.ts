@@ -55,7 +55,7 @@ export interface PoolMedium {
   clear(offset: number, length: number): Eventually<void>;
 
   /**
-   * Makes sure that a range has space, and reads as zeros if nothing was ever stored there.
+   * Makes sure that a range has space, durably when this ends, and reads as zeros if nothing was ever stored there.
    * @throws OUT_OF_SPACE if the file system has none
    */
   allocate(offset: number, length: number): Eventually<void>;

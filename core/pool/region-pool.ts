@@ -68,6 +68,8 @@ export class RegionPool {
   #header: PoolHeader;
   /** A descriptor on its way to the medium. */
   #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
+  /** Why a change of the header did not end. */
+  #headerFailure: Error | undefined;
   /** What waits for its turn to change space, slots or header. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -354,10 +356,17 @@ export class RegionPool {
 
   /** Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant. */
   async #changeHeader(change: Partial<PoolHeader>): Promise<void> {
+    if (this.#headerFailure !== undefined) throw this.#headerFailure;
     const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
     const bytes = encodeHeader(header);
-    await this.#medium.writeDurably(0, bytes);
-    await this.#medium.writeDurably(bytes.length, bytes);
+    try {
+      await this.#medium.writeDurably(0, bytes);
+      await this.#medium.writeDurably(bytes.length, bytes);
+    } catch (error) {
+      // One copy may be torn now, so the other must not be touched until recovery has made both whole.
+      this.#headerFailure = error as Error;
+      throw error;
+    }
     this.#header = header;
   }
 
