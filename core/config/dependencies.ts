@@ -51,9 +51,26 @@ export function resolveDependencies(
   checkKeys(draft, given, specs, around.faults);
   for (const spec of specs) {
     const found = resolveDependency(spec, given[spec.name], draft, index, around);
-    if (found !== undefined) resolved[spec.name] = found;
+    if (found === undefined) continue;
+    resolved[spec.name] = found;
+    given[spec.name] = withoutRelativePaths(given[spec.name], found);
   }
   return resolved;
+}
+
+/** The running configuration can be stored elsewhere, so paths of sockets in it must not count from here. */
+function withoutRelativePaths(
+  given: unknown,
+  found: ResolvedReference | readonly ResolvedReference[],
+): unknown {
+  if (Array.isArray(given)) {
+    return given.map((one: unknown, at) =>
+      withoutRelativePaths(one, (found as ResolvedReference[])[at] ?? []),
+    );
+  }
+  if (!('remote' in found)) return given;
+  const { text, url } = found.remote;
+  return `${text.slice(0, text.indexOf('@'))}@${url}`;
 }
 
 /** The execution pool of a provider: `pool`, or `dependencies.pool`, or the default. */

@@ -250,6 +250,9 @@ describe('a counter provider', () => {
       await near.stop();
     }
     const last = await start({ store: 'far@unix:far.sock' });
+    assert.deepEqual(last.daemon.config.providers?.[2]?.dependencies, {
+      store: `far@unix:${folder}/far.sock`,
+    });
     await far.close();
     await fails(last.add('a'), 'UNREACHABLE');
     await last.stop();
