@@ -2,7 +2,7 @@
 import { expect, it } from '@jest/globals';
 import type { FileHandle } from 'node:fs/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
-import { PoolFileIo } from '../../core/index.js';
+import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 
 /** A file whose fdatasyncs end when they are told to. */
 class SlowFile {
@@ -21,7 +21,7 @@ class SlowFile {
 
 function mediumOn(file: SlowFile): FileMedium {
   const io = new PoolFileIo(
-    { file: file as unknown as FileHandle, path: 'pool' },
+    { file: file as unknown as FileHandle, path: 'pool', size: 2 ** 20 },
     {
       lock: () => Promise.resolve(),
       allocate: () => Promise.resolve(void file.calls.push('allocate')),

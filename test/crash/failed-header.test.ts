@@ -11,21 +11,24 @@ const TORN_BYTES = 64;
 
 const clock = { now: () => 1 };
 
+/** The medium with a method of its own. */
+function overriding(real: PoolMedium, own: Partial<PoolMedium>): PoolMedium {
+  return new Proxy(real, {
+    get(target, key) {
+      if (key in own) return own[key as keyof PoolMedium];
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
 it('is not followed by another one, which could tear the copy that is still whole', async () => {
   const shape = { ...SMALL_POOL, space: 128, growth: 512 };
   const media = new SimulatedMedia(formatSmallPool(shape, 1), unitBytesOf(shape.mode), false);
   let isBroken = false;
   const flaw: Flaw = {
     medium: (real) =>
-      Object.assign(Object.create(real) as PoolMedium, {
-        size: real.size,
-        mode: real.mode,
-        read: real.read.bind(real),
-        barrier: real.barrier.bind(real),
-        persist: real.persist.bind(real),
-        allocate: real.allocate.bind(real),
-        clear: real.clear.bind(real),
-        close: real.close.bind(real),
+      overriding(real, {
         writeDurably: async (offset: number, bytes: Uint8Array) => {
           if (offset < HEADER_BYTES && !isBroken) return real.writeDurably(offset, bytes);
           isBroken = true;

@@ -5,7 +5,7 @@
  * may. An fdatasync takes along what was stored before it began. A hole that was punched counts as zeros that were stored.
  */
 import type { FileHandle } from 'node:fs/promises';
-import type { FileOperations } from '../../core/index.js';
+import type { FileOperations } from '../../core/pool-file/file-operations.js';
 import type { SimulatedMedia } from './simulated-media.js';
 import type { SimulatedProcess } from './simulated-process.js';
 

@@ -4,11 +4,12 @@
  */
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
-import { PoolFileIo, PoolTarget, type Capabilities, type Logger, type PoolMedium } from '../../core/index.js';
+import { PoolTarget, type Capabilities, type Logger, type PoolMedium } from '../../core/index.js';
 import { chunkLength } from '../../core/pool/chunk-directory.js';
 import { formatChunk } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, alignDown, firstExtentOffset } from '../../core/pool/extent.js';
 import { KNOWN_FEATURES, encodeHeader } from '../../core/pool/header.js';
+import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { addonState } from '../../native/load.js';
 import { SimulatedFile } from './simulated-file.js';
 import { SimulatedMapping } from './simulated-mapping.js';
@@ -124,7 +125,7 @@ export function simulatedTarget(
 ): PoolTarget {
   const open = (): PoolMedium => {
     const file = new SimulatedFile(media, process);
-    const io = new PoolFileIo({ file: file.asFileHandle(), path: 'pool' }, file.operations);
+    const io = new PoolFileIo({ file: file.asFileHandle(), path: 'pool', size: media.bytes.length }, file.operations);
     if (mode === 'file') {
       const options = { io, size: media.bytes.length, sync: true, syncWrites };
       return flaw.file?.(options) ?? new FileMedium(options);
