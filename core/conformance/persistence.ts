@@ -120,6 +120,26 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
     });
   }
 
+  if (!isRemote && factory.reopen !== undefined && factory.isShared !== true) {
+    rule(
+      'is refused with POOL_IN_USE while another object has it open, which goes on serving',
+      async (bench) => {
+        const { target } = bench;
+        const id = await target.createAndWrite(pattern(64), { persist: true });
+        const rival = await bench.rival(target);
+        for (let attempt = 0; attempt < 2; attempt++) {
+          await rejects(rival.open(), 'POOL_IN_USE', 'a second open of the storage');
+          assert.equal(rival.state, 'closed');
+        }
+        await target.write(id, 0, pattern(64, 2), { persist: true });
+        sameBytes(await target.read(id, 0, 64), pattern(64, 2));
+        await target.close();
+        await rival.open();
+        sameBytes(await rival.read(id, 0, 64), pattern(64, 2));
+      },
+    );
+  }
+
   if (!isRemote && factory.reopen !== undefined) {
     rule('deletes all data by destroy', async (bench) => {
       const id = await bench.target.createAndWrite(pattern(64));

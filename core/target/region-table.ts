@@ -19,12 +19,23 @@ export class RegionTable<R extends { readonly id: RegionId }> {
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
   #size = 0;
+  #slots: number;
 
-  /** @param poolId 8 bytes that no other pool has; random unless told */
-  constructor(poolId: Uint8Array = randomBytes(8)) {
+  /**
+   * @param poolId 8 bytes that no other pool has; random unless told
+   * @param slots how many slots earlier runs may have used; those that no region is adopted for are never used again, as nobody
+   * knows any more which IDs were given out for them
+   */
+  constructor(poolId: Uint8Array = randomBytes(8), slots = 0) {
+    this.#slots = slots;
     const view = new DataView(poolId.buffer, poolId.byteOffset, 8);
     this.#poolLow = view.getUint32(0, true);
     this.#poolHigh = view.getUint32(4, true);
+  }
+
+  /** Slots that were ever used, the free ones included. */
+  get slots(): number {
+    return this.#slots;
   }
 
   /** Regions in the table. */
@@ -37,8 +48,9 @@ export class RegionTable<R extends { readonly id: RegionId }> {
    * @throws OUT_OF_SPACE if all slots are taken
    */
   reserve(): RegionId {
-    const slot = this.#freeSlots.pop() ?? this.#regions.length;
+    const slot = this.#freeSlots.pop() ?? this.#slots++;
     if (slot > MAX_SLOTS) {
+      this.#slots--;
       throw new BedrockError(
         'OUT_OF_SPACE',
         `the target has all the ${MAX_SLOTS + 1} regions that IDs can tell apart`,
@@ -50,9 +62,22 @@ export class RegionTable<R extends { readonly id: RegionId }> {
     return RegionId.of(slot, generation, this.#poolLow, this.#poolHigh);
   }
 
+  /**
+   * Makes a region of an earlier run findable, under the ID that it has.
+   * @throws INVALID_ARGUMENT if it is of another pool
+   */
+  adopt(region: R): void {
+    const { id } = region;
+    if (!this.owns(id)) throw new BedrockError('INVALID_ARGUMENT', `${id.toString()} is of another pool`);
+    this.#generations[id.slot] = id.generation;
+    this.set(region);
+  }
+
   /** Makes a region with a reserved ID findable. */
   set(region: R): void {
-    this.#regions[region.id.slot] = region;
+    const { slot } = region.id;
+    this.#regions[slot] = region;
+    if (slot >= this.#slots) this.#slots = slot + 1;
     this.#size++;
   }
 

@@ -1,5 +1,5 @@
 /** Targets over pools in temporary folders. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import file from '../../backends/file/index.js';
@@ -47,6 +47,12 @@ export function poolFactory(type: PoolBackend): TargetFactory {
     create: () => fresh(64 * MIB),
     createBounded: (bytes) => fresh(Math.max(8 * MIB, bytes)),
     reopen: (target) => make(facts(target).config, facts(target).home),
+    crash: async (target) => {
+      const { home, config } = facts(target);
+      const copy = await poolFolder();
+      await cp(home, copy, { recursive: true });
+      return make(config, copy);
+    },
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type],
     maxRegionBytes: 16 * MIB,
