@@ -12,6 +12,7 @@ import { concurrencyRules } from './concurrency.js';
 import { crashRules } from './crash.js';
 import { createAndWriteRules } from './create-and-write.js';
 import { createRules } from './create.js';
+import { durabilityRules } from './durability.js';
 import { eraseRules } from './erase.js';
 import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
 import { idRules } from './ids.js';
@@ -50,6 +51,7 @@ const SUBJECTS: readonly (readonly [string, Rules])[] = [
   ['mapping', mappingRules],
   ['persistence', persistenceRules],
   ['crashes', crashRules],
+  ['durability', durabilityRules],
 ];
 
 /**
@@ -83,6 +85,9 @@ function untestedBy({ factory, capabilities, isRemote, isBounded, maxRegionBytes
       ? ['recovery by another process, and locks: the factory has no reopen']
       : []),
     ...(isRecovered && factory.crash === undefined ? ['crashes: the factory has no crash'] : []),
+    ...(isRecovered && factory.syncsByNode !== true
+      ? ['whether fsync is waited for: the factory does not say syncsByNode']
+      : []),
   ];
 }
 

@@ -42,6 +42,12 @@ export interface TargetFactory {
    */
   crash?(target: Target): Target | Promise<Target>;
 
+  /**
+   * What is durable is made so by `fsync` or `fdatasync` of Node's fs, and the calls that promise it must ask for one and wait for it.
+   * Without it nothing is tested of that: a kill does not show whether the kernel was asked.
+   */
+  readonly syncsByNode?: boolean;
+
   /** The storage may be open twice at a time; false unless told, and then a second `open` must fail with POOL_IN_USE. */
   readonly isShared?: boolean;
 

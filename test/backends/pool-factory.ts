@@ -56,5 +56,6 @@ export function poolFactory(type: PoolBackend): TargetFactory {
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type],
     maxRegionBytes: 16 * MIB,
+    syncsByNode: type === 'file',
   };
 }

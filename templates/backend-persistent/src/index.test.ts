@@ -37,6 +37,8 @@ describeTarget(
       await cp(folder, copy, { recursive: true });
       return make(copy, max_bytes);
     },
+    // Every promise of durability waits for an fsync: the suite looks.
+    syncsByNode: true,
     dispose: (target) => rm(madeWith(target).folder, { recursive: true, force: true }),
   },
   backend.capabilities,

@@ -28,7 +28,7 @@ export const SAMPLE_CAPABILITIES: Capabilities = {
 
 const NAME = /^(\d+)-([0-9a-f]{32})$/;
 
-class SampleRegion extends Region {
+export class SampleRegion extends Region {
   constructor(
     id: RegionId,
     size: number,
