@@ -66,6 +66,16 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Node's own test runner waits for its tests by itself.
+    files: ['templates/**/*.test.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['it', 'describe'] }] },
+      ],
+    },
+  },
   { files: ['core/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   {
     files: ['**/*.js'],

@@ -5,6 +5,8 @@
  * change. It says what was asked, what the limit is and what to do.
  */
 
+import { brand } from './brand.js';
+
 interface ErrorEntry {
   /** HTTP status under which the code travels. */
   readonly status: number;
@@ -91,6 +93,11 @@ export interface BedrockErrorOptions {
 
 export class BedrockError extends Error {
   override readonly name = 'BedrockError';
+
+  static {
+    brand(BedrockError, 'bedrock-node.BedrockError');
+  }
+
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 

@@ -12,6 +12,8 @@ export type { Daemon, ProviderSummary } from './daemon.js';
 export { BedrockError, ERROR_CODES, messageOf, systemCodeOf } from './errors.js';
 export type { BedrockErrorOptions, ErrorCode } from './errors.js';
 export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
+export { fileOperations } from './pool-file/file-operations.js';
+export type { FileOperations } from './pool-file/file-operations.js';
 export { definePoolBackend } from './pool-file/pool-backend.js';
 export type { OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
 export type { PoolFileIo } from './pool-file/pool-file-io.js';

@@ -4,6 +4,7 @@ import { LOG_LEVELS } from '../logging.js';
 import { addClientCommands } from './client-commands.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure } from './failure.js';
+import { addLibraryCommands } from './library-commands.js';
 import { addNative } from './native.js';
 import { addPool } from './pool.js';
 import type { StartOptions } from './start.js';
@@ -46,6 +47,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     });
 
   addClientCommands(program);
+  addLibraryCommands(program);
   addNative(program);
   addPool(program);
 

@@ -3,11 +3,13 @@
  * as those of a daemon do.
  */
 import type { Container } from 'inversify';
+import type { Registry as MetricsRegistry } from 'prom-client';
 import { systemClock } from '../clock.js';
 import { readSchema } from '../config/schema.js';
 import { createContainer, TOKENS } from '../container.js';
 import { BedrockError, messageOf } from '../errors.js';
 import { createLogger, type Logger } from '../logging.js';
+import { ProviderMetrics } from '../metrics/provider-metrics.js';
 import type { BackendContext, BackendDefinition } from '../provider/definitions.js';
 import { LibraryLoader } from '../provider/library.js';
 import type { TypeRegistry } from '../provider/registry.js';
@@ -102,7 +104,7 @@ export class Door {
       tags: [],
       logger: this.logger.child({ component: role }),
       clock: systemClock,
-      metrics: this.container.get(TOKENS.Metrics),
+      metrics: new ProviderMetrics(this.container.get<MetricsRegistry>(TOKENS.Metrics), role),
       dependencies: {},
       baseDirectory: process.cwd(),
       ...(poolId !== undefined && { poolId }),

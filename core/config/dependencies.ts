@@ -24,6 +24,8 @@ export interface Draft {
   name?: string;
   id?: number;
   registered?: Registered<ProviderDefinition>;
+  /** Why it cannot run although nothing in it is at fault; only of optional ones. */
+  unavailable?: string;
   /** Whether its settings are such that its type can tell from them what it depends on. */
   isConfigValid: boolean;
 }

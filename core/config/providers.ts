@@ -37,8 +37,13 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
   if (typeof entry.type !== 'string' || entry.type === '') return;
   draft.type = entry.type;
   const registered = registry.provider(entry.type);
+  const unknown = (place: ConfigPath, message: string): void => {
+    // What did not load may have brought it, and an optional provider may be left out.
+    if (entry.optional === true && !registry.isComplete) draft.unavailable = message;
+    else faults.add(place, message);
+  };
   if (registered === undefined) {
-    faults.add([...path, 'type'], registry.unknown('provider', entry.type));
+    unknown([...path, 'type'], registry.unknown('provider', entry.type));
     return;
   }
   draft.registered = registered;
@@ -52,7 +57,11 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
     faults.add([...configPath, ...place], message);
   };
   try {
-    registered.definition.validate?.(config, configCheck(configPath, registry, faults, fail));
+    const lack = (place: ConfigPath, message: string): void => {
+      draft.isConfigValid = false;
+      unknown([...configPath, ...place], message);
+    };
+    registered.definition.validate?.(config, configCheck(configPath, registry, faults, { fail, lack }));
   } catch (error) {
     fail([], `the provider type "${entry.type}" refuses these settings: ${messageOf(error)}`);
   }
@@ -62,13 +71,13 @@ function configCheck(
   base: ConfigPath,
   registry: TypeRegistry,
   faults: FaultList,
-  fail: (path: ConfigPath, message: string) => void,
+  { fail, lack }: Record<'fail' | 'lack', (path: ConfigPath, message: string) => void>,
 ): ConfigCheck {
   return {
     report: (path, found, allowed) => fail(path, expected(found, allowed)),
     backend(path, { type, config }) {
       const registered = registry.backend(type);
-      if (registered === undefined) return fail([...path, 'type'], registry.unknown('backend', type));
+      if (registered === undefined) return lack([...path, 'type'], registry.unknown('backend', type));
       const place = [...base, ...path, 'config'];
       if (!faults.takeVerdict(place, registered.check(config))) return;
       registered.definition.validate?.(config, (where, found, allowed) =>
@@ -151,5 +160,6 @@ function finish(draft: Draft, index: number, around: Surroundings): ResolvedProv
     config: entry.config as Record<string, unknown>,
     dependencies: resolveDependencies(draft, index, around),
     registered: draft.registered as Registered<ProviderDefinition>,
+    unavailable: draft.unavailable,
   };
 }

@@ -46,7 +46,10 @@ export interface ResolvedProvider {
   readonly pool: string;
   readonly config: Record<string, unknown>;
   readonly dependencies: Readonly<Record<string, ResolvedReference | readonly ResolvedReference[]>>;
+  /** Not there if it is unavailable. */
   readonly registered: Registered<ProviderDefinition>;
+  /** Why it cannot run: a library that may have brought its type, or its backend's, did not load. Only of optional ones. */
+  readonly unavailable: string | undefined;
 }
 
 export interface ResolvedConfig {

@@ -12,6 +12,8 @@ import type { TargetFactory } from './factory.js';
 /** A createAndWrite whose source has given all its bytes and not yet ended. */
 export interface SlowCreate {
   readonly created: Promise<RegionId>;
+  /** Resolves when the target has taken all bytes, in this process at least. */
+  readonly taken: Promise<void>;
   /** Lets the source end. */
   readonly finish: () => void;
 }
@@ -102,11 +104,26 @@ export class Bench {
     return next;
   }
 
+  /** A target object over the same storage as another one, not open. */
+  async rival(target: Target): Promise<Target> {
+    if (this.factory.reopen === undefined) throw missing('reopen');
+    return this.#keep(await this.factory.reopen(target));
+  }
+
+  /** An open target over what a kill leaves of the storage of an open one. */
+  async crashed(target: Target): Promise<Target> {
+    if (this.factory.crash === undefined) throw missing('crash');
+    const next = this.#keep(await this.factory.crash(target));
+    await next.open();
+    return next;
+  }
+
   /** Begins to make a region of a slow source. */
   beginCreate(target: Target, size: number, bytes: Uint8Array): SlowCreate {
     const gate = this.#gate();
-    const created = inFlight(target.createAndWrite({ size, source: heldBack([bytes], gate) }));
-    return { created, finish: () => gate.open() };
+    const taken = new Gate();
+    const created = inFlight(target.createAndWrite({ size, source: heldBack([bytes], gate, taken) }));
+    return { created, taken: taken.passed, finish: () => gate.open() };
   }
 
   /** The same under an ID of elsewhere. */

@@ -201,6 +201,9 @@ export class ProviderManager {
           `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`,
         );
       });
+    if (entry.resolved.unavailable !== undefined) {
+      throw new BedrockError('LIBRARY_LOAD_FAILED', entry.resolved.unavailable);
+    }
     const { definition } = entry.resolved.registered;
     const dependencies = await inTime(this.#dependenciesOf(entry));
     const context = this.#contextOf(entry, dependencies);
@@ -397,7 +400,9 @@ function checkProvider(instance: unknown, type: string): asserts instance is Pro
 
 function checkTarget(made: unknown, maker: string): asserts made is Target {
   const target = (made ?? {}) as Record<string, unknown>;
-  const missing = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
+  const missing: string[] = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
+  if (typeof target.type !== 'string') missing.push('type');
+  if (typeof target.capabilities !== 'object' || target.capabilities === null) missing.push('capabilities');
   if (missing.length === 0) return;
   throw new BedrockError(
     'START_FAILED',

@@ -4,9 +4,11 @@ export { BaseTarget, Region } from './base-target.js';
 export type { Usage } from './base-target.js';
 export { ImportableTarget } from './importable-target.js';
 export { Lifecycle } from './lifecycle.js';
-export type { Eventually } from './lifecycle.js';
+export type { Eventually, Recovered } from './lifecycle.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
+export { TableTarget } from './table-target.js';
+export type { TableTargetContext } from './table-target.js';
 export type {
   Capabilities,
   ErasedPage,

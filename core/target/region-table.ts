@@ -29,9 +29,15 @@ export class RegionTable<R extends { readonly id: RegionId }> {
   /** Of slots that were taken by their IDs and have no region yet: the generation before. */
   readonly #before = new Map<number, number>();
   #size = 0;
+  #slots: number;
 
-  /** @param poolId 8 bytes that no other pool has; random unless told */
-  constructor(poolId: Uint8Array = randomBytes(8)) {
+  /**
+   * @param poolId 8 bytes that no other pool has; random unless told
+   * @param slots how many slots earlier runs may have used; those that no region is adopted for are never used again, as nobody
+   * knows any more which IDs were given out for them
+   */
+  constructor(poolId: Uint8Array = randomBytes(8), slots = 0) {
+    this.#slots = slots;
     const view = new DataView(poolId.buffer, poolId.byteOffset, 8);
     this.#poolLow = view.getUint32(0, true);
     this.#poolHigh = view.getUint32(4, true);
@@ -40,6 +46,11 @@ export class RegionTable<R extends { readonly id: RegionId }> {
   /** 8 bytes. */
   get poolId(): Uint8Array {
     return RegionId.of(0, 0, this.#poolLow, this.#poolHigh).toBytes().subarray(8);
+  }
+
+  /** Slots that were ever used, the free ones included. */
+  get slots(): number {
+    return this.#slots;
   }
 
   /** Regions in the table. */
@@ -59,11 +70,23 @@ export class RegionTable<R extends { readonly id: RegionId }> {
         `the target has all the ${MAX_SLOTS + 1} regions that IDs can tell apart`,
       );
     }
+    if (slot === this.#slots) this.#slots++;
     const generation = (this.#generations[slot] ?? 0) + 1;
     this.#generations[slot] = generation;
     this.#regions[slot] = undefined;
     this.#states[slot] = 'taken';
     return this.#idOf(slot, generation);
+  }
+
+  /**
+   * Makes a region of an earlier run findable, under the ID that it has.
+   * @throws INVALID_ARGUMENT if it is of another pool
+   */
+  adopt(region: R): void {
+    const { id } = region;
+    if (!this.owns(id)) throw new BedrockError('INVALID_ARGUMENT', `${id.toString()} is of another pool`);
+    this.#generations[id.slot] = id.generation;
+    this.set(region);
   }
 
   /** Makes a region with a reserved ID findable. */
@@ -72,6 +95,7 @@ export class RegionTable<R extends { readonly id: RegionId }> {
     this.#regions[slot] = region;
     this.#states[slot] = 'live';
     this.#before.delete(slot);
+    if (slot >= this.#slots) this.#slots = slot + 1;
     this.#size++;
   }
 
@@ -168,7 +192,7 @@ export class RegionTable<R extends { readonly id: RegionId }> {
   #nextFree(): number {
     let slot = this.#freeSlots.pop();
     while (slot !== undefined && this.#states[slot] !== 'free') slot = this.#freeSlots.pop();
-    return slot ?? this.#regions.length;
+    return slot ?? this.#slots;
   }
 
   #free(slot: number, generation: number): void {
@@ -179,7 +203,7 @@ export class RegionTable<R extends { readonly id: RegionId }> {
 
   /** Makes the slots up to this one, free. */
   #addSlotsTo(slot: number): void {
-    const slots = this.#regions.length;
+    const slots = this.#slots;
     if (slot < slots) return;
     if (slot - slots > MAX_SLOTS_SKIPPED) {
       throw new BedrockError(
@@ -187,8 +211,9 @@ export class RegionTable<R extends { readonly id: RegionId }> {
         `an ID of slot ${slot} needs ${slot - slots} slots that are not there, more than ${MAX_SLOTS_SKIPPED}; take in the IDs before it first`,
       );
     }
+    this.#slots = slot + 1;
     for (let added = slots; added <= slot; added++) {
-      this.#regions.push(undefined);
+      this.#regions[added] = undefined;
       this.#generations[added] = 0;
     }
     // The lowest is to be used first.

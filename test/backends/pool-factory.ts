@@ -1,6 +1,6 @@
 /** Targets over pools in temporary folders. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import file from '../../backends/file/index.js';
@@ -72,8 +72,15 @@ export function poolFactory(
     createBounded: (capacity) => fresh(Math.max(8 * MIB, capacity)),
     createImporting: (poolId) => fresh(bytes, poolId),
     reopen: (target) => make(facts(target).config, facts(target).home),
+    crash: async (target) => {
+      const { home, config } = facts(target);
+      const copy = await poolFolder();
+      await cp(home, copy, { recursive: true });
+      return make(config, copy);
+    },
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => spaceOf(type, size),
     maxRegionBytes: 16 * MIB,
+    syncsByNode: type === 'file',
   };
 }

@@ -38,6 +38,7 @@ function arenaFactory(Class: ArenaClass): TargetFactory {
     create: () => new Class(new Arena(16 * 2 ** 20), logger),
     createBounded: (capacityBytes) => new Class(new Arena(capacityBytes), logger),
     reopen: (target) => new Class((target as ArenaTarget).arena, logger),
+    crash: (target) => new Class((target as ArenaTarget).killed(), logger),
     spaceOf: arenaSpaceOf,
     maxRegionBytes: 16 * 2 ** 20,
   };
@@ -202,6 +203,26 @@ describe('a wrong target is found out if it', () => {
       `persistence: keeps what was erased erased, and its IDs invalid, ${again}`,
     ],
     [backends.KeepsDataAfterDestroy, 'persistence: deletes all data by destroy'],
+    [
+      backends.OpensWhatIsOpen,
+      'persistence: is refused with POOL_IN_USE while another object has it open, which goes on serving',
+    ],
+    [
+      backends.StoresDurableWritesLate,
+      'crashes: has resolved no durable write too early: each is there if it is killed at once',
+    ],
+    [
+      backends.NotesErasesAtClose,
+      'crashes: keeps erased regions erased when it is killed, and their space free',
+    ],
+    [
+      backends.RecoversUnfinishedRegions,
+      'crashes: has no trace of a source that was in flight when it was killed',
+    ],
+    [
+      backends.ForgetsTheLastIds,
+      'crashes: gives no ID again after it was killed, not even of what was erased last',
+    ],
   ] as const) {
     test(inWords(Wrong.name), async () => {
       await reports(arenaFactory(Wrong), ARENA_CAPABILITIES, title);

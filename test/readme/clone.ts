@@ -21,6 +21,19 @@ grep -qs '"name": "bedrock-node"' package.json || { echo "npx would look for bed
 shift
 `;
 
+/** What `npm install` fetches in a package that `bedrock new` made, or for a tarball of one; every other command is npm's own. */
+const NPM = `[ "$1" = install ] || exec '${path.join(path.dirname(process.execPath), 'npm')}' "$@"
+mkdir -p node_modules/.bin
+ln -sfn '${REPOSITORY}' node_modules/bedrock-node
+ln -sf ../bedrock-node/dist/core/cli/main.js node_modules/.bin/bedrock
+if [ $# -gt 1 ]; then
+  name=$(tar -xOf "$2" package/package.json | sed -n 's/^ *"name": "\\(.*\\)",$/\\1/p')
+  mkdir "node_modules/$name" && exec tar -xf "$2" -C "node_modules/$name" --strip-components=1
+fi
+for name in typescript @types json-schema-to-typescript; do ln -s '${REPOSITORY}/node_modules/'$name node_modules/$name; done
+ln -s ../typescript/bin/tsc node_modules/.bin/tsc
+`;
+
 export class Clone {
   private constructor(
     readonly home: string,
@@ -43,6 +56,7 @@ export class Clone {
     }
     await writeFile(path.join(home, 'bin/bedrock'), `#!/bin/sh\n${RUN}`, { mode: 0o755 });
     await writeFile(path.join(home, 'bin/npx'), `#!/bin/sh\n${NPX}${RUN}`, { mode: 0o755 });
+    await writeFile(path.join(home, 'bin/npm'), `#!/bin/sh\n${NPM}`, { mode: 0o755 });
     return clone;
   }
 
@@ -54,6 +68,8 @@ export class Clone {
       ...process.env,
       PATH: folders.join(path.delimiter),
       HOME: this.home,
+      npm_config_update_notifier: 'false',
+      NODE_TEST_CONTEXT: undefined,
       TMPDIR: path.join(this.home, 'tmp'),
       npm_lifecycle_event: undefined,
       INIT_CWD: undefined,

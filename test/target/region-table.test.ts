@@ -42,6 +42,29 @@ describe('RegionTable', () => {
     expect(table.get(next)).toBeDefined();
   });
 
+  test('adopts regions of an earlier run, and gives out no ID that run may have given out', () => {
+    const { table, regions } = tableWith(4);
+    for (const { id } of [regions[1], regions[3]] as Named[]) {
+      table.delete(id);
+      table.free(id);
+    }
+    const again = { id: table.reserve() };
+    table.set(again);
+    const left = [...table.after()];
+    const poolId = again.id.toBytes().subarray(8);
+    const next = new RegionTable<Named>(poolId, table.slots);
+    for (const region of left) next.adopt(region);
+    expect([next.size, next.slots]).toEqual([3, 4]);
+    for (const region of left) expect(next.get(region.id)).toBe(region);
+    expect(next.reserve().slot).toBe(4);
+    next.delete(again.id);
+    next.free(again.id);
+    expect(next.reserve().generation).toBe(again.id.generation + 1);
+    expect(() => next.adopt({ id: RegionId.random() })).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   test('takes back the slot of an ID whose region was never set', () => {
     const table = new RegionTable<Named>();
     const id = table.reserve();
