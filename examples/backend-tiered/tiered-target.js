@@ -172,6 +172,29 @@ export class TieredTarget extends Lifecycle {
     });
   }
 
+  // ---- import: the store's own business ----
+
+  /** @returns {Promise<never>} */
+  importRegion() {
+    return this.#noImport();
+  }
+
+  /** @returns {Promise<never>} */
+  importErased() {
+    return this.#noImport();
+  }
+
+  /** @returns {Promise<never>} */
+  listErased() {
+    return this.#noImport();
+  }
+
+  #noImport() {
+    return Promise.reject(
+      new BedrockError('NOT_SUPPORTED', 'a tiered target takes no IDs in; the store behind it may'),
+    );
+  }
+
   // ---- writing ----
 
   /** @param {RegionId} id @param {number} offset @param {Uint8Array} bytes @param {WriteOptions} [options] */

@@ -125,7 +125,10 @@ export function simulatedTarget(
 ): PoolTarget {
   const open = (): PoolMedium => {
     const file = new SimulatedFile(media, process);
-    const io = new PoolFileIo({ file: file.asFileHandle(), path: 'pool', size: media.bytes.length }, file.operations);
+    const io = new PoolFileIo(
+      { file: file.asFileHandle(), path: 'pool', size: media.bytes.length },
+      file.operations,
+    );
     if (mode === 'file') {
       const options = { io, size: media.bytes.length, sync: true, syncWrites };
       return flaw.file?.(options) ?? new FileMedium(options);

@@ -25,7 +25,8 @@ describe('tiered over a pool file', () => {
   // What a pool file takes for a region.
   const spaceOf = (/** @type {number} */ size) => Math.ceil(size / 4096) * 4096;
   const factory = { create, reopen, dispose, spaceOf, maxRegionBytes: 2 ** 24 };
-  describeTarget(runner, factory, backend.capabilities);
+  // The lock is that of the store, which two tiered targets may have in front of them.
+  describeTarget(runner, { ...factory, isShared: true }, backend.capabilities);
 });
 
 describe('tiered over memory', () => {
