@@ -47,7 +47,8 @@ export async function* readDescriptors(
   medium: ReadableMedium,
   { chunks }: PoolHeader,
 ): AsyncGenerator<DescriptorPiece> {
-  const buffer = new Uint8Array(PIECE_BYTES);
+  const longest = Math.max(0, ...chunks.map(({ count }) => count * DESCRIPTOR_BYTES));
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, longest));
   for (const { offset, firstSlot, count } of chunks)
     for (const part of partsOf({ offset, firstSlot, slots: count }, PIECE_BYTES))
       yield* readPart(medium, part, buffer);

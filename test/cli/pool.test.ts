@@ -206,7 +206,7 @@ describe('bedrock pool', () => {
       [path.join(home, 'text'), 'POOL_CORRUPT'],
       [path.join(home, 'missing'), 'POOL_NOT_FOUND'],
       [home, 'POOL_NOT_FOUND'],
-      ['/dev/null', 'POOL_CORRUPT'],
+      ['/dev/null', 'START_FAILED'],
     ];
     const checked = await Promise.all(cases.map(([place]) => pool('check', place)));
     expect(checked.map((one) => [codeOf(one), one.status])).toEqual(cases.map(([, code]) => [code, 2]));

@@ -198,11 +198,13 @@ describe('a library that does not load', () => {
     await expect(checking).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED', message });
   });
 
-  const strips = Boolean((process.features as { typescript?: unknown }).typescript);
-  (strips ? it.skip : it)('because Node does not take TypeScript is refused with both cures', async () => {
+  it('because Node does not take TypeScript is refused with both cures', async () => {
+    const { features } = process;
+    Object.defineProperty(process, 'features', { value: { ...features, typescript: false } });
     const checking = checkConfig({ libraries: ['./typed.ts'] }, { directory: home });
     const message = expect.stringMatching(/typed\.ts.*compile.*22\.18/);
     await expect(checking).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED', message });
+    Object.defineProperty(process, 'features', { value: features });
   });
 });
 
