@@ -1,6 +1,6 @@
 /**
- * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes. By the native addon; without it by the system's
- * `flock` command on the descriptor it inherits, and by writing zeros.
+ * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes, many writes in one. By the native addon; without it by
+ * the system's `flock` command on the descriptor it inherits, by writing zeros, and by a write for each.
  */
 import { spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
@@ -16,6 +16,13 @@ export interface FileOperations {
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Makes a range zero, and gives its space back if `keepsSpace` is not set and the file system can. */
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Writes pieces, each whole; absent where that is no faster than one by one. If it fails, any of them may be there. */
+  writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
+}
+
+export interface FilePiece {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
 }
 
 /** The addon's, if it is there. */
@@ -30,7 +37,7 @@ export async function fileOperations(): Promise<FileOperations> {
 
 type Native = typeof native;
 
-function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): FileOperations {
+function nativeOperations({ allocate, lock, punchHole, writeMany, LockedError }: Native): FileOperations {
   return {
     async lock(file, path, shared) {
       try {
@@ -41,6 +48,7 @@ function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): F
       }
     },
     allocate: (file, offset, length) => allocate(file, offset, length),
+    writeMany: (file, pieces) => writeMany(file, pieces),
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);

@@ -5,6 +5,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { FileOperations } from './file-operations.js';
+import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
 
 /** fs takes no more at once. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
@@ -13,12 +14,16 @@ export class PoolFileIo {
   readonly file: FileHandle;
   readonly #path: string;
   readonly #operations: FileOperations;
+  /** Absent where writes are better made one by one. */
+  readonly #group: WriteGroup | undefined;
   #failure: unknown;
 
   constructor({ file, path }: { file: FileHandle; path: string }, operations: FileOperations) {
     this.file = file;
     this.#path = path;
     this.#operations = operations;
+    if (operations.writeMany !== undefined)
+      this.#group = new WriteGroup((pieces) => operations.writeMany?.(file, pieces) ?? Promise.resolve());
   }
 
   /** Fills `into` from `offset` on. @throws POOL_CORRUPT at the file's end, what the system says */
@@ -39,6 +44,7 @@ export class PoolFileIo {
   /** Stores bytes; nothing is said of when they are durable. @throws READ_ONLY, what the system says */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.checkSound();
+    if (this.#group !== undefined && bytes.length <= MAX_PIECE_BYTES) return this.#group.write(offset, bytes);
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
       at += (await this.file.write(bytes, at, length, offset + at)).bytesWritten;
