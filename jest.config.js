@@ -19,5 +19,7 @@ export default {
       },
     ],
   },
+  // The tests are processes and pure computation, with sockets and folders of their own: one at a time leaves cores idle.
+  maxWorkers: '100%',
   testTimeout: 20_000,
 };

@@ -5,6 +5,7 @@
  * requests -> those in flight end -> stop the providers in reverse. A failed start closes what was opened.
  */
 import { isIP } from 'node:net';
+import path from 'node:path';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress } from './config/address.js';
@@ -15,7 +16,8 @@ import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
 import { ProviderManager } from './provider/manager.js';
-import type { ProviderState } from './provider/provider.js';
+import { migrate, restore, snapshot } from './provider/administration.js';
+import type { MigrateRequest, ProviderState, RestoreRequest, SnapshotRequest } from './provider/provider.js';
 import type { TypeRegistry } from './provider/registry.js';
 import type { Target } from './target/index.js';
 import type { BedrockConfig } from '../schemas/generated/bedrock.js';
@@ -69,7 +71,8 @@ export class Daemon {
       metrics,
       version,
       logger: this.#logger,
-      config: () => this.#config,
+      config: () => this.config,
+      directory: config.directory,
       shutdown: () => {
         this.#logger.info('shutdown was asked for over HTTP');
         void this.close();
@@ -113,7 +116,13 @@ export class Daemon {
 
   /** The running configuration, in Bedrock's shape; a copy. */
   get config(): BedrockConfig {
-    return structuredClone(this.#config);
+    const config = structuredClone(this.#config);
+    config.providers?.forEach((entry, index) => {
+      // A provider may hand out its own object, or what JSON has no form for.
+      const { config: settings = {} } = this.#manager.all[index] ?? {};
+      entry.config = JSON.parse(JSON.stringify(settings)) as Record<string, unknown>;
+    });
+    return config;
   }
 
   /** Where it listens, with the real port; undefined if it does not. */
@@ -134,6 +143,59 @@ export class Daemon {
    */
   target(provider: string | number, index = 0): Target {
     return this.#manager.target(provider, index);
+  }
+
+  /**
+   * Has a provider write its state to a folder. A relative path counts from the configuration's folder.
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, whatever the provider throws
+   */
+  snapshot(
+    provider: string | number,
+    {
+      path: folder,
+      options = {},
+      removeSource = false,
+    }: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+  ): Promise<void> {
+    const request = { path: path.resolve(this.#resolved.directory, folder), options, removeSource };
+    return snapshot(this.#manager.get(provider), request);
+  }
+
+  /** Has a provider read its state from a folder that `snapshot` wrote. @throws as snapshot */
+  restore(
+    provider: string | number,
+    { path: folder, options = {} }: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+  ): Promise<void> {
+    const request = { path: path.resolve(this.#resolved.directory, folder), options };
+    return restore(this.#manager.get(provider), request);
+  }
+
+  /** Has a provider send its state to one of another daemon. @throws as snapshot */
+  migrate(
+    provider: string | number,
+    request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
+  ): Promise<void> {
+    return migrate(this.#manager.get(provider), { options: {}, removeSource: false, ...request });
+  }
+
+  /**
+   * Has a provider use another dependency from now on.
+   * @param name its key in the configuration; its type must call it updatable
+   * @param reference as it would stand in the configuration
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async changeDependency(
+    provider: string | number,
+    name: string,
+    reference: string | readonly string[],
+  ): Promise<void> {
+    await this.#manager.changeDependency(provider, name, reference);
+    const entry = this.#config.providers?.[this.#manager.all.indexOf(this.#manager.get(provider))];
+    if (entry === undefined) return;
+    entry.dependencies = {
+      ...entry.dependencies,
+      [name]: typeof reference === 'string' ? reference : [...reference],
+    };
   }
 
   /** Stops it: requests in flight end, providers stop in reverse. Does nothing the second time. */

@@ -1,5 +1,6 @@
 /**
- * What FileHandle lacks: allocation, holes, locks, many writes in one. All run on the thread pool, on a duplicate of the file's descriptor.
+ * What FileHandle lacks: allocation, holes, locks, the cache, many writes in one. All run on the thread pool, on a duplicate of the
+ * file's descriptor.
  */
 import { constants } from 'node:os';
 import { types } from 'node:util';
@@ -81,6 +82,16 @@ export function writeMany(file: OpenFile, pieces: readonly Piece[]): Promise<voi
     }
     return addon.writeMany(fd, sources, offsets);
   });
+}
+
+/**
+ * Drops a file's pages from the system's cache, so that what is read next comes from the medium (posix_fadvise(2),
+ * POSIX_FADV_DONTNEED). Pages that were written and are not durable yet stay, and so do those that are mapped; so make the file
+ * durable first. Advice only: a file system may do nothing, as one in memory does.
+ * @throws INVALID_ARGUMENT; EBADF, ESPIPE (a pipe)
+ */
+export function dropCache(file: OpenFile): Promise<void> {
+  return onFile('dropCache', file, (fd) => addon.dropCache(fd));
 }
 
 /**

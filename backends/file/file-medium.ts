@@ -20,7 +20,6 @@ export interface FileMediumOptions {
 }
 
 export class FileMedium implements PoolMedium {
-  readonly mode: string;
   readonly size: number;
   readonly #io: PoolFileIo;
   readonly #sync: boolean;
@@ -29,11 +28,15 @@ export class FileMedium implements PoolMedium {
   #next: Promise<void> | undefined;
 
   constructor({ io, size, sync, syncWrites }: FileMediumOptions) {
-    this.mode = sync ? 'fdatasync' : 'unsynced';
     this.size = size;
     this.#io = io;
     this.#sync = sync;
     this.#syncWrites = syncWrites;
+  }
+
+  get mode(): string {
+    if (!this.#io.isSound) return 'read-only';
+    return this.#sync ? 'fdatasync' : 'unsynced';
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
@@ -87,9 +90,13 @@ export class FileMedium implements PoolMedium {
     return this.#io.allocate(offset, length);
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
     await (this.#next ?? this.#running)?.catch(() => undefined);
-    await this.#io.file.close();
+    await this.#io.close();
   }
 
   async #commit(): Promise<void> {

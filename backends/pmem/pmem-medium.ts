@@ -30,7 +30,6 @@ export interface PmemMediumOptions {
 }
 
 export class PmemMedium implements PoolMedium {
-  readonly mode: string;
   readonly size: number;
   readonly #io: PoolFileIo;
   readonly #mapping: Mapping;
@@ -39,11 +38,14 @@ export class PmemMedium implements PoolMedium {
   #drained: Promise<void> | undefined;
 
   constructor({ io, mapping, syncWrites }: PmemMediumOptions) {
-    this.mode = mapping.mode;
     this.size = mapping.size;
     this.#io = io;
     this.#mapping = mapping;
     this.#syncWrites = syncWrites;
+  }
+
+  get mode(): string {
+    return this.#io.isSound ? this.#mapping.mode : 'read-only';
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
@@ -180,11 +182,15 @@ export class PmemMedium implements PoolMedium {
     return views;
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
     try {
       await this.#mapping.close();
     } finally {
-      await this.#io.file.close();
+      await this.#io.close();
     }
   }
 }

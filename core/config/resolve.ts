@@ -5,14 +5,16 @@
 import path from 'node:path';
 import type { Container } from 'inversify';
 import { BedrockError } from '../errors.js';
-import { LibraryLoader, isPath } from '../provider/library.js';
+import { LibraryLoader } from '../provider/library.js';
+import { isPath } from '../provider/locate-library.js';
 import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
+import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
-import { describeFound } from './issues.js';
+import { describeFound, type ConfigPath } from './issues.js';
 import { resolvePools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
@@ -41,10 +43,17 @@ export async function resolveConfig(
   const faults = new FaultList(document);
   faults.takeVerdict([], checkBedrock(root));
 
-  const registry = await loadLibraries(root, document, container, faults);
+  const { registry, failures } = await loadLibraries(root, document, container);
   const address = resolveAddress(root, document, options.address, faults);
   const pools = resolvePools(root, faults);
-  const providers = resolveProviders(root, registry, pools, faults);
+  const providers = resolveProviders(root, registry, pools, faults, document.directory);
+  checkClients(root, registry, faults);
+  // If nothing else is wrong, what did not load is missed by optional providers only, and the daemon can do without those.
+  const isForgiven = !faults.isAny && providers.some(({ unavailable }) => unavailable !== undefined);
+  for (const { place, error } of failures) {
+    if (isForgiven) faults.warn(place, error.message);
+    else faults.add(place, error.message, 'LIBRARY_LOAD_FAILED');
+  }
   faults.throwIfAny();
 
   const json = root as unknown as BedrockConfig;
@@ -62,16 +71,22 @@ export async function resolveConfig(
   };
 }
 
+/** What came in by the library door, and what did not. */
+interface Loaded {
+  registry: TypeRegistry;
+  failures: { place: ConfigPath; error: BedrockError }[];
+}
+
 async function loadLibraries(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
   container: Container,
-  faults: FaultList,
-): Promise<TypeRegistry> {
+): Promise<Loaded> {
   const loader = container.get(LibraryLoader);
   await loader.loadBuiltIns(container);
   const timeout = isObject(root.bedrock) ? root.bedrock.start_timeout_ms : undefined;
   const timeoutMs = typeof timeout === 'number' && timeout > 0 ? timeout : DEFAULT_LOAD_TIMEOUT_MS;
+  const failures: Loaded['failures'] = [];
   const libraries = root.libraries;
   const named = typeof libraries === 'object' && libraries !== null ? Object.entries(libraries) : [];
   for (const [key, library] of named as [string, unknown][]) {
@@ -80,14 +95,15 @@ async function loadLibraries(
     try {
       await loader.load(library, directory, container, timeoutMs);
     } catch (error) {
-      faults.addError(place, error);
+      if (!(error instanceof BedrockError) || error.code !== 'LIBRARY_LOAD_FAILED') throw error;
+      failures.push({ place, error });
       loader.registry.isComplete = false;
       continue;
     }
     // The running configuration can be stored elsewhere, so paths in it must not count from here.
     if (isPath(library)) (libraries as Record<string, string>)[key] = path.resolve(directory, library);
   }
-  return loader.registry;
+  return { registry: loader.registry, failures };
 }
 
 function resolveAddress(

@@ -14,8 +14,10 @@ export interface FileOperations {
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
   /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and gives its space back if `keepsSpace` is not set and the file system can. */
+  /** Makes a range zero, and gives its space back if the file system can. */
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
+  dropCache?(file: FileHandle): Promise<void>;
   /** Writes pieces, each whole; absent where that is no faster than one by one. If it fails, any of them may be there. */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
 }
@@ -37,7 +39,14 @@ export async function fileOperations(): Promise<FileOperations> {
 
 type Native = typeof native;
 
-function nativeOperations({ allocate, lock, punchHole, writeMany, LockedError }: Native): FileOperations {
+function nativeOperations({
+  allocate,
+  dropCache,
+  lock,
+  punchHole,
+  writeMany,
+  LockedError,
+}: Native): FileOperations {
   return {
     async lock(file, path, shared) {
       try {
@@ -49,6 +58,7 @@ function nativeOperations({ allocate, lock, punchHole, writeMany, LockedError }:
     },
     allocate: (file, offset, length) => allocate(file, offset, length),
     writeMany: (file, pieces) => writeMany(file, pieces),
+    dropCache: (file) => dropCache(file),
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);

@@ -43,6 +43,7 @@ export type DescriptorState = 'free' | 'live' | 'damaged' | 'zeros';
  */
 export class DescriptorFields {
   generation = 0;
+  isLive = false;
   offset = 0;
   size = 0;
   createdAt = 0;
@@ -138,6 +139,7 @@ export function decodeDescriptor(
   const word = getUint32(bytes, at + 4);
   const live = (word & 1) === 1;
   fields.generation = word >>> 1;
+  fields.isLive = live;
   fields.offset = getUint64(bytes, at + 8);
   fields.size = getUint64(bytes, at + 16);
   fields.createdAt = getUint64(bytes, at + 24);

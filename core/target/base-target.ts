@@ -28,6 +28,8 @@ import { Lifecycle, type Eventually } from './lifecycle.js';
 import type { RegionId } from './region-id.js';
 import type {
   Capabilities,
+  ErasedPage,
+  ImportOptions,
   ListOptions,
   RegionMapping,
   RegionPage,
@@ -145,18 +147,43 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     this.enter();
     try {
       const region = await this.allocate(size);
-      try {
-        await this.#fill(region, source);
-        if (persist) await this.persistRanges(region, undefined);
-      } catch (error) {
-        await this.#giveBack(region);
-        throw error;
-      }
-      await this.#publishOrRelease(region);
+      await this.fillAndPublish(region, source, persist);
       return region.id;
     } finally {
       this.leave();
     }
+  }
+
+  // ---- import: what ImportableTarget overrides ----
+
+  importRegion(_id: RegionId, _contents: Uint8Array | RegionSource, _options: ImportOptions): Promise<void> {
+    return this.#refuseImport();
+  }
+
+  importErased(_ids: readonly RegionId[]): Promise<void> {
+    return this.#refuseImport();
+  }
+
+  listErased(_options?: ListOptions): Promise<ErasedPage> {
+    return this.#refuseImport();
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  async #refuseImport(): Promise<never> {
+    this.checkOpen();
+    throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target hands no IDs over and takes none`);
+  }
+
+  /** Gives an allocated region its contents and publishes it; if that fails, releases it. */
+  protected async fillAndPublish(region: R, source: RegionSource['source'], persist: boolean): Promise<void> {
+    try {
+      await this.#fill(region, source);
+      if (persist) await this.persistRanges(region, undefined);
+    } catch (error) {
+      await this.#giveBack(region);
+      throw error;
+    }
+    await this.#publishOrRelease(region);
   }
 
   async #fill(region: R, source: RegionSource['source']): Promise<void> {

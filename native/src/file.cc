@@ -1,4 +1,5 @@
-// What Node's FileHandle lacks: allocation, holes, locks, many writes in one. Each works on a duplicate of the descriptor, so that a file which is closed
+// What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor, so
+// that a file which is closed
 // meanwhile cannot have its number taken over by another file under the call.
 #include "addon.h"
 #include "task.h"
@@ -65,6 +66,11 @@ Napi::Value punchHole(const Napi::CallbackInfo& info) {
   return onFile(info, "fallocate", [=](int fd) {
     return errorOf(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size));
   });
+}
+
+// Only pages that are durable already go; the others stay.
+Napi::Value dropCache(const Napi::CallbackInfo& info) {
+  return onFile(info, "posix_fadvise", [](int fd) { return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); });
 }
 
 // Bytes that go to one place, and where they stand in the copy.
@@ -135,6 +141,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
   exports.Set("punchHole", Napi::Function::New(env, punchHole, "punchHole"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
+  exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));
   exports.Set("unlock", Napi::Function::New(env, lock<LOCK_UN>, "unlock"));

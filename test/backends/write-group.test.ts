@@ -1,7 +1,8 @@
 /** Small writes that go to the system together, and an fdatasync that waits for those who come with them. */
 import { describe, expect, it } from '@jest/globals';
 import { FileMedium } from '../../backends/file/file-medium.js';
-import { PoolFileIo, type FileOperations } from '../../core/index.js';
+import type { FileOperations } from '../../core/index.js';
+import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { MAX_PIECE_BYTES, WriteGroup } from '../../core/pool-file/write-group.js';
 
 const SMALL = Buffer.alloc(64);
@@ -28,7 +29,7 @@ class Noted {
     } as never;
     const operations = { writeMany: (_file: never, pieces: never) => this.writeMany(pieces) };
     const io = new PoolFileIo(
-      { file, path: 'pool', size: 2 ** 20 } as never,
+      { file, path: 'pool', size: 2 ** 20 },
       operations as unknown as FileOperations,
     );
     return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });

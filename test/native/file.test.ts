@@ -1,8 +1,9 @@
 /** Allocation, holes, locks and many writes in one. */
 import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { allocate, lock, LockedError, punchHole, unlock, writeMany } from '../../native/index.js';
+import { allocate, dropCache, lock, LockedError, punchHole, unlock, writeMany } from '../../native/index.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
@@ -93,6 +94,33 @@ describe('writeMany', () => {
     await (await open(at('reading'), 'w')).close();
     await using reading = await open(at('reading'), 'r');
     await expect(writeMany(reading, [piece])).rejects.toMatchObject({ code: 'EBADF' });
+  });
+});
+
+/** Bytes of a file that are in the system's cache (fincore(1)); nothing where nobody tells. */
+function cachedBytes(name: string): number | undefined {
+  const { status, stdout } = spawnSync('fincore', ['-n', '-b', '-o', 'RES', at(name)], { encoding: 'utf8' });
+  return status === 0 ? Number(stdout) : undefined;
+}
+
+describe('dropCache', () => {
+  it('drops what is durable from the cache, and nothing from the file', async () => {
+    await using file = await open(at('cached'), 'w+');
+    await file.write(Buffer.alloc(MIB, 7));
+    await file.datasync();
+    const before = cachedBytes('cached');
+    await dropCache(file);
+    // A file system in memory keeps them, as it has nowhere else.
+    const after = cachedBytes('cached');
+    if (before !== undefined) expect([0, MIB]).toContain(after);
+    const { buffer } = await file.read(Buffer.alloc(MIB), 0, MIB, 0);
+    expect(buffer.equals(Buffer.alloc(MIB, 7))).toBe(true);
+  });
+
+  it('refuses a file that is closed with EBADF', async () => {
+    const file = await open(at('closed'), 'w');
+    await file.close();
+    await expect(dropCache(file)).rejects.toMatchObject({ code: 'EBADF' });
   });
 });
 

@@ -1,0 +1,37 @@
+/** What recovery writes, and what it keeps a damaged pool from doing. */
+import { expect, test } from '@jest/globals';
+import { crc32c } from '../../core/pool/crc32c.js';
+import { formatPool } from '../../core/pool/format.js';
+import { recoverPool } from '../../core/pool/recover-pool.js';
+import { MemoryMedium } from './memory-medium.js';
+
+const CAPACITY = 2 ** 20;
+
+function newPool(): MemoryMedium {
+  const medium = new MemoryMedium(new Uint8Array(CAPACITY));
+  for (const { offset, bytes } of formatPool({ capacity: CAPACITY, alignment: 4096, createdAt: 1 }))
+    medium.write(offset, bytes);
+  return medium;
+}
+
+test('a header copy is mended by the very bytes of the other one, reserved ones too, so that both stay equal', async () => {
+  const medium = newPool();
+  const page = medium.bytes.subarray(0, 4096);
+  page[100] = 7;
+  page.writeUInt32LE(crc32c(page, crc32c(page, 0, 0, 252), 256, 4096), 252);
+  medium.bytes.fill(0xee, 4096, 8192);
+  await recoverPool(medium, { maxBytes: 0, isReadOnly: false });
+  expect(medium.bytes.subarray(4096, 8192).equals(medium.bytes.subarray(0, 4096))).toBe(true);
+  const { pool } = await recoverPool(medium, { maxBytes: 0, isReadOnly: false });
+  expect(pool.header.capacity).toBe(CAPACITY);
+});
+
+test('a pool whose file was cut off does not grow', async () => {
+  const open = async (medium: MemoryMedium): Promise<number> =>
+    (await recoverPool(medium, { maxBytes: 2 * CAPACITY, isReadOnly: false })).pool.capacityBytes;
+  const medium = newPool();
+  await expect(open(medium)).resolves.toBe(2 * CAPACITY);
+  medium.truncate(CAPACITY / 2);
+  await expect(open(medium)).resolves.toBe(CAPACITY);
+  expect(medium.size).toBe(CAPACITY / 2);
+});
