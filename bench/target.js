@@ -12,8 +12,11 @@ import { median, row, sizeText } from './table.js';
 const SECTION = 'target';
 const SIZES = [64, 4096, 65536, 2 ** 20];
 const DEPTHS = [1, 64];
-// A round of one operation takes about so long.
-const ROUND_NANOS = 1e8;
+// A round is many short turns, as a short one is rarely interrupted on a machine that others use too.
+const TURN_NANOS = 2e6;
+const TURNS = 9;
+const WARM_UPS = 4;
+const WARM_UP_NANOS = 2e7;
 const SHM = '/dev/shm';
 const DISK = tmpdir();
 
@@ -57,7 +60,7 @@ const NAMES = {
   createAndErase: 'create and erase',
 };
 
-export async function targetSection({ rounds, only }) {
+export async function targetSection({ rounds, only = '' }) {
   const folders = [];
   const contenders = new Map();
   try {
@@ -73,7 +76,7 @@ export async function targetSection({ rounds, only }) {
     contenders.set(C, await startReference(folders));
     const rows = [];
     for (const [ours, operation, references] of COMPARISONS) {
-      if (only !== undefined && !`${ours}, ${NAMES[operation]}`.includes(only)) continue;
+      if (!`${ours}, ${NAMES[operation]}`.includes(only)) continue;
       const names = [ours, ...references.flat()];
       for (const size of SIZES) {
         for (const depth of DEPTHS) {
@@ -84,7 +87,7 @@ export async function targetSection({ rounds, only }) {
         }
       }
     }
-    if (only === undefined) rows.push(...(await compareWithItself(contenders, rounds)));
+    rows.push(...(await compareWithItself(contenders, rounds, only)));
     return rows;
   } finally {
     await Promise.all([...contenders.values()].map((contender) => contender.stop()));
@@ -104,7 +107,7 @@ async function startReference(folders) {
   return Contender.start(binary, [`${folder}/own.reference`], env);
 }
 
-/** @returns microseconds an operation, median of the rounds, in the order of the names */
+/** @returns microseconds an operation, median of all turns, in the order of the names */
 async function measureInTurns(contenders, names, operation, size, depth, rounds) {
   const ask = (name, times) =>
     name === C
@@ -112,17 +115,15 @@ async function measureInTurns(contenders, names, operation, size, depth, rounds)
       : contenders.get(name).ask(operation, size, depth, times);
   const times = [];
   for (const name of names) {
-    // Twice: the first time nothing is compiled, and no page was touched.
-    await ask(name, 2 * depth);
-    times.push(timesFor(await ask(name, 10 * depth), depth));
+    // At first nothing is compiled and no page was touched, so what an operation takes is known by and by.
+    let each = await ask(name, 4 * depth);
+    for (let run = 0; run < WARM_UPS; run++) each = await ask(name, timesFor(WARM_UP_NANOS, each, depth));
+    times.push(timesFor(TURN_NANOS, each, depth));
   }
   const figures = names.map(() => []);
-  for (let round = 0; round <= rounds; round++) {
-    for (const index of inTurn(names.length, round)) {
-      const nanos = await ask(names[index], times[index]);
-      // The first round warms up.
-      if (round > 0) figures[index].push(nanos / 1000);
-    }
+  for (let turn = 0; turn < rounds * TURNS; turn++) {
+    for (const index of inTurn(names.length, turn))
+      figures[index].push((await ask(names[index], times[index])) / 1000);
   }
   return figures.map(median);
 }
@@ -133,19 +134,23 @@ function inTurn(count, round) {
   return round % 2 === 0 ? order : order.reverse();
 }
 
-function timesFor(nanos, depth) {
-  return depth * Math.max(4, Math.round(ROUND_NANOS / (Math.max(nanos, 100) * depth)));
+/** Operations that take about so long together; on a disk several, as the first also waits for what others have begun there. */
+function timesFor(nanos, each, depth) {
+  const least = depth === 1 ? 16 : 2;
+  return depth * Math.max(least, Math.ceil(nanos / (each * depth)));
 }
 
 /** What has no peer: views beside copies, and a region of a size that nobody should have to wait for. */
-async function compareWithItself(contenders, rounds) {
+async function compareWithItself(contenders, rounds, only = '') {
   const rows = [];
   for (const name of ['pmem on /dev/shm', 'memory']) {
+    if (!`${name}, map and release`.includes(only)) continue;
     const [map] = await measureInTurns(contenders, [name], 'map', 4096, 1, rounds);
     const [read] = await measureInTurns(contenders, [name], 'read', 4096, 1, rounds);
     rows.push(row(SECTION, `${name}, map and release`, 'us', map, read, 'read 4 KiB'));
   }
   for (const name of ['pmem on /dev/shm', 'file on a disk', 'pmem on a disk']) {
+    if (!`${name}, create 1 GiB on fresh space`.includes(only)) continue;
     const small = await contenders.get(name).ask('create', 2 ** 24, 1, 1);
     const large = await contenders.get(name).ask('create', 2 ** 30, 1, 1);
     rows.push(

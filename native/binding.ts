@@ -55,6 +55,8 @@ export interface AddonBinding {
   allocate(fd: number, offset: number, length: number, emulates: boolean): Promise<void>;
   punchHole(fd: number, offset: number, length: number): Promise<void>;
   dropCache(fd: number): Promise<void>;
+  /** Copies the bytes before it returns. @throws TypeError */
+  writeMany(fd: number, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
   lockExclusive(fd: number): Promise<void>;
   lockShared(fd: number): Promise<void>;
   unlock(fd: number): Promise<void>;

@@ -59,14 +59,14 @@ export class FileMedium implements PoolMedium {
 
   barrier(): Promise<void> {
     if (!this.#sync) return Promise.resolve();
-    // The next one may wait to be called still, when the running one has ended just now.
-    if (this.#running === undefined && this.#next === undefined) return (this.#running = this.#commit());
-    return (this.#next ??= (this.#running as Promise<void>)
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return (this.#running = this.#commit());
-      }));
+    return (this.#next ??= this.#commitAfter(this.#running));
+  }
+
+  /** Begins a turn later at the earliest: whoever comes in the same turn, as those whose bytes were written together, is taken along. */
+  async #commitAfter(running: Promise<void> | undefined): Promise<void> {
+    await running?.catch(() => undefined);
+    this.#next = undefined;
+    return (this.#running = this.#commit());
   }
 
   /** A descriptor lies within a sector, so the disk has the old one or the new one. */
@@ -95,7 +95,7 @@ export class FileMedium implements PoolMedium {
   }
 
   async close(): Promise<void> {
-    await this.#running?.catch(() => undefined);
+    await (this.#next ?? this.#running)?.catch(() => undefined);
     await this.#io.close();
   }
 

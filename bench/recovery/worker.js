@@ -3,6 +3,7 @@
  * found as JSON.
  */
 import { open } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
 import { bootstrap } from 'bedrock-node';
 import { chooseHeader } from '../../dist/core/pool/header-choice.js';
 

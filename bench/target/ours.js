@@ -2,7 +2,8 @@
 import { bootstrap } from 'bedrock-node';
 
 const SPAN = 2 ** 25;
-const REGION_BYTES = 2 ** 20;
+const REGION_BITS = 20;
+const REGION_BYTES = 2 ** REGION_BITS;
 const DURABLY = { persist: true };
 
 export async function openTarget(type, config) {
@@ -11,12 +12,14 @@ export async function openTarget(type, config) {
   const target = daemon.target('store');
   const source = Buffer.alloc(REGION_BYTES, 7);
   const ids = [];
-  for (let at = 0; at < SPAN; at += REGION_BYTES) ids.push(await target.createAndWrite(source));
+  for (let at = 0; at < SPAN; at += REGION_BYTES) {
+    ids.push(await target.createAndWrite(source, DURABLY));
+  }
 
-  /** Calls with the region and the offset that an index stands for. */
+  /** Calls with the region and the offset that an index stands for; by masks, as a division would take longer than what it is for. */
   const walk = (size, call) => (index) => {
-    const at = (index * size) % SPAN;
-    return call(ids[Math.floor(at / REGION_BYTES)], at % REGION_BYTES);
+    const at = (index * size) & (SPAN - 1);
+    return call(ids[at >>> REGION_BITS], at & (REGION_BYTES - 1));
   };
   const writing = (options) => (size) => {
     const bytes = source.subarray(0, size);

@@ -6,6 +6,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { FileOperations } from './file-operations.js';
+import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
 
 /** fs takes no more at once. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
@@ -24,6 +25,8 @@ export class PoolFileIo {
   readonly #path: string;
   readonly #size: number;
   readonly #operations: FileOperations;
+  /** Absent where writes are better made one by one. */
+  readonly #group: WriteGroup | undefined;
   readonly #failed: (error: BedrockError) => void;
   #failure: BedrockError | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -39,6 +42,8 @@ export class PoolFileIo {
     this.#size = size;
     this.#operations = operations;
     this.#failed = failed;
+    if (operations.writeMany !== undefined)
+      this.#group = new WriteGroup((pieces) => operations.writeMany?.(file, pieces) ?? Promise.resolve());
   }
 
   /** Whether changes are taken. */
@@ -74,6 +79,9 @@ export class PoolFileIo {
   /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.checkSound();
+    if (this.#group !== undefined && bytes.length <= MAX_PIECE_BYTES) {
+      return this.#group.write(offset, bytes).catch((error: unknown) => this.#noSpace(error, bytes.length));
+    }
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
       const { bytesWritten } = await this.file

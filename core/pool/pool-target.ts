@@ -15,14 +15,11 @@ import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '.
 import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
+import { RegionCache } from './region-cache.js';
 import type { NewSlot, RegionPool } from './region-pool.js';
 
-/** Region objects that are kept though nobody uses them. */
-const KEPT_REGIONS = 4096;
 /** Findings of an open that get a line in the log each. */
 const MAX_LOGGED_FINDINGS = 20;
-/** How many kept ones are looked at for one that may go. */
-const MAX_LOOKS = 32;
 
 /** Opens and deletes what a pool lies on. */
 export interface PoolStorage {
@@ -74,11 +71,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   #openPool: RegionPool | undefined;
   #poolLow = 0;
   #poolHigh = 0;
-  /** By slot. */
-  #regions: (PoolRegion | undefined)[] = [];
-  /** Slots of the regions that are kept, each to be looked at in its turn. */
-  #kept: number[] = [];
-  #hand = 0;
+  #regions = new RegionCache<PoolRegion>();
 
   constructor({ type, capabilities, storage, isReadOnly, logger, clock }: PoolTargetOptions) {
     super(logger);
@@ -125,9 +118,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const medium = this.#medium;
     this.#medium = undefined;
     this.#openPool = undefined;
-    this.#regions = [];
-    this.#kept = [];
-    this.#hand = 0;
+    this.#regions = new RegionCache();
     if (medium === undefined) return;
     try {
       if (!this.#isReadOnly) await medium.barrier();
@@ -166,12 +157,12 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected find({ slot, generation, poolLow, poolHigh }: RegionId): PoolRegion | undefined {
     if (poolLow !== this.#poolLow || poolHigh !== this.#poolHigh) return undefined;
-    const region = this.#regions[slot];
+    const region = this.#regions.get(slot);
     if (region !== undefined) return region.id.generation === generation ? region : undefined;
     const { table } = this.#pool;
     if (!table.isLive(slot, generation)) return undefined;
     const made = this.#regionOf(slot);
-    this.#keep(made);
+    this.#regions.keep(made);
     return made;
   }
 
@@ -179,7 +170,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     this.#checkOwn(after);
     const { table } = this.#pool;
     for (let slot = table.nextLive(after?.slot ?? -1); slot >= 0; slot = table.nextLive(slot)) {
-      yield this.#regions[slot] ?? this.#regionOf(slot);
+      yield this.#regions.get(slot) ?? this.#regionOf(slot);
     }
   }
 
@@ -199,15 +190,15 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected publish(region: PoolRegion): Eventually<void> {
     const published = this.#pool.publish(region, region.size, region.createdAt);
-    if (published === undefined) return this.#keep(region);
-    return published.then(() => this.#keep(region));
+    if (published === undefined) return this.#regions.keep(region);
+    return published.then(() => this.#regions.keep(region));
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {
     this.#checkWritable();
     const ended = this.#pool.unpublish(region.id);
-    if (ended === undefined) return this.#forget(region);
-    return ended.then(() => this.#forget(region));
+    if (ended === undefined) return this.#regions.forget(region);
+    return ended.then(() => this.#regions.forget(region));
   }
 
   protected release(region: PoolRegion): Eventually<void> {
@@ -224,28 +215,6 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const id = this.#idOf(slot, table.generation(slot));
     const size = table.size(slot);
     return new PoolRegion(id, size, table.createdAt(slot), table.offset(slot), this.#pool.extentLength(size));
-  }
-
-  /** Keeps a region's object as long as it is in use, and for a while after. */
-  #keep(region: PoolRegion): void {
-    this.#regions[region.slot] = region;
-    const kept = this.#kept;
-    if (kept.length >= KEPT_REGIONS) {
-      for (let look = 0; look < MAX_LOOKS; look++) {
-        this.#hand = (this.#hand + 1) % kept.length;
-        const slot = kept[this.#hand] as number;
-        const other = this.#regions[slot];
-        if (other !== undefined && other.pins > 0) continue;
-        this.#regions[slot] = undefined;
-        kept[this.#hand] = region.slot;
-        return;
-      }
-    }
-    kept.push(region.slot);
-  }
-
-  #forget(region: PoolRegion): void {
-    this.#regions[region.slot] = undefined;
   }
 
   // ---- import ----

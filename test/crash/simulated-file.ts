@@ -60,6 +60,18 @@ export class SimulatedFile {
   readonly operations: FileOperations = {
     lock: () => Promise.resolve(),
     allocate: () => this.#process.start([{ run: () => undefined }], () => undefined),
+    writeMany: (_file, pieces) => {
+      const steps = pieces.flatMap(({ offset, bytes }) => {
+        // It copies them in the call.
+        const copy = bytes.slice();
+        const cut = Math.min(copy.length, this.#process.choice(2) * this.#sectors(copy.length));
+        return [
+          { run: () => this.#media.store(offset, copy.subarray(0, cut)), outlivesProcess: true },
+          { run: () => this.#media.store(offset + cut, copy.subarray(cut)), outlivesProcess: true },
+        ];
+      });
+      return this.#process.start(steps, () => undefined);
+    },
     clear: (_file, offset, length) =>
       this.#process.start(
         [{ run: () => this.#media.fill(offset, length, 0), outlivesProcess: true }],
