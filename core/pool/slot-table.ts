@@ -30,7 +30,7 @@ export const SlotState = {
 
 export type SlotState = (typeof SlotState)[keyof typeof SlotState];
 
-const SLAB_BITS = 13;
+const SLAB_BITS = 10;
 const SLAB_SLOTS = 2 ** SLAB_BITS;
 
 class Slab {
