@@ -1,7 +1,8 @@
 /** Small writes that go to the system together, and an fdatasync that waits for those who come with them. */
 import { describe, expect, it } from '@jest/globals';
 import { FileMedium } from '../../backends/file/file-medium.js';
-import { PoolFileIo, type FileOperations } from '../../core/index.js';
+import type { FileOperations } from '../../core/index.js';
+import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { MAX_PIECE_BYTES, WriteGroup } from '../../core/pool-file/write-group.js';
 
 const SMALL = Buffer.alloc(64);
@@ -27,10 +28,8 @@ class Noted {
       },
     } as never;
     const operations = { writeMany: (_file: never, pieces: never) => this.writeMany(pieces) };
-    const io = new PoolFileIo(
-      { file, path: 'pool', size: 2 ** 20 } as never,
-      operations as unknown as FileOperations,
-    );
+    const opened = { file, path: 'pool', size: 2 ** 20 };
+    const io = new PoolFileIo(opened, operations as unknown as FileOperations);
     return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });
   }
 }
