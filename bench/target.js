@@ -13,10 +13,10 @@ const SECTION = 'target';
 const SIZES = [64, 4096, 65536, 2 ** 20];
 const DEPTHS = [1, 64];
 // A round is many short turns, as a short one is rarely interrupted on a machine that others use too.
-const TURN_NANOS = 2e6;
+const TURN_NANOS = 5e6;
 const TURNS = 9;
-const WARM_UPS = 4;
-const WARM_UP_NANOS = 2e7;
+const WARM_UPS = 6;
+const WARM_UP_NANOS = 5e7;
 const SHM = '/dev/shm';
 const DISK = tmpdir();
 

@@ -28,10 +28,8 @@ class Noted {
       },
     } as never;
     const operations = { writeMany: (_file: never, pieces: never) => this.writeMany(pieces) };
-    const io = new PoolFileIo(
-      { file, path: 'pool', size: 2 ** 20 },
-      operations as unknown as FileOperations,
-    );
+    const opened = { file, path: 'pool', size: 2 ** 20 };
+    const io = new PoolFileIo(opened, operations as unknown as FileOperations);
     return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });
   }
 }
