@@ -370,6 +370,11 @@ export class RegionPool {
     this.#header = header;
   }
 
+  /** Makes the header durable with what recovery has corrected in it. */
+  storeHeader(): Promise<void> {
+    return this.#inTurn(() => this.#changeHeader({}));
+  }
+
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
     const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes } = this;
     const used = capacityBytes - free;

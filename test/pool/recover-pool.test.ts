@@ -3,6 +3,8 @@ import { expect, test } from '@jest/globals';
 import { crc32c } from '../../core/pool/crc32c.js';
 import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
+import type { RegionPool } from '../../core/pool/region-pool.js';
+import { RegionId } from '../../core/target/region-id.js';
 import { MemoryMedium } from './memory-medium.js';
 
 const CAPACITY = 2 ** 20;
@@ -34,4 +36,22 @@ test('a pool whose file was cut off does not grow', async () => {
   medium.truncate(CAPACITY / 2);
   await expect(open(medium)).resolves.toBe(CAPACITY);
   expect(medium.size).toBe(CAPACITY / 2);
+});
+
+test('under headers of a backup space stays unclean when the region that told of their age is erased, and a crash keeps it from being cleared', async () => {
+  const medium = newPool();
+  const open = async (): Promise<RegionPool> =>
+    (await recoverPool(medium, { maxBytes: 0, isReadOnly: false })).pool;
+  const headers = Buffer.from(medium.bytes.subarray(0, 8192));
+  const pool = await open();
+  const made = await pool.allocate(4096);
+  medium.write(made.offset, Buffer.alloc(4096, 'secret'));
+  await pool.publish(made, 4096, 1);
+  medium.write(0, headers);
+  const restored = await open();
+  const { poolLow, poolHigh } = restored.header;
+  await restored.unpublish(RegionId.of(made.slot, restored.table.generation(made.slot), poolLow, poolHigh));
+  const again = await (await open()).allocate(4096);
+  expect(again.offset).toBe(made.offset);
+  expect(medium.bytes.subarray(again.offset, again.offset + 4096).equals(Buffer.alloc(4096))).toBe(true);
 });
