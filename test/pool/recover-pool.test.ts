@@ -1,9 +1,11 @@
 /** What recovery writes, and what it keeps a damaged pool from doing. */
 import { expect, test } from '@jest/globals';
+import { BedrockError } from '../../core/errors.js';
 import { crc32c } from '../../core/pool/crc32c.js';
 import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
 import type { RegionPool } from '../../core/pool/region-pool.js';
+import { SlotState } from '../../core/pool/slot-table.js';
 import { RegionId } from '../../core/target/region-id.js';
 import { MemoryMedium } from './memory-medium.js';
 
@@ -55,3 +57,27 @@ test('under headers of a backup space stays unclean when the region that told of
   expect(again.offset).toBe(made.offset);
   expect(medium.bytes.subarray(again.offset, again.offset + 4096).equals(Buffer.alloc(4096))).toBe(true);
 });
+
+test.each(['EIO', 'OUT_OF_SPACE'])(
+  'a header that failed with %s costs the space of one chunk',
+  async (code) => {
+    const medium = newPool();
+    const { pool } = await recoverPool(medium, { maxBytes: 0, isReadOnly: false });
+    // From here on all space may be written.
+    await pool.allocate(4096);
+    while (pool.table.count(SlotState.free) > 0) await pool.allocate(0);
+    const write = medium.writeDurably.bind(medium);
+    medium.writeDurably = (offset, bytes) => {
+      if (offset < 8192) throw new BedrockError(code as 'OUT_OF_SPACE', 'as the test has it');
+      write(offset, bytes);
+    };
+    const attempt = async (): Promise<number> => {
+      await expect(async () => pool.allocate(0)).rejects.toMatchObject({ code });
+      return pool.freeBytes;
+    };
+    const free = pool.freeBytes;
+    const left = await attempt();
+    expect(free - left).toBe(2048 * 64);
+    expect(await attempt()).toBe(left);
+  },
+);
