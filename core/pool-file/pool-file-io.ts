@@ -79,9 +79,12 @@ export class PoolFileIo {
   /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.checkSound();
-    if (this.#group !== undefined && bytes.length <= MAX_PIECE_BYTES) {
-      return this.#group.write(offset, bytes).catch((error: unknown) => this.#noSpace(error, bytes.length));
-    }
+    if (this.#group === undefined || bytes.length > MAX_PIECE_BYTES) return this.#writeAlone(offset, bytes);
+    // What failed was perhaps the write of another: a region without space must cost neither a descriptor nor a header its own.
+    return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
+  }
+
+  async #writeAlone(offset: number, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
       const { bytesWritten } = await this.file

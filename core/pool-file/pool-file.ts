@@ -15,7 +15,15 @@ import { HEADER_BYTES } from '../pool/extent.js';
 import { formatPool } from '../pool/format.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
-import { POOL_NAME, checkKind, makeFolder, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
+import {
+  POOL_NAME,
+  checkKind,
+  makeFolder,
+  placeOf,
+  syncFolder,
+  warnOfFileSystem,
+  type PoolPlace,
+} from './pool-place.js';
 
 const GONE_TRIES = 8;
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -275,12 +283,7 @@ export async function publish(temporary: string, file: string, replaces: boolean
     await link(temporary, file);
     await unlink(temporary);
   }
-  const directory = await open(path.dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncFolder(path.dirname(file));
 }
 
 async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {

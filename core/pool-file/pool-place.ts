@@ -1,8 +1,8 @@
 /**
  * Where a pool's file lies: the path that is meant, the folder it is in, what may stand there, and what its file system means for it.
  */
-import type { StatsBase } from 'node:fs';
-import { mkdir, stat, statfs } from 'node:fs/promises';
+import { constants, type StatsBase } from 'node:fs';
+import { mkdir, open, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
@@ -46,8 +46,8 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<void> 
   const folder = path.dirname(file);
   const isOwn = folder === path.resolve(place.baseDirectory, place.path);
   try {
-    if (!path.isAbsolute(place.path)) await mkdir(folder, { recursive: true });
-    else if (isOwn) await mkdir(folder).catch(unlessThere);
+    if (!path.isAbsolute(place.path)) await makeDurable(folder, await mkdir(folder, { recursive: true }));
+    else if (isOwn) await makeDurable(folder, await makeOne(folder));
     else await stat(folder);
   } catch (cause) {
     const cure = systemCodeOf(cause) === 'ENOENT' ? '; make its folder, or mount the file system' : '';
@@ -58,8 +58,35 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<void> 
   }
 }
 
-function unlessThere(error: unknown): void {
-  if (systemCodeOf(error) !== 'EEXIST') throw error;
+/** @returns the folder, or nothing if it was there */
+async function makeOne(folder: string): Promise<string | undefined> {
+  try {
+    await mkdir(folder);
+    return folder;
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    return undefined;
+  }
+}
+
+/** Makes the names of new folders durable: a pool is as lost without one of them as without its own. @param first the topmost of them */
+async function makeDurable(folder: string, first: string | undefined): Promise<void> {
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = path.dirname(made))
+    await syncFolder(path.dirname(made)).catch((error: unknown) => {
+      // Whoever may make folders there, but not look into it, cannot ask for more.
+      if (systemCodeOf(error) !== 'EACCES') throw error;
+    });
+}
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  const directory = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 /** @throws START_FAILED for what is no regular file */

@@ -1,6 +1,7 @@
 /**
  * Groups small writes: those of one turn of the event loop go to the thread pool together, as a job and a promise for each would cost
- * several times what the write does. Each resolves when all of them are written; if one fails, all do.
+ * several times what the write does. Each resolves when all of them are written; if one fails, all do, and each is
+ * better tried by itself then.
  */
 import type { FilePiece } from './file-operations.js';
 

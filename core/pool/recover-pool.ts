@@ -50,7 +50,11 @@ export async function recoverPool(
     free,
     maxBytes: mayGrow ? maxBytes : header.capacity,
   });
-  if (!isReadOnly) await pool.makeRecoveredDurable();
+  if (!isReadOnly) {
+    await pool.makeRecoveredDurable();
+    // Before the last region that tells so can be erased: a crash then would have the next open take its bytes for zeros.
+    if (isHeaderOld) await pool.storeHeader();
+  }
   const findings = findingsOf({ choice, recovery: result, fileBytes: medium.size });
   return { pool, regions, bytes, quarantined, findings };
 }

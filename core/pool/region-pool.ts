@@ -327,6 +327,8 @@ export class RegionPool {
     for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
       const length = chunkLength(count, alignment);
       if (count === 0) throw this.#outOfSpace(DESCRIPTOR_BYTES);
+      // Each try would keep the space of a chunk that no header can name.
+      if (this.#headerFailure !== undefined) throw this.#headerFailure;
       try {
         const offset = await this.#takeSpace(length);
         await this.#storeChunk(offset, length, count);
@@ -368,6 +370,11 @@ export class RegionPool {
       throw error;
     }
     this.#header = header;
+  }
+
+  /** Makes the header durable with what recovery has corrected in it. */
+  storeHeader(): Promise<void> {
+    return this.#inTurn(() => this.#changeHeader({}));
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {

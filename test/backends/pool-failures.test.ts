@@ -1,6 +1,6 @@
 /** What a pool does when its file fails it. The calls of the system fail as they are told to here, below the real backends. */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { copyFile, mkdtemp, open, rm, truncate, unlink, type FileHandle } from 'node:fs/promises';
+import { copyFile, mkdtemp, open, readlink, rm, truncate, unlink, type FileHandle } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -219,4 +219,18 @@ it('all who wait for a flush that fails are refused, and none before it', async 
   for (const other of await Promise.allSettled(others))
     expect(other).toMatchObject({ status: 'rejected', reason: GONE });
   expect(flushes).toBe(2);
+});
+
+it.each([
+  ['a/b/pool', ['', 'a', 'a/b']],
+  ['a/', ['', 'a']],
+])('a pool at %s has each folder that was made for it on the medium', async (given, expected) => {
+  const synced: string[] = [];
+  const sync = Reflect.get(files, 'sync') as Method;
+  jest.spyOn(files, 'sync').mockImplementation(async function (this: FileHandle) {
+    synced.push(path.relative(home, await readlink(`/proc/self/fd/${this.fd}`)));
+    await sync.call(this);
+  });
+  await openPool('file', { path: given });
+  expect(synced).toEqual(expect.arrayContaining(expected));
 });

@@ -10,6 +10,8 @@ const SMALL = Buffer.alloc(64);
 class Noted {
   readonly calls: string[] = [];
   failure: Error | undefined;
+  /** Offset of a write that fails by itself, too. */
+  full: number | undefined;
 
   writeMany = (pieces: readonly { offset: number }[]): Promise<void> => {
     this.calls.push(`write ${pieces.map(({ offset }) => offset).join(' ')}`);
@@ -24,6 +26,7 @@ class Noted {
       },
       write: (_bytes: Uint8Array, _at: number, length: number, offset: number) => {
         this.calls.push(`write alone ${offset}`);
+        if (offset === this.full && this.failure !== undefined) return Promise.reject(this.failure);
         return Promise.resolve({ bytesWritten: length });
       },
     } as never;
@@ -86,5 +89,23 @@ describe('durable writes to a file', () => {
     const noted = new Noted();
     await noted.medium().writeDurably(0, Buffer.alloc(MAX_PIECE_BYTES + 1));
     expect(noted.calls).toEqual(['write alone 0', 'datasync']);
+  });
+});
+
+describe('a write that fails', () => {
+  it('costs those that went with it nothing, descriptors of new regions least of all', async () => {
+    const noted = new Noted();
+    noted.failure = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    noted.full = 64;
+    const medium = noted.medium();
+    const [full, other, published] = await Promise.allSettled([
+      medium.write(64, SMALL),
+      medium.writeDurably(0, SMALL),
+      medium.publish(128, SMALL),
+    ]);
+    expect(full).toMatchObject({ status: 'rejected', reason: { code: 'OUT_OF_SPACE' } });
+    expect([other.status, published.status]).toEqual(['fulfilled', 'fulfilled']);
+    expect(noted.calls).toContain('write alone 128');
+    expect(medium.mode).toBe('fdatasync');
   });
 });

@@ -1,8 +1,12 @@
 /** What recovery writes, and what it keeps a damaged pool from doing. */
 import { expect, test } from '@jest/globals';
+import { BedrockError } from '../../core/errors.js';
 import { crc32c } from '../../core/pool/crc32c.js';
 import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
+import type { RegionPool } from '../../core/pool/region-pool.js';
+import { SlotState } from '../../core/pool/slot-table.js';
+import { RegionId } from '../../core/target/region-id.js';
 import { MemoryMedium } from './memory-medium.js';
 
 const CAPACITY = 2 ** 20;
@@ -35,3 +39,45 @@ test('a pool whose file was cut off does not grow', async () => {
   await expect(open(medium)).resolves.toBe(CAPACITY);
   expect(medium.size).toBe(CAPACITY / 2);
 });
+
+test('under headers of a backup space stays unclean when the region that told of their age is erased, and a crash keeps it from being cleared', async () => {
+  const medium = newPool();
+  const open = async (): Promise<RegionPool> =>
+    (await recoverPool(medium, { maxBytes: 0, isReadOnly: false })).pool;
+  const headers = Buffer.from(medium.bytes.subarray(0, 8192));
+  const pool = await open();
+  const made = await pool.allocate(4096);
+  medium.write(made.offset, Buffer.alloc(4096, 'secret'));
+  await pool.publish(made, 4096, 1);
+  medium.write(0, headers);
+  const restored = await open();
+  const { poolLow, poolHigh } = restored.header;
+  await restored.unpublish(RegionId.of(made.slot, restored.table.generation(made.slot), poolLow, poolHigh));
+  const again = await (await open()).allocate(4096);
+  expect(again.offset).toBe(made.offset);
+  expect(medium.bytes.subarray(again.offset, again.offset + 4096).equals(Buffer.alloc(4096))).toBe(true);
+});
+
+test.each(['EIO', 'OUT_OF_SPACE'])(
+  'a header that failed with %s costs the space of one chunk',
+  async (code) => {
+    const medium = newPool();
+    const { pool } = await recoverPool(medium, { maxBytes: 0, isReadOnly: false });
+    // From here on all space may be written.
+    await pool.allocate(4096);
+    while (pool.table.count(SlotState.free) > 0) await pool.allocate(0);
+    const write = medium.writeDurably.bind(medium);
+    medium.writeDurably = (offset, bytes) => {
+      if (offset < 8192) throw new BedrockError(code as 'OUT_OF_SPACE', 'as the test has it');
+      write(offset, bytes);
+    };
+    const attempt = async (): Promise<number> => {
+      await expect(async () => pool.allocate(0)).rejects.toMatchObject({ code });
+      return pool.freeBytes;
+    };
+    const free = pool.freeBytes;
+    const left = await attempt();
+    expect(free - left).toBe(2048 * 64);
+    expect(await attempt()).toBe(left);
+  },
+);
