@@ -179,6 +179,10 @@ describe('a wrong target is found out if it', () => {
   for (const [Wrong, title] of [
     [backends.ForgetsToZero, "erase: never shows an erased region's bytes in a new one"],
     [
+      backends.ZeroesNothingAroundWrites,
+      "erase: never shows an erased region's bytes beside what is written to a new one",
+    ],
+    [
       backends.ReleasesUnderCallsInFlight,
       'erase: lets reads in flight end as if the region were still there',
     ],
