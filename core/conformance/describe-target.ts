@@ -83,6 +83,9 @@ function untestedBy({ factory, capabilities, isRemote, isBounded, maxRegionBytes
     ...(maxRegionBytes < LARGE_REGION_BYTES
       ? [`regions of more than 4 GiB: maxRegionBytes of the factory is ${maxRegionBytes}`]
       : []),
+    ...(capabilities.importable && factory.createImporting === undefined
+      ? ['taking regions in under IDs of elsewhere: the factory has no createImporting']
+      : []),
     ...(isRecovered && factory.reopen === undefined
       ? ['recovery by another process, and locks: the factory has no reopen']
       : []),

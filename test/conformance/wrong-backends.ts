@@ -16,6 +16,20 @@ export class ForgetsToZero extends ArenaTarget {
   }
 }
 
+/** Zeros stand for a region until something is written to it; then what was in its place shows through beside that. */
+export class ZeroesNothingAroundWrites extends ForgetsToZero {
+  readonly #written = new WeakSet<ArenaRegion>();
+
+  protected override async writeBytes(region: ArenaRegion, offset: number, bytes: Uint8Array): Promise<void> {
+    this.#written.add(region);
+    await super.writeBytes(region, offset, bytes);
+  }
+  protected override async readBytes(region: ArenaRegion, offset: number, into: Uint8Array): Promise<void> {
+    await super.readBytes(region, offset, into);
+    if (!this.#written.has(region)) into.fill(0);
+  }
+}
+
 /** Gives space away as soon as a region is erased, whatever is in flight on it. */
 export class ReleasesUnderCallsInFlight extends ArenaTarget {
   protected override async unpublish(region: ArenaRegion): Promise<void> {

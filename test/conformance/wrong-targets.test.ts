@@ -105,6 +105,21 @@ describe('the conformance suite', () => {
     expect(left.length).toBeGreaterThan(8);
     expect(left.filter((title) => !/^(space|stats|large regions|import): /.test(title))).toEqual([]);
   });
+
+  test('says what it leaves out, and what the factory lacks for it', () => {
+    const left: string[] = [];
+    const ignore = (): void => undefined;
+    const it = Object.assign(ignore, { skip: (title: string) => left.push(title) });
+    const describe = (_title: string, define: () => void): void => define();
+    const runner = { describe, it, beforeEach: ignore, afterEach: ignore };
+    const factory = { create: () => memory.create(), maxRegionBytes: 2 ** 20 };
+    describeTarget(runner, factory, { ...MEMORY_CAPABILITIES, persistent: true });
+    const lacking = left.map((title) => /: (?:the factory (?:has no|does not say) )?(\w+)/.exec(title)?.[1]);
+    expect(lacking).toEqual([
+      ...['createBounded', 'maxRegionBytes', 'createImporting'],
+      ...['reopen', 'crash', 'syncsByNode'],
+    ]);
+  });
 });
 
 /** What each wrapper gets wrong, and a rule that it breaks. */
@@ -178,6 +193,10 @@ describe('a wrong target is found out if it', () => {
   const again = 'by the same object opened again';
   for (const [Wrong, title] of [
     [backends.ForgetsToZero, "erase: never shows an erased region's bytes in a new one"],
+    [
+      backends.ZeroesNothingAroundWrites,
+      "erase: never shows an erased region's bytes beside what is written to a new one",
+    ],
     [
       backends.ReleasesUnderCallsInFlight,
       'erase: lets reads in flight end as if the region were still there',
