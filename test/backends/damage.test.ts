@@ -11,7 +11,7 @@ import { makeWorld, type PoolWorld } from '../pool/pool-world.js';
 import { Random } from '../pool/random.js';
 import { poolFolder, poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
 
-const SEED = Number(process.env.DAMAGE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = Number(process.env.DAMAGE_SEED ?? 1);
 const BACKENDS: PoolBackend[] = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
 const POOLS = 160;
 
