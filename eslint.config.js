@@ -66,6 +66,16 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Node's own test runner waits for its tests by itself.
+    files: ['templates/**/*.test.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['it', 'describe'] }] },
+      ],
+    },
+  },
   { files: ['core/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   {
     files: ['**/*.js'],
@@ -75,6 +85,10 @@ export default tseslint.config(
         console: 'readonly',
         URL: 'readonly',
         setTimeout: 'readonly',
+        setImmediate: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
+        performance: 'readonly',
         Buffer: 'readonly',
         fetch: 'readonly',
       },

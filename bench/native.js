@@ -2,14 +2,12 @@
  * The native addon: durable copies and flushes on /dev/shm with persistent memory forced, beside a C program with libpmem that is
  * built for the occasion and measured in turn; and, on a disk, msync on the thread pool beside msync on the calling thread.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { median, row } from './table.js';
+import { Contender, buildReference } from './contender.js';
+import { median, row, sizeText } from './table.js';
 
 const SECTION = 'native';
 const SIZES = [64, 256, 4096, 65536, 2 ** 20];
@@ -24,16 +22,7 @@ export async function nativeSection({ rounds }) {
 
 async function comparePmem(rounds) {
   const folder = mkdtempSync('/dev/shm/bedrock-bench-');
-  const binary = path.join(folder, 'reference');
-  const compiled = spawnSync('cc', ['-O2', '-o', binary, here('native/reference.c'), '-lpmem'], {
-    encoding: 'utf8',
-  });
-  if (compiled.status !== 0) {
-    rmSync(folder, { recursive: true });
-    throw new Error(
-      `the reference needs a C compiler and libpmem-dev: ${compiled.stderr ?? compiled.error?.message}`,
-    );
-  }
+  const binary = buildReference(folder);
   // Each has a process of its own, as libpmem asks the environment but once, and a file of its own.
   const env = { ...process.env, PMEM_IS_PMEM_FORCE: '1' };
   const ours = await Contender.start(
@@ -121,41 +110,6 @@ async function compareMsync(rounds) {
     await ours.stop();
     rmSync(folder, { recursive: true });
   }
-}
-
-/** A process that is told an operation a line, and answers with nanoseconds. */
-class Contender {
-  #child;
-  #answers;
-
-  constructor(child) {
-    this.#child = child;
-    this.#answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  }
-
-  static async start(program, args, env) {
-    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
-    await once(child, 'spawn');
-    return new Contender(child);
-  }
-
-  async ask(operation, size, times) {
-    this.#child.stdin.write(`${operation} ${size} ${times}\n`);
-    const { value, done } = await this.#answers.next();
-    if (done) throw new Error(`${this.#child.spawnfile} ended at ${operation} ${size}`);
-    return Number(value);
-  }
-
-  async stop() {
-    if (this.#child.exitCode !== null) return;
-    this.#child.stdin.end();
-    await once(this.#child, 'exit');
-  }
-}
-
-function sizeText(size) {
-  if (size < 1024) return `${size} B`;
-  return size < 2 ** 20 ? `${size / 1024} KiB` : `${size / 2 ** 20} MiB`;
 }
 
 function here(relative) {

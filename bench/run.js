@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- SECTION… [--json FILE] [--rounds N]`: benchmarks against references measured in the same run.
+ * `npm run bench -- SECTION… [--only TEXT] [--json FILE] [--rounds N]`: benchmarks against references measured in the same run.
  *
  * Every contender is measured in turn within each round, so that a machine that slows down slows all of them down; the tables
  * show the medians of the rounds, and the ratio to the reference.
@@ -9,14 +9,23 @@ import { parseArgs } from 'node:util';
 import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
 import { nativeSection } from './native.js';
+import { recoverySection } from './recovery.js';
 import { formatTable } from './table.js';
+import { targetSection } from './target.js';
 
-const SECTIONS = { allocator: allocatorSection, http: httpSection, native: nativeSection };
+const SECTIONS = {
+  allocator: allocatorSection,
+  http: httpSection,
+  native: nativeSection,
+  recovery: recoverySection,
+  target: targetSection,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'string' },
+    only: { type: 'string' },
     rounds: { type: 'string', default: '5' },
   },
 });
@@ -30,7 +39,7 @@ if (unknown.length > 0) {
 
 const rows = [];
 for (const name of names) {
-  const found = await SECTIONS[name]({ rounds: Number(values.rounds) });
+  const found = await SECTIONS[name]({ rounds: Number(values.rounds), only: values.only });
   console.log(`\n${formatTable(name, found)}`);
   rows.push(...found);
 }

@@ -38,3 +38,9 @@ export function formatTable(title, rows) {
 function figure(value) {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
+
+export function sizeText(size) {
+  if (size < 1024) return `${size} B`;
+  if (size < 2 ** 20) return `${size / 1024} KiB`;
+  return size < 2 ** 30 ? `${size / 2 ** 20} MiB` : `${size / 2 ** 30} GiB`;
+}

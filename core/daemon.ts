@@ -5,6 +5,7 @@
  * requests -> those in flight end -> stop the providers in reverse. A failed start closes what was opened.
  */
 import { isIP } from 'node:net';
+import path from 'node:path';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress, formatHostPort } from './config/address.js';
@@ -14,9 +15,10 @@ import { messageOf } from './errors.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
-import { RespServer } from './resp/server.js';
+import type { RespServer } from './resp/server.js';
 import { ProviderManager } from './provider/manager.js';
-import type { ProviderState } from './provider/provider.js';
+import { migrate, restore, snapshot } from './provider/administration.js';
+import type { MigrateRequest, ProviderState, RestoreRequest, SnapshotRequest } from './provider/provider.js';
 import type { TypeRegistry } from './provider/registry.js';
 import type { Target } from './target/index.js';
 import type { BedrockConfig } from '../schemas/generated/bedrock.js';
@@ -45,7 +47,7 @@ export class Daemon {
   readonly #logger: Logger;
   readonly #manager: ProviderManager;
   readonly #server: HttpServer | undefined;
-  readonly #respServer: RespServer | undefined;
+  #respServer: RespServer | undefined;
   readonly #resolved: ResolvedConfig;
   readonly #config: BedrockConfig;
   #address: string | undefined;
@@ -71,36 +73,28 @@ export class Daemon {
       metrics,
       version,
       logger: this.#logger,
-      config: () => this.#config,
+      config: () => this.config,
+      directory: config.directory,
       shutdown: () => {
         this.#logger.info('shutdown was asked for over HTTP');
         void this.close();
       },
-    });
-    const { respAddress, settings } = config;
-    if (respAddress === undefined || settings.resp === undefined) return;
-    this.#respServer = new RespServer({
-      address: respAddress,
-      settings: settings.resp,
-      providers: this.#manager,
-      version,
-      logger: this.#logger,
     });
   }
 
   /** @throws START_FAILED */
   static async start(parts: DaemonParts): Promise<Daemon> {
     const daemon = new Daemon(parts);
-    await daemon.#start(parts.signal);
+    await daemon.#start(parts);
     return daemon;
   }
 
-  async #start(signal: AbortSignal | undefined): Promise<void> {
+  async #start({ listen, signal, version }: DaemonParts): Promise<void> {
     const { warnings } = this.#resolved;
     for (const warning of warnings) this.#logger.warning(warning);
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
-      if (this.#respServer !== undefined) await this.#listenResp(this.#respServer);
+      if (listen) await this.#listenResp(version);
       await this.#manager.start(signal);
     } catch (error) {
       await Promise.all([this.#server?.close(0), this.#respServer?.close(0)]);
@@ -120,8 +114,19 @@ export class Daemon {
     if (address.kind === 'tcp') this.#warnIfOpen(address.host);
   }
 
-  async #listenResp(server: RespServer): Promise<void> {
-    const { tcp, unix } = await server.listen();
+  /** The Redis door is loaded only where it is asked for: a daemon without it does not need its memory. */
+  async #listenResp(version: string): Promise<void> {
+    const { respAddress, settings } = this.#resolved;
+    if (respAddress === undefined || settings.resp === undefined) return;
+    const { RespServer } = await import('./resp/server.js');
+    this.#respServer = new RespServer({
+      address: respAddress,
+      settings: settings.resp,
+      providers: this.#manager,
+      version,
+      logger: this.#logger,
+    });
+    const { tcp, unix } = await this.#respServer.listen();
     const { resp } = this.#config.bedrock ?? {};
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);
@@ -141,7 +146,13 @@ export class Daemon {
 
   /** The running configuration, in Bedrock's shape; a copy. */
   get config(): BedrockConfig {
-    return structuredClone(this.#config);
+    const config = structuredClone(this.#config);
+    config.providers?.forEach((entry, index) => {
+      // A provider may hand out its own object, or what JSON has no form for.
+      const { config: settings = {} } = this.#manager.all[index] ?? {};
+      entry.config = JSON.parse(JSON.stringify(settings)) as Record<string, unknown>;
+    });
+    return config;
   }
 
   /** Where it listens, with the real port; undefined if it does not. */
@@ -162,6 +173,59 @@ export class Daemon {
    */
   target(provider: string | number, index = 0): Target {
     return this.#manager.target(provider, index);
+  }
+
+  /**
+   * Has a provider write its state to a folder. A relative path counts from the configuration's folder.
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, whatever the provider throws
+   */
+  snapshot(
+    provider: string | number,
+    {
+      path: folder,
+      options = {},
+      removeSource = false,
+    }: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+  ): Promise<void> {
+    const request = { path: path.resolve(this.#resolved.directory, folder), options, removeSource };
+    return snapshot(this.#manager.get(provider), request);
+  }
+
+  /** Has a provider read its state from a folder that `snapshot` wrote. @throws as snapshot */
+  restore(
+    provider: string | number,
+    { path: folder, options = {} }: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+  ): Promise<void> {
+    const request = { path: path.resolve(this.#resolved.directory, folder), options };
+    return restore(this.#manager.get(provider), request);
+  }
+
+  /** Has a provider send its state to one of another daemon. @throws as snapshot */
+  migrate(
+    provider: string | number,
+    request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
+  ): Promise<void> {
+    return migrate(this.#manager.get(provider), { options: {}, removeSource: false, ...request });
+  }
+
+  /**
+   * Has a provider use another dependency from now on.
+   * @param name its key in the configuration; its type must call it updatable
+   * @param reference as it would stand in the configuration
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async changeDependency(
+    provider: string | number,
+    name: string,
+    reference: string | readonly string[],
+  ): Promise<void> {
+    await this.#manager.changeDependency(provider, name, reference);
+    const entry = this.#config.providers?.[this.#manager.all.indexOf(this.#manager.get(provider))];
+    if (entry === undefined) return;
+    entry.dependencies = {
+      ...entry.dependencies,
+      [name]: typeof reference === 'string' ? reference : [...reference],
+    };
   }
 
   /** Stops it: requests in flight end, providers stop in reverse. Does nothing the second time. */

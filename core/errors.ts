@@ -5,6 +5,8 @@
  * change. It says what was asked, what the limit is and what to do.
  */
 
+import { brand } from './brand.js';
+
 interface ErrorEntry {
   /** HTTP status under which the code travels. */
   readonly status: number;
@@ -27,6 +29,10 @@ export const ERROR_CODES = {
   METHOD_NOT_ALLOWED: { status: 405, meaning: 'The path exists, but not for that HTTP method.' },
   REQUEST_TIMEOUT: { status: 408, meaning: 'The client made no progress for too long.' },
   LENGTH_REQUIRED: { status: 411, meaning: 'A body needs Content-Length or ?size=.' },
+  ID_TAKEN: {
+    status: 409,
+    meaning: 'A region has that ID, or had it or a later one of its place; none can be imported under it.',
+  },
   BODY_TOO_LARGE: { status: 413, meaning: 'The body is larger than the configured limit.' },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
@@ -87,6 +93,11 @@ export interface BedrockErrorOptions {
 
 export class BedrockError extends Error {
   override readonly name = 'BedrockError';
+
+  static {
+    brand(BedrockError, 'bedrock-node.BedrockError');
+  }
+
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
@@ -100,6 +111,14 @@ export class BedrockError extends Error {
   get status(): number {
     return ERROR_CODES[this.code].status;
   }
+}
+
+/** Any error as one of the table. What is not foreseen becomes INTERNAL, and its message stays in the log. */
+export function asBedrockError(error: unknown): BedrockError {
+  if (error instanceof BedrockError) return error;
+  return new BedrockError('INTERNAL', 'the daemon failed to carry this out; its log has the cause', {
+    cause: error,
+  });
 }
 
 /** The message of anything that was thrown. */

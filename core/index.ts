@@ -3,6 +3,7 @@ export { bootstrap, checkConfig } from './bootstrap.js';
 export type { BootstrapOptions } from './bootstrap.js';
 export { connect } from './client/connect.js';
 export type { RemoteProvider, Service } from './client/service.js';
+export type { RemoteCall, RemoteProviderHandle } from './client/remote-provider.js';
 export type { RemoteTarget } from './client/remote-target.js';
 export type { CallOptions, ConnectOptions } from './client/connection.js';
 export type { Clock } from './clock.js';
@@ -13,9 +14,10 @@ export type { BedrockErrorOptions, ErrorCode } from './errors.js';
 export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
 export { fileOperations } from './pool-file/file-operations.js';
 export type { FileOperations } from './pool-file/file-operations.js';
-export { capacityOf, deletePoolFile, openPoolFile } from './pool-file/pool-file.js';
-export { PoolFileIo } from './pool-file/pool-file-io.js';
-export type { PoolFile, PoolFileOptions } from './pool-file/pool-file.js';
+export { definePoolBackend } from './pool-file/pool-backend.js';
+export type { OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
+export type { PoolFileIo } from './pool-file/pool-file-io.js';
+export type { PoolFile } from './pool-file/pool-file.js';
 export type { MediumRange, PoolMedium } from './pool/medium.js';
 export { PoolTarget } from './pool/pool-target.js';
 export type { OpenedStorage, PoolStorage, PoolTargetOptions } from './pool/pool-target.js';
@@ -25,13 +27,31 @@ export type {
   BackendDefinition,
   ConfigCheck,
   Dependencies,
+  DependenciesOf,
   Dependency,
   DependencySpec,
   ProviderContext,
   ProviderDefinition,
+  ProviderDependency,
   SchemaSource,
+  SettingsReport,
 } from './provider/definitions.js';
 export type { ExecutionPool, ExecutionPoolLimits } from './provider/execution-pool.js';
-export type { Provider, ProviderState } from './provider/provider.js';
+export type {
+  MigrateRequest,
+  Provider,
+  ProviderState,
+  RestoreRequest,
+  SnapshotRequest,
+} from './provider/provider.js';
+export { Answer, defineRoute, jsonBody, optionalJsonBody } from './provider/route.js';
+export type { ByteStream, JsonBody, ProviderRoute, RouteMethod, RouteRequest } from './provider/route.js';
+export type {
+  MetricDescription,
+  ProviderCounter,
+  ProviderGauge,
+  ProviderHistogram,
+  ProviderMetrics,
+} from './metrics/provider-metrics.js';
 export * from './target/index.js';
 export type { BedrockConfig } from '../schemas/generated/bedrock.js';

@@ -54,6 +54,9 @@ export interface AddonBinding {
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
   allocate(fd: number, offset: number, length: number, emulates: boolean): Promise<void>;
   punchHole(fd: number, offset: number, length: number): Promise<void>;
+  dropCache(fd: number): Promise<void>;
+  /** Copies the bytes before it returns. @throws TypeError */
+  writeMany(fd: number, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
   lockExclusive(fd: number): Promise<void>;
   lockShared(fd: number): Promise<void>;
   unlock(fd: number): Promise<void>;

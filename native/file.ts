@@ -1,7 +1,9 @@
 /**
- * What FileHandle lacks: allocation, holes, locks. All run on the thread pool, on a duplicate of the file's descriptor.
+ * What FileHandle lacks: allocation, holes, locks, the cache, many writes in one. All run on the thread pool, on a duplicate of the
+ * file's descriptor.
  */
 import { constants } from 'node:os';
+import { types } from 'node:util';
 import { addon } from './addon.js';
 import { checkSize, invalidArgument, show, SystemError, systemError } from './errors.js';
 import { lockHolders, type LockHolder } from './lock-holders.js';
@@ -53,6 +55,43 @@ export function punchHole(file: OpenFile, offset: number, length: number): Promi
     checkRange(offset, length);
     return addon.punchHole(fd, offset, length);
   });
+}
+
+/** Bytes and their place in a file. */
+export interface Piece {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Writes many small pieces, each whole, in one job of the thread pool (pwrite(2)), where a FileHandle takes a job and a promise for each.
+ * They are written in their order; those that follow on one another by one call. The bytes are copied before it returns. If it fails, any of them
+ * may be there.
+ * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF…
+ */
+export function writeMany(file: OpenFile, pieces: readonly Piece[]): Promise<void> {
+  return onFile('write', file, (fd) => {
+    const sources: Uint8Array[] = [];
+    const offsets = new Float64Array(pieces.length);
+    for (const [index, { offset, bytes }] of pieces.entries()) {
+      checkSize('offset', offset);
+      // The addon takes other typed arrays for bytes.
+      if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
+      sources.push(bytes);
+      offsets[index] = offset;
+    }
+    return addon.writeMany(fd, sources, offsets);
+  });
+}
+
+/**
+ * Drops a file's pages from the system's cache, so that what is read next comes from the medium (posix_fadvise(2),
+ * POSIX_FADV_DONTNEED). Pages that were written and are not durable yet stay, and so do those that are mapped; so make the file
+ * durable first. Advice only: a file system may do nothing, as one in memory does.
+ * @throws INVALID_ARGUMENT; EBADF, ESPIPE (a pipe)
+ */
+export function dropCache(file: OpenFile): Promise<void> {
+  return onFile('dropCache', file, (fd) => addon.dropCache(fd));
 }
 
 /**

@@ -349,9 +349,9 @@ export class Mapping {
   }
 }
 
-/** The addon takes other typed arrays for bytes. Not instanceof: an array may come from another realm. */
+/** The addon takes other typed arrays for bytes. Not instanceof alone: an array may come from another realm. */
 function isBytes(source: Uint8Array): boolean {
-  return (source as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
+  return source instanceof Uint8Array || (source as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
 }
 
 /** What a source holds from an offset on; no number for what is no source, which the addon then refuses. */

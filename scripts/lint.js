@@ -10,3 +10,4 @@ await must(process.execPath, ['scripts/docs.js', ...(fix ? [] : ['--check'])]);
 await mustTool('prettier/bin/prettier.cjs', [fix ? '--write' : '--check', '--log-level=warn', '.']);
 await mustTool('eslint/bin/eslint.js', [...(fix ? ['--fix'] : []), '.']);
 await mustTool('typescript/bin/tsc', ['--noEmit']);
+await mustTool('typescript/bin/tsc', ['--noEmit', '-p', 'examples']);

@@ -1,11 +1,13 @@
 /**
- * Sets up what is missing, and nothing that is there: the npm packages of package-lock.json, and the system's packages for
- * persistent memory. `--force` does it all again.
+ * Sets up what is missing, and nothing that is there: the npm packages of package-lock.json, the system's packages for persistent
+ * memory, and this package for the examples. `--force` does it all again.
  *
  * The system's packages are a bonus: without them the daemon runs with the memory backend and this says what is missing. They are
  * installed by apt-get, as root only; a failed attempt is not repeated until something changes.
  */
 import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, isCommand, must, readStamp, root, run, writeStamp } from './run.js';
 
@@ -27,6 +29,15 @@ export async function setUp({ force = false } = {}) {
     await must('npm', ['ci', '--include=dev', '--no-audit', '--no-fund']);
   }
   if (stamp.packages !== packages || tried !== (stamp.tried ?? '')) writeStamp(STAMP, { packages, tried });
+  linkForExamples();
+}
+
+/** The examples are packages of their own, and find this one as if it was installed for them. */
+function linkForExamples() {
+  const folder = path.join(root, 'examples/node_modules');
+  if (!existsSync(path.join(root, 'examples')) || existsSync(path.join(folder, 'bedrock-node'))) return;
+  mkdirSync(folder, { recursive: true });
+  symlinkSync('../..', path.join(folder, 'bedrock-node'), 'dir');
 }
 
 function checkNode() {

@@ -20,7 +20,6 @@ export interface FileMediumOptions {
 }
 
 export class FileMedium implements PoolMedium {
-  readonly mode: string;
   readonly size: number;
   readonly #io: PoolFileIo;
   readonly #sync: boolean;
@@ -29,11 +28,15 @@ export class FileMedium implements PoolMedium {
   #next: Promise<void> | undefined;
 
   constructor({ io, size, sync, syncWrites }: FileMediumOptions) {
-    this.mode = sync ? 'fdatasync' : 'unsynced';
     this.size = size;
     this.#io = io;
     this.#sync = sync;
     this.#syncWrites = syncWrites;
+  }
+
+  get mode(): string {
+    if (!this.#io.isSound) return 'read-only';
+    return this.#sync ? 'fdatasync' : 'unsynced';
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
@@ -56,13 +59,14 @@ export class FileMedium implements PoolMedium {
 
   barrier(): Promise<void> {
     if (!this.#sync) return Promise.resolve();
-    if (this.#running === undefined) return (this.#running = this.#commit());
-    return (this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return (this.#running = this.#commit());
-      }));
+    return (this.#next ??= this.#commitAfter(this.#running));
+  }
+
+  /** Begins a turn later at the earliest: whoever comes in the same turn, as those whose bytes were written together, is taken along. */
+  async #commitAfter(running: Promise<void> | undefined): Promise<void> {
+    await running?.catch(() => undefined);
+    this.#next = undefined;
+    return (this.#running = this.#commit());
   }
 
   /** A descriptor lies within a sector, so the disk has the old one or the new one. */
@@ -86,9 +90,13 @@ export class FileMedium implements PoolMedium {
     return this.#io.allocate(offset, length);
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
-    await this.#running?.catch(() => undefined);
-    await this.#io.file.close();
+    await (this.#next ?? this.#running)?.catch(() => undefined);
+    await this.#io.close();
   }
 
   async #commit(): Promise<void> {

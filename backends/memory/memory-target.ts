@@ -6,8 +6,8 @@
  * synchronous, so no operation sees half of another.
  */
 import {
-  BaseTarget,
   BedrockError,
+  ImportableTarget,
   Region,
   RegionTable,
   messageOf,
@@ -27,7 +27,7 @@ export const MEMORY_CAPABILITIES: Capabilities = {
   persistent: false,
   mappable: true,
   growable: false,
-  importable: false,
+  importable: true,
   snapshots: false,
 };
 
@@ -41,7 +41,7 @@ class MemoryRegion extends Region {
   }
 }
 
-export class MemoryTarget extends BaseTarget<MemoryRegion> {
+export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   readonly type = 'memory';
   readonly capabilities = MEMORY_CAPABILITIES;
 
@@ -50,13 +50,14 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   readonly #maxBytes: number | null;
   /** `max_bytes`, or the machine's memory if that is less: the system would promise more, and kill the process later. */
   readonly #limitBytes: number;
-  #regions = new RegionTable<MemoryRegion>();
+  #regions: RegionTable<MemoryRegion>;
   /** Regions being created included, as their space is taken. */
   #usedBytes = 0;
 
-  constructor(config: MemoryConfig, context: Pick<BackendContext, 'logger' | 'clock'>) {
+  constructor(config: MemoryConfig, context: Pick<BackendContext, 'logger' | 'clock' | 'poolId'>) {
     super(context.logger);
     this.#clock = context.clock;
+    this.#regions = new RegionTable(context.poolId);
     this.#maxBytes = config.max_bytes ?? null;
     this.#limitBytes = Math.min(config.max_bytes ?? Infinity, machineBytes());
   }
@@ -105,24 +106,44 @@ export class MemoryTarget extends BaseTarget<MemoryRegion> {
   }
 
   protected regionsAfter(after: RegionId | undefined): Iterable<MemoryRegion> {
-    if (after !== undefined && !this.#regions.owns(after)) {
-      throw new BedrockError(
-        'REGION_NOT_FOUND',
-        `${after.toString()} was never a region of this memory target`,
-      );
-    }
+    this.#checkOwn(after);
     return this.#regions.after(after);
   }
 
+  #checkOwn(id: RegionId | undefined): void {
+    if (id === undefined || this.#regions.owns(id)) return;
+    throw new BedrockError('REGION_NOT_FOUND', `${id.toString()} was never a region of this memory target`);
+  }
+
   protected allocate(size: number): MemoryRegion {
-    if (size > this.#freeBytes()) throw this.#outOfSpace(size);
     const segments = this.#allocateSegments(size);
     const region = new MemoryRegion(this.#regions.reserve(), size, this.#clock.now(), segments);
     this.#take(size);
     return region;
   }
 
+  protected get poolId(): Uint8Array {
+    return this.#regions.poolId;
+  }
+
+  protected allocateAs(id: RegionId, size: number, createdAt: number): MemoryRegion {
+    const segments = this.#allocateSegments(size);
+    this.#regions.take(id);
+    this.#take(size);
+    return new MemoryRegion(id, size, createdAt, segments);
+  }
+
+  protected takeErased(ids: readonly RegionId[]): void {
+    this.#regions.takeErased(ids);
+  }
+
+  protected erasedAfter(after: RegionId | undefined): Iterable<RegionId> {
+    this.#checkOwn(after);
+    return this.#regions.erasedAfter(after);
+  }
+
   #allocateSegments(size: number): Uint8Array[] {
+    if (size > this.#freeBytes()) throw this.#outOfSpace(size);
     const segments: Uint8Array[] = [];
     try {
       for (let left = size; left > 0; left -= SEGMENT_BYTES) {

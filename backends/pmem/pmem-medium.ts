@@ -19,6 +19,9 @@ const AT_ONCE_BYTES = 2 ** 20;
 const PIECE_BYTES = 2 ** 22;
 const WORD_BYTES = 8;
 
+const WORD = new DataView(new ArrayBuffer(WORD_BYTES));
+const NEXT_TURN = Promise.resolve();
+
 export interface PmemMediumOptions {
   io: PoolFileIo;
   mapping: Mapping;
@@ -27,18 +30,22 @@ export interface PmemMediumOptions {
 }
 
 export class PmemMedium implements PoolMedium {
-  readonly mode: string;
   readonly size: number;
   readonly #io: PoolFileIo;
   readonly #mapping: Mapping;
   readonly #syncWrites: boolean;
+  /** Of those who wait for the next drain. */
+  #drained: Promise<void> | undefined;
 
   constructor({ io, mapping, syncWrites }: PmemMediumOptions) {
-    this.mode = mapping.mode;
     this.size = mapping.size;
     this.#io = io;
     this.#mapping = mapping;
     this.#syncWrites = syncWrites;
+  }
+
+  get mode(): string {
+    return this.#io.isSound ? this.#mapping.mode : 'read-only';
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
@@ -74,6 +81,23 @@ export class PmemMedium implements PoolMedium {
     this.#mapping.copy(offset, bytes);
     return undefined;
   }
+
+  /**
+   * A store is on its way when it has left the processor's caches, and there when a drain has waited for it. Others may store, and the
+   * caller's own code run, while it is on its way: so a drain comes a turn later, one for all that were stored since the last.
+   */
+  storeDurably(offset: number, bytes: Uint8Array): Promise<void> | undefined {
+    if (!this.#mapping.isPmem || bytes.length > PIECE_BYTES) return undefined;
+    this.#io.checkSound();
+    this.#mapping.copy(offset, bytes);
+    return (this.#drained ??= NEXT_TURN.then(this.#drain));
+  }
+
+  readonly #drain = (): void => {
+    this.#drained = undefined;
+    // It waits for what this thread has flushed, and returns nothing on persistent memory.
+    void this.#mapping.drain();
+  };
 
   writeDurably(offset: number, bytes: Uint8Array): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, true);
@@ -123,8 +147,7 @@ export class PmemMedium implements PoolMedium {
     if (!this.#mapping.isPmem) return this.#io.certainly(this.#writeThrough(offset, descriptor, true));
     this.#io.checkSound();
     void this.#mapping.copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
-    const word = new DataView(descriptor.buffer, descriptor.byteOffset).getBigUint64(0, true);
-    return this.#mapping.storePersist64(offset, word);
+    return this.#mapping.storePersist64(offset, firstWord(descriptor));
   }
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
@@ -159,11 +182,21 @@ export class PmemMedium implements PoolMedium {
     return views;
   }
 
+  checkSound(): void {
+    this.#io.checkSound();
+  }
+
   async close(): Promise<void> {
     try {
       await this.#mapping.close();
     } finally {
-      await this.#io.file.close();
+      await this.#io.close();
     }
   }
+}
+
+/** The first eight bytes as a number. */
+function firstWord(bytes: Uint8Array): bigint {
+  for (let index = 0; index < WORD_BYTES; index++) WORD.setUint8(index, bytes[index] as number);
+  return WORD.getBigUint64(0, true);
 }

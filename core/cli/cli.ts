@@ -4,7 +4,9 @@ import { LOG_LEVELS } from '../logging.js';
 import { addClientCommands } from './client-commands.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure } from './failure.js';
+import { addLibraryCommands } from './library-commands.js';
 import { addNative } from './native.js';
+import { addPool } from './pool.js';
 import type { StartOptions } from './start.js';
 
 const EXAMPLES = `
@@ -45,7 +47,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     });
 
   addClientCommands(program);
+  addLibraryCommands(program);
   addNative(program);
+  addPool(program);
 
   try {
     await program.parseAsync(argv);

@@ -27,10 +27,26 @@ export class Interrupted extends Error {
   }
 }
 
+/** Ends a command with an exit status of its own: what it found is on standard output, or went wrong as `error` says. */
+export class Conclusion extends Error {
+  override readonly name = 'Conclusion';
+
+  constructor(
+    readonly status: number,
+    readonly error?: Error,
+  ) {
+    super(error?.message ?? `exit status ${status}`);
+  }
+}
+
 /** Says on standard error what went wrong. @returns the exit status */
 export function reportFailure(error: unknown): number {
   if (error instanceof OutputClosed) return ExitStatus.ok;
   if (error instanceof Interrupted) return error.status;
+  if (error instanceof Conclusion) {
+    if (error.error !== undefined) reportFailure(error.error);
+    return error.status;
+  }
   const code = error instanceof BedrockError ? error.code : (systemCodeOf(error) ?? 'INTERNAL');
   // The system's messages begin with their code.
   process.stderr.write(failureLine(code, messageOf(error).replace(`${code}: `, '')));

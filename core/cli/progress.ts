@@ -10,6 +10,8 @@ const BAR_WIDTH = 30;
 export interface Progress {
   /** The same pieces, counted as they go. */
   track(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array>;
+  /** Counts bytes that are done. */
+  add(bytes: number): void;
   /** Leaves the bar as it stands, so that what follows starts on a line of its own. */
   end(): void;
 }
@@ -27,12 +29,16 @@ export function trackProgress(label: string, total: number, isQuiet = false): Pr
     const figures = `${formatSize(done)} of ${formatSize(total)}, ${formatSize(Math.round(rate))}/s`;
     process.stderr.write(`\r${label} ${bar(done / total, BAR_WIDTH)} ${percent} ${figures}\x1b[K`);
   };
+  const add = (bytes: number): void => {
+    done += bytes;
+    if (!isOver && performance.now() - drawn >= REDRAW_MS) draw();
+  };
   return {
+    add,
     async *track(source) {
       for await (const piece of source) {
         yield piece;
-        done += piece.length;
-        if (!isOver && performance.now() - drawn >= REDRAW_MS) draw();
+        add(piece.length);
       }
     },
     end() {

@@ -2,8 +2,8 @@
  * A target of another daemon, over HTTP, with the contract of a local one. Arguments are checked here as they are there, and
  * errors come back under their own codes.
  *
- * `open` and `close` are local: they say whether this object may be used. `destroy` and `map` are NOT_SUPPORTED. Every call takes
- * CallOptions as a last argument. Contents stream in pieces, whatever their size.
+ * `open` and `close` are local: they say whether this object may be used. `destroy`, `map` and the calls of import are
+ * NOT_SUPPORTED. Every other call takes CallOptions as a last argument. Contents stream in pieces, whatever their size.
  */
 import type { Readable } from 'node:stream';
 import { BedrockError } from '../errors.js';
@@ -21,6 +21,7 @@ import { sourceOf } from '../target/contents.js';
 import {
   RegionId,
   type Capabilities,
+  type ErasedPage,
   type ListOptions,
   type RegionMapping,
   type RegionPage,
@@ -314,6 +315,18 @@ export class RemoteTarget extends Lifecycle implements Target {
     );
   }
 
+  importRegion(): Promise<void> {
+    return refuseImport();
+  }
+
+  importErased(): Promise<void> {
+    return refuseImport();
+  }
+
+  listErased(): Promise<ErasedPage> {
+    return refuseImport();
+  }
+
   async #json<T>(request: HttpRequest): Promise<T> {
     this.enter();
     try {
@@ -335,6 +348,16 @@ export class RemoteTarget extends Lifecycle implements Target {
   #located(request: HttpRequest): HttpRequest {
     return { ...request, path: this.#path + request.path, query: { ...this.#query, ...request.query } };
   }
+}
+
+/** IDs are handed over where the targets are: a daemon that serves one would give them out again meanwhile. */
+function refuseImport(): Promise<never> {
+  return Promise.reject(
+    new BedrockError(
+      'NOT_SUPPORTED',
+      'a remote target hands no IDs over and takes none; `bedrock pool copy` does',
+    ),
+  );
 }
 
 interface WirePage {

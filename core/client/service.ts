@@ -4,6 +4,7 @@ import { BedrockError } from '../errors.js';
 import type { ProviderState } from '../provider/provider.js';
 import type { Capabilities, TargetState, TargetStats } from '../target/index.js';
 import { Connection, type CallOptions, type ConnectOptions } from './connection.js';
+import { RemoteProviderHandle } from './remote-provider.js';
 import { RemoteTarget } from './remote-target.js';
 import { parseServiceUrl } from './service-url.js';
 
@@ -92,6 +93,17 @@ export class Service {
       'INVALID_ARGUMENT',
       `provider "${found.name}" has ${found.targets.length} targets, numbered from 0; there is no target ${index}`,
     );
+  }
+
+  /**
+   * A provider of the daemon, for its own routes, snapshots and the like.
+   * @param provider name or provider_id
+   * @throws PROVIDER_NOT_FOUND
+   */
+  provider(provider: string | number): RemoteProviderHandle {
+    const found = this.#provider(provider);
+    const targets = found.targets.map((_target, index) => this.target(found.name, index));
+    return new RemoteProviderHandle(this.connection, found, targets);
   }
 
   /** How full a target is. */

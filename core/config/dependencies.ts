@@ -1,15 +1,20 @@
-/** The dependencies of a provider: those that its type asks for, found among the providers before it and the execution pools. */
+/**
+ * The dependencies of a provider: those that its type asks for, found among the providers before it and the execution pools.
+ * Those of other daemons are checked for their form alone; nothing is connected here.
+ */
 import { messageOf } from '../errors.js';
 import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../provider/definitions.js';
 import { parseReference } from '../provider/reference.js';
 import type { Registered, TypeRegistry } from '../provider/registry.js';
+import { formatAddress, parseAddress } from './address.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import { expected, type ConfigPath } from './issues.js';
 import type { ResolvedPools } from './pools.js';
-import type { ResolvedReference } from './resolved-config.js';
+import type { RemoteReference, ResolvedReference } from './resolved-config.js';
 
-const REFERENCE_FORMS = 'a reference such as "name", "name@local", "type:id" or "type:id@local"';
+const REFERENCE_FORMS =
+  'a reference such as "name", "type:id", "name@http://host:port" or "type:id@unix:/path" (@local is this daemon)';
 
 /** A provider on its way; `type`, `name`, `id` and `registered` are there once they are known. */
 export interface Draft {
@@ -19,6 +24,8 @@ export interface Draft {
   name?: string;
   id?: number;
   registered?: Registered<ProviderDefinition>;
+  /** Why it cannot run although nothing in it is at fault; only of optional ones. */
+  unavailable?: string;
   /** Whether its settings are such that its type can tell from them what it depends on. */
   isConfigValid: boolean;
 }
@@ -29,6 +36,8 @@ export interface Surroundings {
   registry: TypeRegistry;
   pools: ResolvedPools;
   faults: FaultList;
+  /** Folder that the paths of sockets count from. */
+  directory: string;
 }
 
 /** What the dependencies of a draft lead to. Faults are reported; what has one is left out. */
@@ -44,9 +53,26 @@ export function resolveDependencies(
   checkKeys(draft, given, specs, around.faults);
   for (const spec of specs) {
     const found = resolveDependency(spec, given[spec.name], draft, index, around);
-    if (found !== undefined) resolved[spec.name] = found;
+    if (found === undefined) continue;
+    resolved[spec.name] = found;
+    given[spec.name] = withoutRelativePaths(given[spec.name], found);
   }
   return resolved;
+}
+
+/** The running configuration can be stored elsewhere, so paths of sockets in it must not count from here. */
+function withoutRelativePaths(
+  given: unknown,
+  found: ResolvedReference | readonly ResolvedReference[],
+): unknown {
+  if (Array.isArray(given)) {
+    return given.map((one: unknown, at) =>
+      withoutRelativePaths(one, (found as ResolvedReference[])[at] ?? []),
+    );
+  }
+  if (!('remote' in found)) return given;
+  const { text, url } = found.remote;
+  return `${text.slice(0, text.indexOf('@'))}@${url}`;
 }
 
 /** The execution pool of a provider: `pool`, or `dependencies.pool`, or the default. */
@@ -71,9 +97,9 @@ function isReference(value: unknown): value is string | number {
 }
 
 /** What its type asks for; nothing if that cannot be told, for a reason that is reported already. */
-function specsOf(
+export function specsOf(
   { entry, path, registered, isConfigValid }: Draft,
-  { registry, faults }: Surroundings,
+  { registry, faults }: Pick<Surroundings, 'registry' | 'faults'>,
 ): readonly DependencySpec[] | undefined {
   if (registered === undefined) return undefined;
   const { type, dependencies = [] } = registered.definition;
@@ -106,7 +132,8 @@ function checkKeys(
   }
 }
 
-function resolveDependency(
+/** What one dependency leads to. A fault is reported, and then there is nothing. */
+export function resolveDependency(
   spec: DependencySpec,
   given: unknown,
   draft: Draft,
@@ -134,21 +161,33 @@ function resolveDependency(
       return pool === undefined ? undefined : { pool };
     }
     if (typeof reference !== 'string') return fail(expected(reference, REFERENCE_FORMS), place);
-    const found = findProvider(reference, spec.type, index, around.drafts);
+    const isRequired = spec.required !== false;
+    const found = findProvider(reference, spec.type, index, around);
     if (typeof found === 'string') return fail(found, place);
-    return { provider: found, isRequired: spec.required !== false };
+    return typeof found === 'number' ? { provider: found, isRequired } : { remote: found, isRequired };
   };
   if (!Array.isArray(given)) return find(given, path);
   return given.flatMap((reference: unknown, place) => find(reference, [...path, place]) ?? []);
 }
 
-/** @returns the place of the provider that a reference means, or in words why there is none */
-function findProvider(text: string, type: string, self: number, drafts: readonly Draft[]): number | string {
+/** @returns the place of the provider that a reference means, or where it is else, or in words why there is none */
+function findProvider(
+  text: string,
+  type: string,
+  self: number,
+  { drafts, directory }: Pick<Surroundings, 'drafts' | 'directory'>,
+): number | RemoteReference | string {
   const reference = parseReference(text);
   if (reference === undefined) return expected(text, REFERENCE_FORMS);
   const { target, location } = reference;
   if (location !== 'local') {
-    return `"${text}" is a provider of another daemon; this version resolves providers of its own (…@local) only`;
+    const address = parseAddress(location, directory);
+    if (typeof address === 'string') return `"${text}" has no address of a daemon behind the @: ${address}`;
+    if (address.kind === 'tcp' && address.port === 0)
+      return `"${text}" has the port 0, where no daemon can be reached`;
+    if ('type' in target && target.type !== type)
+      return `"${text}" is a provider of type ${target.type}, and one of type ${type} is needed`;
+    return { text, url: formatAddress(address), target, type };
   }
   const fits = (draft: Draft): boolean =>
     'name' in target

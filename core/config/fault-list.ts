@@ -1,5 +1,4 @@
 /** Collects the faults and warnings of one document while it is being resolved. */
-import { BedrockError, messageOf } from '../errors.js';
 import type { ConfigDocument } from './document.js';
 import { configError, formatIssue, formatPath, type ConfigIssue, type ConfigPath } from './issues.js';
 import type { SchemaVerdict } from './schema.js';
@@ -12,6 +11,10 @@ export class FaultList {
   /** Begins with the faults that the document was read with. */
   constructor(private readonly document: ConfigDocument) {
     for (const issue of document.issues) this.#add(issue);
+  }
+
+  get isAny(): boolean {
+    return this.#issues.size > 0;
   }
 
   get warnings(): readonly string[] {
@@ -27,12 +30,6 @@ export class FaultList {
     this.#add({ code: 'CONFIG_INVALID', path: formatPath(path), message });
   }
 
-  /** Takes over an error that stands for a fault; any other error goes on its way. */
-  addError(path: ConfigPath, error: unknown): void {
-    if (!(error instanceof BedrockError) || error.code !== 'LIBRARY_LOAD_FAILED') throw error;
-    this.add(path, messageOf(error), error.code);
-  }
-
   /** Takes over what a schema says of the value at `base`. @returns whether it accepted the value */
   takeVerdict(base: ConfigPath, { faults, remarks }: SchemaVerdict): boolean {
     for (const { path, message } of faults) this.add([...base, ...path], message);
@@ -45,7 +42,7 @@ export class FaultList {
   }
 
   throwIfAny(): void {
-    if (this.#issues.size > 0) throw configError(this.document.source, [...this.#issues.values()]);
+    if (this.isAny) throw configError(this.document.source, [...this.#issues.values()]);
   }
 
   #add(issue: ConfigIssue): void {

@@ -3,6 +3,7 @@ import type { ExecutionPoolConfig } from '../../schemas/generated/bedrock.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import { expected, type ConfigIssue, type ConfigPath } from './issues.js';
+import { entriesOf, reportDuplicates } from './named-entries.js';
 
 /** The pool that always exists. */
 export const PRIMARY_POOL = '__primary__';
@@ -79,10 +80,6 @@ function checkStreams(
     faults.warn(path, 'execution streams add no parallelism: requests run on one thread');
 }
 
-function entriesOf(list: unknown): Record<string, unknown>[] {
-  return Array.isArray(list) ? list.map((entry: unknown) => (isObject(entry) ? entry : {})) : [];
-}
-
 /** Gives those without a name one, as Margo does: by position, or the next number that is free. */
 function nameNameless(list: unknown, kind: 'pool' | 'xstream'): void {
   const entries = entriesOf(list);
@@ -93,14 +90,5 @@ function nameNameless(list: unknown, kind: 'pool' | 'xstream'): void {
     while (taken.has(`__${kind}_${number}__`)) number++;
     entry.name = `__${kind}_${number}__`;
     taken.add(entry.name);
-  });
-}
-
-function reportDuplicates(list: unknown, path: ConfigPath, faults: FaultList): void {
-  const seen = new Set<unknown>();
-  entriesOf(list).forEach(({ name }, index) => {
-    if (typeof name !== 'string') return;
-    if (seen.has(name)) faults.add([...path, index, 'name'], `the name "${name}" is used twice`);
-    seen.add(name);
   });
 }

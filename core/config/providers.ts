@@ -18,6 +18,7 @@ export function resolveProviders(
   registry: TypeRegistry,
   pools: ResolvedPools,
   faults: FaultList,
+  directory: string,
 ): ResolvedProvider[] {
   const entries = Array.isArray(root.providers) ? (root.providers as unknown[]) : [];
   const drafts = entries.map((entry, index): Draft => ({
@@ -28,7 +29,7 @@ export function resolveProviders(
   for (const draft of drafts) checkType(draft, registry, faults);
   assignIds(drafts, root, faults);
   assignNames(drafts, faults);
-  return drafts.map((draft, index) => finish(draft, index, { drafts, registry, pools, faults }));
+  return drafts.map((draft, index) => finish(draft, index, { drafts, registry, pools, faults, directory }));
 }
 
 function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): void {
@@ -36,8 +37,13 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
   if (typeof entry.type !== 'string' || entry.type === '') return;
   draft.type = entry.type;
   const registered = registry.provider(entry.type);
+  const unknown = (place: ConfigPath, message: string): void => {
+    // What did not load may have brought it, and an optional provider may be left out.
+    if (entry.optional === true && !registry.isComplete) draft.unavailable = message;
+    else faults.add(place, message);
+  };
   if (registered === undefined) {
-    faults.add([...path, 'type'], registry.unknown('provider', entry.type));
+    unknown([...path, 'type'], registry.unknown('provider', entry.type));
     return;
   }
   draft.registered = registered;
@@ -51,7 +57,11 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
     faults.add([...configPath, ...place], message);
   };
   try {
-    registered.definition.validate?.(config, configCheck(configPath, registry, faults, fail));
+    const lack = (place: ConfigPath, message: string): void => {
+      draft.isConfigValid = false;
+      unknown([...configPath, ...place], message);
+    };
+    registered.definition.validate?.(config, configCheck(configPath, registry, faults, { fail, lack }));
   } catch (error) {
     fail([], `the provider type "${entry.type}" refuses these settings: ${messageOf(error)}`);
   }
@@ -61,14 +71,18 @@ function configCheck(
   base: ConfigPath,
   registry: TypeRegistry,
   faults: FaultList,
-  fail: (path: ConfigPath, message: string) => void,
+  { fail, lack }: Record<'fail' | 'lack', (path: ConfigPath, message: string) => void>,
 ): ConfigCheck {
   return {
     report: (path, found, allowed) => fail(path, expected(found, allowed)),
     backend(path, { type, config }) {
       const registered = registry.backend(type);
-      if (registered === undefined) fail([...path, 'type'], registry.unknown('backend', type));
-      else faults.takeVerdict([...base, ...path, 'config'], registered.check(config));
+      if (registered === undefined) return lack([...path, 'type'], registry.unknown('backend', type));
+      const place = [...base, ...path, 'config'];
+      if (!faults.takeVerdict(place, registered.check(config))) return;
+      registered.definition.validate?.(config, (where, found, allowed) =>
+        faults.add([...place, ...where], expected(found, allowed)),
+      );
     },
   };
 }
@@ -146,5 +160,6 @@ function finish(draft: Draft, index: number, around: Surroundings): ResolvedProv
     config: entry.config as Record<string, unknown>,
     dependencies: resolveDependencies(draft, index, around),
     registered: draft.registered as Registered<ProviderDefinition>,
+    unavailable: draft.unavailable,
   };
 }

@@ -5,25 +5,20 @@
 import path from 'node:path';
 import type { Container } from 'inversify';
 import { BedrockError } from '../errors.js';
-import { LibraryLoader, isPath } from '../provider/library.js';
+import { LibraryLoader } from '../provider/library.js';
+import { isPath } from '../provider/locate-library.js';
 import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import {
-  ADDRESS_FORMS,
-  formatAddress,
-  parseAddress,
-  parseHostPort,
-  parseSocketPath,
-  type ListenAddress,
-  type RespAddress,
-} from './address.js';
+import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
+import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
-import { describeFound } from './issues.js';
+import { describeFound, type ConfigPath } from './issues.js';
 import { resolvePools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
+import { resolveRespAddress } from './resp-address.js';
 import { compileSchema } from './schema.js';
 
 const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
@@ -49,11 +44,18 @@ export async function resolveConfig(
   const faults = new FaultList(document);
   faults.takeVerdict([], checkBedrock(root));
 
-  const registry = await loadLibraries(root, document, container, faults);
+  const { registry, failures } = await loadLibraries(root, document, container);
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, faults);
   const pools = resolvePools(root, faults);
-  const providers = resolveProviders(root, registry, pools, faults);
+  const providers = resolveProviders(root, registry, pools, faults, document.directory);
+  checkClients(root, registry, faults);
+  // If nothing else is wrong, what did not load is missed by optional providers only, and the daemon can do without those.
+  const isForgiven = !faults.isAny && providers.some(({ unavailable }) => unavailable !== undefined);
+  for (const { place, error } of failures) {
+    if (isForgiven) faults.warn(place, error.message);
+    else faults.add(place, error.message, 'LIBRARY_LOAD_FAILED');
+  }
   faults.throwIfAny();
 
   const json = root as unknown as BedrockConfig;
@@ -72,16 +74,22 @@ export async function resolveConfig(
   };
 }
 
+/** What came in by the library door, and what did not. */
+interface Loaded {
+  registry: TypeRegistry;
+  failures: { place: ConfigPath; error: BedrockError }[];
+}
+
 async function loadLibraries(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
   container: Container,
-  faults: FaultList,
-): Promise<TypeRegistry> {
+): Promise<Loaded> {
   const loader = container.get(LibraryLoader);
   await loader.loadBuiltIns(container);
   const timeout = isObject(root.bedrock) ? root.bedrock.start_timeout_ms : undefined;
   const timeoutMs = typeof timeout === 'number' && timeout > 0 ? timeout : DEFAULT_LOAD_TIMEOUT_MS;
+  const failures: Loaded['failures'] = [];
   const libraries = root.libraries;
   const named = typeof libraries === 'object' && libraries !== null ? Object.entries(libraries) : [];
   for (const [key, library] of named as [string, unknown][]) {
@@ -90,14 +98,15 @@ async function loadLibraries(
     try {
       await loader.load(library, directory, container, timeoutMs);
     } catch (error) {
-      faults.addError(place, error);
+      if (!(error instanceof BedrockError) || error.code !== 'LIBRARY_LOAD_FAILED') throw error;
+      failures.push({ place, error });
       loader.registry.isComplete = false;
       continue;
     }
     // The running configuration can be stored elsewhere, so paths in it must not count from here.
     if (isPath(library)) (libraries as Record<string, string>)[key] = path.resolve(directory, library);
   }
-  return loader.registry;
+  return { registry: loader.registry, failures };
 }
 
 function resolveAddress(
@@ -120,29 +129,4 @@ function resolveAddress(
   if (override === undefined) faults.add(place, message);
   else faults.addElsewhere(place, `the address given in its place: ${message}`);
   return undefined;
-}
-
-/** Puts paths in full into the configuration, which can be stored elsewhere. */
-function resolveRespAddress(
-  root: Record<string, unknown>,
-  { directory }: ConfigDocument,
-  faults: FaultList,
-): RespAddress | undefined {
-  const bedrock = isObject(root.bedrock) ? root.bedrock : {};
-  const { resp } = bedrock;
-  if (!isObject(resp)) return undefined;
-  const read = <T>(key: string, parse: (text: string) => T | string, expected: string): T | undefined => {
-    const text = resp[key];
-    if (typeof text !== 'string') return undefined;
-    const parsed = parse(text);
-    if (typeof parsed !== 'string') return parsed;
-    faults.add(['bedrock', 'resp', key], `found ${describeFound(text)}: ${parsed}; expected ${expected}`);
-    return undefined;
-  };
-  const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');
-  const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
-  if (unix !== undefined) resp.unix = unix;
-  if (resp.address === undefined && resp.unix === undefined)
-    faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
-  return { tcp, unix };
 }

@@ -1,4 +1,5 @@
 /** A configuration that passed every check: defaults filled in, names and ids given, references resolved. */
+import type { Reference } from '../provider/reference.js';
 import type { Registered } from '../provider/registry.js';
 import type { ProviderDefinition } from '../provider/definitions.js';
 import type {
@@ -19,9 +20,23 @@ export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | '
   log: Required<LogConfig>;
 }
 
-/** A dependency that was found: another provider, by its place in the list, or an execution pool, by its name. */
+/** A provider of another daemon. Whether it is there shows when it is needed. */
+export interface RemoteReference {
+  /** As the configuration has it, for messages. */
+  readonly text: string;
+  readonly url: string;
+  readonly target: Reference['target'];
+  /** Provider type that it must be of. */
+  readonly type: string;
+}
+
+/**
+ * What a dependency leads to: another provider, by its place in the list; one of another daemon; or an execution pool, by its
+ * name. `isRequired` says whether the dependant cannot do without it.
+ */
 export type ResolvedReference =
-  | { readonly provider: number; /** Whether it must be running. */ readonly isRequired: boolean }
+  | { readonly provider: number; readonly isRequired: boolean }
+  | { readonly remote: RemoteReference; readonly isRequired: boolean }
   | { readonly pool: string };
 
 export interface ResolvedProvider {
@@ -34,7 +49,10 @@ export interface ResolvedProvider {
   readonly pool: string;
   readonly config: Record<string, unknown>;
   readonly dependencies: Readonly<Record<string, ResolvedReference | readonly ResolvedReference[]>>;
+  /** Not there if it is unavailable. */
   readonly registered: Registered<ProviderDefinition>;
+  /** Why it cannot run: a library that may have brought its type, or its backend's, did not load. Only of optional ones. */
+  readonly unavailable: string | undefined;
 }
 
 export interface ResolvedConfig {

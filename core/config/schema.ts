@@ -74,7 +74,7 @@ function compile(source: SchemaSource): SchemaCheck {
   return (value) => {
     const collector: Collector = { remarks: [] };
     validate.call(collector, value);
-    const faults = (validate.errors ?? []).map((error) => faultOf(error, value, schema));
+    const faults = (validate.errors ?? []).map((error) => findingOf(error, value, schema));
     return { faults, remarks: collector.remarks };
   };
 }
@@ -83,7 +83,7 @@ export function readSchema(url: URL): Record<string, unknown> {
   return JSON.parse(readFileSync(url, 'utf8')) as Record<string, unknown>;
 }
 
-/** Path of a JSON pointer into `root`: numbers where it leads through arrays. */
+/** Path of a JSON pointer into `root`: numbers where it leads through arrays, or look it if there is no root to ask. */
 function stepsOf(pointer: string, root: unknown): (string | number)[] {
   let value = root;
   return pointer
@@ -91,7 +91,7 @@ function stepsOf(pointer: string, root: unknown): (string | number)[] {
     .slice(1)
     .map((step) => {
       const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
-      const isIndex = Array.isArray(value);
+      const isIndex = root === undefined ? /^[0-9]+$/.test(key) : Array.isArray(value);
       value = (value as Record<string, unknown> | undefined)?.[key];
       return isIndex ? Number(key) : key;
     });
@@ -108,7 +108,12 @@ interface PropertySchema {
   'x-ignored'?: string;
 }
 
-function faultOf(error: ErrorObject, root: unknown, rootSchema: unknown): Finding {
+/**
+ * One of Ajv's errors (made with its option `verbose`) in words.
+ * @param root       what was validated; without it, a step of digits counts as an index
+ * @param rootSchema what it was validated by; without it, a missing key is described by its type alone
+ */
+export function findingOf(error: ErrorObject, root?: unknown, rootSchema?: unknown): Finding {
   const path = stepsOf(error.instancePath, root);
   const schema = (error.parentSchema ?? {}) as PropertySchema;
   const params = error.params as Record<string, unknown>;

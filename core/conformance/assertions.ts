@@ -122,9 +122,14 @@ export class Gate {
   }
 }
 
-/** Gives the pieces, then waits at a gate before it ends. */
-export async function* heldBack(pieces: readonly Uint8Array[], gate: Gate): AsyncGenerator<Uint8Array> {
+/** Gives the pieces, says when the last one was taken, and waits at a gate before it ends. */
+export async function* heldBack(
+  pieces: readonly Uint8Array[],
+  gate: Gate,
+  taken = new Gate(),
+): AsyncGenerator<Uint8Array> {
   yield* pieces;
+  taken.open();
   await gate.passed;
 }
 

@@ -12,7 +12,15 @@ import type { TargetFactory } from './factory.js';
 /** A createAndWrite whose source has given all its bytes and not yet ended. */
 export interface SlowCreate {
   readonly created: Promise<RegionId>;
+  /** Resolves when the target has taken all bytes, in this process at least. */
+  readonly taken: Promise<void>;
   /** Lets the source end. */
+  readonly finish: () => void;
+}
+
+/** An importRegion of the same kind. */
+export interface SlowImport {
+  readonly imported: Promise<void>;
   readonly finish: () => void;
 }
 
@@ -71,6 +79,14 @@ export class Bench {
     return target;
   }
 
+  /** An open target, fresh, with this pool id. Only for rules of importable targets whose factory makes such. */
+  async importing(poolId: Uint8Array): Promise<Target> {
+    if (this.factory.createImporting === undefined) throw missing('createImporting');
+    const target = this.#keep(await this.factory.createImporting(poolId));
+    await target.open();
+    return target;
+  }
+
   /** Closes a target and gives an open one over the same storage: a second object, or the same. */
   async reopened(target: Target, object: 'same' | 'second'): Promise<Target> {
     await target.close();
@@ -88,12 +104,34 @@ export class Bench {
     return next;
   }
 
+  /** A target object over the same storage as another one, not open. */
+  async rival(target: Target): Promise<Target> {
+    if (this.factory.reopen === undefined) throw missing('reopen');
+    return this.#keep(await this.factory.reopen(target));
+  }
+
+  /** An open target over what a kill leaves of the storage of an open one. */
+  async crashed(target: Target): Promise<Target> {
+    if (this.factory.crash === undefined) throw missing('crash');
+    const next = this.#keep(await this.factory.crash(target));
+    await next.open();
+    return next;
+  }
+
   /** Begins to make a region of a slow source. */
   beginCreate(target: Target, size: number, bytes: Uint8Array): SlowCreate {
-    const gate = new Gate();
-    this.#gates.push(gate);
-    const created = inFlight(target.createAndWrite({ size, source: heldBack([bytes], gate) }));
-    return { created, finish: () => gate.open() };
+    const gate = this.#gate();
+    const taken = new Gate();
+    const created = inFlight(target.createAndWrite({ size, source: heldBack([bytes], gate, taken) }));
+    return { created, taken: taken.passed, finish: () => gate.open() };
+  }
+
+  /** The same under an ID of elsewhere. */
+  beginImport(target: Target, id: RegionId, size: number, bytes: Uint8Array): SlowImport {
+    const gate = this.#gate();
+    const contents = { size, source: heldBack([bytes], gate) };
+    const imported = inFlight(target.importRegion(id, contents, { createdAt: 1 }));
+    return { imported, finish: () => gate.open() };
   }
 
   async map(target: Target, id: RegionId): Promise<RegionMapping> {
@@ -110,6 +148,12 @@ export class Bench {
   /** Bytes of space that a region uses. */
   spaceOf(size: number): number {
     return this.factory.spaceOf?.(size) ?? size;
+  }
+
+  #gate(): Gate {
+    const gate = new Gate();
+    this.#gates.push(gate);
+    return gate;
   }
 
   #keep(target: Target): Target {

@@ -9,12 +9,15 @@ import type { Capabilities } from '../target/index.js';
 import { Bench } from './bench.js';
 import { boundsRules } from './bounds.js';
 import { concurrencyRules } from './concurrency.js';
+import { crashRules } from './crash.js';
 import { createAndWriteRules } from './create-and-write.js';
 import { createRules } from './create.js';
+import { durabilityRules } from './durability.js';
 import { eraseRules } from './erase.js';
 import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
 import { idRules } from './ids.js';
-import { largeRules } from './large.js';
+import { importRules } from './importing.js';
+import { LARGE_REGION_BYTES, largeRules } from './large.js';
 import { lifecycleRules } from './lifecycle.js';
 import { listRules } from './list.js';
 import { mappingRules } from './mapping.js';
@@ -48,6 +51,9 @@ const SUBJECTS: readonly (readonly [string, Rules])[] = [
   ['large regions', largeRules],
   ['mapping', mappingRules],
   ['persistence', persistenceRules],
+  ['import', importRules],
+  ['crashes', crashRules],
+  ['durability', durabilityRules],
 ];
 
 /**
@@ -60,7 +66,34 @@ export function describeTarget(runner: TestRunner, factory: TargetFactory, capab
   const setting = settingOf(factory, capabilities);
   runner.describe('target contract', () => {
     for (const [subject, rules] of SUBJECTS) describeSubject(runner, subject, rules, setting);
+    const untested = untestedBy(setting);
+    if (untested.length === 0) return;
+    // By name: some runners know it as a property of the function only.
+    runner.describe('left out', () => {
+      for (const what of untested) runner.it.skip?.(what, () => Promise.resolve());
+    });
   });
+}
+
+/** What nothing is tested of because of the factory, so that nobody trusts in what was not looked at. */
+function untestedBy({ factory, capabilities, isRemote, isBounded, maxRegionBytes }: Setting): string[] {
+  const isRecovered = capabilities.persistent && !isRemote;
+  return [
+    ...(isBounded ? [] : ['what happens when space runs out: the factory has no createBounded']),
+    ...(maxRegionBytes < LARGE_REGION_BYTES
+      ? [`regions of more than 4 GiB: maxRegionBytes of the factory is ${maxRegionBytes}`]
+      : []),
+    ...(capabilities.importable && factory.createImporting === undefined
+      ? ['taking regions in under IDs of elsewhere: the factory has no createImporting']
+      : []),
+    ...(isRecovered && factory.reopen === undefined
+      ? ['recovery by another process, and locks: the factory has no reopen']
+      : []),
+    ...(isRecovered && factory.crash === undefined ? ['crashes: the factory has no crash'] : []),
+    ...(isRecovered && factory.syncsByNode !== true
+      ? ['whether fsync is waited for: the factory does not say syncsByNode']
+      : []),
+  ];
 }
 
 function describeSubject(runner: TestRunner, subject: string, rules: Rules, setting: Setting): void {

@@ -89,6 +89,25 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     }
   });
 
+  rule("never shows an erased region's bytes beside what is written to a new one", async (bench) => {
+    const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
+    for (const size of [64, 4096, 4097, 200_000]) {
+      for (const part of [1, size >> 3]) {
+        await target.erase(await target.createAndWrite(pattern(size)));
+        const next = await target.create(size);
+        // Storage that makes a block when it is first written has to zero the rest of it then.
+        const expected = new Uint8Array(size);
+        for (const offset of [size >> 2, size - part]) {
+          expected.set(pattern(part, 2), offset);
+          await target.write(next, offset, pattern(part, 2));
+          const what = `a new region of ${size} bytes after a write of ${part} at ${offset}`;
+          sameBytes(await target.read(next, 0, size), expected, what);
+        }
+        await target.erase(next);
+      }
+    }
+  });
+
   rule('never shows the bytes of a createAndWrite that failed', async (bench) => {
     const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
     const size = 65_536;

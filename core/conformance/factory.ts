@@ -4,7 +4,10 @@ import type { Capabilities, Target } from '../target/index.js';
 /** The part of a test runner that jest, vitest and node:test have in common. */
 export interface TestRunner {
   readonly describe: (title: string, define: () => void) => unknown;
-  readonly it: (title: string, run: () => Promise<void>) => unknown;
+  readonly it: ((title: string, run: () => Promise<void>) => unknown) & {
+    /** Reports what is left out; without it nothing says so. */
+    readonly skip?: (title: string, run: () => Promise<void>) => unknown;
+  };
   readonly beforeEach: (run: () => Promise<void>) => unknown;
   readonly afterEach: (run: () => Promise<void>) => unknown;
 }
@@ -25,11 +28,34 @@ export interface TargetFactory {
   createBounded?(capacityBytes: number): Target | Promise<Target>;
 
   /**
-   * A second target object, not open, over the storage of a target that is closed; over fresh storage if it was destroyed.
+   * The same as `create`, made with a pool id of 8 bytes: that of the context which a backend is given. Without it nothing is tested
+   * of importable targets but what they list.
+   */
+  createImporting?(poolId: Uint8Array): Target | Promise<Target>;
+
+  /**
+   * A second target object, not open, over the storage of another one; over fresh storage if that was destroyed. The other one is
+   * closed, except where the rule is that nobody else may open what it has open.
    * For a remote target its server is to be started anew before.
    * Without it recovery is tested only by opening the same object again, and of `destroy` not whether it deleted the data.
    */
   reopen?(target: Target): Target | Promise<Target>;
+
+  /**
+   * A target object, not open, over what is left of the storage of an open target if its process is killed now: over a copy of its
+   * files as they are at this moment, for instance. Nothing may be flushed or closed for it, and the target that is open stays so.
+   * Without it nothing is tested of crashes.
+   */
+  crash?(target: Target): Target | Promise<Target>;
+
+  /**
+   * What is durable is made so by `fsync` or `fdatasync` of Node's fs, and the calls that promise it must ask for one and wait for it.
+   * Without it nothing is tested of that: a kill does not show whether the kernel was asked.
+   */
+  readonly syncsByNode?: boolean;
+
+  /** The storage may be open twice at a time; false unless told, and then a second `open` must fail with POOL_IN_USE. */
+  readonly isShared?: boolean;
 
   /** Gives back what belongs to a target: files, servers. */
   dispose?(target: Target): void | Promise<void>;

@@ -7,4 +7,5 @@
  *     describeTarget({ describe, it, beforeEach, afterEach }, { create: () => new MyTarget() }, MY_CAPABILITIES);
  */
 export { describeTarget } from './describe-target.js';
+export { makeTarget } from './make-target.js';
 export type { TargetFactory, TestRunner } from './factory.js';

@@ -9,7 +9,8 @@ import type { Rules } from './describe-target.js';
 
 const GIB = 2 ** 30;
 /** A little more than 4 GiB, and no multiple of anything. */
-const SIZE = 4 * GIB + 2 ** 20 + 13;
+export const LARGE_REGION_BYTES = 4 * GIB + 2 ** 20 + 13;
+const SIZE = LARGE_REGION_BYTES;
 /** Bytes of a mark; it lies across the place that it marks. */
 const MARK = 64;
 

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../errors.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
+import { withProviderRoutes } from './openapi.js';
 import { naturalNumber } from './query.js';
 import { PROBLEMS, parameters, part } from './schemas.js';
 
@@ -86,7 +87,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         },
       },
     },
-    () => app.swagger(),
+    () => withProviderRoutes(app.swagger(), providers),
   );
 
   app.get(

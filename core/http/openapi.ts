@@ -1,6 +1,9 @@
 /** The OpenAPI document, made of the schemas of the routes. */
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
+import { readSchema } from '../config/schema.js';
+import type { ProviderManager } from '../provider/manager.js';
+import type { ProviderRoute } from '../provider/route.js';
 
 /** To be called before the routes are added. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
@@ -19,9 +22,9 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
     },
     transformObject(made) {
       if (!('openapiObject' in made)) return made.swaggerObject;
-      // The plugin calls every body required; those of POST are optional here.
-      for (const { post } of Object.values(made.openapiObject.paths ?? {}) as PathItem[]) {
-        if (post?.requestBody !== undefined) post.requestBody.required = false;
+      // The plugin calls every body required; those of regions are optional with POST.
+      for (const [path, { post }] of Object.entries(made.openapiObject.paths ?? {}) as [string, PathItem][]) {
+        if (post?.requestBody !== undefined && path.includes('/regions')) post.requestBody.required = false;
       }
       return made.openapiObject;
     },
@@ -30,4 +33,46 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
 
 interface PathItem {
   post?: { requestBody?: { required?: boolean } };
+}
+
+/** The document as it is now: with the routes that providers brought, each under the name of its provider. */
+export function withProviderRoutes(document: object, providers: ProviderManager): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const { name, routes } of providers.all) {
+    for (const route of routes.all) {
+      const path = `/v1/providers/${name}${route.path.replaceAll(/:(\w+)/g, '{$1}')}`;
+      (paths[path] ??= {})[route.method.toLowerCase()] = operationOf(name, route);
+    }
+  }
+  const { paths: own } = document as { paths?: object };
+  return { ...document, paths: { ...own, ...paths } };
+}
+
+function operationOf(provider: string, { path, summary, query = [], body }: ProviderRoute): object {
+  const string = { type: 'string' };
+  const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => name);
+  const parameters = [
+    ...inPath.map((name) => ({ name, in: 'path', required: true, schema: string })),
+    ...query.map((name) => ({ name, in: 'query', schema: string })),
+  ];
+  return {
+    tags: [provider],
+    summary,
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== undefined && { requestBody: requestBodyOf(body) }),
+    responses: {
+      '2XX': { description: 'As the provider answers.' },
+      '4XX': { description: 'A problem of the request.', content: PROBLEM },
+      '5XX': { description: 'A problem of the daemon.', content: PROBLEM },
+    },
+  };
+}
+
+const PROBLEM = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+
+function requestBodyOf(body: NonNullable<ProviderRoute['body']>): object {
+  if (body === 'bytes') return { required: true, content: { 'application/octet-stream': {} } };
+  const { schema, isOptional } = body;
+  const written = schema instanceof URL ? readSchema(schema) : schema;
+  return { required: !isOptional, content: { 'application/json': { schema: written } } };
 }

@@ -1,7 +1,7 @@
 /** Errors on the wire: RFC 9457 problem details with a `code` of the one table. */
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { BedrockError, messageOf, type ErrorCode } from '../errors.js';
+import { BedrockError, asBedrockError, messageOf, type ErrorCode } from '../errors.js';
 import { lingerAfterResponse } from '../net/linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -27,15 +27,13 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** Any error as one of the table. What is not foreseen becomes INTERNAL, and its message stays in the log. */
+/** Any error as one of the table, those of Fastify included. */
 export function toBedrockError(error: unknown): BedrockError {
   if (error instanceof BedrockError) return error;
   const { code = '', statusCode } = (error ?? {}) as { code?: string; statusCode?: number };
   const known = FASTIFY_CODES[code] ?? (statusCode === 400 ? 'INVALID_ARGUMENT' : undefined);
   if (known !== undefined) return new BedrockError(known, messageOf(error), { cause: error });
-  return new BedrockError('INTERNAL', 'the daemon failed to carry this out; its log has the cause', {
-    cause: error,
-  });
+  return asBedrockError(error);
 }
 
 export function problemBody(error: BedrockError): string {

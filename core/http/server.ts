@@ -17,10 +17,12 @@ import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
 import { createGuard } from './guard.js';
+import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { describeRoutes } from './openapi.js';
 import { isHandedOver } from './operations.js';
 import { ClientGone, sendProblem, toBedrockError } from './problem.js';
+import { addAdministrationRoutes, addProviderRoutes } from './provider-routes.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { answerSmallRequests } from './small-requests.js';
@@ -31,6 +33,8 @@ export interface HttpServerOptions extends Omit<DaemonRoutesOptions, 'isReady'> 
   settings: DaemonSettings;
   version: string;
   logger: Logger;
+  /** Folder that relative paths in requests count from. */
+  directory: string;
 }
 
 export class HttpServer {
@@ -116,8 +120,12 @@ export class HttpServer {
           // The first fault is enough: a body may have a million.
           allErrors: false,
           allowUnionTypes: true,
+          // What the words of a refusal are made of.
+          verbose: true,
+          keywords: ['x-allowed'],
         },
       },
+      schemaErrorFormatter: invalidRequest,
       frameworkErrors: (error, request, reply) => void sendProblem(toBedrockError(error), request, reply),
     });
     app.addHook('onRequest', (request, reply, done) => {
@@ -147,10 +155,16 @@ export class HttpServer {
     app.removeAllContentTypeParsers();
     answerUnknownRoutes(app);
     const daemonRoutes = { ...this.options, isReady: () => this.isReady };
+    const jsonLimits = { maxBodyBytes: settings.http.max_json_body_bytes, progressTimeoutMs };
     await app.register((scope, _options, done) => {
-      takeJsonBodies(scope, { maxBodyBytes: settings.http.max_json_body_bytes, progressTimeoutMs });
+      takeJsonBodies(scope, jsonLimits);
       addDaemonRoutes(scope, daemonRoutes);
       addPersistRoute(scope, { providers });
+      addAdministrationRoutes(scope, { providers, directory: this.options.directory });
+      done();
+    });
+    await app.register((scope, _options, done) => {
+      addProviderRoutes(scope, { providers, limits, jsonLimits });
       done();
     });
     await app.register((scope, _options, done) => {

@@ -7,6 +7,8 @@ import { sendProblem } from './problem.js';
 export function answerUnknownRoutes(app: FastifyInstance): void {
   const known = new Map<string, { matcher: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
+    // What a wildcard leads to, it answers for itself.
+    if (url.endsWith('*')) return;
     const route = known.get(url) ?? { matcher: matcherOf(url), methods: new Set() };
     for (const one of [method].flat()) route.methods.add(one);
     known.set(url, route);

@@ -1,6 +1,6 @@
 /**
- * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes. By the native addon; without it by the system's
- * `flock` command on the descriptor it inherits, and by writing zeros.
+ * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes, many writes in one. By the native addon; without it by
+ * the system's `flock` command on the descriptor it inherits, by writing zeros, and by a write for each.
  */
 import { spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
@@ -14,8 +14,17 @@ export interface FileOperations {
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
   /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and gives its space back if `keepsSpace` is not set and the file system can. */
+  /** Makes a range zero, and gives its space back if the file system can. */
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
+  dropCache?(file: FileHandle): Promise<void>;
+  /** Writes pieces, each whole; absent where that is no faster than one by one. If it fails, any of them may be there. */
+  writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
+}
+
+export interface FilePiece {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
 }
 
 /** The addon's, if it is there. */
@@ -30,7 +39,14 @@ export async function fileOperations(): Promise<FileOperations> {
 
 type Native = typeof native;
 
-function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): FileOperations {
+function nativeOperations({
+  allocate,
+  dropCache,
+  lock,
+  punchHole,
+  writeMany,
+  LockedError,
+}: Native): FileOperations {
   return {
     async lock(file, path, shared) {
       try {
@@ -41,6 +57,8 @@ function nativeOperations({ allocate, lock, punchHole, LockedError }: Native): F
       }
     },
     allocate: (file, offset, length) => allocate(file, offset, length),
+    writeMany: (file, pieces) => writeMany(file, pieces),
+    dropCache: (file) => dropCache(file),
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);

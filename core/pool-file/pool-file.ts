@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { link, mkdir, open, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { link, open, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
@@ -15,38 +15,49 @@ import { HEADER_BYTES } from '../pool/extent.js';
 import { formatPool } from '../pool/format.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
+import {
+  POOL_NAME,
+  checkKind,
+  makeFolder,
+  placeOf,
+  syncFolder,
+  warnOfFileSystem,
+  type PoolPlace,
+} from './pool-place.js';
 
-/** Name of the pool in a directory, as Warabi has it. */
-const POOL_NAME = 'pool.pmem';
 const GONE_TRIES = 8;
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-export interface PoolFileOptions {
-  /** As configured. */
-  path: string;
-  /** Folder that a relative path counts from. */
-  baseDirectory: string;
-  /** Whether the path is that of a directory if nothing is there yet; it is also if it ends in a slash. */
-  isDirectory: boolean;
+export interface PoolFileOptions extends PoolPlace {
   /** Size of a pool that has to be made, bytes; undefined: it must be there. */
   createBytes: number | undefined;
+  /** Size of a pool that takes the place of one that is there, bytes; undefined: that one is opened. */
+  overrideBytes: number | undefined;
   /** Most that it may grow to. */
   maxBytes: number;
-  overrideIfExists: boolean;
   isReadOnly: boolean;
   /** Of a pool that is made, bytes. */
   alignment: number;
+  /** Of a pool that is made, 8 bytes; random unless told. */
+  poolId?: Uint8Array | undefined;
   /** Backend that asks, for the log. */
   type: string;
 }
 
-export interface PoolFile {
+/** A file that may hold a pool, open and locked. */
+export interface FoundFile {
   readonly path: string;
   readonly file: FileHandle;
-  /** Bytes. */
+  /** Length of the file, bytes. */
   readonly size: number;
 }
 
-/** @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), OUT_OF_SPACE, what the system says */
+export interface PoolFile extends FoundFile {
+  /** Bytes that the pool takes of it, as its header says; a file that was cut off has fewer. */
+  readonly capacity: number;
+}
+
+/** @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT, NATIVE_UNAVAILABLE (no lock), OUT_OF_SPACE, START_FAILED */
 export async function openPoolFile(
   options: PoolFileOptions,
   operations: FileOperations,
@@ -54,10 +65,21 @@ export async function openPoolFile(
 ): Promise<PoolFile> {
   const file = await placeOf(options);
   const found = await openExisting(file, options, operations);
-  if (found !== undefined && !options.overrideIfExists) {
-    logger.info(`Opening existing ${options.type} pool at ${file}`);
-    return found;
-  }
+  const opened =
+    found !== undefined && options.overrideBytes === undefined
+      ? await useExisting(found, options, operations, logger)
+      : await replace(file, found, options, operations, logger);
+  if (!options.isReadOnly) await warnOfFileSystem(file, logger);
+  return opened;
+}
+
+async function replace(
+  file: string,
+  found: FoundFile | undefined,
+  options: PoolFileOptions,
+  operations: FileOperations,
+  logger: Logger,
+): Promise<PoolFile> {
   try {
     return await create(file, found !== undefined, options, operations, logger);
   } finally {
@@ -65,40 +87,38 @@ export async function openPoolFile(
   }
 }
 
-type Place = Pick<PoolFileOptions, 'path' | 'baseDirectory' | 'isDirectory'>;
-
-/** The pool's file: the path itself, or pool.pmem in the directory that it names. */
-async function placeOf({ path: given, baseDirectory, isDirectory }: Place): Promise<string> {
-  const place = path.resolve(baseDirectory, given);
-  const there = await stat(place).catch(() => undefined);
-  const holdsPool = there === undefined ? isDirectory || given.endsWith('/') : there.isDirectory();
-  return holdsPool ? path.join(place, POOL_NAME) : place;
+/**
+ * Opens a pool that must be there, locked: shared to look at it, alone to change it. Nothing is made, and its length stays.
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (no file that could hold a pool)
+ */
+export async function openPoolAsItIs(
+  given: string,
+  isReadOnly: boolean,
+  operations: FileOperations,
+): Promise<FoundFile> {
+  const file = await placeOf({ path: given, baseDirectory: process.cwd(), isDirectory: false });
+  const opened = await openExisting(file, { isReadOnly }, operations);
+  if (opened !== undefined) return opened;
+  throw new BedrockError(
+    'POOL_NOT_FOUND',
+    `there is no pool at ${file}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
+    { details: { path: file } },
+  );
 }
 
 async function openExisting(
   file: string,
-  { isReadOnly, maxBytes }: PoolFileOptions,
+  { isReadOnly }: Pick<PoolFileOptions, 'isReadOnly'>,
   operations: FileOperations,
-): Promise<PoolFile | undefined> {
+): Promise<FoundFile | undefined> {
   for (let attempt = 0; attempt < GONE_TRIES; attempt++) {
-    const handle = await open(file, isReadOnly ? constants.O_RDONLY : constants.O_RDWR).catch(
-      (error: unknown) => {
-        if (systemCodeOf(error) === 'ENOENT') return undefined;
-        throw openFailure(file, error);
-      },
-    );
+    const handle = await openRegular(file, isReadOnly);
     if (handle === undefined) return undefined;
     try {
       const own = await handle.stat({ bigint: true });
-      if (!own.isFile()) throw new BedrockError('START_FAILED', `${file} is no file that could hold a pool`);
+      checkKind(file, own);
       await operations.lock(handle, file, isReadOnly);
-      if (await isStill(file, own)) {
-        return {
-          path: file,
-          file: handle,
-          size: await roomFor(handle, Number(own.size), isReadOnly ? 0 : maxBytes),
-        };
-      }
+      if (await isStill(file, own)) return { path: file, file: handle, size: Number(own.size) };
     } catch (error) {
       await handle.close();
       throw error;
@@ -111,14 +131,93 @@ async function openExisting(
   });
 }
 
+/** Opens what is there, without waiting for the other end of a FIFO. @throws START_FAILED */
+async function openRegular(file: string, isReadOnly: boolean): Promise<FileHandle | undefined> {
+  try {
+    // Before it is opened, as opening is an act on some devices.
+    checkKind(file, await stat(file));
+    return await open(file, (isReadOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NONBLOCK);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error instanceof BedrockError ? error : openFailure(file, error);
+  }
+}
+
+/** Readies a pool that is there, and says what it is beside what is configured. */
+async function useExisting(
+  { path: file, file: handle, size }: FoundFile,
+  { type, createBytes = 0, maxBytes, isReadOnly }: PoolFileOptions,
+  operations: FileOperations,
+  logger: Logger,
+): Promise<PoolFile> {
+  try {
+    logger.info(`Opening existing ${type} pool at ${file}`);
+    await forgetCached(handle, isReadOnly, operations);
+    const capacity = await capacityOf(handle);
+    const mayGrowTo = isReadOnly ? capacity : Math.max(capacity, maxBytes);
+    logger.info(
+      sizeLine(capacity, mayGrowTo) +
+        differenceOf({ capacity, configured: Math.max(createBytes, maxBytes), mayGrowTo }),
+      { capacity, mayGrowTo },
+    );
+    return { path: file, file: handle, size: await roomFor(handle, size, capacity, mayGrowTo), capacity };
+  } catch (error) {
+    await handle.close();
+    if (!(error instanceof BedrockError)) throw openFailure(file, error);
+    const cure = error.details.absent === true ? '; give another path, or move the file away' : '';
+    throw new BedrockError(error.code, `the pool ${file} cannot be opened: ${error.message}${cure}`, {
+      details: { ...error.details, path: file },
+      cause: error,
+    });
+  }
+}
+
 /**
- * Gives a pool that may grow its length. Only a pool, and only one that is whole: what a file that was cut off has lost would come
- * back as zeros.
+ * What the medium has is what recovery may believe, and not what only the kernel's cache has: after a failed write-back Linux calls
+ * pages clean that never arrived. What is still to be written goes out first.
  */
-async function roomFor(file: FileHandle, size: number, maxBytes: number): Promise<number> {
-  if (maxBytes <= size || (await capacityOf(file)) > size) return size;
-  await file.truncate(maxBytes);
-  return maxBytes;
+async function forgetCached(
+  file: FileHandle,
+  isReadOnly: boolean,
+  operations: FileOperations,
+): Promise<void> {
+  if (!isReadOnly) await file.datasync();
+  await operations.dropCache?.(file);
+}
+
+/**
+ * Gives a pool that may grow its length. Only a whole one: what a file that was cut off has lost would come back as zeros.
+ */
+async function roomFor(file: FileHandle, size: number, capacity: number, mayGrowTo: number): Promise<number> {
+  if (mayGrowTo <= size || capacity > size) return size;
+  await file.truncate(mayGrowTo);
+  return mayGrowTo;
+}
+
+function sizeLine(capacity: number, mayGrowTo: number): string {
+  const growth = mayGrowTo > capacity ? `, growing up to ${inUnits(mayGrowTo)}` : '';
+  return `Pool size: ${inUnits(capacity)}${growth}`;
+}
+
+interface Sizes {
+  capacity: number;
+  /** The largest that the settings name; 0 if none. */
+  configured: number;
+  mayGrowTo: number;
+}
+
+function differenceOf({ capacity, configured, mayGrowTo }: Sizes): string {
+  if (configured > mayGrowTo)
+    return `; the configured ${inUnits(configured)} are for a new pool, and max_size lets this one grow`;
+  if (configured > 0 && configured < capacity)
+    return `; ${inUnits(configured)} are configured, but a pool never shrinks`;
+  return '';
+}
+
+/** 67108864 is `64 MiB`; two digits behind the point at most. */
+function inUnits(bytes: number): string {
+  const power = UNITS.findLastIndex((_unit, index) => bytes >= 1024 ** index);
+  return `${Number((bytes / 1024 ** power).toFixed(2))} ${UNITS[power] ?? ''}`;
 }
 
 async function isStill(file: string, { dev, ino }: BigIntStats): Promise<boolean> {
@@ -133,58 +232,58 @@ async function create(
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
-  const { createBytes: bytes, isReadOnly, type, alignment } = options;
+  const { isReadOnly, type, alignment, poolId } = options;
+  const bytes = replaces ? options.overrideBytes : options.createBytes;
   if (bytes === undefined || isReadOnly) {
-    throw new BedrockError(
-      'POOL_NOT_FOUND',
-      `there is no pool at ${file}; give create_if_missing_with_size to have one made`,
-      { details: { path: file } },
-    );
+    const cure = isReadOnly
+      ? 'read_only makes none'
+      : 'give create_if_missing_with_size to have one made, or correct the path';
+    throw new BedrockError('POOL_NOT_FOUND', `there is no pool at ${file}; ${cure}`, {
+      details: { path: file },
+    });
   }
   const size = Math.max(bytes, options.maxBytes);
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeFolder(options, file);
   const temporary = `${file}.${randomBytes(6).toString('hex')}.new`;
   const handle = await open(temporary, 'wx+', 0o600).catch((error: unknown) => {
-    throw openFailure(temporary, error);
+    throw makeFailure(file, error);
   });
   try {
     logger.info(`Creating new ${type} pool at ${file}`);
-    logger.info(`Pool size: ${bytes} bytes${size > bytes ? `, growing up to ${size}` : ''}`);
+    logger.info(sizeLine(bytes, size), { capacity: bytes, mayGrowTo: size });
     await operations.lock(handle, temporary, false);
     await handle.truncate(size);
     await operations.allocate(handle, 0, bytes).catch((error: unknown) => {
       throw noSpace(file, bytes, error);
     });
-    for (const { offset, bytes: part } of formatPool({ capacity: bytes, alignment, createdAt: Date.now() })) {
+    const format = formatPool({ capacity: bytes, alignment, createdAt: Date.now(), poolId });
+    for (const { offset, bytes: part } of format) {
       await writeWhole(handle, part, offset);
     }
     await handle.sync();
     await publish(temporary, file, replaces);
-    return { path: file, file: handle, size };
+    return { path: file, file: handle, size, capacity: bytes };
   } catch (error) {
     await handle.close();
     await unlink(temporary).catch(() => undefined);
-    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST')
+      throw error instanceof BedrockError ? error : makeFailure(file, error);
     // Another process was faster.
     const winner = await openExisting(file, options, operations);
-    if (winner !== undefined) return winner;
-    throw error;
+    if (winner !== undefined) return useExisting(winner, options, operations, logger);
+    throw openFailure(file, error);
   }
 }
 
-async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
+/** Gives a file that is whole its name, durably when this ends. @param replaces whether it takes the place of one that is there */
+export async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
   if (replaces) {
     await rename(temporary, file);
   } else {
     await link(temporary, file);
     await unlink(temporary);
   }
-  const directory = await open(path.dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncFolder(path.dirname(file));
 }
 
 async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
@@ -194,14 +293,26 @@ async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): 
 
 /** Bytes that the pool takes, as its header says. @throws POOL_CORRUPT, NOT_SUPPORTED */
 export async function capacityOf(file: FileHandle): Promise<number> {
-  const [copy0, copy1] = [Buffer.alloc(HEADER_BYTES), Buffer.alloc(HEADER_BYTES)];
-  await file.read(copy0, 0, HEADER_BYTES, 0);
-  await file.read(copy1, 0, HEADER_BYTES, HEADER_BYTES);
-  return chooseHeader(copy0, copy1).header.capacity;
+  return chooseHeader(await readHeader(file, 0), await readHeader(file, HEADER_BYTES)).header.capacity;
+}
+
+/** One copy; what the medium has lost of it is damage, as the other may be whole. */
+async function readHeader(file: FileHandle, offset: number): Promise<Uint8Array | undefined> {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  try {
+    for (let at = 0; at < HEADER_BYTES;) {
+      const { bytesRead } = await file.read(bytes, at, HEADER_BYTES - at, offset + at);
+      if (bytesRead === 0) return bytes.subarray(0, at);
+      at += bytesRead;
+    }
+    return bytes;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Deletes the pool's file; nobody has it open. */
-export async function deletePoolFile(place: Place): Promise<void> {
+export async function deletePoolFile(place: PoolPlace): Promise<void> {
   await unlink(await placeOf(place)).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
   });
@@ -217,6 +328,13 @@ function noSpace(file: string, requested: number, cause: unknown): unknown {
       cause,
     },
   );
+}
+
+function makeFailure(file: string, cause: unknown): BedrockError {
+  return new BedrockError('START_FAILED', `no pool can be made at ${file}: ${messageOf(cause)}`, {
+    details: { path: file },
+    cause,
+  });
 }
 
 function openFailure(file: string, cause: unknown): BedrockError {

@@ -28,6 +28,9 @@ import type { PoolId } from './extent.js';
 /** Bytes of one descriptor. */
 export const DESCRIPTOR_BYTES = 64;
 
+/** Two halves become one number here: shifting numbers of that size would make objects of them on the way. */
+const WORD = new DataView(new ArrayBuffer(8));
+
 /** The last generation. A slot that is free with it is retired: it has no generation for another region. */
 export const MAX_GENERATION = 0x7fff_ffff;
 
@@ -40,6 +43,7 @@ export type DescriptorState = 'free' | 'live' | 'damaged' | 'zeros';
  */
 export class DescriptorFields {
   generation = 0;
+  isLive = false;
   offset = 0;
   size = 0;
   createdAt = 0;
@@ -105,8 +109,9 @@ export function wordZero(
   generation: number,
   live: boolean,
 ): bigint {
-  const low = wordZeroLow(bytes, at, slot, pool, generation, live);
-  return (BigInt(wordZeroHigh(generation, live)) << 32n) | BigInt(low);
+  WORD.setUint32(0, wordZeroLow(bytes, at, slot, pool, generation, live), true);
+  WORD.setUint32(4, wordZeroHigh(generation, live), true);
+  return WORD.getBigUint64(0, true);
 }
 
 /** Writes word 0 into the descriptor at `at`. Parameters as of `wordZeroLow`. */
@@ -134,6 +139,7 @@ export function decodeDescriptor(
   const word = getUint32(bytes, at + 4);
   const live = (word & 1) === 1;
   fields.generation = word >>> 1;
+  fields.isLive = live;
   fields.offset = getUint64(bytes, at + 8);
   fields.size = getUint64(bytes, at + 16);
   fields.createdAt = getUint64(bytes, at + 24);

@@ -13,10 +13,10 @@ export interface OrderedOffsets {
   readonly order: Uint32Array;
 }
 
-/** @param offsets multiples of the alignment; they are left as they are */
+/** @param offsets multiples of the alignment; the array is used up, as at a million every other one counts */
 export function orderByOffset(offsets: Float64Array, alignment: number): OrderedOffsets {
   const count = offsets.length;
-  let units = new Float64Array(count);
+  let units: Float64Array = offsets;
   let order = new Uint32Array(count);
   let highest = 0;
   for (let index = 0; index < count; index++) {
@@ -25,7 +25,7 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
     order[index] = index;
     if (unit > highest) highest = unit;
   }
-  let sortedUnits = new Float64Array(count);
+  let sortedUnits: Float64Array = new Float64Array(count);
   let sortedOrder = new Uint32Array(count);
   const places = new Uint32Array(DIGIT);
   for (let weight = 1; weight <= highest; weight *= DIGIT) {

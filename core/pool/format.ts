@@ -15,6 +15,8 @@ export interface NewPool {
   alignment: number;
   /** Milliseconds since the epoch. */
   createdAt: number;
+  /** 8 bytes; random unless told. */
+  poolId?: Uint8Array | undefined;
 }
 
 /** @returns what to write where */
@@ -22,8 +24,9 @@ export function formatPool({
   capacity,
   alignment,
   createdAt,
+  poolId = randomBytes(8),
 }: NewPool): { offset: number; bytes: Uint8Array }[] {
-  const id = randomBytes(8);
+  const id = Buffer.from(poolId);
   const pool = { poolLow: id.readUInt32LE(0), poolHigh: id.readUInt32LE(4) };
   const offset = firstExtentOffset(alignment);
   const header: PoolHeader = {

@@ -8,16 +8,26 @@
  * | both whole, one newer | the newer one; the other must be rewritten |
  * | one whole, the other damaged, absent or unreadable | the whole one; the other must be rewritten |
  * | one whole and of an unsupported format | NOT_SUPPORTED, whatever the other is: newer software has begun something here |
- * | both whole, of different pools, or of one sequence and not equal | POOL_CORRUPT: nothing says which one is right |
+ * | both whole, of different pools, or of one sequence and not equal | POOL_CORRUPT: nothing says which one is right; repair is told |
  * | none whole | POOL_CORRUPT |
+ * | the one that counts says that a repair is under way | POOL_CORRUPT for all but a repair |
  */
 import { BedrockError } from '../errors.js';
-import { type DecodedHeader, decodeHeader, KNOWN_FEATURES, type PoolHeader, unknownOf } from './header.js';
+import {
+  type DecodedHeader,
+  decodeHeader,
+  isBeingRepaired,
+  KNOWN_FEATURES,
+  type PoolHeader,
+  unknownOf,
+} from './header.js';
 
 export type HeaderCopy = 0 | 1;
 
 export interface HeaderChoice {
   readonly header: PoolHeader;
+  /** The page it was decoded from: reserved bytes too, which whoever writes the other copy must keep. */
+  readonly bytes: Uint8Array;
   /** The copy it was read from. */
   readonly copy: HeaderCopy;
   /** The copy that a writable open must first make equal to it. */
@@ -28,13 +38,38 @@ export interface HeaderChoice {
   readonly writable: boolean;
 }
 
+export interface ChoiceOptions {
+  /** Which copy counts if they contradict each other. */
+  readonly prefer?: HeaderCopy | undefined;
+  /** Whoever asks may see a pool half repaired. */
+  readonly isForRepair?: boolean;
+}
+
 /**
  * @param copy0 the bytes of page 0, as many as there are; undefined if they could not be read
  * @param copy1 those of page 1
- * @throws POOL_CORRUPT, NOT_SUPPORTED; `details` has the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`: whether
+ * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred, and need not or cannot be); `details` has the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`: whether
  *   neither begins like a header, so that the file is no pool
  */
-export function chooseHeader(copy0: Uint8Array | undefined, copy1: Uint8Array | undefined): HeaderChoice {
+export function chooseHeader(
+  copy0: Uint8Array | undefined,
+  copy1: Uint8Array | undefined,
+  { prefer, isForRepair = false }: ChoiceOptions = {},
+): HeaderChoice {
+  const chosen = choosePage(copy0, copy1, prefer);
+  if (isForRepair || !isBeingRepaired(chosen.header)) return chosen;
+  throw new BedrockError(
+    'POOL_CORRUPT',
+    'a repair of the pool was broken off half way; run `bedrock pool repair` on it once more',
+    { details: { absent: false } },
+  );
+}
+
+function choosePage(
+  copy0: Uint8Array | undefined,
+  copy1: Uint8Array | undefined,
+  prefer: HeaderCopy | undefined,
+): HeaderChoice {
   const decoded = [decode(copy0), decode(copy1)] as const;
   const details = {
     copy0: reasonOf(decoded[0]),
@@ -52,11 +87,12 @@ export function chooseHeader(copy0: Uint8Array | undefined, copy1: Uint8Array | 
   }
   const [first, second] = decoded;
   if ('header' in first && 'header' in second)
-    return chooseOfTwo(first.header, second.header, copy0 as Uint8Array, copy1 as Uint8Array);
+    return chooseOfTwo(first.header, second.header, copy0 as Uint8Array, copy1 as Uint8Array, prefer);
+  if (prefer !== undefined && ('header' in first || 'header' in second)) throw needless();
   if ('header' in first)
-    return { ...choice(first.header, 0), rewrite: 1, damage: reasonOf(second) as string };
+    return { ...choice(first.header, copy0, 0), rewrite: 1, damage: reasonOf(second) as string };
   if ('header' in second)
-    return { ...choice(second.header, 1), rewrite: 0, damage: reasonOf(first) as string };
+    return { ...choice(second.header, copy1, 1), rewrite: 0, damage: reasonOf(first) as string };
   throw new BedrockError(
     'POOL_CORRUPT',
     details.absent
@@ -71,23 +107,39 @@ function chooseOfTwo(
   second: PoolHeader,
   copy0: Uint8Array,
   copy1: Uint8Array,
+  prefer: HeaderCopy | undefined,
 ): HeaderChoice {
   const samePool = first.poolLow === second.poolLow && first.poolHigh === second.poolHigh;
-  if (samePool && first.sequence > second.sequence) return { ...choice(first, 0), rewrite: 1 };
-  if (samePool && first.sequence < second.sequence) return { ...choice(second, 1), rewrite: 0 };
-  if (samePool && Buffer.compare(copy0, copy1) === 0) return choice(first, 0);
+  const isEqual = samePool && Buffer.compare(copy0, copy1) === 0;
+  const isOrdered = isEqual || (samePool && first.sequence !== second.sequence);
+  if (isOrdered && prefer !== undefined) throw needless();
+  if (isEqual) return choice(first, copy0, 0);
+  if (isOrdered)
+    return first.sequence > second.sequence
+      ? { ...choice(first, copy0, 0), rewrite: 1 }
+      : { ...choice(second, copy1, 1), rewrite: 0 };
+  const contradiction = samePool
+    ? `the two headers of the pool differ and have the same sequence ${first.sequence}`
+    : 'the two headers belong to different pools';
+  if (prefer === 0) return { ...choice(first, copy0, 0), rewrite: 1, damage: contradiction };
+  if (prefer === 1) return { ...choice(second, copy1, 1), rewrite: 0, damage: contradiction };
   throw new BedrockError(
     'POOL_CORRUPT',
-    samePool
-      ? `the two headers of the pool differ and have the same sequence ${first.sequence}`
-      : 'the two headers belong to different pools',
-    { details: { absent: false } },
+    `${contradiction}; see what each makes of it by \`bedrock pool check --header 0\` and \`--header 1\`, then repair with one`,
+    { details: { absent: false, contradiction } },
   );
 }
 
-function choice(header: PoolHeader, copy: HeaderCopy): HeaderChoice {
+function needless(): BedrockError {
+  return new BedrockError(
+    'INVALID_ARGUMENT',
+    'the headers of the pool do not contradict each other, so there is nothing to choose; leave out --header',
+  );
+}
+
+function choice(header: PoolHeader, bytes: Uint8Array | undefined, copy: HeaderCopy): HeaderChoice {
   const unknown = unknownOf(header.features.readOnlyCompatible, KNOWN_FEATURES.readOnlyCompatible);
-  return { header, copy, writable: unknown === 0 };
+  return { header, bytes: bytes as Uint8Array, copy, writable: unknown === 0 };
 }
 
 function decode(bytes: Uint8Array | undefined): DecodedHeader {

@@ -40,8 +40,18 @@ import { crc32c } from './crc32c.js';
 
 export const FORMAT_VERSION = 1;
 
-/** Feature flags that this version knows. */
+/** Feature flags that this version knows, and that a pool may have for good. */
 export const KNOWN_FEATURES: FeatureFlags = { compatible: 0, readOnlyCompatible: 0, incompatible: 0 };
+
+/**
+ * The incompatible feature of a pool that a repair is changing: of overlapping regions one may be gone and the other look whole, so
+ * nobody but a repair may open it. No new pool has it.
+ */
+export const BEING_REPAIRED = 1;
+
+export function isBeingRepaired({ features }: PoolHeader): boolean {
+  return (features.incompatible & BEING_REPAIRED) !== 0;
+}
 
 const MAGIC = Uint8Array.from('BDRKPOOL', (letter) => letter.charCodeAt(0));
 const CHECKSUM_AT = 252;
@@ -119,7 +129,7 @@ export function decodeHeader(bytes: Uint8Array): DecodedHeader {
     readOnlyCompatible: view.getUint32(16, true),
     incompatible: view.getUint32(20, true),
   };
-  const unknown = unknownOf(features.incompatible, KNOWN_FEATURES.incompatible);
+  const unknown = unknownOf(features.incompatible, KNOWN_FEATURES.incompatible | BEING_REPAIRED);
   if (unknown !== 0)
     return { fault: 'unsupported', reason: `it has unknown incompatible features ${hex(unknown)}` };
   const chunkCount = view.getUint32(68, true);

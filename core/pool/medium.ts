@@ -28,6 +28,13 @@ export interface PoolMedium {
   /** Stores a copy of `bytes`, durable when this ends. */
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
 
+  /**
+   * Stores a copy of `bytes` within the call; durable when the promise resolves, which those who store in the same turn of the event
+   * loop may share. Absent where stores are not those of memory.
+   * @returns undefined, with nothing done, for more bytes than the event loop should wait for
+   */
+  storeDurably?(offset: number, bytes: Uint8Array): Promise<void> | undefined;
+
   /** Makes what was stored in the ranges durable. */
   persist(ranges: readonly MediumRange[]): Eventually<void>;
 
@@ -48,10 +55,16 @@ export interface PoolMedium {
   clear(offset: number, length: number): Eventually<void>;
 
   /**
-   * Makes sure that a range has space, and reads as zeros if nothing was ever stored there.
+   * Makes sure that a range has space, durably when this ends, and reads as zeros if nothing was ever stored there.
    * @throws OUT_OF_SPACE if the file system has none
    */
   allocate(offset: number, length: number): Eventually<void>;
+
+  /**
+   * Refuses once the medium has failed, before anything is taken that could not be given back; absent where it cannot fail.
+   * @throws READ_ONLY
+   */
+  checkSound?(): void;
 
   /** The range as memory, without a copy; absent where the medium is no memory. */
   map?(offset: number, length: number): Uint8Array[];

@@ -7,19 +7,19 @@
 import type { Clock } from '../clock.js';
 import { BedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { BaseTarget, Region, type Usage } from '../target/base-target.js';
+import { Region, type Usage } from '../target/base-target.js';
+import { ImportableTarget } from '../target/importable-target.js';
 import type { Eventually } from '../target/lifecycle.js';
 import { RegionId } from '../target/region-id.js';
 import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../target/target.js';
+import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
-import { QUARANTINE_REASONS } from './recovery.js';
+import { RegionCache } from './region-cache.js';
 import type { NewSlot, RegionPool } from './region-pool.js';
 
-/** Region objects that are kept though nobody uses them. */
-const KEPT_REGIONS = 4096;
-/** How many kept ones are looked at for one that may go. */
-const MAX_LOOKS = 32;
+/** Findings of an open that get a line in the log each. */
+const MAX_LOGGED_FINDINGS = 20;
 
 /** Opens and deletes what a pool lies on. */
 export interface PoolStorage {
@@ -51,6 +51,7 @@ class PoolRegion extends Region implements NewSlot {
     createdAt: number,
     readonly offset: number,
     readonly length: number,
+    readonly generationBefore?: number,
   ) {
     super(id, size, createdAt);
   }
@@ -60,7 +61,7 @@ class PoolRegion extends Region implements NewSlot {
   }
 }
 
-export class PoolTarget extends BaseTarget<PoolRegion> {
+export class PoolTarget extends ImportableTarget<PoolRegion> {
   readonly type: string;
   readonly capabilities: Capabilities;
   readonly #storage: PoolStorage;
@@ -70,11 +71,7 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   #openPool: RegionPool | undefined;
   #poolLow = 0;
   #poolHigh = 0;
-  /** By slot. */
-  #regions: (PoolRegion | undefined)[] = [];
-  /** Slots of the regions that are kept, each to be looked at in its turn. */
-  #kept: number[] = [];
-  #hand = 0;
+  #regions = new RegionCache<PoolRegion>();
 
   constructor({ type, capabilities, storage, isReadOnly, logger, clock }: PoolTargetOptions) {
     super(logger);
@@ -91,28 +88,37 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
     const started = performance.now();
     const { medium, maxBytes } = await this.#storage.open();
     this.#medium = medium;
-    const { pool, regions, bytes, quarantined, headerDamage } = await recoverPool(medium, {
+    const { pool, regions, bytes, quarantined, findings } = await recoverPool(medium, {
       maxBytes,
       isReadOnly: this.#isReadOnly,
     });
-    if (headerDamage !== undefined)
-      this.logger.warning(`one of the pool's two headers was damaged: ${headerDamage}`);
-    for (const { slot, reason } of quarantined) {
-      this.logger.warning(`slot ${slot} is set aside: ${QUARANTINE_REASONS[reason]}`);
-    }
+    this.#logFindings(findings);
     this.#openPool = pool;
     this.#poolLow = pool.header.poolLow;
     this.#poolHigh = pool.header.poolHigh;
     return { regions, bytes, quarantined: quarantined.length, durationMs: performance.now() - started };
   }
 
+  /** Each with all that is known of what was lost, the first ones at least: damage may have hit every slot. */
+  #logFindings(findings: Iterable<Finding>): void {
+    let untold = 0;
+    let told = 0;
+    for (const { message, ...facts } of findings) {
+      if (told++ < MAX_LOGGED_FINDINGS) this.logger.warning(message, facts);
+      else untold++;
+    }
+    if (told === 0) return;
+    const more = untold === 0 ? '' : `${untold} more findings are not shown; `;
+    this.logger.warning(
+      `${more}what is damaged is set aside and costs nothing else: see \`bedrock pool check\` and \`bedrock pool repair\``,
+    );
+  }
+
   protected async closeStorage(): Promise<void> {
     const medium = this.#medium;
     this.#medium = undefined;
     this.#openPool = undefined;
-    this.#regions = [];
-    this.#kept = [];
-    this.#hand = 0;
+    this.#regions = new RegionCache();
     if (medium === undefined) return;
     try {
       if (!this.#isReadOnly) await medium.barrier();
@@ -126,7 +132,7 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   protected get mode(): string {
-    return this.#store.mode;
+    return this.#isReadOnly ? 'read-only' : this.#store.mode;
   }
 
   protected usage(): Usage {
@@ -151,27 +157,31 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
 
   protected find({ slot, generation, poolLow, poolHigh }: RegionId): PoolRegion | undefined {
     if (poolLow !== this.#poolLow || poolHigh !== this.#poolHigh) return undefined;
-    const region = this.#regions[slot];
+    const region = this.#regions.get(slot);
     if (region !== undefined) return region.id.generation === generation ? region : undefined;
     const { table } = this.#pool;
     if (!table.isLive(slot, generation)) return undefined;
     const made = this.#regionOf(slot);
-    this.#keep(made);
+    this.#regions.keep(made);
     return made;
   }
 
   protected *regionsAfter(after: RegionId | undefined): Generator<PoolRegion> {
-    if (after !== undefined && (after.poolLow !== this.#poolLow || after.poolHigh !== this.#poolHigh)) {
-      throw new BedrockError('REGION_NOT_FOUND', `${after.toString()} is the ID of another target's region`);
-    }
+    this.#checkOwn(after);
     const { table } = this.#pool;
     for (let slot = table.nextLive(after?.slot ?? -1); slot >= 0; slot = table.nextLive(slot)) {
-      yield this.#regions[slot] ?? this.#regionOf(slot);
+      yield this.#regions.get(slot) ?? this.#regionOf(slot);
     }
+  }
+
+  #checkOwn(id: RegionId | undefined): void {
+    if (id === undefined || (id.poolLow === this.#poolLow && id.poolHigh === this.#poolHigh)) return;
+    throw new BedrockError('REGION_NOT_FOUND', `${id.toString()} is the ID of another target's region`);
   }
 
   protected allocate(size: number): Eventually<PoolRegion> {
     this.#checkWritable();
+    this.#store.checkSound?.();
     const taken = this.#pool.allocate(size);
     return taken instanceof Promise
       ? taken.then((slot) => this.#newRegion(slot, size))
@@ -179,14 +189,16 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   protected publish(region: PoolRegion): Eventually<void> {
-    return this.#pool.publish(region, region.size, region.createdAt);
+    const published = this.#pool.publish(region, region.size, region.createdAt);
+    if (published === undefined) return this.#regions.keep(region);
+    return published.then(() => this.#regions.keep(region));
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {
     this.#checkWritable();
     const ended = this.#pool.unpublish(region.id);
-    if (ended === undefined) return this.#forget(region);
-    return ended.then(() => this.#forget(region));
+    if (ended === undefined) return this.#regions.forget(region);
+    return ended.then(() => this.#regions.forget(region));
   }
 
   protected release(region: PoolRegion): Eventually<void> {
@@ -194,37 +206,45 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   }
 
   #newRegion({ slot, offset, length }: NewSlot, size: number): PoolRegion {
-    const id = RegionId.of(slot, this.#pool.table.generation(slot), this.#poolLow, this.#poolHigh);
+    const id = this.#idOf(slot, this.#pool.table.generation(slot));
     return new PoolRegion(id, size, this.#clock.now(), offset, length);
   }
 
   #regionOf(slot: number): PoolRegion {
     const { table } = this.#pool;
-    const id = RegionId.of(slot, table.generation(slot), this.#poolLow, this.#poolHigh);
+    const id = this.#idOf(slot, table.generation(slot));
     const size = table.size(slot);
     return new PoolRegion(id, size, table.createdAt(slot), table.offset(slot), this.#pool.extentLength(size));
   }
 
-  /** Keeps a region's object as long as it is in use, and for a while after. */
-  #keep(region: PoolRegion): void {
-    this.#regions[region.slot] = region;
-    const kept = this.#kept;
-    if (kept.length >= KEPT_REGIONS) {
-      for (let look = 0; look < MAX_LOOKS; look++) {
-        this.#hand = (this.#hand + 1) % kept.length;
-        const slot = kept[this.#hand] as number;
-        const other = this.#regions[slot];
-        if (other !== undefined && other.pins > 0) continue;
-        this.#regions[slot] = undefined;
-        kept[this.#hand] = region.slot;
-        return;
-      }
-    }
-    kept.push(region.slot);
+  // ---- import ----
+
+  protected get poolId(): Uint8Array {
+    return this.#idOf(0, 0).toBytes().subarray(8);
   }
 
-  #forget(region: PoolRegion): void {
-    this.#regions[region.slot] = undefined;
+  protected async allocateAs(id: RegionId, size: number, createdAt: number): Promise<PoolRegion> {
+    this.#checkWritable();
+    const { offset, length, generationBefore } = await this.#pool.allocateAs(id, size);
+    return new PoolRegion(id, size, createdAt, offset, length, generationBefore);
+  }
+
+  protected takeErased(ids: readonly RegionId[]): Promise<void> {
+    this.#checkWritable();
+    return this.#pool.takeErased(ids);
+  }
+
+  protected *erasedAfter(after: RegionId | undefined): Generator<RegionId> {
+    this.#checkOwn(after);
+    const { table } = this.#pool;
+    for (let slot = (after?.slot ?? -1) + 1; slot < table.slots; slot++) {
+      const generation = table.lastErased(slot);
+      if (generation > 0) yield this.#idOf(slot, generation);
+    }
+  }
+
+  #idOf(slot: number, generation: number): RegionId {
+    return RegionId.of(slot, generation, this.#poolLow, this.#poolHigh);
   }
 
   // ---- bytes ----
@@ -241,6 +261,15 @@ export class PoolTarget extends BaseTarget<PoolRegion> {
   protected override writeDurably(region: PoolRegion, offset: number, bytes: Uint8Array): Eventually<void> {
     this.#checkWritable();
     return this.#store.writeDurably(region.offset + offset, bytes);
+  }
+
+  protected override storeDurably(
+    region: PoolRegion,
+    offset: number,
+    bytes: Uint8Array,
+  ): Promise<void> | undefined {
+    this.#checkWritable();
+    return this.#store.storeDurably?.(region.offset + offset, bytes);
   }
 
   protected persistRanges(region: PoolRegion, ranges: readonly RegionRange[] | undefined): Eventually<void> {

@@ -1,17 +1,12 @@
 /** Recovery of a pool from its medium: headers, then descriptors in bulk; damage is set aside and costs nothing else. */
 import { BedrockError } from '../errors.js';
-import type { Eventually } from '../target/lifecycle.js';
-import { DESCRIPTOR_BYTES } from './descriptor.js';
-import { HEADER_BYTES } from './extent.js';
+import { HEADER_BYTES, HEADERS_BYTES } from './extent.js';
+import { findingsOf, type Finding } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
-import { encodeHeader } from './header.js';
 import type { PoolMedium } from './medium.js';
 import { Recovery, type QuarantinedSlot } from './recovery.js';
 import { RegionPool } from './region-pool.js';
-
-/** Descriptors that are read at once, and, where that fails, one by one page. */
-const PIECE_SLOTS = 2 ** 14;
-const PAGE_SLOTS = 4096 / DESCRIPTOR_BYTES;
+import { readDescriptors, readHeaderPages } from './scan.js';
 
 export interface RecoverOptions {
   /** Most that the pool may grow to. */
@@ -25,8 +20,8 @@ export interface RecoveredPool {
   regions: number;
   bytes: number;
   quarantined: readonly QuarantinedSlot[];
-  /** What is wrong with one of the header copies, if anything. */
-  headerDamage: string | undefined;
+  /** What is wrong with the pool. */
+  findings: Iterable<Finding>;
 }
 
 /** @throws POOL_CORRUPT, NOT_SUPPORTED (a pool of newer software), what the medium throws */
@@ -34,85 +29,43 @@ export async function recoverPool(
   medium: PoolMedium,
   { maxBytes, isReadOnly }: RecoverOptions,
 ): Promise<RecoveredPool> {
-  const choice = chooseHeader(await readHeader(medium, 0), await readHeader(medium, HEADER_BYTES));
+  const choice = chooseHeader(...(await readHeaderPages(medium)));
   const { header } = choice;
   if (!isReadOnly) await mendHeaders(medium, choice);
   const recovery = new Recovery(header, medium.size);
-  for (const { offset, firstSlot, count } of header.chunks) {
-    for (let index = 0; index < count; index += PIECE_SLOTS) {
-      const slots = Math.min(PIECE_SLOTS, count - index);
-      await feed(recovery, medium, {
-        offset: offset + index * DESCRIPTOR_BYTES,
-        firstSlot: firstSlot + index,
-        slots,
-      });
-    }
+  for await (const { firstSlot, slots, bytes } of readDescriptors(medium, header)) {
+    if (bytes === undefined) recovery.unreadable(firstSlot, slots);
+    else recovery.feed(firstSlot, bytes);
   }
-  const { regions, bytes, quarantined, free } = recovery.finish();
+  const result = recovery.finish();
+  const { regions, bytes, quarantined, free, isHeaderOld } = result;
+  // Until repair ends that: growing could place a new region where one lies that an older header does not reach, and would bring back as
+  // zeros what a file that was cut off has lost.
+  const isLarger = medium.size < header.capacity || quarantined.some(({ reason }) => reason === 'outside');
+  const mayGrow = !isReadOnly && !isLarger;
   const pool = new RegionPool({
     medium,
-    header,
+    header: isHeaderOld ? { ...header, freshFrom: header.capacity } : header,
     table: recovery.table,
     free,
-    maxBytes: isReadOnly ? header.capacity : maxBytes,
+    maxBytes: mayGrow ? maxBytes : header.capacity,
   });
-  if (!isReadOnly) await pool.makeRecoveredDurable();
-  return { pool, regions, bytes, quarantined, headerDamage: choice.damage };
-}
-
-/** One copy, or what the medium still has of it. */
-async function readHeader(medium: PoolMedium, offset: number): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(Math.max(0, Math.min(HEADER_BYTES, medium.size - offset)));
-  try {
-    await readCarefully(medium, offset, bytes);
-    return bytes;
-  } catch {
-    return undefined;
+  if (!isReadOnly) {
+    await pool.makeRecoveredDurable();
+    // Before the last region that tells so can be erased: a crash then would have the next open take its bytes for zeros.
+    if (isHeaderOld) await pool.storeHeader();
   }
-}
-
-function readCarefully(medium: PoolMedium, offset: number, into: Uint8Array): Eventually<void> {
-  return medium.readCarefully?.(offset, into) ?? medium.read(offset, into);
+  const findings = findingsOf({ choice, recovery: result, fileBytes: medium.size });
+  return { pool, regions, bytes, quarantined, findings };
 }
 
 /** Both copies are to be whole before either is changed; and what was read is durable before anything builds on it. */
-async function mendHeaders(medium: PoolMedium, { header, rewrite, writable }: HeaderChoice): Promise<void> {
+async function mendHeaders(medium: PoolMedium, { bytes, rewrite, writable }: HeaderChoice): Promise<void> {
   if (!writable) {
     throw new BedrockError('NOT_SUPPORTED', 'this version can only read the pool; open it with read_only');
   }
-  if (rewrite === undefined) return;
-  await medium.persist([{ offset: 0, size: 2 * HEADER_BYTES }]);
-  await medium.writeDurably(rewrite * HEADER_BYTES, encodeHeader(header));
-}
-
-interface Piece {
-  offset: number;
-  firstSlot: number;
-  slots: number;
-}
-
-/** What cannot be read as a whole is read page by page, so that one bad page costs its own slots only. */
-async function feed(
-  recovery: Recovery,
-  medium: PoolMedium,
-  { offset, firstSlot, slots }: Piece,
-): Promise<void> {
-  const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
-  try {
-    await readCarefully(medium, offset, bytes);
-  } catch {
-    if (slots <= PAGE_SLOTS) {
-      recovery.unreadable(firstSlot, slots);
-      return;
-    }
-    for (let index = 0; index < slots; index += PAGE_SLOTS) {
-      await feed(recovery, medium, {
-        offset: offset + index * DESCRIPTOR_BYTES,
-        firstSlot: firstSlot + index,
-        slots: Math.min(PAGE_SLOTS, slots - index),
-      });
-    }
-    return;
-  }
-  recovery.feed(firstSlot, bytes);
+  // A file that was cut off within the headers has nothing to serve, and is not made longer.
+  if (rewrite === undefined || medium.size < HEADERS_BYTES) return;
+  await medium.persist([{ offset: 0, size: HEADERS_BYTES }]);
+  await medium.writeDurably(rewrite * HEADER_BYTES, bytes);
 }

@@ -41,11 +41,15 @@ export type QuarantineReason = keyof typeof QUARANTINE_REASONS;
 export interface QuarantinedSlot {
   readonly slot: number;
   readonly reason: QuarantineReason;
-  /** Of a descriptor that could be read, the generation that stands there; of a damaged one it may be wrong. */
+  /** Of a descriptor that could be read, the generation that stands there, and whether it says that the region lives; of a
+   * damaged one both may be wrong. */
   readonly generation?: number;
+  readonly isLive?: boolean;
   /** Offset and size of the extent that stays reserved, as they stand in the descriptor; absent if they cannot be ones. */
   readonly offset?: number;
   readonly size?: number;
+  /** Of an overlap, the slot of one that it overlaps; -1 for a descriptor chunk. */
+  readonly overlaps?: number;
 }
 
 export interface RecoveryResult {
@@ -60,6 +64,11 @@ export interface RecoveryResult {
    * could not be read: its extent may be anywhere.
    */
   readonly free: FreeExtents;
+  /**
+   * Whether a whole descriptor has an extent beyond freshFrom, where nothing was ever written: both header copies are older than it,
+   * as of a restored backup. Then no free space is known to be zeros.
+   */
+  readonly isHeaderOld: boolean;
 }
 
 export class Recovery {
@@ -69,6 +78,7 @@ export class Recovery {
   readonly #poolSize: number;
   readonly #quarantined: QuarantinedSlot[] = [];
   readonly #fields = new DescriptorFields();
+  #isHeaderOld = false;
 
   /** @param fileSize bytes that the medium has; what lies beyond is not served, and nothing is placed there */
   constructor(header: PoolHeader, fileSize: number) {
@@ -114,13 +124,20 @@ export class Recovery {
     const swept = this.#sweep();
     const free = hidesExtents && options.unreadableAreLost !== true ? new FreeExtents(0) : swept;
     this.#quarantined.sort((one, other) => one.slot - other.slot);
-    return { regions: table.live, bytes: table.liveBytes, quarantined: this.#quarantined, free };
+    return {
+      regions: table.live,
+      bytes: table.liveBytes,
+      quarantined: this.#quarantined,
+      free,
+      isHeaderOld: this.#isHeaderOld,
+    };
   }
 
   #takeRegion(slot: number, fields: DescriptorFields): void {
     const { generation, offset, size, createdAt } = fields;
     this.table.setLive(slot, generation, offset, size, createdAt);
     if (size === 0) return;
+    if (offset + size > this.#header.freshFrom) this.#isHeaderOld = true;
     const fault = extentFault(this.#header, offset, size);
     if (fault !== undefined) this.#quarantine(slot, fault, fields);
     else if (offset + size > this.#poolSize) this.#quarantine(slot, 'truncated', fields);
@@ -132,14 +149,21 @@ export class Recovery {
       this.#quarantined.push({ slot, reason });
       return;
     }
-    const { generation, offset, size } = fields;
+    const { generation, isLive, offset, size } = fields;
     const isPlausible = size > 0 && extentFault(this.#header, offset, size) !== 'outside';
-    this.#quarantined.push({ slot, reason, generation, ...(isPlausible ? { offset, size } : {}) });
+    this.#quarantined.push({
+      slot,
+      reason,
+      generation,
+      isLive,
+      ...(isPlausible ? { offset, size } : {}),
+    });
   }
 
   /**
    * Goes through all extents in order of offsets. Those that begin before the end of what was claimed so far overlap something,
-   * and so does the one that began the stretch; so a stretch of more than one is quarantined as a whole.
+   * and so does the one that began the stretch; so a stretch of more than one is quarantined as a whole. Each is told one that it
+   * overlaps: the one that reaches farthest so far, and that one the first that it meets.
    */
   #sweep(): FreeExtents {
     const { alignment } = this.#header;
@@ -148,7 +172,7 @@ export class Recovery {
     const end = alignDown(this.#poolSize, alignment);
     let usedEnd = firstExtentOffset(alignment);
     let claimedEnd = 0;
-    let stretchOwner = -1;
+    let farthest = -1;
     const { units, order } = orderByOffset(extents.starts, alignment);
     for (let place = 0; place < order.length; place++) {
       const index = order[place] as number;
@@ -158,10 +182,14 @@ export class Recovery {
       if (to > usedEnd) usedEnd = to;
       if (index >= extents.claims) continue;
       if (from < claimedEnd) {
-        this.#overlap(extents.slots[stretchOwner] as number);
-        this.#overlap(extents.slots[index] as number);
-      } else stretchOwner = index;
-      if (to > claimedEnd) claimedEnd = to;
+        const [one, other] = [extents.slots[farthest] as number, extents.slots[index] as number];
+        this.#overlap(one, other);
+        this.#overlap(other, one);
+      }
+      if (to > claimedEnd) {
+        claimedEnd = to;
+        farthest = index;
+      }
     }
     if (usedEnd < end) free.push(usedEnd, end - usedEnd);
     return free;
@@ -195,15 +223,17 @@ export class Recovery {
     return { starts: starts.subarray(0, count), ends: ends.subarray(0, count), slots, claims };
   }
 
-  #overlap(slot: number): void {
+  #overlap(slot: number, overlaps: number): void {
     if (slot < 0 || this.table.state(slot) !== SlotState.live) return;
     this.table.quarantine(slot);
     this.#quarantined.push({
       slot,
       reason: 'overlap',
       generation: this.table.generation(slot),
+      isLive: true,
       offset: this.table.offset(slot),
       size: this.table.size(slot),
+      overlaps,
     });
   }
 

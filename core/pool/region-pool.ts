@@ -10,15 +10,19 @@
  */
 import type { Eventually } from '../target/lifecycle.js';
 import { BedrockError } from '../errors.js';
+import { idTaken } from '../target/importable-target.js';
 import type { RegionId } from '../target/region-id.js';
 import {
+  MAX_CHUNKS,
+  MAX_CHUNK_COUNT,
   MIN_CHUNK_COUNT,
   chunkLength,
   descriptorOffset,
   nextChunkCount,
   slotsOf,
 } from './chunk-directory.js';
-import { DESCRIPTOR_BYTES, encodeDescriptor, formatChunk, wordZero } from './descriptor.js';
+import { DESCRIPTOR_BYTES, MAX_GENERATION, encodeDescriptor, formatChunk, wordZero } from './descriptor.js';
+import { erasedDescriptors, erasedSlots } from './erased-slots.js';
 import { ExtentAllocator } from './extent-allocator.js';
 import { HEADERS_BYTES, alignDown, alignUp } from './extent.js';
 import { encodeHeader, type PoolHeader } from './header.js';
@@ -41,6 +45,8 @@ export interface Extent {
 
 export interface NewSlot extends Extent {
   readonly slot: number;
+  /** Of a slot that an ID from elsewhere asked for: its generation before. */
+  readonly generationBefore?: number | undefined;
 }
 
 export interface PoolState {
@@ -60,6 +66,10 @@ export class RegionPool {
   /** The part of the free space that may not read as zeros. */
   readonly #unclean: ExtentAllocator;
   #header: PoolHeader;
+  /** A descriptor on its way to the medium. */
+  #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
+  /** Why a change of the header did not end. */
+  #headerFailure: Error | undefined;
   /** What waits for its turn to change space, slots or header. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -129,17 +139,65 @@ export class RegionPool {
     return this.#inTurn(() => this.#allocateSlowly(length, size));
   }
 
+  /**
+   * The same in the slot of an ID from elsewhere, with its generation.
+   * @throws ID_TAKEN, INVALID_ARGUMENT, OUT_OF_SPACE (also for the slots that are missing below that of the ID)
+   */
+  allocateAs(id: RegionId, size: number): Promise<NewSlot> {
+    const { slot, generation } = id;
+    if (generation === 0 || generation > MAX_GENERATION) {
+      throw new BedrockError(
+        'INVALID_ARGUMENT',
+        `${id.toString()} has generation ${generation}; those of a pool go from 1 to ${MAX_GENERATION}`,
+      );
+    }
+    if (size > this.#maxBytes) throw this.#outOfSpace(size);
+    return this.#inTurn(async () => {
+      const length = this.extentLength(size);
+      await this.#addSlotsTo(slot, length);
+      const generationBefore = this.table.generation(slot);
+      if (!this.table.take(slot, generation)) throw idTaken(id);
+      try {
+        const offset = length === 0 ? 0 : await this.#takeSpace(length, size);
+        return { slot, offset, length, generationBefore };
+      } catch (error) {
+        this.table.giveBack(slot, generationBefore);
+        throw error;
+      }
+    });
+  }
+
+  /** Makes sure that IDs of erased regions are never given out; durable when this ends. @throws ID_TAKEN, OUT_OF_SPACE */
+  takeErased(ids: readonly RegionId[]): Promise<void> {
+    const { table } = this;
+    return this.#inTurn(async () => {
+      await this.#addSlotsTo(ids.reduce((highest, { slot }) => Math.max(highest, slot), -1));
+      const slots = erasedSlots(ids, table);
+      for (const { slot, generation } of slots) table.take(slot, generation);
+      try {
+        const descriptors = erasedDescriptors(slots, this.#header, (slot) => this.#placeOf(slot));
+        await Promise.all(
+          descriptors.map(async ({ offset, bytes }) => this.#medium.writeDurably(offset, bytes)),
+        );
+      } finally {
+        for (const { slot, generation } of slots) table.giveBack(slot, generation);
+      }
+    });
+  }
+
   /** Makes a region that was allocated, and perhaps written, findable; durable when this ends. */
   publish({ slot, offset }: NewSlot, size: number, createdAt: number): Eventually<void> {
     const { table } = this;
     const generation = table.generation(slot);
-    const descriptor = new Uint8Array(DESCRIPTOR_BYTES);
+    const descriptor = this.#descriptor;
     encodeDescriptor(descriptor, 0, slot, this.#header, generation, offset, size, createdAt);
     const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
     if (stored === undefined) {
       table.setLive(slot, generation, offset, size, createdAt);
       return undefined;
     }
+    // The medium may be reading it still.
+    this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
     return stored.then(() => table.setLive(slot, generation, offset, size, createdAt));
   }
 
@@ -155,24 +213,21 @@ export class RegionPool {
   }
 
   /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
-  release({ slot, offset, length }: NewSlot): Eventually<void> {
-    if (length === 0) {
-      this.#giveBack(slot, offset, length);
-      return undefined;
-    }
-    const cleared = this.#medium.clear(offset, length);
+  release(slot: NewSlot): Eventually<void> {
+    const { offset, length } = slot;
+    const cleared = length === 0 ? undefined : this.#medium.clear(offset, length);
     if (cleared === undefined) {
-      this.#giveBack(slot, offset, length);
+      this.#giveBack(slot);
       return undefined;
     }
-    return cleared.then(() => this.#giveBack(slot, offset, length));
+    return cleared.then(() => this.#giveBack(slot));
   }
 
-  #giveBack(slot: number, offset: number, length: number): void {
+  #giveBack({ slot, offset, length, generationBefore }: NewSlot): void {
     const { table } = this;
     if (length > 0) this.#space.free(offset, length);
     if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
-    else table.giveBack(slot);
+    else table.giveBack(slot, generationBefore);
   }
 
   /** Offset of a slot's descriptor. */
@@ -253,12 +308,27 @@ export class RegionPool {
     await this.#changeHeader({ freshFrom: Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES)) });
   }
 
+  /**
+   * Adds slots until there is one of this number. An ID may ask for any, so what they take must fit, beside `length` bytes more,
+   * before the first is added.
+   */
+  async #addSlotsTo(slot: number, length = 0): Promise<void> {
+    const missing = slot + 1 - this.table.slots;
+    if (missing <= 0) return;
+    const bytes = missing * DESCRIPTOR_BYTES + length;
+    const most = (MAX_CHUNKS - this.#header.chunks.length) * MAX_CHUNK_COUNT;
+    if (missing > most || bytes > this.freeBytes) throw this.#outOfSpace(bytes);
+    while (this.table.slots <= slot) await this.#addChunk();
+  }
+
   /** Formats more slots, and names them in the header once they are durable. */
   async #addChunk(): Promise<void> {
     const { chunks, alignment } = this.#header;
     for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
       const length = chunkLength(count, alignment);
       if (count === 0) throw this.#outOfSpace(DESCRIPTOR_BYTES);
+      // Each try would keep the space of a chunk that no header can name.
+      if (this.#headerFailure !== undefined) throw this.#headerFailure;
       try {
         const offset = await this.#takeSpace(length);
         await this.#storeChunk(offset, length, count);
@@ -288,11 +358,23 @@ export class RegionPool {
 
   /** Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant. */
   async #changeHeader(change: Partial<PoolHeader>): Promise<void> {
+    if (this.#headerFailure !== undefined) throw this.#headerFailure;
     const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
     const bytes = encodeHeader(header);
-    await this.#medium.writeDurably(0, bytes);
-    await this.#medium.writeDurably(bytes.length, bytes);
+    try {
+      await this.#medium.writeDurably(0, bytes);
+      await this.#medium.writeDurably(bytes.length, bytes);
+    } catch (error) {
+      // One copy may be torn now, so the other must not be touched until recovery has made both whole.
+      this.#headerFailure = error as Error;
+      throw error;
+    }
     this.#header = header;
+  }
+
+  /** Makes the header durable with what recovery has corrected in it. */
+  storeHeader(): Promise<void> {
+    return this.#inTurn(() => this.#changeHeader({}));
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
@@ -310,6 +392,12 @@ export class RegionPool {
     const ranges: MediumRange[] = [{ offset: 0, size: HEADERS_BYTES }];
     for (const { offset, count } of this.#header.chunks)
       ranges.push({ offset, size: count * DESCRIPTOR_BYTES });
-    return this.#medium.persist(ranges);
+    // A file that was cut off ends before some of them, or in their midst.
+    const { size: end } = this.#medium;
+    return this.#medium.persist(
+      ranges
+        .filter(({ offset }) => offset < end)
+        .map(({ offset, size }) => ({ offset, size: Math.min(size, end - offset) })),
+    );
   }
 }

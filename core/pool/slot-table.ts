@@ -30,7 +30,7 @@ export const SlotState = {
 
 export type SlotState = (typeof SlotState)[keyof typeof SlotState];
 
-const SLAB_BITS = 13;
+const SLAB_BITS = 10;
 const SLAB_SLOTS = 2 ** SLAB_BITS;
 
 class Slab {
@@ -144,8 +144,9 @@ export class SlotTable {
   }
 
   /**
-   * Makes a taken slot free again. Only if no descriptor of its generation can have reached the medium.
-   * @param generation the one it had before it was taken, where that was by `take`
+   * Makes a taken slot free again, or retires it.
+   * @param generation what its descriptor says, where it was taken by `take`; otherwise no descriptor of the generation that it was
+   *   taken with may have reached the medium
    */
   giveBack(slot: number, generation = this.generation(slot) - 1): void {
     this.#expect(slot, 'given back', this.state(slot) === SlotState.taken);
@@ -193,6 +194,22 @@ export class SlotTable {
   retire(slot: number): void {
     this.#move(slot, SlotState.retired);
     this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = MAX_GENERATION;
+  }
+
+  /** The last generation of a slot without a region that may have been given out, or whose ID must not be; 0 if there is none. */
+  lastErased(slot: number): number {
+    switch (this.state(slot)) {
+      case SlotState.free:
+      case SlotState.erasing:
+        return this.generation(slot);
+      case SlotState.taken:
+        return this.generation(slot) - 1;
+      case SlotState.quarantined:
+      case SlotState.retired:
+        return MAX_GENERATION;
+      default:
+        return 0;
+    }
   }
 
   /** The lowest live slot above `after`, -1 for the lowest of all; -1 if there is none. */

@@ -1,19 +1,19 @@
 /**
  * The library door: everything that brings a backend or a provider type comes in here, the built-in ones too.
  *
- * A library is named by a path (from the configuration file's folder) or as a package (looked for from that folder, then from
- * the working directory), loaded by dynamic import, and its default export describes what it brings.
+ * A library is found (locate-library.ts), loaded by dynamic import, and its default export describes what it brings. What goes wrong
+ * is LIBRARY_LOAD_FAILED, with the library as it was named, the file that it was found in, and the true cause.
  */
 import { execFile } from 'node:child_process';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { resolve as resolvePackage } from 'import-meta-resolve';
+import { fileURLToPath } from 'node:url';
 import { inject, injectable, type Container, type ContainerModule } from 'inversify';
 import { TOKENS } from '../container.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { withTimeout } from '../timeout.js';
+import { libraryFailure, locateLibrary } from './locate-library.js';
 import { TypeRegistry, type Definition } from './registry.js';
 
 const BUILT_IN = 'the built-in library';
@@ -46,11 +46,11 @@ export class LibraryLoader {
    * @throws LIBRARY_LOAD_FAILED with the true cause
    */
   async load(specifier: string, directory: string, container: Container, timeoutMs: number): Promise<void> {
-    const url = await locate(specifier, directory);
+    const url = await locateLibrary(specifier, directory);
     await withTimeout(this.#loadModule(url, `library ${specifier}`, container), timeoutMs, () =>
-      failure(
+      libraryFailure(
         `library ${specifier}`,
-        `has not finished loading after ${timeoutMs} ms; it waits for something at its top level`,
+        `(${fileURLToPath(url)}) has not finished loading after ${timeoutMs} ms; it waits for something at its top level`,
       ),
     );
     this.logger.debug(`loaded library ${specifier}`, { library: specifier, url: url.href });
@@ -64,17 +64,18 @@ export class LibraryLoader {
     } catch (cause) {
       const isSyntax = cause instanceof Error && cause.name === 'SyntaxError';
       const line = isSyntax ? await lineOfSyntaxError(url) : lineOf(cause, url);
-      throw failure(library, `does not load (${file}${line}): ${messageOf(cause)}`, cause);
+      throw libraryFailure(library, `does not load (${file}${line}): ${messageOf(cause)}`, cause);
     }
     const exported = unwrap(namespace.default);
     if (exported === undefined) {
-      throw failure(
+      throw libraryFailure(
         library,
         `has no default export (${file}); it must be defineBackend({…}) or defineProvider({…})`,
       );
     }
+    const origin = library === BUILT_IN ? library : `${library} (${file})`;
     for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported]) {
-      await this.#take(part, library, container);
+      await this.#take(part, origin, container);
     }
   }
 
@@ -92,7 +93,7 @@ export class LibraryLoader {
     try {
       await container.loadAsync(part);
     } catch (cause) {
-      throw failure(library, `has a ContainerModule that does not load: ${messageOf(cause)}`, cause);
+      throw libraryFailure(library, `has a ContainerModule that does not load: ${messageOf(cause)}`, cause);
     }
     for (const definition of boundDefinitions(container)) {
       if (!known.has(definition)) this.#register(definition, library);
@@ -101,7 +102,7 @@ export class LibraryLoader {
 
   #register(part: unknown, library: string): void {
     const fault = this.registry.add(part, library);
-    if (fault !== undefined) throw failure(library, fault);
+    if (fault !== undefined) throw libraryFailure(library, fault);
   }
 }
 
@@ -153,62 +154,4 @@ function lineIn(stack: string, url: URL): string {
     if (at !== -1) return /^:\d+/.exec(stack.slice(at + name.length))?.[0] ?? '';
   }
   return '';
-}
-
-async function locate(specifier: string, directory: string): Promise<URL> {
-  const library = `library ${specifier}`;
-  if (specifier.endsWith('.so')) {
-    throw failure(
-      library,
-      'is a shared object of Mochi, and libraries of this daemon are JavaScript modules; warabi is built in',
-    );
-  }
-  if (/^[a-z][a-z0-9+.-]*:/i.test(specifier)) {
-    throw failure(library, 'is no path and no name of a package');
-  }
-  return isPath(specifier)
-    ? locateFile(library, path.resolve(directory, specifier))
-    : locatePackage(library, specifier, directory);
-}
-
-async function locateFile(library: string, file: string): Promise<URL> {
-  const found = await stat(file).catch((cause: unknown) => {
-    const why = systemCodeOf(cause) === 'ENOENT' ? `there is no ${file}` : messageOf(cause);
-    throw failure(library, `was not found: ${why}`, cause);
-  });
-  if (found.isDirectory()) throw failure(library, `is a folder (${file}); name the file in it`);
-  return pathToFileURL(file);
-}
-
-function locatePackage(library: string, name: string, directory: string): URL {
-  const folders = [...new Set([directory, process.cwd()])];
-  const causes: unknown[] = [];
-  for (const folder of folders) {
-    try {
-      const url = new URL(resolvePackage(name, pathToFileURL(path.join(folder, 'bedrock.json')).href));
-      if (url.protocol === 'file:') return url;
-      throw failure(library, 'is a module of Node itself and brings no types');
-    } catch (cause) {
-      causes.push(cause);
-    }
-  }
-  const cause = causes.find((each) => systemCodeOf(each) !== 'ERR_MODULE_NOT_FOUND') ?? causes[0];
-  if (cause instanceof BedrockError) throw cause;
-  const why =
-    systemCodeOf(cause) === 'ERR_MODULE_NOT_FOUND'
-      ? `is not installed where ${folders.join(' or ')} would find it`
-      : `was not found as a package: ${messageOf(cause)}`;
-  throw failure(library, `${why}; install it with npm, or give a path (./…)`, cause);
-}
-
-/** A path begins with a dot or a slash, or ends like a file; anything else is a package. */
-export function isPath(specifier: string): boolean {
-  return /^\.{0,2}\//.test(specifier) || /\.(js|mjs|cjs|ts|mts|cts|so)$/.test(specifier);
-}
-
-function failure(library: string, what: string, cause?: unknown): BedrockError {
-  return new BedrockError('LIBRARY_LOAD_FAILED', `${library} ${what}`, {
-    details: { library },
-    ...(cause !== undefined && { cause }),
-  });
 }

@@ -7,17 +7,24 @@
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { Clock } from '../clock.js';
-import type { ResolvedConfig, ResolvedProvider, ResolvedReference } from '../config/resolved-config.js';
+import type { ResolvedConfig, ResolvedProvider } from '../config/resolved-config.js';
 import { TOKENS } from '../container.js';
 import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { createOperationMeter, type OperationMeter } from '../metrics/operation-meter.js';
+import { ProviderMetrics } from '../metrics/provider-metrics.js';
 import type { Target } from '../target/index.js';
 import { withTimeout } from '../timeout.js';
-import type { BackendContext, Dependencies, Dependency, ProviderContext } from './definitions.js';
+import { administer } from './administration.js';
+import { findChangedDependency } from './changed-dependency.js';
+import type { BackendContext, Dependencies, ProviderContext } from './definitions.js';
+import { DependencyInjector } from './dependency-injector.js';
 import { ExecutionPool } from './execution-pool.js';
 import type { Provider, ProviderState } from './provider.js';
 import type { TypeRegistry } from './registry.js';
+import { RemoteDependencies } from './remote-dependencies.js';
+import { RouteTable } from './route-table.js';
+import { Sequence } from './sequence.js';
 
 /** One provider and what the daemon knows of it. */
 export interface RunningProvider {
@@ -31,12 +38,26 @@ export interface RunningProvider {
   /** What the front doors did to each target. */
   readonly meters: readonly OperationMeter[];
   readonly state: ProviderState;
+  /** What `create` of its type gave; nothing before, and nothing if it could not start. */
+  readonly instance: Provider | undefined;
+  /** Its own routes. */
+  readonly routes: RouteTable;
+  /** Snapshots and the like, one after another. */
+  readonly administration: Sequence;
+  /** Its settings as they are now. */
+  readonly config: Readonly<Record<string, unknown>>;
 }
+
+const NO_ROUTES = new RouteTable([], 'nobody');
 
 class Entry implements RunningProvider {
   state: ProviderState = 'starting';
   instance: Provider | undefined;
   meters: readonly OperationMeter[] = [];
+  routes = NO_ROUTES;
+  readonly administration = new Sequence();
+  /** Those that it has now; `changeDependency` replaces some. */
+  readonly remotes = new Map<string, RemoteDependencies>();
 
   constructor(
     readonly resolved: ResolvedProvider,
@@ -58,6 +79,15 @@ class Entry implements RunningProvider {
   }
   get targets(): readonly Target[] {
     return this.instance?.targets ?? [];
+  }
+  get config(): Readonly<Record<string, unknown>> {
+    const { instance, resolved } = this;
+    try {
+      return instance?.getConfig?.() ?? resolved.config;
+    } catch (error) {
+      this.logger.error(`getConfig failed, and the settings of the start are shown: ${messageOf(error)}`);
+      return resolved.config;
+    }
   }
 }
 
@@ -136,6 +166,7 @@ export class ProviderManager {
         await this.#startOne(entry);
       } catch (cause) {
         entry.state = 'failed';
+        await this.#closeRemotes(entry);
         const message = `provider "${entry.name}" could not start: ${messageOf(cause)}`;
         if (entry.resolved.isOptional) {
           this.#logger.error(`${message}; it is optional, so the daemon goes on without it`);
@@ -170,8 +201,12 @@ export class ProviderManager {
           `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`,
         );
       });
+    if (entry.resolved.unavailable !== undefined) {
+      throw new BedrockError('LIBRARY_LOAD_FAILED', entry.resolved.unavailable);
+    }
     const { definition } = entry.resolved.registered;
-    const context = this.#contextOf(entry);
+    const dependencies = await inTime(this.#dependenciesOf(entry));
+    const context = this.#contextOf(entry, dependencies);
     const making = Promise.resolve(definition.create(entry.resolved.config, context));
     const instance = await inTime(making).catch((error: unknown) => {
       stopLate(making, entry.logger);
@@ -181,6 +216,7 @@ export class ProviderManager {
     entry.instance = instance;
     entry.meters = instance.targets.map(createOperationMeter);
     try {
+      entry.routes = new RouteTable(instance.routes ?? [], `the provider type "${entry.type}"`);
       await inTime(Promise.resolve(instance.start()));
       await inTime(this.#logRunning(entry));
     } catch (error) {
@@ -193,11 +229,10 @@ export class ProviderManager {
   }
 
   async #stopOne(entry: Entry): Promise<boolean> {
-    // As long as requests may take to end: a stop that never ends must not keep the others open.
-    const timeoutMs = Math.max(this.config.settings.drain_timeout_ms, 1000);
+    const timeoutMs = this.#stopTimeoutMs;
     try {
       await withTimeout(
-        entry.instance?.stop() ?? Promise.resolve(),
+        entry.administration.idle().then(() => entry.instance?.stop()),
         timeoutMs,
         () => new BedrockError('INTERNAL', `it did not stop within ${timeoutMs} ms`),
       );
@@ -205,7 +240,24 @@ export class ProviderManager {
     } catch (error) {
       entry.logger.error(`did not stop cleanly: ${messageOf(error)}`);
       return false;
+    } finally {
+      await this.#closeRemotes(entry);
     }
+  }
+
+  /** Gives back the connections of its dependencies. A call that never ends is left behind. */
+  async #closeRemotes({ remotes, logger }: Entry): Promise<void> {
+    const closing = Promise.all([...remotes.values()].map((one) => one.close()));
+    remotes.clear();
+    const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
+    await withTimeout(closing, this.#stopTimeoutMs, late).catch((error: unknown) => {
+      logger.warning(`the connections of its dependencies did not close: ${messageOf(error)}`);
+    });
+  }
+
+  /** As long as requests may take to end: a stop that never ends must not keep the others open. */
+  get #stopTimeoutMs(): number {
+    return Math.max(this.config.settings.drain_timeout_ms, 1000);
   }
 
   async #logRunning(entry: Entry): Promise<void> {
@@ -219,14 +271,15 @@ export class ProviderManager {
     entry.logger.info(`provider "${entry.name}" is up${kinds === '' ? '' : `: ${kinds}`}`);
   }
 
-  #contextOf(entry: Entry): ProviderContext {
+  #contextOf(entry: Entry, dependencies: Dependencies): ProviderContext {
     const context: BackendContext = {
       providerName: entry.name,
       providerId: entry.providerId,
+      tags: entry.tags,
       logger: entry.logger,
       clock: this.container.get<Clock>(TOKENS.Clock),
-      metrics: this.container.get<MetricsRegistry>(TOKENS.Metrics),
-      dependencies: this.#dependenciesOf(entry),
+      metrics: new ProviderMetrics(this.container.get<MetricsRegistry>(TOKENS.Metrics), entry.name),
+      dependencies,
       baseDirectory: this.config.directory,
     };
     return { ...context, createTarget: (type, config) => this.#createTarget(type, config, context) };
@@ -246,23 +299,56 @@ export class ProviderManager {
     return target;
   }
 
-  /** Those that are not required and lead to a provider that failed are as absent as if nobody had named them. */
-  #dependenciesOf(entry: Entry): Dependencies {
-    const resolve = (reference: ResolvedReference): Dependency | undefined => {
-      if ('pool' in reference) return this.#pool(reference.pool);
-      const other = this.#entries[reference.provider];
-      if (other?.instance !== undefined && other.state === 'running') return other.instance;
-      const message = `it depends on "${other?.name ?? '?'}", which is not running`;
-      if (reference.isRequired) throw new BedrockError('DEPENDENCY_UNRESOLVED', message);
-      entry.logger.warning(`${message}; the dependency is not required, so it goes on without`);
-      return undefined;
+  async #dependenciesOf(entry: Entry): Promise<Dependencies> {
+    const found: Record<string, Dependencies[string]> = {};
+    for (const [name, reference] of Object.entries(entry.resolved.dependencies)) {
+      const remotes = new RemoteDependencies();
+      entry.remotes.set(name, remotes);
+      found[name] = await this.#injector(entry, remotes).resolve(reference);
+    }
+    return found;
+  }
+
+  #injector(entry: Entry, remotes: RemoteDependencies): DependencyInjector {
+    const among = {
+      providers: this.#entries,
+      pool: (name: string) => this.#pool(name),
+      timeoutMs: this.config.settings.start_timeout_ms,
     };
-    return Object.fromEntries(
-      Object.entries(entry.resolved.dependencies).map(([name, reference]) => [
-        name,
-        isList(reference) ? reference.flatMap((each) => resolve(each) ?? []) : resolve(reference),
-      ]),
-    );
+    return new DependencyInjector(among, remotes, entry.logger);
+  }
+
+  /**
+   * Has a provider use another dependency from now on.
+   * @param name its key in the configuration
+   * @param reference as it would stand there
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async changeDependency(
+    provider: string | number,
+    name: string,
+    reference: string | readonly string[],
+  ): Promise<void> {
+    const entry = this.get(provider) as Entry;
+    await administer(entry, 'changeDependency', async (instance) => {
+      const found = findChangedDependency(this.config, this.registry, entry.resolved, name, reference);
+      const remotes = new RemoteDependencies();
+      try {
+        const dependency = await this.#injector(entry, remotes).resolve(found);
+        if (dependency === undefined)
+          throw new BedrockError(
+            'DEPENDENCY_UNRESOLVED',
+            `"${String(reference)}" cannot be had; the log says why`,
+          );
+        await instance.changeDependency?.(name, dependency);
+      } catch (error) {
+        await remotes.close();
+        throw error;
+      }
+      const before = entry.remotes.get(name);
+      entry.remotes.set(name, remotes);
+      await before?.close();
+    });
   }
 
   #pool(name: string): ExecutionPool {
@@ -290,12 +376,6 @@ export function targetOf(provider: RunningProvider, index: number): Target {
   );
 }
 
-function isList(
-  reference: ResolvedReference | readonly ResolvedReference[],
-): reference is readonly ResolvedReference[] {
-  return Array.isArray(reference);
-}
-
 /** Stops a provider that came into being after its time was over, so that it gives back what it took. */
 function stopLate(making: Promise<Provider>, logger: Logger): void {
   making
@@ -320,7 +400,9 @@ function checkProvider(instance: unknown, type: string): asserts instance is Pro
 
 function checkTarget(made: unknown, maker: string): asserts made is Target {
   const target = (made ?? {}) as Record<string, unknown>;
-  const missing = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
+  const missing: string[] = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
+  if (typeof target.type !== 'string') missing.push('type');
+  if (typeof target.capabilities !== 'object' || target.capabilities === null) missing.push('capabilities');
   if (missing.length === 0) return;
   throw new BedrockError(
     'START_FAILED',

@@ -69,8 +69,7 @@ export default defineProvider<WarabiConfig>({
     targetsOf(config).flatMap(({ type }) => backendOf(type)?.dependencies ?? []),
   validate(config, check) {
     if ((config.target === undefined) === (config.targets === undefined)) {
-      const found = Object.keys(config);
-      check.report([], found, 'either "target" (one) or "targets" (several)');
+      check.report([], config, 'either "target" (one) or "targets" (several)');
     }
     const isOlderForm = config.target === undefined;
     targetsOf(config).forEach((target, index) => {

@@ -7,8 +7,7 @@
  * - What is no request of the protocol is answered, and the connection ends.
  */
 import type { Socket } from 'node:net';
-import { BedrockError, type ErrorCode } from '../errors.js';
-import { toBedrockError } from '../http/problem.js';
+import { BedrockError, asBedrockError } from '../errors.js';
 import type { RegionId } from '../target/index.js';
 import { commandOf } from './commands.js';
 import { WAIT, type CommandClient, type DaemonFacts, type OperationCall, type Place } from './command.js';
@@ -124,15 +123,11 @@ export class Client implements CommandClient {
     return this.#inFlight > 0;
   }
 
-  /** Whether it waits for the next request, and nothing is on its way in either direction. */
-  get isIdle(): boolean {
-    return (
-      this.#inFlight === 0 &&
-      !this.#parser.isWithin &&
-      this.#parser.position === this.#input.end &&
-      this.#pipeline.length === 0 &&
-      this.#socket.writableLength === 0
-    );
+  /** Whether it is the client's turn: to send the rest of a request, or to take replies. */
+  get isAwaited(): boolean {
+    if (this.#socket.writableLength > 0) return true;
+    const isBegun = this.#parser.isWithin || this.#parser.position < this.#input.end;
+    return isBegun && !this.#isStalled;
   }
 
   // ---- input ----
@@ -277,8 +272,6 @@ export class Client implements CommandClient {
         );
       const command = commandOf(request);
       if (command === undefined) {
-        // A line that is no command is the request of another protocol, perhaps of a web page that has found the port.
-        if (request.isInline) this.#isEnding = true;
         throw new BedrockError(
           'INVALID_ARGUMENT',
           `unknown command ${JSON.stringify(request.text(0).slice(0, 64))}`,
@@ -289,6 +282,8 @@ export class Client implements CommandClient {
         throw new BedrockError('INVALID_ARGUMENT', `wrong number of arguments for ${command.name}`);
       return command.run(request, this, reply) !== WAIT;
     } catch (error) {
+      // A line that is no command is the request of another protocol, perhaps of a web page that has found the port.
+      if (request.isInline) this.#isEnding = true;
       this.answer(reply, this.#failure(error));
       return true;
     }
@@ -341,7 +336,7 @@ export class Client implements CommandClient {
   }
 
   #failure(error: unknown): Failure {
-    const known = toBedrockError(error);
+    const known = asBedrockError(error);
     if (known.code === 'INTERNAL') this.door.logFailure(known);
     return failureOf(known);
   }
@@ -371,13 +366,18 @@ export class Client implements CommandClient {
       if (this.#isStalled || this.#isEnding) this.#advance();
     };
     const failed = (error: unknown): void => {
-      const code: ErrorCode = toBedrockError(error).code;
+      const { code } = asBedrockError(error);
       figures?.recordFailure(code, performance.now() - begun);
       reply.setEncoded(this.encode(this.#failure(error)));
       ended();
     };
     const done = (result: T): void => {
-      answer(result, reply);
+      try {
+        answer(result, reply);
+      } catch (error) {
+        failed(error);
+        return;
+      }
       figures?.record(bytes, performance.now() - begun);
       ended();
     };
@@ -385,7 +385,7 @@ export class Client implements CommandClient {
       pool.run(call).then(done, failed);
       return;
     }
-    call().then(
+    begin(call).then(
       (result) => {
         pool.leave();
         done(result);
@@ -440,5 +440,14 @@ export class Client implements CommandClient {
 
   cursor(number: number): RegionId | undefined {
     return this.door.cursor(number);
+  }
+}
+
+/** Calls; what it throws at once rejects. */
+function begin<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(asBedrockError(error));
   }
 }

@@ -82,7 +82,7 @@ export interface DaemonFacts {
   readonly startedAt: number;
   readonly providers: readonly RunningProvider[];
   /** Lines `name:value` about connections and commands, for INFO. */
-  figures(): readonly string[];
+  readonly figures: () => readonly string[];
   /** A client's own line, for CLIENT INFO. */
-  describe(client: CommandClient): string;
+  readonly describe: (client: CommandClient) => string;
 }

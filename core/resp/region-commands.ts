@@ -161,11 +161,17 @@ function read(
       bytes: size,
       keepsInput: false,
       call: () => target.read(id, offset, size),
-      answer: (bytes, to) => to.setBulk(bytes),
+      answer: (bytes, to) => to.setBulk(whole(bytes, size)),
     },
     reply,
   );
   return undefined;
+}
+
+/** What a backend gave is not taken at its word. */
+function whole(bytes: Uint8Array, size: number): Uint8Array {
+  if (bytes.length === size) return bytes;
+  throw new BedrockError('INTERNAL', `a read of ${size} bytes gave ${bytes.length}`);
 }
 
 /** BLOB.READ id offset size */

@@ -32,13 +32,21 @@ export function failureOf({ code, message }: BedrockError): Failure {
   return new Failure(code, message);
 }
 
-/** Collects the pieces of one reply. Small pieces are one string, so that they become bytes at once. */
 export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
   const pieces: (string | Uint8Array)[] = [];
   addReply(pieces, reply, protocol);
-  return Buffer.concat(
-    pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'utf8') : piece)),
-  );
+  const encoded: Uint8Array[] = [];
+  let text = '';
+  for (const piece of pieces) {
+    if (typeof piece === 'string') {
+      text += piece;
+      continue;
+    }
+    encoded.push(Buffer.from(text), piece);
+    text = '';
+  }
+  if (encoded.length === 0) return Buffer.from(text);
+  return Buffer.concat([...encoded, Buffer.from(text)]);
 }
 
 function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Protocol): void {

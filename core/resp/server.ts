@@ -132,8 +132,8 @@ export class RespServer implements Door {
     const { progress_timeout_ms: progressMs, idle_timeout_ms: idleMs } = this.#options.settings;
     socket.setTimeout(progressMs);
     socket.on('timeout', () => {
-      if (!client.isIdle || (idleMs > 0 && performance.now() - client.lastArrival >= idleMs))
-        socket.destroy();
+      const isIdle = !client.isBusy && idleMs > 0 && performance.now() - client.lastArrival >= idleMs;
+      if (client.isAwaited || isIdle) socket.destroy();
       else socket.setTimeout(progressMs);
     });
     socket.on('end', () => client.end());

@@ -3,7 +3,7 @@ import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { BedrockError } from '../errors.js';
 import { RegionId } from './region-id.js';
-import type { ListOptions, RegionRange, WriteOptions } from './target.js';
+import type { ImportOptions, ListOptions, RegionRange, WriteOptions } from './target.js';
 
 /** A size or an offset: a safe integer from 0 up. */
 export function checkSize(name: string, value: number): void {
@@ -124,6 +124,24 @@ export function checkListOptions(options: unknown): { after: RegionId | undefine
   }
   if (after !== undefined) checkId(after);
   return { after, limit };
+}
+
+/** The time of an import, milliseconds since the epoch. @throws INVALID_ARGUMENT */
+export function checkCreatedAt(options: unknown): number {
+  const { createdAt } = checkOptions(options) as Partial<ImportOptions>;
+  if (createdAt === undefined || !Number.isSafeInteger(createdAt) || createdAt < 0) {
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `createdAt is ${String(createdAt)}; it must be whole milliseconds since the epoch`,
+    );
+  }
+  return createdAt;
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkIds(ids: unknown): asserts ids is readonly RegionId[] {
+  if (!Array.isArray(ids)) throw new BedrockError('INVALID_ARGUMENT', 'ids must be an array of RegionIds');
+  for (const id of ids as unknown[]) checkId(id);
 }
 
 /** @throws INVALID_ARGUMENT */

@@ -9,7 +9,8 @@
  *   last pin is gone, so no call ever meets another region's bytes.
  * - A new region is invisible until `publish`, so contents appear whole or not at all.
  *
- * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop.
+ * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop, and needs no pin, as nothing else
+ * runs meanwhile. `write` is the shortest way there is and no async function: on persistent memory it would cost as much as the bytes.
  */
 import { BedrockError } from '../errors.js';
 import {
@@ -27,6 +28,8 @@ import { Lifecycle, type Eventually } from './lifecycle.js';
 import type { RegionId } from './region-id.js';
 import type {
   Capabilities,
+  ErasedPage,
+  ImportOptions,
   ListOptions,
   RegionMapping,
   RegionPage,
@@ -63,6 +66,9 @@ export interface Usage {
 }
 
 const NO_OPTIONS: WriteOptions = {};
+
+/** What a call gives that has ended already. */
+const DONE = Promise.resolve();
 
 export abstract class BaseTarget<R extends Region = Region> extends Lifecycle implements Target {
   abstract readonly capabilities: Capabilities;
@@ -105,6 +111,15 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     return written.then(() => this.persistRanges(region, ranges));
   }
 
+  /**
+   * The same for storage that takes the bytes within the call, and can tell later when they are durable: the promise is of that alone,
+   * and the region is not kept for it. `closeStorage` must end it.
+   * @returns undefined, with nothing done, where that cannot be; `writeDurably` is called then
+   */
+  protected storeDurably(_region: R, _offset: number, _bytes: Uint8Array): Promise<void> | undefined {
+    return undefined;
+  }
+
   /** Zero-copy views; only `mappable` targets override it. */
   protected mapRegion(_region: R): Eventually<Pick<RegionMapping, 'views'>> {
     throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target cannot map regions; read them instead`);
@@ -116,8 +131,10 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     checkSize('size', size);
     this.enter();
     try {
-      const region = await this.allocate(size);
-      await this.#publishOrRelease(region);
+      const allocated = this.allocate(size);
+      const region = allocated instanceof Region ? allocated : await allocated;
+      const published = this.#publishOrRelease(region);
+      if (published !== undefined) await published;
       return region.id;
     } finally {
       this.leave();
@@ -130,18 +147,43 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     this.enter();
     try {
       const region = await this.allocate(size);
-      try {
-        await this.#fill(region, source);
-        if (persist) await this.persistRanges(region, undefined);
-      } catch (error) {
-        await this.#giveBack(region);
-        throw error;
-      }
-      await this.#publishOrRelease(region);
+      await this.fillAndPublish(region, source, persist);
       return region.id;
     } finally {
       this.leave();
     }
+  }
+
+  // ---- import: what ImportableTarget overrides ----
+
+  importRegion(_id: RegionId, _contents: Uint8Array | RegionSource, _options: ImportOptions): Promise<void> {
+    return this.#refuseImport();
+  }
+
+  importErased(_ids: readonly RegionId[]): Promise<void> {
+    return this.#refuseImport();
+  }
+
+  listErased(_options?: ListOptions): Promise<ErasedPage> {
+    return this.#refuseImport();
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  async #refuseImport(): Promise<never> {
+    this.checkOpen();
+    throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target hands no IDs over and takes none`);
+  }
+
+  /** Gives an allocated region its contents and publishes it; if that fails, releases it. */
+  protected async fillAndPublish(region: R, source: RegionSource['source'], persist: boolean): Promise<void> {
+    try {
+      await this.#fill(region, source);
+      if (persist) await this.persistRanges(region, undefined);
+    } catch (error) {
+      await this.#giveBack(region);
+      throw error;
+    }
+    await this.#publishOrRelease(region);
   }
 
   async #fill(region: R, source: RegionSource['source']): Promise<void> {
@@ -162,23 +204,31 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     }
   }
 
-  async #publishOrRelease(region: R): Promise<void> {
-    try {
-      await this.publish(region);
-    } catch (error) {
+  #publishOrRelease(region: R): Eventually<void> {
+    const giveBack = async (error: unknown): Promise<never> => {
       await this.#giveBack(region);
       throw error;
+    };
+    try {
+      const published = this.publish(region);
+      return published === undefined ? undefined : published.catch(giveBack);
+    } catch (error) {
+      return giveBack(error);
     }
   }
 
   /** Releases a region that nobody waits for. A failure goes to the log: it must not hide why the region is given back. */
-  async #giveBack(region: R): Promise<void> {
-    try {
-      await this.release(region);
-    } catch (error) {
+  #giveBack(region: R): Eventually<void> {
+    const note = (error: unknown): void => {
       this.logger.error(`the space of region ${region.id.toString()} was not given back`, {
         error: String(error),
       });
+    };
+    try {
+      const released = this.release(region);
+      return released === undefined ? undefined : released.catch(note);
+    } catch (error) {
+      note(error);
     }
   }
 
@@ -186,7 +236,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     const region = this.#pin(id);
     region.isErased = true;
     try {
-      await this.unpublish(region);
+      const unpublished = this.unpublish(region);
+      if (unpublished !== undefined) await unpublished;
     } catch (error) {
       region.isErased = false;
       this.#unpin(region);
@@ -198,7 +249,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       return;
     }
     // It is gone, durably, whatever becomes of its space.
-    await this.#giveBack(region);
+    const released = this.#giveBack(region);
+    if (released !== undefined) await released;
     region.pins--;
     this.leave();
   }
@@ -252,18 +304,21 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   // ---- bytes ----
 
-  async write(id: RegionId, offset: number, bytes: Uint8Array, options = NO_OPTIONS): Promise<void> {
-    checkBytes('bytes', bytes);
-    const persist = checkPersist(options);
-    const region = this.#pin(id);
+  write(id: RegionId, offset: number, bytes: Uint8Array, options = NO_OPTIONS): Promise<void> {
     try {
+      checkBytes('bytes', bytes);
+      const persist = checkPersist(options);
+      const region = this.#regionOf(id);
       checkRange('write', offset, bytes.length, region.size);
-      const pending = persist
-        ? this.writeDurably(region, offset, bytes)
-        : this.writeBytes(region, offset, bytes);
-      if (pending !== undefined) await pending;
-    } finally {
-      this.#unpin(region);
+      if (!persist) return this.#during(region, this.writeBytes(region, offset, bytes));
+      return (
+        this.storeDurably(region, offset, bytes) ??
+        this.#during(region, this.writeDurably(region, offset, bytes))
+      );
+    } catch (error) {
+      // What the checks and the hooks throw: errors, which the linter cannot know.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      return Promise.reject(error);
     }
   }
 
@@ -365,17 +420,31 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   // ---- work in flight ----
 
-  /** Finds a region and keeps it, and the target, in place until `#unpin`. */
-  #pin(id: RegionId): R {
+  /** @throws INVALID_ARGUMENT, TARGET_CLOSED, REGION_NOT_FOUND */
+  #regionOf(id: RegionId): R {
     checkId(id);
-    this.enter();
+    this.checkOpen();
     const region = this.find(id);
     if (region === undefined || region.isErased) {
-      this.leave();
       throw new BedrockError('REGION_NOT_FOUND', `no region ${id.toString()} in this ${this.type} target`);
     }
+    return region;
+  }
+
+  /** Finds a region and keeps it, and the target, in place until `#unpin`. */
+  #pin(id: RegionId): R {
+    const region = this.#regionOf(id);
+    this.enter();
     region.pins++;
     return region;
+  }
+
+  /** Keeps a region, and the target, in place as long as a hook takes that was called just now. */
+  #during(region: R, pending: Eventually<void>): Promise<void> {
+    if (pending === undefined) return DONE;
+    this.enter();
+    region.pins++;
+    return pending.finally(() => this.#unpin(region));
   }
 
   #unpin(region: R): void {
@@ -385,7 +454,9 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   /** Gives back an erased region after its last call; still counts as work in flight, so that close waits for it. */
   #releaseErased(region: R): void {
-    void this.#giveBack(region).then(() => this.leave());
+    const released = this.#giveBack(region);
+    if (released === undefined) this.leave();
+    else void released.then(() => this.leave());
   }
 }
 

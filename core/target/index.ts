@@ -2,10 +2,17 @@
 export { DEFAULT_LIST_LIMIT } from './arguments.js';
 export { BaseTarget, Region } from './base-target.js';
 export type { Usage } from './base-target.js';
+export { ImportableTarget } from './importable-target.js';
+export { Lifecycle } from './lifecycle.js';
+export type { Eventually, Recovered } from './lifecycle.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
+export { TableTarget } from './table-target.js';
+export type { TableTargetContext } from './table-target.js';
 export type {
   Capabilities,
+  ErasedPage,
+  ImportOptions,
   ListOptions,
   RecoveryReport,
   RegionMapping,

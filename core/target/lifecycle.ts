@@ -9,6 +9,9 @@ import type { RecoveryReport, TargetState } from './target.js';
 /** What a hook gives: nothing to wait for, or a promise. */
 export type Eventually<T> = T | Promise<T>;
 
+/** What an open found; the time is measured where a backend does not say it. */
+export type Recovered = Omit<RecoveryReport, 'durationMs'> & { readonly durationMs?: number };
+
 const NOTHING_RECOVERED: RecoveryReport = { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 };
 
 export abstract class Lifecycle {
@@ -35,7 +38,7 @@ export abstract class Lifecycle {
   }
 
   /** Makes the storage ready. May have taken half of what it needs when it throws: `closeStorage` is called then. */
-  protected abstract openStorage(): Eventually<RecoveryReport | undefined>;
+  protected abstract openStorage(): Eventually<Recovered | undefined>;
   /** Ends durable and gives back what `openStorage` took. */
   protected abstract closeStorage(): Eventually<void>;
   /** Deletes all data; the storage is closed. */
@@ -55,7 +58,10 @@ export abstract class Lifecycle {
       if (this.#isStorageOpen) return;
       this.#state = 'opening';
       try {
-        this.#recovery = (await this.openStorage()) ?? NOTHING_RECOVERED;
+        const begun = performance.now();
+        const recovered = await this.openStorage();
+        const durationMs = performance.now() - begun;
+        this.#recovery = recovered === undefined ? NOTHING_RECOVERED : { durationMs, ...recovered };
       } catch (error) {
         await this.#closeAfterFailure();
         this.#state = 'closed';

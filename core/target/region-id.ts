@@ -13,6 +13,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { types } from 'node:util';
+import { brand } from '../brand.js';
 import { BedrockError } from '../errors.js';
 
 const HEX = /^[0-9a-fA-F]{32}$/;
@@ -21,6 +22,10 @@ const HEX = /^[0-9a-fA-F]{32}$/;
 export const REGION_ID_BYTES = 16;
 
 export class RegionId {
+  static {
+    brand(RegionId, 'bedrock-node.RegionId');
+  }
+
   private constructor(
     /** Bytes 0 to 3. */
     readonly slot: number,

@@ -22,6 +22,15 @@ export interface RegionStat {
   readonly createdAt: number;
 }
 
+/** Part of what a target's erased regions were called. */
+export interface ErasedPage {
+  /** Bytes 8 to 15 of every ID of the target. */
+  readonly poolId: Uint8Array;
+  readonly ids: readonly RegionId[];
+  /** Present if there are more: pass it as `after` for the next page. */
+  readonly next?: RegionId;
+}
+
 export interface RegionPage {
   readonly regions: readonly RegionStat[];
   /** Present if there are more: pass it as `after` for the next page. */
@@ -38,6 +47,11 @@ export interface ListOptions {
 export interface WriteOptions {
   /** Resolve only when the bytes are durable. On a volatile target it changes nothing. */
   persist?: boolean;
+}
+
+export interface ImportOptions {
+  /** When the region was made, milliseconds since the epoch. */
+  createdAt: number;
 }
 
 /** Contents that are not in memory yet. */
@@ -60,7 +74,7 @@ export interface RecoveryReport {
 export interface TargetStats {
   /** Backend type, such as `memory`. */
   readonly type: string;
-  /** How writes become durable: `volatile`, `fdatasync`, `unsynced`, `pmem`, `pmem-forced`, `msync`. */
+  /** How writes become durable: `volatile`, `fdatasync`, `unsynced`, `pmem`, `pmem-forced`, `msync`; `read-only` if none are taken. */
   readonly mode: string;
   readonly state: TargetState;
   /** Live regions. */
@@ -87,7 +101,7 @@ export interface Capabilities {
   readonly mappable: boolean;
   /** Capacity can grow in place. */
   readonly growable: boolean;
-  /** Regions can be written under IDs of another target. */
+  /** Another target can hand its IDs over, regions and erased ones: see `importRegion`, `importErased`, `listErased`. */
   readonly importable: boolean;
   /** Snapshots can be taken. */
   readonly snapshots: boolean;
@@ -192,4 +206,31 @@ export interface Target {
    * @throws REGION_NOT_FOUND, NOT_SUPPORTED
    */
   map(id: RegionId): Promise<RegionMapping>;
+
+  // What moves regions from one target to another, their IDs staying valid. Both are importable, and the new one is made with the
+  // pool id of the old (BackendContext.poolId). NOT_SUPPORTED by all others.
+
+  /**
+   * Makes a region under the ID that it has elsewhere; durable when it resolves, contents included, and all or nothing after a
+   * crash. Earlier IDs of the same place become invalid for ever, as if they had been erased here.
+   * @throws NOT_SUPPORTED, INVALID_ARGUMENT (an ID of another pool id, or that no region here can have; the source gave more or
+   *   fewer bytes than `size`), ID_TAKEN, OUT_OF_SPACE (for the region, or for the places that an ID this high needs), READ_ONLY,
+   *   whatever the source throws
+   */
+  importRegion(id: RegionId, contents: Uint8Array | RegionSource, options: ImportOptions): Promise<void>;
+
+  /**
+   * Makes sure that IDs of erased regions, and those before them in their places, are never given out here; durable when it
+   * resolves. Those of which that is certain already change nothing.
+   * @throws NOT_SUPPORTED, INVALID_ARGUMENT (an ID of another pool id), ID_TAKEN (by a live region, or an earlier ID of its place
+   *   is: then none is taken in), OUT_OF_SPACE, READ_ONLY
+   */
+  importErased(ids: readonly RegionId[]): Promise<void>;
+
+  /**
+   * The last ID of each place that had a region and has none now, in pages, in an order that stays the same. A place that is out
+   * of use for ever, as after damage, appears with the last ID that it could have had.
+   * @throws NOT_SUPPORTED
+   */
+  listErased(options?: ListOptions): Promise<ErasedPage>;
 }

@@ -1,4 +1,5 @@
-// What Node's FileHandle lacks: allocation, holes, locks. Each works on a duplicate of the descriptor, so that a file which is closed
+// What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor, so
+// that a file which is closed
 // meanwhile cannot have its number taken over by another file under the call.
 #include "addon.h"
 #include "task.h"
@@ -9,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 namespace bedrock {
 
@@ -66,6 +68,68 @@ Napi::Value punchHole(const Napi::CallbackInfo& info) {
   });
 }
 
+// Only pages that are durable already go; the others stay.
+Napi::Value dropCache(const Napi::CallbackInfo& info) {
+  return onFile(info, "posix_fadvise", [](int fd) { return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); });
+}
+
+// Bytes that go to one place, and where they stand in the copy.
+struct Piece {
+  uint64_t offset;
+  size_t from;
+  size_t size;
+};
+
+struct Pieces {
+  std::vector<uint8_t> bytes;
+  std::vector<Piece> places;
+};
+
+// @returns 0 or errno
+int writeWhole(int fd, const uint8_t* bytes, size_t size, uint64_t offset) {
+  while (size > 0) {
+    const ssize_t written = pwrite(fd, bytes, size, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : EIO;
+    bytes += written;
+    size -= static_cast<size_t>(written);
+    offset += static_cast<uint64_t>(written);
+  }
+  return 0;
+}
+
+// The bytes are copied here: their owner may change or give away his memory while the thread pool is at work.
+Napi::Value writeMany(const Napi::CallbackInfo& info) {
+  const auto sources = info[1].As<Napi::Array>();
+  const auto offsets = info[2].As<Napi::Float64Array>();
+  const auto pieces = std::make_shared<Pieces>();
+  pieces->places.reserve(sources.Length());
+  for (uint32_t i = 0; i < sources.Length(); i++) {
+    Bytes source;
+    uint64_t offset = 0;
+    const Napi::Value value = sources[i];
+    if (i >= offsets.ElementLength() || !toSize(offsets[i], &offset) || !toBytes(info.Env(), value, &source)) {
+      throw Napi::TypeError::New(info.Env(), "bytes and an offset for each are expected");
+    }
+    const size_t from = pieces->bytes.size();
+    if (source.size > 0) pieces->bytes.insert(pieces->bytes.end(), source.data, source.data + source.size);
+    Piece* const last = pieces->places.empty() ? nullptr : &pieces->places.back();
+    // What goes to the end of the piece before it stands behind it in the copy, too.
+    if (last != nullptr && last->offset + last->size == offset) {
+      last->size += source.size;
+    } else {
+      pieces->places.push_back({offset, from, source.size});
+    }
+  }
+  return onFile(info, "pwrite", [pieces](int fd) {
+    for (const Piece& piece : pieces->places) {
+      const int error = writeWhole(fd, pieces->bytes.data() + piece.from, piece.size, piece.offset);
+      if (error != 0) return error;
+    }
+    return 0;
+  });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -76,6 +140,8 @@ Napi::Value lock(const Napi::CallbackInfo& info) {
 void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
   exports.Set("punchHole", Napi::Function::New(env, punchHole, "punchHole"));
+  exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
+  exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));
   exports.Set("unlock", Napi::Function::New(env, lock<LOCK_UN>, "unlock"));

@@ -32,7 +32,11 @@ const runner = { describe, it, beforeEach, afterEach };
 describe('a memory target without max_bytes', () => {
   describeTarget(
     runner,
-    { create: () => new MemoryTarget({}, { logger, clock }), maxRegionBytes: MACHINE_BYTES },
+    {
+      create: () => new MemoryTarget({}, { logger, clock }),
+      createImporting: (poolId) => new MemoryTarget({}, { logger, clock, poolId }),
+      maxRegionBytes: MACHINE_BYTES,
+    },
     MEMORY_CAPABILITIES,
   );
 });

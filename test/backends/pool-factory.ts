@@ -1,11 +1,12 @@
 /** Targets over pools in temporary folders. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import file from '../../backends/file/index.js';
 import pmem from '../../backends/pmem/index.js';
 import type { TargetFactory } from '../../core/conformance/index.js';
-import type { BackendContext, Target } from '../../core/index.js';
+import type { BackendContext, Logger, Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
 import type { FileConfig } from '../../schemas/generated/file.js';
 import type { PmemConfig } from '../../schemas/generated/pmem.js';
@@ -17,38 +18,69 @@ const MIB = 2 ** 20;
 const ALIGNMENT = { file: 4096, pmem: 256 };
 
 /** A target that is not open; relative paths count from `home`. */
-export function poolTarget(type: PoolBackend, config: PoolConfig, home: string): Promise<Target> {
+export function poolTarget(
+  type: PoolBackend,
+  config: PoolConfig,
+  home: string,
+  logger: Logger = createLogger({ level: 'off', format: 'text' }),
+  poolId?: Uint8Array,
+): Promise<Target> {
   const context = {
-    logger: createLogger({ level: 'off', format: 'text' }),
+    logger,
     clock: { now: () => Date.now() },
     baseDirectory: home,
+    poolId,
   } as unknown as BackendContext;
   const backend = type === 'file' ? file : pmem;
   return Promise.resolve(backend.create({ ...config }, context));
 }
 
-export function poolFolder(): Promise<string> {
-  return mkdtemp(path.join(tmpdir(), 'bedrock-pool-'));
+/** A temporary folder, on a disk as a rule, or in memory where the system has that. */
+export function poolFolder(where: 'disk' | 'memory' = 'disk'): Promise<string> {
+  const parent = where === 'memory' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  return mkdtemp(path.join(parent, 'bedrock-pool-'));
+}
+
+export interface PoolFactoryOptions {
+  /** Size of a pool that nobody asked a size for; it must have room for 16 MiB of regions. */
+  bytes?: number;
+  where?: 'disk' | 'memory';
+}
+
+/** Bytes that a region takes. */
+export function spaceOf(type: PoolBackend, size: number): number {
+  return Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type];
 }
 
 /** For the conformance suite. */
-export function poolFactory(type: PoolBackend): TargetFactory {
+export function poolFactory(
+  type: PoolBackend,
+  { bytes = 64 * MIB, where = 'disk' }: PoolFactoryOptions = {},
+): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
-  const make = async (config: PoolConfig, home: string): Promise<Target> => {
-    const target = await poolTarget(type, config, home);
+  const make = async (config: PoolConfig, home: string, poolId?: Uint8Array): Promise<Target> => {
+    const target = await poolTarget(type, config, home, undefined, poolId);
     made.set(target, { home, config });
     return target;
   };
   const facts = (target: Target): { home: string; config: PoolConfig } =>
     made.get(target) as { home: string; config: PoolConfig };
-  const fresh = async (bytes: number): Promise<Target> =>
-    make({ path: 'pool', create_if_missing_with_size: bytes }, await poolFolder());
+  const fresh = async (capacity: number, poolId?: Uint8Array): Promise<Target> =>
+    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder(where), poolId);
   return {
-    create: () => fresh(64 * MIB),
-    createBounded: (bytes) => fresh(Math.max(8 * MIB, bytes)),
+    create: () => fresh(bytes),
+    createBounded: (capacity) => fresh(Math.max(8 * MIB, capacity)),
+    createImporting: (poolId) => fresh(bytes, poolId),
     reopen: (target) => make(facts(target).config, facts(target).home),
+    crash: async (target) => {
+      const { home, config } = facts(target);
+      const copy = await poolFolder();
+      await cp(home, copy, { recursive: true });
+      return make(config, copy);
+    },
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
-    spaceOf: (size) => Math.ceil(size / ALIGNMENT[type]) * ALIGNMENT[type],
+    spaceOf: (size) => spaceOf(type, size),
     maxRegionBytes: 16 * MIB,
+    syncsByNode: type === 'file',
   };
 }

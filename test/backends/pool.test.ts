@@ -111,7 +111,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
   });
 
   it('holds more regions than its first descriptors, before and after a restart', async () => {
-    const target = await openPool(type, { sync: type === 'pmem' } as Partial<PoolConfig>);
+    const target = await openPool(type, { sync: type === 'pmem' });
     const ids = await Promise.all(
       Array.from({ length: 1500 }, (_, index) => target.createAndWrite(Buffer.from(`region ${index}`))),
     );

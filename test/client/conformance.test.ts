@@ -1,66 +1,38 @@
-/** Remote targets keep the contract of a target, over TCP and over a unix socket. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { afterEach, beforeEach, describe, it } from '@jest/globals';
+/** Remote targets keep the contract of a target: over TCP or a unix socket, whichever backend the daemon has. */
+import { afterAll, afterEach, beforeEach, describe, it } from '@jest/globals';
+import { FILE_CAPABILITIES } from '../../backends/file/index.js';
+import { MEMORY_CAPABILITIES } from '../../backends/memory/memory-target.js';
+import { PMEM_CAPABILITIES } from '../../backends/pmem/index.js';
 import { describeTarget } from '../../core/conformance/index.js';
-import { bootstrap, connect, type Capabilities, type Service, type Target } from '../../core/index.js';
+import type { Capabilities } from '../../core/index.js';
+import { addonState } from '../../native/load.js';
+import { RemoteFactory, type Transport } from './remote-factory.js';
 
-const ROOM_BYTES = 16 * 2 ** 20;
-const CAPABILITIES: Capabilities = {
-  persistent: false,
-  mappable: false,
-  growable: false,
-  importable: false,
-  snapshots: false,
+type Backend = 'memory' | 'file' | 'pmem';
+
+const CAPABILITIES: Record<Backend, Capabilities> = {
+  memory: MEMORY_CAPABILITIES,
+  file: FILE_CAPABILITIES,
+  pmem: PMEM_CAPABILITIES,
 };
 
-/** What stands behind each target: a daemon of its own, and the connection to it. */
-const behind = new Map<Target, () => Promise<void>>();
+const COMBINATIONS: [Backend, Transport][] = [
+  ['memory', 'TCP'],
+  ['file', 'TCP'],
+  ['pmem', 'a unix socket'],
+];
 
-async function remoteTarget(address: string, maxBytes: number, folder?: string): Promise<Target> {
-  const config = { target: { type: 'memory', config: { max_bytes: maxBytes } } };
-  // What is too large is the target's to refuse here, not the front door's.
-  const http = { max_body_bytes: Number.MAX_SAFE_INTEGER };
-  const daemon = await bootstrap(
-    { bedrock: { http }, providers: [{ name: 'store', type: 'warabi', config }] },
-    { address, logLevel: 'off' },
-  );
-  const service: Service = await connect(daemon.address ?? '');
-  const target = service.target('store');
-  await target.close();
-  behind.set(target, async () => {
-    await service.close();
-    await daemon.close();
-    if (folder !== undefined) await rm(folder, { recursive: true });
-  });
-  return target;
-}
+const hasAddon = addonState().attributes !== undefined;
 
-async function dispose(target: Target): Promise<void> {
-  await behind.get(target)?.();
-  behind.delete(target);
-}
-
-describe.each([
-  ['TCP', (maxBytes: number) => remoteTarget('http://127.0.0.1:0', maxBytes)],
-  [
-    'a unix socket',
-    async (maxBytes: number) => {
-      const folder = await mkdtemp(path.join(tmpdir(), 'bedrock-'));
-      return remoteTarget(`unix:${folder}/socket`, maxBytes, folder);
+for (const [type, transport] of COMBINATIONS) {
+  (type === 'pmem' && !hasAddon ? describe.skip : describe)(
+    `a remote ${type} target over ${transport}`,
+    () => {
+      const factory = new RemoteFactory(type, transport);
+      afterAll(() => factory.end());
+      // What needs the process itself is not for the other end of a connection.
+      const capabilities = { ...CAPABILITIES[type], mappable: false, importable: false };
+      describeTarget({ describe, it, beforeEach, afterEach }, factory, capabilities);
     },
-  ],
-])('a remote target over %s', (_transport, make) => {
-  describeTarget(
-    { describe, it, beforeEach, afterEach },
-    {
-      create: () => make(ROOM_BYTES),
-      createBounded: make,
-      dispose,
-      maxRegionBytes: ROOM_BYTES,
-      isRemote: true,
-    },
-    CAPABILITIES,
   );
-});
+}

@@ -28,7 +28,7 @@ const root = readSchema(new URL('../../schemas/bedrock.schema.json', import.meta
 const COMPANIONS: Record<string, object> = {
   '$.abt_io[0]': { pool: 0 },
   '$.mona[0]': { pool: 0 },
-  '$.clients[0]': { type: 'c' },
+  '$.clients[0]': { name: 'c', type: 'warabi' },
   '$.margo.argobots.xstreams[0]': { scheduler: { pools: [0] } },
   '$.margo.argobots.xstreams[0].scheduler': { pools: [0] },
   '$.providers[0]': { type: 'warabi', config: { target: { type: 'memory' } } },

@@ -1,5 +1,7 @@
 /** A target that hands every call on to another one: what wrong targets differ from in one point. */
 import type {
+  ErasedPage,
+  ImportOptions,
   ListOptions,
   RegionId,
   RegionMapping,
@@ -83,5 +85,14 @@ export class Delegate implements Target {
   }
   map(id: RegionId): Promise<RegionMapping> {
     return this.inner.map(this.regionOf(id));
+  }
+  importRegion(id: RegionId, contents: Uint8Array | RegionSource, options: ImportOptions): Promise<void> {
+    return this.inner.importRegion(id, contents, options);
+  }
+  importErased(ids: readonly RegionId[]): Promise<void> {
+    return this.inner.importErased(ids);
+  }
+  listErased(options?: ListOptions): Promise<ErasedPage> {
+    return this.inner.listErased(options);
   }
 }

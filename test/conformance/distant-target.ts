@@ -4,6 +4,7 @@ import { BedrockError } from '../../core/index.js';
 import { Lifecycle } from '../../core/target/lifecycle.js';
 import type {
   Capabilities,
+  ErasedPage,
   ListOptions,
   RegionId,
   RegionMapping,
@@ -71,6 +72,15 @@ export class DistantTarget extends Lifecycle implements Target {
       throw new BedrockError('NOT_SUPPORTED', 'memory cannot be mapped from afar');
     });
   }
+  importRegion(): Promise<void> {
+    return refuse();
+  }
+  importErased(): Promise<void> {
+    return refuse();
+  }
+  listErased(): Promise<ErasedPage> {
+    return refuse();
+  }
   create(size: number): Promise<RegionId> {
     return this.#travel(() => this.server.create(size));
   }
@@ -114,4 +124,8 @@ export class DistantTarget extends Lifecycle implements Target {
   stats(): Promise<TargetStats> {
     return this.#travel(() => this.server.stats());
   }
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new BedrockError('NOT_SUPPORTED', 'IDs are handed over where the target is'));
 }

@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { RegionTable, type RecoveryReport } from '../../core/index.js';
-import { ArenaRegion, ArenaTarget } from '../target/arena-target.js';
+import { ArenaRegion, ArenaTarget, type Arena } from '../target/arena-target.js';
 
 export class NeverFreesSpace extends MemoryTarget {
   protected override release(): void {
@@ -13,6 +13,20 @@ export class NeverFreesSpace extends MemoryTarget {
 export class ForgetsToZero extends ArenaTarget {
   protected override async zero(): Promise<void> {
     await turn();
+  }
+}
+
+/** Zeros stand for a region until something is written to it; then what was in its place shows through beside that. */
+export class ZeroesNothingAroundWrites extends ForgetsToZero {
+  readonly #written = new WeakSet<ArenaRegion>();
+
+  protected override async writeBytes(region: ArenaRegion, offset: number, bytes: Uint8Array): Promise<void> {
+    this.#written.add(region);
+    await super.writeBytes(region, offset, bytes);
+  }
+  protected override async readBytes(region: ArenaRegion, offset: number, into: Uint8Array): Promise<void> {
+    await super.readBytes(region, offset, into);
+    if (!this.#written.has(region)) into.fill(0);
   }
 }
 
@@ -93,6 +107,87 @@ export class RevivesErasedRegions extends ArenaTarget {
       this.arena.regions.set(new ArenaRegion(id, size, createdAt, start));
     }
     return super.openStorage();
+  }
+}
+
+export class OpensWhatIsOpen extends ArenaTarget {
+  protected override lock(): void {
+    // Whoever comes is let in.
+  }
+}
+
+/** Durable writes are shown at once, and stored a while later. */
+export class StoresDurableWritesLate extends ArenaTarget {
+  #late: (() => ArenaBytes)[] = [];
+
+  override killed(): Arena {
+    const left = super.killed();
+    for (const before of this.#late.toReversed()) {
+      const { from, bytes } = before();
+      left.bytes.set(bytes, from);
+    }
+    return left;
+  }
+  protected override async writeBytes(region: ArenaRegion, offset: number, bytes: Uint8Array): Promise<void> {
+    const from = region.start + offset;
+    const before = { from, bytes: this.arena.bytes.slice(from, from + bytes.length) };
+    this.#late.push(() => before);
+    await super.writeBytes(region, offset, bytes);
+    setTimeout(() => (this.#late = this.#late.slice(1)), 30).unref();
+  }
+}
+
+interface ArenaBytes {
+  from: number;
+  bytes: Uint8Array;
+}
+
+export class NotesErasesAtClose extends ArenaTarget {
+  readonly #erased: ArenaRegion[] = [];
+
+  override killed(): Arena {
+    const left = super.killed();
+    for (const { id, size, createdAt, start } of this.#erased) {
+      left.adopt(new ArenaRegion(id, size, createdAt, start));
+    }
+    return left;
+  }
+  protected override async unpublish(region: ArenaRegion): Promise<void> {
+    await super.unpublish(region);
+    this.#erased.push(region);
+  }
+}
+
+export class RecoversUnfinishedRegions extends ArenaTarget {
+  readonly #begun = new Set<ArenaRegion>();
+
+  override killed(): Arena {
+    const left = super.killed();
+    for (const { id, size, createdAt, start } of this.#begun) {
+      left.adopt(new ArenaRegion(id, size, createdAt, start));
+    }
+    return left;
+  }
+  protected override async allocate(size: number): Promise<ArenaRegion> {
+    const region = await super.allocate(size);
+    this.#begun.add(region);
+    return region;
+  }
+  protected override async publish(region: ArenaRegion): Promise<void> {
+    await super.publish(region);
+    this.#begun.delete(region);
+  }
+}
+
+/** The highest slots are forgotten when the regions in them were erased. */
+export class ForgetsTheLastIds extends ArenaTarget {
+  override killed(): Arena {
+    const left = super.killed();
+    const regions = [...left.regions.after()];
+    const poolId = left.regions.reserve().toBytes().subarray(8);
+    left.regions = new RegionTable(poolId);
+    for (const region of regions) left.regions.adopt(region);
+    return left;
   }
 }
 

@@ -295,3 +295,30 @@ export class DoesNotHoldMappedRegions extends Delegate {
     return { views: mapping.views, release: () => undefined };
   }
 }
+
+/** A place that was used and freed in the original begins with its first ID again. */
+export class ForgetsErasedIds extends Delegate {
+  override async importErased(): Promise<void> {
+    await turn();
+  }
+}
+
+export class DatesImportsAnew extends Delegate {
+  override importRegion(...[id, contents]: Parameters<Delegate['importRegion']>): Promise<void> {
+    return this.inner.importRegion(id, contents, { createdAt: Date.now() });
+  }
+}
+
+export class KeepsHalfAnImport extends Delegate {
+  override async importRegion(
+    ...[id, contents, options]: Parameters<Delegate['importRegion']>
+  ): Promise<void> {
+    try {
+      await this.inner.importRegion(id, contents, options);
+    } catch (error) {
+      const hasBegun = !(error instanceof BedrockError);
+      if (hasBegun) await this.inner.importRegion(id, Buffer.alloc(32), options);
+      throw error;
+    }
+  }
+}

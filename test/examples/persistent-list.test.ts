@@ -1,9 +1,11 @@
 /** The persistent list survives kill -9 at any point: what was acknowledged is there, what was begun is there wholly or not at all. */
 import { describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { useFolder } from '../native/folder.js';
 
@@ -73,7 +75,8 @@ describe.each([
     for (let round = 0; round < 6; round++) {
       const writer = start(WRITER, [at('list'), String(round * 7919 + 1)], isForced);
       const output = linesOf(writer);
-      await delay(120 + round * 23);
+      await once(writer.stdout as Readable, 'data');
+      await delay(20 + round * 23);
       writer.kill('SIGKILL');
       let begun: string | undefined;
       for (const line of await output) {

@@ -113,4 +113,21 @@ describe('INVALID_ARGUMENT (400) answers', () => {
       'INVALID_ARGUMENT',
     );
   });
+
+  it.each([
+    ['GET', '/v1/providers/store/stats?tarrget=0', '', ['?tarrget', 'target']],
+    ['POST', `${REGIONS}?size=-1`, '', ['?size', '"-1"', 'whole number']],
+    ['POST', `${REGIONS}?size=1&persist=yes`, '', ['?persist', '"yes"', '"true"', '"false"']],
+    ['POST', `${REGIONS}/${SOME_ID}/persist`, '{"range":[]}', ['$.range', 'ranges']],
+    ['POST', `${REGIONS}/${SOME_ID}/persist`, '{"ranges":[{"size":1}]}', ['$.ranges[0].offset', 'integer']],
+  ])(
+    '%s %s %s naming the place, and what was found or is allowed there',
+    async (method, path, body, words) => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await daemon.call(method, path, body === '' ? {} : { body, headers });
+      expectProblem(answer, 400, 'INVALID_ARGUMENT');
+      const { detail } = answer.json() as { detail: string };
+      for (const word of words) expect(detail).toContain(word);
+    },
+  );
 });

@@ -1,8 +1,9 @@
-/** Allocation, holes and locks. */
+/** Allocation, holes, locks and many writes in one. */
 import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { allocate, lock, LockedError, punchHole, unlock } from '../../native/index.js';
+import { allocate, dropCache, lock, LockedError, punchHole, unlock, writeMany } from '../../native/index.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
@@ -47,6 +48,80 @@ it('punchHole gives blocks back, and the bytes read as zero', async () => {
   expect(buffer.subarray(0, 4096)).toEqual(Buffer.alloc(4096, 1));
   expect(buffer.subarray(4096, 4096 + MIB / 2)).toEqual(Buffer.alloc(MIB / 2));
   expect(buffer.subarray(4096 + MIB / 2)).toEqual(Buffer.alloc(MIB - 4096 - MIB / 2, 1));
+});
+
+describe('writeMany', () => {
+  it('writes each piece at its place, in order', async () => {
+    await using file = await open(at('pieces'), 'w+');
+    await writeMany(file, [
+      { offset: 4, bytes: Buffer.from('efgh') },
+      { offset: 8, bytes: Buffer.from('ijkl') },
+      { offset: 0, bytes: Buffer.from('abcd') },
+      { offset: 2, bytes: Buffer.from('CD') },
+      { offset: 3, bytes: Buffer.alloc(0) },
+      { offset: 14, bytes: Buffer.from('op') },
+    ]);
+    await writeMany(file.fd, []);
+    expect(String(await file.readFile())).toBe('abCDefghijkl\0\0op');
+  });
+
+  it('has taken the bytes when it returns', async () => {
+    await using file = await open(at('taken'), 'w+');
+    const bytes = Buffer.from('as they were');
+    const written = writeMany(file, [{ offset: 0, bytes }]);
+    bytes.fill(0);
+    await written;
+    expect(String(await file.readFile())).toBe('as they were');
+  });
+
+  it('refuses what are no bytes and no offset, and writes nothing then', async () => {
+    await using file = await open(at('refused'), 'w+');
+    const good = { offset: 0, bytes: Buffer.from('good') };
+    for (const bad of [
+      { offset: -1, bytes: good.bytes },
+      { offset: 0.5, bytes: good.bytes },
+      { offset: 0, bytes: 'text' },
+      { offset: 0, bytes: new Float64Array(1) },
+    ])
+      await expect(writeMany(file, [good, bad as never])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect((await file.stat()).size).toBe(0);
+  });
+
+  it('fails as the system says', async () => {
+    const piece = { offset: 0, bytes: Buffer.from('bytes') };
+    await using full = await open('/dev/full', 'r+');
+    await expect(writeMany(full, [piece])).rejects.toMatchObject({ code: 'ENOSPC', syscall: 'write' });
+    await (await open(at('reading'), 'w')).close();
+    await using reading = await open(at('reading'), 'r');
+    await expect(writeMany(reading, [piece])).rejects.toMatchObject({ code: 'EBADF' });
+  });
+});
+
+/** Bytes of a file that are in the system's cache (fincore(1)); nothing where nobody tells. */
+function cachedBytes(name: string): number | undefined {
+  const { status, stdout } = spawnSync('fincore', ['-n', '-b', '-o', 'RES', at(name)], { encoding: 'utf8' });
+  return status === 0 ? Number(stdout) : undefined;
+}
+
+describe('dropCache', () => {
+  it('drops what is durable from the cache, and nothing from the file', async () => {
+    await using file = await open(at('cached'), 'w+');
+    await file.write(Buffer.alloc(MIB, 7));
+    await file.datasync();
+    const before = cachedBytes('cached');
+    await dropCache(file);
+    // A file system in memory keeps them, as it has nowhere else.
+    const after = cachedBytes('cached');
+    if (before !== undefined) expect([0, MIB]).toContain(after);
+    const { buffer } = await file.read(Buffer.alloc(MIB), 0, MIB, 0);
+    expect(buffer.equals(Buffer.alloc(MIB, 7))).toBe(true);
+  });
+
+  it('refuses a file that is closed with EBADF', async () => {
+    const file = await open(at('closed'), 'w');
+    await file.close();
+    await expect(dropCache(file)).rejects.toMatchObject({ code: 'EBADF' });
+  });
 });
 
 describe('lock', () => {

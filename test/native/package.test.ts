@@ -4,7 +4,16 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -102,6 +111,15 @@ describe('the package', () => {
       output: expect.stringMatching(/NATIVE_UNAVAILABLE.*native build/),
     });
   }, 60_000);
+
+  it('brings nothing along that only its development needs', () => {
+    const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+      devDependencies: Record<string, string>;
+    };
+    // Types of Node come with a dependency.
+    const names = Object.keys(devDependencies).filter((name) => name !== '@types/node');
+    expect(names.filter((name) => existsSync(path.join(project, 'node_modules', name)))).toEqual([]);
+  });
 
   it('works without the addon', async () => {
     const check = `import('bedrock-node').then(({ bootstrap }) => console.log(typeof bootstrap))`;

@@ -87,6 +87,7 @@ describe('recovery', () => {
     pool.erase(3);
     const { table, ...found } = pool.recover();
     expect(found).toEqual({
+      isHeaderOld: false,
       regions: 4,
       bytes: 557,
       quarantined: [],
@@ -115,6 +116,32 @@ describe('recovery', () => {
     expect(pool.recover()).toMatchObject({ regions: 1, free: [] });
   });
 
+  test('tells that a region lies where its header says that nothing was ever written', () => {
+    const pool = new SmallPool();
+    pool.put(0, START, 512);
+    const ofMark = (freshFrom: number): boolean => {
+      const recovery = new Recovery({ ...pool.header, freshFrom }, CAPACITY);
+      recovery.feed(0, pool.bytes);
+      return outcome(recovery).isHeaderOld;
+    };
+    expect([ofMark(START + 512), ofMark(START + 256)]).toEqual([false, true]);
+  });
+
+  test('names both parties of an overlap', () => {
+    const pool = new SmallPool();
+    pool.put(0, START, 1024);
+    pool.put(1, START + 256, 256);
+    pool.put(2, START + 768, 512);
+    pool.put(3, START + 1024, 512);
+    const parties = pool.recover().quarantined.map(({ slot, overlaps }) => [slot, overlaps]);
+    expect(parties).toEqual([
+      [0, 1],
+      [1, 0],
+      [2, 0],
+      [3, 2],
+    ]);
+  });
+
   test('retires a slot that is free with the last generation', () => {
     const pool = new SmallPool();
     pool.erase(0, MAX_GENERATION);
@@ -128,9 +155,12 @@ describe('recovery', () => {
     pool.flip(1, 24);
     const { table, ...found } = pool.recover();
     expect(found).toEqual({
+      isHeaderOld: false,
       regions: 0,
       bytes: 0,
-      quarantined: [{ slot: 1, reason: 'damaged', generation: 4, offset: START + 256, size: 300 }],
+      quarantined: [
+        { slot: 1, reason: 'damaged', generation: 4, isLive: true, offset: START + 256, size: 300 },
+      ],
       free: [
         { offset: START, length: 256 },
         { offset: START + 768, length: CAPACITY - START - 768 },
@@ -168,7 +198,9 @@ describe('recovery', () => {
       pool.put(0, offset, size);
       pool.flip(0, 50);
       expect(pool.recover()).toMatchObject({ regions: 0, free: whole });
-      expect(pool.recover().quarantined).toEqual([{ slot: 0, reason: 'damaged', generation: 1 }]);
+      expect(pool.recover().quarantined).toEqual([
+        { slot: 0, reason: 'damaged', generation: 1, isLive: true },
+      ]);
     }
   });
 
@@ -263,8 +295,7 @@ describe('recovery', () => {
         const recovery = new Recovery(pool.header, CAPACITY);
         for (const [from, to] of reversed ? pieces.toReversed() : pieces)
           recovery.feed(from, pool.bytes.subarray(from * 64, to * 64));
-        const { regions, bytes, quarantined, free } = outcome(recovery);
-        expect({ regions, bytes, quarantined, free, table: expected.table }).toEqual(expected);
+        expect({ ...outcome(recovery), table: expected.table }).toEqual(expected);
       }),
     );
   });
@@ -318,7 +349,7 @@ describe('of regions that overlap', () => {
     pool.put(0, 8192 + 256, 10);
     pool.put(1, START, 10);
     const { quarantined, free } = pool.recover();
-    expect(quarantined).toEqual([{ slot: 0, reason: 'overlap', generation: 1, offset: 8448, size: 10 }]);
+    expect(quarantined).toMatchObject([{ slot: 0, reason: 'overlap', offset: 8448, size: 10, overlaps: -1 }]);
     expect(free).toEqual(tail(256));
   });
 

@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { bootstrap, checkConfig } from '../../core/bootstrap.js';
-import type { BedrockConfig } from '../../core/index.js';
+import { UsageError } from '../../core/cli/failure.js';
+import { BaseTarget, BedrockError, RegionId, type BedrockConfig } from '../../core/index.js';
 import { recordingLogger, type LogEntry } from '../fixtures/recording-logger.js';
 
 const folder = path.resolve(import.meta.dirname, '../fixtures/libraries');
@@ -142,6 +143,84 @@ describe('a package', () => {
   it('is refused where it does not export what is asked for', async () => {
     const refused = checkConfig({ libraries: ['bedrock-test-plain/lib/main'] }, { directory: home });
     await expect(refused).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED' });
+  });
+});
+
+describe('a library that does not load', () => {
+  let home: string;
+  beforeAll(async () => {
+    home = await realpath(await mkdtemp(path.join(tmpdir(), 'bedrock-broken-')));
+    await writeFile(path.join(home, 'broken.mjs'), "throw new Error('the licence has expired');");
+    await writeFile(path.join(home, 'typed.ts'), 'const type: string = "typed";\nexport default { type };');
+    await mkdir(path.join(home, 'node_modules/typed'), { recursive: true });
+    const manifest = { name: 'typed', version: '1.0.0', type: 'module', exports: './index.ts' };
+    await writeFile(path.join(home, 'node_modules/typed/package.json'), JSON.stringify(manifest));
+    await writeFile(path.join(home, 'node_modules/typed/index.ts'), 'export default {};');
+  });
+  afterAll(() => rm(home, { recursive: true }));
+
+  const start = async (providers: readonly object[], libraries = ['./broken.mjs']): Promise<LogEntry[]> => {
+    const { logger, entries } = recordingLogger();
+    const config = { libraries, providers } as BedrockConfig;
+    const daemon = await bootstrap(config, { listen: false, logger, directory: home });
+    entries.push({ states: daemon.providers.map(({ state }) => state) } as unknown as LogEntry);
+    await daemon.close();
+    return entries;
+  };
+  const optional = { optional: true };
+
+  it.each<[string, object]>([
+    ['a provider type', { type: 'acme', ...optional }],
+    ['a backend', { ...target('acme'), ...optional }],
+  ])('leaves out an optional provider that misses %s of it, and says so', async (_what, provider) => {
+    const entries = await start([target('memory'), provider]);
+    expect(entries).toContainEqual({ states: ['running', 'failed'] });
+    const said = entries.filter(({ level }) => level === 'warning' || level === 'error');
+    expect(said.map(({ level }) => level)).toEqual(['warning', 'error']);
+    expect(said[0]?.message).toContain(path.join(home, 'broken.mjs'));
+    expect(said[0]?.message).toContain('the licence has expired');
+  });
+
+  it.each<[string, object[], string[]]>([
+    ['a provider that is not optional misses it too', [{ type: 'acme' }, { type: 'acme', ...optional }], []],
+    ['no provider misses it', [{ ...target('memory'), ...optional }], []],
+    ['every library did load', [{ type: 'acme', ...optional }], ['none']],
+  ])('ends the start if %s', async (_title, providers, libraries) => {
+    const config = { libraries: libraries.length > 0 ? [] : ['./broken.mjs'], providers } as BedrockConfig;
+    const starting = bootstrap(config, { listen: false, logLevel: 'off', directory: home });
+    const code = libraries.length > 0 ? 'CONFIG_INVALID' : expect.stringMatching(/LIBRARY|CONFIG/);
+    await expect(starting).rejects.toMatchObject({ code });
+  });
+
+  it('because it is TypeScript below node_modules is refused by every Node', async () => {
+    const checking = checkConfig({ libraries: ['typed'] }, { directory: home });
+    const message = expect.stringContaining(path.join(home, 'node_modules/typed/index.ts'));
+    await expect(checking).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED', message });
+  });
+
+  it('because Node does not take TypeScript is refused with both cures', async () => {
+    const { features } = process;
+    Object.defineProperty(process, 'features', { value: { ...features, typescript: false } });
+    const checking = checkConfig({ libraries: ['./typed.ts'] }, { directory: home });
+    const message = expect.stringMatching(/typed\.ts.*compile.*22\.18/);
+    await expect(checking).rejects.toMatchObject({ code: 'LIBRARY_LOAD_FAILED', message });
+    Object.defineProperty(process, 'features', { value: features });
+  });
+});
+
+describe('a library with a copy of this package of its own', () => {
+  it('is understood: its errors by their codes, its IDs as IDs', async () => {
+    const config = { libraries: ['./public-package.mjs'], providers: [target('buffers')] } as BedrockConfig;
+    const daemon = await bootstrap(config, { listen: false, logLevel: 'off', directory: folder });
+    const made = daemon.target('warabi_1');
+    expect(made).not.toBeInstanceOf(BaseTarget);
+    const id = RegionId.parse(String(await made.createAndWrite(Buffer.from('both copies'))));
+    await expect(made.read(id, 5, 6)).resolves.toEqual(Buffer.from('copies'));
+    const failure = await made.create(4096).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(BedrockError);
+    expect(failure).toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(failure).not.toBeInstanceOf(UsageError);
+    await daemon.close();
   });
 });
 

@@ -142,7 +142,7 @@ describe('a start that fails', () => {
     },
   );
 
-  it.each(['nothing', 'nonsense', 'half'])(
+  it.each(['nothing', 'nonsense', 'half', 'no capabilities'])(
     'because create of a backend gave %s has START_FAILED',
     async (makes) => {
       const starting = start([recorder('a'), stubs('s', { makes })]);
@@ -180,6 +180,12 @@ describe('a start that fails', () => {
     ]);
     await expect(starting).rejects.toMatchObject({ code: 'START_FAILED', details: { provider: 'c' } });
     expect(steps().slice(-3)).toEqual(['c stop', 'b stop', 'a stop']);
+  });
+
+  it('because create of a backend hangs ends with the time-out', async () => {
+    const starting = start([recorder('a'), stubs('s', { hangs: true })], { start_timeout_ms: 50 });
+    await expect(starting).rejects.toMatchObject({ code: 'START_FAILED', details: { provider: 's' } });
+    expect(steps().at(-1)).toBe('a stop');
   });
 
   it.each(['create', 'start'])('because %s hangs ends with the time-out', async (hangs) => {
@@ -220,6 +226,13 @@ describe('an optional provider', () => {
     ['fails in start', recorder('b', { fails: 'start' }, { optional: true }), {}],
     ['hangs in start', recorder('b', { hangs: 'start' }, { optional: true }), { start_timeout_ms: 50 }],
     ['gives nonsense', recorder('b', { makes: 'nonsense' }, { optional: true }), {}],
+    [
+      'has a backend that hangs in create',
+      { ...stubs('b', { hangs: true }), optional: true },
+      { start_timeout_ms: 50 },
+    ],
+    ['has a backend that throws in create', { ...stubs('b', { fails: 'create' }), optional: true }, {}],
+    ['has a backend that gives nonsense', { ...stubs('b', { makes: 'nonsense' }), optional: true }, {}],
     ['has a target that does not open', { ...stubs('b', { fails: 'open' }), optional: true }, {}],
     [
       'has a target that gives no account of itself',

@@ -34,7 +34,7 @@ export function describePages(pages: readonly string[]): void {
 function describePage(page: string, blocks: readonly FencedBlock[], begun: PageRun[]): void {
   // The pages speak of curl without bringing it along, and the addon needs a compiler.
   const needsCurl = blocks.some(({ text }) => text.includes('curl '));
-  const needsAddon = blocks.some(({ text }) => text.includes('bedrock-node/native'));
+  const needsAddon = blocks.some(({ text }) => /bedrock-node\/native|pmem/.test(text));
   const canRun =
     (!needsCurl || spawnSync('curl', ['--version']).status === 0) &&
     (!needsAddon || addonState().attributes !== undefined);

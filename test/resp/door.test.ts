@@ -167,7 +167,7 @@ describe('commands on regions', () => {
     const scanned = new Set<Value>();
     let cursor: Value = '0';
     do {
-      const [next, page] = (await c.call('SCAN', cursor as string, 'COUNT', 7)) as [string, string[]];
+      const [next, page] = (await c.call('SCAN', cursor, 'COUNT', 7)) as [string, string[]];
       for (const id of page) scanned.add(id);
       cursor = next;
     } while (cursor !== '0');

@@ -112,7 +112,7 @@ function parse(bytes: Buffer, at: number): { value: Value; end: number } | undef
       if (!isMap) return { value: values, end: next };
       const map = new Map<string, Value>();
       for (let index = 0; index < values.length; index += 2)
-        map.set(String(values[index]), values[index + 1] as Value);
+        map.set(values[index] as string, values[index + 1] as Value);
       return { value: map, end: next };
     }
     default:
@@ -122,6 +122,6 @@ function parse(bytes: Buffer, at: number): { value: Value; end: number } | undef
 
 /** The code that an error begins with. */
 export function codeOf(value: Value): string {
-  if (!(value instanceof Error)) throw new Error(`no error: ${String(value)}`);
+  if (!(value instanceof Error)) throw new Error(`no error: ${JSON.stringify(value)}`);
   return value.message.split(' ')[0] as string;
 }

@@ -55,6 +55,8 @@ interface Extent {
 export class Arena {
   readonly bytes: Uint8Array;
   regions = new RegionTable<ArenaRegion>();
+  /** Who has it open. */
+  holder: unknown;
   /** In order of their places. */
   #taken: Extent[] = [];
 
@@ -65,6 +67,26 @@ export class Arena {
   clear(): void {
     this.regions = new RegionTable();
     this.#taken = [];
+  }
+
+  /** What a kill leaves: the bytes, and the regions that are published. */
+  copy(): Arena {
+    const copy = new Arena(this.bytes.length);
+    copy.bytes.set(this.bytes);
+    const poolId = this.regions.reserve().toBytes().subarray(8);
+    copy.regions = new RegionTable(poolId, this.regions.slots);
+    for (const { id, size, createdAt, start } of this.regions.after()) {
+      copy.adopt(new ArenaRegion(id, size, createdAt, start));
+    }
+    return copy;
+  }
+
+  /** Takes a region in with its space. */
+  adopt(region: ArenaRegion): void {
+    this.regions.adopt(region);
+    if (region.size === 0) return;
+    this.#taken.push({ start: region.start, end: region.start + arenaSpaceOf(region.size) });
+    this.#taken.sort((a, b) => a.start - b.start);
   }
 
   get usedBytes(): number {
@@ -114,15 +136,29 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
     return 'unsynced';
   }
 
+  /** What is left of the arena if the process is killed now. */
+  killed(): Arena {
+    return this.arena.copy();
+  }
+
   protected async openStorage(): Promise<RecoveryReport> {
     await turn();
+    this.lock();
     const sizes = [...this.arena.regions.after()].map(({ size }) => size);
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     return { regions: sizes.length, bytes, quarantined: 0, durationMs: 0 };
   }
 
+  protected lock(): void {
+    const { arena } = this;
+    if (arena.holder !== undefined)
+      throw new BedrockError('POOL_IN_USE', 'another target has the arena open');
+    arena.holder = this;
+  }
+
   protected async closeStorage(): Promise<void> {
     await turn();
+    if (this.arena.holder === this) this.arena.holder = undefined;
   }
 
   protected async destroyStorage(): Promise<void> {

@@ -42,6 +42,29 @@ describe('RegionTable', () => {
     expect(table.get(next)).toBeDefined();
   });
 
+  test('adopts regions of an earlier run, and gives out no ID that run may have given out', () => {
+    const { table, regions } = tableWith(4);
+    for (const { id } of [regions[1], regions[3]] as Named[]) {
+      table.delete(id);
+      table.free(id);
+    }
+    const again = { id: table.reserve() };
+    table.set(again);
+    const left = [...table.after()];
+    const poolId = again.id.toBytes().subarray(8);
+    const next = new RegionTable<Named>(poolId, table.slots);
+    for (const region of left) next.adopt(region);
+    expect([next.size, next.slots]).toEqual([3, 4]);
+    for (const region of left) expect(next.get(region.id)).toBe(region);
+    expect(next.reserve().slot).toBe(4);
+    next.delete(again.id);
+    next.free(again.id);
+    expect(next.reserve().generation).toBe(again.id.generation + 1);
+    expect(() => next.adopt({ id: RegionId.random() })).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   test('takes back the slot of an ID whose region was never set', () => {
     const table = new RegionTable<Named>();
     const id = table.reserve();
@@ -160,5 +183,41 @@ describe('RegionTable', () => {
         expect([...table.after()]).toEqual(inOrder);
       }),
     );
+  });
+
+  test('takes the slot of an ID from elsewhere, and uses those below it once each', () => {
+    const table = new RegionTable<Named>();
+    const own = table.reserve();
+    const far = RegionId.of(4, 7, own.poolLow, own.poolHigh);
+    table.take(far);
+    table.set({ id: far });
+    expect(() => table.take(far)).toThrow(expect.objectContaining({ code: 'ID_TAKEN' }));
+    const slots = Array.from({ length: 5 }, () => table.reserve().slot);
+    expect(slots).toEqual([1, 2, 3, 5, 6]);
+    table.delete(far);
+    table.free(far);
+    const next = table.reserve();
+    expect([next.slot, next.generation]).toEqual([4, 8]);
+  });
+
+  test('never gives a slot to two, when it was taken by its ID between', () => {
+    const table = new RegionTable<Named>();
+    const { poolLow, poolHigh } = table.reserve();
+    const id = RegionId.of(1, 1, poolLow, poolHigh);
+    for (let round = 0; round < 3; round++) {
+      table.take(id);
+      table.free(id);
+    }
+    expect([table.reserve().slot, table.reserve().slot, table.reserve().slot]).toEqual([1, 2, 3]);
+  });
+
+  test('refuses a slot far beyond all others, and adds none', () => {
+    const table = new RegionTable<Named>();
+    const { poolLow, poolHigh } = table.reserve();
+    const far = RegionId.of(0xffff_ffff, 1, poolLow, poolHigh);
+    const full = expect.objectContaining({ code: 'OUT_OF_SPACE' });
+    expect(() => table.take(far)).toThrow(full);
+    expect(() => table.takeErased([far])).toThrow(full);
+    expect(table.reserve().slot).toBe(1);
   });
 });

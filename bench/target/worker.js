@@ -1,0 +1,50 @@
+/**
+ * One contender of bench/target.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines "OPERATION SIZE DEPTH TIMES" and
+ * answers each with the nanoseconds an operation took, awaited as a user would await it: one at a time, or `DEPTH` at once.
+ *
+ * Operations walk through 32 MiB in order, as native/reference.c does.
+ */
+import { createInterface } from 'node:readline';
+import { openFiles } from './files.js';
+import { openLmdb } from './lmdb.js';
+import { openTarget } from './ours.js';
+
+const KINDS = {
+  memory: () => openTarget('memory', {}),
+  file: (folder) => openTarget('file', poolIn(folder)),
+  pmem: (folder) => openTarget('pmem', poolIn(folder)),
+  'pmem-unsynced': (folder) => openTarget('pmem', { ...poolIn(folder), sync_writes: false }),
+  lmdb: (folder) => openLmdb(folder, {}),
+  'lmdb-unsynced': (folder) => openLmdb(folder, { noSync: true }),
+  files: (folder) => openFiles(folder),
+};
+
+const POOL_BYTES = 2 ** 31;
+
+function poolIn(folder) {
+  return { path: `${folder}/bench.pool`, create_if_missing_with_size: POOL_BYTES };
+}
+
+const [, , kind, folder] = process.argv;
+const contender = await KINDS[kind](folder);
+
+async function measure(operation, size, depth, times) {
+  const run = contender[operation](size);
+  const start = process.hrtime.bigint();
+  if (depth === 1) {
+    for (let index = 0; index < times; index++) await run(index);
+  } else {
+    const pending = new Array(depth);
+    for (let index = 0; index < times; index += depth) {
+      for (let other = 0; other < depth; other++) pending[other] = run(index + other);
+      await Promise.all(pending);
+    }
+  }
+  return Number(process.hrtime.bigint() - start) / times;
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [operation, size, depth, times] = line.split(' ');
+  console.log(await measure(operation, Number(size), Number(depth), Number(times)));
+}
+await contender.close();

@@ -1,0 +1,127 @@
+/**
+ * FROM and TO of `bedrock pool copy`: `[TYPE:]PATH`, or `TYPE:{…}` with the settings of the type, which come through the library door
+ * as those of a daemon do.
+ */
+import type { Container } from 'inversify';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { systemClock } from '../clock.js';
+import { readSchema } from '../config/schema.js';
+import { createContainer, TOKENS } from '../container.js';
+import { BedrockError, messageOf } from '../errors.js';
+import { createLogger, type Logger } from '../logging.js';
+import { ProviderMetrics } from '../metrics/provider-metrics.js';
+import type { BackendContext, BackendDefinition } from '../provider/definitions.js';
+import { LibraryLoader } from '../provider/library.js';
+import type { TypeRegistry } from '../provider/registry.js';
+import type { Target } from '../target/target.js';
+import { UsageError } from './failure.js';
+
+/** As long as a daemon waits. */
+const LIBRARY_TIMEOUT_MS = 30_000;
+const DEFAULT_TYPE = 'file';
+const WITH_TYPE = /^([A-Za-z_][\w.-]*):(.*)$/s;
+
+export type Settings = Record<string, unknown>;
+
+export interface CopyPlace {
+  readonly type: string;
+  /** As given, not yet validated. */
+  readonly settings: Settings;
+  readonly definition: BackendDefinition;
+  /** Whether its type has a setting of this name. */
+  has(setting: string): boolean;
+}
+
+/** What the libraries bring. */
+export class Door {
+  private constructor(
+    private readonly container: Container,
+    private readonly logger: Logger,
+    private readonly registry: TypeRegistry,
+  ) {}
+
+  /** @throws LIBRARY_LOAD_FAILED */
+  static async open(libraries: readonly string[]): Promise<Door> {
+    const logger = createLogger({ level: 'warning', format: 'text', stream: process.stderr });
+    const container = createContainer({ logger });
+    const loader = new LibraryLoader(logger);
+    await loader.loadBuiltIns(container);
+    for (const library of libraries) await loader.load(library, process.cwd(), container, LIBRARY_TIMEOUT_MS);
+    return new Door(container, logger, loader.registry);
+  }
+
+  /** @throws UsageError */
+  place(text: string): CopyPlace {
+    const [, type = DEFAULT_TYPE, rest = text] = WITH_TYPE.exec(text) ?? [];
+    const definition = this.registry.backend(type)?.definition;
+    if (definition === undefined) {
+      const unknown = this.registry.unknown('backend', type);
+      throw new UsageError(`${unknown} (a path that begins like a type: ./${text})`);
+    }
+    const { schema } = definition;
+    const { properties = {} } = (schema instanceof URL ? readSchema(schema) : schema) as {
+      properties?: object;
+    };
+    return {
+      type: definition.type,
+      settings: rest.startsWith('{') ? settingsOf(text, rest) : pathOf(text, rest),
+      definition,
+      has: (setting) => setting in properties,
+    };
+  }
+
+  /** Settings with their defaults. @throws UsageError */
+  validated({ type }: CopyPlace, settings: Settings): Settings {
+    const valid = structuredClone(settings);
+    const faults = this.registry.backend(type)?.check(valid).faults ?? [];
+    if (faults.length === 0) return valid;
+    const list = faults.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+    throw new UsageError(`the settings of "${type}" are wrong: ${list}`);
+  }
+
+  /** A target that is not open. @throws NOT_SUPPORTED */
+  async make(
+    { type, definition }: CopyPlace,
+    settings: Settings,
+    role: 'FROM' | 'TO',
+    poolId?: Uint8Array,
+  ): Promise<Target> {
+    if (!definition.capabilities.importable) {
+      const why =
+        role === 'FROM'
+          ? 'does not tell which IDs it has used up'
+          : 'takes no regions under IDs that they have';
+      throw new BedrockError('NOT_SUPPORTED', `${role} is of the type "${type}", which ${why}`);
+    }
+    if (definition.dependencies?.some(({ required = true }) => required) === true)
+      throw new BedrockError(
+        'NOT_SUPPORTED',
+        `${role} is of the type "${type}", which needs other providers`,
+      );
+    const context: BackendContext = {
+      providerName: role,
+      providerId: 0,
+      tags: [],
+      logger: this.logger.child({ component: role }),
+      clock: systemClock,
+      metrics: new ProviderMetrics(this.container.get<MetricsRegistry>(TOKENS.Metrics), role),
+      dependencies: {},
+      baseDirectory: process.cwd(),
+      ...(poolId !== undefined && { poolId }),
+    };
+    return definition.create(settings, context);
+  }
+}
+
+function pathOf(text: string, path: string): Settings {
+  if (path === '') throw new UsageError(`"${text}" names no path`);
+  return { path };
+}
+
+function settingsOf(text: string, json: string): Settings {
+  try {
+    return JSON.parse(json) as Settings;
+  } catch (error) {
+    throw new UsageError(`the settings in "${text}" are no JSON: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,47 @@
+/** `bedrock init`: writes a configuration to begin with, commented, that names its schema for editors. */
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { packageRoot } from '../../native/load.js';
+import { BedrockError, systemCodeOf } from '../errors.js';
+import { clientCommand } from './client-command.js';
+import { printLine } from './output.js';
+import { templateFolder } from './templates.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock init && bedrock -c bedrock.json
+  bedrock init conf/bedrock.json
+
+A file that is there already is left as it is, and the exit status is 1.
+`;
+
+const SCHEMA = 'schemas/bedrock.schema.json';
+
+export function addInit(program: Command): void {
+  clientCommand(program, 'init')
+    .description('Write a configuration to begin with: a store in memory and one in a file.')
+    .argument('[FILE]', 'where to', 'bedrock.json')
+    .addHelpText('after', EXAMPLES)
+    .action(init);
+}
+
+async function init(file: string): Promise<void> {
+  const folder = path.resolve(path.dirname(file));
+  await mkdir(folder, { recursive: true });
+  const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
+  const text = template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
+  try {
+    await writeFile(file, text, { flag: 'wx' });
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    throw new BedrockError('INVALID_ARGUMENT', `${file} is there already, and was left as it is`);
+  }
+  await printLine(`${file}: written; launch it with: npx bedrock -c ${file}`);
+}
+
+/** The schema as the folder sees it: below its own node_modules, if that is where this package is. */
+async function schemaFrom(folder: string): Promise<string> {
+  const relative = path.relative(await realpath(folder), path.join(await realpath(packageRoot()), SCHEMA));
+  return relative.startsWith('..') ? relative : `./${relative}`;
+}

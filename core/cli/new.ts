@@ -1,0 +1,95 @@
+/** `bedrock new`: writes a package with a backend or a provider type of its own, ready to be tested and launched. */
+import { readFile, realpath, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { packageRoot } from '../../native/load.js';
+import { clientCommand } from './client-command.js';
+import { printLine } from './output.js';
+import { namesFrom, withNames, writeTemplates } from './templates.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock new backend my-store                   regions in memory, in the folder my-store
+  bedrock new backend my-store --persistent      regions in files, with recovery, a lock and crash tests
+  bedrock new provider @acme/bedrock-provider-audit
+
+Then: cd FOLDER, npm install, npm test, npm start.
+`;
+
+interface NewOptions {
+  directory?: string;
+  persistent?: boolean;
+}
+
+export function addNew(program: Command): void {
+  const command = clientCommand(program, 'new').description(
+    'Write a package with a backend or provider of your own.',
+  );
+  const add = (what: 'backend' | 'provider', description: string): Command =>
+    clientCommand(command, what)
+      .description(description)
+      .argument(
+        '<NAME>',
+        'name of the package; the type is what follows bedrock-backend- or bedrock-provider- in it',
+      )
+      .option(
+        '-d, --directory <DIR>',
+        'where to write it (default: a folder of that name, without the scope)',
+      )
+      .addHelpText('after', EXAMPLES)
+      .action((name: string, options: NewOptions) => write(what, name, options));
+  add('backend', 'Write a package with a backend: a kind of target.').option(
+    '--persistent',
+    'one that keeps regions in files, instead of memory',
+  );
+  add('provider', 'Write a package with a provider type.');
+}
+
+async function write(what: 'backend' | 'provider', name: string, options: NewOptions): Promise<void> {
+  const names = namesFrom(name);
+  const folder = path.resolve(options.directory ?? name.replace(/^@[^/]*\//, ''));
+  const templates = options.persistent === true ? [what, `${what}-persistent`] : [what];
+  await writeTemplates(templates, folder, withNames(names));
+  await nameThisPackage(folder);
+  const shown = path.relative(process.cwd(), folder) || '.';
+  await printLine(
+    `${shown}: a package with the ${what} type "${names.type}"\nnext: cd ${shown} && npm install && npm test && npm start`,
+  );
+}
+
+interface Manifest {
+  peerDependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+}
+
+/** What is made depends on this version, and is developed with this very package: also one that no registry has. */
+async function nameThisPackage(folder: string): Promise<void> {
+  const file = path.join(folder, 'package.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest;
+  const root = await realpath(packageRoot());
+  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  manifest.peerDependencies['bedrock-node'] = `^${version}`;
+  const local = await localSource(root);
+  manifest.devDependencies['bedrock-node'] =
+    local === undefined ? `^${version}` : `file:${path.relative(await realpath(folder), local)}`;
+  await writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/** The folder or the tarball that this package came from; nothing if it came from a registry. */
+async function localSource(root: string): Promise<string | undefined> {
+  const modules = path.dirname(root);
+  if (path.basename(modules) !== 'node_modules') return root;
+  try {
+    const lock = JSON.parse(await readFile(path.join(modules, '.package-lock.json'), 'utf8')) as {
+      packages?: Record<string, { resolved?: string }>;
+    };
+    const { resolved } = lock.packages?.['node_modules/bedrock-node'] ?? {};
+    // Relative paths count from the project that it was installed in.
+    if (resolved?.startsWith('file:') === true) return path.resolve(path.dirname(modules), resolved.slice(5));
+  } catch {
+    // Another package manager, which notes it elsewhere.
+  }
+  return undefined;
+}

@@ -1,0 +1,113 @@
+/**
+ * `bedrock types`: the TypeScript type of a backend's or provider's settings, made from their JSON Schema.
+ *
+ * It is the type of what `create` gets: settings that were validated, with the defaults filled in, so a property that has a default
+ * is always there. json-schema-to-typescript does the work. It is a development dependency of whoever calls this: it brings 20 MB
+ * along, which no daemon needs.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import type * as SchemaToTypescript from 'json-schema-to-typescript';
+import { packageRoot } from '../../native/load.js';
+import { BedrockError, messageOf } from '../errors.js';
+import { clientCommand } from './client-command.js';
+import { print } from './output.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock types schema.json
+  bedrock types schema.json -o src/config.ts
+
+It needs json-schema-to-typescript: npm install --save-dev json-schema-to-typescript
+`;
+
+const TOOL = 'json-schema-to-typescript';
+
+type Schema = Record<string, unknown>;
+
+export function addTypes(program: Command): void {
+  clientCommand(program, 'types')
+    .description("Print the TypeScript type of the settings that a library's schema describes.")
+    .argument('<SCHEMA>', 'a JSON Schema; its title is the name of the type')
+    .option('-o, --output <FILE>', 'write to a file instead')
+    .addHelpText('after', EXAMPLES)
+    .action(types);
+}
+
+async function types(file: string, { output }: { output?: string }): Promise<void> {
+  const schema = await readSchema(file);
+  const { compile } = await loadTool(path.resolve(path.dirname(file)));
+  const text = await compile(withDefaultsRequired(schema), 'Config', {
+    additionalProperties: false,
+    bannerComment: `/** Made from ${path.basename(file)} by \`bedrock types\`: do not edit. */`,
+    cwd: path.resolve(path.dirname(file)),
+    maxItems: -1,
+    style: { singleQuote: true, bracketSpacing: true, printWidth: 110 },
+  });
+  if (output === undefined) await print(text);
+  else await writeFile(output, text);
+}
+
+/** @throws CONFIG_INVALID if it is no schema that a daemon would take */
+async function readSchema(file: string): Promise<Schema> {
+  const text = await readFile(file, 'utf8');
+  // Only now, as everything that is large here: help and complaints about options come at once.
+  const { compileSchema } = await import('../config/schema.js');
+  try {
+    const schema = JSON.parse(text) as Schema;
+    compileSchema(schema);
+    return schema;
+  } catch (cause) {
+    throw new BedrockError('CONFIG_INVALID', `${file} is no JSON Schema: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Of the project that the schema is in, else this package's own. */
+async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
+  const { resolve: resolvePackage } = await import('import-meta-resolve');
+  for (const from of new Set([folder, process.cwd(), packageRoot()])) {
+    let url: string;
+    try {
+      url = resolvePackage(TOOL, pathToFileURL(path.join(from, 'from.js')).href);
+    } catch {
+      continue;
+    }
+    return (await import(url)) as typeof SchemaToTypescript;
+  }
+  throw new BedrockError(
+    'LIBRARY_LOAD_FAILED',
+    `${TOOL} is not installed, which does the work: npm install --save-dev ${TOOL}`,
+  );
+}
+
+/** Where the validation fills in a default, the property is there; it does not within anyOf, oneOf, not and if. */
+function withDefaultsRequired(schema: Schema): Schema {
+  const filled: Schema = { ...schema };
+  for (const key of ['properties', 'patternProperties', '$defs', 'definitions']) {
+    const map = schema[key];
+    if (!isSchema(map)) continue;
+    filled[key] = Object.fromEntries(Object.entries(map).map(([name, value]) => [name, deep(value)]));
+  }
+  for (const key of ['items', 'additionalProperties']) {
+    if (isSchema(schema[key])) filled[key] = withDefaultsRequired(schema[key]);
+  }
+  if (Array.isArray(schema.allOf)) filled.allOf = schema.allOf.map(deep);
+  if (isSchema(schema.properties)) {
+    const withDefault = Object.entries(schema.properties).flatMap(([name, value]) =>
+      isSchema(value) && 'default' in value ? [name] : [],
+    );
+    const required = Array.isArray(schema.required) ? (schema.required as unknown[]) : [];
+    filled.required = [...new Set([...required, ...withDefault])];
+  }
+  return filled;
+}
+
+function deep(value: unknown): unknown {
+  return isSchema(value) ? withDefaultsRequired(value) : value;
+}
+
+function isSchema(value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,15 @@
+/**
+ * The clients of Mochi's components. Nothing is made of them here; yet one that Bedrock would refuse is a mistake in the file, and is
+ * reported like any other: its shape by the schema, its name and type here.
+ */
+import type { TypeRegistry } from '../provider/registry.js';
+import type { FaultList } from './fault-list.js';
+import { entriesOf, reportDuplicates } from './named-entries.js';
+
+export function checkClients(root: Record<string, unknown>, registry: TypeRegistry, faults: FaultList): void {
+  reportDuplicates(root.clients, ['clients'], faults);
+  entriesOf(root.clients).forEach(({ type }, index) => {
+    if (typeof type !== 'string' || registry.provider(type) !== undefined) return;
+    faults.add(['clients', index, 'type'], registry.unknown('provider', type));
+  });
+}

@@ -1,0 +1,31 @@
+/** Where the daemon speaks the Redis protocol: `bedrock.resp` of a configuration. */
+import { parseHostPort, parseSocketPath, type RespAddress } from './address.js';
+import type { ConfigDocument } from './document.js';
+import { isObject } from './expand.js';
+import type { FaultList } from './fault-list.js';
+import { describeFound } from './issues.js';
+
+/** Reports what is wrong, and puts the path in full into the configuration, which can be stored elsewhere. */
+export function resolveRespAddress(
+  root: Record<string, unknown>,
+  { directory }: ConfigDocument,
+  faults: FaultList,
+): RespAddress | undefined {
+  const bedrock = isObject(root.bedrock) ? root.bedrock : {};
+  const { resp } = bedrock;
+  if (!isObject(resp)) return undefined;
+  const read = <T>(key: string, parse: (text: string) => T | string, expected: string): T | undefined => {
+    const text = resp[key];
+    if (typeof text !== 'string') return undefined;
+    const parsed = parse(text);
+    if (typeof parsed !== 'string') return parsed;
+    faults.add(['bedrock', 'resp', key], `found ${describeFound(text)}: ${parsed}; expected ${expected}`);
+    return undefined;
+  };
+  const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');
+  const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
+  if (unix !== undefined) resp.unix = unix;
+  if (resp.address === undefined && resp.unix === undefined)
+    faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
+  return { tcp, unix };
+}

@@ -1,0 +1,78 @@
+/**
+ * Rules of waiting for the kernel, for persistent targets that say that Node's fs makes their bytes durable: what resolves as durable
+ * has asked for an fsync or fdatasync, and waited for it. (That it is of the right file, only a power failure would show.)
+ */
+import assert from 'node:assert/strict';
+import type { Target } from '../target/index.js';
+import { inFlight, isPending, pattern } from './assertions.js';
+import type { Rules } from './describe-target.js';
+import { SyncWatch } from './sync-watch.js';
+
+const SIZE = 5000;
+
+/** Each begins with what is done before, and gives the call that must wait. */
+const DURABLE: readonly [name: string, prepare: (target: Target) => Promise<() => Promise<unknown>>][] = [
+  ['create', (target) => Promise.resolve(() => target.create(SIZE))],
+  [
+    'createAndWrite with persist',
+    (target) => Promise.resolve(() => target.createAndWrite(pattern(SIZE), { persist: true })),
+  ],
+  [
+    'write with persist',
+    async (target) => {
+      const id = await target.create(SIZE);
+      return () => target.write(id, 100, pattern(64), { persist: true });
+    },
+  ],
+  [
+    'writev with persist',
+    async (target) => {
+      const id = await target.create(SIZE);
+      return () => target.writev(id, [{ offset: 100, size: 64 }], pattern(64), { persist: true });
+    },
+  ],
+  [
+    'persist',
+    async (target) => {
+      const id = await target.create(SIZE);
+      await target.write(id, 100, pattern(64));
+      return () => target.persist(id);
+    },
+  ],
+  [
+    'persist of ranges',
+    async (target) => {
+      const id = await target.create(SIZE);
+      await target.write(id, 100, pattern(64));
+      return () => target.persist(id, [{ offset: 100, size: 64 }]);
+    },
+  ],
+  [
+    'erase',
+    async (target) => {
+      const id = await target.create(SIZE);
+      return () => target.erase(id);
+    },
+  ],
+];
+
+export const durabilityRules: Rules = (rule, { capabilities, factory, isRemote }) => {
+  if (!capabilities.persistent || isRemote || factory.syncsByNode !== true) return;
+
+  for (const [name, prepare] of DURABLE) {
+    rule(`resolves ${name} only when the kernel has stored it`, async ({ target }) => {
+      const call = await prepare(target);
+      const watch = await SyncWatch.begin();
+      try {
+        const done = inFlight(call());
+        const hasAsked = await Promise.race([watch.asked.then(() => true), done.then(() => false)]);
+        assert.ok(hasAsked, `${name} resolved without an fsync or fdatasync`);
+        assert.ok(await isPending(done), `${name} resolved before the fsync that it asked for had ended`);
+        watch.release();
+        await done;
+      } finally {
+        watch.end();
+      }
+    });
+  }
+};

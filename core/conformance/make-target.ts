@@ -1,0 +1,47 @@
+/** Targets to test, made as the daemon makes them: settings validated by the backend's schema, its defaults filled in. */
+import { Registry as MetricsRegistry } from 'prom-client';
+import { systemClock } from '../clock.js';
+import { compileSchema } from '../config/schema.js';
+import { expected, formatPath } from '../config/issues.js';
+import { BedrockError } from '../errors.js';
+import { createLogger } from '../logging.js';
+import { ProviderMetrics } from '../metrics/provider-metrics.js';
+import type { BackendContext, BackendDefinition } from '../provider/definitions.js';
+import type { Target } from '../target/index.js';
+
+/**
+ * A target of a backend, not open.
+ * @param config what would stand under the target's `config`
+ * @param context what the daemon would give; unless told: no log, no dependencies, paths from the working directory
+ * @throws CONFIG_INVALID, whatever `create` of the backend throws
+ */
+export async function makeTarget(
+  backend: BackendDefinition,
+  config: Record<string, unknown> = {},
+  context: Partial<BackendContext> = {},
+): Promise<Target> {
+  const settings = structuredClone(config);
+  const faults = compileSchema(backend.schema)(settings).faults.map(
+    ({ path, message }) => `${formatPath(path)}: ${message}`,
+  );
+  if (faults.length === 0) {
+    backend.validate?.(settings, (path, found, allowed) =>
+      faults.push(`${formatPath(path)}: ${expected(found, allowed)}`),
+    );
+  }
+  if (faults.length > 0) {
+    const list = faults.join('; ');
+    throw new BedrockError('CONFIG_INVALID', `the backend "${backend.type}" refuses these settings: ${list}`);
+  }
+  return backend.create(settings, {
+    providerName: 'test',
+    providerId: 1,
+    tags: [],
+    logger: createLogger({ level: 'off', format: 'text' }),
+    clock: systemClock,
+    metrics: new ProviderMetrics(new MetricsRegistry(), 'test'),
+    dependencies: {},
+    baseDirectory: process.cwd(),
+    ...context,
+  });
+}

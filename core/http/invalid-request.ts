@@ -1,0 +1,17 @@
+/** What a schema finds wrong with a request, in the words that faults of a configuration have: where, found, allowed. */
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
+import type { ErrorObject } from 'ajv/dist/2020.js';
+import { findingOf } from '../config/schema.js';
+import { formatPath } from '../config/issues.js';
+import { BedrockError } from '../errors.js';
+
+/**
+ * @param errors as Ajv gives them with `verbose`, at least one; the first is told
+ * @param part   what was checked: `querystring`, `params` or `body`
+ * @returns INVALID_ARGUMENT
+ */
+export function invalidRequest(errors: FastifySchemaValidationError[], part: string): BedrockError {
+  const { path, message } = findingOf(errors[0] as ErrorObject);
+  const where = part === 'querystring' ? `?${path.join('.')}` : `${part} ${formatPath(path)}`;
+  return new BedrockError('INVALID_ARGUMENT', `${where}: ${message}`);
+}

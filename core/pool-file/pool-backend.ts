@@ -1,0 +1,127 @@
+/**
+ * A backend that keeps its regions in a pool file: from its settings to a target, in one way for all of them. Each brings what
+ * differs, the medium that bytes go through, and two defaults.
+ */
+import type { BedrockError } from '../errors.js';
+import type { Logger } from '../logging.js';
+import type { PoolMedium } from '../pool/medium.js';
+import { PoolTarget, type OpenedStorage } from '../pool/pool-target.js';
+import {
+  API_VERSION,
+  defineBackend,
+  type BackendContext,
+  type BackendDefinition,
+  type SchemaSource,
+} from '../provider/definitions.js';
+import type { Capabilities, Target } from '../target/index.js';
+import { fileOperations } from './file-operations.js';
+import { PoolFileIo } from './pool-file-io.js';
+import { deletePoolFile, openPoolFile, type PoolFile, type PoolFileOptions } from './pool-file.js';
+import type { PoolPlace } from './pool-place.js';
+import { checkPoolSettings, missingBytes, overrideBytes, type PoolSettings } from './pool-settings.js';
+
+/** What a medium is made of: a file that is open and locked. */
+export interface OpenedPoolFile extends PoolFile {
+  readonly io: PoolFileIo;
+  /** Settings with their defaults that concern the medium. */
+  readonly sync: boolean;
+  readonly syncWrites: boolean;
+  readonly requiresPmem: boolean;
+  readonly isReadOnly: boolean;
+  readonly logger: Logger;
+}
+
+/** Makes a medium; what it took is given back if it throws, the file excepted. */
+export type OpenMedium = (opened: OpenedPoolFile) => PoolMedium | Promise<PoolMedium>;
+
+export interface PoolBackend {
+  readonly type: string;
+  readonly aliases: readonly string[];
+  readonly schema: SchemaSource;
+  readonly capabilities: Capabilities;
+  /** Bytes, of a pool whose settings name none. */
+  readonly defaultAlignment: number;
+  readonly defaultSyncWrites: boolean;
+  /** Loads what the medium needs, when the target is made: so a daemon that lacks it says so before it opens anything. */
+  load(): OpenMedium | Promise<OpenMedium>;
+}
+
+export function definePoolBackend(backend: PoolBackend): BackendDefinition {
+  const { type, aliases, schema, capabilities } = backend;
+  return defineBackend<PoolSettings>({
+    apiVersion: API_VERSION,
+    type,
+    aliases,
+    schema,
+    capabilities,
+    validate: checkPoolSettings,
+    create: (settings, context) => createTarget(backend, settings, context),
+  });
+}
+
+async function createTarget(
+  backend: PoolBackend,
+  settings: PoolSettings,
+  { logger, clock, baseDirectory, poolId }: BackendContext,
+): Promise<Target> {
+  const { type, capabilities } = backend;
+  const openMedium = await backend.load();
+  const { read_only: isReadOnly = false } = settings;
+  const place: PoolPlace = {
+    path: settings.path,
+    isDirectory: settings.size !== undefined,
+    baseDirectory,
+  };
+  return new PoolTarget({
+    type,
+    capabilities,
+    isReadOnly,
+    logger,
+    clock,
+    storage: {
+      open: () => openStorage(backend, openMedium, settings, { ...place, poolId }, logger),
+      destroy: () => deletePoolFile(place),
+    },
+  });
+}
+
+async function openStorage(
+  { type, defaultAlignment, defaultSyncWrites }: PoolBackend,
+  openMedium: OpenMedium,
+  settings: PoolSettings,
+  place: PoolPlace & Pick<PoolFileOptions, 'poolId'>,
+  logger: Logger,
+): Promise<OpenedStorage> {
+  const {
+    max_size: maxBytes = 0,
+    alignment = defaultAlignment,
+    sync = true,
+    sync_writes: syncWrites = defaultSyncWrites,
+    read_only: isReadOnly = false,
+    require_pmem: requiresPmem = false,
+  } = settings;
+  const operations = await fileOperations();
+  const opened = await openPoolFile(
+    {
+      ...place,
+      createBytes: missingBytes(settings),
+      overrideBytes: overrideBytes(settings),
+      maxBytes,
+      isReadOnly,
+      alignment,
+      type,
+    },
+    operations,
+    logger,
+  );
+  const failed = (error: BedrockError): void => logger.error(error.message);
+  const io = new PoolFileIo(opened, operations, failed);
+  try {
+    const medium = await openMedium({ ...opened, io, sync, syncWrites, requiresPmem, isReadOnly, logger });
+    if (!isReadOnly) io.watch();
+    return { medium, maxBytes };
+  } catch (error) {
+    await io.close();
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The settings of the backends that keep a pool in a file. All take the same keys, so that a switch between them changes the type
+ * alone; what one of them cannot do anything with it accepts, and says so.
+ */
+import type { SettingsReport } from '../provider/definitions.js';
+
+/** As the schemas of the backends describe them. */
+export interface PoolSettings {
+  path: string;
+  create_if_missing?: boolean;
+  create_if_missing_with_size?: number;
+  size?: number;
+  max_size?: number;
+  override_if_exists?: boolean;
+  alignment?: number;
+  sync?: boolean;
+  sync_writes?: boolean;
+  read_only?: boolean;
+  require_pmem?: boolean;
+}
+
+/** Of a pool that may be made and has no size; the schemas say so too. */
+const DEFAULT_POOL_BYTES = 2 ** 26;
+
+/** Size of a pool that is made, bytes; nothing if none is named. */
+function sizeOf(settings: PoolSettings): number | undefined {
+  const named = settings.create_if_missing_with_size ?? settings.size;
+  return named ?? (settings.create_if_missing === true ? DEFAULT_POOL_BYTES : undefined);
+}
+
+/** Size of the pool that is made if there is none; nothing if none may be made. */
+export function missingBytes(settings: PoolSettings): number | undefined {
+  return settings.create_if_missing === false ? undefined : sizeOf(settings);
+}
+
+/** Size of the pool that takes the place of one that is there; nothing if that stays. */
+export function overrideBytes(settings: PoolSettings): number | undefined {
+  return settings.override_if_exists === true ? sizeOf(settings) : undefined;
+}
+
+/** What the schemas cannot state: keys that contradict each other. */
+export function checkPoolSettings(settings: PoolSettings, report: SettingsReport): void {
+  const { create_if_missing_with_size: withSize, size, max_size: maxBytes } = settings;
+  if (withSize !== undefined && size !== undefined)
+    report(['create_if_missing_with_size'], withSize, 'nothing beside "size", which says the same');
+  const bytes = sizeOf(settings);
+  if (maxBytes !== undefined && bytes !== undefined && maxBytes < bytes)
+    report(['max_size'], maxBytes, `at least the size of the pool that is made, ${bytes}`);
+  if (settings.override_if_exists !== true) return;
+  if (bytes === undefined)
+    report(
+      ['override_if_exists'],
+      true,
+      'a size beside it for the new pool, such as "create_if_missing_with_size"',
+    );
+  if (settings.read_only === true)
+    report(['override_if_exists'], true, 'false, as "read_only" forbids to write');
+}

@@ -1,0 +1,28 @@
+/** A check of a pool: the findings of an inspection, and what is worth knowing though nothing is wrong. */
+import { findingsOf, findingsOfHeaders, type Finding } from './findings.js';
+import { KNOWN_FEATURES, unknownOf } from './header.js';
+import type { Inspection } from './inspection.js';
+
+/** None if, and only if, an open would log none and quarantine nothing. */
+export function* checkPool(inspection: Inspection): Generator<Finding> {
+  const { headers, fileBytes } = inspection;
+  if ('refusal' in headers) yield* findingsOfHeaders(inspection, headers.refusal.message);
+  else yield* findingsOf({ choice: headers.choice, recovery: headers.recovery, fileBytes });
+}
+
+/** What no open complains of. */
+export function notesOf({ headers }: Inspection): string[] {
+  if ('refusal' in headers) return [];
+  const { choice, recovery, reservedInUse } = headers;
+  const { features } = choice.header;
+  const notes: string[] = [];
+  if (choice.rewrite !== undefined && choice.damage === undefined)
+    notes.push(`header copy ${choice.rewrite} is older, as after a crash; the next open makes both equal`);
+  if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
+    notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);
+  if (recovery.quarantined.some(({ reason }) => reason === 'unreadable'))
+    notes.push(
+      'while descriptors cannot be read no space counts as free: nothing can be created until repair',
+    );
+  return notes;
+}

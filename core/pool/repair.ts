@@ -1,0 +1,159 @@
+/**
+ * Repair of a pool, and its undoing, step by step on whatever the pool lies on. Nobody else has it open.
+ *
+ * | repair | if it is broken off there |
+ * |---|---|
+ * | 1. the backup, durable | the pool is as it was |
+ * | 2. the header that counts over the other copy, barrier | one copy is whole and says what it said |
+ * | 3. the header marked, copy by copy, a barrier behind each | it is marked and nothing is lost, or it is not |
+ * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes, and begins anew |
+ * | 5. the header without the mark, copy by copy, a barrier behind each | it is marked as before, or repaired |
+ *
+ * Without the mark a crash within step 4 could leave one of two overlapping regions, which would look whole and be served, though it may
+ * be the wrong one.
+ *
+ * | undoing | if it is broken off there |
+ * |---|---|
+ * | 1. the header marked, unless it is | it is repaired, or marked |
+ * | 2. the old descriptors, the old length, barrier | it is marked; undoing it once more does it all |
+ * | 3. the header that counted into both copies, a barrier behind each | it is marked, or as it was |
+ * | 4. the old bytes of the copy that did not count, barrier | as it was: that copy may be anything |
+ */
+import { BedrockError } from '../errors.js';
+import type { Eventually } from '../target/lifecycle.js';
+import { HEADER_BYTES } from './extent.js';
+import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
+import { encodeHeader, isBeingRepaired } from './header.js';
+import { poolIdText } from './pool-info.js';
+import { markedHeader, PoolFingerprint, retiredRuns, type RepairPlan } from './repair-plan.js';
+import { readDescriptors, readHeaderPages, type ReadableMedium } from './scan.js';
+
+/** What a repair needs of the thing that the pool lies on. */
+export interface RepairMedium extends ReadableMedium {
+  write(offset: number, bytes: Uint8Array): Eventually<void>;
+  /** Makes durable everything that was written before. */
+  barrier(): Eventually<void>;
+  /** Adds zeros at the end, up to a size. */
+  extend(size: number): Eventually<void>;
+  /** Cuts off what is beyond a size. */
+  truncate(size: number): Eventually<void>;
+}
+
+/** What a repair is about to change, as it was. */
+export interface RepairRecord {
+  /** 16 hexadecimal digits. */
+  readonly poolId: string;
+  /** Of the header that counted, and which copy that was. */
+  readonly sequence: number;
+  readonly copy: HeaderCopy;
+  /** Bytes of the file. */
+  readonly fileBytes: number;
+  /** What the repaired pool is known by. */
+  readonly fingerprint: string;
+  /** Header pages 0 and 1, then the descriptors. */
+  readonly ranges: AsyncIterable<OldRange> | Iterable<OldRange>;
+}
+
+export interface OldRange {
+  readonly offset: number;
+  /** Null if they could not be read: then there is nothing to give back. */
+  readonly bytes: Uint8Array | null;
+}
+
+/** The ranges that a plan rewrites, as they are. */
+export async function* oldRanges(medium: ReadableMedium, plan: RepairPlan): AsyncGenerator<OldRange> {
+  const pages = await readHeaderPages(medium);
+  for (const [copy, bytes] of pages.entries()) yield { offset: copy * HEADER_BYTES, bytes: bytes ?? null };
+  for (const run of retiredRuns(plan)) {
+    const bytes = new Uint8Array(Math.max(0, Math.min(run.bytes.length, medium.size - run.offset)));
+    try {
+      await medium.read(run.offset, bytes);
+      yield { offset: run.offset, bytes };
+    } catch {
+      yield { offset: run.offset, bytes: null };
+    }
+  }
+}
+
+/** Steps 2 to 5; the backup is durable. */
+export async function carryOut(medium: RepairMedium, plan: RepairPlan): Promise<void> {
+  const { choice } = plan;
+  if (choice.rewrite !== undefined) {
+    await medium.barrier();
+    await writePage(medium, choice.rewrite, choice.bytes);
+  }
+  await writeBothPages(medium, plan.marked);
+  if (medium.size < plan.fileBytes) await medium.extend(plan.fileBytes);
+  for (const { offset, bytes } of retiredRuns(plan)) await medium.write(offset, bytes);
+  await medium.barrier();
+  await writeBothPages(medium, plan.after);
+}
+
+/** @throws INVALID_ARGUMENT if the record is not of the pool, or the pool was changed since */
+export async function undo(medium: RepairMedium, record: RepairRecord): Promise<void> {
+  const current = await choosePage(medium);
+  await checkUndoable(medium, current, record);
+  if (!isBeingRepaired(current.header))
+    await writeBothPages(medium, encodeHeader(markedHeader(current.header, 1)));
+  const oldPages: (Uint8Array | null)[] = [];
+  for await (const { offset, bytes } of record.ranges) {
+    if (offset < 2 * HEADER_BYTES) oldPages[offset / HEADER_BYTES] = bytes;
+    else if (bytes !== null) await medium.write(offset, bytes);
+  }
+  if (medium.size > record.fileBytes) await medium.truncate(record.fileBytes);
+  await medium.barrier();
+  const { copy } = record;
+  const other = copy === 0 ? 1 : 0;
+  const good = oldPages[copy] ?? current.bytes;
+  await writePage(medium, other, good);
+  await writePage(medium, copy, good);
+  const bad = oldPages[other];
+  if (bad !== null && bad !== undefined) await writePage(medium, other, bad);
+  // The page may have grown by what the file did not have.
+  if (medium.size > record.fileBytes) await medium.truncate(record.fileBytes);
+  await medium.barrier();
+}
+
+async function choosePage(medium: RepairMedium): Promise<HeaderChoice> {
+  return chooseHeader(...(await readHeaderPages(medium)), { isForRepair: true });
+}
+
+async function checkUndoable(
+  medium: RepairMedium,
+  current: HeaderChoice,
+  record: RepairRecord,
+): Promise<void> {
+  const { header } = current;
+  const id = poolIdText(header);
+  if (id !== record.poolId)
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `the backup is of the pool ${record.poolId}, and this is the pool ${id}`,
+    );
+  const steps = header.sequence - record.sequence;
+  if (isBeingRepaired(header) && (steps === 1 || steps === 3)) return;
+  if (steps === 2 && (await fingerprintOf(medium, current)) === record.fingerprint) return;
+  throw new BedrockError(
+    'INVALID_ARGUMENT',
+    steps <= 0
+      ? 'the repair that the backup is of is undone already, or was never begun'
+      : 'regions were created or erased in the pool since that repair, and undoing it could cost some of them',
+  );
+}
+
+async function fingerprintOf(medium: RepairMedium, { bytes: page, header }: HeaderChoice): Promise<string> {
+  const fingerprint = new PoolFingerprint(page);
+  for await (const { bytes } of readDescriptors(medium, header))
+    if (bytes !== undefined) fingerprint.add(bytes);
+  return fingerprint.toString();
+}
+
+async function writeBothPages(medium: RepairMedium, bytes: Uint8Array): Promise<void> {
+  await writePage(medium, 0, bytes);
+  await writePage(medium, 1, bytes);
+}
+
+async function writePage(medium: RepairMedium, copy: HeaderCopy, bytes: Uint8Array): Promise<void> {
+  await medium.write(copy * HEADER_BYTES, bytes);
+  await medium.barrier();
+}

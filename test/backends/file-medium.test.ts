@@ -1,0 +1,58 @@
+/** What the file backend asks of the disk, and when: barriers one at a time, space before anything that names it. */
+import { expect, it } from '@jest/globals';
+import type { FileHandle } from 'node:fs/promises';
+import { FileMedium } from '../../backends/file/file-medium.js';
+import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
+
+/** A file whose fdatasyncs end when they are told to. */
+class SlowFile {
+  readonly calls: string[] = [];
+  readonly running: (() => void)[] = [];
+  most = 0;
+
+  datasync(): Promise<void> {
+    this.calls.push('datasync');
+    return new Promise((resolve) => {
+      this.running.push(resolve);
+      this.most = Math.max(this.most, this.running.length);
+    });
+  }
+}
+
+function mediumOn(file: SlowFile): FileMedium {
+  const io = new PoolFileIo(
+    { file: file as unknown as FileHandle, path: 'pool', size: 2 ** 20 },
+    {
+      lock: () => Promise.resolve(),
+      allocate: () => Promise.resolve(void file.calls.push('allocate')),
+      clear: () => Promise.resolve(void file.calls.push('clear')),
+    },
+  );
+  return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+it('runs one fdatasync at a time, as the kernel tells a failure to one of them only', async () => {
+  const file = new SlowFile();
+  const medium = mediumOn(file);
+  const first = medium.barrier();
+  // Asks as soon as the first has ended, before the one who waits already has its turn.
+  const third = first.then(() => medium.barrier());
+  const second = medium.barrier();
+  for (let left = 3; left > 0; left--) {
+    await turn();
+    file.running.shift()?.();
+  }
+  await Promise.all([first, second, third]);
+  expect(file.most).toBe(1);
+});
+
+it('makes new space durable before anything can name it', async () => {
+  const file = new SlowFile();
+  const allocated = mediumOn(file).allocate(0, 4096);
+  await turn();
+  file.running.shift()?.();
+  await allocated;
+  expect(file.calls).toEqual(['allocate', 'datasync']);
+});

@@ -1,0 +1,236 @@
+/** What a pool does when its file fails it. The calls of the system fail as they are told to here, below the real backends. */
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { copyFile, mkdtemp, open, readlink, rm, truncate, unlink, type FileHandle } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RegionId, Target } from '../../core/index.js';
+import { addonState } from '../../native/load.js';
+import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
+import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
+
+const MIB = 2 ** 20;
+const KIB = 2 ** 10;
+const BACKENDS: PoolBackend[] = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
+const CONFIG = { path: 'pool', create_if_missing_with_size: 8 * MIB } as PoolConfig;
+const GONE = { code: 'READ_ONLY' };
+
+let home: string;
+let log: RecordingLogger;
+let opened: Target[];
+/** That of all file handles. */
+let files: FileHandle;
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'bedrock-failures-'));
+  log = recordingLogger();
+  opened = [];
+  const some = await open(home);
+  files = Object.getPrototypeOf(some) as FileHandle;
+  await some.close();
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  // One that has failed cannot end durable, and says so.
+  for (const target of opened) await target.close().catch(() => undefined);
+  await rm(home, { recursive: true, force: true });
+});
+
+async function openPool(type: PoolBackend, config: Partial<PoolConfig> = {}): Promise<Target> {
+  const target = await poolTarget(type, { ...CONFIG, ...config }, home, log.logger);
+  await target.open();
+  opened.push(target);
+  return target;
+}
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+/** What file handles do by themselves, to be applied to one. */
+function methodOf(name: 'read' | 'write' | 'datasync'): Method {
+  return Reflect.get(files, name) as Method;
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: as the test has it`), { code });
+}
+
+async function failing(method: 'datasync' | 'write' | 'read', code: string): Promise<void> {
+  jest.spyOn(files, method as 'datasync').mockImplementation(() => Promise.reject(systemError(code)));
+  // Small writes go by the addon, if it is there.
+  if (method !== 'write' || addonState().attributes === undefined) return;
+  const { addon } = await import('../../native/addon.js');
+  const errno = constants.errno[code as 'EIO'];
+  jest.spyOn(addon, 'writeMany').mockRejectedValue(Object.assign(new Error(code), { errno }));
+}
+
+async function failMsync(): Promise<void> {
+  const { mapFile } = await import('../../native/index.js');
+  const mapping = await mapFile(path.join(home, 'other'), { create: true, size: 4096 });
+  const all = Object.getPrototypeOf(mapping) as typeof mapping;
+  await mapping.close();
+  for (const method of ['persist', 'persistAsync', 'persistRanges', 'fillAsync'] as const)
+    jest.spyOn(all, method).mockImplementation(() => Promise.reject(systemError('EIO')));
+}
+
+const text = async (target: Target, id: RegionId, size: number): Promise<string> =>
+  Buffer.from(await target.read(id, 0, size)).toString();
+
+function errors(): number {
+  return log.entries.filter(({ level }) => level === 'error').length;
+}
+
+/** Everything that changes is refused, and what was acknowledged is served, now and after a restart. */
+async function expectReadOnly(target: Target, id: RegionId): Promise<void> {
+  const logged = errors();
+  expect(logged).toBeGreaterThan(0);
+  for (const change of [
+    () => target.create(1),
+    () => target.create(0),
+    () => target.createAndWrite(Buffer.from('x'), { persist: true }),
+    () => target.write(id, 0, Buffer.from('x')),
+    () => target.write(id, 0, Buffer.from('x'), { persist: true }),
+    () => target.persist(id),
+    () => target.erase(id),
+  ])
+    await expect(change()).rejects.toMatchObject(GONE);
+  await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+  expect((await target.list()).regions.map((region) => region.id.toString())).toContain(id.toString());
+  await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', state: 'open' });
+  // Nobody who goes on trying fills the log.
+  expect(errors()).toBe(logged);
+  await expect(target.close()).rejects.toMatchObject(GONE);
+  expect(target.state).toBe('closed');
+}
+
+async function expectRestart(type: PoolBackend, id: RegionId): Promise<void> {
+  jest.restoreAllMocks();
+  const again = await openPool(type);
+  await expect(text(again, id, 12)).resolves.toBe('acknowledged');
+  expect((await again.stats()).recovery.quarantined).toBe(0);
+  await again.create(1);
+}
+
+describe.each(BACKENDS)('a %s pool', (type) => {
+  it.each(['EIO', 'ENOSPC', 'EDQUOT'])('takes no more changes after a flush failed with %s', async (code) => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await failing('datasync', code);
+    if (type === 'pmem') await failMsync();
+    await expect(target.createAndWrite(Buffer.from('lost'), { persist: true })).rejects.toMatchObject(GONE);
+    await expectReadOnly(target, id);
+    await expectRestart(type, id);
+  });
+
+  it('takes no more changes once a descriptor could not be written', async () => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await failing('write', 'EIO');
+    await expect(target.create(1)).rejects.toMatchObject(GONE);
+    await expectReadOnly(target, id);
+    await expectRestart(type, id);
+  });
+
+  it('that has no room for the bytes of a region goes on with the others', async () => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await failing('write', 'ENOSPC');
+    await expect(target.write(id, 0, Buffer.from('x'))).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    jest.restoreAllMocks();
+    await target.write(id, 0, Buffer.from('ACKNOWLEDGED'));
+    await expect(text(target, id, 12)).resolves.toBe('ACKNOWLEDGED');
+    await expect(target.stats()).resolves.not.toMatchObject({ mode: 'read-only' });
+  });
+
+  it('gives the error of a read that failed to whom it concerns, and serves on', async () => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await failing('read', 'EIO');
+    await expect(target.read(id, 0, 12)).rejects.toMatchObject({ code: 'EIO' });
+    jest.restoreAllMocks();
+    await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+    await target.create(1);
+  });
+
+  it('reads and writes on where the system does a part of what it was asked for', async () => {
+    const [read, write] = [methodOf('read'), methodOf('write')];
+    const part = (length: number): number => Math.max(1, Math.floor(length / 3));
+    const short = (method: Method) =>
+      function (this: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number) {
+        return Reflect.apply(method, this, [bytes, offset, part(length), position]) as never;
+      };
+    jest.spyOn(files, 'read').mockImplementation(short(read) as never);
+    jest.spyOn(files, 'write').mockImplementation(short(write) as never);
+    const target = await openPool(type);
+    const contents = Buffer.from(Array.from({ length: 40 * KIB }, (_, index) => index * 7));
+    const id = await target.createAndWrite(contents, { persist: true });
+    await target.close();
+    const again = await openPool(type);
+    expect(Buffer.from(await again.read(id, 0, contents.length)).equals(contents)).toBe(true);
+  });
+
+  it('is not opened where what is cached cannot be written', async () => {
+    await (await openPool(type)).close();
+    await failing('datasync', 'EIO');
+    await expect(openPool(type)).rejects.toMatchObject({ code: 'START_FAILED' });
+    jest.restoreAllMocks();
+    await openPool(type);
+  });
+
+  it('that is deleted under the target takes no more changes, and can be saved as the log says', async () => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await unlink(path.join(home, 'pool'));
+    while ((await target.stats()).mode !== 'read-only') await delay(20);
+    const { message = '' } = log.entries.find(({ level }) => level === 'error') ?? {};
+    const [, from = '', to = ''] = /cp --sparse=always (\S+) (\S+)$/.exec(message) ?? [];
+    expect(to).toBe(path.join(home, 'pool'));
+    await copyFile(from, to);
+    await expectReadOnly(target, id);
+    await expectRestart(type, id);
+  });
+});
+
+it('a file pool that is cut off under the target takes no more changes', async () => {
+  const target = await openPool('file');
+  const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+  await truncate(path.join(home, 'pool'), 4 * MIB);
+  while ((await target.stats()).mode !== 'read-only') await delay(20);
+  await expectReadOnly(target, id);
+  await expectRestart('file', id);
+});
+
+it('all who wait for a flush that fails are refused, and none before it', async () => {
+  const target = await openPool('file');
+  const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+  const datasync = methodOf('datasync');
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let flushes = 0;
+  jest.spyOn(files, 'datasync').mockImplementation(async function (this: FileHandle) {
+    if (++flushes > 1) throw systemError('EIO');
+    await released;
+    await Reflect.apply(datasync, this, []);
+  });
+  const first = target.persist(id);
+  // Who comes before it has begun is taken along.
+  await delay(1);
+  const others = Array.from({ length: 10 }, () => target.persist(id));
+  release();
+  await first;
+  for (const other of await Promise.allSettled(others))
+    expect(other).toMatchObject({ status: 'rejected', reason: GONE });
+  expect(flushes).toBe(2);
+});
+
+it.each([
+  ['a/b/pool', ['', 'a', 'a/b']],
+  ['a/', ['', 'a']],
+])('a pool at %s has each folder that was made for it on the medium', async (given, expected) => {
+  const synced: string[] = [];
+  const sync = Reflect.get(files, 'sync') as Method;
+  jest.spyOn(files, 'sync').mockImplementation(async function (this: FileHandle) {
+    synced.push(path.relative(home, await readlink(`/proc/self/fd/${this.fd}`)));
+    await sync.call(this);
+  });
+  await openPool('file', { path: given });
+  expect(synced).toEqual(expect.arrayContaining(expected));
+});

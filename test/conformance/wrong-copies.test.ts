@@ -1,0 +1,193 @@
+/**
+ * Copies of the persistent template that are wrong in one subtle way, as an author may get it wrong: the suite finds each, given what the
+ * template's own test gives it.
+ */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describeTarget, type TargetFactory } from '../../core/conformance/index.js';
+import type { BackendContext, RegionId, Target } from '../../core/index.js';
+import { createLogger } from '../../core/logging.js';
+import {
+  SAMPLE_CAPABILITIES,
+  SampleTarget,
+  type SampleRegion,
+} from '../../templates/backend-persistent/src/sample-target.js';
+import { runTests } from './collecting-runner.js';
+
+const context = {
+  logger: createLogger({ level: 'off', format: 'text' }),
+  clock: { now: () => Date.now() },
+  baseDirectory: '/',
+} as unknown as BackendContext;
+
+class TakesTheLowWordOfOffsets extends SampleTarget {
+  protected override readBytes(region: SampleRegion, offset: number, into: Uint8Array): Promise<void> {
+    return super.readBytes(region, offset % 2 ** 32, into);
+  }
+  protected override writeBytes(region: SampleRegion, offset: number, bytes: Uint8Array): Promise<void> {
+    return super.writeBytes(region, offset % 2 ** 32, bytes);
+  }
+}
+
+class ForgetsToZero extends SampleTarget {
+  protected override async makeRegion(id: RegionId, size: number, createdAt: number): Promise<SampleRegion> {
+    const region = await super.makeRegion(id, size, createdAt);
+    await super.writeBytes(region, 0, Buffer.from('old').subarray(0, size));
+    return region;
+  }
+}
+
+class ReusesIds extends SampleTarget {
+  protected override async storeSlots(): Promise<void> {
+    await super.storeSlots(0);
+  }
+}
+
+/** A buffer of one write, which every call but close empties. */
+class LosesTheLastWriteAtClose extends SampleTarget {
+  #last: (() => Promise<void>) | undefined;
+
+  protected override async writeBytes(
+    region: SampleRegion,
+    offset: number,
+    bytes: Uint8Array,
+  ): Promise<void> {
+    await this.#flush();
+    const copy = Uint8Array.from(bytes);
+    this.#last = () => super.writeBytes(region, offset, copy);
+  }
+  protected override async readBytes(region: SampleRegion, offset: number, into: Uint8Array): Promise<void> {
+    await this.#flush();
+    await super.readBytes(region, offset, into);
+  }
+  protected override async publish(region: SampleRegion): Promise<void> {
+    await this.#flush();
+    await super.publish(region);
+  }
+  protected override async persistRanges(region: SampleRegion): Promise<void> {
+    await this.#flush();
+    await super.persistRanges(region);
+  }
+  async #flush(): Promise<void> {
+    const last = this.#last;
+    this.#last = undefined;
+    await last?.();
+  }
+}
+
+class ResolvesBeforeDurable extends SampleTarget {
+  protected override persistRanges(region: SampleRegion): Promise<void> {
+    super.persistRanges(region).catch(() => undefined);
+    return Promise.resolve();
+  }
+}
+
+class NeverAsksTheKernel extends SampleTarget {
+  protected override persistRanges(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class HoldsDurableWritesBack extends SampleTarget {
+  readonly #late = new Set<Promise<void>>();
+
+  protected override async writeDurably(
+    region: SampleRegion,
+    offset: number,
+    bytes: Uint8Array,
+  ): Promise<void> {
+    const copy = Uint8Array.from(bytes);
+    const late = new Promise((resolve) => setTimeout(resolve, 100)).then(() =>
+      super.writeBytes(region, offset, copy),
+    );
+    this.#late.add(late);
+    await Promise.resolve();
+  }
+  protected override async closeStorage(): Promise<void> {
+    await Promise.all(this.#late);
+    await super.closeStorage();
+  }
+}
+
+const WRONG = [
+  [TakesTheLowWordOfOffsets, 'large regions: does not take offsets modulo 2^31 or 2^32'],
+  [ForgetsToZero, 'create: makes regions of exactly the size asked for, all zero'],
+  [ReusesIds, 'crashes: gives no ID again after it was killed, not even of what was erased last'],
+  [
+    LosesTheLastWriteAtClose,
+    'persistence: recovers every kind of write, persisted or not, after a close by a second object',
+  ],
+  [ResolvesBeforeDurable, 'durability: resolves write with persist only when the kernel has stored it'],
+  [NeverAsksTheKernel, 'durability: resolves persist only when the kernel has stored it'],
+  [
+    HoldsDurableWritesBack,
+    'crashes: has resolved no durable write too early: each is there if it is killed at once',
+  ],
+] as const;
+
+describe('a copy of the persistent template is found out if it', () => {
+  let home: string;
+  beforeAll(async () => {
+    home = await mkdtemp(path.join(tmpdir(), 'bedrock-copies-'));
+  });
+  afterAll(() => rm(home, { recursive: true }));
+
+  function factoryOf(Class: typeof SampleTarget): TargetFactory {
+    const made = new Map<Target, { folder: string; max_bytes: number }>();
+    const make = (folder: string, max_bytes: number): Target => {
+      const target = new Class({ path: folder, max_bytes }, context);
+      made.set(target, { folder, max_bytes });
+      return target;
+    };
+    const fresh = (): Promise<string> => mkdtemp(path.join(home, 'data-'));
+    const madeWith = (target: Target): { folder: string; max_bytes: number } =>
+      made.get(target) as { folder: string; max_bytes: number };
+    return {
+      create: async () => make(await fresh(), 2 ** 40),
+      createBounded: async (max_bytes) => make(await fresh(), max_bytes),
+      reopen: (target) => make(madeWith(target).folder, madeWith(target).max_bytes),
+      crash: async (target) => {
+        const copy = await fresh();
+        await cp(madeWith(target).folder, copy, { recursive: true });
+        return make(copy, madeWith(target).max_bytes);
+      },
+      dispose: (target) => rm(madeWith(target).folder, { recursive: true, force: true }),
+      syncsByNode: true,
+    };
+  }
+
+  const groupOf = (title: string): string => title.slice(0, title.indexOf(':'));
+
+  it.each(WRONG.map(([Class, title]) => [inWords(Class.name), Class, title] as const))(
+    '%s',
+    async (_name, Class, title) => {
+      const { failed } = await runTests(
+        (runner) => describeTarget(runner, factoryOf(Class), SAMPLE_CAPABILITIES),
+        { group: groupOf(title), timeoutMs: 20_000 },
+      );
+      expect([...failed.keys()]).toContain(title);
+      expect(String(failed.get(title))).toContain('the contract is broken');
+    },
+    120_000,
+  );
+
+  it.each(['durability', 'crashes'])(
+    'is wrong, and not for the group of %s if it is right',
+    async (group) => {
+      const { passed, failed } = await runTests(
+        (runner) => describeTarget(runner, factoryOf(SampleTarget), SAMPLE_CAPABILITIES),
+        { group, timeoutMs: 20_000 },
+      );
+      expect(Object.fromEntries(failed)).toEqual({});
+      expect(passed.length).toBeGreaterThan(5);
+    },
+    60_000,
+  );
+});
+
+/** `ReusesIds` as `reuses ids`. */
+function inWords(name: string): string {
+  return name.replace(/\B(?=[A-Z])/g, ' ').toLowerCase();
+}

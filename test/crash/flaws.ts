@@ -1,0 +1,324 @@
+/**
+ * Implementations with one mistake each, of the kind that no ordinary test notices: an order that does not hold, a barrier that is
+ * missing. The real code does everything else. The power-failure tests must find each of them.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { FileMedium } from '../../backends/file/file-medium.js';
+import type { MediumRange, PoolMedium } from '../../core/index.js';
+import { DESCRIPTOR_BYTES, encodeDescriptor } from '../../core/pool/descriptor.js';
+import { HEADER_BYTES, HEADERS_BYTES, type PoolId } from '../../core/pool/extent.js';
+import { decodeHeader } from '../../core/pool/header.js';
+import type { Eventually } from '../../core/target/lifecycle.js';
+import type { SequenceTitle } from './sequences.js';
+import type { Flaw, Mode } from './simulated-pool.js';
+
+export interface FlawedImplementation {
+  readonly title: string;
+  /** Where the mistake can be made. */
+  readonly modes: readonly Mode[];
+  /** The sequence that meets it; the real code passes the same one. */
+  readonly sequence: SequenceTitle;
+  readonly flaw: Flaw;
+}
+
+/** A medium that does all that another one does. */
+class Delegate implements PoolMedium {
+  constructor(protected readonly real: PoolMedium) {}
+
+  get mode(): string {
+    return this.real.mode;
+  }
+  get size(): number {
+    return this.real.size;
+  }
+  read(offset: number, into: Uint8Array): Eventually<void> {
+    return this.real.read(offset, into);
+  }
+  write(offset: number, bytes: Uint8Array): Eventually<void> {
+    return this.real.write(offset, bytes);
+  }
+  writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
+    return this.real.writeDurably(offset, bytes);
+  }
+  persist(ranges: readonly MediumRange[]): Eventually<void> {
+    return this.real.persist(ranges);
+  }
+  barrier(): Eventually<void> {
+    return this.real.barrier();
+  }
+  publish(offset: number, descriptor: Uint8Array): Eventually<void> {
+    return this.real.publish(offset, descriptor);
+  }
+  publishWord(offset: number, word: bigint): Eventually<void> {
+    return this.real.publishWord(offset, word);
+  }
+  clear(offset: number, length: number): Eventually<void> {
+    return this.real.clear(offset, length);
+  }
+  allocate(offset: number, length: number): Eventually<void> {
+    return this.real.allocate(offset, length);
+  }
+  map(offset: number, length: number): Uint8Array[] {
+    return this.real.map?.(offset, length) ?? [];
+  }
+  close(): Eventually<void> {
+    return this.real.close();
+  }
+}
+
+function around(make: (real: PoolMedium) => PoolMedium): Flaw {
+  return { medium: make };
+}
+
+function bytesOf(word: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(word);
+  return bytes;
+}
+
+/** Joins a datasync that was begun before the caller's stores. */
+class EarlyFileMedium extends FileMedium {
+  #running: Promise<void> | undefined;
+
+  override barrier(): Promise<void> {
+    return (this.#running ??= super.barrier().finally(() => (this.#running = undefined)));
+  }
+}
+
+/** The erase is acknowledged when it is durable, but slot and extent are given away before. */
+function releasingEarly(): Flaw {
+  const late: (() => Eventually<void>)[] = [];
+  return {
+    medium: (real) => {
+      late.length = 0;
+      return new (class extends Delegate {
+        override publishWord(offset: number, word: bigint): undefined {
+          late.push(() => this.real.publishWord(offset, word));
+          return undefined;
+        }
+      })(real);
+    },
+    target: (target) => {
+      const erase = target.erase.bind(target);
+      target.erase = async (id) => {
+        await erase(id);
+        await turn();
+        await turn();
+        for (const store of late.splice(0)) await store();
+      };
+    },
+  };
+}
+
+/** On persistent memory the fence behind a descriptor's body waits for all copies before it, so that some mistakes are none there. */
+const ON_DISK: readonly Mode[] = ['file', 'msync'];
+const ALL: readonly Mode[] = ['file', 'msync', 'pmem'];
+
+export const FLAWS: readonly FlawedImplementation[] = [
+  {
+    title: 'a descriptor is published before its body is flushed',
+    sequence: 'the first region, for which freshFrom is raised',
+    modes: ['pmem'],
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override publish(offset: number, descriptor: Uint8Array): Eventually<void> {
+            return this.real.writeDurably(offset, descriptor);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a flush is missing on erase',
+    sequence: 'a region, its end, and another one in slot and space',
+    modes: ['pmem', 'msync'],
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override publishWord(offset: number, word: bigint): Eventually<void> {
+            return this.real.write(offset, bytesOf(word));
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a slot is reused without a new generation',
+    sequence: 'a region, its end, and another one in slot and space',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          #pool: PoolId = { poolLow: 0, poolHigh: 0 };
+          override async read(offset: number, into: Uint8Array): Promise<void> {
+            await this.real.read(offset, into);
+            const decoded = offset === 0 ? decodeHeader(into) : undefined;
+            if (decoded !== undefined && 'header' in decoded) this.#pool = decoded.header;
+          }
+          override publish(offset: number, descriptor: Uint8Array): Eventually<void> {
+            const view = new DataView(descriptor.buffer, descriptor.byteOffset);
+            const [place, size, createdAt] = [8, 16, 24].map((at) => Number(view.getBigUint64(at, true)));
+            const slot = (offset - HEADERS_BYTES) / DESCRIPTOR_BYTES;
+            encodeDescriptor(descriptor, 0, slot, this.#pool, 1, place ?? 0, size ?? 0, createdAt ?? 0);
+            return this.real.publish(offset, descriptor);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'group commit acknowledges early: a waiter joins a datasync that has begun already',
+    sequence: 'many at once, who share their barriers',
+    modes: ['file'],
+    flaw: { file: (options) => new EarlyFileMedium(options) },
+  },
+  {
+    title: 'both header copies are rewritten at once',
+    sequence: 'another chunk in a directory that is longer than a sector',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
+            if (offset === 0) return this.real.write(offset, bytes);
+            return this.real.writeDurably(offset, bytes);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'the header is rewritten in place, and the second copy left as it was',
+    sequence: 'another chunk, and growth',
+    modes: ['pmem'],
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
+            if (offset === HEADER_BYTES) return undefined;
+            return this.real.writeDurably(offset, bytes);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'freshFrom is raised in memory only',
+    sequence: 'the first region, for which freshFrom is raised',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          #chunks = -1;
+          override async writeDurably(offset: number, bytes: Uint8Array): Promise<void> {
+            if (offset <= HEADER_BYTES && bytes.length === HEADER_BYTES) {
+              const decoded = decodeHeader(bytes);
+              const chunks = 'header' in decoded ? decoded.header.chunks.length : 0;
+              if (this.#chunks < 0 || this.#chunks === chunks) {
+                this.#chunks = chunks;
+                return;
+              }
+            }
+            await this.real.writeDurably(offset, bytes);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'slot and extent are given away before the end of their region is durable',
+    sequence: 'an erase beside creations',
+    modes: ALL,
+    flaw: releasingEarly(),
+  },
+  {
+    title: 'a region with contents is published before they are durable',
+    sequence: 'the first region, for which freshFrom is raised',
+    modes: ON_DISK,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          #isOpen = false;
+          readonly #late: MediumRange[] = [];
+          override persist(ranges: readonly MediumRange[]): Eventually<void> {
+            if (!this.#isOpen || ranges.length !== 1) {
+              this.#isOpen = true;
+              return this.real.persist(ranges);
+            }
+            this.#late.push(...ranges);
+            return undefined;
+          }
+          override async publish(offset: number, descriptor: Uint8Array): Promise<void> {
+            await this.real.publish(offset, descriptor);
+            await this.real.persist(this.#late.splice(0));
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'recovery serves without its final barrier',
+    sequence: 'a region, its end, and another one in slot and space',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override persist(ranges: readonly MediumRange[]): Eventually<void> {
+            const [first] = ranges;
+            const isRecovery = ranges.length > 1 && first?.offset === 0 && first.size === HEADERS_BYTES;
+            return isRecovery ? undefined : this.real.persist(ranges);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'headers are mended without a barrier before',
+    sequence: 'the first region, for which freshFrom is raised',
+    // On a disk this header is one sector.
+    modes: ['pmem'],
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override persist(ranges: readonly MediumRange[]): Eventually<void> {
+            const [first] = ranges;
+            const isMending = ranges.length === 1 && first?.offset === 0;
+            return isMending ? undefined : this.real.persist(ranges);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a chunk is named before it is formatted durably',
+    sequence: 'another chunk of slots',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
+            if (offset > HEADER_BYTES) return this.real.write(offset, bytes);
+            return this.real.writeDurably(offset, bytes);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'freed space is cleared without a barrier',
+    sequence: 'a region, its end, and another one in slot and space',
+    modes: ON_DISK,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override clear(offset: number, length: number): Eventually<void> {
+            return this.real.write(offset, new Uint8Array(length));
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'freed space is not cleared',
+    sequence: 'creations that break off',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override clear(): undefined {
+            return undefined;
+          }
+        })(real),
+    ),
+  },
+];

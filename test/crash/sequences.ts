@@ -1,0 +1,172 @@
+/** Short sequences, of which every state is gone through: each is about one order of the pool. */
+import type { Operation, Program, Stage } from './program.js';
+import type { PoolShape } from './simulated-pool.js';
+
+export interface Sequence {
+  readonly program: Program;
+  /** How the pool differs from the usual small one. */
+  readonly shape?: Partial<PoolShape>;
+  /** The last stage is also run with a kill before each of so many events, and after some of these one in recovery. */
+  readonly kills?: number;
+  /** So much is stored at once that its states are sampled. */
+  readonly isLarge?: boolean;
+}
+
+const create = (name: string, size: number): Operation => ({ do: 'create', name, size });
+const filled = (name: string, size: number): Operation => ({
+  do: 'createAndWrite',
+  name,
+  size,
+  persist: true,
+});
+const unpersisted = (name: string, size: number): Operation => ({ do: 'createAndWrite', name, size });
+const erase = (name: string): Operation => ({ do: 'erase', name });
+const write = (name: string, offset: number, size: number, persist = false): Operation => ({
+  do: 'write',
+  name,
+  offset,
+  size,
+  persist,
+});
+const store = (name: string, offset: number, size: number): Operation => ({
+  do: 'store',
+  name,
+  offset,
+  size,
+});
+const persist = (name: string): Operation => ({ do: 'persist', name });
+
+const one = (...operations: Operation[]): Stage => ({ lanes: [operations] });
+const together = (...lanes: Operation[][]): Stage => ({ lanes });
+
+export const SEQUENCES = {
+  'the first region, for which freshFrom is raised': {
+    program: [one(filled('a', 24), create('b', 0))],
+    kills: 14,
+  },
+  'a region, its end, and another one in slot and space': {
+    program: [one(filled('a', 24)), one(erase('a'), filled('b', 20), erase('b'), unpersisted('c', 30))],
+    kills: 20,
+  },
+  'contents that are not asked to be durable': {
+    program: [one(unpersisted('a', 40)), one(unpersisted('b', 24), persist('a'), persist('b'))],
+    kills: 8,
+  },
+  'writes over each other': {
+    program: [
+      one(filled('a', 40)),
+      together(
+        [write('a', 0, 16), write('a', 8, 16, true), write('a', 4, 9)],
+        [write('a', 12, 20, true), persist('a')],
+      ),
+    ],
+    kills: 10,
+  },
+  'stores through a view': {
+    program: [
+      one(filled('a', 40)),
+      one(store('a', 3, 20), store('a', 16, 10), persist('a'), store('a', 0, 8)),
+    ],
+    kills: 6,
+  },
+  'an erase beside creations': {
+    program: [
+      one(filled('a', 24), filled('b', 16)),
+      together([erase('a')], [filled('c', 20), filled('d', 24)], [erase('b'), create('e', 16)]),
+    ],
+    kills: 20,
+  },
+  'many at once, who share their barriers': {
+    program: [
+      one(filled('a', 24), filled('b', 24)),
+      together(
+        [write('a', 0, 20, true), write('a', 0, 20, true)],
+        [write('b', 0, 20, true), write('b', 0, 20, true)],
+        [filled('c', 9), erase('c')],
+        [filled('d', 17)],
+        [create('e', 8), write('e', 0, 8, true)],
+      ),
+    ],
+    kills: 12,
+  },
+  'creations that break off': {
+    program: [
+      one(filled('a', 24)),
+      together([{ do: 'breakOff', size: 40 }, create('b', 40)], [{ do: 'breakOff', size: 24 }]),
+    ],
+    kills: 10,
+  },
+  'a pool that is full': {
+    program: [
+      one(filled('a', 24), create('b', 128), filled('c', 16)),
+      together([filled('d', 24), erase('b')], [filled('e', 66)], [create('f', 65)]),
+      one(create('g', 128), filled('h', 20)),
+    ],
+    shape: { space: 256 },
+    kills: 6,
+  },
+  growth: {
+    program: [
+      one(filled('a', 40)),
+      together([filled('b', 65)], [filled('c', 24)]),
+      one(erase('b'), create('d', 300), write('d', 250, 20, true)),
+    ],
+    shape: { space: 128, growth: 512 },
+    kills: 5,
+  },
+  'another chunk of slots': {
+    program: [one(filled('a', 8)), together([filled('b', 8), create('c', 8)], [create('d', 0)])],
+    shape: { slots: 2, space: 66_560 },
+    kills: 4,
+    isLarge: true,
+  },
+  'another chunk, and growth': {
+    program: [
+      one(filled('a', 8), filled('b', 8), filled('c', 8)),
+      one(create('d', 2000), erase('c'), filled('e', 1500)),
+    ],
+    shape: { slots: 2, space: 66_560, growth: 4096 },
+    isLarge: true,
+  },
+  'another chunk in a directory that is longer than a sector': {
+    program: [one(...Array.from({ length: 17 }, (_, nth) => create(`r${nth}`, 0))), one(filled('a', 8))],
+    shape: { slots: 1, chunks: 17, space: 66_560 },
+    kills: 5,
+    isLarge: true,
+  },
+  'regions of no bytes': {
+    program: [
+      one(create('a', 0), create('b', 0)),
+      together([erase('a'), create('c', 0)], [erase('b'), unpersisted('d', 0)]),
+    ],
+    kills: 10,
+  },
+  reopening: {
+    program: [
+      { lanes: [[filled('a', 24), unpersisted('b', 24), erase('a')]], then: 'reopen' },
+      one(filled('c', 24), write('b', 0, 10, true)),
+    ],
+    kills: 8,
+  },
+  'a region too large to be cleared at once': {
+    program: [
+      one(create('a', 2 ** 20 + 4096), write('a', 2 ** 20, 40)),
+      one(persist('a'), erase('a'), create('b', 2 ** 20)),
+    ],
+    shape: { space: 2 ** 20 + 8192 },
+    isLarge: true,
+  },
+} satisfies Record<string, Sequence>;
+
+export type SequenceTitle = keyof typeof SEQUENCES;
+
+/** A sequence as it is, and with each of its kills. */
+export function programsOf({ program, kills = 0 }: Sequence): Program[] {
+  const programs: Program[] = [program];
+  const last = program.at(-1) as Stage;
+  for (let killAfter = 0; killAfter < kills; killAfter++) {
+    const then = killAfter % 3 === 2 ? { killAfter, killRecoveryAfter: killAfter % 5 } : { killAfter };
+    programs.push([...program.slice(0, -1), { ...last, then }, one(filled('z', 40), erase('z'))]);
+  }
+  return programs;
+}

@@ -1,0 +1,134 @@
+/** The real daemon where its pools fail it for real: a limit of the system, no addon, no lock, another daemon. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { connect, type RegionId } from '../../core/index.js';
+import { addonState } from '../../native/load.js';
+import { bedrock, killAll, type BedrockProcess } from '../fixtures/bedrock-process.js';
+
+const MIB = 2 ** 20;
+const NO_ADDON = { BEDROCK_NATIVE_ADDON: '/nonexistent/addon.node' };
+const types = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
+const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'bedrock-failing-'));
+});
+afterEach(async () => {
+  await killAll();
+  await rm(home, { recursive: true, force: true });
+});
+
+interface Store {
+  type: string;
+  optional?: boolean;
+}
+
+/** A daemon with a provider of each type, named by it, over a pool named by it. */
+async function start(stores: readonly Store[], env: NodeJS.ProcessEnv = {}): Promise<BedrockProcess> {
+  const file = path.join(home, 'bedrock.json');
+  const providers = stores.map(({ type, optional = false }) => ({
+    name: type,
+    type: 'warabi',
+    optional,
+    config: {
+      target: { type, config: { path: `${type}.pool`, create_if_missing_with_size: 16 * MIB } },
+    },
+  }));
+  const margo = { mercury: { address: 'http://127.0.0.1:0' } };
+  await writeFile(file, JSON.stringify({ margo, providers }));
+  return bedrock(['-c', file], { env });
+}
+
+async function readyStatus(address: string): Promise<number> {
+  return (await fetch(`${address}/readyz`)).status;
+}
+
+describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
+  (hasPrlimit ? it : it.skip)(
+    'serves it read-only, says why, and has everything after a restart',
+    async () => {
+      const daemon = await start([{ type }]);
+      const address = await daemon.address();
+      const service = await connect(address);
+      const target = service.target(type);
+      const ids: RegionId[] = [];
+      for (let index = 0; index < 20; index++)
+        ids.push(await target.createAndWrite(Buffer.from(`region ${index}`), { persist: true }));
+      // No write beyond the first page from now on: EFBIG.
+      expect(spawnSync('prlimit', ['--pid', String(daemon.child.pid), '--fsize=4096']).status).toBe(0);
+      const contents = Buffer.from('not acknowledged');
+      for (let attempt = 0; attempt < 3; attempt++)
+        await expect(target.createAndWrite(contents, { persist: true })).rejects.toThrow();
+      await expect(target.create(0)).rejects.toMatchObject({ code: 'READ_ONLY' });
+      await expect(target.create(10)).rejects.toMatchObject({ code: 'READ_ONLY' });
+      await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', regions: 20 });
+      // It still serves what it has.
+      await expect(readyStatus(address)).resolves.toBe(200);
+      expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
+      expect(daemon.stdout).toMatch(/^\[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
+      await service.close();
+      daemon.signal('SIGTERM');
+      // It could not end durable.
+      await expect(daemon.exit).resolves.toMatchObject({ status: 1 });
+
+      const again = await start([{ type }]);
+      const restarted = await connect(await again.address());
+      expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
+      for (const [index, id] of ids.entries()) {
+        const expected = `region ${index}`;
+        const read = await restarted.target(type).read(id, 0, expected.length);
+        expect(Buffer.from(read).toString()).toBe(expected);
+      }
+      await restarted.close();
+    },
+  );
+});
+
+describe('a daemon without the native addon', () => {
+  it('serves file pools, and says of pmem what is missing and how to get it', async () => {
+    const daemon = await start([{ type: 'file' }, { type: 'pmem', optional: true }], NO_ADDON);
+    const service = await connect(await daemon.address());
+    const id = await service.target('file').createAndWrite(Buffer.from('kept'), { persist: true });
+    await service.close();
+    const lines = daemon.stdout.split('\n');
+    const missing = lines.filter((line) => line.startsWith('[error]'));
+    expect(missing).toEqual([
+      expect.stringMatching(/"pmem" could not start: .*npx bedrock native build.*; it is optional/),
+    ]);
+    expect(lines).toContain('[info] [bedrock] ready: 1 of 2 providers are up');
+    daemon.signal('SIGKILL');
+    await daemon.exit;
+
+    const again = await start([{ type: 'file' }]);
+    const restarted = await connect(await again.address());
+    expect(Buffer.from(await restarted.target('file').read(id, 0, 4)).toString()).toBe('kept');
+    await restarted.close();
+  });
+
+  it('does not start where pmem is not optional', async () => {
+    const { status, stderr } = await (await start([{ type: 'pmem' }], NO_ADDON)).exit;
+    expect({ status, lines: stderr.trim().split('\n').length }).toEqual({ status: 1, lines: 1 });
+    expect(stderr).toContain('npx bedrock native build');
+  });
+
+  it('and without the command flock opens no pool, as nothing would keep another one out', async () => {
+    const { status, stderr } = await (await start([{ type: 'file' }], { ...NO_ADDON, PATH: home })).exit;
+    expect({ status, lines: stderr.trim().split('\n').length }).toEqual({ status: 1, lines: 1 });
+    expect(stderr).toContain('util-linux');
+    await expect(readFile(path.join(home, 'file.pool'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+it('a second daemon on a pool does not start, whichever way either of them locks', async () => {
+  const first = await start([{ type: 'file' }]);
+  await first.address();
+  for (const env of [{}, NO_ADDON]) {
+    const { status, stderr } = await (await start([{ type: 'file' }], env)).exit;
+    expect({ status, lines: stderr.trim().split('\n').length }).toEqual({ status: 1, lines: 1 });
+    expect(stderr).toContain(path.join(home, 'file.pool'));
+  }
+});
