@@ -17,7 +17,7 @@ const COUNT = 62;
 const LEAF_CAPACITY = 31;
 const INNER_CAPACITY = 20;
 const CHILD = 2 * INNER_CAPACITY;
-const SLAB_SHIFT = 7;
+const SLAB_SHIFT = 4;
 const SLAB_NODES = 1 << SLAB_SHIFT;
 /** Inner nodes have at least ten children on average, and node numbers stop far below 10^16. */
 const MAX_HEIGHT = 16;

@@ -8,7 +8,7 @@ import { headerInForce, undamagedRegions } from '../pool/damage-oracle.js';
 import { DAMAGES } from '../pool/damages.js';
 import { MemoryMedium } from '../pool/memory-medium.js';
 import { makeWorld, type PoolWorld } from '../pool/pool-world.js';
-import { Random } from '../pool/random.js';
+import { Random } from '../fixtures/random.js';
 import { poolFolder, poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
 
 const SEED = Number(process.env.DAMAGE_SEED ?? 1);

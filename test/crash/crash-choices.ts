@@ -1,6 +1,6 @@
 /** Which states of a moment are looked at: all, if there are not too many, else the telling ones and a sample. */
 import type { OpenUnit } from './crash-image.js';
-import type { Random } from './random.js';
+import type { Random } from '../fixtures/random.js';
 
 export interface ChoiceLimits {
   /** As many states of one moment are enumerated; where there are more, some are picked. */

@@ -1,7 +1,7 @@
 /** One random pool and random program, by its seed and number: the unit of `npm run crash`, which can be run again alone. */
 import { Explorer, type ExploreLimits } from './explorer.js';
 import { randomProgram } from './program.js';
-import { Random } from './random.js';
+import { Random } from '../fixtures/random.js';
 import { MODES, formatSmallPool, type PoolShape } from './simulated-pool.js';
 
 const LIMITS: ExploreLimits = {

@@ -8,7 +8,7 @@ import { Ledger } from './ledger.js';
 import type { Observation } from './observation.js';
 import { runProgram } from './program-run.js';
 import { randomProgram, type Program } from './program.js';
-import { Random } from './random.js';
+import { Random } from '../fixtures/random.js';
 import { recover } from './recovered-pool.js';
 import { SimulatedMedia, type TraceEvent } from './simulated-media.js';
 import { unitBytesOf, type Flaw, type PoolShape } from './simulated-pool.js';

@@ -7,7 +7,7 @@ import type { RegionId, Target } from '../../core/index.js';
 import type { Call, Ledger, Note } from './ledger.js';
 import { observe } from './observation.js';
 import type { Name, Operation, Program, Stage } from './program.js';
-import { Random } from './random.js';
+import { Random } from '../fixtures/random.js';
 import { SimulatedMedia, type TraceEvent } from './simulated-media.js';
 import { simulatedTarget, unitBytesOf, type Flaw, type PoolShape } from './simulated-pool.js';
 import { ProcessKilled, SimulatedProcess } from './simulated-process.js';

@@ -1,5 +1,5 @@
 /** What is done to a pool in a test: stages, one after the other, of lanes that run at the same time. */
-import type { Random } from './random.js';
+import type { Random } from '../fixtures/random.js';
 
 /** A region by the name that its creation gave it, or any one of those that are known: the n-th, modulo their number. */
 export type Name = string | number;

@@ -14,7 +14,7 @@ import { headerInForce, spanOf, undamagedRegions } from './damage-oracle.js';
 import { DAMAGES } from './damages.js';
 import { MemoryMedium } from './memory-medium.js';
 import { makeWorld, targetOver, type PoolWorld, type WorldRegion } from './pool-world.js';
-import { Random } from './random.js';
+import { Random } from '../fixtures/random.js';
 
 const SEED = Number(process.env.DAMAGE_SEED ?? 1382106035);
 const ALIGNMENTS = [64, 256, 4096];

@@ -3,7 +3,7 @@ import { encodeDescriptor } from '../../core/pool/descriptor.js';
 import type { Chunk } from '../../core/pool/chunk-directory.js';
 import type { MemoryMedium } from './memory-medium.js';
 import type { PoolWorld } from './pool-world.js';
-import type { Random } from './random.js';
+import type { Random } from '../fixtures/random.js';
 
 const PAGE = 4096;
 const DESCRIPTOR = 64;

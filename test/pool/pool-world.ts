@@ -12,7 +12,7 @@ import type { PoolMedium } from '../../core/pool/medium.js';
 import { PoolTarget } from '../../core/pool/pool-target.js';
 import { recordingLogger, type LogEntry } from '../fixtures/recording-logger.js';
 import { MemoryMedium } from './memory-medium.js';
-import type { Random } from './random.js';
+import type { Random } from '../fixtures/random.js';
 
 /** Small, so that thousands of pools take seconds; not so small that chunks share a page. */
 const CHUNK_SLOTS = 72;

@@ -12,7 +12,7 @@ import { carryOut, oldRanges, undo, type OldRange, type RepairRecord } from '../
 import { readDescriptors } from '../../core/pool/scan.js';
 import { MemoryMedium } from './memory-medium.js';
 import { makeWorld, targetOver, type PoolWorld } from './pool-world.js';
-import { Random } from './random.js';
+import { Random } from '../fixtures/random.js';
 
 const SECTOR = 512;
 

@@ -64,14 +64,16 @@ export class Clone {
   get env(): NodeJS.ProcessEnv {
     const { PATH = '' } = process.env;
     const folders = [path.join(this.home, 'bin'), path.dirname(process.execPath), PATH];
+    // What npm hands to a script, its user's settings among it, a reader's shell does not have.
+    const ofNpm = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
     return {
       ...process.env,
+      ...Object.fromEntries(ofNpm.map((name) => [name, undefined])),
       PATH: folders.join(path.delimiter),
       HOME: this.home,
       npm_config_update_notifier: 'false',
       NODE_TEST_CONTEXT: undefined,
       TMPDIR: path.join(this.home, 'tmp'),
-      npm_lifecycle_event: undefined,
       INIT_CWD: undefined,
     };
   }
