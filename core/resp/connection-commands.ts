@@ -21,8 +21,8 @@ function invalid(message: string): BedrockError {
 
 /** A command that answers at once. */
 function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
-  return (request, client, reply) => {
-    client.answer(reply, answerOf(request, client));
+  return (request, client) => {
+    client.reply(answerOf(request, client));
     return undefined;
   };
 }
@@ -34,10 +34,10 @@ const ping = answering((request) => (request.count === 1 ? PONG : Buffer.from(re
 const echo = answering((request) => Buffer.from(request.bytes(1)));
 
 /** HELLO [version [AUTH name password] [SETNAME name]] */
-const hello: Run = (request, client, reply) => {
+const hello: Run = (request, client) => {
   // The replies before it are still of the version before.
   if (client.isBusy) return WAIT;
-  client.answer(reply, greet(request, client));
+  client.reply(greet(request, client));
   return undefined;
 };
 

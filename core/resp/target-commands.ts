@@ -19,27 +19,22 @@ function countArgument(request: Request, index: number): number {
 
 function list(
   client: CommandClient,
-  reply: Parameters<Run>[2],
   place: Place,
   options: { after: RegionId | undefined; limit: number },
   answer: (page: RegionPage) => Reply,
 ): void {
   const { after, limit } = options;
-  client.operate(
-    {
-      operation: 'list',
-      place,
-      bytes: 0,
-      keepsInput: false,
-      call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
-      answer: (page, to) => to.setEncoded(client.encode(answer(page))),
-    },
-    reply,
-  );
+  client.calls.operate({
+    operation: 'list',
+    place,
+    bytes: 0,
+    call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
+    answer: (page, to) => to.setEncoded(client.encode(answer(page))),
+  });
 }
 
 /** BLOB.LIST [AFTER id] [COUNT n] */
-const blobList: Run = (request, client, reply) => {
+const blobList: Run = (request, client) => {
   if (client.isBusy) return WAIT;
   let place = client.place('');
   let after: RegionId | undefined;
@@ -52,7 +47,7 @@ const blobList: Run = (request, client, reply) => {
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
     else throw invalid(`BLOB.LIST has AFTER and COUNT, and no ${request.text(index).slice(0, 32)}`);
   }
-  list(client, reply, place, { after, limit }, ({ regions, next }) => [
+  list(client, place, { after, limit }, ({ regions, next }) => [
     next?.toString() ?? null,
     regions.map(({ id, size, createdAt }) => [id.toString(), size, createdAt]),
   ]);
@@ -60,7 +55,7 @@ const blobList: Run = (request, client, reply) => {
 };
 
 /** SCAN cursor [COUNT n] */
-const scan: Run = (request, client, reply) => {
+const scan: Run = (request, client) => {
   if (client.isBusy) return WAIT;
   const cursor = request.size(1, 'cursor');
   let limit = SCAN_COUNT;
@@ -71,7 +66,7 @@ const scan: Run = (request, client, reply) => {
   const after = cursor === 0 ? undefined : client.cursor(cursor);
   if (cursor !== 0 && after === undefined)
     throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
-  list(client, reply, client.place(''), { after, limit }, ({ regions, next }) => [
+  list(client, client.place(''), { after, limit }, ({ regions, next }) => [
     next === undefined ? '0' : String(client.keepCursor(next)),
     regions.map(({ id }) => id.toString()),
   ]);
@@ -79,25 +74,21 @@ const scan: Run = (request, client, reply) => {
 };
 
 /** BLOB.STATS */
-const stats: Run = (_request, client, reply) => {
+const stats: Run = (_request, client) => {
   if (client.isBusy) return WAIT;
   const place = client.place('');
-  client.operate(
-    {
-      operation: 'stat',
-      place,
-      bytes: 0,
-      keepsInput: false,
-      call: () => place.target.stats(),
-      answer: ({ recovery, ...flat }, to) =>
-        to.setEncoded(
-          client.encode(
-            new ReplyMap([...Object.entries(flat), ['recovery', new ReplyMap(Object.entries(recovery))]]),
-          ),
+  client.calls.operate({
+    operation: 'stat',
+    place,
+    bytes: 0,
+    call: () => place.target.stats(),
+    answer: ({ recovery, ...flat }, to) =>
+      to.setEncoded(
+        client.encode(
+          new ReplyMap([...Object.entries(flat), ['recovery', new ReplyMap(Object.entries(recovery))]]),
         ),
-    },
-    reply,
-  );
+      ),
+  });
   return undefined;
 };
 
