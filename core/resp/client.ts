@@ -55,6 +55,9 @@ const MAX_WAITING_BYTES = INPUT_BYTES / 4;
 /** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
 const GATHERED_BYTES = 2 ** 17;
 
+/** Short replies to a few requests, which may wait for those to requests that are there already. */
+const FEW_BYTES = 32;
+
 /** Where bytes are dropped. */
 const DROPPED = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const NOTHING = Buffer.alloc(0);
@@ -91,6 +94,8 @@ export class Client implements CommandClient, Caller {
   #isReading = true;
   /** Requests have come that could not be begun yet. */
   #isStalled = false;
+  /** Whether the bytes that are being looked at are surely not the last that have come. */
+  #isMoreThere = false;
   /** Where the bytes that come next were told to land: the room, and what must still be so then. */
   #room: Buffer = NOTHING;
   #roomAt = 0;
@@ -166,7 +171,9 @@ export class Client implements CommandClient, Caller {
     if (where !== this.#room || this.#roomAt !== this.#place)
       return this.take(Buffer.from(where.subarray(0, count)));
     this.#filled(count);
+    this.#isMoreThere = count === where.length;
     this.#advance();
+    this.#isMoreThere = false;
     return this.#isReading;
   }
 
@@ -218,7 +225,9 @@ export class Client implements CommandClient, Caller {
       !this.#isStalled ||
       (this.#isEnding && !this.#isHeld) ||
       this.#input.end - this.#parser.begin < MAX_WAITING_BYTES;
-    this.replies.flush();
+    // A reply to each of many large requests would cost more than all of them together.
+    if (this.#isMoreThere && this.replies.gatheredBytes < FEW_BYTES) this.replies.flushSoon();
+    else this.replies.flush();
     if (this.#isEnding) this.#endIfDone();
     if (mayRead === this.#isReading) return;
     this.#isReading = mayRead;

@@ -70,6 +70,7 @@ export class Pipeline {
   /** Of those, bytes that are ready. */
   #waitingBytes = 0;
   #willFlush = false;
+  #willFlushSoon = false;
   #isEnding = false;
   #isEnded = false;
 
@@ -221,6 +222,18 @@ export class Pipeline {
     this.#isEnded = true;
     endAndLinger(this.socket);
   }
+
+  /** Sends what is there when what has come is looked at. */
+  flushSoon(): void {
+    if (this.#willFlushSoon || this.gatheredBytes === 0) return;
+    this.#willFlushSoon = true;
+    setImmediate(this.#flushSoon);
+  }
+
+  readonly #flushSoon = (): void => {
+    this.#willFlushSoon = false;
+    this.flush();
+  };
 
   /** Moves the replies that none before them is missing of to what goes out. */
   #takeReady(): void {
