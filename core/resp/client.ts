@@ -76,6 +76,8 @@ export class Client implements CommandClient {
   readonly #places = new Map<string, Place>();
   #selected: string | undefined;
   #inFlight = 0;
+  /** One of them must end before another begins. */
+  #isAlone = false;
   /** Bytes of replies that requests in flight will give. */
   #promisedBytes = 0;
   /** Long arguments of the request that is being read. */
@@ -86,6 +88,8 @@ export class Client implements CommandClient {
   #held: PendingReply | undefined;
   /** No further request is carried out. */
   #isEnding = false;
+  /** Nothing further comes: the client has ended its side. */
+  #isInputOver = false;
   #isClosed = false;
   #isReading = true;
   /** Requests have come that could not be begun yet. */
@@ -145,7 +149,8 @@ export class Client implements CommandClient {
   #nextRoom(): Buffer {
     const arriving = this.#arriving;
     if (arriving === undefined) {
-      const moved = this.#input.makeRoom(this.#parser.begin);
+      // Requests that came whole are not too large, however many wait.
+      const moved = this.#input.makeRoom(this.#parser.begin, this.#isStalled);
       if (moved > 0) this.#parser.moved(moved);
       if (moved >= 0) return this.#input.room;
       this.#refuse(`a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments`);
@@ -205,6 +210,12 @@ export class Client implements CommandClient {
     this.#giveBack(this.#takeLong());
   }
 
+  /** The client has ended its side: what came whole is carried out, and the connection ends. */
+  inputEnded(): void {
+    this.#isInputOver = true;
+    this.#advance();
+  }
+
   /** Takes nothing further; ends when what was begun is answered. */
   end(): void {
     this.#isEnding = true;
@@ -219,6 +230,7 @@ export class Client implements CommandClient {
   readonly #advance = (): void => {
     if (this.#isClosed) return;
     this.#isStalled = !this.#carryOut();
+    if (this.#isInputOver && !this.#isStalled) this.#isEnding = true;
     // A request that waits seldom waits long, so a few more may come meanwhile. What comes behind the last one is read and
     // dropped: unread, it would make the system cut the last reply off.
     const mayRead =
@@ -236,6 +248,7 @@ export class Client implements CommandClient {
   #carryOut(): boolean {
     for (;;) {
       const isFull =
+        this.#isAlone ||
         this.#inFlight >= MAX_IN_FLIGHT ||
         this.#pipeline.bufferedBytes + this.#promisedBytes > this.limits.maxBufferedBytes;
       if (isFull) return false;
@@ -342,7 +355,7 @@ export class Client implements CommandClient {
   }
 
   operate<T>(
-    { operation, place, use, bytes, keepsInput, call, answer }: OperationCall<T>,
+    { operation, place, use, isAlone = false, bytes, bytesOf, keepsInput, call, answer }: OperationCall<T>,
     reply: PendingReply,
   ): void {
     const { provider } = place;
@@ -354,6 +367,7 @@ export class Client implements CommandClient {
     const long = keepsInput && this.#long.length > 0 ? this.#takeLong() : undefined;
     if (use !== undefined) this.#conflicts.begin(use);
     this.#inFlight++;
+    if (isAlone) this.#isAlone = true;
     const promised = operation === 'read' ? bytes : 0;
     this.#promisedBytes += promised;
     const ended = (): void => {
@@ -361,6 +375,7 @@ export class Client implements CommandClient {
       if (long !== undefined) this.#giveBack(long);
       if (use !== undefined) this.#conflicts.end(use);
       this.#inFlight--;
+      if (isAlone) this.#isAlone = false;
       this.#promisedBytes -= promised;
       this.#pipeline.ready(reply);
       if (this.#isStalled || this.#isEnding) this.#advance();
@@ -378,7 +393,7 @@ export class Client implements CommandClient {
         failed(error);
         return;
       }
-      figures?.record(bytes, performance.now() - begun);
+      figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
       ended();
     };
     if (!pool.tryEnter()) {

@@ -38,8 +38,12 @@ export interface OperationCall<T> {
   readonly place: Place;
   /** What it does to a region; requests that must not run beside it wait. */
   readonly use?: RegionUse | undefined;
+  /** No request behind it begins before it has ended: it meets more than `use` could say. It waits for those before it itself. */
+  readonly isAlone?: boolean;
   /** Bytes of regions that it moves. */
   readonly bytes: number;
+  /** The same, where only the result tells. */
+  readonly bytesOf?: (result: T) => number;
   /** Whether it uses bytes of the request after it has begun. */
   readonly keepsInput: boolean;
   readonly call: () => Promise<T>;

@@ -51,16 +51,17 @@ export class Input {
 
   /**
    * Makes room for the next read.
-   * @param begin first byte that must be kept
+   * @param begin   first byte that must be kept
+   * @param isWhole whether what is kept begins with a request that has come whole
    * @returns how far the kept bytes have moved; -1 if the request is too large
    */
-  makeRoom(begin: number): number {
+  makeRoom(begin: number, isWhole = false): number {
     const { buffer, end } = this;
     const kept = end - begin;
     const isShared = buffer.users > 1;
     // An incomplete request at the end stays where it is while a fair part of the buffer is left.
     if (!isShared && kept > 0 && buffer.bytes.length - end >= INPUT_BYTES / 4) return 0;
-    if (kept >= this.maxBytes) return -1;
+    if (kept >= this.maxBytes && !isWhole) return -1;
     const length = Math.max(INPUT_BYTES, kept * 2);
     if (isShared || length > buffer.bytes.length || buffer.bytes.length > 2 * length) {
       this.buffer = takeBuffer(length);

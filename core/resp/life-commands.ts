@@ -110,6 +110,7 @@ function countOf(operation: 'erase' | 'stat'): Run {
       {
         operation,
         place: first.place,
+        isAlone: true,
         bytes: 0,
         keepsInput: false,
         call: async () => {

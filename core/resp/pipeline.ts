@@ -4,7 +4,7 @@
  * What is ready goes out together: small replies as one piece, large ones by reference between them.
  */
 import type { Socket } from 'node:net';
-import { endAndLinger } from '../net/linger.js';
+import { endWhenTaken } from '../net/linger.js';
 
 /** The reply of one request, once it is there. */
 export class PendingReply {
@@ -79,7 +79,7 @@ export class Pipeline {
   end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    if (this.length === 0 && !this.#isFlushing) endAndLinger(this.socket);
+    if (this.length === 0 && !this.#isFlushing) endWhenTaken(this.socket);
   }
 
   readonly #flush = (): void => {
@@ -100,7 +100,7 @@ export class Pipeline {
     }
     if (to === from) return;
     this.#send(from, to, small, large > 0);
-    if (this.#isEnding && to === pending.length) endAndLinger(this.socket);
+    if (this.#isEnding && to === pending.length) endWhenTaken(this.socket);
     if (to === pending.length) {
       pending.length = 0;
       this.#first = 0;

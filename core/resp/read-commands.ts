@@ -65,15 +65,16 @@ const getRange: Run = (request, client, reply) => {
   const start = request.integer(2, 'start');
   const end = request.integer(3, 'end');
   if (start >= 0 && end >= 0) return read(client, reply, place, id, start, Math.max(0, end - start + 1));
+  // How much it reads only the region tells: of such replies one at a time is made.
+  if (client.isBusy) return WAIT;
   const { target } = place;
-  const use = new RegionUse(target, id, 0, Infinity, false);
-  if (client.conflicts(use)) return WAIT;
   client.operate(
     {
       operation: 'read',
       place,
-      use,
+      isAlone: true,
       bytes: 0,
+      bytesOf: ({ length }) => length,
       keepsInput: false,
       call: async () => {
         const { size } = await target.stat(id);

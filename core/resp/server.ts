@@ -136,7 +136,7 @@ export class RespServer implements Door {
       if (client.isAwaited || isIdle) socket.destroy();
       else socket.setTimeout(progressMs);
     });
-    socket.on('end', () => client.end());
+    socket.on('end', () => client.inputEnded());
     // A connection that breaks is followed by its close.
     socket.on('error', () => undefined);
     socket.on('close', () => {

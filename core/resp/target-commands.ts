@@ -29,6 +29,7 @@ function list(
     {
       operation: 'list',
       place,
+      isAlone: true,
       bytes: 0,
       keepsInput: false,
       call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
@@ -86,6 +87,7 @@ const stats: Run = (_request, client, reply) => {
     {
       operation: 'stat',
       place,
+      isAlone: true,
       bytes: 0,
       keepsInput: false,
       call: () => place.target.stats(),

@@ -66,14 +66,15 @@ const writev: Run = (request, client, reply) => {
     ranges.push({ offset: request.size(2 + 2 * pair, 'offset'), size: piece.length });
     pieces.push(piece);
   }
-  const bytes = Buffer.concat(pieces);
+  const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
   client.operate(
     {
       operation: 'write',
       place,
       use,
       bytes: bytes.length,
-      keepsInput: false,
+      // Also of those that were joined: they count against the memory for arguments as long as the copy is there.
+      keepsInput: true,
       call: () => place.target.writev(id, ranges, bytes, { persist }),
       answer: (_, to) => (to.head = OK_LINE),
     },
