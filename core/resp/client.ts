@@ -422,8 +422,8 @@ export class Client implements CommandClient {
     return this.#conflicts.count > 0 && this.#conflicts.meets(use);
   }
 
-  select(provider: string): void {
-    this.door.place(provider, 0);
+  select(provider: string | undefined): void {
+    if (provider !== undefined) this.door.place(provider, 0);
     this.#selected = provider;
     this.#places.delete('');
   }

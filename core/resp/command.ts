@@ -64,8 +64,8 @@ export interface CommandClient {
 
   /** Ends the connection when the replies so far are out. */
   quit(): void;
-  /** Chooses the provider that commands without a prefix mean. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
-  select(provider: string): void;
+  /** Chooses the provider that commands without a prefix mean; undefined is the first one. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
+  select(provider: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
   /** Whether a request before this one must end first. */
@@ -89,4 +89,6 @@ export interface DaemonFacts {
   readonly figures: () => readonly string[];
   /** A client's own line, for CLIENT INFO. */
   readonly describe: (client: CommandClient) => string;
+  /** Those of all clients, for CLIENT LIST. */
+  readonly describeAll: () => string;
 }
