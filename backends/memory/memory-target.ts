@@ -213,6 +213,14 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     // Volatile: there is nothing that bytes could survive on.
   }
 
+  override get isDirect(): boolean {
+    return true;
+  }
+
+  protected override placeOf(region: MemoryRegion, offset: number, size: number): Uint8Array | undefined {
+    return region.segments.length === 1 ? region.segments[0]?.subarray(offset, offset + size) : undefined;
+  }
+
   protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
     return { views: [...region.segments] };
   }

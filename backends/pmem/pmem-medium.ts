@@ -171,6 +171,10 @@ export class PmemMedium implements PoolMedium {
     return this.#io.allocate(offset, length);
   }
 
+  get isDirect(): boolean {
+    return this.#mapping.isPmem;
+  }
+
   map(offset: number, length: number): Uint8Array[] {
     const views: Uint8Array[] = [];
     for (let at = offset; at < offset + length;) {

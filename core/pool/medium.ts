@@ -69,6 +69,9 @@ export interface PoolMedium {
   /** The range as memory, without a copy; absent where the medium is no memory. */
   map?(offset: number, length: number): Uint8Array[];
 
+  /** Whether loads and stores are those of memory: `read`, `write` and `storeDurably` of up to 1 MiB are done when they return. */
+  readonly isDirect?: boolean;
+
   /** Gives everything back; nothing is called after it. Everything acknowledged is durable already. */
   close(): Eventually<void>;
 }

@@ -280,6 +280,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     );
   }
 
+  override get isDirect(): boolean {
+    return this.#medium?.isDirect === true;
+  }
+
   protected override mapRegion(region: PoolRegion): Pick<RegionMapping, 'views'> {
     const views = this.#store.map?.(region.offset, region.size);
     if (views === undefined) return super.mapRegion(region) as never;

@@ -3,23 +3,33 @@
  *
  * - Requests run at the same time as far as they may (see `Conflicts`), at most `MAX_IN_FLIGHT` of them.
  * - A client that does not take its replies is not read until it does.
- * - A long argument lands in a buffer of its own; how much of them all clients together may fill is bounded.
+ * - A long argument lands where its command wants it, or in a buffer of its own; how much of those all clients together may fill is
+ *   bounded.
  * - What is no request of the protocol is answered, and the connection ends.
  */
 import type { Socket } from 'node:net';
 import { BedrockError, asBedrockError } from '../errors.js';
+import { takeBuffer } from '../net/buffer-pool.js';
 import type { RegionId } from '../target/index.js';
+import { Calls, type Caller } from './calls.js';
 import { commandOf } from './commands.js';
-import { WAIT, type CommandClient, type DaemonFacts, type OperationCall, type Place } from './command.js';
-import { Conflicts, type RegionUse } from './conflicts.js';
-import { INPUT_BYTES, Input, release } from './input.js';
-import { Pipeline, type PendingReply } from './pipeline.js';
+import {
+  WAIT,
+  type CommandClient,
+  type DaemonFacts,
+  type KeptBytes,
+  type Landed,
+  type Place,
+} from './command.js';
+import { INPUT_BYTES, Input } from './input.js';
+import { LongArguments, type ArgumentMemory } from './long-arguments.js';
+import { Pipeline } from './pipeline.js';
 import { Failure, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
-import { Request, type LongArgument } from './request.js';
+import { Request } from './request.js';
 import { Found, RequestParser, type RequestLimits } from './request-parser.js';
 
 /** What the clients of a door share. */
-export interface Door {
+export interface Door extends ArgumentMemory {
   readonly limits: RequestLimits & {
     /** Largest request, long arguments aside, bytes. */
     maxRequestBytes: number;
@@ -31,9 +41,6 @@ export interface Door {
   isReady(): boolean;
   /** @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, NOT_READY, INVALID_ARGUMENT */
   place(provider: string | undefined, index: number): Place;
-  /** Takes bytes of the memory for long arguments. @returns whether there are as many */
-  reserve(bytes: number): boolean;
-  giveBack(bytes: number): void;
   keepCursor(after: RegionId): number;
   cursor(number: number): RegionId | undefined;
   logFailure(error: BedrockError): void;
@@ -43,15 +50,10 @@ export interface Door {
 const MAX_IN_FLIGHT = 256;
 
 /** Requests that may wait behind one that waits. */
-const MAX_WAITING_BYTES = INPUT_BYTES / 2;
+const MAX_WAITING_BYTES = INPUT_BYTES / 4;
 
-/** A long argument on its way in. */
-interface Arriving extends LongArgument {
-  /** Whether its bytes are dropped, as there is no memory for them. */
-  readonly isDropped: boolean;
-  readonly length: number;
-  filled: number;
-}
+/** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
+const GATHERED_BYTES = 2 ** 17;
 
 /** Where bytes are dropped. */
 const DROPPED = Buffer.allocUnsafeSlow(INPUT_BYTES);
@@ -59,33 +61,30 @@ const NOTHING = Buffer.alloc(0);
 
 const PREFIX = /^(\w+)(?:\.(\d{1,9}))?\/$/;
 
-export class Client implements CommandClient {
+export class Client implements CommandClient, Caller {
   name = '';
   protocol: Protocol = 2;
   /** Requests that were carried out. */
   requests = 0;
   readonly limits: Door['limits'];
   readonly daemon: DaemonFacts;
+  readonly calls = new Calls(this);
+  replies!: Pipeline;
+  /** When the bytes came that are being looked at, by performance.now(). */
+  arrivedAt = performance.now();
 
   readonly #input: Input;
   readonly #parser: RequestParser;
   readonly #request: Request;
-  #pipeline!: Pipeline;
   #socket!: Socket;
-  readonly #conflicts = new Conflicts();
   readonly #places = new Map<string, Place>();
   #selected: string | undefined;
-  #inFlight = 0;
-  /** One of them must end before another begins. */
-  #isAlone = false;
-  /** Bytes of replies that requests in flight will give. */
-  #promisedBytes = 0;
-  /** Long arguments of the request that is being read. */
-  #long: Arriving[] = [];
-  /** The one of them that is not whole yet. */
-  #arriving: Arriving | undefined;
+  readonly #long: LongArguments;
   /** The request was read, and waits for its turn. */
-  #held: PendingReply | undefined;
+  #isHeld = false;
+  /** Whether the last request had a long argument, as the next one then probably has. */
+  #expectsLong = false;
+  #hadLong = false;
   /** No further request is carried out. */
   #isEnding = false;
   /** Nothing further comes: the client has ended its side. */
@@ -97,8 +96,6 @@ export class Client implements CommandClient {
   /** Where the bytes that come next were told to land: the room, and what must still be so then. */
   #room: Buffer = NOTHING;
   #roomAt = 0;
-  /** When the bytes came that are being looked at. */
-  #arrivedAt = performance.now();
 
   constructor(
     readonly id: number,
@@ -109,22 +106,18 @@ export class Client implements CommandClient {
     this.#input = new Input(door.limits.maxRequestBytes);
     this.#parser = new RequestParser(door.limits);
     this.#request = new Request(this.#parser);
+    this.#long = new LongArguments(door);
   }
 
   /** Gives it the socket that reads into it. */
   attach(socket: Socket): void {
     this.#socket = socket;
-    this.#pipeline = new Pipeline(socket);
+    this.replies = new Pipeline(socket);
     socket.on('drain', this.#advance);
   }
 
-  /** When bytes came last, by performance.now(). */
-  get lastArrival(): number {
-    return this.#arrivedAt;
-  }
-
   get isBusy(): boolean {
-    return this.#inFlight > 0;
+    return this.calls.inFlight > 0;
   }
 
   /** Whether it is the client's turn: to send the rest of a request, or to take replies. */
@@ -147,28 +140,31 @@ export class Client implements CommandClient {
   }
 
   #nextRoom(): Buffer {
-    const arriving = this.#arriving;
-    if (arriving === undefined) {
-      // Requests that came whole are not too large, however many wait.
-      const moved = this.#input.makeRoom(this.#parser.begin, this.#isStalled);
-      if (moved > 0) this.#parser.moved(moved);
-      if (moved >= 0) return this.#input.room;
+    if (!this.#makeRoom()) {
       this.#refuse(`a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments`);
       return DROPPED;
     }
-    if (arriving.isDropped) return DROPPED.subarray(0, arriving.length - arriving.filled);
-    return arriving.bytes.subarray(arriving.filled);
+    if (this.#long.isArriving) return this.#long.room(DROPPED);
+    return this.#input.room(this.#expectsLong || this.#hadLong);
+  }
+
+  /** @returns whether there is room */
+  #makeRoom(): boolean {
+    // Requests that came whole are not too large, however many wait.
+    const moved = this.#input.makeRoom(this.#parser.begin, this.#isStalled);
+    if (moved > 0) this.#parser.moved(moved);
+    return moved >= 0;
   }
 
   /** Says how far what is being filled has come; changes with everything that is taken in. */
   get #place(): number {
-    return this.#arriving === undefined ? this.#input.end : -1 - this.#arriving.filled;
+    return this.#long.isArriving ? -1 - this.#long.filled : this.#input.end;
   }
 
   /** Bytes have come to `where`. @returns whether to read on */
   received(count: number, where: Buffer): boolean {
     if (this.#isEnding || this.#isClosed) return true;
-    this.#arrivedAt = performance.now();
+    this.arrivedAt = performance.now();
     // Since the room was given out, requests that had waited may have been carried out, and the bytes belong elsewhere now.
     if (where !== this.#room || this.#roomAt !== this.#place)
       return this.take(Buffer.from(where.subarray(0, count)));
@@ -179,7 +175,7 @@ export class Client implements CommandClient {
 
   /** Bytes have come that lie anywhere. @returns whether to read on */
   take(bytes: Buffer): boolean {
-    this.#arrivedAt = performance.now();
+    this.arrivedAt = performance.now();
     for (let at = 0; at < bytes.length && !this.#isEnding && !this.#isClosed;) {
       const room = this.room();
       const count = Math.min(room.length, bytes.length - at);
@@ -188,26 +184,21 @@ export class Client implements CommandClient {
       this.#filled(count);
       this.#advance();
     }
+    // What is kept leaves the buffer that all connections share.
+    this.room();
     return this.#isReading;
   }
 
   #filled(count: number): void {
-    const arriving = this.#arriving;
-    if (arriving === undefined) {
-      this.#input.end += count;
-      return;
-    }
-    arriving.filled += count;
-    if (arriving.filled < arriving.length) return;
-    this.#arriving = undefined;
-    this.#parser.resumeBehindLong(this.#input.end);
+    if (!this.#long.isArriving) this.#input.end += count;
+    else if (this.#long.fill(count)) this.#parser.resumeBehindLong(this.#input.end);
   }
 
   /** The socket is gone. */
   closed(): void {
     this.#isClosed = true;
     this.#input.close();
-    this.#giveBack(this.#takeLong());
+    this.#long.giveBack();
   }
 
   /** The client has ended its side: what came whole is carried out, and the connection ends. */
@@ -235,8 +226,9 @@ export class Client implements CommandClient {
     // dropped: unread, it would make the system cut the last reply off.
     const mayRead =
       !this.#isStalled ||
-      (this.#isEnding && this.#held === undefined) ||
+      (this.#isEnding && !this.#isHeld) ||
       this.#input.end - this.#parser.begin < MAX_WAITING_BYTES;
+    this.replies.flush();
     if (this.#isEnding) this.#endIfDone();
     if (mayRead === this.#isReading) return;
     this.#isReading = mayRead;
@@ -247,14 +239,11 @@ export class Client implements CommandClient {
   /** @returns whether everything was carried out that has come whole */
   #carryOut(): boolean {
     for (;;) {
-      const isFull =
-        this.#isAlone ||
-        this.#inFlight >= MAX_IN_FLIGHT ||
-        this.#pipeline.bufferedBytes + this.#promisedBytes > this.limits.maxBufferedBytes;
-      if (isFull) return false;
-      if (this.#held === undefined) {
-        if (this.#isEnding || this.#arriving !== undefined) return true;
-        const found = this.#parser.next(this.#input.buffer.bytes, this.#input.end);
+      if (this.replies.gatheredBytes >= GATHERED_BYTES) this.replies.flush();
+      if (this.#isFull()) return false;
+      if (!this.#isHeld) {
+        if (this.#isEnding || this.#long.isArriving) return true;
+        const found = this.#parser.next(this.#input.bytes, this.#input.end);
         if (found === Found.incomplete) return true;
         if (found === Found.fault) {
           this.#refuse(this.#parser.fault);
@@ -264,25 +253,30 @@ export class Client implements CommandClient {
           this.#beginLong();
           continue;
         }
-        this.#held = this.#pipeline.push();
       }
-      if (!this.#run(this.#held)) return false;
-      this.#held = undefined;
+      this.#isHeld = !this.#run();
+      if (this.#isHeld) return false;
       this.requests++;
-      if (this.#long.length > 0) this.#giveBack(this.#takeLong());
+      this.#expectsLong = this.#hadLong;
+      this.#hadLong = false;
+      if (this.#long.all.length > 0) this.#long.giveBack();
     }
   }
 
+  /** Whether no further request may begin. */
+  #isFull(): boolean {
+    const { calls, replies } = this;
+    if (calls.isAlone || calls.inFlight >= MAX_IN_FLIGHT) return true;
+    return replies.bufferedBytes + calls.promisedBytes > this.limits.maxBufferedBytes;
+  }
+
   /** @returns whether the request was begun */
-  #run(reply: PendingReply): boolean {
+  #run(): boolean {
     const request = this.#request;
-    request.set(this.#input.buffer.bytes, this.#long);
+    request.set(this.#input.bytes, this.#long.all);
     try {
-      if (this.#long.some(({ isDropped }) => isDropped))
-        throw new BedrockError(
-          'OVERLOADED',
-          'what other clients are sending fills the memory for long arguments; try again later',
-        );
+      const { failure } = this.#long;
+      if (failure !== undefined) throw failure;
       const command = commandOf(request);
       if (command === undefined) {
         throw new BedrockError(
@@ -293,48 +287,54 @@ export class Client implements CommandClient {
       const [least, most] = command.arity;
       if (request.count < least || request.count > most)
         throw new BedrockError('INVALID_ARGUMENT', `wrong number of arguments for ${command.name}`);
-      return command.run(request, this, reply) !== WAIT;
+      return command.run(request, this) !== WAIT;
     } catch (error) {
       // A line that is no command is the request of another protocol, perhaps of a web page that has found the port.
       if (request.isInline) this.#isEnding = true;
-      this.answer(reply, this.#failure(error));
+      this.replies.encoded(this.encodeFailure(error));
       return true;
     }
   }
 
   #refuse(fault: string): void {
-    this.answer(this.#pipeline.push(), new Failure('ERR', `Protocol error: ${fault}`));
+    this.reply(new Failure('ERR', `Protocol error: ${fault}`));
     this.#isEnding = true;
   }
 
+  // ---- long arguments ----
+
   /** Lets the bytes of a long argument come to a place of their own. */
   #beginLong(): void {
-    const { position, longBytes: length, count: index } = this.#parser;
-    const { buffer, end } = this.#input;
-    const isDropped = !this.door.reserve(length);
-    const bytes = isDropped ? NOTHING : Buffer.allocUnsafeSlow(length);
-    const here = Math.min(length, end - position);
-    if (!isDropped) buffer.bytes.copy(bytes, 0, position, position + here);
-    const arriving = { index, bytes, isDropped, length, filled: here };
-    this.#long.push(arriving);
-    if (here === length) {
-      this.#parser.resumeBehindLong(position + here);
-      return;
-    }
-    this.#arriving = arriving;
+    const { position, longBytes: length, count: index, announced } = this.#parser;
+    const { bytes, end } = this.#input;
+    const first = bytes.subarray(position, Math.min(end, position + length));
+    this.#hadLong = true;
+    // With arguments behind it, what the request says is not known yet.
+    const isLast = index + 1 === announced;
+    const isWhole = this.#long.begin(index, length, first, () => (isLast ? this.#land(length) : undefined));
+    if (isWhole) this.#parser.resumeBehindLong(position + length);
     // Only the head of the request is left in the buffer.
-    this.#input.end = position;
+    else this.#input.end = position;
   }
 
-  /** The long arguments of the request, for whoever gives them back when they are not used any more. */
-  #takeLong(): readonly Arriving[] {
-    const long = this.#long;
-    this.#long = [];
-    return long;
+  #land(length: number): Landed | undefined {
+    const request = this.#request;
+    request.set(this.#input.bytes, this.#long.all);
+    return commandOf(request)?.land?.(request, this, length);
   }
 
-  #giveBack(long: readonly Arriving[]): void {
-    for (const { length, isDropped } of long) if (!isDropped) this.door.giveBack(length);
+  keep(index: number): KeptBytes {
+    const long = this.#long.take(index);
+    if (long !== undefined) return long;
+    // The next bytes take the place of those in the input.
+    const bytes = this.#request.bytes(index);
+    const lent = takeBuffer(bytes.length);
+    lent.set(bytes);
+    return { bytes: lent.subarray(0, bytes.length), lent, reserved: 0 };
+  }
+
+  keepCopy(bytes: Uint8Array): KeptBytes {
+    return this.#long.replaceBy(bytes);
   }
 
   // ---- replies ----
@@ -343,84 +343,31 @@ export class Client implements CommandClient {
     return encodeReply(value, this.protocol);
   }
 
-  answer(reply: PendingReply, value: Reply): void {
-    reply.setEncoded(this.encode(value));
-    this.#pipeline.ready(reply);
+  reply(value: Reply): void {
+    this.replies.encoded(this.encode(value));
   }
 
-  #failure(error: unknown): Failure {
+  encodeFailure(error: unknown): Uint8Array {
     const known = asBedrockError(error);
     if (known.code === 'INTERNAL') this.door.logFailure(known);
-    return failureOf(known);
+    return this.encode(failureOf(known));
   }
 
-  operate<T>(
-    { operation, place, use, isAlone = false, bytes, bytesOf, keepsInput, call, answer }: OperationCall<T>,
-    reply: PendingReply,
-  ): void {
-    const { provider } = place;
-    const { pool } = provider;
-    const figures = provider.meters[place.index]?.[operation];
-    const begun = this.#arrivedAt;
-    const buffer = keepsInput ? this.#input.buffer : undefined;
-    if (buffer !== undefined) buffer.users++;
-    const long = keepsInput && this.#long.length > 0 ? this.#takeLong() : undefined;
-    if (use !== undefined) this.#conflicts.begin(use);
-    this.#inFlight++;
-    if (isAlone) this.#isAlone = true;
-    const promised = operation === 'read' ? bytes : 0;
-    this.#promisedBytes += promised;
-    const ended = (): void => {
-      if (buffer !== undefined) release(buffer);
-      if (long !== undefined) this.#giveBack(long);
-      if (use !== undefined) this.#conflicts.end(use);
-      this.#inFlight--;
-      if (isAlone) this.#isAlone = false;
-      this.#promisedBytes -= promised;
-      this.#pipeline.ready(reply);
-      if (this.#isStalled || this.#isEnding) this.#advance();
-    };
-    const failed = (error: unknown): void => {
-      const { code } = asBedrockError(error);
-      figures?.recordFailure(code, performance.now() - begun);
-      reply.setEncoded(this.encode(this.#failure(error)));
-      ended();
-    };
-    const done = (result: T): void => {
-      try {
-        answer(result, reply);
-      } catch (error) {
-        failed(error);
-        return;
-      }
-      figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
-      ended();
-    };
-    if (!pool.tryEnter()) {
-      pool.run(call).then(done, failed);
-      return;
-    }
-    begin(call).then(
-      (result) => {
-        pool.leave();
-        done(result);
-      },
-      (error: unknown) => {
-        pool.leave();
-        failed(error);
-      },
-    );
+  // ---- calls ----
+
+  release(kept: KeptBytes): void {
+    this.#long.release(kept);
+  }
+
+  ended(): void {
+    if (this.#isStalled || this.#isEnding) this.#advance();
   }
 
   #endIfDone(): void {
-    if (this.#inFlight === 0 && this.#held === undefined) this.#pipeline.end();
+    if (this.calls.inFlight === 0 && !this.#isHeld) this.replies.end();
   }
 
   // ---- what commands ask for ----
-
-  conflicts(use: RegionUse): boolean {
-    return this.#conflicts.count > 0 && this.#conflicts.meets(use);
-  }
 
   select(provider: string | undefined): void {
     if (provider !== undefined) this.door.place(provider, 0);
@@ -455,14 +402,5 @@ export class Client implements CommandClient {
 
   cursor(number: number): RegionId | undefined {
     return this.door.cursor(number);
-  }
-}
-
-/** Calls; what it throws at once rejects. */
-function begin<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return call();
-  } catch (error) {
-    return Promise.reject(asBedrockError(error));
   }
 }

@@ -1,9 +1,10 @@
 /** What a command of the protocol is, and what it may use of the client that sent it. */
 import type { Operation } from '../metrics/operation-meter.js';
 import type { RunningProvider } from '../provider/manager.js';
-import type { RegionId, Target } from '../target/index.js';
+import type { DirectTarget, Landing, RegionId, Target } from '../target/index.js';
+import type { Calls } from './calls.js';
 import type { RegionUse } from './conflicts.js';
-import type { PendingReply } from './pipeline.js';
+import type { PendingReply, Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
 
@@ -11,7 +12,7 @@ import type { Request } from './request.js';
 export const WAIT = Symbol('wait');
 
 /** Carries a request out: answers at once, begins what will answer, or waits. What it throws is the answer. */
-export type Run = (request: Request, client: CommandClient, reply: PendingReply) => undefined | typeof WAIT;
+export type Run = (request: Request, client: CommandClient) => undefined | typeof WAIT;
 
 export interface Command {
   /** In lower case. */
@@ -19,6 +20,11 @@ export interface Command {
   /** Fewest and most arguments, the name included. */
   readonly arity: readonly [least: number, most: number];
   readonly run: Run;
+  /**
+   * Where the bytes of the last argument may land while they come, of a request that is read up to there; then `run` finds them there.
+   * What it throws is the answer, and the bytes are dropped.
+   */
+  readonly land?: (request: Request, client: CommandClient, size: number) => Landed | undefined;
   /** One line for people, in COMMAND DOCS. */
   readonly summary: string;
   readonly isWrite?: boolean;
@@ -31,6 +37,23 @@ export interface Place {
   readonly provider: RunningProvider;
   readonly index: number;
   readonly target: Target;
+  /** The target, if calls of it are done when they return. */
+  readonly direct: DirectTarget | undefined;
+}
+
+/** Where an argument lands that is written as it comes. */
+export interface Landed {
+  readonly landing: Landing;
+  readonly place: Place;
+}
+
+/** The bytes of an argument, for as long as a call needs them. */
+export interface KeptBytes {
+  readonly bytes: Uint8Array;
+  /** The buffer of the pool that they are in. */
+  readonly lent: Buffer | undefined;
+  /** What they take of the memory for long arguments, bytes. */
+  readonly reserved: number;
 }
 
 export interface OperationCall<T> {
@@ -44,8 +67,8 @@ export interface OperationCall<T> {
   readonly bytes: number;
   /** The same, where only the result tells. */
   readonly bytesOf?: (result: T) => number;
-  /** Whether it uses bytes of the request after it has begun. */
-  readonly keepsInput: boolean;
+  /** Bytes of the request that it uses. */
+  readonly kept?: KeptBytes | undefined;
   readonly call: () => Promise<T>;
   /** Sets the reply. */
   readonly answer: (result: T, reply: PendingReply) => void;
@@ -68,13 +91,17 @@ export interface CommandClient {
   select(provider: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
-  /** Whether a request before this one must end first. */
-  conflicts(use: RegionUse): boolean;
-  answer(reply: PendingReply, value: Reply): void;
+  readonly calls: Calls;
+  /** The bytes of an argument for a call that outlives the request. */
+  keep(index: number): KeptBytes;
+  /** A copy of the arguments' bytes for such a call; it takes the place of the arguments in what they may fill. */
+  keepCopy(bytes: Uint8Array): KeptBytes;
+  /** Where answers go that are there at once. */
+  readonly replies: Pipeline;
+  reply(value: Reply): void;
   /** A reply as bytes, in the client's version of the protocol. */
   encode(value: Reply): Uint8Array;
-  /** Admits a call of a target, counts it, and answers with what comes of it. */
-  operate<T>(call: OperationCall<T>, reply: PendingReply): void;
+
   /** Keeps the place of a listing, and gives it a number; 0 is the beginning. */
   keepCursor(after: RegionId): number;
   /** The place that a number was given for; undefined if it is not kept any more. */

@@ -4,6 +4,7 @@
  */
 import type { RegionId, Target } from '../target/index.js';
 
+/** Part of a region that a request changes, or only looks at. */
 export class RegionUse {
   constructor(
     readonly target: Target,

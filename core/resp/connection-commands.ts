@@ -18,8 +18,8 @@ const NO_PASSWORD = new Failure(
 
 /** A command that answers at once. */
 export function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
-  return (request, client, reply) => {
-    client.answer(reply, answerOf(request, client));
+  return (request, client) => {
+    client.reply(answerOf(request, client));
     return undefined;
   };
 }
@@ -31,10 +31,10 @@ const ping = answering((request) => (request.count === 1 ? PONG : Buffer.from(re
 const echo = answering((request) => Buffer.from(request.bytes(1)));
 
 /** HELLO [version [AUTH name password] [SETNAME name]] */
-const hello: Run = (request, client, reply) => {
+const hello: Run = (request, client) => {
   // The replies before it are still of the version before.
   if (client.isBusy) return WAIT;
-  client.answer(reply, greet(request, client));
+  client.reply(greet(request, client));
   return undefined;
 };
 
@@ -81,13 +81,13 @@ const select = answering((request, client) => {
 });
 
 /** RESET: as the connection was when it began. */
-const reset: Run = (_request, client, reply) => {
+const reset: Run = (_request, client) => {
   // The replies before it are still of the version before.
   if (client.isBusy) return WAIT;
   client.protocol = 2;
   client.name = '';
   client.select(undefined);
-  client.answer(reply, RESET);
+  client.reply(RESET);
   return undefined;
 };
 

@@ -1,81 +1,73 @@
 /**
- * The buffers that a connection reads into.
+ * The bytes of a connection that were not carried out yet.
  *
- * Requests are carried out on the bytes where they landed, without a copy. A request that still needs them keeps its buffer; the
- * next bytes then go to another one. Behind an incomplete request there is always room for more of it. An argument of many bytes
- * lands in a buffer of its own.
+ * All connections read into one buffer, and requests are carried out on the bytes where they landed. What is left of an incomplete
+ * request, or of those that must wait, moves to a buffer of the connection's own, where there is always room for more of it: an idle
+ * connection holds no memory.
  */
+import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 
-/** A buffer and how many requests still use its bytes. */
-export class InputBuffer {
-  users = 0;
+/** What a read of a socket takes at once: a good many small requests. */
+export const INPUT_BYTES = 2 ** 16;
+/** What it takes where a long argument is expected, which is better read where it is to go: its request's head. */
+const HEAD_BYTES = 2 ** 10;
 
-  constructor(readonly bytes: Buffer) {}
-}
-
-/** Room for a good many small requests, so that a read of the socket takes them all. */
-export const INPUT_BYTES = 2 ** 14;
-/** Buffers kept for the next connection that needs one. */
-const MAX_SPARE = 256;
-
-/** Buffers that nobody uses, for all connections of a process. */
-const spare: InputBuffer[] = [];
-
-function takeBuffer(length: number): InputBuffer {
-  if (length > INPUT_BYTES) return new InputBuffer(Buffer.allocUnsafeSlow(length));
-  return spare.pop() ?? new InputBuffer(Buffer.allocUnsafeSlow(INPUT_BYTES));
-}
-
-/** A request is done with its bytes. */
-export function release(buffer: InputBuffer): void {
-  buffer.users--;
-  if (buffer.users === 0 && buffer.bytes.length === INPUT_BYTES && spare.length < MAX_SPARE)
-    spare.push(buffer);
-}
+/** Of all connections: what lands here is carried out, or moved, before another one's bytes do. */
+const SHARED = Buffer.allocUnsafeSlow(INPUT_BYTES);
+const SHARED_HEAD = SHARED.subarray(0, HEAD_BYTES);
 
 export class Input {
-  /** The connection itself is a user as long as it reads into it. */
-  buffer = takeBuffer(INPUT_BYTES);
+  /** Where the bytes are. */
+  bytes: Buffer = SHARED;
   /** The byte behind the last that has come. */
   end = 0;
 
   /** @param maxBytes largest request, long arguments aside */
-  constructor(private readonly maxBytes: number) {
-    this.buffer.users = 1;
-  }
+  constructor(private readonly maxBytes: number) {}
 
-  /** Where the next bytes go. */
-  get room(): Buffer {
-    return this.end === 0 ? this.buffer.bytes : this.buffer.bytes.subarray(this.end);
+  /**
+   * Where the next bytes go.
+   * @param isHead whether a long argument is expected, and only its request's head wanted
+   */
+  room(isHead: boolean): Buffer {
+    if (this.bytes === SHARED) return isHead ? SHARED_HEAD : SHARED;
+    return this.bytes.subarray(this.end, isHead ? this.end + HEAD_BYTES : undefined);
   }
 
   /**
-   * Makes room for the next read.
+   * Sees to it that there is room. Only while nothing is being read.
    * @param begin   first byte that must be kept
    * @param isWhole whether what is kept begins with a request that has come whole
    * @returns how far the kept bytes have moved; -1 if the request is too large
    */
   makeRoom(begin: number, isWhole = false): number {
-    const { buffer, end } = this;
+    const { bytes, end } = this;
     const kept = end - begin;
-    const isShared = buffer.users > 1;
-    // An incomplete request at the end stays where it is while a fair part of the buffer is left.
-    if (!isShared && kept > 0 && buffer.bytes.length - end >= INPUT_BYTES / 4) return 0;
+    if (kept === 0) {
+      this.#moveTo(SHARED);
+      this.end = 0;
+      return end;
+    }
+    if (bytes !== SHARED && bytes.length - end >= INPUT_BYTES / 4) return 0;
     if (kept >= this.maxBytes && !isWhole) return -1;
     const length = Math.max(INPUT_BYTES, kept * 2);
-    if (isShared || length > buffer.bytes.length || buffer.bytes.length > 2 * length) {
-      this.buffer = takeBuffer(length);
-      this.buffer.users = 1;
-      buffer.bytes.copy(this.buffer.bytes, 0, begin, end);
-      release(buffer);
-    } else if (begin > 0) {
-      buffer.bytes.copyWithin(0, begin, end);
+    if (bytes !== SHARED && bytes.length >= length) {
+      bytes.copyWithin(0, begin, end);
+    } else {
+      const own = takeBuffer(length);
+      bytes.copy(own, 0, begin, end);
+      this.#moveTo(own);
     }
     this.end = kept;
     return begin;
   }
 
   close(): void {
-    release(this.buffer);
+    this.#moveTo(SHARED);
+  }
+
+  #moveTo(bytes: Buffer): void {
+    if (this.bytes !== SHARED && this.bytes !== bytes) giveBuffer(this.bytes);
+    this.bytes = bytes;
   }
 }

@@ -7,121 +7,102 @@ import { ALL, MANY, OK_LINE, ONE, invalid, isPersistent, placeOf, rangesOf } fro
 import { ReplyMap, type Reply } from './replies.js';
 
 /** BLOB.CREATE size [DATA bytes] [PERSIST] */
-const create: Run = (request, client, reply) => {
+const create: Run = (request, client) => {
   const size = request.size(1, 'size');
   const hasData = request.count > 2 && request.isWord(2, 'data');
   if (hasData && request.count < 4) throw invalid('the bytes after DATA are missing');
   const persist = isPersistent(request, hasData ? 4 : 2);
   const place = client.place('');
-  const bytes = hasData ? request.bytes(3) : undefined;
-  if (bytes !== undefined && bytes.length !== size)
-    throw invalid(`DATA has ${bytes.length} bytes, but the size is ${size}`);
-  client.operate(
-    {
-      operation: 'create',
-      place,
-      bytes: bytes?.length ?? 0,
-      keepsInput: bytes !== undefined,
-      call: () =>
-        bytes === undefined ? place.target.create(size) : place.target.createAndWrite(bytes, { persist }),
-      answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
-    },
-    reply,
-  );
+  if (hasData && request.lengthOf(3) !== size)
+    throw invalid(`DATA has ${request.lengthOf(3)} bytes, but the size is ${size}`);
+  const kept = hasData ? client.keep(3) : undefined;
+  client.calls.operate({
+    operation: 'create',
+    place,
+    bytes: hasData ? size : 0,
+    kept,
+    call: () =>
+      kept === undefined ? place.target.create(size) : place.target.createAndWrite(kept.bytes, { persist }),
+    answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
+  });
   return undefined;
 };
 
 /** BLOB.PERSIST id [offset size]… */
-const persist: Run = (request, client, reply) => {
+const persist: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const ranges = request.count === 2 ? undefined : rangesOf(request);
   // Makes durable what was written before; a change of bytes it is none.
   const use = new RegionUse(place.target, id, 0, Infinity, true);
-  if (client.conflicts(use)) return WAIT;
-  client.operate(
-    {
-      operation: 'persist',
-      place,
-      use,
-      bytes: 0,
-      keepsInput: false,
-      call: () => place.target.persist(id, ranges),
-      answer: (_, to) => (to.head = OK_LINE),
-    },
-    reply,
-  );
+  if (client.calls.conflicts(use)) return WAIT;
+  client.calls.operate({
+    operation: 'persist',
+    place,
+    use,
+    bytes: 0,
+    call: () => place.target.persist(id, ranges),
+    answer: (_, to) => (to.head = OK_LINE),
+  });
   return undefined;
 };
 
 /** BLOB.ERASE id */
-const erase: Run = (request, client, reply) => {
+const erase: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const use = new RegionUse(place.target, id, 0, Infinity, true);
-  if (client.conflicts(use)) return WAIT;
-  client.operate(
-    {
-      operation: 'erase',
-      place,
-      use,
-      bytes: 0,
-      keepsInput: false,
-      call: () => place.target.erase(id),
-      answer: (_, to) => (to.head = OK_LINE),
-    },
-    reply,
-  );
+  if (client.calls.conflicts(use)) return WAIT;
+  client.calls.operate({
+    operation: 'erase',
+    place,
+    use,
+    bytes: 0,
+    call: () => place.target.erase(id),
+    answer: (_, to) => (to.head = OK_LINE),
+  });
   return undefined;
 };
 
 function stat(answer: (stat: RegionStat) => Reply): Run {
-  return (request, client, reply) => {
+  return (request, client) => {
     const place = placeOf(request, client);
     const id = request.regionId(1);
     const use = new RegionUse(place.target, id, 0, Infinity, false);
-    if (client.conflicts(use)) return WAIT;
-    client.operate(
-      {
-        operation: 'stat',
-        place,
-        use,
-        bytes: 0,
-        keepsInput: false,
-        call: () => place.target.stat(id),
-        answer: (found, to) => to.setEncoded(client.encode(answer(found))),
-      },
-      reply,
-    );
+    if (client.calls.conflicts(use)) return WAIT;
+    client.calls.operate({
+      operation: 'stat',
+      place,
+      use,
+      bytes: 0,
+      call: () => place.target.stat(id),
+      answer: (found, to) => to.setEncoded(client.encode(answer(found))),
+    });
     return undefined;
   };
 }
 
 /** One ID after another; those without a region count nothing. */
 function countOf(operation: 'erase' | 'stat'): Run {
-  return (request, client, reply) => {
+  return (request, client) => {
     if (client.isBusy) return WAIT;
     const named: { place: Place; id: RegionId }[] = [];
     for (let index = 1; index < request.count; index++)
       named.push({ place: placeOf(request, client, index), id: request.regionId(index) });
     const [first] = named;
     if (first === undefined) throw invalid('no region is named');
-    client.operate(
-      {
-        operation,
-        place: first.place,
-        isAlone: true,
-        bytes: 0,
-        keepsInput: false,
-        call: async () => {
-          let count = 0;
-          for (const { place, id } of named) count += await isThere(place, id, operation);
-          return count;
-        },
-        answer: (count, to) => (to.head = `:${count}\r\n`),
+    client.calls.operate({
+      operation,
+      place: first.place,
+      isAlone: true,
+      bytes: 0,
+      call: async () => {
+        let count = 0;
+        for (const { place, id } of named) count += await isThere(place, id, operation);
+        return count;
       },
-      reply,
-    );
+      answer: (count, to) => (to.head = `:${count}\r\n`),
+    });
     return undefined;
   };
 }

@@ -1,25 +1,31 @@
 /**
  * The replies of a connection: in the order of the requests, whichever is ready first.
  *
- * What is ready goes out together: small replies as one piece, large ones by reference between them.
+ * A reply that is there at once, with none before it missing, is written straight into the bytes that go out next; others wait in a
+ * row. What is ready goes out together: small replies in one piece, large ones by reference between, in one writev. The buffers are
+ * used again as soon as the system has taken their bytes, which it mostly does within the call.
  */
 import type { Socket } from 'node:net';
+import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 import { endWhenTaken } from '../net/linger.js';
 
-/** The reply of one request, once it is there. */
+/** The reply of one request that has to be waited for. */
 export class PendingReply {
   isReady = false;
   /** A line in ASCII, its end included; or nothing. */
   head = '';
   /** Follows the head. */
   body: Uint8Array | undefined;
+  /** What to give back when the body has gone out. */
+  lent: Buffer | undefined;
   /** Whether a line's end follows the body. */
   isBulk = false;
 
-  /** A bulk string. */
-  setBulk(bytes: Uint8Array): void {
-    this.head = `$${bytes.length}\r\n`;
+  /** A bulk string. @param lent the buffer of the pool that its bytes are in */
+  setBulk(bytes: Uint8Array, lent?: Buffer): void {
+    this.head = headOf(bytes.length);
     this.body = bytes;
+    this.lent = lent;
     this.isBulk = true;
   }
 
@@ -37,27 +43,145 @@ export class PendingReply {
 
 /** Bodies from this size up are sent where they are. */
 const BY_REFERENCE_BYTES = 2 ** 14;
-const LINE_END = '\r\n';
+/** Buffers that replies are gathered in. */
+const OUTPUT_BYTES = 2 ** 16;
+/** Most bytes of a bulk string's head and the line's end behind it. */
+const FRAME_BYTES = 24;
+const CR = 13;
+const LF = 10;
+
+const EMPTY = Buffer.alloc(0);
+const NOTHING_LENT: readonly Buffer[] = [];
+
+function headOf(size: number): string {
+  return `$${size}\r\n`;
+}
+
+/** The heads and lines of replies are so short that a call to have them written would take longer. */
+function putText(buffer: Buffer, text: string, at: number): void {
+  if (text.length > FRAME_BYTES) buffer.write(text, at, 'latin1');
+  else for (let index = 0; index < text.length; index++) buffer[at + index] = text.charCodeAt(index);
+}
 
 export class Pipeline {
+  /** Replies that are not there yet, and those behind them. */
   #pending: PendingReply[] = [];
   #first = 0;
-  #isFlushing = false;
-  #isEnding = false;
-  /** Bytes that are ready and wait for a reply before them. */
+  /** Of those, bytes that are ready. */
   #waitingBytes = 0;
+  #willFlush = false;
+  #isEnding = false;
+  #isEnded = false;
+
+  /** Where replies are gathered: those from `#begin` to `#end` go out next, behind `#pieces`. */
+  #out: Buffer = EMPTY;
+  #begin = 0;
+  #end = 0;
+  #pieces: Uint8Array[] = [];
+  #pieceBytes = 0;
+  /** What is to be given back when all of them have gone out. */
+  #lent: Buffer[] = [];
+  /** The same for each of the writes that the system has not taken yet. */
+  readonly #sent: (readonly Buffer[])[] = [];
+
+  /** The room that was given out. */
+  #room: Buffer | undefined;
+  #roomLent: Buffer | undefined;
 
   constructor(private readonly socket: Socket) {}
 
-  /** Requests whose replies have not gone out. */
-  get length(): number {
-    return this.#pending.length - this.#first;
+  /** Bytes of replies that are there, and that the client has not taken. */
+  get bufferedBytes(): number {
+    return this.gatheredBytes + this.#waitingBytes + this.socket.writableLength;
   }
 
-  /** Bytes of replies that are ready, and that the client has not taken. */
-  get bufferedBytes(): number {
-    return this.#waitingBytes + this.socket.writableLength;
+  /** Bytes that `flush` would send. */
+  get gatheredBytes(): number {
+    return this.#pieceBytes + this.#end - this.#begin;
   }
+
+  get #isWaiting(): boolean {
+    return this.#pending.length > this.#first;
+  }
+
+  // ---- replies that are there at once; `flush` sends them ----
+
+  /** @param text ASCII, with its line's end */
+  line(text: string): void {
+    if (this.#isWaiting) {
+      const reply = this.push();
+      reply.head = text;
+      this.ready(reply);
+      return;
+    }
+    this.#reserve(text.length);
+    this.#text(text);
+  }
+
+  /** @param bytes as they are to be sent */
+  encoded(bytes: Uint8Array): void {
+    if (this.#isWaiting) {
+      const reply = this.push();
+      reply.setEncoded(bytes);
+      this.ready(reply);
+      return;
+    }
+    this.#body(bytes, undefined);
+  }
+
+  /** Room for a bulk string, to be filled at once: then `closeBulk` makes it a reply, or it is none. */
+  openBulk(size: number): Buffer {
+    if (size >= BY_REFERENCE_BYTES || this.#isWaiting) {
+      this.#roomLent = takeBuffer(size);
+      this.#room = this.#roomLent.subarray(0, size);
+    } else {
+      const head = headOf(size);
+      this.#reserve(size + FRAME_BYTES);
+      // Not yet part of what goes out: `#end` stays.
+      putText(this.#out, head, this.#end);
+      const from = this.#end + head.length;
+      this.#room = this.#out.subarray(from, from + size);
+    }
+    return this.#room;
+  }
+
+  closeBulk(): void {
+    const room = this.#room as Buffer;
+    const lent = this.#roomLent;
+    this.#room = undefined;
+    this.#roomLent = undefined;
+    if (lent === undefined) {
+      const at = room.byteOffset - this.#out.byteOffset + room.length;
+      this.#out[at] = CR;
+      this.#out[at + 1] = LF;
+      this.#end = at + 2;
+    } else {
+      this.bulk(room, lent);
+    }
+  }
+
+  /** What the room was for has failed. */
+  dropBulk(): void {
+    if (this.#roomLent !== undefined) giveBuffer(this.#roomLent);
+    this.#room = undefined;
+    this.#roomLent = undefined;
+  }
+
+  /** A bulk string. @param lent the buffer of the pool that its bytes are in */
+  bulk(bytes: Uint8Array, lent?: Buffer): void {
+    if (this.#isWaiting) {
+      const reply = this.push();
+      reply.setBulk(bytes, lent);
+      this.ready(reply);
+      return;
+    }
+    this.#reserve(FRAME_BYTES);
+    this.#text(headOf(bytes.length));
+    this.#body(bytes, lent);
+    this.#lineEnd();
+  }
+
+  // ---- replies that have to be waited for ----
 
   /** The place of a request's reply. */
   push(): PendingReply {
@@ -69,72 +193,134 @@ export class Pipeline {
   ready(reply: PendingReply): void {
     reply.isReady = true;
     this.#waitingBytes += reply.bytes;
-    if (this.#isFlushing || this.#pending[this.#first] !== reply) return;
-    this.#isFlushing = true;
+    if (this.#willFlush || this.#pending[this.#first] !== reply) return;
+    this.#willFlush = true;
     // Behind the replies that become ready in this turn.
-    queueMicrotask(this.#flush);
+    queueMicrotask(this.#flushReady);
   }
+
+  readonly #flushReady = (): void => {
+    this.#willFlush = false;
+    this.flush();
+  };
 
   /** Ends the connection when the replies are out. */
   end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    if (this.length === 0 && !this.#isFlushing) endWhenTaken(this.socket);
+    this.flush();
   }
 
-  readonly #flush = (): void => {
-    this.#isFlushing = false;
+  // ---- output ----
+
+  /** Sends what is there. */
+  flush(): void {
+    this.#takeReady();
+    if (this.#pieces.length > 0 || this.#end > this.#begin) this.#send();
+    if (!this.#isEnding || this.#isEnded || this.#isWaiting) return;
+    this.#isEnded = true;
+    endWhenTaken(this.socket);
+  }
+
+  /** Moves the replies that none before them is missing of to what goes out. */
+  #takeReady(): void {
     const pending = this.#pending;
-    const from = this.#first;
-    let to = from;
-    let small = 0;
-    let large = 0;
-    for (let reply = pending[to]; reply?.isReady === true; reply = pending[++to]) {
-      const { bytes, body } = reply;
+    let at = this.#first;
+    for (let reply = pending[at]; reply?.isReady === true; reply = pending[++at]) {
+      const { head, body, lent, isBulk, bytes } = reply;
       this.#waitingBytes -= bytes;
-      small += bytes;
-      if (body !== undefined && body.length >= BY_REFERENCE_BYTES) {
-        small -= body.length;
-        large++;
-      }
+      this.#reserve(head.length);
+      this.#text(head);
+      if (body !== undefined) this.#body(body, lent);
+      if (isBulk) this.#lineEnd();
     }
-    if (to === from) return;
-    this.#send(from, to, small, large > 0);
-    if (this.#isEnding && to === pending.length) endWhenTaken(this.socket);
-    if (to === pending.length) {
+    if (at === pending.length) {
       pending.length = 0;
       this.#first = 0;
+    } else if (at > 1024) {
+      this.#pending = pending.slice(at);
+      this.#first = 0;
     } else {
-      this.#first = to;
-      if (to > 1024) {
-        this.#pending = pending.slice(to);
-        this.#first = 0;
-      }
+      this.#first = at;
     }
-  };
-
-  #send(from: number, to: number, small: number, hasLarge: boolean): void {
-    const { socket } = this;
-    if (!socket.writable) return;
-    const buffer = Buffer.allocUnsafe(small);
-    let begin = 0;
-    let end = 0;
-    if (hasLarge) socket.cork();
-    for (let index = from; index < to; index++) {
-      const { head, body, isBulk } = this.#pending[index] as PendingReply;
-      end += buffer.write(head, end, 'latin1');
-      if (body === undefined) continue;
-      if (body.length >= BY_REFERENCE_BYTES) {
-        socket.write(buffer.subarray(begin, end));
-        socket.write(body);
-        begin = end;
-      } else {
-        buffer.set(body, end);
-        end += body.length;
-      }
-      if (isBulk) end += buffer.write(LINE_END, end, 'latin1');
-    }
-    socket.write(begin === 0 ? buffer : buffer.subarray(begin, end));
-    if (hasLarge) socket.uncork();
   }
+
+  #body(bytes: Uint8Array, lent: Buffer | undefined): void {
+    const { length } = bytes;
+    if (length < BY_REFERENCE_BYTES) {
+      this.#reserve(length);
+      this.#out.set(bytes, this.#end);
+      this.#end += length;
+      if (lent !== undefined) giveBuffer(lent);
+      return;
+    }
+    this.#closePiece();
+    this.#pieces.push(bytes);
+    this.#pieceBytes += length;
+    if (lent !== undefined) this.#lent.push(lent);
+  }
+
+  #text(text: string): void {
+    putText(this.#out, text, this.#end);
+    this.#end += text.length;
+  }
+
+  #lineEnd(): void {
+    this.#reserve(2);
+    this.#out[this.#end++] = CR;
+    this.#out[this.#end++] = LF;
+  }
+
+  /** Room for as many bytes behind `#end`. */
+  #reserve(length: number): void {
+    if (this.#end + length <= this.#out.length) return;
+    this.#closePiece();
+    this.#out = takeBuffer(Math.max(OUTPUT_BYTES, length));
+    this.#lent.push(this.#out);
+    this.#begin = 0;
+    this.#end = 0;
+  }
+
+  #closePiece(): void {
+    if (this.#end === this.#begin) return;
+    this.#pieces.push(this.#out.subarray(this.#begin, this.#end));
+    this.#pieceBytes += this.#end - this.#begin;
+    this.#begin = this.#end;
+  }
+
+  #send(): void {
+    const { socket } = this;
+    this.#closePiece();
+    const pieces = this.#pieces;
+    const lent = this.#lent;
+    this.#out = EMPTY;
+    this.#begin = 0;
+    this.#end = 0;
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#lent = [];
+    if (!socket.writable) {
+      for (const buffer of lent) giveBuffer(buffer);
+      return;
+    }
+    const last = pieces.length - 1;
+    if (last > 0) {
+      socket.cork();
+      for (let index = 0; index < last; index++) socket.write(pieces[index] as Uint8Array);
+    }
+    socket.write(pieces[last] as Uint8Array, this.#taken);
+    if (last > 0) socket.uncork();
+    // Taken already, as a rule: the next reply finds the buffer in the processor's cache.
+    const isTaken = socket.writableLength === 0;
+    if (isTaken) for (const buffer of lent) giveBuffer(buffer);
+    this.#sent.push(isTaken ? NOTHING_LENT : lent);
+  }
+
+  /** The system has taken the bytes of the write that is the first of those not told of yet, or never will. */
+  readonly #taken = (error?: Error | null): void => {
+    const lent = this.#sent.shift();
+    // After an error nobody can tell what is still being looked at.
+    if (error instanceof Error || lent === undefined) return;
+    for (const buffer of lent) giveBuffer(buffer);
+  };
 }

@@ -4,7 +4,8 @@
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never less than was asked for.
  */
 import { BedrockError } from '../errors.js';
-import type { RegionId } from '../target/index.js';
+import { MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
+import { DIRECT_BYTES, type RegionId } from '../target/index.js';
 import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
 import { MANY, ONE, invalid, placeOf, rangesOf } from './region-arguments.js';
@@ -16,28 +17,42 @@ function checkReplySize(size: number, { limits }: CommandClient): void {
 
 function read(
   client: CommandClient,
-  reply: Parameters<Run>[2],
   place: Place,
   id: RegionId,
   offset: number,
   size: number,
 ): ReturnType<Run> {
-  const { target } = place;
+  const { target, direct } = place;
   checkReplySize(size, client);
   const use = new RegionUse(target, id, offset, offset + size, false);
-  if (client.conflicts(use)) return WAIT;
-  client.operate(
-    {
-      operation: 'read',
-      place,
-      use,
-      bytes: size,
-      keepsInput: false,
-      call: () => target.read(id, offset, size),
-      answer: (bytes, to) => to.setBulk(whole(bytes, size)),
-    },
-    reply,
-  );
+  if (client.calls.conflicts(use)) return WAIT;
+  if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
+    const { replies } = client;
+    const into = replies.openBulk(size);
+    try {
+      void direct.readNow(id, offset, into);
+      replies.closeBulk();
+      client.calls.leave(place, 'read', size);
+    } catch (error) {
+      replies.dropBulk();
+      client.calls.fail(place, 'read', error);
+    }
+    return undefined;
+  }
+  // More than the pool has is taken only once the target has checked that there are as many bytes.
+  const lent = size <= MOST_POOLED_BYTES ? takeBuffer(size) : undefined;
+  const into = lent?.subarray(0, size);
+  client.calls.operate({
+    operation: 'read',
+    place,
+    use,
+    bytes: size,
+    call: () =>
+      into === undefined
+        ? target.read(id, offset, size)
+        : target.readInto(id, offset, into).then((): Uint8Array => into),
+    answer: (bytes, to) => to.setBulk(whole(bytes, size), lent),
+  });
   return undefined;
 }
 
@@ -48,10 +63,9 @@ function whole(bytes: Uint8Array, size: number): Uint8Array {
 }
 
 /** BLOB.READ id offset size */
-const blobRead: Run = (request, client, reply) =>
+const blobRead: Run = (request, client) =>
   read(
     client,
-    reply,
     placeOf(request, client),
     request.regionId(1),
     request.size(2, 'offset'),
@@ -59,68 +73,60 @@ const blobRead: Run = (request, client, reply) =>
   );
 
 /** GETRANGE id start end: both inclusive; negative ones count from the region's end. */
-const getRange: Run = (request, client, reply) => {
+const getRange: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const start = request.integer(2, 'start');
   const end = request.integer(3, 'end');
-  if (start >= 0 && end >= 0) return read(client, reply, place, id, start, Math.max(0, end - start + 1));
+  if (start >= 0 && end >= 0) return read(client, place, id, start, Math.max(0, end - start + 1));
   // How much it reads only the region tells: of such replies one at a time is made.
   if (client.isBusy) return WAIT;
   const { target } = place;
-  client.operate(
-    {
-      operation: 'read',
-      place,
-      isAlone: true,
-      bytes: 0,
-      bytesOf: ({ length }) => length,
-      keepsInput: false,
-      call: async () => {
-        const { size } = await target.stat(id);
-        const from = start < 0 ? size + start : start;
-        const to = end < 0 ? size + end : end;
-        if (from < 0 || to < -1)
-          throw new BedrockError(
-            'OUT_OF_RANGE',
-            `${from < 0 ? start : end} lies before the first of ${size} bytes`,
-          );
-        const length = Math.max(0, to - from + 1);
-        checkReplySize(length, client);
-        return target.read(id, from, length);
-      },
-      answer: (bytes, to) => to.setBulk(bytes),
+  client.calls.operate({
+    operation: 'read',
+    place,
+    isAlone: true,
+    bytes: 0,
+    bytesOf: ({ length }) => length,
+    call: async () => {
+      const { size } = await target.stat(id);
+      const from = start < 0 ? size + start : start;
+      const to = end < 0 ? size + end : end;
+      if (from < 0 || to < -1)
+        throw new BedrockError(
+          'OUT_OF_RANGE',
+          `${from < 0 ? start : end} lies before the first of ${size} bytes`,
+        );
+      const length = Math.max(0, to - from + 1);
+      checkReplySize(length, client);
+      return target.read(id, from, length);
     },
-    reply,
-  );
+    answer: (bytes, to) => to.setBulk(bytes),
+  });
   return undefined;
 };
 
 /** BLOB.READV id offset size [offset size]… */
-const readv: Run = (request, client, reply) => {
+const readv: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const ranges = rangesOf(request);
   const total = ranges.reduce((sum, { size }) => sum + size, 0);
   checkReplySize(total, client);
   const use = new RegionUse(place.target, id, 0, Infinity, false);
-  if (client.conflicts(use)) return WAIT;
-  client.operate(
-    {
-      operation: 'read',
-      place,
-      use,
-      bytes: total,
-      keepsInput: false,
-      call: () => place.target.readv(id, ranges),
-      answer: (bytes, to) => {
-        let from = 0;
-        const parts = ranges.map(({ size }) => bytes.subarray(from, (from += size)));
-        to.setEncoded(client.encode(parts));
-      },
+  if (client.calls.conflicts(use)) return WAIT;
+  client.calls.operate({
+    operation: 'read',
+    place,
+    use,
+    bytes: total,
+    call: () => place.target.readv(id, ranges),
+    answer: (bytes, to) => {
+      let from = 0;
+      const parts = ranges.map(({ size }) => bytes.subarray(from, (from += size)));
+      to.setEncoded(client.encode(parts));
     },
-    reply,
-  );
+  });
   return undefined;
 };
 

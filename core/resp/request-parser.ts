@@ -71,9 +71,10 @@ export class RequestParser {
   isInline = false;
   fault = '';
 
-  #expecting: Expecting = Expecting.request;
   /** Arguments that the request announced. */
-  #announced = 0;
+  announced = 0;
+
+  #expecting: Expecting = Expecting.request;
   /** Length of the argument whose bytes are expected. */
   #length = 0;
   /** First byte of the request, or of what is kept of it. */
@@ -130,12 +131,12 @@ export class RequestParser {
           this.isInline = false;
           // An empty request means nothing, and gets no reply.
           if (count === 0) break;
-          this.#announced = count;
+          this.announced = count;
           this.#expecting = Expecting.argument;
           break;
         }
         case Expecting.argument: {
-          if (this.count === this.#announced) {
+          if (this.count === this.announced) {
             this.#expecting = Expecting.request;
             return Found.request;
           }

@@ -1,6 +1,7 @@
 /** One request as its command sees it: the arguments, read straight out of the buffer. Valid until the command has returned. */
 import { BedrockError } from '../errors.js';
 import { RegionId } from '../target/index.js';
+import type { Landed } from './command.js';
 import type { RequestParser } from './request-parser.js';
 
 const ZERO = 48;
@@ -20,10 +21,12 @@ for (let digit = 0; digit < 16; digit++) {
 const ID_DIGITS = 32;
 const WORD_DIGITS = 8;
 
-/** An argument that landed in a buffer of its own. */
+/** An argument that landed in a place of its own. */
 export interface LongArgument {
   readonly index: number;
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
+  /** The place, if it is where the command would have written it. */
+  readonly landed: Landed | undefined;
 }
 
 export class Request {
@@ -39,8 +42,9 @@ export class Request {
     this.#long = long;
   }
 
-  #longAt(index: number): Buffer | undefined {
-    return this.#long.length === 0 ? undefined : this.#long.find((long) => long.index === index)?.bytes;
+  /** An argument that is not in the buffer. */
+  longAt(index: number): LongArgument | undefined {
+    return this.#long.length === 0 ? undefined : this.#long.find((long) => long.index === index);
   }
 
   /** Arguments, the command's name included. */
@@ -54,7 +58,7 @@ export class Request {
 
   /** Bytes of an argument. */
   lengthOf(index: number): number {
-    return this.#longAt(index)?.length ?? this.#lengthHere(index);
+    return this.longAt(index)?.bytes.length ?? this.#lengthHere(index);
   }
 
   /** Bytes of an argument in the buffer. */
@@ -63,8 +67,10 @@ export class Request {
   }
 
   /** The bytes of an argument, where they are. */
-  bytes(index: number): Buffer {
-    return this.#longAt(index) ?? this.#buffer.subarray(this.parser.starts[index], this.parser.ends[index]);
+  bytes(index: number): Uint8Array {
+    return (
+      this.longAt(index)?.bytes ?? this.#buffer.subarray(this.parser.starts[index], this.parser.ends[index])
+    );
   }
 
   /** An argument as text; a long one is none. */

@@ -12,15 +12,14 @@ import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
-import type { RegionId } from '../target/index.js';
+import { DirectTarget, type RegionId } from '../target/index.js';
 import { Client, type Door } from './client.js';
 import type { Place } from './command.js';
-import { INPUT_BYTES } from './input.js';
 
 /** Cursors of SCAN that are kept. */
 const MAX_CURSORS = 10_000;
-/** An argument of more bytes gets a buffer of its own. */
-const LONG_ARGUMENT_BYTES = INPUT_BYTES / 2;
+/** An argument of more bytes that is not there whole gets a place of its own. */
+const LONG_ARGUMENT_BYTES = 2 ** 13;
 
 export interface RespServerOptions {
   address: RespAddress;
@@ -133,7 +132,7 @@ export class RespServer implements Door {
     const { progress_timeout_ms: progressMs, idle_timeout_ms: idleMs } = this.#options.settings;
     socket.setTimeout(progressMs);
     socket.on('timeout', () => {
-      const isIdle = !client.isBusy && idleMs > 0 && performance.now() - client.lastArrival >= idleMs;
+      const isIdle = !client.isBusy && idleMs > 0 && performance.now() - client.arrivedAt >= idleMs;
       if (client.isAwaited || isIdle) socket.destroy();
       else socket.setTimeout(progressMs);
     });
@@ -157,7 +156,8 @@ export class RespServer implements Door {
   place(provider: string | undefined, index: number): Place {
     const { providers } = this.#options;
     const found = provider === undefined ? this.#firstWithRegions() : providers.get(provider);
-    return { provider: found, index, target: targetOf(found, index) };
+    const target = targetOf(found, index);
+    return { provider: found, index, target, direct: target instanceof DirectTarget ? target : undefined };
   }
 
   #firstWithRegions(): RunningProvider {
@@ -208,11 +208,11 @@ export class RespServer implements Door {
 
   /** A line in the manner of Redis. */
   #describe(client: Client): string {
-    const { id, name, protocol, requests, lastArrival } = client;
+    const { id, name, protocol, requests, arrivedAt } = client;
     const { remoteAddress, remotePort } = this.#clients.get(client) ?? {};
     const address =
       remoteAddress === undefined ? 'unix' : formatHostPort({ host: remoteAddress, port: remotePort ?? 0 });
-    const idle = Math.floor((performance.now() - lastArrival) / 1000);
+    const idle = Math.floor((performance.now() - arrivedAt) / 1000);
     return `id=${id} addr=${address} name=${name} idle=${idle} resp=${protocol} tot-cmds=${requests}\n`;
   }
 }

@@ -19,28 +19,23 @@ function countArgument(request: Request, index: number): number {
 
 function list(
   client: CommandClient,
-  reply: Parameters<Run>[2],
   place: Place,
   options: { after: RegionId | undefined; limit: number },
   answer: (page: RegionPage) => Reply,
 ): void {
   const { after, limit } = options;
-  client.operate(
-    {
-      operation: 'list',
-      place,
-      isAlone: true,
-      bytes: 0,
-      keepsInput: false,
-      call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
-      answer: (page, to) => to.setEncoded(client.encode(answer(page))),
-    },
-    reply,
-  );
+  client.calls.operate({
+    operation: 'list',
+    place,
+    isAlone: true,
+    bytes: 0,
+    call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
+    answer: (page, to) => to.setEncoded(client.encode(answer(page))),
+  });
 }
 
 /** BLOB.LIST [AFTER id] [COUNT n] */
-const blobList: Run = (request, client, reply) => {
+const blobList: Run = (request, client) => {
   if (client.isBusy) return WAIT;
   let place = client.place('');
   let after: RegionId | undefined;
@@ -53,7 +48,7 @@ const blobList: Run = (request, client, reply) => {
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
     else throw invalid(`BLOB.LIST has AFTER and COUNT, and no ${request.text(index).slice(0, 32)}`);
   }
-  list(client, reply, place, { after, limit }, ({ regions, next }) => [
+  list(client, place, { after, limit }, ({ regions, next }) => [
     next?.toString() ?? null,
     regions.map(({ id, size, createdAt }) => [id.toString(), size, createdAt]),
   ]);
@@ -61,7 +56,7 @@ const blobList: Run = (request, client, reply) => {
 };
 
 /** SCAN cursor [COUNT n] */
-const scan: Run = (request, client, reply) => {
+const scan: Run = (request, client) => {
   if (client.isBusy) return WAIT;
   const cursor = request.size(1, 'cursor');
   let limit = SCAN_COUNT;
@@ -72,7 +67,7 @@ const scan: Run = (request, client, reply) => {
   const after = cursor === 0 ? undefined : client.cursor(cursor);
   if (cursor !== 0 && after === undefined)
     throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
-  list(client, reply, client.place(''), { after, limit }, ({ regions, next }) => [
+  list(client, client.place(''), { after, limit }, ({ regions, next }) => [
     next === undefined ? '0' : String(client.keepCursor(next)),
     regions.map(({ id }) => id.toString()),
   ]);
@@ -81,21 +76,17 @@ const scan: Run = (request, client, reply) => {
 
 /** What a target says about itself. */
 function stats(answer: (stats: TargetStats) => Reply): Run {
-  return (_request, client, reply) => {
+  return (_request, client) => {
     if (client.isBusy) return WAIT;
     const place = client.place('');
-    client.operate(
-      {
-        operation: 'stat',
-        place,
-        isAlone: true,
-        bytes: 0,
-        keepsInput: false,
-        call: () => place.target.stats(),
-        answer: (found, to) => to.setEncoded(client.encode(answer(found))),
-      },
-      reply,
-    );
+    client.calls.operate({
+      operation: 'stat',
+      place,
+      isAlone: true,
+      bytes: 0,
+      call: () => place.target.stats(),
+      answer: (found, to) => to.setEncoded(client.encode(answer(found))),
+    });
     return undefined;
   };
 }

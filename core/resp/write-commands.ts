@@ -3,83 +3,119 @@
  *
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never an extension.
  */
-import type { RegionRange, RegionStat } from '../target/index.js';
+import { DIRECT_BYTES, type RegionRange, type RegionStat } from '../target/index.js';
 import { RegionUse } from './conflicts.js';
-import { WAIT, type Command, type CommandClient, type Run } from './command.js';
+import { WAIT, type Command, type CommandClient, type Landed, type Run } from './command.js';
 import { MANY, OK_LINE, ONE, isPersistent, placeOf } from './region-arguments.js';
 import type { Request } from './request.js';
+
+/** Where the bytes stand in a request. */
+const BYTES = 3;
 
 const PERSIST = { persist: true } as const;
 
 function write(
   request: Request,
   client: CommandClient,
-  reply: Parameters<Run>[2],
   persist: boolean,
   answersSize: boolean,
 ): ReturnType<Run> {
+  const size = request.lengthOf(BYTES);
+  const landed = request.longAt(BYTES)?.landed;
+  if (landed !== undefined) {
+    client.calls.record(landed.place, 'write', size);
+    client.replies.line(answersSize ? sizeLine(landed.landing.regionSize) : OK_LINE);
+    return undefined;
+  }
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const offset = request.size(2, 'offset');
-  const { target } = place;
-  const size = request.lengthOf(3);
+  const { target, direct } = place;
   const use = new RegionUse(target, id, offset, offset + size, true);
-  if (client.conflicts(use)) return WAIT;
-  const bytes = request.bytes(3);
-  client.operate<RegionStat | undefined>(
-    {
-      operation: 'write',
-      place,
-      use,
-      bytes: size,
-      keepsInput: true,
-      call: () => {
-        const written = target.write(id, offset, bytes, persist ? PERSIST : undefined) as Promise<undefined>;
-        return answersSize ? written.then(() => target.stat(id)) : written;
-      },
-      answer: (stat, to) => (to.head = stat === undefined ? OK_LINE : `:${stat.size}\r\n`),
+  if (client.calls.conflicts(use)) return WAIT;
+  if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
+    try {
+      const durable = direct.writeNow(id, offset, request.bytes(BYTES), persist);
+      const line = answersSize ? sizeLine(direct.statNow(id).size) : OK_LINE;
+      if (durable !== undefined) client.calls.leaveWhen(durable, place, 'write', size, line);
+      else {
+        client.calls.leave(place, 'write', size);
+        client.replies.line(line);
+      }
+    } catch (error) {
+      client.calls.fail(place, 'write', error);
+    }
+    return undefined;
+  }
+  const kept = client.keep(BYTES);
+  client.calls.operate<RegionStat | undefined>({
+    operation: 'write',
+    place,
+    use,
+    bytes: size,
+    kept,
+    call: () => {
+      const written = target.write(
+        id,
+        offset,
+        kept.bytes,
+        persist ? PERSIST : undefined,
+      ) as Promise<undefined>;
+      return answersSize ? written.then(() => target.stat(id)) : written;
     },
-    reply,
-  );
+    answer: (stat, to) => (to.head = stat === undefined ? OK_LINE : sizeLine(stat.size)),
+  });
   return undefined;
 }
 
+function sizeLine(size: number): string {
+  return `:${size}\r\n`;
+}
+
+/** A write of many bytes, not to be made durable, has them come into the region itself. */
+function landWrite(request: Request, client: CommandClient, size: number): Landed | undefined {
+  const place = placeOf(request, client);
+  const { target, direct } = place;
+  const id = request.regionId(1);
+  const offset = request.size(2, 'offset');
+  if (direct === undefined || client.calls.conflicts(new RegionUse(target, id, offset, offset + size, true)))
+    return undefined;
+  const landing = direct.land(id, offset, size);
+  return landing && { landing, place };
+}
+
 /** BLOB.WRITE id offset bytes [PERSIST] */
-const blobWrite: Run = (request, client, reply) =>
-  write(request, client, reply, isPersistent(request, 4), false);
+const blobWrite: Run = (request, client) => write(request, client, isPersistent(request, 4), false);
 
 /** SETRANGE id offset bytes */
-const setRange: Run = (request, client, reply) => write(request, client, reply, false, true);
+const setRange: Run = (request, client) => write(request, client, false, true);
 
 /** BLOB.WRITEV id offset bytes [offset bytes]… [PERSIST] */
-const writev: Run = (request, client, reply) => {
+const writev: Run = (request, client) => {
   const pairs = Math.floor((request.count - 2) / 2);
   const persist = isPersistent(request, 2 + 2 * pairs);
   const place = placeOf(request, client);
   const id = request.regionId(1);
   const use = new RegionUse(place.target, id, 0, Infinity, true);
-  if (client.conflicts(use)) return WAIT;
+  if (client.calls.conflicts(use)) return WAIT;
   const ranges: RegionRange[] = [];
-  const pieces: Buffer[] = [];
+  const pieces: Uint8Array[] = [];
   for (let pair = 0; pair < pairs; pair++) {
     const piece = request.bytes(3 + 2 * pair);
     ranges.push({ offset: request.size(2 + 2 * pair, 'offset'), size: piece.length });
     pieces.push(piece);
   }
-  const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
-  client.operate(
-    {
-      operation: 'write',
-      place,
-      use,
-      bytes: bytes.length,
-      // Also of those that were joined: they count against the memory for arguments as long as the copy is there.
-      keepsInput: true,
-      call: () => place.target.writev(id, ranges, bytes, { persist }),
-      answer: (_, to) => (to.head = OK_LINE),
-    },
-    reply,
-  );
+  const bytes = Buffer.concat(pieces);
+  client.calls.operate({
+    operation: 'write',
+    place,
+    use,
+    bytes: bytes.length,
+    // The copy counts against the memory for arguments as long as it is there.
+    kept: client.keepCopy(bytes),
+    call: () => place.target.writev(id, ranges, bytes, { persist }),
+    answer: (_, to) => (to.head = OK_LINE),
+  });
   return undefined;
 };
 
@@ -89,6 +125,7 @@ export const WRITE_COMMANDS: readonly Command[] = [
     arity: [4, 5],
     keys: ONE,
     run: blobWrite,
+    land: landWrite,
     isWrite: true,
     summary: 'Overwrites part of a region.',
   },
@@ -105,6 +142,7 @@ export const WRITE_COMMANDS: readonly Command[] = [
     arity: [4, 4],
     keys: ONE,
     run: setRange,
+    land: landWrite,
     isWrite: true,
     summary: 'Overwrites part of a region; gives its size.',
   },

@@ -233,19 +233,19 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   }
 
   async erase(id: RegionId): Promise<void> {
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     region.isErased = true;
     try {
       const unpublished = this.unpublish(region);
       if (unpublished !== undefined) await unpublished;
     } catch (error) {
       region.isErased = false;
-      this.#unpin(region);
+      this.unpin(region);
       throw error;
     }
     // Others may still be reading; then the last of them gives the space back.
     if (region.pins > 1) {
-      this.#unpin(region);
+      this.unpin(region);
       return;
     }
     // It is gone, durably, whatever becomes of its space.
@@ -257,8 +257,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
   async stat(id: RegionId): Promise<RegionStat> {
-    const region = this.#pin(id);
-    this.#unpin(region);
+    const region = this.#pinned(id);
+    this.unpin(region);
     return statOf(region);
   }
 
@@ -308,18 +308,24 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     try {
       checkBytes('bytes', bytes);
       const persist = checkPersist(options);
-      const region = this.#regionOf(id);
+      const region = this.regionOf(id);
       checkRange('write', offset, bytes.length, region.size);
-      if (!persist) return this.#during(region, this.writeBytes(region, offset, bytes));
-      return (
-        this.storeDurably(region, offset, bytes) ??
-        this.#during(region, this.writeDurably(region, offset, bytes))
-      );
+      return this.writeChecked(region, offset, bytes, persist) ?? DONE;
     } catch (error) {
       // What the checks and the hooks throw: errors, which the linter cannot know.
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
       return Promise.reject(error);
     }
+  }
+
+  /** `write` behind its checks. @returns nothing if all is done */
+  protected writeChecked(region: R, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> {
+    const stored = persist ? this.storeDurably(region, offset, bytes) : undefined;
+    if (stored !== undefined) return stored;
+    const pending = persist
+      ? this.writeDurably(region, offset, bytes)
+      : this.writeBytes(region, offset, bytes);
+    return pending === undefined ? undefined : this.during(region, pending);
   }
 
   async writev(
@@ -330,7 +336,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   ): Promise<void> {
     checkBytes('bytes', bytes);
     const persist = checkPersist(options);
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     try {
       const { ranges: checked, total } = checkRanges('write', ranges, region.size);
       if (total !== bytes.length) {
@@ -346,12 +352,12 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       }
       if (persist) await this.persistRanges(region, checked);
     } finally {
-      this.#unpin(region);
+      this.unpin(region);
     }
   }
 
   async read(id: RegionId, offset: number, size: number): Promise<Uint8Array> {
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     try {
       checkRange('read', offset, size, region.size);
       const buffer = allocateBuffer(size);
@@ -359,24 +365,24 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       if (pending !== undefined) await pending;
       return buffer;
     } finally {
-      this.#unpin(region);
+      this.unpin(region);
     }
   }
 
   async readInto(id: RegionId, offset: number, buffer: Uint8Array): Promise<void> {
     checkBytes('buffer', buffer);
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     try {
       checkRange('read', offset, buffer.length, region.size);
       const pending = this.readBytes(region, offset, buffer);
       if (pending !== undefined) await pending;
     } finally {
-      this.#unpin(region);
+      this.unpin(region);
     }
   }
 
   async readv(id: RegionId, ranges: readonly RegionRange[]): Promise<Uint8Array> {
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     try {
       const { ranges: checked, total } = checkRanges('read', ranges, region.size);
       const buffer = allocateBuffer(total);
@@ -387,27 +393,27 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       }
       return buffer;
     } finally {
-      this.#unpin(region);
+      this.unpin(region);
     }
   }
 
   async persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     try {
       const checked = ranges === undefined ? undefined : checkRanges('persist', ranges, region.size).ranges;
       await this.persistRanges(region, checked);
     } finally {
-      this.#unpin(region);
+      this.unpin(region);
     }
   }
 
   async map(id: RegionId): Promise<RegionMapping> {
-    const region = this.#pin(id);
+    const region = this.#pinned(id);
     let isMapped = true;
     const release = (): void => {
       if (!isMapped) return;
       isMapped = false;
-      this.#unpin(region);
+      this.unpin(region);
     };
     try {
       const { views } = await this.mapRegion(region);
@@ -421,7 +427,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   // ---- work in flight ----
 
   /** @throws INVALID_ARGUMENT, TARGET_CLOSED, REGION_NOT_FOUND */
-  #regionOf(id: RegionId): R {
+  protected regionOf(id: RegionId): R {
     checkId(id);
     this.checkOpen();
     const region = this.find(id);
@@ -431,23 +437,26 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     return region;
   }
 
-  /** Finds a region and keeps it, and the target, in place until `#unpin`. */
-  #pin(id: RegionId): R {
-    const region = this.#regionOf(id);
-    this.enter();
-    region.pins++;
+  /** Finds a region and pins it. */
+  #pinned(id: RegionId): R {
+    const region = this.regionOf(id);
+    this.pin(region);
     return region;
   }
 
-  /** Keeps a region, and the target, in place as long as a hook takes that was called just now. */
-  #during(region: R, pending: Eventually<void>): Promise<void> {
-    if (pending === undefined) return DONE;
+  /** Keeps a region, and the target, in place until `unpin`. */
+  protected pin(region: R): void {
     this.enter();
     region.pins++;
-    return pending.finally(() => this.#unpin(region));
   }
 
-  #unpin(region: R): void {
+  /** Keeps a region, and the target, in place as long as a hook takes that was called just now. */
+  protected during(region: R, pending: Promise<void>): Promise<void> {
+    this.pin(region);
+    return pending.finally(() => this.unpin(region));
+  }
+
+  protected unpin(region: R): void {
     if (--region.pins === 0 && region.isErased) this.#releaseErased(region);
     else this.leave();
   }

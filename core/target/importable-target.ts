@@ -7,13 +7,14 @@
  */
 import { BedrockError } from '../errors.js';
 import { checkCreatedAt, checkId, checkIds, checkListOptions } from './arguments.js';
-import { BaseTarget, type Region } from './base-target.js';
+import type { Region } from './base-target.js';
 import { sourceOf } from './contents.js';
+import { DirectTarget } from './direct-target.js';
 import type { Eventually } from './lifecycle.js';
 import type { RegionId } from './region-id.js';
 import type { ErasedPage, ImportOptions, ListOptions, RegionSource } from './target.js';
 
-export abstract class ImportableTarget<R extends Region = Region> extends BaseTarget<R> {
+export abstract class ImportableTarget<R extends Region = Region> extends DirectTarget<R> {
   // ---- hooks; what they throw is that of the calls below ----
 
   /** Bytes 8 to 15 of all IDs. */

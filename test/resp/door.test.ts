@@ -17,10 +17,13 @@ let folder: string;
 let daemon: Daemon;
 let clients: RawClient[];
 
-async function start(resp: Record<string, unknown> = {}): Promise<void> {
+async function start(resp: Record<string, unknown> = {}, bedrock: object = {}): Promise<void> {
   daemon = await bootstrap(
     {
-      bedrock: { resp: { address: '127.0.0.1:0', unix: path.join(folder, 'resp.sock'), ...LIMITS, ...resp } },
+      bedrock: {
+        ...bedrock,
+        resp: { address: '127.0.0.1:0', unix: path.join(folder, 'resp.sock'), ...LIMITS, ...resp },
+      },
       providers: [
         { name: 'fast', type: 'warabi', provider_id: 1, config: { target: { type: 'memory' } } },
         {
@@ -51,6 +54,11 @@ async function client(): Promise<RawClient> {
   const made = await RawClient.connect({ host, port: Number(port) });
   clients.push(made);
   return made;
+}
+
+/** Asks until the answer is yes. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 beforeEach(async () => {
@@ -296,15 +304,29 @@ describe('hostile clients', () => {
     await expect(c.reply()).rejects.toThrow('ended');
   });
 
-  it('that break off within a payload leave nothing behind', async () => {
+  it('that break off within a write to be made durable leave nothing behind', async () => {
     const c = await client();
     const id = (await c.call('BLOB.CREATE', 2 ** 20)) as string;
-    const whole = encode('SETRANGE', id, 0, Buffer.alloc(2 ** 19, 'x'));
+    const whole = encode('BLOB.WRITE', id, 0, Buffer.alloc(2 ** 19, 'x'), 'PERSIST');
     c.socket.write(whole.subarray(0, 2 ** 18));
     await new Promise((resolve) => setTimeout(resolve, 50));
     c.close();
     const other = await client();
     expect(await other.call('GETRANGE', id, 0, 3)).toBe('\0\0\0\0');
+  });
+
+  it('that break off within another write leave its beginning behind, and the region free', async () => {
+    const c = await client();
+    const id = (await c.call('BLOB.CREATE', 2 ** 20)) as string;
+    const whole = encode('BLOB.WRITE', id, 4, Buffer.alloc(2 ** 19, 'x'));
+    c.socket.write(whole.subarray(0, 2 ** 18));
+    const other = await client();
+    await until(async () => (await other.call('GETRANGE', id, 2 ** 17, 2 ** 17)) === 'x');
+    c.close();
+    expect(await other.call('GETRANGE', id, 0, 5)).toBe('\0\0\0\0xx');
+    expect(await other.call('GETRANGE', id, 2 ** 18, 2 ** 18)).toBe('\0');
+    expect(await other.call('BLOB.ERASE', id)).toBe('OK');
+    await until(async () => (await daemon.target('fast').stats()).usedBytes === 0);
   });
 
   it('that take no replies are not read on, and cost little memory', async () => {
@@ -345,14 +367,86 @@ describe('hostile clients', () => {
     await start({ max_arriving_bytes: 2 ** 20 });
     const [a, b] = [await client(), await client()];
     const id = (await a.call('BLOB.CREATE', 2 ** 20)) as string;
-    const half = encode('SETRANGE', id, 0, Buffer.alloc(2 ** 20 - 10, 'x'));
+    const half = encode('BLOB.WRITE', id, 0, Buffer.alloc(2 ** 20 - 10, 'x'), 'PERSIST');
     a.socket.write(half.subarray(0, 1000));
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(codeOf(await b.call('SETRANGE', id, 0, Buffer.alloc(2 ** 19, 'y')))).toBe('OVERLOADED');
+    const other = ['BLOB.WRITE', id, 0, Buffer.alloc(2 ** 19, 'y'), 'PERSIST'] as const;
+    expect(codeOf(await b.call(...other))).toBe('OVERLOADED');
     expect(await b.call('PING')).toBe('PONG');
     a.socket.write(half.subarray(1000));
-    expect(await a.reply()).toBe(2 ** 20);
-    expect(await b.call('SETRANGE', id, 0, Buffer.alloc(2 ** 19, 'y'))).toBe(2 ** 20);
+    expect(await a.reply()).toBe('OK');
+    expect(await b.call(...other)).toBe('OK');
+  });
+});
+
+describe('a large write that lands in the region', () => {
+  const LENGTH = 2 ** 19;
+
+  it('is not begun where it has no place, and its bytes are read and dropped', async () => {
+    const c = await client();
+    const id = (await c.call('BLOB.CREATE', LENGTH)) as string;
+    const bytes = Buffer.alloc(LENGTH, 'x');
+    expect(codeOf(await c.call('BLOB.WRITE', id, 1, bytes))).toBe('OUT_OF_RANGE');
+    expect(codeOf(await c.call('SETRANGE', id.replace(/^../, '77'), 0, bytes))).toBe('REGION_NOT_FOUND');
+    expect(codeOf(await c.call('BLOB.WRITE', id, -1, bytes))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(await c.call('BLOB.WRITE', id, 0, bytes, 'PERSISTENTLY'))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(await c.call('BLOB.WRITES', id, 0, bytes))).toBe('INVALID_ARGUMENT');
+    expect(await c.call('GETRANGE', id, 0, 1)).toBe('\0\0');
+  });
+
+  it('ends well in a region that is erased meanwhile, whose space nobody else gets before', async () => {
+    const c = await client();
+    const id = (await c.call('BLOB.CREATE', LENGTH)) as string;
+    const whole = encode('SETRANGE', id, 0, Buffer.alloc(LENGTH, 'x'));
+    c.socket.write(whole.subarray(0, LENGTH / 2));
+    const other = await client();
+    await until(async () => (await other.call('GETRANGE', id, 0, 0)) === 'x');
+    expect(await other.call('BLOB.ERASE', id)).toBe('OK');
+    const next = (await other.call('BLOB.CREATE', LENGTH)) as string;
+    c.socket.write(whole.subarray(LENGTH / 2));
+    expect(await c.reply()).toBe(LENGTH);
+    expect(await other.call('GETRANGE', next, 0, -1)).toBe('\0'.repeat(LENGTH));
+    expect(codeOf(await c.call('STRLEN', id))).toBe('REGION_NOT_FOUND');
+  });
+
+  it('comes whole, whatever stands before and behind it, and however it is cut', async () => {
+    const c = await client();
+    const id = (await c.call('BLOB.CREATE', LENGTH)) as string;
+    const bytes = Buffer.from(Array.from({ length: LENGTH }, (_, at) => (at * 7 + (at >> 9)) & 127));
+    const stream = Buffer.concat([
+      encode('PING'),
+      encode('SETRANGE', id, 0, bytes.subarray(0, 100_000)),
+      encode('SETRANGE', id, 100_000, bytes.subarray(100_000, 100_010)),
+      encode('BLOB.WRITE', id, 100_010, bytes.subarray(100_010), 'PERSIST'),
+      encode('GETRANGE', id, 0, -1),
+      encode('ECHO', bytes),
+      encode('PING'),
+    ]);
+    for (const cut of [777, 65_536, 131_073, stream.length]) {
+      for (let at = 0; at < stream.length; at += cut) {
+        c.socket.write(stream.subarray(at, at + cut));
+        if (at % 5 === 0) await new Promise(setImmediate);
+      }
+      expect(await c.reply()).toBe('PONG');
+      expect(await c.reply()).toBe(LENGTH);
+      expect(await c.reply()).toBe(LENGTH);
+      expect(await c.reply()).toBe('OK');
+      expect(await c.reply()).toBe(bytes.toString());
+      expect(await c.reply()).toBe(bytes.toString());
+      expect(await c.reply()).toBe('PONG');
+    }
+  });
+
+  it('does not keep a stopping daemon, though it never ends', async () => {
+    await daemon.close();
+    await start({}, { drain_timeout_ms: 100 });
+    const c = await client();
+    const id = (await c.call('BLOB.CREATE', LENGTH)) as string;
+    c.socket.write(encode('SETRANGE', id, 0, Buffer.alloc(LENGTH, 'x')).subarray(0, LENGTH / 2));
+    const other = await client();
+    await until(async () => (await other.call('GETRANGE', id, 0, 0)) === 'x');
+    await daemon.close();
+    await c.ended();
   });
 });
 

@@ -88,12 +88,12 @@ describe('requests that came whole', () => {
   it('are answered in full, though the client has ended its side and is slow to read', async () => {
     const door = await RunningDoor.start();
     const client = await door.client();
-    const [id = ''] = await regions(client, 1, 2 ** 24);
+    const [id = ''] = await regions(client, 1, 2 ** 23);
     client.socket.pause();
-    client.socket.end(encode('BLOB.READ', id, 0, 2 ** 24));
+    client.socket.end(encode('BLOB.READ', id, 0, 2 ** 23));
     await sleep(2500);
     client.socket.resume();
-    expect(((await client.reply()) as string).length).toBe(2 ** 24);
+    expect(((await client.reply()) as string).length).toBe(2 ** 23);
     await client.ended();
   });
 });
@@ -122,4 +122,22 @@ describe('reads whose size only the region tells', () => {
       'bedrock_operation_bytes_total{provider="store",target="0",operation="read"} 30\n',
     );
   });
+});
+
+describe('a client that takes its replies', () => {
+  it.each(['store', 'gated'])(
+    'gets all of them, however small the buffer for them is: of %s',
+    async (name) => {
+      const door = await RunningDoor.start({ resp: { max_buffered_bytes: 65536 } });
+      const client = await door.client();
+      await client.call('SELECT', name);
+      const [id = ''] = await regions(client, 1, 2 ** 17);
+      for (const size of [40_000, 70_000, 131_072]) {
+        client.socket.write(
+          Buffer.concat(Array.from({ length: 20 }, () => encode('BLOB.READ', id, 0, size))),
+        );
+        for (const reply of await replies(client, 20)) expect((reply as string).length).toBe(size);
+      }
+    },
+  );
 });

@@ -21,14 +21,14 @@ function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
   let arriving: (typeof long)[number] | undefined;
   const parse = (): boolean => {
     for (;;) {
-      const found = parser.next(input.buffer.bytes, input.end);
+      const found = parser.next(input.bytes, input.end);
       if (found === Found.incomplete) return true;
       if (found === Found.fault) return false;
       if (found === Found.longArgument) {
         const here = Math.min(parser.longBytes, input.end - parser.position);
         arriving = { index: parser.count, bytes: Buffer.alloc(parser.longBytes), filled: here };
         long.push(arriving);
-        input.buffer.bytes.copy(arriving.bytes, 0, parser.position, parser.position + here);
+        input.bytes.copy(arriving.bytes, 0, parser.position, parser.position + here);
         if (here < parser.longBytes) {
           input.end = parser.position;
           return true;
@@ -40,7 +40,7 @@ function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
       const { starts, ends } = parser;
       const argument = (index: number): Buffer =>
         long.find((each) => each.index === index)?.bytes ??
-        Buffer.from(input.buffer.bytes.subarray(starts[index], ends[index]));
+        Buffer.from(input.bytes.subarray(starts[index], ends[index]));
       requests.push(Array.from({ length: parser.count }, (_, index) => argument(index)));
       long = [];
     }
@@ -60,7 +60,7 @@ function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
         const moved = input.makeRoom(parser.begin);
         if (moved < 0) return { requests, fault: 'too large' };
         parser.moved(moved);
-        const { room } = input;
+        const room = input.room(false);
         count = Math.min(room.length, piece.length - at);
         room.set(piece.subarray(at, at + count));
         input.end += count;

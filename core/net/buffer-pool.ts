@@ -1,0 +1,30 @@
+/**
+ * Buffers that are used again: fresh memory costs a fault for each of its pages, several times what it costs to move the bytes.
+ *
+ * Lengths are powers of two. What is given back last is taken first, as it is most likely still in the processor's caches.
+ */
+
+const LEAST_EXPONENT = 12;
+const MOST_EXPONENT = 22;
+/** Longer ones are made anew each time, and left to the garbage collector. */
+export const MOST_POOLED_BYTES = 2 ** MOST_EXPONENT;
+/** Bytes that are kept of each length, and at least how many buffers. */
+const KEPT_BYTES = 2 ** 22;
+const KEPT_BUFFERS = 4;
+
+const spare: Buffer[][] = Array.from({ length: MOST_EXPONENT + 1 }, () => []);
+
+/** A buffer of at least as many bytes, with whatever they are; whoever has it gives it back, once, or drops it. */
+export function takeBuffer(size: number): Buffer {
+  if (size > MOST_POOLED_BYTES) return Buffer.allocUnsafeSlow(size);
+  const exponent = Math.max(LEAST_EXPONENT, 32 - Math.clz32(size - 1));
+  return (spare[exponent] as Buffer[]).pop() ?? Buffer.allocUnsafeSlow(2 ** exponent);
+}
+
+/** @param buffer as it was taken, no part of it; nobody uses it any more */
+export function giveBuffer(buffer: Buffer): void {
+  const { length } = buffer;
+  if (length > MOST_POOLED_BYTES) return;
+  const kept = spare[31 - Math.clz32(length)] as Buffer[];
+  if (kept.length < KEPT_BUFFERS || kept.length * length < KEPT_BYTES) kept.push(buffer);
+}
