@@ -74,6 +74,8 @@ function sizeLine(size: number): string {
 
 /** A write of many bytes, not to be made durable, has them come into the region itself. */
 function landWrite(request: Request, client: CommandClient, size: number): Landed | undefined {
+  // Of a request that has its bytes elsewhere, nothing before them says where they would belong.
+  if (request.count !== BYTES) return undefined;
   const place = placeOf(request, client);
   const { target, direct } = place;
   const id = request.regionId(1);

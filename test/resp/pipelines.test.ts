@@ -124,6 +124,43 @@ describe('reads whose size only the region tells', () => {
   });
 });
 
+describe('a command that is wrong', () => {
+  const LONG = Buffer.alloc(30_000, 'x');
+
+  it.each<[string, (id: string) => (string | number | Uint8Array)[]]>([
+    ['the bytes at the wrong place', (id) => ['SETRANGE', id, 0, 'a', LONG]],
+    ['the bytes for an offset', (id) => ['SETRANGE', id, LONG]],
+    ['the bytes for an ID', () => ['SETRANGE', LONG]],
+    ['nothing but bytes', () => [LONG]],
+  ])('changes no region, neither one that was named before: %s', async (_what, request) => {
+    const door = await RunningDoor.start();
+    const client = await door.client();
+    const [id = ''] = await regions(client, 1, 65536);
+    await client.call('SETRANGE', id, 0, '');
+    const bytes = encode(...request(id));
+    client.socket.write(bytes.subarray(0, 5000));
+    await sleep(20);
+    client.socket.write(bytes.subarray(5000));
+    expect(codeOf(await client.reply())).toBe('INVALID_ARGUMENT');
+    expect(await client.call('BLOB.READ', id, 0, 65536)).toBe('\0'.repeat(65536));
+  });
+});
+
+describe('no bytes at all', () => {
+  it('are written and read, also behind a request that is waited for', async () => {
+    const door = await RunningDoor.start();
+    const client = await gatedClient(door);
+    const [id = ''] = await regions(client, 1);
+    const other = (await door.daemon.target('store').create(8)).toString();
+    expect(await client.call('SETRANGE', id, 8, '')).toBe(8);
+    expect(await client.call('BLOB.READ', id, 8, 0)).toBe('');
+    client.socket.write(
+      Buffer.concat([encode('SETRANGE', id, 0, 'x'), encode('BLOB.READ', `store/${other}`, 8, 0)]),
+    );
+    expect(await replies(client, 2)).toEqual([8, '']);
+  });
+});
+
 describe('a client that takes its replies', () => {
   it.each(['store', 'gated'])(
     'gets all of them, however small the buffer for them is: of %s',
