@@ -15,6 +15,8 @@ import { LibraryLoader } from './provider/library.js';
 export interface BootstrapOptions {
   /** Listen here instead of at `margo.mercury.address`. */
   address?: string;
+  /** Speak the Redis protocol here, host:port, instead of at `bedrock.resp.address`, or besides if that is absent. */
+  respAddress?: string;
   /** Whether to listen at all; true unless told. Without it the targets are reached in-process only. */
   listen?: boolean;
   /** Log level instead of `bedrock.log.level`. */
@@ -70,11 +72,11 @@ async function prepare(
     ...(options.clock !== undefined && { clock: options.clock }),
   });
   container.bind(LibraryLoader).toSelf().inSingletonScope();
-  const config = await resolveConfig(
-    document,
-    container,
-    options.address === undefined ? {} : { address: options.address },
-  );
+  const { address, respAddress } = options;
+  const config = await resolveConfig(document, container, {
+    ...(address !== undefined && { address }),
+    ...(respAddress !== undefined && { respAddress }),
+  });
   container.bind<ResolvedConfig>(TOKENS.Config).toConstantValue(config);
   return { container, config };
 }

@@ -33,6 +33,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .command('start', { isDefault: true })
     .description('Launch a daemon (the default command).')
     .argument('[address]', 'where to listen instead of margo.mercury.address: http://host:port or unix:/path')
+    .option('--resp-address <host:port>', 'where to speak the Redis protocol instead of bedrock.resp.address')
     .option('-c, --config <file>', 'configuration file, JSON (comments allowed) or TOML')
     .option('--stdin', 'read the configuration from standard input')
     .option('--toml', 'the configuration is TOML (known by the ending .toml too)')

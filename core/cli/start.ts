@@ -13,6 +13,7 @@ export interface StartOptions {
   stdin?: boolean;
   toml?: boolean;
   verbose?: LogThreshold;
+  respAddress?: string;
   outputConfig?: string;
   check?: boolean;
 }
@@ -30,6 +31,7 @@ const NPM_ECHO_MS = 500;
 export async function start(address: string | undefined, options: StartOptions): Promise<number> {
   const settings: BootstrapOptions = {
     ...(address !== undefined && { address }),
+    ...(options.respAddress !== undefined && { respAddress: options.respAddress }),
     ...(options.verbose !== undefined && { logLevel: options.verbose }),
   };
   let daemon: Daemon;

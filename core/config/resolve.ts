@@ -18,7 +18,7 @@ import { describeFound, type ConfigPath } from './issues.js';
 import { resolvePools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
-import { resolveRespAddress } from './resp-address.js';
+import { moveResp, resolveRespAddress } from './resp-address.js';
 import { compileSchema } from './schema.js';
 
 const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
@@ -29,6 +29,8 @@ const DEFAULT_LOAD_TIMEOUT_MS = 60_000;
 export interface ResolveOptions {
   /** Listen here instead of at `margo.mercury.address`. */
   address?: string;
+  /** Speak the Redis protocol here instead of at `bedrock.resp.address`; host:port. */
+  respAddress?: string;
 }
 
 /**
@@ -41,12 +43,13 @@ export async function resolveConfig(
   options: ResolveOptions = {},
 ): Promise<ResolvedConfig> {
   const root = structuredClone(document.root);
+  if (options.respAddress !== undefined) moveResp(root, options.respAddress);
   const faults = new FaultList(document);
   faults.takeVerdict([], checkBedrock(root));
 
   const { registry, failures } = await loadLibraries(root, document, container);
   const address = resolveAddress(root, document, options.address, faults);
-  const respAddress = resolveRespAddress(root, document, faults);
+  const respAddress = resolveRespAddress(root, document, options.respAddress !== undefined, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);

@@ -5,10 +5,19 @@ import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import { describeFound } from './issues.js';
 
+/** Has a configuration speak it at another address, whether it did so before or not. */
+export function moveResp(root: Record<string, unknown>, address: string): void {
+  root.bedrock ??= {};
+  if (!isObject(root.bedrock)) return;
+  root.bedrock.resp ??= {};
+  if (isObject(root.bedrock.resp)) root.bedrock.resp.address = address;
+}
+
 /** Reports what is wrong, and puts the path in full into the configuration, which can be stored elsewhere. */
 export function resolveRespAddress(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
+  isMoved: boolean,
   faults: FaultList,
 ): RespAddress | undefined {
   const bedrock = isObject(root.bedrock) ? root.bedrock : {};
@@ -19,7 +28,10 @@ export function resolveRespAddress(
     if (typeof text !== 'string') return undefined;
     const parsed = parse(text);
     if (typeof parsed !== 'string') return parsed;
-    faults.add(['bedrock', 'resp', key], `found ${describeFound(text)}: ${parsed}; expected ${expected}`);
+    const message = `found ${describeFound(text)}: ${parsed}; expected ${expected}`;
+    if (isMoved && key === 'address')
+      faults.addElsewhere(['bedrock', 'resp', key], `the address given in its place: ${message}`);
+    else faults.add(['bedrock', 'resp', key], message);
     return undefined;
   };
   const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');

@@ -17,7 +17,7 @@ const spare: Buffer[][] = Array.from({ length: MOST_EXPONENT + 1 }, () => []);
 /** A buffer of at least as many bytes, with whatever they are; whoever has it gives it back, once, or drops it. */
 export function takeBuffer(size: number): Buffer {
   if (size > MOST_POOLED_BYTES) return Buffer.allocUnsafeSlow(size);
-  const exponent = Math.max(LEAST_EXPONENT, 32 - Math.clz32(size - 1));
+  const exponent = Math.max(LEAST_EXPONENT, 32 - Math.clz32(Math.max(size, 1) - 1));
   return (spare[exponent] as Buffer[]).pop() ?? Buffer.allocUnsafeSlow(2 ** exponent);
 }
 

@@ -18,6 +18,12 @@ export function endAndLinger(socket: Socket, lastWords?: string): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
+/** The same once the client has taken everything that was sent, however long it takes over that. */
+export function endWhenTaken(socket: Socket): void {
+  if (socket.writableLength === 0) endAndLinger(socket);
+  else socket.end(() => endAndLinger(socket));
+}
+
 /** Has the connection end in that way after the response that says `Connection: close`. */
 export function lingerAfterResponse(socket: Socket): void {
   // What node:http calls once such a response is written.

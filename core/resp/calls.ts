@@ -24,6 +24,8 @@ export interface Caller {
 export class Calls {
   /** Calls in flight. */
   inFlight = 0;
+  /** One of them must end before another begins. */
+  isAlone = false;
   /** Bytes of replies that they will give. */
   promisedBytes = 0;
   readonly #conflicts = new Conflicts();
@@ -74,7 +76,7 @@ export class Calls {
   /** Answers with what becomes of a call, and gives back what it used. @param isEntered whether it has a place in the pool to leave */
   #settle<T>(
     called: Promise<T>,
-    { operation, place, use, bytes, kept, answer }: Omit<OperationCall<T>, 'call'>,
+    { operation, place, use, isAlone = false, bytes, bytesOf, kept, answer }: Omit<OperationCall<T>, 'call'>,
     isEntered: boolean,
   ): void {
     const { pool, meters } = place.provider;
@@ -83,12 +85,14 @@ export class Calls {
     const reply = this.caller.replies.push();
     if (use !== undefined) this.#conflicts.begin(use);
     this.inFlight++;
+    if (isAlone) this.isAlone = true;
     const promised = operation === 'read' ? bytes : 0;
     this.promisedBytes += promised;
     const ended = (): void => {
       if (kept !== undefined) this.caller.release(kept);
       if (use !== undefined) this.#conflicts.end(use);
       this.inFlight--;
+      if (isAlone) this.isAlone = false;
       this.promisedBytes -= promised;
       this.caller.replies.ready(reply);
       this.caller.ended();
@@ -106,7 +110,7 @@ export class Calls {
         failed(error);
         return;
       }
-      figures?.record(bytes, performance.now() - begun);
+      figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
       ended();
     };
     if (!isEntered) {

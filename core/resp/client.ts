@@ -90,6 +90,8 @@ export class Client implements CommandClient, Caller {
   #hadLong = false;
   /** No further request is carried out. */
   #isEnding = false;
+  /** Nothing further comes: the client has ended its side. */
+  #isInputOver = false;
   #isClosed = false;
   #isReading = true;
   /** Requests have come that could not be begun yet. */
@@ -153,7 +155,8 @@ export class Client implements CommandClient, Caller {
 
   /** @returns whether there is room */
   #makeRoom(): boolean {
-    const moved = this.#input.makeRoom(this.#parser.begin);
+    // Requests that came whole are not too large, however many wait.
+    const moved = this.#input.makeRoom(this.#parser.begin, this.#isStalled);
     if (moved > 0) this.#parser.moved(moved);
     return moved >= 0;
   }
@@ -205,6 +208,12 @@ export class Client implements CommandClient, Caller {
     this.#long.giveBack();
   }
 
+  /** The client has ended its side: what came whole is carried out, and the connection ends. */
+  inputEnded(): void {
+    this.#isInputOver = true;
+    this.#advance();
+  }
+
   /** Takes nothing further; ends when what was begun is answered. */
   end(): void {
     this.#isEnding = true;
@@ -219,6 +228,7 @@ export class Client implements CommandClient, Caller {
   readonly #advance = (): void => {
     if (this.#isClosed) return;
     this.#isStalled = !this.#carryOut();
+    if (this.#isInputOver && !this.#isStalled) this.#isEnding = true;
     // A request that waits seldom waits long, so a few more may come meanwhile. What comes behind the last one is read and
     // dropped: unread, it would make the system cut the last reply off.
     const mayRead =
@@ -239,10 +249,7 @@ export class Client implements CommandClient, Caller {
   #carryOut(): boolean {
     for (;;) {
       if (this.replies.gatheredBytes >= GATHERED_BYTES) this.replies.flush();
-      const isFull =
-        this.calls.inFlight >= MAX_IN_FLIGHT ||
-        this.replies.bufferedBytes + this.calls.promisedBytes > this.limits.maxBufferedBytes;
-      if (isFull) return false;
+      if (this.#isFull()) return false;
       if (!this.#isHeld) {
         if (this.#isEnding || this.#long.isArriving) return true;
         const found = this.#parser.next(this.#input.bytes, this.#input.end);
@@ -263,6 +270,13 @@ export class Client implements CommandClient, Caller {
       this.#hadLong = false;
       if (this.#long.all.length > 0) this.#long.giveBack();
     }
+  }
+
+  /** Whether no further request may begin. */
+  #isFull(): boolean {
+    const { calls, replies } = this;
+    if (calls.isAlone || calls.inFlight >= MAX_IN_FLIGHT) return true;
+    return replies.bufferedBytes + calls.promisedBytes > this.limits.maxBufferedBytes;
   }
 
   /** @returns whether the request was begun */
@@ -328,6 +342,10 @@ export class Client implements CommandClient, Caller {
     return { bytes: lent.subarray(0, bytes.length), lent, reserved: 0 };
   }
 
+  keepCopy(bytes: Uint8Array): KeptBytes {
+    return this.#long.replaceBy(bytes);
+  }
+
   // ---- replies ----
 
   encode(value: Reply): Uint8Array {
@@ -360,8 +378,8 @@ export class Client implements CommandClient, Caller {
 
   // ---- what commands ask for ----
 
-  select(provider: string): void {
-    this.door.place(provider, 0);
+  select(provider: string | undefined): void {
+    if (provider !== undefined) this.door.place(provider, 0);
     this.#selected = provider;
     this.#places.delete('');
   }

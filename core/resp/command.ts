@@ -61,8 +61,12 @@ export interface OperationCall<T> {
   readonly place: Place;
   /** What it does to a region; requests that must not run beside it wait. */
   readonly use?: RegionUse | undefined;
+  /** No request behind it begins before it has ended: it meets more than `use` could say. It waits for those before it itself. */
+  readonly isAlone?: boolean;
   /** Bytes of regions that it moves. */
   readonly bytes: number;
+  /** The same, where only the result tells. */
+  readonly bytesOf?: (result: T) => number;
   /** Bytes of the request that it uses. */
   readonly kept?: KeptBytes | undefined;
   readonly call: () => Promise<T>;
@@ -83,13 +87,15 @@ export interface CommandClient {
 
   /** Ends the connection when the replies so far are out. */
   quit(): void;
-  /** Chooses the provider that commands without a prefix mean. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
-  select(provider: string): void;
+  /** Chooses the provider that commands without a prefix mean; undefined is the first one. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
+  select(provider: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
   readonly calls: Calls;
   /** The bytes of an argument for a call that outlives the request. */
   keep(index: number): KeptBytes;
+  /** A copy of the arguments' bytes for such a call; it takes the place of the arguments in what they may fill. */
+  keepCopy(bytes: Uint8Array): KeptBytes;
   /** Where answers go that are there at once. */
   readonly replies: Pipeline;
   reply(value: Reply): void;
@@ -110,4 +116,6 @@ export interface DaemonFacts {
   readonly figures: () => readonly string[];
   /** A client's own line, for CLIENT INFO. */
   readonly describe: (client: CommandClient) => string;
+  /** Those of all clients, for CLIENT LIST. */
+  readonly describeAll: () => string;
 }

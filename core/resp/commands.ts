@@ -1,6 +1,7 @@
 /** All commands, and how a request finds its own. */
-import { CONNECTION_COMMANDS, commandCommand } from './connection-commands.js';
+import { commandCommand } from './command-command.js';
 import type { Command } from './command.js';
+import { CONNECTION_COMMANDS } from './connection-commands.js';
 import { LIFE_COMMANDS } from './life-commands.js';
 import { READ_COMMANDS } from './read-commands.js';
 import type { Request } from './request.js';

@@ -1,6 +1,6 @@
 /** Commands about the connection and the daemon: what Redis clients say when they connect, and what people ask for by hand. */
-import { BedrockError } from '../errors.js';
 import { WAIT, type Command, type CommandClient, type Run } from './command.js';
+import { MANY, invalid } from './region-arguments.js';
 import { Failure, OK, ReplyMap, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
 
@@ -8,6 +8,7 @@ import type { Request } from './request.js';
 const MAX_NAME_BYTES = 256;
 
 const PONG = new Simple('PONG');
+const RESET = new Simple('RESET');
 
 /** As Redis says it where nothing was configured. */
 const NO_PASSWORD = new Failure(
@@ -15,12 +16,8 @@ const NO_PASSWORD = new Failure(
   'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
 );
 
-function invalid(message: string): BedrockError {
-  return new BedrockError('INVALID_ARGUMENT', message);
-}
-
 /** A command that answers at once. */
-function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
+export function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
   return (request, client) => {
     client.reply(answerOf(request, client));
     return undefined;
@@ -73,11 +70,26 @@ function nameOf(request: Request, index: number): string {
   throw invalid(`the name of a connection is at most ${MAX_NAME_BYTES} printable characters without blanks`);
 }
 
-/** SELECT provider: its id or its name. What came before it went where it meant to, as names are looked up on arrival. */
+/**
+ * SELECT provider: its id or its name; 0, which no provider of regions can have, is the one that a connection begins with. What came
+ * before it went where it meant to, as names are looked up on arrival.
+ */
 const select = answering((request, client) => {
-  client.select(request.text(1));
+  const provider = request.text(1);
+  client.select(provider === '0' ? undefined : provider);
   return OK;
 });
+
+/** RESET: as the connection was when it began. */
+const reset: Run = (_request, client) => {
+  // The replies before it are still of the version before.
+  if (client.isBusy) return WAIT;
+  client.protocol = 2;
+  client.name = '';
+  client.select(undefined);
+  client.reply(RESET);
+  return undefined;
+};
 
 /** CLIENT SETNAME name | GETNAME | ID | INFO | LIST | SETINFO … | NO-EVICT … | NO-TOUCH … */
 const clientCommand = answering((request, client) => {
@@ -88,9 +100,10 @@ const clientCommand = answering((request, client) => {
   if (request.isWord(1, 'getname')) return client.name === '' ? null : client.name;
   if (request.isWord(1, 'id')) return client.id;
   if (request.isWord(1, 'info')) return client.daemon.describe(client);
+  if (request.isWord(1, 'list') && request.count === 2) return client.daemon.describeAll();
   // What a client's library is called, and hints for a cache: there is nobody to tell.
   if (['setinfo', 'no-evict', 'no-touch'].some((word) => request.isWord(1, word))) return OK;
-  throw invalid(`CLIENT has SETNAME, GETNAME, ID and INFO, and no ${request.text(1).slice(0, 32)}`);
+  throw invalid(`CLIENT has SETNAME, GETNAME, ID, INFO and LIST, and no ${request.text(1).slice(0, 32)}`);
 });
 
 /** INFO [section]… */
@@ -114,9 +127,15 @@ const info = answering((_request, client) => {
   return lines.join('\r\n') + '\r\n';
 });
 
-/** CONFIG GET pattern: nothing of Redis's settings exists here. */
+/** Of Redis's settings those that its own tools ask for: there are no snapshots, and no log of the commands. */
+const SETTINGS: readonly (readonly [name: string, value: string])[] = [
+  ['save', ''],
+  ['appendonly', 'no'],
+];
+
+/** CONFIG GET name… */
 const config = answering((request) => {
-  if (request.isWord(1, 'get')) return new ReplyMap([]);
+  if (request.isWord(1, 'get')) return new ReplyMap(SETTINGS.filter(([name]) => isNamed(request, name)));
   throw invalid('the configuration is a file; CONFIG changes nothing');
 });
 
@@ -127,51 +146,11 @@ const quit = answering((_request, client) => {
   return OK;
 });
 
-/** COMMAND [COUNT | LIST | DOCS [name]… | INFO [name]…] */
-export function commandCommand(all: () => readonly Command[]): Run {
-  return answering((request) => {
-    const wanted = (): readonly Command[] =>
-      request.count === 2 ? all() : all().filter(({ name }) => isNamed(request, name));
-    if (request.count === 1) return all().map(describe);
-    if (request.isWord(1, 'count')) return all().length;
-    if (request.isWord(1, 'list')) return all().map(({ name }) => name);
-    if (request.isWord(1, 'info')) return wanted().map(describe);
-    if (request.isWord(1, 'docs'))
-      return new ReplyMap(
-        wanted().map(({ name, summary }) => [
-          name,
-          new ReplyMap([
-            ['summary', summary],
-            ['group', groupOf(name)],
-          ]),
-        ]),
-      );
-    throw invalid(`COMMAND has COUNT, LIST, INFO and DOCS, and no ${request.text(1).slice(0, 32)}`);
-  });
-}
-
+/** Whether an argument from the third on is the word. */
 function isNamed(request: Request, name: string): boolean {
   for (let index = 2; index < request.count; index++) if (request.isWord(index, name)) return true;
   return false;
 }
-
-function groupOf(name: string): string {
-  return name.startsWith('blob.') ? 'module' : 'generic';
-}
-
-/** As Redis describes a command: name, arity (negative: at least), flags, first and last key, step. */
-function describe({ name, arity: [least, most], isWrite, keys = NO_KEYS }: Command): Reply {
-  return [
-    name,
-    most === least ? least : -least,
-    [new Simple(isWrite === true ? 'write' : 'readonly')],
-    ...keys,
-  ];
-}
-
-const NO_KEYS = [0, 0, 0] as const;
-
-const MANY = Infinity;
 
 export const CONNECTION_COMMANDS: readonly Command[] = [
   { name: 'ping', arity: [1, 2], run: ping, summary: 'Answers PONG, or with what it was given.' },
@@ -181,6 +160,7 @@ export const CONNECTION_COMMANDS: readonly Command[] = [
   { name: 'select', arity: [2, 2], run: select, summary: 'Chooses the provider, by id or name.' },
   { name: 'client', arity: [2, MANY], run: clientCommand, summary: 'Names the connection, or describes it.' },
   { name: 'info', arity: [1, MANY], run: info, summary: 'Describes the daemon.' },
-  { name: 'config', arity: [2, MANY], run: config, summary: 'CONFIG GET answers with nothing.' },
+  { name: 'config', arity: [2, MANY], run: config, summary: 'CONFIG GET knows save and appendonly.' },
+  { name: 'reset', arity: [1, 1], run: reset, summary: 'Makes the connection as it was at first.' },
   { name: 'quit', arity: [1, 1], run: quit, summary: 'Ends the connection.' },
 ];

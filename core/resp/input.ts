@@ -36,10 +36,11 @@ export class Input {
 
   /**
    * Sees to it that there is room. Only while nothing is being read.
-   * @param begin first byte that must be kept
+   * @param begin   first byte that must be kept
+   * @param isWhole whether what is kept begins with a request that has come whole
    * @returns how far the kept bytes have moved; -1 if the request is too large
    */
-  makeRoom(begin: number): number {
+  makeRoom(begin: number, isWhole = false): number {
     const { bytes, end } = this;
     const kept = end - begin;
     if (kept === 0) {
@@ -48,7 +49,7 @@ export class Input {
       return end;
     }
     if (bytes !== SHARED && bytes.length - end >= INPUT_BYTES / 4) return 0;
-    if (kept >= this.maxBytes) return -1;
+    if (kept >= this.maxBytes && !isWhole) return -1;
     const length = Math.max(INPUT_BYTES, kept * 2);
     if (bytes !== SHARED && bytes.length >= length) {
       bytes.copyWithin(0, begin, end);

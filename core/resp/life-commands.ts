@@ -94,6 +94,7 @@ function countOf(operation: 'erase' | 'stat'): Run {
     client.calls.operate({
       operation,
       place: first.place,
+      isAlone: true,
       bytes: 0,
       call: async () => {
         let count = 0;

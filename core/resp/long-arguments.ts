@@ -107,6 +107,17 @@ export class LongArguments {
     return at < 0 ? undefined : this.all.splice(at, 1)[0];
   }
 
+  /** Hands over a copy of them all, which takes their place in the memory for long arguments. */
+  replaceBy(bytes: Uint8Array): KeptBytes {
+    let reserved = 0;
+    for (const argument of this.all) {
+      reserved += argument.reserved;
+      if (argument.lent !== undefined) giveBuffer(argument.lent);
+    }
+    this.all = [];
+    return { bytes, lent: undefined, reserved };
+  }
+
   /** The request is done with those that are left. */
   giveBack(): void {
     for (const argument of this.all) {

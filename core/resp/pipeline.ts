@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
-import { endAndLinger } from '../net/linger.js';
+import { endWhenTaken } from '../net/linger.js';
 
 /** The reply of one request that has to be waited for. */
 export class PendingReply {
@@ -220,7 +220,7 @@ export class Pipeline {
     if (this.#pieces.length > 0 || this.#end > this.#begin) this.#send();
     if (!this.#isEnding || this.#isEnded || this.#isWaiting) return;
     this.#isEnded = true;
-    endAndLinger(this.socket);
+    endWhenTaken(this.socket);
   }
 
   /** Sends what is there when what has come is looked at. */

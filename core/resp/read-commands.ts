@@ -79,14 +79,15 @@ const getRange: Run = (request, client) => {
   const start = request.integer(2, 'start');
   const end = request.integer(3, 'end');
   if (start >= 0 && end >= 0) return read(client, place, id, start, Math.max(0, end - start + 1));
+  // How much it reads only the region tells: of such replies one at a time is made.
+  if (client.isBusy) return WAIT;
   const { target } = place;
-  const use = new RegionUse(target, id, 0, Infinity, false);
-  if (client.calls.conflicts(use)) return WAIT;
   client.calls.operate({
     operation: 'read',
     place,
-    use,
+    isAlone: true,
     bytes: 0,
+    bytesOf: ({ length }) => length,
     call: async () => {
       const { size } = await target.stat(id);
       const from = start < 0 ? size + start : start;

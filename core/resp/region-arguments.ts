@@ -1,4 +1,4 @@
-/** What the commands on regions have in common: how they name regions and ranges, and what they refuse. */
+/** What commands have in common: how they name regions and ranges, and what they refuse. */
 import { BedrockError } from '../errors.js';
 import type { RegionRange } from '../target/index.js';
 import type { CommandClient, Place } from './command.js';

@@ -114,7 +114,7 @@ export class Request {
         `${name} is ${JSON.stringify(given)}; it must be a whole number, at most ${Number.MAX_SAFE_INTEGER}`,
       );
     }
-    return isNegative ? -value : value;
+    return isNegative ? 0 - value : value;
   }
 
   /** A whole number of bytes from 0 up. @throws INVALID_ARGUMENT */

@@ -14,7 +14,7 @@ import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { DirectTarget, type RegionId } from '../target/index.js';
 import { Client, type Door } from './client.js';
-import type { CommandClient, Place } from './command.js';
+import type { Place } from './command.js';
 
 /** Cursors of SCAN that are kept. */
 const MAX_CURSORS = 10_000;
@@ -62,7 +62,8 @@ export class RespServer implements Door {
       startedAt: Date.now(),
       providers: providers.all,
       figures: () => this.#figures(),
-      describe: (client) => describe(client),
+      describe: (client) => this.#describe(client as Client),
+      describeAll: () => [...this.#clients.keys()].map((client) => this.#describe(client)).join(''),
     };
   }
 
@@ -135,7 +136,7 @@ export class RespServer implements Door {
       if (client.isAwaited || isIdle) socket.destroy();
       else socket.setTimeout(progressMs);
     });
-    socket.on('end', () => client.end());
+    socket.on('end', () => client.inputEnded());
     // A connection that breaks is followed by its close.
     socket.on('error', () => undefined);
     socket.on('close', () => {
@@ -201,12 +202,19 @@ export class RespServer implements Door {
       `total_connections_received:${this.#accepted}`,
       `rejected_connections:${this.#refused}`,
       `total_commands_processed:${requests}`,
+      `arriving_bytes:${this.#reserved}`,
     ];
   }
-}
 
-function describe({ id, name, protocol }: CommandClient): string {
-  return `id=${id} name=${name} resp=${protocol}\n`;
+  /** A line in the manner of Redis. */
+  #describe(client: Client): string {
+    const { id, name, protocol, requests, arrivedAt } = client;
+    const { remoteAddress, remotePort } = this.#clients.get(client) ?? {};
+    const address =
+      remoteAddress === undefined ? 'unix' : formatHostPort({ host: remoteAddress, port: remotePort ?? 0 });
+    const idle = Math.floor((performance.now() - arrivedAt) / 1000);
+    return `id=${id} addr=${address} name=${name} idle=${idle} resp=${protocol} tot-cmds=${requests}\n`;
+  }
 }
 
 /** A socket whose bytes go to the client. */

@@ -1,5 +1,5 @@
 /** Commands about a target as a whole: which regions it has, and how full it is. */
-import type { RegionId, RegionPage } from '../target/index.js';
+import type { RegionId, RegionPage, TargetStats } from '../target/index.js';
 import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
 import { invalid, placeOf } from './region-arguments.js';
 import { ReplyMap, type Reply } from './replies.js';
@@ -27,6 +27,7 @@ function list(
   client.calls.operate({
     operation: 'list',
     place,
+    isAlone: true,
     bytes: 0,
     call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
     answer: (page, to) => to.setEncoded(client.encode(answer(page))),
@@ -73,27 +74,35 @@ const scan: Run = (request, client) => {
   return undefined;
 };
 
+/** What a target says about itself. */
+function stats(answer: (stats: TargetStats) => Reply): Run {
+  return (_request, client) => {
+    if (client.isBusy) return WAIT;
+    const place = client.place('');
+    client.calls.operate({
+      operation: 'stat',
+      place,
+      isAlone: true,
+      bytes: 0,
+      call: () => place.target.stats(),
+      answer: (found, to) => to.setEncoded(client.encode(answer(found))),
+    });
+    return undefined;
+  };
+}
+
 /** BLOB.STATS */
-const stats: Run = (_request, client) => {
-  if (client.isBusy) return WAIT;
-  const place = client.place('');
-  client.calls.operate({
-    operation: 'stat',
-    place,
-    bytes: 0,
-    call: () => place.target.stats(),
-    answer: ({ recovery, ...flat }, to) =>
-      to.setEncoded(
-        client.encode(
-          new ReplyMap([...Object.entries(flat), ['recovery', new ReplyMap(Object.entries(recovery))]]),
-        ),
-      ),
-  });
-  return undefined;
-};
+const blobStats = stats(
+  ({ recovery, ...flat }) =>
+    new ReplyMap([...Object.entries(flat), ['recovery', new ReplyMap(Object.entries(recovery))]]),
+);
+
+/** DBSIZE */
+const dbsize = stats(({ regions }) => regions);
 
 export const TARGET_COMMANDS: readonly Command[] = [
   { name: 'blob.list', arity: [1, 5], run: blobList, summary: 'Gives the regions of a target, in pages.' },
-  { name: 'blob.stats', arity: [1, 1], run: stats, summary: 'Says how full a target is.' },
+  { name: 'blob.stats', arity: [1, 1], run: blobStats, summary: 'Says how full a target is.' },
+  { name: 'dbsize', arity: [1, 1], run: dbsize, summary: 'Gives how many regions a target has.' },
   { name: 'scan', arity: [2, 4], run: scan, summary: 'Gives the IDs of a target, in pages.' },
 ];

@@ -74,6 +74,8 @@ function sizeLine(size: number): string {
 
 /** A write of many bytes, not to be made durable, has them come into the region itself. */
 function landWrite(request: Request, client: CommandClient, size: number): Landed | undefined {
+  // Of a request that has its bytes elsewhere, nothing before them says where they would belong.
+  if (request.count !== BYTES) return undefined;
   const place = placeOf(request, client);
   const { target, direct } = place;
   const id = request.regionId(1);
@@ -111,6 +113,8 @@ const writev: Run = (request, client) => {
     place,
     use,
     bytes: bytes.length,
+    // The copy counts against the memory for arguments as long as it is there.
+    kept: client.keepCopy(bytes),
     call: () => place.target.writev(id, ranges, bytes, { persist }),
     answer: (_, to) => (to.head = OK_LINE),
   });

@@ -23,7 +23,8 @@ afterAll(async () => {
 /** Launches a daemon with the package's command, and stops it when it is ready. @returns its log */
 async function launch(folder: string): Promise<string> {
   const main = path.join(project.packageFolder, 'dist/core/cli/main.js');
-  const daemon = launchBedrock(main, ['start', 'http://127.0.0.1:0', '-c', 'bedrock.json'], { cwd: folder });
+  const free = ['http://127.0.0.1:0', '--resp-address', '127.0.0.1:0'];
+  const daemon = launchBedrock(main, ['start', ...free, '-c', 'bedrock.json'], { cwd: folder });
   await daemon.address();
   daemon.signal('SIGTERM');
   const { status, stdout, stderr } = await daemon.exit;

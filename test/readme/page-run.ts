@@ -13,7 +13,7 @@
  * | `json fragment` | part of a configuration; it must parse                                                    |
  *
  * Everything else fails. Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real address in
- * commands and files, and the other way round in output.
+ * commands and files, and the other way round in output. So is the port 7481 of the Redis protocol.
  */
 import { readFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
@@ -33,6 +33,8 @@ import { Shell } from './shell.js';
 
 const DOCUMENTED_ADDRESS = 'http://127.0.0.1:7480';
 const FREE_PORT = 'http://127.0.0.1:0';
+const DOCUMENTED_RESP_PORT = '7481';
+const FREE_RESP_PORT = '127.0.0.1:0';
 
 /** Output that documents a failure: an error of a command, or a fault of a configuration. */
 const COMPLAINT = /^(error [A-Z_]+: |\S+:\d+:\d+: \$)/;
@@ -41,6 +43,8 @@ export class PageRun {
   /** The daemon that the page speaks of. */
   #daemon: BedrockProcess | undefined;
   #address = '';
+  /** Its port of the Redis protocol; the documented one if it does not speak that. */
+  #respPort = DOCUMENTED_RESP_PORT;
   /** Files that blocks have made, and whether something used them. */
   readonly #files = new Map<string, boolean>();
 
@@ -92,8 +96,8 @@ export class PageRun {
     if (this.#daemon === undefined) await this.#replaceDaemon([{ command: 'npm start', output: [] }]);
     for (const { command, output } of commands) {
       this.#noteUse(command);
-      const result = await this.shell.run(command.replaceAll(DOCUMENTED_ADDRESS, this.#address));
-      const printed = result.output.replaceAll(this.#address, DOCUMENTED_ADDRESS);
+      const result = await this.shell.run(this.#real(command));
+      const printed = this.#documented(result.output);
       const mayFail = COMPLAINT.test(output[0] ?? '');
       if (isAsDocumented(output, printed) && (result.status !== 0) === mayFail) continue;
       throw new Error(
@@ -111,6 +115,8 @@ export class PageRun {
       await this.#stopDaemon();
       this.#daemon = launch();
       this.#address = await this.#daemon.address();
+      const [, respPort] = /listening on resp:\/\/\S+:(\d+)/.exec(this.#daemon.stdout) ?? [];
+      this.#respPort = respPort ?? DOCUMENTED_RESP_PORT;
       await this.shell.run(`export BEDROCK_ADDRESS=${this.#address}`);
     }
   }
@@ -153,7 +159,7 @@ export class PageRun {
   }
 
   #compareLog(text: string): void {
-    const log = this.#daemon?.stdout.replaceAll(this.#address, DOCUMENTED_ADDRESS) ?? '';
+    const log = this.#documented(this.#daemon?.stdout ?? '');
     if (!holdsDocumented(text.split('\n'), log)) throw new Error(`the daemon's log is:\n${log}`);
   }
 
@@ -165,7 +171,11 @@ export class PageRun {
     await this.clone.write('block.json', text);
     const file = path.join(this.clone.folder, 'block.json');
     await checkConfig(file, { logLevel: 'off' });
-    const daemon = await bootstrap(file, { address: FREE_PORT, logLevel: 'off' });
+    const daemon = await bootstrap(file, {
+      address: FREE_PORT,
+      respAddress: FREE_RESP_PORT,
+      logLevel: 'off',
+    });
     const states = daemon.providers.map(({ state }) => state);
     await daemon.close();
     if (states.some((state) => state !== 'running')) throw new Error(`providers: ${states.join(', ')}`);
@@ -174,7 +184,22 @@ export class PageRun {
   async #writeFile(name: string, text: string): Promise<void> {
     this.#noteUse(text.replace(name, ''));
     this.#files.set(name, this.#files.get(name) ?? false);
-    await this.clone.write(name, `${text.replaceAll(DOCUMENTED_ADDRESS, this.#address)}\n`);
+    await this.clone.write(name, `${this.#real(text)}\n`);
+  }
+
+  #real(text: string): string {
+    return text
+      .replaceAll(DOCUMENTED_ADDRESS, this.#address)
+      .replace(new RegExp(`\\b${DOCUMENTED_RESP_PORT}\\b`, 'g'), this.#respPort);
+  }
+
+  #documented(text: string): string {
+    return text
+      .replaceAll(this.#address, DOCUMENTED_ADDRESS)
+      .replace(
+        new RegExp(`(127\\.0\\.0\\.1|localhost):${this.#respPort}\\b`, 'g'),
+        `$1:${DOCUMENTED_RESP_PORT}`,
+      );
   }
 
   #noteUse(text: string): void {
@@ -201,10 +226,17 @@ function scriptOf(name: string): string {
   return file;
 }
 
-/** With a free port, unless an address is given or none is needed. */
+/** With free ports, unless an address is given or none is needed. */
 function onFreePort(args: readonly string[]): string[] {
-  const needsNone = args.some((arg) => /^(http:|unix:|--help$)/.test(arg));
-  return needsNone ? [...args] : [...args, FREE_PORT];
+  if (args.includes('--help')) return [...args];
+  const hasAddress = args.some((arg) => /^(http|unix):/.test(arg));
+  // Of the configurations that pages speak of it is the one with the Redis protocol.
+  const speaksResp = args.includes('bedrock.json') && !args.includes('--resp-address');
+  return [
+    ...args,
+    ...(hasAddress ? [] : [FREE_PORT]),
+    ...(speaksResp ? ['--resp-address', FREE_RESP_PORT] : []),
+  ];
 }
 
 function expectCleanExit(what: string, { status, stdout, stderr }: Exit): void {

@@ -1,0 +1,68 @@
+/** COMMAND: what clients ask about the commands themselves, most of them when they connect. */
+import type { Command, Run } from './command.js';
+import { answering } from './connection-commands.js';
+import { invalid } from './region-arguments.js';
+import { ReplyMap, Simple, type Reply } from './replies.js';
+import type { Request } from './request.js';
+
+const NO_KEYS = [0, 0, 0] as const;
+
+/** COMMAND [COUNT | LIST | DOCS [name]… | INFO [name]… | GETKEYS command [argument]…] */
+export function commandCommand(all: () => readonly Command[]): Run {
+  return answering((request) => {
+    if (request.count === 1) return all().map(describe);
+    if (request.isWord(1, 'count')) return all().length;
+    if (request.isWord(1, 'list')) return all().map(({ name }) => name);
+    if (request.isWord(1, 'info'))
+      return request.count === 2
+        ? all().map(describe)
+        : named(request, all()).map((command) => (command === undefined ? null : describe(command)));
+    if (request.isWord(1, 'docs'))
+      return new ReplyMap(
+        (request.count === 2 ? all() : named(request, all()))
+          .filter((command) => command !== undefined)
+          .map((command) => [command.name, documentation(command)]),
+      );
+    if (request.isWord(1, 'getkeys')) return keysOf(request, all());
+    throw invalid(`COMMAND has COUNT, LIST, INFO, DOCS and GETKEYS, and no ${request.text(1).slice(0, 32)}`);
+  });
+}
+
+/** The commands that the arguments from the third on name, in their order. */
+function named(request: Request, all: readonly Command[]): (Command | undefined)[] {
+  const found: (Command | undefined)[] = [];
+  for (let index = 2; index < request.count; index++)
+    found.push(all.find(({ name }) => request.isWord(index, name)));
+  return found;
+}
+
+function documentation({ name, summary }: Command): ReplyMap {
+  return new ReplyMap([
+    ['summary', summary],
+    ['group', name.startsWith('blob.') ? 'module' : 'generic'],
+  ]);
+}
+
+/** As Redis describes a command: name, arity (negative: at least), flags, first and last key, step. */
+function describe({ name, arity: [least, most], isWrite, keys = NO_KEYS }: Command): Reply {
+  return [
+    name,
+    most === least ? least : -least,
+    [new Simple(isWrite === true ? 'write' : 'readonly')],
+    ...keys,
+  ];
+}
+
+/** The arguments of a whole command that name regions. */
+function keysOf(request: Request, all: readonly Command[]): Reply {
+  const [command] = request.count === 2 ? [] : named(request, all);
+  if (command === undefined) throw invalid('COMMAND GETKEYS takes a command and its arguments');
+  if (command.keys === undefined) throw invalid(`${command.name} names no region`);
+  const [first, last, step] = command.keys;
+  const found: Buffer[] = [];
+  // The command itself stands at the third place.
+  const end = last < 0 ? request.count + last : 2 + last;
+  for (let index = 2 + first; index <= end && index < request.count; index += step)
+    found.push(Buffer.from(request.bytes(index)));
+  return found;
+}
