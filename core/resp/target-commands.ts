@@ -38,10 +38,10 @@ function list(
   );
 }
 
-/** BLOB.LIST [AFTER id] [COUNT n] */
+/** BLOB.LIST [AFTER id] [COUNT n] [AT provider] */
 const blobList: Run = (request, client, reply) => {
   if (client.isBusy) return WAIT;
-  let place = client.place('');
+  let place: Place | undefined;
   let after: RegionId | undefined;
   let limit = LIST_COUNT;
   for (let index = 1; index < request.count; index += 2) {
@@ -50,9 +50,10 @@ const blobList: Run = (request, client, reply) => {
       place = placeOf(request, client, index + 1);
       after = request.regionId(index + 1);
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
-    else throw invalid(`BLOB.LIST has AFTER and COUNT, and no ${request.text(index).slice(0, 32)}`);
+    else if (request.isWord(index, 'at')) place = client.place(`${request.text(index + 1)}/`);
+    else throw invalid(`BLOB.LIST has AFTER, COUNT and AT, and no ${request.text(index).slice(0, 32)}`);
   }
-  list(client, reply, place, { after, limit }, ({ regions, next }) => [
+  list(client, reply, place ?? client.place(''), { after, limit }, ({ regions, next }) => [
     next?.toString() ?? null,
     regions.map(({ id, size, createdAt }) => [id.toString(), size, createdAt]),
   ]);
@@ -78,10 +79,12 @@ const scan: Run = (request, client, reply) => {
   return undefined;
 };
 
-/** BLOB.STATS */
-const stats: Run = (_request, client, reply) => {
+/** BLOB.STATS [AT provider] */
+const stats: Run = (request, client, reply) => {
   if (client.isBusy) return WAIT;
-  const place = client.place('');
+  if (request.count > 1 && !(request.count === 3 && request.isWord(1, 'at')))
+    throw invalid(`BLOB.STATS has AT provider, and no ${request.text(1).slice(0, 32)}`);
+  const place = client.place(request.count === 1 ? '' : `${request.text(2)}/`);
   client.operate(
     {
       operation: 'stat',
@@ -102,7 +105,7 @@ const stats: Run = (_request, client, reply) => {
 };
 
 export const TARGET_COMMANDS: readonly Command[] = [
-  { name: 'blob.list', arity: [1, 5], run: blobList, summary: 'Gives the regions of a target, in pages.' },
-  { name: 'blob.stats', arity: [1, 1], run: stats, summary: 'Says how full a target is.' },
+  { name: 'blob.list', arity: [1, 7], run: blobList, summary: 'Gives the regions of a target, in pages.' },
+  { name: 'blob.stats', arity: [1, 3], run: stats, summary: 'Says how full a target is.' },
   { name: 'scan', arity: [2, 4], run: scan, summary: 'Gives the IDs of a target, in pages.' },
 ];
