@@ -144,7 +144,7 @@ export class Output {
     do {
       // The division of integers below 2^53 by 10 is exact when rounded down.
       const next = Math.floor(rest / 10);
-      buffer[--at] = ZERO + rest - next * 10;
+      buffer[--at] = ZERO + (rest - next * 10);
       rest = next;
     } while (rest > 0);
   }
