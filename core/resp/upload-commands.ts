@@ -3,22 +3,43 @@
  * end; until then there is only a number, which is good on this connection alone. The reply to a part comes when the target has
  * taken it, and that is what slows a sender down.
  */
+import { BedrockError } from '../errors.js';
 import type { RegionId } from '../target/index.js';
 import { WAIT, type Command, type Run } from './command.js';
-import { OK_LINE, creationOptions, invalid } from './region-arguments.js';
+import { OK_LINE, creationOptions } from './region-arguments.js';
 import { OK } from './replies.js';
 import { Upload } from './uploads.js';
 
 /** Uploads of one connection at once. */
-export const MAX_UPLOADS = 16;
+export const MAX_UPLOADS = 256;
 
 /** BLOB.UPLOAD size [PERSIST] [AT provider] */
 const begin: Run = (request, client, reply) => {
   const size = request.size(1, 'size');
   const { persist, place } = creationOptions(request, client, 2);
-  if (client.uploads.count >= MAX_UPLOADS)
-    throw invalid(`a connection has at most ${MAX_UPLOADS} uploads at once`);
-  client.answer(reply, client.uploads.add(new Upload(place, size, persist)));
+  client.operate(
+    {
+      operation: 'create',
+      place,
+      bytes: 0,
+      keepsInput: false,
+      call: async () => {
+        if (client.uploads.count >= MAX_UPLOADS)
+          throw new BedrockError('OVERLOADED', `a connection has at most ${MAX_UPLOADS} uploads at once`);
+        const upload = new Upload(place, size, persist);
+        const number = client.uploads.add(upload);
+        try {
+          await upload.begun;
+        } catch (error) {
+          client.uploads.remove(number);
+          throw error;
+        }
+        return number;
+      },
+      answer: (number, to) => (to.head = `:${number}\r\n`),
+    },
+    reply,
+  );
   return undefined;
 };
 
@@ -48,7 +69,7 @@ const end: Run = (request, client, reply) => {
   if (upload.isBusy) return WAIT;
   client.operate<RegionId>(
     {
-      operation: 'create',
+      operation: 'write',
       place: upload.place,
       bytes: 0,
       keepsInput: false,

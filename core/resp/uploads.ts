@@ -13,6 +13,8 @@ interface Waiting<T> {
 }
 
 export class Upload {
+  /** Settles when the target asks for the first part, or has refused. @throws what the target throws */
+  readonly begun: Promise<void>;
   /** Settles when the region is there, or will never be. */
   readonly #made: Promise<RegionId>;
   #part: Uint8Array | undefined;
@@ -27,8 +29,13 @@ export class Upload {
     size: number,
     persist: boolean,
   ) {
-    this.#made = place.target.createAndWrite({ size, source: this.#parts() }, { persist });
+    let isAskedFor!: () => void;
+    const asked = new Promise<void>((resolve) => (isAskedFor = resolve));
+    const source = this.#parts(isAskedFor);
+    this.#made = place.target.createAndWrite({ size, source }, { persist });
     this.#made.catch((error: unknown) => this.#fail(asBedrockError(error)));
+    this.begun = Promise.race([asked, this.#made.then(() => undefined)]);
+    this.begun.catch(() => undefined);
   }
 
   /** Whether a part is being taken; the next one comes after it. */
@@ -64,7 +71,8 @@ export class Upload {
     await this.#made.catch(() => undefined);
   }
 
-  async *#parts(): AsyncGenerator<Uint8Array> {
+  async *#parts(isAskedFor: () => void): AsyncGenerator<Uint8Array> {
+    isAskedFor();
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
       const part = this.#part;

@@ -21,6 +21,8 @@ export interface DaemonLimits {
   readonly maxArguments: number;
   /** Bytes of one command, large arguments aside. */
   readonly maxRequestBytes: number;
+  /** Regions that a connection can make of parts at once. */
+  readonly maxUploads: number;
 }
 
 /** What sends calls: a lane, or a certain connection. */
@@ -33,13 +35,17 @@ interface WireLimits {
   max_bulk_bytes: number;
   max_arguments: number;
   max_request_bytes: number;
+  max_uploads: number;
 }
 
 const DEFAULT_PROGRESS_TIMEOUT_MS = 30_000;
 
 export class Link {
   readonly #lanes: Lane[];
-  #limits: DaemonLimits = { maxBulkBytes: 0, maxArguments: 0, maxRequestBytes: 0 };
+  #limits: DaemonLimits = { maxBulkBytes: 0, maxArguments: 0, maxRequestBytes: 0, maxUploads: 0 };
+
+  #uploads = 0;
+  readonly #uploadsWaiting: (() => void)[] = [];
 
   private constructor(
     /** Where the daemon is, as `connect` takes it. */
@@ -119,6 +125,19 @@ export class Link {
     return this.submit(new CommandCall(place, parts), options);
   }
 
+  /** Runs an upload when there is room for one more. */
+  async uploading<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#uploads >= this.#limits.maxUploads)
+      await new Promise<void>((resolve) => this.#uploadsWaiting.push(resolve));
+    this.#uploads++;
+    try {
+      return await work();
+    } finally {
+      this.#uploads--;
+      this.#uploadsWaiting.shift()?.();
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
@@ -146,6 +165,7 @@ export class Link {
         maxBulkBytes: found.max_bulk_bytes,
         maxArguments: found.max_arguments,
         maxRequestBytes: found.max_request_bytes,
+        maxUploads: found.max_uploads,
       };
       return connection;
     } catch (error) {

@@ -46,6 +46,17 @@ export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: Mov
   await window.end();
 }
 
+/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure */
+export async function gathered({ size, source }: RegionSource): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(size);
+  let filled = 0;
+  for await (const piece of exactly(size, source)) {
+    buffer.set(piece, filled);
+    filled += piece.length;
+  }
+  return buffer;
+}
+
 /**
  * Moves what a source gives. It is copied together into pieces, as the source may be done with its own when it is asked for the next.
  * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure

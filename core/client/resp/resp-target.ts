@@ -19,9 +19,8 @@ import { SourceFailure } from '../source.js';
 import { batchesOf, bytesOf } from './batches.js';
 import type { Argument } from './call.js';
 import type { Link } from './link.js';
-import { PIECE_BYTES, WINDOW, moveBytes, moveSource, type MovePiece } from './pieces.js';
+import { PIECE_BYTES, WINDOW, gathered, moveBytes, moveSource, type MovePiece } from './pieces.js';
 import {
-  CommandCall,
   ReadCall,
   TargetPlace,
   WriteCall,
@@ -61,8 +60,9 @@ export class RespTarget extends RemoteTarget {
     return this.link.submit(sent, call);
   }
 
+  /** A command within work that `close` waits for. */
   #command<T>(parts: CommandParts<T>, call: CallOptions): Promise<T> {
-    return this.#submit(new CommandCall(this.#place, parts), call);
+    return this.link.command(this.#place, parts, call);
   }
 
   /** Work of several commands, which `close` waits for as a whole. */
@@ -78,7 +78,8 @@ export class RespTarget extends RemoteTarget {
   // ---- creation ----
 
   protected async sendCreate(size: number, call: CallOptions): Promise<RegionId> {
-    return this.#command({ name: 'BLOB.CREATE', args: [size], isRepeatable: false, result: idOf }, call);
+    const parts = { name: 'BLOB.CREATE', args: [size], isRepeatable: false, result: idOf };
+    return this.#during(() => this.#command(parts, call));
   }
 
   protected sendContents(
@@ -86,16 +87,34 @@ export class RespTarget extends RemoteTarget {
     persist: boolean,
     call: CallOptions,
   ): Promise<RegionId> {
-    if (!ArrayBuffer.isView(contents))
-      return this.#upload(contents.size, persist, call, (add) => moveSource(contents, this.#pieceBytes, add));
-    const { length } = contents;
-    if (length > this.#pieceBytes)
-      return this.#upload(length, persist, call, (add) => moveBytes(contents, this.#pieceBytes, add));
-    const args = [length, 'DATA', contents, ...(persist ? ['PERSIST'] : [])];
+    const pieceBytes = this.#pieceBytes;
+    if (ArrayBuffer.isView(contents)) {
+      const { length } = contents;
+      if (length <= pieceBytes) return this.#during(() => this.#createWith(contents, persist, call));
+      return this.#upload(length, persist, call, (add) => moveBytes(contents, pieceBytes, add));
+    }
+    if (contents.size <= pieceBytes) return this.#gather(contents, persist, call);
+    return this.#upload(contents.size, persist, call, (add) => moveSource(contents, pieceBytes, add));
+  }
+
+  #createWith(bytes: Uint8Array, persist: boolean, call: CallOptions): Promise<RegionId> {
+    const { length } = bytes;
+    const args = [length, 'DATA', bytes, ...(persist ? [PERSIST] : [])];
     return this.#command(
       { name: 'BLOB.CREATE', args, isRepeatable: false, cost: length, result: idOf },
       call,
     );
+  }
+
+  #gather(source: RegionSource, persist: boolean, call: CallOptions): Promise<RegionId> {
+    return this.#during(async () => {
+      const whole = ofTheWhole(call);
+      try {
+        return await this.#createWith(await gathered(source), persist, whole);
+      } catch (error) {
+        throw callersOwn(error);
+      }
+    });
   }
 
   #upload(
@@ -104,7 +123,7 @@ export class RespTarget extends RemoteTarget {
     call: CallOptions,
     move: (add: MovePiece) => Promise<void>,
   ): Promise<RegionId> {
-    return this.#during(async () => {
+    const work = async (): Promise<RegionId> => {
       const upload = await RegionUpload.begin(this.link, this.#place, { size, persist }, ofTheWhole(call));
       try {
         await move((part) => upload.add(part));
@@ -113,7 +132,8 @@ export class RespTarget extends RemoteTarget {
         await upload.cancel();
         throw callersOwn(error);
       }
-    });
+    };
+    return this.#during(() => this.link.uploading(work));
   }
 
   // ---- writing ----
@@ -153,7 +173,7 @@ export class RespTarget extends RemoteTarget {
   ): Promise<void> {
     return this.#during(async () => {
       const whole = ofTheWhole(call);
-      checkRange('write', range.offset, range.size, (await this.sendStat(id, whole)).size);
+      checkRange('write', range.offset, range.size, (await this.#stat(id, whole)).size);
       const write: MovePiece = (piece, at) =>
         this.link.submit(new WriteCall(this.#place, id, range.offset + at, piece, false), whole);
       try {
@@ -161,7 +181,7 @@ export class RespTarget extends RemoteTarget {
       } catch (error) {
         throw callersOwn(error);
       }
-      if (persist) await this.sendPersist(id, [range], whole);
+      if (persist) await this.#persist(id, [range], whole);
     });
   }
 
@@ -176,7 +196,7 @@ export class RespTarget extends RemoteTarget {
     const isOne = batches.length === 1;
     await this.#during(async () => {
       const whole = ofTheWhole(call);
-      if (!isOne) checkRanges('write', ranges, (await this.sendStat(id, whole)).size);
+      if (!isOne) checkRanges('write', ranges, (await this.#stat(id, whole)).size);
       checkTotal(total, bytes);
       let from = 0;
       for (const batch of batches) {
@@ -191,7 +211,7 @@ export class RespTarget extends RemoteTarget {
           whole,
         );
       }
-      if (!isOne && persist) await this.sendPersist(id, ranges, whole);
+      if (!isOne && persist) await this.#persist(id, ranges, whole);
     });
   }
 
@@ -202,7 +222,7 @@ export class RespTarget extends RemoteTarget {
       return this.#submit(new ReadCall(this.#place, id, offset, buffer), call);
     return this.#during(async () => {
       const whole = ofTheWhole(call);
-      checkRange('read', offset, buffer.length, (await this.sendStat(id, whole)).size);
+      checkRange('read', offset, buffer.length, (await this.#stat(id, whole)).size);
       await moveBytes(buffer, this.#pieceBytes, (piece, at) =>
         this.link.submit(new ReadCall(this.#place, id, offset + at, piece), whole),
       );
@@ -218,7 +238,7 @@ export class RespTarget extends RemoteTarget {
     const whole = ofTheWhole(call);
     const ahead: Promise<Buffer>[] = [];
     try {
-      checkRange('read', offset, size, (await this.sendStat(id, whole)).size);
+      checkRange('read', offset, size, (await this.#stat(id, whole)).size);
       const pieceBytes = this.#pieceBytes;
       for (let at = 0; at < size || ahead.length > 0;) {
         for (; at < size && ahead.length < WINDOW; at += pieceBytes)
@@ -248,7 +268,7 @@ export class RespTarget extends RemoteTarget {
     const batches = batchesOf(ranges, this.link.limits);
     return this.#during(async () => {
       const whole = ofTheWhole(call);
-      if (batches.length !== 1) checkRanges('read', ranges, (await this.sendStat(id, whole)).size);
+      if (batches.length !== 1) checkRanges('read', ranges, (await this.#stat(id, whole)).size);
       const buffer = take();
       let from = 0;
       for (const batch of batches) {
@@ -269,6 +289,10 @@ export class RespTarget extends RemoteTarget {
     ranges: readonly RegionRange[] | undefined,
     call: CallOptions,
   ): Promise<void> {
+    return this.#during(() => this.#persist(id, ranges, ofTheWhole(call)));
+  }
+
+  async #persist(id: RegionId, ranges: readonly RegionRange[] | undefined, call: CallOptions): Promise<void> {
     const persist = (args: readonly number[]): Promise<void> =>
       this.#command({ name: 'BLOB.PERSIST', id, args, isRepeatable: true, result: isOk }, call);
     if (ranges === undefined) return persist([]);
@@ -276,15 +300,20 @@ export class RespTarget extends RemoteTarget {
       ranges.map(({ offset, size }) => ({ offset, size })),
       { ...this.link.limits, maxBulkBytes: Infinity },
     );
-    if (batches.length !== 1) checkRanges('persist', ranges, (await this.sendStat(id, call)).size);
+    if (batches.length !== 1) checkRanges('persist', ranges, (await this.#stat(id, call)).size);
     for (const batch of batches) await persist(batch.flatMap(({ offset, size }) => [offset, size]));
   }
 
   protected async sendErase(id: RegionId, call: CallOptions): Promise<void> {
-    await this.#command({ name: 'BLOB.ERASE', id, isRepeatable: false, result: isOk }, call);
+    const parts = { name: 'BLOB.ERASE', id, isRepeatable: false, result: isOk };
+    return this.#during(() => this.#command(parts, call));
   }
 
   protected async sendStat(id: RegionId, call: CallOptions): Promise<RegionStat> {
+    return this.#during(() => this.#stat(id, call));
+  }
+
+  #stat(id: RegionId, call: CallOptions): Promise<RegionStat> {
     return this.#command({ name: 'BLOB.STAT', id, isRepeatable: true, result: statOf }, call);
   }
 
@@ -295,11 +324,13 @@ export class RespTarget extends RemoteTarget {
   ): Promise<RegionPage> {
     const from = after === undefined ? [] : ['AFTER', after.toString()];
     const args = [...from, 'COUNT', limit];
-    return this.#command({ name: 'BLOB.LIST', args, isRepeatable: true, result: pageOf }, call);
+    const parts = { name: 'BLOB.LIST', args, isRepeatable: true, result: pageOf };
+    return this.#during(() => this.#command(parts, call));
   }
 
   async stats(call: CallOptions = {}): Promise<TargetStats> {
-    return this.#command({ name: 'BLOB.STATS', isRepeatable: true, result: statsOf }, call);
+    const parts = { name: 'BLOB.STATS', isRepeatable: true, result: statsOf };
+    return this.#during(() => this.#command(parts, call));
   }
 }
 
