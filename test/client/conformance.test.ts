@@ -21,7 +21,6 @@ const COMBINATIONS: [Backend, Transport][] = [
   ['file', 'TCP'],
   ['pmem', 'a unix socket'],
   ['memory', 'RESP'],
-  ['file', 'RESP'],
   ['pmem', 'RESP on a unix socket'],
 ];
 

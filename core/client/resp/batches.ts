@@ -9,14 +9,24 @@ const MAX_RANGES = 1024;
 const COMMAND_BYTES = 1024;
 const RANGE_BYTES = 64;
 
-/** In order; a range of more bytes than one command takes is cut. No ranges make no batch. */
-export function batchesOf(
-  ranges: readonly RegionRange[],
-  { maxBulkBytes, maxArguments, maxRequestBytes }: DaemonLimits,
-): RegionRange[][] {
-  const pieceBytes = Math.min(PIECE_BYTES, maxBulkBytes);
-  const most = Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2));
-  const budget = Math.min(pieceBytes, maxRequestBytes - COMMAND_BYTES);
+/** How many ranges go into a command. */
+function mostRanges({ maxArguments }: DaemonLimits): number {
+  return Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2));
+}
+
+/** As they are, for commands that move no bytes. */
+export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
+  const most = mostRanges(limits);
+  const groups: RegionRange[][] = [];
+  for (let at = 0; at < ranges.length; at += most) groups.push(ranges.slice(at, at + most));
+  return groups;
+}
+
+/** In order; a range of more bytes than one command takes is cut, so none may be larger than its region. No ranges make no batch. */
+export function batchesOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
+  const pieceBytes = Math.min(PIECE_BYTES, limits.maxBulkBytes);
+  const most = mostRanges(limits);
+  const budget = Math.min(pieceBytes, limits.maxRequestBytes - COMMAND_BYTES);
   const batches: RegionRange[][] = [];
   let batch: RegionRange[] = [];
   let bytes = 0;
@@ -39,4 +49,11 @@ export function batchesOf(
 
 export function bytesOf(batch: readonly RegionRange[]): number {
   return batch.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Whether ranges surely go into one command, which then checks all their bounds by itself. */
+export function fitInOne(ranges: readonly RegionRange[], total: number, limits: DaemonLimits): boolean {
+  const budget = Math.min(PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
+  const { length } = ranges;
+  return length > 0 && length <= mostRanges(limits) && total + length * RANGE_BYTES <= budget;
 }

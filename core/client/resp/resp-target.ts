@@ -16,17 +16,11 @@ import type {
 import { signalOf, type CallOptions } from '../call-options.js';
 import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
 import { SourceFailure } from '../source.js';
-import { batchesOf, bytesOf } from './batches.js';
+import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
 import type { Argument } from './call.js';
 import type { Link } from './link.js';
 import { PIECE_BYTES, WINDOW, gathered, moveBytes, moveSource, type MovePiece } from './pieces.js';
-import {
-  ReadCall,
-  TargetPlace,
-  WriteCall,
-  type CommandParts,
-  type RegionCall,
-} from './region-call.js';
+import { ReadCall, TargetPlace, WriteCall, type CommandParts, type RegionCall } from './region-call.js';
 import { fills, idOf, isOk, pageOf, statOf, statsOf } from './region-replies.js';
 import { RegionUpload } from './upload.js';
 
@@ -192,14 +186,14 @@ export class RespTarget extends RemoteTarget {
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    const batches = batchesOf(ranges, this.link.limits);
-    const isOne = batches.length === 1;
+    const { limits } = this.link;
+    const isOne = fitInOne(ranges, total, limits);
     await this.#during(async () => {
       const whole = ofTheWhole(call);
       if (!isOne) checkRanges('write', ranges, (await this.#stat(id, whole)).size);
       checkTotal(total, bytes);
       let from = 0;
-      for (const batch of batches) {
+      for (const batch of batchesOf(ranges, limits)) {
         const args = batch.flatMap(({ offset, size }): Argument[] => [
           offset,
           bytes.subarray(from, (from += size)),
@@ -261,17 +255,17 @@ export class RespTarget extends RemoteTarget {
 
   protected async fillv(
     id: RegionId,
-    { ranges }: CheckedRanges,
+    { ranges, total }: CheckedRanges,
     take: () => Buffer,
     call: CallOptions,
   ): Promise<Buffer> {
-    const batches = batchesOf(ranges, this.link.limits);
+    const { limits } = this.link;
     return this.#during(async () => {
       const whole = ofTheWhole(call);
-      if (batches.length !== 1) checkRanges('read', ranges, (await this.#stat(id, whole)).size);
+      if (!fitInOne(ranges, total, limits)) checkRanges('read', ranges, (await this.#stat(id, whole)).size);
       const buffer = take();
       let from = 0;
-      for (const batch of batches) {
+      for (const batch of batchesOf(ranges, limits)) {
         const args = batch.flatMap(({ offset, size }) => [offset, size]);
         const cost = bytesOf(batch);
         const into = buffer.subarray(from, (from += cost));
@@ -296,12 +290,9 @@ export class RespTarget extends RemoteTarget {
     const persist = (args: readonly number[]): Promise<void> =>
       this.#command({ name: 'BLOB.PERSIST', id, args, isRepeatable: true, result: isOk }, call);
     if (ranges === undefined) return persist([]);
-    const batches = batchesOf(
-      ranges.map(({ offset, size }) => ({ offset, size })),
-      { ...this.link.limits, maxBulkBytes: Infinity },
-    );
-    if (batches.length !== 1) checkRanges('persist', ranges, (await this.#stat(id, call)).size);
-    for (const batch of batches) await persist(batch.flatMap(({ offset, size }) => [offset, size]));
+    const groups = groupsOf(ranges, this.link.limits);
+    if (groups.length !== 1) checkRanges('persist', ranges, (await this.#stat(id, call)).size);
+    for (const group of groups) await persist(group.flatMap(({ offset, size }) => [offset, size]));
   }
 
   protected async sendErase(id: RegionId, call: CallOptions): Promise<void> {
