@@ -27,6 +27,7 @@ import { Pipeline } from './pipeline.js';
 import { Failure, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
 import { Request } from './request.js';
 import { Found, RequestParser, type RequestLimits } from './request-parser.js';
+import { Uploads } from './uploads.js';
 
 /** What the clients of a door share. */
 export interface Door extends ArgumentMemory {
@@ -67,6 +68,8 @@ const PREFIX = /^(\w+)(?:\.(\d{1,9}))?\/$/;
 export class Client implements CommandClient, Caller {
   name = '';
   protocol: Protocol = 2;
+  tellsDetails = false;
+  readonly uploads = new Uploads();
   /** Requests that were carried out. */
   requests = 0;
   readonly limits: Door['limits'];
@@ -81,6 +84,7 @@ export class Client implements CommandClient, Caller {
   readonly #request: Request;
   #socket!: Socket;
   readonly #places = new Map<string, Place>();
+  /** In the form of a prefix. */
   #selected: string | undefined;
   readonly #long: LongArguments;
   /** The request was read, and waits for its turn. */
@@ -206,6 +210,7 @@ export class Client implements CommandClient, Caller {
     this.#isClosed = true;
     this.#input.close();
     this.#long.giveBack();
+    this.uploads.abandon();
   }
 
   /** The client has ended its side: what came whole is carried out, and the connection ends. */
@@ -359,7 +364,7 @@ export class Client implements CommandClient, Caller {
   encodeFailure(error: unknown): Uint8Array {
     const known = asBedrockError(error);
     if (known.code === 'INTERNAL') this.door.logFailure(known);
-    return this.encode(failureOf(known));
+    return this.encode(failureOf(known, this.tellsDetails));
   }
 
   // ---- calls ----
@@ -378,9 +383,10 @@ export class Client implements CommandClient, Caller {
 
   // ---- what commands ask for ----
 
-  select(provider: string | undefined): void {
-    if (provider !== undefined) this.door.place(provider, 0);
-    this.#selected = provider;
+  select(place: string | undefined): void {
+    const prefix = place === undefined ? undefined : `${place}/`;
+    if (prefix !== undefined) this.#find(prefix);
+    this.#selected = prefix;
     this.#places.delete('');
   }
 
@@ -395,12 +401,13 @@ export class Client implements CommandClient, Caller {
   }
 
   #find(prefix: string): Place {
-    if (prefix === '') return this.door.place(this.#selected, 0);
-    const [, provider, index] = PREFIX.exec(prefix) ?? [];
+    const named = prefix === '' ? this.#selected : prefix;
+    if (named === undefined) return this.door.place(undefined, 0);
+    const [, provider, index] = PREFIX.exec(named) ?? [];
     if (provider === undefined)
       throw new BedrockError(
         'INVALID_ARGUMENT',
-        `${JSON.stringify(prefix.slice(0, 64))} stands before the ID; it must be provider/ or provider.target/`,
+        `${JSON.stringify(named.slice(0, 64))} names no target; provider/ and provider.target/ do`,
       );
     return this.door.place(provider, Number(index ?? 0));
   }

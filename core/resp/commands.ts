@@ -2,9 +2,11 @@
 import { commandCommand } from './command-command.js';
 import type { Command } from './command.js';
 import { CONNECTION_COMMANDS } from './connection-commands.js';
+import { DAEMON_COMMANDS } from './daemon-commands.js';
 import { LIFE_COMMANDS } from './life-commands.js';
 import { READ_COMMANDS } from './read-commands.js';
 import type { Request } from './request.js';
+import { UPLOAD_COMMANDS } from './upload-commands.js';
 import { TARGET_COMMANDS } from './target-commands.js';
 import { WRITE_COMMANDS } from './write-commands.js';
 
@@ -13,6 +15,8 @@ export const COMMANDS: readonly Command[] = [
   ...WRITE_COMMANDS,
   ...READ_COMMANDS,
   ...TARGET_COMMANDS,
+  ...UPLOAD_COMMANDS,
+  ...DAEMON_COMMANDS,
   ...CONNECTION_COMMANDS,
   {
     name: 'command',

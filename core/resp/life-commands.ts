@@ -3,16 +3,15 @@ import { BedrockError } from '../errors.js';
 import type { RegionId, RegionStat } from '../target/index.js';
 import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type Place, type Run } from './command.js';
-import { ALL, MANY, OK_LINE, ONE, invalid, isPersistent, placeOf, rangesOf } from './region-arguments.js';
+import { ALL, MANY, OK_LINE, ONE, creationOptions, invalid, placeOf, rangesOf } from './region-arguments.js';
 import { ReplyMap, type Reply } from './replies.js';
 
-/** BLOB.CREATE size [DATA bytes] [PERSIST] */
+/** BLOB.CREATE size [DATA bytes] [PERSIST] [AT provider] */
 const create: Run = (request, client) => {
   const size = request.size(1, 'size');
   const hasData = request.count > 2 && request.isWord(2, 'data');
   if (hasData && request.count < 4) throw invalid('the bytes after DATA are missing');
-  const persist = isPersistent(request, hasData ? 4 : 2);
-  const place = client.place('');
+  const { persist, place } = creationOptions(request, client, hasData ? 4 : 2);
   if (hasData && request.lengthOf(3) !== size)
     throw invalid(`DATA has ${request.lengthOf(3)} bytes, but the size is ${size}`);
   const kept = hasData ? client.keep(3) : undefined;
@@ -120,7 +119,7 @@ async function isThere({ target }: Place, id: RegionId, operation: 'erase' | 'st
 export const LIFE_COMMANDS: readonly Command[] = [
   {
     name: 'blob.create',
-    arity: [2, 5],
+    arity: [2, 7],
     run: create,
     isWrite: true,
     summary: 'Makes a region; gives its ID.',

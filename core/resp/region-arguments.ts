@@ -39,3 +39,24 @@ export function isPersistent(request: Request, index: number): boolean {
     `after the bytes only PERSIST may stand, not ${JSON.stringify(request.text(index).slice(0, 32))}`,
   );
 }
+
+/** What may stand at the end of a command that makes a region. */
+export interface CreationOptions {
+  readonly persist: boolean;
+  readonly place: Place;
+}
+
+/** `[PERSIST] [AT provider[.target]]`, from the argument at `from` on. */
+export function creationOptions(request: Request, client: CommandClient, from: number): CreationOptions {
+  let persist = false;
+  let prefix = '';
+  for (let index = from; index < request.count; index++) {
+    if (request.isWord(index, 'persist')) persist = true;
+    else if (request.isWord(index, 'at') && index + 1 < request.count) prefix = `${request.text(++index)}/`;
+    else
+      throw invalid(
+        `only PERSIST and AT provider may stand there, not ${JSON.stringify(request.text(index).slice(0, 32))}`,
+      );
+  }
+  return { persist, place: client.place(prefix) };
+}

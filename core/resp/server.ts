@@ -27,6 +27,10 @@ export interface RespServerOptions {
   providers: ProviderManager;
   version: string;
   logger: Logger;
+  /** The running configuration. */
+  config: () => unknown;
+  /** Begins to stop the daemon; does not wait for it. */
+  shutdown: () => void;
 }
 
 export class RespServer implements Door {
@@ -49,7 +53,7 @@ export class RespServer implements Door {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
-    const { settings, version, providers } = options;
+    const { settings, version, providers, config, shutdown } = options;
     this.limits = {
       maxArguments: settings.max_arguments,
       maxBulkBytes: settings.max_bulk_bytes,
@@ -61,6 +65,9 @@ export class RespServer implements Door {
       version,
       startedAt: Date.now(),
       providers: providers.all,
+      isReady: () => this.isServing,
+      config,
+      shutdown,
       figures: () => this.#figures(),
       describe: (client) => this.#describe(client as Client),
       describeAll: () => [...this.#clients.keys()].map((client) => this.#describe(client)).join(''),

@@ -34,10 +34,10 @@ function list(
   });
 }
 
-/** BLOB.LIST [AFTER id] [COUNT n] */
+/** BLOB.LIST [AFTER id] [COUNT n] [AT provider] */
 const blobList: Run = (request, client) => {
   if (client.isBusy) return WAIT;
-  let place = client.place('');
+  let place: Place | undefined;
   let after: RegionId | undefined;
   let limit = LIST_COUNT;
   for (let index = 1; index < request.count; index += 2) {
@@ -46,9 +46,10 @@ const blobList: Run = (request, client) => {
       place = placeOf(request, client, index + 1);
       after = request.regionId(index + 1);
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
-    else throw invalid(`BLOB.LIST has AFTER and COUNT, and no ${request.text(index).slice(0, 32)}`);
+    else if (request.isWord(index, 'at')) place = client.place(`${request.text(index + 1)}/`);
+    else throw invalid(`BLOB.LIST has AFTER, COUNT and AT, and no ${request.text(index).slice(0, 32)}`);
   }
-  list(client, place, { after, limit }, ({ regions, next }) => [
+  list(client, place ?? client.place(''), { after, limit }, ({ regions, next }) => [
     next?.toString() ?? null,
     regions.map(({ id, size, createdAt }) => [id.toString(), size, createdAt]),
   ]);
@@ -76,9 +77,11 @@ const scan: Run = (request, client) => {
 
 /** What a target says about itself. */
 function stats(answer: (stats: TargetStats) => Reply): Run {
-  return (_request, client) => {
+  return (request, client) => {
     if (client.isBusy) return WAIT;
-    const place = client.place('');
+    if (request.count > 1 && !(request.count === 3 && request.isWord(1, 'at')))
+      throw invalid(`only AT provider may follow, and no ${request.text(1).slice(0, 32)}`);
+    const place = client.place(request.count === 1 ? '' : `${request.text(2)}/`);
     client.calls.operate({
       operation: 'stat',
       place,
@@ -91,18 +94,18 @@ function stats(answer: (stats: TargetStats) => Reply): Run {
   };
 }
 
-/** BLOB.STATS */
+/** BLOB.STATS [AT provider] */
 const blobStats = stats(
   ({ recovery, ...flat }) =>
     new ReplyMap([...Object.entries(flat), ['recovery', new ReplyMap(Object.entries(recovery))]]),
 );
 
-/** DBSIZE */
+/** DBSIZE [AT provider] */
 const dbsize = stats(({ regions }) => regions);
 
 export const TARGET_COMMANDS: readonly Command[] = [
-  { name: 'blob.list', arity: [1, 5], run: blobList, summary: 'Gives the regions of a target, in pages.' },
-  { name: 'blob.stats', arity: [1, 1], run: blobStats, summary: 'Says how full a target is.' },
-  { name: 'dbsize', arity: [1, 1], run: dbsize, summary: 'Gives how many regions a target has.' },
+  { name: 'blob.list', arity: [1, 7], run: blobList, summary: 'Gives the regions of a target, in pages.' },
+  { name: 'blob.stats', arity: [1, 3], run: blobStats, summary: 'Says how full a target is.' },
+  { name: 'dbsize', arity: [1, 3], run: dbsize, summary: 'Gives how many regions a target has.' },
   { name: 'scan', arity: [2, 4], run: scan, summary: 'Gives the IDs of a target, in pages.' },
 ];

@@ -1,0 +1,59 @@
+/** Ranges of one call, as many in a command as the daemon takes. */
+import type { RegionRange } from '../../target/index.js';
+import type { DaemonLimits } from './link.js';
+import { PIECE_BYTES } from './pieces.js';
+
+/** Ranges of one command; more of them gain nothing. */
+const MAX_RANGES = 1024;
+/** What a command has beside its ranges, and a range beside its bytes, at most. */
+const COMMAND_BYTES = 1024;
+const RANGE_BYTES = 64;
+
+/** How many ranges go into a command. */
+function mostRanges({ maxArguments }: DaemonLimits): number {
+  return Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2));
+}
+
+/** As they are, for commands that move no bytes. */
+export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
+  const most = mostRanges(limits);
+  const groups: RegionRange[][] = [];
+  for (let at = 0; at < ranges.length; at += most) groups.push(ranges.slice(at, at + most));
+  return groups;
+}
+
+/** In order; a range of more bytes than one command takes is cut, so none may be larger than its region. No ranges make no batch. */
+export function batchesOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
+  const pieceBytes = Math.min(PIECE_BYTES, limits.maxBulkBytes);
+  const most = mostRanges(limits);
+  const budget = Math.min(pieceBytes, limits.maxRequestBytes - COMMAND_BYTES);
+  const batches: RegionRange[][] = [];
+  let batch: RegionRange[] = [];
+  let bytes = 0;
+  for (const { offset, size } of ranges) {
+    for (let at = 0; at === 0 || at < size; at += pieceBytes) {
+      const piece = { offset: offset + at, size: Math.min(pieceBytes, size - at) };
+      const cost = piece.size + RANGE_BYTES;
+      if (batch.length > 0 && (batch.length === most || bytes + cost > budget)) {
+        batches.push(batch);
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(piece);
+      bytes += cost;
+    }
+  }
+  if (batch.length > 0) batches.push(batch);
+  return batches;
+}
+
+export function bytesOf(batch: readonly RegionRange[]): number {
+  return batch.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Whether ranges surely go into one command, which then checks all their bounds by itself. */
+export function fitInOne(ranges: readonly RegionRange[], total: number, limits: DaemonLimits): boolean {
+  const budget = Math.min(PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
+  const { length } = ranges;
+  return length > 0 && length <= mostRanges(limits) && total + length * RANGE_BYTES <= budget;
+}
