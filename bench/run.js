@@ -12,6 +12,7 @@ import { nativeSection } from './native.js';
 import { recoverySection } from './recovery.js';
 import { formatTable } from './table.js';
 import { targetSection } from './target.js';
+import { transportSection } from './transport.js';
 
 const SECTIONS = {
   allocator: allocatorSection,
@@ -19,6 +20,7 @@ const SECTIONS = {
   native: nativeSection,
   recovery: recoverySection,
   target: targetSection,
+  transport: transportSection,
 };
 
 const { values, positionals } = parseArgs({

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Contender, buildReference } from './contender.js';
-import { median, row, sizeText } from './table.js';
+import { row, sizeText } from './table.js';
+import { medianInTurns } from './turns.js';
 
 const SECTION = 'target';
 const SIZES = [64, 4096, 65536, 2 ** 20];
@@ -113,25 +114,15 @@ async function measureInTurns(contenders, names, operation, size, depth, rounds)
     name === C
       ? contenders.get(name).ask('copyPersist', size, times)
       : contenders.get(name).ask(operation, size, depth, times);
-  const times = [];
+  const times = new Map();
   for (const name of names) {
     // At first nothing is compiled and no page was touched, so what an operation takes is known by and by.
     let each = await ask(name, 4 * depth);
     for (let run = 0; run < WARM_UPS; run++) each = await ask(name, timesFor(WARM_UP_NANOS, each, depth));
-    times.push(timesFor(TURN_NANOS, each, depth));
+    times.set(name, timesFor(TURN_NANOS, each, depth));
   }
-  const figures = names.map(() => []);
-  for (let turn = 0; turn < rounds * TURNS; turn++) {
-    for (const index of inTurn(names.length, turn))
-      figures[index].push((await ask(names[index], times[index])) / 1000);
-  }
-  return figures.map(median);
-}
-
-/** Whoever comes second finds the caches otherwise, so they take turns at that too. */
-function inTurn(count, round) {
-  const order = Array.from({ length: count }, (_, index) => index);
-  return round % 2 === 0 ? order : order.reverse();
+  const nanos = await medianInTurns(names, rounds * TURNS, (name) => ask(name, times.get(name)));
+  return names.map((name) => nanos.get(name) / 1000);
 }
 
 /** Operations that take about so long together; on a disk several, as the first also waits for what others have begun there. */
