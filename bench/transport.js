@@ -19,11 +19,7 @@ const COUNTING = 'TCP, memory, metrics of an operation';
 export async function transportSection({ rounds, only = '' }) {
   const contenders = await Contenders.start(['memory', REDIS, REDIS_DURABLE, BARE]);
   try {
-    const rows = [];
-    for (const cell of allCells()) {
-      const comparisons = cell.comparisons.filter(({ store }) => cellName(store, cell).includes(only));
-      if (comparisons.length > 0) rows.push(...(await compare(contenders, { ...cell, comparisons }, rounds)));
-    }
+    const rows = await compareRates(contenders, rounds, only);
     rows.push(...(await latencyRows(SECTION, contenders, rounds, only)));
     if (COUNTING.includes(only)) rows.push(await compareCounting(contenders, rounds));
     return rows;
@@ -32,27 +28,37 @@ export async function transportSection({ rounds, only = '' }) {
   }
 }
 
-/** All contenders of a cell in turn. */
-async function compare(contenders, cell, rounds) {
-  const { comparisons, depth, size } = cell;
+/** A round goes through all cells, so that what disturbs the machine for seconds disturbs no cell in more than one. */
+async function compareRates(contenders, rounds, only) {
+  const cells = allCells(only);
+  const turns = cells.flatMap((cell) => contendersOf(cell, contenders).map((name) => ({ cell, name })));
+  for (const { cell, name } of turns) await contenders.warmUp(name, cell);
+  const medians = await medianInTurns(turns, rounds, ({ cell, name }) => contenders.measure(name, cell));
+  return cells.flatMap((cell) => {
+    const own = turns.filter((turn) => turn.cell === cell);
+    return rowsOf(cell, new Map(own.map((turn) => [turn.name, medians.get(turn)])));
+  });
+}
+
+/** Those who take part in a cell and are installed. */
+function contendersOf({ comparisons }, contenders) {
   const involved = new Set(comparisons.flatMap(({ store, reference }) => [store, reference]));
-  const names = [...involved].filter((name) => contenders.has(name));
-  for (const name of names) await contenders.warmUp(name, cell);
-  const found = await medianInTurns(names, rounds, (name) => contenders.measure(name, cell));
-  return comparisons.flatMap(({ store, reference }) => {
+  return [...involved].filter((name) => contenders.has(name));
+}
+
+function rowsOf(cell, found) {
+  return cell.comparisons.flatMap(({ store, reference }) => {
     const name = cellName(store, cell);
     const ours = found.get(store);
     const theirs = found.get(reference);
     if ([BARE, BARE_ONE_WAY].includes(reference)) {
-      const gibibytes = ({ rate }) => (rate * size) / 2 ** 30;
+      const gibibytes = ({ rate }) => (rate * cell.size) / 2 ** 30;
       return [row(SECTION, name, 'GiB/s', gibibytes(ours), gibibytes(theirs), reference)];
     }
     const rates = row(SECTION, name, 'op/s', ours.rate, theirs?.rate, reference);
-    if (depth !== BUSY_DEPTH || reference === HTTP_DOOR) return [rates];
-    return [
-      rates,
-      row(SECTION, `${name}, server CPU`, 'us/op', ours.cpuMicros, theirs?.cpuMicros, reference),
-    ];
+    if (cell.depth !== BUSY_DEPTH || reference === HTTP_DOOR) return [rates];
+    const cpu = row(SECTION, `${name}, server CPU`, 'us/op', ours.cpuMicros, theirs?.cpuMicros, reference);
+    return [rates, cpu];
   });
 }
 

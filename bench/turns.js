@@ -3,17 +3,18 @@ import { median } from './table.js';
 
 /**
  * Measures every contender once a round.
- * @param measure gives a figure, or an object of figures, for a name
- * @returns for each name its medians
+ * @param contenders names, or anything else that tells `measure` what to do
+ * @param measure gives a figure, or an object of figures, for a contender
+ * @returns for each contender its medians
  */
-export async function medianInTurns(names, rounds, measure) {
-  const found = new Map(names.map((name) => [name, []]));
+export async function medianInTurns(contenders, rounds, measure) {
+  const found = new Map(contenders.map((contender) => [contender, []]));
   for (let round = 0; round < rounds; round++) {
     // Whoever comes second finds the caches otherwise, so they take turns at that too.
-    const order = round % 2 === 0 ? names : [...names].reverse();
-    for (const name of order) found.get(name).push(await measure(name));
+    const order = round % 2 === 0 ? contenders : [...contenders].reverse();
+    for (const contender of order) found.get(contender).push(await measure(contender));
   }
-  return new Map(names.map((name) => [name, mediansOf(found.get(name))]));
+  return new Map(contenders.map((contender) => [contender, mediansOf(found.get(contender))]));
 }
 
 function mediansOf(figures) {

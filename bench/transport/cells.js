@@ -17,15 +17,16 @@ export function cellName(store, { transport, operation, size, depth }) {
   return `${TRANSPORTS[transport]}, ${store}, ${OPERATIONS[operation]} ${sizeText(size)}, depth ${depth}`;
 }
 
-/** All cells: {transport, operation, size, depth, comparisons: [{store, reference}…]}. */
-export function allCells() {
+/** The cells with a text in their name: {transport, operation, size, depth, comparisons: [{store, reference}…]}. */
+export function allCells(text) {
   const cells = [];
   for (const transport of Object.keys(TRANSPORTS)) {
     for (const operation of Object.keys(OPERATIONS)) {
       for (const size of SIZES) {
         for (const depth of DEPTHS) {
           const cell = { transport, operation, size, depth };
-          cells.push({ ...cell, comparisons: comparisonsOf(cell) });
+          const comparisons = comparisonsOf(cell).filter(({ store }) => cellName(store, cell).includes(text));
+          if (comparisons.length > 0) cells.push({ ...cell, comparisons });
         }
       }
     }

@@ -24,12 +24,15 @@ const CONTENDERS = {
 /** One way nothing is asked for and nothing answered, so there is no depth either, but for what waits for the system. */
 const ONE_WAY = { write: 'pour', read: 'drain' };
 
-const WARM_UP_MS = 150;
+const FIRST_WARM_UP_MS = 500;
+const WARM_UP_MS = 100;
+const SETTLE_MS = 30;
 const TURN_MS = 100;
 
 export class Contenders {
   #started;
   #clients = new Map();
+  #warm = new Set();
 
   constructor(started) {
     this.#started = started;
@@ -62,14 +65,19 @@ export class Contenders {
     return this.#clients.get(key);
   }
 
-  /** Has it carry out operations for a while that do not count. */
+  /** Has it carry out operations for a while that do not count; longer where nothing of the kind has been asked of it yet. */
   async warmUp(name, cell) {
+    const kind = `${name} ${cell.transport} ${cell.operation}`;
+    if (!this.#warm.has(kind)) await this.#run(name, { ...cell, size: 64, depth: 32 }, FIRST_WARM_UP_MS);
+    this.#warm.add(kind);
     await this.#run(name, cell, WARM_UP_MS);
+    await this.#tidy(name, cell);
   }
 
   /** @returns its rate, operations a second, and the CPU time of its server for each, microseconds */
   async measure(name, cell) {
     const server = this.server(name);
+    await this.#run(name, cell, SETTLE_MS);
     const before = server.cpuSeconds();
     const { count, rate } = await this.#run(name, cell, TURN_MS);
     const cpuMicros = ((server.cpuSeconds() - before) / count) * 1e6;

@@ -39,6 +39,7 @@ export async function latencyRows(section, contenders, rounds, only) {
       const alone = await medianInTurns(names, rounds, (contender) =>
         ask(contender, 'latencies', operation, size, TURN_MS),
       );
+      for (const contender of names) await ask(contender, 'latenciesAtRate', operation, size, rate, TURN_MS);
       const arriving = await medianInTurns(names, rounds, (contender) =>
         ask(contender, 'latenciesAtRate', operation, size, rate, TURN_MS),
       );
