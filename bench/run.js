@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
 import { nativeSection } from './native.js';
+import { peersSection } from './peers.js';
 import { recoverySection } from './recovery.js';
 import { formatTable } from './table.js';
 import { targetSection } from './target.js';
@@ -18,6 +19,7 @@ const SECTIONS = {
   allocator: allocatorSection,
   http: httpSection,
   native: nativeSection,
+  peers: peersSection,
   recovery: recoverySection,
   target: targetSection,
   transport: transportSection,

@@ -4,11 +4,12 @@
  */
 import { createInterface } from 'node:readline';
 import { openBare } from './bare.js';
+import { openHttp } from './http.js';
 import { closedLoop, closedLoopLatencies, openLoopLatencies } from './load.js';
 import { openRedis, openRegions } from './resp.js';
 import { openTarget } from './target.js';
 
-const KINDS = { net: openBare, redis: openRedis, regions: openRegions, target: openTarget };
+const KINDS = { http: openHttp, net: openBare, redis: openRedis, regions: openRegions, target: openTarget };
 
 const [, , kind, options] = process.argv;
 const client = await KINDS[kind](JSON.parse(options));
@@ -26,7 +27,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 await client.close();
 
 async function answer(what, operation, size, figures) {
-  if (what === 'fill') return client.fill(size, operation);
+  if (what === 'fill') return client.fill(size, Number(operation));
   if (what === 'tidy') return client.tidy();
   const { run, close } = await client[operation](size);
   const found = await ANSWERS[what](run, ...figures);

@@ -7,6 +7,7 @@ import { startServers } from './servers.js';
 export const REDIS = 'redis-server';
 export const REDIS_DURABLE = 'redis-server, fsync always';
 export const HTTP_DOOR = 'our HTTP door';
+export const NODE_HTTP = 'node:http';
 export const BARE = 'bare node:net';
 export const BARE_ONE_WAY = 'bare node:net, one way';
 
@@ -17,6 +18,7 @@ const CONTENDERS = {
   [HTTP_DOOR]: { kind: 'target', server: 'daemon', options: { provider: 'memory' } },
   [REDIS]: { kind: 'redis', server: 'redis' },
   [REDIS_DURABLE]: { kind: 'redis', server: 'redis always', isLogged: true },
+  [NODE_HTTP]: { kind: 'http', server: 'node:http' },
   [BARE]: { kind: 'net', server: 'net' },
   [BARE_ONE_WAY]: { kind: 'net', server: 'net' },
 };
@@ -58,7 +60,7 @@ export class Contenders {
     if (!this.#clients.has(key)) {
       const { kind, options } = CONTENDERS[name];
       const { addresses, url } = this.server(name);
-      const to = { ...options, address: addresses[transport], url: url?.href };
+      const to = { ...options, address: addresses?.[transport], url: url?.href };
       const program = fileURLToPath(new URL('client.js', import.meta.url));
       this.#clients.set(key, await Contender.start(process.execPath, [program, kind, JSON.stringify(to)]));
     }

@@ -14,9 +14,6 @@ import { isCommand } from '../../scripts/run.js';
 const SHM = '/dev/shm';
 const POOL_BYTES = 2 ** 30;
 
-/** Bytes of the largest region: of so many, a unit of which fits into one request and one reply. */
-export const LARGEST_BYTES = 2 ** 20;
-
 /**
  * Starts servers by name.
  * @returns a map of {url (HTTP, the daemon's), addresses: {tcp, unix}, cpuSeconds, residentBytes, stop}; redis-server is left out where it is not installed
@@ -30,7 +27,7 @@ export async function startServers(names) {
   };
   try {
     for (const name of names) {
-      const server = await STARTS[name](path.join(folder, name.replaceAll(' ', '-')));
+      const server = await STARTS[name](path.join(folder, name.replaceAll(/\W/g, '-')));
       if (server !== undefined) servers.set(name, server);
     }
   } catch (error) {
@@ -45,11 +42,11 @@ const STARTS = {
   redis: (base) => startRedis(base, ['--save', '', '--appendonly', 'no']),
   'redis always': (base) =>
     startRedis(base, ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']),
+  'node:http': () => start([here('../servers/node-http.js')]),
   net: startBare,
 };
 
-/** The daemon, from one configuration file's worth of text. */
-export async function startDaemon(base) {
+async function startDaemon(base) {
   const unix = `${base}.sock`;
   const pool = { path: `${base}.pool`, create_if_missing_with_size: POOL_BYTES };
   const config = {
