@@ -75,10 +75,7 @@ export class Daemon {
       logger: this.#logger,
       config: () => this.config,
       directory: config.directory,
-      shutdown: () => {
-        this.#logger.info('shutdown was asked for over HTTP');
-        void this.close();
-      },
+      shutdown: () => this.#shutDown('HTTP'),
     });
   }
 
@@ -125,6 +122,8 @@ export class Daemon {
       providers: this.#manager,
       version,
       logger: this.#logger,
+      config: () => this.config,
+      shutdown: () => this.#shutDown('the Redis protocol'),
     });
     const { tcp, unix } = await this.#respServer.listen();
     const { resp } = this.#config.bedrock ?? {};
@@ -226,6 +225,11 @@ export class Daemon {
       ...entry.dependencies,
       [name]: typeof reference === 'string' ? reference : [...reference],
     };
+  }
+
+  #shutDown(door: string): void {
+    this.#logger.info(`shutdown was asked for over ${door}`);
+    void this.close();
   }
 
   /** Stops it: requests in flight end, providers stop in reverse. Does nothing the second time. */

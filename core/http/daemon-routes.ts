@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../errors.js';
+import { describeProviders } from '../provider/description.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
 import { withProviderRoutes } from './openapi.js';
 import { naturalNumber } from './query.js';
@@ -136,20 +137,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         },
       },
     },
-    () => ({
-      providers: providers.all.map(({ name, type, providerId, tags, state, targets }) => ({
-        name,
-        type,
-        provider_id: providerId,
-        tags,
-        state,
-        targets: targets.map((target) => ({
-          type: target.type,
-          state: target.state,
-          capabilities: target.capabilities,
-        })),
-      })),
-    }),
+    () => describeProviders(providers.all),
   );
 
   app.get<{ Params: { provider: string }; Querystring: { target?: string } }>(

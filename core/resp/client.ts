@@ -17,6 +17,7 @@ import { Pipeline, type PendingReply } from './pipeline.js';
 import { Failure, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
 import { Request, type LongArgument } from './request.js';
 import { Found, RequestParser, type RequestLimits } from './request-parser.js';
+import { Uploads } from './uploads.js';
 
 /** What the clients of a door share. */
 export interface Door {
@@ -62,6 +63,8 @@ const PREFIX = /^(\w+)(?:\.(\d{1,9}))?\/$/;
 export class Client implements CommandClient {
   name = '';
   protocol: Protocol = 2;
+  tellsDetails = false;
+  readonly uploads = new Uploads();
   /** Requests that were carried out. */
   requests = 0;
   readonly limits: Door['limits'];
@@ -74,6 +77,7 @@ export class Client implements CommandClient {
   #socket!: Socket;
   readonly #conflicts = new Conflicts();
   readonly #places = new Map<string, Place>();
+  /** In the form of a prefix. */
   #selected: string | undefined;
   #inFlight = 0;
   /** Bytes of replies that requests in flight will give. */
@@ -203,6 +207,7 @@ export class Client implements CommandClient {
     this.#isClosed = true;
     this.#input.close();
     this.#giveBack(this.#takeLong());
+    this.uploads.abandon();
   }
 
   /** Takes nothing further; ends when what was begun is answered. */
@@ -338,7 +343,7 @@ export class Client implements CommandClient {
   #failure(error: unknown): Failure {
     const known = asBedrockError(error);
     if (known.code === 'INTERNAL') this.door.logFailure(known);
-    return failureOf(known);
+    return failureOf(known, this.tellsDetails);
   }
 
   operate<T>(
@@ -407,9 +412,10 @@ export class Client implements CommandClient {
     return this.#conflicts.count > 0 && this.#conflicts.meets(use);
   }
 
-  select(provider: string): void {
-    this.door.place(provider, 0);
-    this.#selected = provider;
+  select(place: string): void {
+    const prefix = `${place}/`;
+    this.#find(prefix);
+    this.#selected = prefix;
     this.#places.delete('');
   }
 
@@ -424,12 +430,13 @@ export class Client implements CommandClient {
   }
 
   #find(prefix: string): Place {
-    if (prefix === '') return this.door.place(this.#selected, 0);
-    const [, provider, index] = PREFIX.exec(prefix) ?? [];
+    const named = prefix === '' ? this.#selected : prefix;
+    if (named === undefined) return this.door.place(undefined, 0);
+    const [, provider, index] = PREFIX.exec(named) ?? [];
     if (provider === undefined)
       throw new BedrockError(
         'INVALID_ARGUMENT',
-        `${JSON.stringify(prefix.slice(0, 64))} stands before the ID; it must be provider/ or provider.target/`,
+        `${JSON.stringify(named.slice(0, 64))} names no target; provider/ and provider.target/ do`,
       );
     return this.door.place(provider, Number(index ?? 0));
   }

@@ -6,6 +6,7 @@ import type { RegionUse } from './conflicts.js';
 import type { PendingReply } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
+import type { Uploads } from './uploads.js';
 
 /** Nothing was begun, as a request before this one must end first; the command is called again then. */
 export const WAIT = Symbol('wait');
@@ -53,15 +54,26 @@ export interface CommandClient {
   /** As CLIENT SETNAME gave it. */
   name: string;
   protocol: Protocol;
+  /** Whether the text of an error is JSON: message and details. */
+  tellsDetails: boolean;
+  readonly uploads: Uploads;
   /** Whether requests are being carried out. */
   readonly isBusy: boolean;
-  readonly limits: { readonly maxBulkBytes: number };
+  readonly limits: {
+    readonly maxBulkBytes: number;
+    readonly maxArguments: number;
+    readonly maxRequestBytes: number;
+  };
   readonly daemon: DaemonFacts;
 
   /** Ends the connection when the replies so far are out. */
   quit(): void;
-  /** Chooses the provider that commands without a prefix mean. @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED */
-  select(provider: string): void;
+  /**
+   * Chooses the target that commands mean which name none.
+   * @param place `provider` or `provider.target`
+   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, NOT_READY, INVALID_ARGUMENT
+   */
+  select(place: string): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
   /** Whether a request before this one must end first. */
@@ -81,6 +93,12 @@ export interface DaemonFacts {
   readonly version: string;
   readonly startedAt: number;
   readonly providers: readonly RunningProvider[];
+  /** Whether requests on regions are served. */
+  readonly isReady: () => boolean;
+  /** The running configuration. */
+  readonly config: () => unknown;
+  /** Begins to stop the daemon; does not wait for it. */
+  readonly shutdown: () => void;
   /** Lines `name:value` about connections and commands, for INFO. */
   readonly figures: () => readonly string[];
   /** A client's own line, for CLIENT INFO. */

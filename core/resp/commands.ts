@@ -1,11 +1,21 @@
 /** All commands, and how a request finds its own. */
 import { CONNECTION_COMMANDS, commandCommand } from './connection-commands.js';
 import type { Command } from './command.js';
-import { REGION_COMMANDS } from './region-commands.js';
+import { DAEMON_COMMANDS } from './daemon-commands.js';
+import { LIFE_COMMANDS } from './life-commands.js';
+import { READ_COMMANDS } from './read-commands.js';
 import type { Request } from './request.js';
+import { UPLOAD_COMMANDS } from './upload-commands.js';
+import { TARGET_COMMANDS } from './target-commands.js';
+import { WRITE_COMMANDS } from './write-commands.js';
 
 export const COMMANDS: readonly Command[] = [
-  ...REGION_COMMANDS,
+  ...LIFE_COMMANDS,
+  ...WRITE_COMMANDS,
+  ...READ_COMMANDS,
+  ...TARGET_COMMANDS,
+  ...UPLOAD_COMMANDS,
+  ...DAEMON_COMMANDS,
   ...CONNECTION_COMMANDS,
   {
     name: 'command',

@@ -28,8 +28,9 @@ export class ReplyMap {
 
 export const OK = new Simple('OK');
 
-export function failureOf({ code, message }: BedrockError): Failure {
-  return new Failure(code, message);
+/** @param isDetailed whether the text is JSON, message and details; plain text else */
+export function failureOf({ code, message, details }: BedrockError, isDetailed = false): Failure {
+  return new Failure(code, isDetailed ? JSON.stringify({ message, details }) : message);
 }
 
 export function encodeReply(reply: Reply, protocol: Protocol): Buffer {

@@ -28,6 +28,10 @@ export interface RespServerOptions {
   providers: ProviderManager;
   version: string;
   logger: Logger;
+  /** The running configuration. */
+  config: () => unknown;
+  /** Begins to stop the daemon; does not wait for it. */
+  shutdown: () => void;
 }
 
 export class RespServer implements Door {
@@ -50,7 +54,7 @@ export class RespServer implements Door {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
-    const { settings, version, providers } = options;
+    const { settings, version, providers, config, shutdown } = options;
     this.limits = {
       maxArguments: settings.max_arguments,
       maxBulkBytes: settings.max_bulk_bytes,
@@ -62,6 +66,9 @@ export class RespServer implements Door {
       version,
       startedAt: Date.now(),
       providers: providers.all,
+      isReady: () => this.isServing,
+      config,
+      shutdown,
       figures: () => this.#figures(),
       describe: (client) => describe(client),
     };

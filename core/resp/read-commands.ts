@@ -1,0 +1,142 @@
+/**
+ * Commands that give bytes of regions.
+ *
+ * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never less than was asked for.
+ */
+import { BedrockError } from '../errors.js';
+import type { RegionId } from '../target/index.js';
+import { RegionUse } from './conflicts.js';
+import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
+import { MANY, ONE, invalid, placeOf, rangesOf } from './region-arguments.js';
+
+function checkReplySize(size: number, { limits }: CommandClient): void {
+  if (size <= limits.maxBulkBytes) return;
+  throw invalid(`one reply holds at most ${limits.maxBulkBytes} bytes, not ${size}; read it in parts`);
+}
+
+function read(
+  client: CommandClient,
+  reply: Parameters<Run>[2],
+  place: Place,
+  id: RegionId,
+  offset: number,
+  size: number,
+): ReturnType<Run> {
+  const { target } = place;
+  checkReplySize(size, client);
+  const use = new RegionUse(target, id, offset, offset + size, false);
+  if (client.conflicts(use)) return WAIT;
+  client.operate(
+    {
+      operation: 'read',
+      place,
+      use,
+      bytes: size,
+      keepsInput: false,
+      call: () => target.read(id, offset, size),
+      answer: (bytes, to) => to.setBulk(whole(bytes, size)),
+    },
+    reply,
+  );
+  return undefined;
+}
+
+/** What a backend gave is not taken at its word. */
+function whole(bytes: Uint8Array, size: number): Uint8Array {
+  if (bytes.length === size) return bytes;
+  throw new BedrockError('INTERNAL', `a read of ${size} bytes gave ${bytes.length}`);
+}
+
+/** BLOB.READ id offset size */
+const blobRead: Run = (request, client, reply) =>
+  read(
+    client,
+    reply,
+    placeOf(request, client),
+    request.regionId(1),
+    request.size(2, 'offset'),
+    request.size(3, 'size'),
+  );
+
+/** GETRANGE id start end: both inclusive; negative ones count from the region's end. */
+const getRange: Run = (request, client, reply) => {
+  const place = placeOf(request, client);
+  const id = request.regionId(1);
+  const start = request.integer(2, 'start');
+  const end = request.integer(3, 'end');
+  if (start >= 0 && end >= 0) return read(client, reply, place, id, start, Math.max(0, end - start + 1));
+  const { target } = place;
+  const use = new RegionUse(target, id, 0, Infinity, false);
+  if (client.conflicts(use)) return WAIT;
+  client.operate(
+    {
+      operation: 'read',
+      place,
+      use,
+      bytes: 0,
+      keepsInput: false,
+      call: async () => {
+        const { size } = await target.stat(id);
+        const from = start < 0 ? size + start : start;
+        const to = end < 0 ? size + end : end;
+        if (from < 0 || to < -1)
+          throw new BedrockError(
+            'OUT_OF_RANGE',
+            `${from < 0 ? start : end} lies before the first of ${size} bytes`,
+          );
+        const length = Math.max(0, to - from + 1);
+        checkReplySize(length, client);
+        return target.read(id, from, length);
+      },
+      answer: (bytes, to) => to.setBulk(bytes),
+    },
+    reply,
+  );
+  return undefined;
+};
+
+/** BLOB.READV id offset size [offset size]… */
+const readv: Run = (request, client, reply) => {
+  const place = placeOf(request, client);
+  const id = request.regionId(1);
+  const ranges = rangesOf(request);
+  const total = ranges.reduce((sum, { size }) => sum + size, 0);
+  checkReplySize(total, client);
+  const use = new RegionUse(place.target, id, 0, Infinity, false);
+  if (client.conflicts(use)) return WAIT;
+  client.operate(
+    {
+      operation: 'read',
+      place,
+      use,
+      bytes: total,
+      keepsInput: false,
+      call: () => place.target.readv(id, ranges),
+      answer: (bytes, to) => {
+        let from = 0;
+        const parts = ranges.map(({ size }) => bytes.subarray(from, (from += size)));
+        to.setEncoded(client.encode(parts));
+      },
+    },
+    reply,
+  );
+  return undefined;
+};
+
+export const READ_COMMANDS: readonly Command[] = [
+  { name: 'blob.read', arity: [4, 4], keys: ONE, run: blobRead, summary: 'Gives part of a region.' },
+  {
+    name: 'blob.readv',
+    arity: [4, MANY],
+    keys: ONE,
+    run: readv,
+    summary: 'Gives several parts of a region.',
+  },
+  {
+    name: 'getrange',
+    arity: [4, 4],
+    keys: ONE,
+    run: getRange,
+    summary: 'Gives the bytes from a first to a last one.',
+  },
+];
