@@ -44,7 +44,7 @@ export function ratioText(ratio) {
   return ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2);
 }
 
-function figure(value) {
+export function figure(value) {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
