@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { noteChild } from './leftovers.js';
 
 /** Starts a program of Node's. @see startProgram */
 export function start(args, options) {
@@ -16,6 +17,7 @@ export async function startProgram(
   { input, env = process.env, readyWord = 'listening' } = {},
 ) {
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  noteChild(child);
   child.stdin.end(input);
   const urls = [];
   let isReady = false;

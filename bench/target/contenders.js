@@ -1,9 +1,8 @@
 /** Stores that take part in-process: each in a process of its own, with a folder where its data lies. */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Contender, buildReference } from '../contender.js';
+import { makeFolder, removeFolder } from '../leftovers.js';
 import { medianInTurns } from '../turns.js';
 
 export const SHM = '/dev/shm';
@@ -52,7 +51,7 @@ export class InProcess {
   }
 
   #makeFolder(on) {
-    const folder = mkdtempSync(path.join(on, 'bedrock-bench-'));
+    const folder = makeFolder(on);
     this.#folders.push(folder);
     return folder;
   }
@@ -82,7 +81,7 @@ export class InProcess {
 
   async stop() {
     await Promise.all([...this.#contenders.values()].map((contender) => contender.stop()));
-    for (const folder of this.#folders) rmSync(folder, { recursive: true });
+    for (const folder of this.#folders) removeFolder(folder);
   }
 }
 

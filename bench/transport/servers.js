@@ -3,12 +3,13 @@
  * and one on persistent memory, which /dev/shm passes for; redis-server that keeps nothing; redis-server that makes every write
  * durable in a folder of the same /dev/shm; and bare sockets of Node's.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { start, startProgram } from '../child.js';
+import { makeFolder, removeFolder } from '../leftovers.js';
 import { isCommand } from '../../scripts/run.js';
 
 const SHM = '/dev/shm';
@@ -19,11 +20,11 @@ const POOL_BYTES = 2 ** 30;
  * @returns a map of {url (HTTP, the daemon's), addresses: {tcp, unix}, cpuSeconds, residentBytes, stop}; redis-server is left out where it is not installed
  */
 export async function startServers(names) {
-  const folder = mkdtempSync(path.join(SHM, 'bedrock-bench-'));
+  const folder = makeFolder(SHM);
   const servers = new Map();
   const stop = async () => {
     await Promise.all([...servers.values()].map((server) => server.stop()));
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   };
   try {
     for (const name of names) {
