@@ -28,8 +28,8 @@ const ONE_WAY = { write: 'pour', read: 'drain' };
 
 const FIRST_WARM_UP_MS = 500;
 const WARM_UP_MS = 100;
-const SETTLE_MS = 30;
-const TURN_MS = 100;
+const SETTLE_MS = 20;
+const TURN_MS = 80;
 
 export class Contenders {
   #started;
@@ -70,7 +70,7 @@ export class Contenders {
   /** Has it carry out operations for a while that do not count; longer where nothing of the kind has been asked of it yet. */
   async warmUp(name, cell) {
     const kind = `${name} ${cell.transport} ${cell.operation}`;
-    if (!this.#warm.has(kind)) await this.#run(name, { ...cell, size: 64, depth: 32 }, FIRST_WARM_UP_MS);
+    if (!this.#warm.has(kind)) await this.#run(name, { ...cell, depth: 32 }, FIRST_WARM_UP_MS);
     this.#warm.add(kind);
     await this.#run(name, cell, WARM_UP_MS);
     await this.#tidy(name, cell);

@@ -11,7 +11,7 @@ import { REDIS, REDIS_DURABLE } from './contenders.js';
 const TRANSPORT = 'tcp';
 const SIZES = [64, 4096];
 const PEAK_DEPTH = 32;
-const TURN_MS = 300;
+const TURN_MS = 250;
 const PEAK_ROUNDS = 3;
 
 const COMPARISONS = [
