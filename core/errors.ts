@@ -75,6 +75,11 @@ export const ERROR_CODES = {
     meaning:
       'The daemon cannot be reached, or the connection broke off; a change may or may not have been made.',
   },
+  OUTCOME_UNKNOWN: {
+    status: 502,
+    meaning:
+      'The connection broke after a change was sent and before the answer: it was made, or not. Look before making it again.',
+  },
   TIMEOUT: {
     status: 504,
     meaning: 'The daemon did not answer in time; a change may or may not have been made.',

@@ -6,7 +6,7 @@
  */
 import { InvalidArgumentError, type Command } from 'commander';
 import { connect } from '../client/connect.js';
-import type { CallOptions } from '../client/connection.js';
+import type { CallOptions } from '../client/call-options.js';
 import type { RemoteTarget } from '../client/remote-target.js';
 import type { RemoteProvider, Service } from '../client/service.js';
 import { DEFAULT_PORT } from '../config/address.js';

@@ -1,6 +1,6 @@
 /** `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a file or a pipe. */
 import type { Command } from 'commander';
-import type { CallOptions } from '../client/connection.js';
+import type { CallOptions } from '../client/call-options.js';
 import type { RemoteTarget } from '../client/remote-target.js';
 import type { RegionId } from '../target/region-id.js';
 import type { RegionSource } from '../target/target.js';

@@ -1,6 +1,6 @@
 /** `bedrock stats`: how full targets are. */
 import type { Command } from 'commander';
-import type { CallOptions } from '../client/connection.js';
+import type { CallOptions } from '../client/call-options.js';
 import type { Service } from '../client/service.js';
 import { BedrockError } from '../errors.js';
 import type { TargetState, TargetStats } from '../target/target.js';

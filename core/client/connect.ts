@@ -1,10 +1,10 @@
 /** The way to a daemon somewhere else. The client itself is loaded only here: a daemon that serves does not need its memory. */
-import type { CallOptions, ConnectOptions } from './connection.js';
+import type { CallOptions, ConnectOptions } from './call-options.js';
 import type { Service } from './service.js';
 
 /**
  * Connects to a daemon.
- * @param url `http://host:port`, or `unix:/path`
+ * @param url `http://host:port` or `unix:/path`; `resp://host:port` or `resp+unix:/path` for the Redis protocol
  * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN
  */
 export async function connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {

@@ -1,20 +1,8 @@
 /** A provider of another daemon: its targets, its own routes, and what can be asked of every provider. */
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../provider/provider.js';
-import type { CallOptions, Connection, HttpRequest } from './connection.js';
 import type { RemoteTarget } from './remote-target.js';
 import type { RemoteProvider } from './service.js';
-
-/** A request to a route of a provider. */
-export interface RemoteCall extends CallOptions {
-  method: HttpRequest['method'];
-  /** Below the provider, such as `/counters/hits`. */
-  path: string;
-  query?: Record<string, string | number | boolean | undefined>;
-  /** Sent as JSON. */
-  json?: unknown;
-  /** Sent as bytes. */
-  body?: Uint8Array;
-}
+import type { RemoteCall, Transport } from './transport.js';
 
 export class RemoteProviderHandle {
   readonly name: string;
@@ -23,7 +11,7 @@ export class RemoteProviderHandle {
   readonly tags: readonly string[];
 
   constructor(
-    private readonly connection: Connection,
+    private readonly transport: Transport,
     { name, type, providerId, tags }: RemoteProvider,
     readonly targets: readonly RemoteTarget[],
   ) {
@@ -35,33 +23,16 @@ export class RemoteProviderHandle {
 
   /** Where its daemon is. */
   get url(): string {
-    return this.connection.url.text;
+    return this.transport.url;
   }
 
   /**
    * Asks one of the provider's own routes.
    * @returns what it answers: JSON as the value, anything else as bytes, no content as undefined
-   * @throws what the provider answers, UNREACHABLE, TIMEOUT, ABORTED
+   * @throws what the provider answers, UNREACHABLE, TIMEOUT, ABORTED, NOT_SUPPORTED (over the Redis protocol)
    */
-  async request<T = unknown>({ method, path, query, json, body, ...call }: RemoteCall): Promise<T> {
-    const sent = json === undefined ? body : JSON.stringify(json);
-    const request: HttpRequest = {
-      method,
-      path: `/v1/providers/${this.name}${path}`,
-      ...(query !== undefined && { query }),
-      ...(json !== undefined && { headers: { 'content-type': 'application/json' } }),
-      ...(sent !== undefined && { body: sent }),
-      ...call,
-    };
-    const response = await this.connection.request(request);
-    try {
-      if (/^application\/json\b/.test(String(response.headers['content-type'])))
-        return (await response.body.json()) as T;
-      const bytes = await response.body.bytes();
-      return (response.statusCode === 204 ? undefined : bytes) as T;
-    } catch (error) {
-      throw this.connection.translate(error, call);
-    }
+  async request<T = unknown>(call: RemoteCall): Promise<T> {
+    return (await this.transport.request(this.name, call)) as T;
   }
 
   /** Has it write its state to a folder of its machine. @throws NOT_SUPPORTED */

@@ -1,8 +1,19 @@
-/** Where a daemon is to be reached: `http://host:port`, or `unix:/path` for its unix socket. */
-import { formatAddress, parseAddress } from '../config/address.js';
+/**
+ * Where a daemon is to be reached: over HTTP at `http://host:port` or `unix:/path`, over the Redis protocol at `resp://host:port` or
+ * `resp+unix:/path`.
+ */
+import {
+  formatAddress,
+  formatHostPort,
+  parseAddress,
+  parseHostPort,
+  parseSocketPath,
+} from '../config/address.js';
 import { BedrockError } from '../errors.js';
+import type { RespEndpoint } from './resp/resp-connection.js';
 
-export interface ServiceUrl {
+export interface HttpUrl {
+  readonly kind: 'http';
   /** As `connect` was given it, in its usual form. */
   readonly text: string;
   /** What requests are sent to; for a unix socket the host is a mere name. */
@@ -10,16 +21,48 @@ export interface ServiceUrl {
   readonly socketPath?: string;
 }
 
+export interface RespUrl {
+  readonly kind: 'resp';
+  readonly text: string;
+  readonly endpoint: RespEndpoint;
+}
+
+export type ServiceUrl = HttpUrl | RespUrl;
+
+export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
+
+const RESP = 'resp://';
+const RESP_UNIX = 'resp+unix:';
+
 /** @throws INVALID_ARGUMENT */
-export function parseServiceUrl(url: string): ServiceUrl {
-  const address = parseAddress(url, process.cwd());
-  if (typeof address === 'string') {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `${JSON.stringify(url)} is no address of a daemon (http://host:port or unix:/path): ${address}`,
-    );
+export function parseServiceUrl(url: string, directory = process.cwd()): ServiceUrl {
+  const found = readServiceUrl(url, directory);
+  if (typeof found !== 'string') return found;
+  throw new BedrockError(
+    'INVALID_ARGUMENT',
+    `${JSON.stringify(url)} is no address of a daemon (${SERVICE_URL_FORMS}): ${found}`,
+  );
+}
+
+/**
+ * @param directory folder that a relative path of a socket counts from
+ * @returns the address, or in words why the text is none
+ */
+export function readServiceUrl(url: string, directory: string): ServiceUrl | string {
+  if (url.startsWith(RESP_UNIX)) {
+    const socket = parseSocketPath(url.slice(RESP_UNIX.length), directory);
+    if (typeof socket === 'string') return socket;
+    return { kind: 'resp', text: `${RESP_UNIX}${socket.path}`, endpoint: { path: socket.path } };
   }
+  if (url.startsWith(RESP)) {
+    const endpoint = parseHostPort(url.slice(RESP.length).replace(/\/$/, ''));
+    if (typeof endpoint === 'string') return endpoint;
+    return { kind: 'resp', text: `${RESP}${formatHostPort(endpoint)}`, endpoint };
+  }
+  const address = parseAddress(url, directory);
+  if (typeof address === 'string') return address;
   const text = formatAddress(address);
-  if (address.kind === 'unix') return { text, origin: 'http://localhost', socketPath: address.path };
-  return { text, origin: text };
+  if (address.kind === 'unix')
+    return { kind: 'http', text, origin: 'http://localhost', socketPath: address.path };
+  return { kind: 'http', text, origin: text };
 }

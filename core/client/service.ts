@@ -3,10 +3,11 @@ import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError } from '../errors.js';
 import type { ProviderState } from '../provider/provider.js';
 import type { Capabilities, TargetState, TargetStats } from '../target/index.js';
-import { Connection, type CallOptions, type ConnectOptions } from './connection.js';
+import type { CallOptions, ConnectOptions } from './call-options.js';
 import { RemoteProviderHandle } from './remote-provider.js';
-import { RemoteTarget } from './remote-target.js';
-import { parseServiceUrl } from './service-url.js';
+import type { RemoteTarget } from './remote-target.js';
+import { parseServiceUrl, type ServiceUrl } from './service-url.js';
+import type { Transport } from './transport.js';
 
 /** A provider as the daemon describes it. */
 export interface RemoteProvider {
@@ -22,19 +23,20 @@ export interface RemoteProvider {
   }[];
 }
 
-interface WireProvider extends Omit<RemoteProvider, 'providerId'> {
-  provider_id: number;
+/** In the form of the wire. */
+export interface WireProvider extends Omit<RemoteProvider, 'providerId'> {
+  readonly provider_id: number;
 }
 
 export class Service {
   #config: BedrockConfig = {};
   #providers: readonly RemoteProvider[] = [];
 
-  private constructor(private readonly connection: Connection) {}
+  private constructor(private readonly transport: Transport) {}
 
   /** See `connect`. */
   static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
-    const service = new Service(new Connection(parseServiceUrl(url), options));
+    const service = new Service(await transportTo(parseServiceUrl(url), options));
     try {
       await service.refresh(options);
     } catch (error) {
@@ -46,7 +48,7 @@ export class Service {
 
   /** Where the daemon is. */
   get url(): string {
-    return this.connection.url.text;
+    return this.transport.url;
   }
 
   /** The daemon's running configuration, as of the last refresh. */
@@ -62,8 +64,8 @@ export class Service {
   /** Asks again for configuration and providers. */
   async refresh(call: CallOptions = {}): Promise<void> {
     const [config, { providers }] = await Promise.all([
-      this.connection.json<BedrockConfig>({ method: 'GET', path: '/v1/config', ...call }),
-      this.connection.json<{ providers: WireProvider[] }>({ method: 'GET', path: '/v1/providers', ...call }),
+      this.transport.config(call),
+      this.transport.providers(call),
     ]);
     this.#config = config;
     this.#providers = providers.map(({ provider_id, ...provider }) => ({
@@ -81,8 +83,7 @@ export class Service {
   target(provider: string | number, index = 0): RemoteTarget {
     const found = this.#provider(provider);
     const description = found.targets[index];
-    if (description !== undefined)
-      return new RemoteTarget(this.connection, { provider: found.name, index }, description);
+    if (description !== undefined) return this.transport.target({ provider: found.name, index }, description);
     if (found.targets.length === 0) {
       throw new BedrockError(
         'NOT_SUPPORTED',
@@ -103,7 +104,7 @@ export class Service {
   provider(provider: string | number): RemoteProviderHandle {
     const found = this.#provider(provider);
     const targets = found.targets.map((_target, index) => this.target(found.name, index));
-    return new RemoteProviderHandle(this.connection, found, targets);
+    return new RemoteProviderHandle(this.transport, found, targets);
   }
 
   /** How full a target is. */
@@ -113,12 +114,12 @@ export class Service {
 
   /** Asks the daemon to stop; resolves when it has agreed to. */
   async shutdown(call: CallOptions = {}): Promise<void> {
-    await this.connection.send({ method: 'POST', path: '/v1/shutdown', ...call });
+    await this.transport.shutdown(call);
   }
 
   /** Ends the connections, after the calls in flight. */
   close(): Promise<void> {
-    return this.connection.close();
+    return this.transport.close();
   }
 
   #provider(provider: string | number): RemoteProvider {
@@ -132,4 +133,14 @@ export class Service {
       `no provider ${String(provider)}; there are: ${known === '' ? 'none' : known}`,
     );
   }
+}
+
+/** Each way is loaded where it is taken: a program that takes one does not need the memory of the other. */
+async function transportTo(url: ServiceUrl, options: ConnectOptions & CallOptions): Promise<Transport> {
+  if (url.kind === 'resp') {
+    const { RespTransport } = await import('./resp/resp-transport.js');
+    return RespTransport.open(url, options);
+  }
+  const { HttpTransport } = await import('./http/http-transport.js');
+  return new HttpTransport(url, options);
 }

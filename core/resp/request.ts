@@ -99,7 +99,7 @@ export class Request {
     for (; at < end; at++) {
       const byte = this.#buffer[at] as number;
       if (byte < ZERO || byte > NINE) break;
-      value = value * 10 + byte - ZERO;
+      value = value * 10 + (byte - ZERO);
     }
     if (at < end || digits === 0 || digits > MAX_DIGITS || value > Number.MAX_SAFE_INTEGER) {
       const given = this.#buffer.toString('utf8', start, Math.min(end, start + 32));

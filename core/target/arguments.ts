@@ -70,6 +70,15 @@ export function checkRanges(
   return { ranges: checked, total };
 }
 
+/** That ranges hold as many bytes as were given for them. @throws INVALID_ARGUMENT */
+export function checkTotal(total: number, bytes: Uint8Array): void {
+  if (total === bytes.length) return;
+  throw new BedrockError(
+    'INVALID_ARGUMENT',
+    `the ranges hold ${total} bytes, but ${bytes.length} were given`,
+  );
+}
+
 /**
  * Whether a write is to be durable when it resolves.
  * @throws INVALID_ARGUMENT for options of the wrong type: their caller might believe that it is

@@ -1,4 +1,4 @@
-/** Remote targets keep the contract of a target: over TCP or a unix socket, whichever backend the daemon has. */
+/** Remote targets keep the contract of a target: over HTTP or the Redis protocol, TCP or a unix socket, whichever backend the daemon has. */
 import { afterAll, afterEach, beforeEach, describe, it } from '@jest/globals';
 import { FILE_CAPABILITIES } from '../../backends/file/index.js';
 import { MEMORY_CAPABILITIES } from '../../backends/memory/memory-target.js';
@@ -20,6 +20,9 @@ const COMBINATIONS: [Backend, Transport][] = [
   ['memory', 'TCP'],
   ['file', 'TCP'],
   ['pmem', 'a unix socket'],
+  ['memory', 'RESP'],
+  ['file', 'RESP'],
+  ['pmem', 'RESP on a unix socket'],
 ];
 
 const hasAddon = addonState().attributes !== undefined;

@@ -12,7 +12,7 @@ const ROOM_BYTES = 16 * 2 ** 20;
 const POOL_BYTES = 24 * 2 ** 20;
 const LEAST_POOL_BYTES = 8 * 2 ** 20;
 
-export type Transport = 'TCP' | 'a unix socket';
+export type Transport = 'TCP' | 'a unix socket' | 'RESP' | 'RESP on a unix socket';
 
 interface Server {
   readonly bytes: number;
@@ -95,15 +95,28 @@ export class RemoteFactory implements TargetFactory {
     const config = { target: { type: this.type, config: settings } };
     // What is too large is the target's to refuse here, not the front door's.
     const http = { max_body_bytes: Number.MAX_SAFE_INTEGER };
-    const address = this.transport === 'TCP' ? 'http://127.0.0.1:0' : `unix:${home}/socket`;
+    const address = this.transport === 'a unix socket' ? `unix:${home}/socket` : 'http://127.0.0.1:0';
+    const resp = {
+      RESP: { resp: { address: '127.0.0.1:0' } },
+      'RESP on a unix socket': { resp: { unix: `${home}/resp.sock` } },
+      TCP: {},
+      'a unix socket': {},
+    }[this.transport];
     return bootstrap(
-      { bedrock: { http }, providers: [{ name: 'store', type: 'warabi', config }] },
+      { bedrock: { http, ...resp }, providers: [{ name: 'store', type: 'warabi', config }] },
       { address, logLevel: 'off', directory: home },
     );
   }
 
+  #urlOf({ daemon, home }: Server): string {
+    if (this.transport === 'RESP') return `resp://${daemon.config.bedrock?.resp?.address ?? ''}`;
+    return this.transport === 'RESP on a unix socket'
+      ? `resp+unix:${home}/resp.sock`
+      : (daemon.address ?? '');
+  }
+
   async #connect(server: Server): Promise<Target> {
-    const service = await connect(server.daemon.address ?? '');
+    const service = await connect(this.#urlOf(server));
     const target = service.target('store');
     await target.close();
     server.targets++;

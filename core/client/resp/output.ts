@@ -18,6 +18,7 @@ const CR = 13;
 const DOLLAR = 36;
 const ASTERISK = 42;
 const ZERO = 48;
+const HEX = Buffer.from('0123456789abcdef');
 
 export class Output {
   /** Bytes that were added in all. */
@@ -53,7 +54,7 @@ export class Output {
     this.#end += count;
     this.added += count;
     this.#digits(value, this.#end);
-    this.#lineEnd();
+    this.lineEnd();
   }
 
   bytes(bytes: Uint8Array): void {
@@ -65,13 +66,13 @@ export class Output {
       this.#pieces.push(bytes);
       this.added += length;
       this.room(HEAD_BYTES);
-      this.#lineEnd();
+      this.lineEnd();
       return;
     }
     this.room(HEAD_BYTES + length);
     this.#length(DOLLAR, length);
     this.raw(bytes);
-    this.#lineEnd();
+    this.lineEnd();
   }
 
   /** Bytes that are already encoded; there must be room for them. */
@@ -84,6 +85,18 @@ export class Output {
     end += length;
     this.#end = end;
     this.added += length;
+  }
+
+  /** The eight hexadecimal digits of a little-endian word; there must be room. */
+  word(value: number): void {
+    const buffer = this.#buffer;
+    let end = this.#end;
+    for (let shift = 0; shift < 32; shift += 8) {
+      buffer[end++] = HEX[(value >>> (shift + 4)) & 15] as number;
+      buffer[end++] = HEX[(value >>> shift) & 15] as number;
+    }
+    this.#end = end;
+    this.added += 8;
   }
 
   #text(text: string): void {
@@ -109,7 +122,7 @@ export class Output {
     }
     this.#end = end;
     this.added += length;
-    this.#lineEnd();
+    this.lineEnd();
   }
 
   /** `$length\r\n`; there must be room. */
@@ -120,7 +133,7 @@ export class Output {
     this.#end += 1 + count;
     this.added += 1 + count;
     this.#digits(length, this.#end);
-    this.#lineEnd();
+    this.lineEnd();
   }
 
   /** Decimal digits of a number, the last one before `end`. */
@@ -131,12 +144,13 @@ export class Output {
     do {
       // The division of integers below 2^53 by 10 is exact when rounded down.
       const next = Math.floor(rest / 10);
-      buffer[--at] = ZERO + rest - next * 10;
+      buffer[--at] = ZERO + (rest - next * 10);
       rest = next;
     } while (rest > 0);
   }
 
-  #lineEnd(): void {
+  /** There must be room. */
+  lineEnd(): void {
     this.#buffer[this.#end++] = CR;
     this.#buffer[this.#end++] = LF;
     this.added += 2;

@@ -12,7 +12,7 @@ import { BedrockError, messageOf } from '../../errors.js';
 import { ArgumentsCall, IntoCall, type Argument, type Call } from './call.js';
 import { CallsInOrder } from './calls-in-order.js';
 import { Output } from './output.js';
-import { Found, ReplyParser } from './reply-parser.js';
+import { DISCARD, Found, ReplyParser } from './reply-parser.js';
 import type { Reply } from './reply.js';
 
 export type RespEndpoint = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -31,8 +31,18 @@ const SCRATCH_BYTES = 2 ** 16;
 const LANDING_BYTES = 2 ** 14;
 /** Commands are sent on, before the turn ends, when there are so many bytes of them. */
 const FLUSH_BYTES = 2 ** 16;
+/** How long the memory of an abandoned call may be in use by the system before the connection is ended for it. */
+const RELEASE_MS = 50;
+const RELEASE_CHECK_MS = 5;
 /** How often progress is looked for within the time that it may take. */
 const CHECKS = 4;
+
+/** A call that is to fail as soon as its memory is not used any more. */
+interface Abandoned {
+  readonly call: Call<unknown>;
+  readonly error: BedrockError;
+  readonly since: number;
+}
 
 export class RespConnection {
   readonly #calls = new CallsInOrder();
@@ -55,6 +65,8 @@ export class RespConnection {
   #seenArrivals = 0;
   #seenReleased = 0;
   #idleChecks = 0;
+  #abandoned: Abandoned[] = [];
+  #releaseTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
   readonly #onClose: ((error: BedrockError) => void) | undefined;
 
@@ -179,11 +191,46 @@ export class RespConnection {
     if (this.#isEnding && this.#calls.length === 0) this.#socket.destroy();
   }
 
+  /**
+   * Ends a call whose reply has not come; the reply is read and dropped. The call fails when its memory is its caller's again, that is
+   * when the system has taken what is sent from it, and does not read into it any more. If that takes long, the connection breaks.
+   */
+  abandon(call: Call<unknown>, error: BedrockError): void {
+    if (this.#tryAbandon(call, error)) return;
+    this.#abandoned.push({ call, error, since: performance.now() });
+    this.#releaseTimer ??= setInterval(this.#release, RELEASE_CHECK_MS);
+  }
+
+  /** @returns whether nothing uses the call's memory any more */
+  #tryAbandon(call: Call<unknown>, error: BedrockError): boolean {
+    const released = this.#flushed - this.#socket.writableLength;
+    const isFirst = this.#calls.first === call;
+    if (call.sentAt > released || (isFirst && this.#landing !== undefined)) return false;
+    if (call.into !== undefined) {
+      call.into = DISCARD;
+      if (isFirst) this.#parser.discard();
+    }
+    call.fail(error);
+    return true;
+  }
+
+  readonly #release = (): void => {
+    this.#abandoned = this.#abandoned.filter(({ call, error }) => !this.#tryAbandon(call, error));
+    const [oldest] = this.#abandoned;
+    if (oldest !== undefined && performance.now() - oldest.since > RELEASE_MS)
+      this.break(this.#unreachable('it took nothing further of a call that was given up'));
+    if (this.#abandoned.length > 0) return;
+    clearInterval(this.#releaseTimer);
+    this.#releaseTimer = undefined;
+  };
+
   /** Ends the connection at once. */
   break(error: BedrockError): void {
     if (this.#broken !== undefined) return;
     this.#broken = error;
     this.#socket.destroy();
+    clearInterval(this.#releaseTimer);
+    for (const { call, error: reason } of this.#abandoned) call.fail(reason);
     for (let call = this.#calls.shift(); call !== undefined; call = this.#calls.shift())
       call.broken(error, call.sentAt <= this.#flushed);
     this.#onClose?.(error);
@@ -206,6 +253,8 @@ export class RespConnection {
     if (this.#broken !== undefined) return true;
     if (this.#landing !== undefined) {
       this.#parser.landed(count);
+      this.#landing = undefined;
+      if (this.#abandoned.length > 0) this.#release();
       return true;
     }
     const parser = this.#parser;

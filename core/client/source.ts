@@ -1,13 +1,7 @@
-/** Contents on their way to a daemon, as bodies of requests. */
+/** A caller's own source of contents, watched on the way to a daemon. */
 import { BedrockError } from '../errors.js';
 import { checkBytes } from '../target/arguments.js';
 import type { RegionSource } from '../target/index.js';
-import type { HttpRequest } from './connection.js';
-
-/** Bytes handed to the connection at once, so that a large write never waits whole in its buffers. */
-const PIECE_BYTES = 2 ** 20;
-
-type Body = Pick<HttpRequest, 'headers' | 'body'>;
 
 /** What the caller's own source threw, told apart from failures of the connection that look the same (EIO, EPIPE). */
 export class SourceFailure extends Error {
@@ -18,29 +12,11 @@ export class SourceFailure extends Error {
   }
 }
 
-/** A body of bytes that are in memory. */
-export function bodyOfBytes(bytes: Uint8Array): Body {
-  return { body: bytes.length > PIECE_BYTES ? piecesOf(bytes) : bytes, headers: headersOf(bytes.length) };
-}
-
-/** A body that streams, no fewer and no more bytes than the source announced. */
-export function bodyOfSource({ size, source }: RegionSource): Body {
-  return { body: exactly(size, source), headers: headersOf(size) };
-}
-
-function headersOf(size: number): Record<string, string> {
-  return { 'content-length': String(size), 'content-type': 'application/octet-stream' };
-}
-
-function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
-}
-
 /**
- * The last piece waits until the source has ended: once all announced bytes are out the daemon acknowledges them, and it would
+ * The pieces of a source, no fewer and no more bytes than it announced. The last piece waits until the source has ended: once all announced bytes are out the daemon acknowledges them, and it would
  * be too late to find that there are more.
  */
-async function* exactly(size: number, source: RegionSource['source']): AsyncGenerator<Uint8Array> {
+export async function* exactly(size: number, source: RegionSource['source']): AsyncGenerator<Uint8Array> {
   let given = 0;
   let last: Uint8Array | undefined;
   for await (const piece of failing(source)) {

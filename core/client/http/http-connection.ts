@@ -5,27 +5,15 @@
  * an AbortSignal.
  */
 import { Pool, type Dispatcher } from 'undici';
-import { BedrockError, ERROR_CODES, messageOf, systemCodeOf, type ErrorCode } from '../errors.js';
-import { SourceFailure } from './contents.js';
-import type { ServiceUrl } from './service-url.js';
+import { BedrockError, ERROR_CODES, messageOf, systemCodeOf, type ErrorCode } from '../../errors.js';
+import { signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
+import type { HttpUrl } from '../service-url.js';
+import { SourceFailure } from '../source.js';
 
-export interface ConnectOptions {
-  /** Connections that may be open at once; 16 unless told. */
-  connections?: number;
-  /** How long a call may make no progress, milliseconds; 30000 unless told. */
-  progressTimeoutMs?: number;
-}
-
-/** Bounds of a single call. */
-export interface CallOptions {
-  /** Ends the call with ABORTED. */
-  signal?: AbortSignal;
-  /** Most that the whole call may take, milliseconds; then TIMEOUT. Unlimited unless told. */
-  timeoutMs?: number;
-}
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
 
 export interface HttpRequest extends CallOptions {
-  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  method: HttpMethod;
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   headers?: Record<string, string>;
@@ -34,11 +22,11 @@ export interface HttpRequest extends CallOptions {
 
 export type HttpResponse = Dispatcher.ResponseData;
 
-export class Connection {
+export class HttpConnection {
   readonly #pool: Pool;
 
   constructor(
-    readonly url: ServiceUrl,
+    readonly url: HttpUrl,
     { connections = 16, progressTimeoutMs = 30_000 }: ConnectOptions = {},
   ) {
     this.#pool = new Pool(url.origin, {
@@ -147,12 +135,6 @@ function problemOf(status: number, header: unknown, text: string, asked: string)
   const code = typeof header === 'string' && header in ERROR_CODES ? (header as ErrorCode) : 'INTERNAL';
   const meaning = code === 'INTERNAL' ? `it was answered with status ${status}` : ERROR_CODES[code].meaning;
   return new BedrockError(code, `${asked}: ${meaning}`, { details: { status } });
-}
-
-function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | undefined {
-  if (timeoutMs === undefined) return signal;
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
 }
 
 function pathOf({ path, query = {} }: HttpRequest): string {

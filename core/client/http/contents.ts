@@ -1,0 +1,27 @@
+/** Contents on their way to a daemon, as bodies of requests. */
+import type { RegionSource } from '../../target/index.js';
+import { exactly } from '../source.js';
+import type { HttpRequest } from './http-connection.js';
+
+/** Bytes handed to the connection at once, so that a large write never waits whole in its buffers. */
+const PIECE_BYTES = 2 ** 20;
+
+type Body = Pick<HttpRequest, 'headers' | 'body'>;
+
+/** A body of bytes that are in memory. */
+export function bodyOfBytes(bytes: Uint8Array): Body {
+  return { body: bytes.length > PIECE_BYTES ? piecesOf(bytes) : bytes, headers: headersOf(bytes.length) };
+}
+
+/** A body that streams, no fewer and no more bytes than the source announced. */
+export function bodyOfSource({ size, source }: RegionSource): Body {
+  return { body: exactly(size, source), headers: headersOf(size) };
+}
+
+function headersOf(size: number): Record<string, string> {
+  return { 'content-length': String(size), 'content-type': 'application/octet-stream' };
+}
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+}

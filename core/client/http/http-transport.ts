@@ -1,0 +1,64 @@
+/** The way to a daemon over HTTP. */
+import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
+import type { CallOptions, ConnectOptions } from '../call-options.js';
+import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote-target.js';
+import type { HttpUrl } from '../service-url.js';
+import type { RemoteCall, Transport, WireProviders } from '../transport.js';
+import { HttpConnection, type HttpRequest } from './http-connection.js';
+import { HttpTarget } from './http-target.js';
+
+export class HttpTransport implements Transport {
+  readonly #connection: HttpConnection;
+
+  constructor(url: HttpUrl, options: ConnectOptions) {
+    this.#connection = new HttpConnection(url, options);
+  }
+
+  get url(): string {
+    return this.#connection.url.text;
+  }
+
+  config(call: CallOptions): Promise<BedrockConfig> {
+    return this.#connection.json<BedrockConfig>({ method: 'GET', path: '/v1/config', ...call });
+  }
+
+  providers(call: CallOptions): Promise<WireProviders> {
+    return this.#connection.json<WireProviders>({ method: 'GET', path: '/v1/providers', ...call });
+  }
+
+  async shutdown(call: CallOptions): Promise<void> {
+    await this.#connection.send({ method: 'POST', path: '/v1/shutdown', ...call });
+  }
+
+  target(place: RemoteTargetPlace, description: RemoteTargetDescription): HttpTarget {
+    return new HttpTarget(this.#connection, place, description);
+  }
+
+  async request(
+    provider: string,
+    { method, path, query, json, body, ...call }: RemoteCall,
+  ): Promise<unknown> {
+    const sent = json === undefined ? body : JSON.stringify(json);
+    const request: HttpRequest = {
+      method,
+      path: `/v1/providers/${provider}${path}`,
+      ...(query !== undefined && { query }),
+      ...(json !== undefined && { headers: { 'content-type': 'application/json' } }),
+      ...(sent !== undefined && { body: sent }),
+      ...call,
+    };
+    const response = await this.#connection.request(request);
+    try {
+      if (/^application\/json\b/.test(String(response.headers['content-type'])))
+        return await response.body.json();
+      const bytes = await response.body.bytes();
+      return response.statusCode === 204 ? undefined : bytes;
+    } catch (error) {
+      throw this.#connection.translate(error, call);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+}
