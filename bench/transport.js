@@ -6,7 +6,15 @@
 import { countingMicros } from './metrics.js';
 import { median, row } from './table.js';
 import { allCells, cellName } from './transport/cells.js';
-import { BARE, BARE_ONE_WAY, Contenders, HTTP_DOOR, REDIS, REDIS_DURABLE } from './transport/contenders.js';
+import {
+  BARE,
+  BARE_ONE_WAY,
+  CONNECTED,
+  Contenders,
+  HTTP_DOOR,
+  REDIS,
+  REDIS_DURABLE,
+} from './transport/contenders.js';
 import { latencyRows } from './transport/latency.js';
 import { medianInTurns } from './turns.js';
 
@@ -56,7 +64,7 @@ function rowsOf(cell, found) {
       return [row(SECTION, name, 'GiB/s', gibibytes(ours), gibibytes(theirs), reference)];
     }
     const rates = row(SECTION, name, 'op/s', ours.rate, theirs?.rate, reference);
-    if (cell.depth !== BUSY_DEPTH || reference === HTTP_DOOR) return [rates];
+    if (cell.depth !== BUSY_DEPTH || reference === HTTP_DOOR || store === CONNECTED) return [rates];
     const cpu = row(SECTION, `${name}, server CPU`, 'us/op', ours.cpuMicros, theirs?.cpuMicros, reference);
     return [rates, cpu];
   });

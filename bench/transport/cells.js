@@ -3,7 +3,7 @@
  * "TCP, memory, write 64 B, depth 1", and can be found by it again.
  */
 import { sizeText } from '../table.js';
-import { BARE, BARE_ONE_WAY, HTTP_DOOR, REDIS, REDIS_DURABLE } from './contenders.js';
+import { BARE, BARE_ONE_WAY, CONNECTED, HTTP_DOOR, REDIS, REDIS_DURABLE } from './contenders.js';
 
 export const TRANSPORTS = { tcp: 'TCP', unix: 'unix socket' };
 export const SIZES = [64, 4096, 65536, 2 ** 20];
@@ -42,6 +42,7 @@ function comparisonsOf({ transport, operation, size, depth }) {
     // An answer for each message at depth 1 as well, else the bound would not have to wait for it.
     if (size >= LARGE_BYTES) found.push({ store, reference: depth === 1 ? BARE : BARE_ONE_WAY });
   }
+  found.push({ store: CONNECTED, reference: REDIS });
   if (transport === 'tcp') found.push({ store: 'memory', reference: HTTP_DOOR });
   return found;
 }

@@ -4,6 +4,7 @@ import { Contender } from '../contender.js';
 import { QUEUED } from './bare-messages.js';
 import { startServers } from './servers.js';
 
+export const CONNECTED = 'memory through connect()';
 export const REDIS = 'redis-server';
 export const REDIS_DURABLE = 'redis-server, fsync always';
 export const HTTP_DOOR = 'our HTTP door';
@@ -11,10 +12,18 @@ export const NODE_HTTP = 'node:http';
 export const BARE = 'bare node:net';
 export const BARE_ONE_WAY = 'bare node:net, one way';
 
-/** The kind of client, the server, and what the client needs to know beside the address. */
+const RESP_PROTOCOLS = { tcp: 'resp:', unix: 'resp+unix:' };
+
+/** The kind of client, the server, and what the client needs to know beside the address, or the URL that it is given. */
 const CONTENDERS = {
   memory: { kind: 'regions', server: 'daemon', options: { provider: 'memory' } },
   pmem: { kind: 'regions', server: 'daemon', options: { provider: 'pmem' } },
+  [CONNECTED]: {
+    kind: 'target',
+    server: 'daemon',
+    options: { provider: 'memory' },
+    urlOf: ({ urls }, transport) => urls.find(({ protocol }) => protocol === RESP_PROTOCOLS[transport]),
+  },
   [HTTP_DOOR]: { kind: 'target', server: 'daemon', options: { provider: 'memory' } },
   [REDIS]: { kind: 'redis', server: 'redis' },
   [REDIS_DURABLE]: { kind: 'redis', server: 'redis always', isLogged: true },
@@ -58,9 +67,9 @@ export class Contenders {
   async client(name, transport) {
     const key = `${name} ${transport}`;
     if (!this.#clients.has(key)) {
-      const { kind, options } = CONTENDERS[name];
-      const { addresses, url } = this.server(name);
-      const to = { ...options, address: addresses?.[transport], url: url?.href };
+      const { kind, options, urlOf = ({ url }) => url } = CONTENDERS[name];
+      const server = this.server(name);
+      const to = { ...options, address: server.addresses?.[transport], url: urlOf(server, transport)?.href };
       const program = fileURLToPath(new URL('client.js', import.meta.url));
       this.#clients.set(key, await Contender.start(process.execPath, [program, kind, JSON.stringify(to)]));
     }
