@@ -14,10 +14,13 @@ interface Row {
   ratio: number | null;
 }
 
-const markdown: { writeTables: (file: string, rows: Row[]) => Promise<void> } = await import(
-  '../../bench/markdown.js' as string
-);
-const plot: { plotOf: (rows: Row[]) => string } = await import('../../bench/plot.js' as string);
+// Plain JavaScript without declarations, hence not by paths that the compiler would follow.
+const MARKDOWN: string = '../../bench/markdown.js';
+const PLOT: string = '../../bench/plot.js';
+const markdown = (await import(MARKDOWN)) as {
+  writeTables: (file: string, rows: Row[]) => Promise<void>;
+};
+const plot = (await import(PLOT)) as { plotOf: (rows: Row[]) => string };
 
 function rowOf(name: string, ours: number, reference: number | null, unit = 'op/s'): Row {
   const ratio = reference === null ? null : ours / reference;
