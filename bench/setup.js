@@ -35,7 +35,13 @@ export async function installPeers() {
   }
   if (!isInstalled(REDIS)) await installRedis();
   for (const peer of absentPeers()) console.log(`absent still: ${peer}`);
-  return absentPeers().length === 0;
+  const absent = absentPeers();
+  console.log(
+    absent.length === 0
+      ? 'all that is measured beside ours is installed'
+      : `absent still: ${absent.join(', ')}`,
+  );
+  return absent.length === 0;
 }
 
 async function installRedis() {
