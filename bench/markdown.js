@@ -34,8 +34,8 @@ const TABLES = {
       scale: 1e-3,
     },
     {
-      head: 'CPU of the server at depth 32, µs an operation',
-      match: /^(?<line>.*), depth 32, server CPU$/,
+      head: 'TCP, depth 32, µs of the server’s CPU an operation',
+      match: /^TCP, (?<line>.*), depth 32, server CPU$/,
     },
     {
       head: 'latency over TCP, µs (ratio to redis-server)',

@@ -53,7 +53,7 @@ describe('tables of a page', () => {
     expect(page).toMatch(/figures of transport -->\n\nAfter\n$/);
     expect(page).not.toContain('stale');
     expect(page).toMatch(/^\| memory, write 64 B +\| 60.00 \(2.00\) \| +300 \|$/m);
-    expect(page).toMatch(/^\| TCP, memory, write 64 B +\| 1.50 \| +absent \|$/m);
+    expect(page).toMatch(/^\| memory, write 64 B +\| 1.50 \| +absent \|$/m);
   });
 
   test('are refused by a page that has no place for them', async () => {
