@@ -1,7 +1,8 @@
 /**
  * Operations over sockets, where the server and its client are a process each: the daemon's door for the protocol of Redis, over
- * TCP and over a unix socket, beside redis-server with the same client code, beside the daemon's own HTTP door, and, where the bytes cost more than the
- * operation, beside bare sockets of node:net. Operations go round 64 regions, or keys, of their size; `depth` of them are in flight.
+ * TCP and over a unix socket, beside redis-server with the same client code, beside the daemon's own HTTP door, and, where the
+ * bytes cost more than the operation, beside bare sockets of node:net. Operations go round 64 regions, or keys, of their size;
+ * `depth` of them are in flight.
  */
 import { countingMicros } from './metrics.js';
 import { median, row } from './table.js';

@@ -1,4 +1,4 @@
-/** What stores without one of their own need to compare with those that have it: the puts of a turn of the event loop share a transaction. */
+/** The puts of a turn of the event loop share a transaction: for stores that do not see to it themselves, beside those that do. */
 
 /** @returns a function that takes a put, and promises its commit with those of the same turn; `commit(puts)` may be a promise too */
 export function perTurn(commit) {

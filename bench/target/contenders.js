@@ -19,7 +19,10 @@ export class InProcess {
   #folders = [];
   #contenders = new Map();
 
-  /** @param contenders by name {kind, on, isForced}: what it is, the folder it lies below, whether everything passes for persistent memory */
+  /**
+   * @param contenders by name {kind, on, isForced}: what it is, the folder it lies below, whether everything passes for
+   * persistent memory
+   */
   static async start(contenders) {
     const started = new InProcess();
     try {

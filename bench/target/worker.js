@@ -1,6 +1,7 @@
 /**
- * One contender of bench/target.js or bench/peers.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines "OPERATION SIZE DEPTH TIMES" and
- * answers each with the nanoseconds an operation took, awaited as a user would await it: one at a time, or `DEPTH` at once.
+ * One contender of bench/target.js or bench/peers.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines
+ * "OPERATION SIZE DEPTH TIMES" and answers each with the nanoseconds an operation took, awaited as a user would await it: one at a
+ * time, or `DEPTH` at once.
  *
  * Operations walk through 32 MiB in order, as native/reference.c does.
  */

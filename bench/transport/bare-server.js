@@ -1,5 +1,6 @@
 /**
- * Reference: sockets of node:net and nothing else, `bare-server.js UNIX_SOCKET`. A connection begins with eight bytes: what to do, and a size.
+ * Reference: sockets of node:net and nothing else, `bare-server.js UNIX_SOCKET`. A connection begins with eight bytes: what to do,
+ * and a size.
  *
  *     offset 0, 1 byte   'w': takes messages of this size into one buffer and answers each with five bytes
  *                        'r': takes requests of 64 bytes and answers each with one buffer of this size

@@ -17,7 +17,8 @@ const POOL_BYTES = 2 ** 30;
 
 /**
  * Starts servers by name.
- * @returns a map of {url (HTTP, the daemon's), addresses: {tcp, unix}, cpuSeconds, residentBytes, stop}; redis-server is left out where it is not installed
+ * @returns `stop`, and `servers`: a map of {url, urls, addresses: {tcp, unix}, cpuSeconds, residentBytes, stop}; redis-server is left
+ * out where it is not installed
  */
 export async function startServers(names) {
   const folder = makeFolder(SHM);
