@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { noteChild } from './leftovers.js';
 
 export class Contender {
   #child;
@@ -16,6 +17,7 @@ export class Contender {
 
   static async start(program, args, env = process.env) {
     const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+    noteChild(child);
     await once(child, 'spawn');
     return new Contender(child);
   }

@@ -8,6 +8,7 @@ import { start } from './child.js';
 import { countingMicros } from './metrics.js';
 import { drain, hammer } from './raw-client.js';
 import { median, row } from './table.js';
+import { medianInTurns } from './turns.js';
 
 const SECTION = 'http';
 const SMALL_BYTES = 64;
@@ -46,30 +47,18 @@ export async function httpSection({ rounds }) {
 }
 
 async function compareSmall(method, contenders, rounds) {
-  const wall = {};
-  const cpu = {};
-  for (let round = 0; round <= rounds; round++) {
-    for (const [name, contender] of Object.entries(contenders)) {
-      const { micros, cpuMicros } = await measureSmall(method, contender);
-      // The first round warms up.
-      if (round === 0) continue;
-      (wall[name] ??= []).push(micros);
-      (cpu[name] ??= []).push(cpuMicros);
-    }
-  }
+  const { ours, fastify, node } = contenders;
+  const all = [ours, fastify, node];
+  for (const contender of all) await measureSmall(method, contender);
+  const found = await medianInTurns(all, rounds, (contender) => measureSmall(method, contender));
   const name = `${method} ${SMALL_BYTES} B, ${CONNECTIONS} connections`;
+  const beside = (title, figure, reference, referenceName) =>
+    row(SECTION, title, 'us/request', found.get(ours)[figure], found.get(reference)[figure], referenceName);
   return [
-    row(SECTION, name, 'us/request', median(wall.ours), median(wall.fastify), 'bare Fastify route'),
-    row(SECTION, name, 'us/request', median(wall.ours), median(wall.node), 'bare node:http'),
-    row(
-      SECTION,
-      `${name}, server CPU`,
-      'us/request',
-      median(cpu.ours),
-      median(cpu.fastify),
-      'bare Fastify route',
-    ),
-    row(SECTION, `${name}, server CPU`, 'us/request', median(cpu.ours), median(cpu.node), 'bare node:http'),
+    beside(name, 'micros', fastify, 'bare Fastify route'),
+    beside(name, 'micros', node, 'bare node:http'),
+    beside(`${name}, server CPU`, 'cpuMicros', fastify, 'bare Fastify route'),
+    beside(`${name}, server CPU`, 'cpuMicros', node, 'bare node:http'),
   ];
 }
 
@@ -90,25 +79,16 @@ async function measureSmall(method, { server, path: target }) {
 }
 
 async function compareLarge(daemon, target, node, rounds) {
-  const ours = [];
-  const reference = [];
-  for (let round = 0; round <= rounds; round++) {
-    const rates = [
-      await drain(daemon.url, requestOf('GET', target, daemon.url), LARGE_BYTES),
-      await drain(node.url, requestOf('GET', '/large', node.url), LARGE_BYTES),
-    ];
-    if (round === 0) continue;
-    ours.push(rates[0] / 2 ** 30);
-    reference.push(rates[1] / 2 ** 30);
-  }
-  return row(
-    SECTION,
-    'GET 1 GiB, one connection',
-    'GiB/s',
-    median(ours),
-    median(reference),
-    'node:http from memory',
-  );
+  const paths = new Map([
+    [daemon, target],
+    [node, '/large'],
+  ]);
+  const servers = [...paths.keys()];
+  const rate = (server) => drain(server.url, requestOf('GET', paths.get(server), server.url), LARGE_BYTES);
+  for (const server of servers) await rate(server);
+  const found = await medianInTurns(servers, rounds, rate);
+  const [ours, reference] = servers.map((server) => found.get(server) / 2 ** 30);
+  return row(SECTION, 'GET 1 GiB, one connection', 'GiB/s', ours, reference, 'node:http from memory');
 }
 
 /** The counting of an operation for /metrics, beside the whole request. */

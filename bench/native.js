@@ -2,12 +2,13 @@
  * The native addon: durable copies and flushes on /dev/shm with persistent memory forced, beside a C program with libpmem that is
  * built for the occasion and measured in turn; and, on a disk, msync on the thread pool beside msync on the calling thread.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Contender, buildReference } from './contender.js';
-import { median, row, sizeText } from './table.js';
+import { makeFolder, removeFolder } from './leftovers.js';
+import { row, sizeText } from './table.js';
+import { medianInTurns } from './turns.js';
 
 const SECTION = 'native';
 const SIZES = [64, 256, 4096, 65536, 2 ** 20];
@@ -21,7 +22,7 @@ export async function nativeSection({ rounds }) {
 }
 
 async function comparePmem(rounds) {
-  const folder = mkdtempSync('/dev/shm/bedrock-bench-');
+  const folder = makeFolder('/dev/shm');
   const binary = buildReference(folder);
   // Each has a process of its own, as libpmem asks the environment but once, and a file of its own.
   const env = { ...process.env, PMEM_IS_PMEM_FORCE: '1' };
@@ -52,30 +53,22 @@ async function comparePmem(rounds) {
     return rows;
   } finally {
     await Promise.all([ours.stop(), reference.stop()]);
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   }
 }
 
 async function compare(ours, reference, operation, size, rounds) {
-  const figures = [[], []];
   const warm = await reference.ask(operation, size, 50);
   const times = Math.max(20, Math.round(ROUND_NANOS / Math.max(warm, 100)));
-  for (let round = 0; round <= rounds; round++) {
-    // Whoever comes second finds the caches otherwise, so they take turns at that too.
-    const order = round % 2 === 0 ? [0, 1] : [1, 0];
-    for (const i of order) {
-      const nanos = await [ours, reference][i].ask(operation, size, times);
-      // The first round warms up.
-      if (round > 0) figures[i].push(nanos);
-    }
-  }
+  for (const each of [ours, reference]) await each.ask(operation, size, times);
+  const nanos = await medianInTurns([ours, reference], rounds, (each) => each.ask(operation, size, times));
   const name = `${operation} ${sizeText(size)}`;
-  return row(SECTION, name, 'ns', median(figures[0]), median(figures[1]), 'C with libpmem');
+  return row(SECTION, name, 'ns', nanos.get(ours), nanos.get(reference), 'C with libpmem');
 }
 
 /** On a disk: one at a time, and 64 at once, which share msyncs. */
 async function compareMsync(rounds) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'bedrock-bench-'));
+  const folder = makeFolder(tmpdir());
   const env = { ...process.env, PMEM_IS_PMEM_FORCE: '0' };
   const ours = await Contender.start(
     process.execPath,
@@ -84,31 +77,32 @@ async function compareMsync(rounds) {
   );
   try {
     await ours.ask('create', FILE_BYTES, 1);
-    const figures = { sync: [], async: [], together: [] };
-    for (let round = 0; round <= rounds; round++) {
-      const found = {
-        sync: await ours.ask('msyncBlocking', 4096, 200),
-        async: await ours.ask('msyncAsync', 4096, 200),
-        together: await ours.ask('together', 4096, 10),
-      };
-      if (round === 0) continue;
-      for (const [name, nanos] of Object.entries(found)) figures[name].push(nanos / 1000);
-    }
-    const [sync, alone, together] = [figures.sync, figures.async, figures.together].map(median);
+    const ways = { msyncBlocking: 200, msyncAsync: 200, together: 10 };
+    const micros = async (way) => (await ours.ask(way, 4096, ways[way])) / 1000;
+    for (const way of Object.keys(ways)) await micros(way);
+    const found = await medianInTurns(Object.keys(ways), rounds, micros);
+    const sync = found.get('msyncBlocking');
     return [
-      row(SECTION, 'store and msync 4 KiB on a disk, async', 'us', alone, sync, 'msyncBlocking'),
+      row(
+        SECTION,
+        'store and msync 4 KiB on a disk, async',
+        'us',
+        found.get('msyncAsync'),
+        sync,
+        'msyncBlocking',
+      ),
       row(
         SECTION,
         `copyPersist 4 KiB on a disk, one of ${BATCH} at once`,
         'us',
-        together / BATCH,
+        found.get('together') / BATCH,
         sync,
         'msyncBlocking',
       ),
     ];
   } finally {
     await ours.stop();
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   }
 }
 

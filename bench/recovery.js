@@ -3,10 +3,10 @@
  * file I/O included, beside a program that only reads the bytes of the descriptors. And what a region costs in memory.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder, removeFolder } from './leftovers.js';
 import { median, row } from './table.js';
 
 const SECTION = 'recovery';
@@ -24,8 +24,8 @@ const CONTENDERS = [
 
 export function recoverySection({ rounds }) {
   const folders = {
-    disk: mkdtempSync(`${tmpdir()}/bedrock-bench-`),
-    shm: mkdtempSync('/dev/shm/bedrock-bench-'),
+    disk: makeFolder(tmpdir()),
+    shm: makeFolder('/dev/shm'),
   };
   try {
     const rows = [];
@@ -43,7 +43,7 @@ export function recoverySection({ rounds }) {
     }
     return [...rows.filter(({ unit }) => unit !== 'B'), ...rows.filter(({ unit }) => unit === 'B')];
   } finally {
-    for (const folder of Object.values(folders)) rmSync(folder, { recursive: true });
+    for (const folder of Object.values(folders)) removeFolder(folder);
   }
 }
 

@@ -1,46 +1,76 @@
 /**
- * `npm run bench -- SECTION… [--only TEXT] [--json FILE] [--rounds N]`: benchmarks against references measured in the same run.
+ * `npm run bench -- SECTION…`: benchmarks against references measured in the same run.
+ *
+ *     --rounds N       medians of so many rounds, 5 unless told
+ *     --only TEXT      of `target`, `transport` and `peers` only what has the text in its name
+ *     --json FILE      writes the rows
+ *     --from FILE      takes rows that were written before, and measures nothing
+ *     --markdown FILE  writes the tables of `transport` and `peers` into a page
+ *     --plot FILE      draws `transport`
+ *     --setup          installs what is measured beside ours
  *
  * Every contender is measured in turn within each round, so that a machine that slows down slows all of them down; the tables
  * show the medians of the rounds, and the ratio to the reference.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
+import { writeTables } from './markdown.js';
 import { nativeSection } from './native.js';
+import { peersSection } from './peers.js';
+import { plotOf } from './plot.js';
 import { recoverySection } from './recovery.js';
+import { absentPeers, installPeers } from './setup.js';
 import { formatTable } from './table.js';
 import { targetSection } from './target.js';
+import { transportSection } from './transport.js';
 
 const SECTIONS = {
   allocator: allocatorSection,
   http: httpSection,
   native: nativeSection,
+  peers: peersSection,
   recovery: recoverySection,
   target: targetSection,
+  transport: transportSection,
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    from: { type: 'string' },
     json: { type: 'string' },
+    markdown: { type: 'string' },
     only: { type: 'string' },
+    plot: { type: 'string' },
     rounds: { type: 'string', default: '5' },
+    setup: { type: 'boolean', default: false },
   },
 });
 
-const names = positionals.length > 0 ? positionals : Object.keys(SECTIONS);
-const unknown = names.filter((name) => !(name in SECTIONS));
+const unknown = positionals.filter((name) => !(name in SECTIONS));
 if (unknown.length > 0) {
   console.error(`unknown section ${unknown.join(', ')}; there are: ${Object.keys(SECTIONS).join(', ')}`);
   process.exit(2);
 }
-
-const rows = [];
-for (const name of names) {
-  const found = await SECTIONS[name]({ rounds: Number(values.rounds), only: values.only });
-  console.log(`\n${formatTable(name, found)}`);
-  rows.push(...found);
+if (values.setup) {
+  process.exitCode = (await installPeers()) ? 0 : 1;
+} else {
+  const rows = values.from === undefined ? await measure() : JSON.parse(readFileSync(values.from, 'utf8'));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  if (values.plot !== undefined) writeFileSync(values.plot, plotOf(rows));
+  if (values.markdown !== undefined) await writeTables(values.markdown, rows);
 }
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+
+async function measure() {
+  const rows = [];
+  for (const name of positionals.length > 0 ? positionals : Object.keys(SECTIONS)) {
+    const found = await SECTIONS[name]({ rounds: Number(values.rounds), only: values.only });
+    console.log(`\n${formatTable(name, found)}`);
+    rows.push(...found);
+  }
+  const isMissed = rows.some(({ reference }) => reference === null);
+  if (isMissed) console.log(`\nabsent: ${absentPeers().join(', ')}; to install: npm run bench -- --setup`);
+  return rows;
+}

@@ -1,4 +1,7 @@
-/** Rows of results: {section, name, unit, ours, reference, referenceName, ratio}. */
+/**
+ * Rows of results: {section, name, unit, ours, reference, referenceName, ratio}. Where the reference is not installed, it and the
+ * ratio are null.
+ */
 
 /** The middle one of some figures. */
 export function median(figures) {
@@ -7,8 +10,10 @@ export function median(figures) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** A row; the ratio is ours to the reference, whatever the unit. */
+/** A row; the ratio is ours to the reference, whatever the unit. Without a reference it has been left out as absent. */
 export function row(section, name, unit, ours, reference, referenceName) {
+  if (reference === undefined)
+    return { section, name, unit, ours, reference: null, referenceName, ratio: null };
   return { section, name, unit, ours, reference, referenceName, ratio: ours / reference };
 }
 
@@ -19,9 +24,9 @@ export function formatTable(title, rows) {
     name,
     unit,
     figure(ours),
-    figure(reference),
+    reference === null ? 'absent' : figure(reference),
     referenceName,
-    ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2),
+    ratio === null ? '' : ratioText(ratio),
   ]);
   const widths = head.map((text, column) =>
     Math.max(text.length, ...cells.map((line) => line[column].length)),
@@ -35,7 +40,11 @@ export function formatTable(title, rows) {
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...cells.map(line)].join('\n');
 }
 
-function figure(value) {
+export function ratioText(ratio) {
+  return ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2);
+}
+
+export function figure(value) {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 

@@ -2,23 +2,12 @@
  * In-process operations of a target, as a program awaits them, on every backend: beside lmdb and plain files on the same file
  * system, and, with persistent memory forced on /dev/shm, beside the same copies from C with libpmem.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Contender, buildReference } from './contender.js';
-import { median, row, sizeText } from './table.js';
+import { row, sizeText } from './table.js';
+import { C, DISK, InProcess, SHM } from './target/contenders.js';
 
 const SECTION = 'target';
 const SIZES = [64, 4096, 65536, 2 ** 20];
 const DEPTHS = [1, 64];
-// A round is many short turns, as a short one is rarely interrupted on a machine that others use too.
-const TURN_NANOS = 5e6;
-const TURNS = 9;
-const WARM_UPS = 6;
-const WARM_UP_NANOS = 5e7;
-const SHM = '/dev/shm';
-const DISK = tmpdir();
 
 /** Who takes part: where its data lies, and whether everything passes for persistent memory. */
 const CONTENDERS = {
@@ -33,24 +22,23 @@ const CONTENDERS = {
   'lmdb noSync on a disk': { kind: 'lmdb-unsynced', on: DISK },
   'fs on a disk': { kind: 'files', on: DISK },
 };
-const C = 'C pmem_memcpy_persist';
 
 /** Ours, the operation, and the operations of others that it stands beside. */
 const COMPARISONS = [
-  ['pmem on /dev/shm', 'writeDurably', [[C], ['lmdb on /dev/shm']]],
-  ['pmem on /dev/shm, sync_writes off', 'write', [['lmdb noSync on /dev/shm']]],
-  ['pmem on /dev/shm', 'read', [['lmdb on /dev/shm']]],
-  ['pmem on /dev/shm', 'createAndErase', [['lmdb on /dev/shm']]],
-  ['memory', 'write', [['lmdb noSync on /dev/shm']]],
-  ['memory', 'read', [['lmdb noSync on /dev/shm']]],
-  ['memory', 'createAndErase', [['lmdb noSync on /dev/shm']]],
-  ['file on a disk', 'writeDurably', [['lmdb on a disk'], ['fs on a disk']]],
-  ['file on a disk', 'write', [['lmdb noSync on a disk'], ['fs on a disk']]],
-  ['file on a disk', 'read', [['lmdb on a disk'], ['fs on a disk']]],
-  ['file on a disk', 'createAndErase', [['lmdb on a disk']]],
-  ['pmem on a disk', 'writeDurably', [['lmdb on a disk'], ['fs on a disk']]],
-  ['pmem on a disk', 'read', [['lmdb on a disk']]],
-  ['pmem on a disk', 'createAndErase', [['lmdb on a disk']]],
+  ['pmem on /dev/shm', 'writeDurably', [C, 'lmdb on /dev/shm']],
+  ['pmem on /dev/shm, sync_writes off', 'write', ['lmdb noSync on /dev/shm']],
+  ['pmem on /dev/shm', 'read', ['lmdb on /dev/shm']],
+  ['pmem on /dev/shm', 'createAndErase', ['lmdb on /dev/shm']],
+  ['memory', 'write', ['lmdb noSync on /dev/shm']],
+  ['memory', 'read', ['lmdb noSync on /dev/shm']],
+  ['memory', 'createAndErase', ['lmdb noSync on /dev/shm']],
+  ['file on a disk', 'writeDurably', ['lmdb on a disk', 'fs on a disk']],
+  ['file on a disk', 'write', ['lmdb noSync on a disk', 'fs on a disk']],
+  ['file on a disk', 'read', ['lmdb on a disk', 'fs on a disk']],
+  ['file on a disk', 'createAndErase', ['lmdb on a disk']],
+  ['pmem on a disk', 'writeDurably', ['lmdb on a disk', 'fs on a disk']],
+  ['pmem on a disk', 'read', ['lmdb on a disk']],
+  ['pmem on a disk', 'createAndErase', ['lmdb on a disk']],
 ];
 
 const NAMES = {
@@ -61,112 +49,44 @@ const NAMES = {
 };
 
 export async function targetSection({ rounds, only = '' }) {
-  const folders = [];
-  const contenders = new Map();
+  const contenders = await InProcess.start(CONTENDERS);
   try {
-    for (const [name, { kind, on, isForced = false }] of Object.entries(CONTENDERS)) {
-      const folder = mkdtempSync(path.join(on, 'bedrock-bench-'));
-      folders.push(folder);
-      const env = { ...process.env, PMEM_IS_PMEM_FORCE: isForced ? '1' : '0' };
-      contenders.set(
-        name,
-        await Contender.start(process.execPath, [here('target/worker.js'), kind, folder], env),
-      );
-    }
-    contenders.set(C, await startReference(folders));
+    await contenders.addReference();
     const rows = [];
     for (const [ours, operation, references] of COMPARISONS) {
       if (!`${ours}, ${NAMES[operation]}`.includes(only)) continue;
-      const names = [ours, ...references.flat()];
       for (const size of SIZES) {
         for (const depth of DEPTHS) {
-          const found = await measureInTurns(contenders, names, operation, size, depth, rounds);
+          const names = [ours, ...references];
+          const found = await contenders.measureInTurns(names, operation, size, depth, rounds);
           const name = `${ours}, ${NAMES[operation]}, ${sizeText(size)}${depth > 1 ? `, ${depth} at once` : ''}`;
-          for (const [index, reference] of names.slice(1).entries())
-            rows.push(row(SECTION, name, 'us', found[0], found[index + 1], reference));
+          for (const reference of references)
+            rows.push(row(SECTION, name, 'us', found.get(ours), found.get(reference), reference));
         }
       }
     }
     rows.push(...(await compareWithItself(contenders, rounds, only)));
     return rows;
   } finally {
-    await Promise.all([...contenders.values()].map((contender) => contender.stop()));
-    for (const folder of folders) rmSync(folder, { recursive: true });
+    await contenders.stop();
   }
-}
-
-/** The C program, with a file of its own that it maps. */
-async function startReference(folders) {
-  const folder = mkdtempSync(`${SHM}/bedrock-bench-`);
-  folders.push(folder);
-  const binary = buildReference(folder);
-  const env = { ...process.env, PMEM_IS_PMEM_FORCE: '1' };
-  const maker = await Contender.start(process.execPath, [here('native/worker.js'), `${folder}/own`], env);
-  await maker.ask('create-for-reference', 2 ** 26, 1);
-  await maker.stop();
-  return Contender.start(binary, [`${folder}/own.reference`], env);
-}
-
-/** @returns microseconds an operation, median of all turns, in the order of the names */
-async function measureInTurns(contenders, names, operation, size, depth, rounds) {
-  const ask = (name, times) =>
-    name === C
-      ? contenders.get(name).ask('copyPersist', size, times)
-      : contenders.get(name).ask(operation, size, depth, times);
-  const times = [];
-  for (const name of names) {
-    // At first nothing is compiled and no page was touched, so what an operation takes is known by and by.
-    let each = await ask(name, 4 * depth);
-    for (let run = 0; run < WARM_UPS; run++) each = await ask(name, timesFor(WARM_UP_NANOS, each, depth));
-    times.push(timesFor(TURN_NANOS, each, depth));
-  }
-  const figures = names.map(() => []);
-  for (let turn = 0; turn < rounds * TURNS; turn++) {
-    for (const index of inTurn(names.length, turn))
-      figures[index].push((await ask(names[index], times[index])) / 1000);
-  }
-  return figures.map(median);
-}
-
-/** Whoever comes second finds the caches otherwise, so they take turns at that too. */
-function inTurn(count, round) {
-  const order = Array.from({ length: count }, (_, index) => index);
-  return round % 2 === 0 ? order : order.reverse();
-}
-
-/** Operations that take about so long together; on a disk several, as the first also waits for what others have begun there. */
-function timesFor(nanos, each, depth) {
-  const least = depth === 1 ? 16 : 2;
-  return depth * Math.max(least, Math.ceil(nanos / (each * depth)));
 }
 
 /** What has no peer: views beside copies, and a region of a size that nobody should have to wait for. */
-async function compareWithItself(contenders, rounds, only = '') {
+async function compareWithItself(contenders, rounds, only) {
   const rows = [];
   for (const name of ['pmem on /dev/shm', 'memory']) {
-    if (!`${name}, map and release`.includes(only)) continue;
-    const [map] = await measureInTurns(contenders, [name], 'map', 4096, 1, rounds);
-    const [read] = await measureInTurns(contenders, [name], 'read', 4096, 1, rounds);
-    rows.push(row(SECTION, `${name}, map and release`, 'us', map, read, 'read 4 KiB'));
+    const title = `${name}, map and release`;
+    if (!title.includes(only)) continue;
+    const micros = async (operation) =>
+      (await contenders.measureInTurns([name], operation, 4096, 1, rounds)).get(name);
+    rows.push(row(SECTION, title, 'us', await micros('map'), await micros('read'), 'read 4 KiB'));
   }
   for (const name of ['pmem on /dev/shm', 'file on a disk', 'pmem on a disk']) {
-    if (!`${name}, create 1 GiB on fresh space`.includes(only)) continue;
-    const small = await contenders.get(name).ask('create', 2 ** 24, 1, 1);
-    const large = await contenders.get(name).ask('create', 2 ** 30, 1, 1);
-    rows.push(
-      row(
-        SECTION,
-        `${name}, create 1 GiB on fresh space`,
-        'ms',
-        large / 1e6,
-        small / 1e6,
-        'create 16 MiB there',
-      ),
-    );
+    const title = `${name}, create 1 GiB on fresh space`;
+    if (!title.includes(only)) continue;
+    const millis = async (size) => (await contenders.ask(name, 'create', size, 1, 1)) / 1e6;
+    rows.push(row(SECTION, title, 'ms', await millis(2 ** 30), await millis(2 ** 24), 'create 16 MiB there'));
   }
   return rows;
-}
-
-function here(relative) {
-  return fileURLToPath(new URL(relative, import.meta.url));
 }

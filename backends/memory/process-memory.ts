@@ -21,10 +21,13 @@ export function noteHeld(bytes: number): void {
   heldBytes += bytes;
 }
 
+// Asked once: the answers are in files of the system's, and reading them takes longer than a hundred creates.
+const allowedBytes = process.constrainedMemory();
+const limitBytes = allowedBytes > 0 ? Math.min(allowedBytes, totalmem()) : totalmem();
+
 /** Bytes; what the process's control group allows, where that is less than what the machine has. */
 export function machineBytes(): number {
-  const allowed = process.constrainedMemory();
-  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  return limitBytes;
 }
 
 const { port1: nowhere, port2: other } = new MessageChannel();

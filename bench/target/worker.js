@@ -1,6 +1,7 @@
 /**
- * One contender of bench/target.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines "OPERATION SIZE DEPTH TIMES" and
- * answers each with the nanoseconds an operation took, awaited as a user would await it: one at a time, or `DEPTH` at once.
+ * One contender of bench/target.js or bench/peers.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines
+ * "OPERATION SIZE DEPTH TIMES" and answers each with the nanoseconds an operation took, awaited as a user would await it: one at a
+ * time, or `DEPTH` at once.
  *
  * Operations walk through 32 MiB in order, as native/reference.c does.
  */
@@ -17,6 +18,13 @@ const KINDS = {
   lmdb: (folder) => openLmdb(folder, {}),
   'lmdb-unsynced': (folder) => openLmdb(folder, { noSync: true }),
   files: (folder) => openFiles(folder),
+  // Not among the project's own dependencies, so that they are loaded where they are wanted.
+  sqlite: async (folder) => (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: true }),
+  'sqlite-unsynced': async (folder) =>
+    (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: false }),
+  level: async (folder) => (await import('../peers/level.js')).openLevel(folder, { isSynced: true }),
+  'level-unsynced': async (folder) =>
+    (await import('../peers/level.js')).openLevel(folder, { isSynced: false }),
 };
 
 const POOL_BYTES = 2 ** 31;
@@ -29,7 +37,7 @@ const [, , kind, folder] = process.argv;
 const contender = await KINDS[kind](folder);
 
 async function measure(operation, size, depth, times) {
-  const run = contender[operation](size);
+  const run = await contender[operation](size);
   const start = process.hrtime.bigint();
   if (depth === 1) {
     for (let index = 0; index < times; index++) await run(index);

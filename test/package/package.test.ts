@@ -43,7 +43,7 @@ describe('the tarball', () => {
       /^dist\/schemas\/\w+\.schema\.json$/,
       /^schemas\/\w+\.schema\.json$/,
       /^templates\/[a-z-]+\/(src\/)?[\w.-]+$/,
-      /^docs\/[a-z-]+\.md$/,
+      /^docs\/[a-z-]+\.(md|svg)$/,
       /^native\/src\/[\w-]+\.(cc|h)$/,
       /^scripts\/(native|run)\.js$/,
       /^(CHANGELOG\.md|CMakeLists\.txt|LICENSE|README\.md|bedrock\.json|package\.json)$/,
