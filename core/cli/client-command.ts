@@ -9,7 +9,7 @@ import { connect } from '../client/connect.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { RemoteTarget } from '../client/remote-target.js';
 import type { RemoteProvider, Service } from '../client/service.js';
-import { DEFAULT_PORT } from '../config/address.js';
+import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../config/address.js';
 import { BedrockError, messageOf } from '../errors.js';
 import { RegionId } from '../target/region-id.js';
 import { failureLine, UsageError } from './failure.js';
@@ -19,7 +19,7 @@ import { parseNatural } from './sizes.js';
 const DEFAULT_ADDRESS = `http://127.0.0.1:${DEFAULT_PORT}`;
 
 export const ADDRESS_HELP =
-  `http://host:port or unix:/path of the daemon ` +
+  `${SERVICE_URL_FORMS} of the daemon ` +
   `(default: the environment's BEDROCK_ADDRESS, else ${DEFAULT_ADDRESS})`;
 
 export interface AddressOptions {

@@ -3,6 +3,7 @@
  * `resp+unix:/path`.
  */
 import {
+  SERVICE_URL_FORMS,
   formatAddress,
   formatHostPort,
   parseAddress,
@@ -28,8 +29,6 @@ export interface RespUrl {
 }
 
 export type ServiceUrl = HttpUrl | RespUrl;
-
-export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
 
 const RESP = 'resp://';
 const RESP_UNIX = 'resp+unix:';

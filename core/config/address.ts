@@ -16,6 +16,9 @@ export const DEFAULT_PORT = 7480;
 
 export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix:/path';
 
+/** Where a daemon can be reached. */
+export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
+
 /** Longest path of a unix socket on Linux, bytes: sun_path of unix(7) without its final zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 

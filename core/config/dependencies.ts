@@ -6,7 +6,7 @@ import { messageOf } from '../errors.js';
 import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../provider/definitions.js';
 import { parseReference } from '../provider/reference.js';
 import type { Registered, TypeRegistry } from '../provider/registry.js';
-import { formatAddress, parseAddress } from './address.js';
+import { readServiceUrl } from '../client/service-url.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import { expected, type ConfigPath } from './issues.js';
@@ -181,13 +181,12 @@ function findProvider(
   if (reference === undefined) return expected(text, REFERENCE_FORMS);
   const { target, location } = reference;
   if (location !== 'local') {
-    const address = parseAddress(location, directory);
-    if (typeof address === 'string') return `"${text}" has no address of a daemon behind the @: ${address}`;
-    if (address.kind === 'tcp' && address.port === 0)
-      return `"${text}" has the port 0, where no daemon can be reached`;
+    const url = readServiceUrl(location, directory);
+    if (typeof url === 'string') return `"${text}" has no address of a daemon behind the @: ${url}`;
+    if (/:0$/.test(url.text)) return `"${text}" has the port 0, where no daemon can be reached`;
     if ('type' in target && target.type !== type)
       return `"${text}" is a provider of type ${target.type}, and one of type ${type} is needed`;
-    return { text, url: formatAddress(address), target, type };
+    return { text, url: url.text, target, type };
   }
   const fits = (draft: Draft): boolean =>
     'name' in target

@@ -1,0 +1,116 @@
+/** A daemon over the Redis protocol that answers as a test tells it to, or does not. */
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { Found, ReplyParser } from '../../core/client/resp/reply-parser.js';
+import type { Reply } from '../../core/client/resp/reply.js';
+
+/** What a command asks, as texts; large arguments are cut short. */
+export type Words = readonly string[];
+
+export type Answer = (words: Words, socket: Socket) => string | Buffer | undefined;
+
+const LIMITS = JSON.stringify({
+  max_bulk_bytes: 2 ** 26,
+  max_arguments: 65536,
+  max_request_bytes: 2 ** 22,
+  max_uploads: 8,
+});
+const CAPABILITIES = {
+  persistent: false,
+  mappable: false,
+  growable: false,
+  importable: false,
+  snapshots: false,
+};
+const PROVIDERS = JSON.stringify({
+  providers: [
+    {
+      name: 'store',
+      type: 'warabi',
+      provider_id: 1,
+      tags: [],
+      state: 'running',
+      targets: [{ type: 'memory', state: 'open', capabilities: CAPABILITIES }],
+    },
+  ],
+});
+
+/** A bulk string. */
+export function bulk(bytes: Uint8Array | string): Buffer {
+  return Buffer.concat([
+    Buffer.from(`$${Buffer.byteLength(bytes)}\r\n`),
+    Buffer.from(bytes),
+    Buffer.from('\r\n'),
+  ]);
+}
+
+export class FakeDaemon {
+  /** The commands on regions, in the order in which they came. */
+  readonly commands: Words[] = [];
+  readonly sockets = new Set<Socket>();
+  #answer: Answer = () => '+OK\r\n';
+
+  private constructor(private readonly server: Server) {
+    server.on('connection', (socket) => this.#connected(socket));
+  }
+
+  static async start(): Promise<FakeDaemon> {
+    const server = createServer();
+    const daemon = new FakeDaemon(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return daemon;
+  }
+
+  get url(): string {
+    return `resp://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** How commands on regions are answered from now on; undefined: not at all. */
+  answers(answer: Answer): void {
+    this.#answer = answer;
+  }
+
+  /** Ends the connections; new ones are taken. */
+  hangUp(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.hangUp();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  #connected(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('error', () => undefined);
+    // A command has the form of an array of bulk strings.
+    const parser = new ReplyParser({ maxReplyBytes: 2 ** 26 });
+    let kept = Buffer.alloc(0);
+    socket.on('data', (bytes) => {
+      const all = Buffer.concat([kept, bytes]);
+      parser.position = 0;
+      while (parser.next(all, all.length, undefined) === Found.reply) this.#command(parser.value, socket);
+      kept = all.subarray(parser.position);
+    });
+  }
+
+  #command(command: Reply, socket: Socket): void {
+    const words = (command as readonly Buffer[]).map((word) => word.toString('latin1', 0, 64));
+    const known = HANDSHAKE[words[0] ?? ''];
+    if (known !== undefined) {
+      socket.write(known);
+      return;
+    }
+    this.commands.push(words);
+    const answer = this.#answer(words, socket);
+    if (answer !== undefined && !socket.destroyed) socket.write(answer);
+  }
+}
+
+const HANDSHAKE: Readonly<Record<string, string | Buffer>> = {
+  HELLO: '%0\r\n',
+  SELECT: '+OK\r\n',
+  'BEDROCK.HELLO': bulk(LIMITS),
+  'BEDROCK.CONFIG': bulk('{}'),
+  'BEDROCK.PROVIDERS': bulk(PROVIDERS),
+};

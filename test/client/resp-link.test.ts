@@ -1,0 +1,203 @@
+/** What becomes of calls over the Redis protocol when the connection breaks, stalls or lies, and when their callers give up. */
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { RegionId, connect, type ConnectOptions, type RemoteTarget, type Service } from '../../core/index.js';
+import { FakeDaemon, bulk } from './fake-daemon.js';
+
+const ID = RegionId.of(1, 2, 3, 4);
+
+let daemon: FakeDaemon;
+let service: Service | undefined;
+let target: RemoteTarget;
+
+async function reach(options: ConnectOptions = {}): Promise<void> {
+  await service?.close();
+  service = await connect(daemon.url, options);
+  target = service.target('store');
+}
+
+beforeEach(async () => {
+  daemon = await FakeDaemon.start();
+  await reach();
+});
+
+afterEach(async () => {
+  await daemon.close();
+  await service?.close();
+  service = undefined;
+});
+
+/** Answers reads with zeros, and everything else with OK. */
+function serve(): void {
+  daemon.answers(([name, , , size]) => (name === 'BLOB.READ' ? bulk(Buffer.alloc(Number(size))) : '+OK\r\n'));
+}
+
+function names(): string[] {
+  return daemon.commands.map(([name]) => name ?? '');
+}
+
+describe('a connection that breaks', () => {
+  it('has a read sent again', async () => {
+    let reads = 0;
+    daemon.answers((_words, socket) => {
+      if (++reads > 1) return bulk('late');
+      socket.destroy();
+      return undefined;
+    });
+    expect(Buffer.from(await target.read(ID, 0, 4)).toString()).toBe('late');
+  });
+
+  it('has a read fail with UNREACHABLE when every connection breaks', async () => {
+    daemon.answers((_words, socket) => {
+      socket.destroy();
+      return undefined;
+    });
+    await expect(target.read(ID, 0, 4)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    expect(daemon.commands).toHaveLength(4);
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['write', () => target.write(ID, 0, Buffer.from('abc'))],
+    ['writev', () => target.writev(ID, [{ offset: 0, size: 3 }], Buffer.from('abc'))],
+    ['create', () => target.create(10)],
+    ['createAndWrite', () => target.createAndWrite(Buffer.from('abc'))],
+    ['erase', () => target.erase(ID)],
+  ])('leaves the outcome of %s unknown, and does not send it twice', async (_title, change) => {
+    daemon.answers((_words, socket) => {
+      socket.destroy();
+      return undefined;
+    });
+    await expect(change()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await delay(30);
+    expect(daemon.commands).toHaveLength(1);
+  });
+
+  it('has a change sent on the next one that was not sent yet', async () => {
+    serve();
+    await target.write(ID, 0, Buffer.from('one'));
+    daemon.hangUp();
+    while (daemon.sockets.size > 0) await delay(1);
+    await delay(5);
+    await target.write(ID, 0, Buffer.from('two'));
+    expect(names()).toEqual(['BLOB.WRITE', 'BLOB.WRITE']);
+  });
+});
+
+describe('a daemon that stalls', () => {
+  it('has its calls fail with TIMEOUT', async () => {
+    await reach({ progressTimeoutMs: 100 });
+    daemon.answers(() => undefined);
+    const results = await Promise.allSettled([target.read(ID, 0, 4), target.write(ID, 0, Buffer.from('a'))]);
+    for (const result of results)
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'TIMEOUT' } });
+  });
+
+  it('may take longer as long as something comes', async () => {
+    await reach({ progressTimeoutMs: 200 });
+    daemon.answers((_words, socket) => {
+      const reply = bulk('slowly, slowly');
+      for (let at = 0; at < reply.length; at++)
+        setTimeout(() => socket.write(reply.subarray(at, at + 1)), 30 * at);
+      return undefined;
+    });
+    expect(Buffer.from(await target.read(ID, 0, 14)).toString()).toBe('slowly, slowly');
+  });
+});
+
+describe('a daemon that lies', () => {
+  it.each([
+    ['sends more than was asked for', bulk('12345')],
+    ['speaks another protocol', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+  ])('is UNREACHABLE when it %s', async (_title, reply) => {
+    daemon.answers(() => reply);
+    await expect(target.read(ID, 0, 4)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  });
+
+  it('gives less than was asked for, which is INTERNAL', async () => {
+    daemon.answers(() => bulk('123'));
+    await expect(target.read(ID, 0, 4)).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  it('is UNREACHABLE to begin with when it is none', async () => {
+    const server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    await expect(connect(`resp://127.0.0.1:${port}`)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    server.close();
+  });
+});
+
+describe('a caller who gives up', () => {
+  it.each([
+    ['by a signal', () => ({ signal: AbortSignal.abort() }), 'ABORTED'],
+    ['by a signal later', () => ({ signal: signalIn(10) }), 'ABORTED'],
+    ['after a time', () => ({ timeoutMs: 10 }), 'TIMEOUT'],
+  ])('%s does not disturb the calls behind', async (_title, bounds, code) => {
+    daemon.answers(([, , offset], socket) => {
+      setTimeout(() => socket.write(bulk(`at ${offset ?? ''}`)), 40);
+      return undefined;
+    });
+    const first = target.read(ID, 1, 4, bounds());
+    const second = target.read(ID, 2, 4);
+    await expect(first).rejects.toMatchObject({ code });
+    expect(Buffer.from(await second).toString()).toBe('at 2');
+  });
+
+  it('has nothing written to his buffer afterwards, though the daemon sends on', async () => {
+    const size = 2 ** 18;
+    const reply = bulk(Buffer.alloc(size, 1));
+    daemon.answers(([, , offset], socket) => {
+      if (offset !== '0') {
+        setTimeout(() => socket.write(bulk('next')), 75);
+        return undefined;
+      }
+      socket.write(reply.subarray(0, 100_000));
+      setTimeout(() => socket.write(reply.subarray(100_000, 150_000)), 25);
+      setTimeout(() => socket.write(reply.subarray(150_000)), 50);
+      return undefined;
+    });
+    const buffer = Buffer.alloc(size);
+    const read = target.readInto(ID, 0, buffer, { signal: signalIn(10) });
+    const next = target.read(ID, 1, 4);
+    await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
+    const then = Buffer.from(buffer);
+    expect(Buffer.from(await next).toString()).toBe('next');
+    expect(buffer.equals(then)).toBe(true);
+    expect(daemon.commands).toHaveLength(2);
+  });
+
+  it('is told soon, though the daemon has stalled within a reply', async () => {
+    const size = 2 ** 18;
+    daemon.answers((_words, socket) => {
+      socket.write(bulk(Buffer.alloc(size, 1)).subarray(0, 100_000));
+      return undefined;
+    });
+    const read = target.readInto(ID, 0, Buffer.alloc(size), { signal: signalIn(10) });
+    await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  it('may use the bytes of a write again, though the daemon takes nothing', async () => {
+    for (const socket of daemon.sockets) socket.pause();
+    const bytes = Buffer.alloc(2 ** 20, 1);
+    const calls = Array.from({ length: 7 }, () => target.write(ID, 0, bytes, {}, { signal: signalIn(10) }));
+    for (const result of await Promise.allSettled(calls))
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ABORTED' } });
+  });
+});
+
+describe('many calls at once', () => {
+  it('are answered in order, whatever their number and size', async () => {
+    daemon.answers(([, , offset, size]) => bulk(Buffer.alloc(Number(size), Number(offset) % 251)));
+    const sizes = Array.from({ length: 600 }, (_, at) => (at % 50 === 0 ? 200_000 : at));
+    const reads = await Promise.all(sizes.map((size, at) => target.read(ID, at, size)));
+    for (const [at, read] of reads.entries())
+      expect(read.length === sizes[at] && read.every((byte) => byte === at % 251)).toBe(true);
+  });
+});
+
+function signalIn(ms: number): AbortSignal {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), ms);
+  return controller.signal;
+}
