@@ -66,6 +66,8 @@ export class Client implements CommandClient, Caller {
   protocol: Protocol = 2;
   /** Requests that were carried out. */
   requests = 0;
+  /** Errors that were answered. */
+  failedRequests = 0;
   readonly limits: Door['limits'];
   readonly daemon: DaemonFacts;
   readonly calls = new Calls(this);
@@ -297,6 +299,7 @@ export class Client implements CommandClient, Caller {
   }
 
   #refuse(fault: string): void {
+    this.failedRequests++;
     this.reply(new Failure('ERR', `Protocol error: ${fault}`));
     this.#isEnding = true;
   }
@@ -349,6 +352,7 @@ export class Client implements CommandClient, Caller {
 
   encodeFailure(error: unknown): Uint8Array {
     const known = asBedrockError(error);
+    this.failedRequests++;
     if (known.code === 'INTERNAL') this.door.logFailure(known);
     return this.encode(failureOf(known));
   }
