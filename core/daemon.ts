@@ -15,6 +15,7 @@ import { messageOf } from './errors.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
+import { registerRespMetrics } from './metrics/resp-metrics.js';
 import type { RespServer } from './resp/server.js';
 import { ProviderManager } from './provider/manager.js';
 import { migrate, restore, snapshot } from './provider/administration.js';
@@ -86,12 +87,12 @@ export class Daemon {
     return daemon;
   }
 
-  async #start({ listen, signal, version }: DaemonParts): Promise<void> {
+  async #start({ container, listen, signal, version }: DaemonParts): Promise<void> {
     const { warnings } = this.#resolved;
     for (const warning of warnings) this.#logger.warning(warning);
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
-      if (listen) await this.#listenResp(version);
+      if (listen) await this.#listenResp(version, container.get<MetricsRegistry>(TOKENS.Metrics));
       await this.#manager.start(signal);
     } catch (error) {
       await Promise.all([this.#server?.close(0), this.#respServer?.close(0)]);
@@ -112,11 +113,11 @@ export class Daemon {
   }
 
   /** The Redis door is loaded only where it is asked for: a daemon without it does not need its memory. */
-  async #listenResp(version: string): Promise<void> {
+  async #listenResp(version: string, metrics: MetricsRegistry): Promise<void> {
     const { respAddress, settings } = this.#resolved;
     if (respAddress === undefined || settings.resp === undefined) return;
     const { RespServer } = await import('./resp/server.js');
-    this.#respServer = new RespServer({
+    const server = new RespServer({
       address: respAddress,
       settings: settings.resp,
       providers: this.#manager,
@@ -125,7 +126,9 @@ export class Daemon {
       config: () => this.config,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
-    const { tcp, unix } = await this.#respServer.listen();
+    this.#respServer = server;
+    registerRespMetrics(metrics, () => server.figures);
+    const { tcp, unix } = await server.listen();
     const { resp } = this.#config.bedrock ?? {};
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);

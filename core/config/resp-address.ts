@@ -37,7 +37,8 @@ export function resolveRespAddress(
   const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');
   const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
   if (unix !== undefined) resp.unix = unix;
-  if (resp.address === undefined && resp.unix === undefined)
+  // Of a section that is wrong already that is not worth saying.
+  if (resp.address === undefined && resp.unix === undefined && !faults.isAny)
     faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
   return { tcp, unix };
 }

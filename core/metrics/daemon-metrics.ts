@@ -143,7 +143,7 @@ function histogramOf(
 }
 
 /** Registers a metric that is kept elsewhere: all that the registry asks of one is `get`. */
-function register(
+export function register(
   metrics: Registry,
   type: 'counter' | 'gauge' | 'histogram',
   name: string,

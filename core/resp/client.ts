@@ -72,6 +72,8 @@ export class Client implements CommandClient, Caller {
   readonly uploads = new Uploads();
   /** Requests that were carried out. */
   requests = 0;
+  /** Errors that were answered. */
+  failedRequests = 0;
   readonly limits: Door['limits'];
   readonly daemon: DaemonFacts;
   readonly calls = new Calls(this);
@@ -311,6 +313,7 @@ export class Client implements CommandClient, Caller {
   }
 
   #refuse(fault: string): void {
+    this.failedRequests++;
     this.reply(new Failure('ERR', `Protocol error: ${fault}`));
     this.#isEnding = true;
   }
@@ -363,6 +366,7 @@ export class Client implements CommandClient, Caller {
 
   encodeFailure(error: unknown): Uint8Array {
     const known = asBedrockError(error);
+    this.failedRequests++;
     if (known.code === 'INTERNAL') this.door.logFailure(known);
     return this.encode(failureOf(known, this.tellsDetails));
   }

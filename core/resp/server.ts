@@ -13,6 +13,7 @@ import type { Logger } from '../logging.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { DirectTarget, type RegionId } from '../target/index.js';
+import type { DoorFigures } from '../metrics/resp-metrics.js';
 import { Client, type Door } from './client.js';
 import type { Place } from './command.js';
 
@@ -42,12 +43,15 @@ export class RespServer implements Door {
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
   readonly #cursors = new Map<number, RegionId>();
+  #idleTimer: NodeJS.Timeout | undefined;
   #lastCursor = 0;
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
   /** Requests of clients that are gone. */
   #requestsBefore = 0;
+  /** Those of them that failed. */
+  #failedBefore = 0;
   /** Bytes of long arguments. */
   #reserved = 0;
 
@@ -68,11 +72,19 @@ export class RespServer implements Door {
       isReady: () => this.isServing,
       config,
       shutdown,
-      figures: () => this.#figures(),
+      figures: () => this.#figureLines(),
       describe: (client) => this.#describe(client as Client),
       describeAll: () => [...this.#clients.keys()].map((client) => this.#describe(client)).join(''),
     };
   }
+
+  /** Closes the connections of clients that have asked for nothing in a while. A client within a request is not idle. */
+  readonly #closeIdle = (): void => {
+    const { idle_timeout_ms: idleMs } = this.#options.settings;
+    const latest = performance.now() - idleMs;
+    for (const [client, socket] of this.#clients)
+      if (client.arrivedAt <= latest && !client.isBusy && !client.isAwaited) socket.destroy();
+  };
 
   /** Begins to listen. @returns the addresses, with the real port @throws START_FAILED */
   async listen(): Promise<RespAddress> {
@@ -92,6 +104,8 @@ export class RespServer implements Door {
       await this.close(0);
       throw error;
     }
+    const { idle_timeout_ms: idleMs } = this.#options.settings;
+    if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
     return { tcp: tcp && { ...tcp, port }, unix };
   }
 
@@ -118,6 +132,7 @@ export class RespServer implements Door {
   /** Takes no further requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
+    clearInterval(this.#idleTimer);
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const client of this.#clients.keys()) client.end();
     let isDrained = true;
@@ -136,11 +151,10 @@ export class RespServer implements Door {
     const socket = readingInto(accepted, client);
     client.attach(socket);
     this.#clients.set(client, socket);
-    const { progress_timeout_ms: progressMs, idle_timeout_ms: idleMs } = this.#options.settings;
+    const { progress_timeout_ms: progressMs } = this.#options.settings;
     socket.setTimeout(progressMs);
     socket.on('timeout', () => {
-      const isIdle = !client.isBusy && idleMs > 0 && performance.now() - client.arrivedAt >= idleMs;
-      if (client.isAwaited || isIdle) socket.destroy();
+      if (client.isAwaited) socket.destroy();
       else socket.setTimeout(progressMs);
     });
     socket.on('end', () => client.inputEnded());
@@ -149,6 +163,7 @@ export class RespServer implements Door {
     socket.on('close', () => {
       this.#clients.delete(client);
       this.#requestsBefore += client.requests;
+      this.#failedBefore += client.failedRequests;
       client.closed();
     });
     socket.resume();
@@ -201,15 +216,37 @@ export class RespServer implements Door {
     this.#options.logger.error(`a command failed: ${messageOf(cause)}`, { stack });
   }
 
-  #figures(): string[] {
+  get figures(): DoorFigures {
     let requests = this.#requestsBefore;
-    for (const client of this.#clients.keys()) requests += client.requests;
+    let failed = this.#failedBefore;
+    let bufferedBytes = 0;
+    for (const [client, socket] of this.#clients) {
+      requests += client.requests;
+      failed += client.failedRequests;
+      bufferedBytes += socket.writableLength;
+    }
+    return {
+      connections: this.#clients.size,
+      accepted: this.#accepted,
+      refused: this.#refused,
+      requests,
+      failed,
+      arrivingBytes: this.#reserved,
+      bufferedBytes,
+    };
+  }
+
+  /** As INFO has them. */
+  #figureLines(): string[] {
+    const { connections, accepted, refused, requests, failed, arrivingBytes, bufferedBytes } = this.figures;
     return [
-      `connected_clients:${this.#clients.size}`,
-      `total_connections_received:${this.#accepted}`,
-      `rejected_connections:${this.#refused}`,
+      `connected_clients:${connections}`,
+      `total_connections_received:${accepted}`,
+      `rejected_connections:${refused}`,
       `total_commands_processed:${requests}`,
-      `arriving_bytes:${this.#reserved}`,
+      `total_error_replies:${failed}`,
+      `arriving_bytes:${arrivingBytes}`,
+      `buffered_bytes:${bufferedBytes}`,
     ];
   }
 

@@ -18,7 +18,7 @@ const GUARD = Buffer.alloc(SIZE, 'guard');
 let door: RunningDoor;
 /** Regions that requests name, of `store` and `gated`. */
 let named: string[];
-/** Regions that none names: at each provider, between the others. */
+/** Regions that nobody has named: at each provider, between the others. */
 let guards: { provider: string; id: RegionId }[];
 
 beforeAll(async () => {
@@ -149,6 +149,7 @@ async function assault(random: Random): Promise<void> {
     requests[last] = mutate(requests[last] as Buffer, random);
   }
   let bytes = Buffer.concat(requests);
+  noteNamed(bytes);
   const never = random.chance(0.15);
   if (never) socket.pause();
   while (bytes.length > 0 && socket.writable) {
@@ -164,6 +165,12 @@ async function assault(random: Random): Promise<void> {
     await Promise.race([client.ended(), sleep(200)]);
   } else if (end === 2) await new Promise(setImmediate);
   client.close();
+}
+
+/** A mutated ID may be a guard's: that one is named then, and guards no more. */
+function noteNamed(bytes: Buffer): void {
+  const text = bytes.toString('latin1').toLowerCase();
+  guards = guards.filter(({ id }) => !text.includes(id.toString()));
 }
 
 async function expectNothingBroken(): Promise<void> {

@@ -1,0 +1,175 @@
+/** Clients that stall, flood, drip, come in crowds or speak something else, and daemons that want one address. */
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { gates } from '../fixtures/gated-library.js';
+import { RawClient, encode } from './raw-client.js';
+import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
+
+afterEach(closeDoors);
+
+describe('a client', () => {
+  it('that never takes its replies is dropped within progress_timeout_ms', async () => {
+    const door = await RunningDoor.start({ resp: { progress_timeout_ms: 200 } });
+    const id = (await door.daemon.target('store').create(2 ** 20)).toString();
+    const client = await door.client();
+    client.socket.pause();
+    const request = encode('BLOB.READ', id, 0, 2 ** 20);
+    for (let n = 0; n < 50; n++) client.socket.write(request);
+    await eventually(
+      () => door.figure('connected_clients'),
+      (count) => count === 2,
+    );
+    await eventually(
+      () => door.figure('connected_clients'),
+      (count) => count === 1,
+    );
+    expect(await door.figure('buffered_bytes')).toBe(0);
+  });
+
+  it('that floods does not keep others from being served', async () => {
+    const door = await RunningDoor.start();
+    const flood = await door.client();
+    flood.socket.pause();
+    const pings = encode('PING').toString().repeat(10_000);
+    for (let n = 0; n < 20; n++) flood.socket.write(pings);
+    const other = await door.client();
+    for (let n = 0; n < 20; n++) expect(await other.call('PING')).toBe('PONG');
+  });
+
+  it('that sends one byte at a time is served', async () => {
+    const door = await RunningDoor.start();
+    const id = (await door.daemon.target('store').create(16)).toString();
+    const client = await door.client();
+    client.socket.setNoDelay(true);
+    for (const byte of Buffer.concat([encode('SETRANGE', id, 1, 'drip'), encode('GETRANGE', id, 0, 5)])) {
+      client.socket.write(Buffer.of(byte));
+      await new Promise(setImmediate);
+    }
+    expect(await client.reply()).toBe(16);
+    expect(await client.reply()).toBe('\0drip\0');
+  });
+
+  it('that is idle is closed after idle_timeout_ms, though it might take longer over a request', async () => {
+    const door = await RunningDoor.start({ resp: { idle_timeout_ms: 100, progress_timeout_ms: 10_000 } });
+    const busy = await door.client();
+    busy.socket.write('*1\r\n');
+    const idle = await door.client();
+    const begun = performance.now();
+    await idle.ended();
+    expect(performance.now() - begun).toBeLessThan(2000);
+    busy.socket.write('$4\r\nPING\r\n');
+    expect(await busy.reply()).toBe('PONG');
+  });
+
+  it('beyond max_connections is closed at once, and those that are there go on', async () => {
+    const door = await RunningDoor.start({ resp: { max_connections: 5 } });
+    const clients: RawClient[] = [];
+    while (clients.length < 5) {
+      const client = await door.client();
+      expect(await client.call('PING')).toBe('PONG');
+      clients.push(client);
+    }
+    const crowd = await Promise.all(Array.from({ length: 100 }, () => door.client()));
+    await Promise.all(crowd.map((client) => client.ended()));
+    for (const client of clients) expect(await client.call('PING')).toBe('PONG');
+    expect(await (clients[0] as RawClient).call('INFO')).toContain('rejected_connections:100');
+  });
+
+  it.each([
+    [
+      'an HTTP request with commands in its body',
+      (id: string) => `POST / HTTP/1.1\r\nHost: x\r\n\r\n${encode('BLOB.ERASE', id).toString()}`,
+    ],
+    ['a line of HTTP and then commands', (id: string) => `GET /x\r\n${encode('BLOB.ERASE', id).toString()}`],
+    ['the beginning of TLS', (id: string) => `\x16\x03\x01\x02\x00\n${encode('BLOB.ERASE', id).toString()}`],
+    ['an answer of the protocol', (id: string) => `+OK\r\n${encode('BLOB.ERASE', id).toString()}`],
+  ])('that sends %s gets one error, and has nothing carried out', async (_what, bytes) => {
+    const door = await RunningDoor.start();
+    const id = await door.daemon.target('store').create(16);
+    for (const cut of [0, 3, 20]) {
+      const client = await door.client();
+      const text = bytes(id.toString());
+      client.socket.write(text.slice(0, cut), 'latin1');
+      await sleep(5);
+      client.socket.write(text.slice(cut), 'latin1');
+      expect(await client.reply()).toBeInstanceOf(Error);
+      await client.ended();
+    }
+    expect((await door.daemon.target('store').stat(id)).size).toBe(16);
+  });
+});
+
+describe('a daemon', () => {
+  it('that stops ends what is in flight, and answers it', async () => {
+    const door = await RunningDoor.start();
+    const client = await door.client();
+    await client.call('SELECT', 'gated');
+    const id = (await client.call('BLOB.CREATE', 8)) as string;
+    gates.write.shut();
+    client.send('SETRANGE', id, 0, 'x');
+    await gates.write.arrivals(1);
+    const closed = door.daemon.close();
+    await sleep(20);
+    gates.write.open();
+    expect(await client.reply()).toBe(8);
+    await client.ended();
+    client.close();
+    await closed;
+  });
+
+  it('cuts what does not end within drain_timeout_ms', async () => {
+    const door = await RunningDoor.start({ drainTimeoutMs: 50 });
+    const client = await door.client();
+    await client.call('SELECT', 'gated');
+    const id = (await client.call('BLOB.CREATE', 8)) as string;
+    gates.write.shut();
+    client.send('SETRANGE', id, 0, 'x');
+    await gates.write.arrivals(1);
+    const closed = door.daemon.close();
+    await client.ended();
+    gates.write.open();
+    await closed;
+  });
+
+  it('does not start at the address of another, with START_FAILED', async () => {
+    const door = await RunningDoor.start();
+    await expect(RunningDoor.start({ resp: { address: `127.0.0.1:${door.port}` } })).rejects.toMatchObject({
+      code: 'START_FAILED',
+    });
+    expect(await (await door.client()).call('PING')).toBe('PONG');
+  });
+
+  it('takes the socket over of one that was killed, for its owner alone, but not of one that lives', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'bedrock-resp-'));
+    try {
+      const unix = path.join(folder, 'socket');
+      const script = `require('net').createServer().listen(${JSON.stringify(unix)}, () => process.kill(process.pid, 9))`;
+      spawnSync(process.execPath, ['-e', script]);
+      expect((await stat(unix)).isSocket()).toBe(true);
+      await RunningDoor.start({ resp: { unix } });
+      expect((await stat(unix)).mode & 0o777).toBe(0o600);
+      await expect(RunningDoor.start({ resp: { unix } })).rejects.toMatchObject({ code: 'START_FAILED' });
+      const client = await RawClient.connect({ path: unix });
+      expect(await client.call('PING')).toBe('PONG');
+      client.close();
+      await closeDoors();
+      await expect(stat(unix)).rejects.toMatchObject({ code: 'ENOENT' });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says in its metrics what goes on at its Redis door', async () => {
+    const door = await RunningDoor.start();
+    const client = await door.client();
+    await client.call('PING');
+    await client.call('NONSENSE');
+    const metrics = await (await fetch(`${door.daemon.address ?? ''}/metrics`)).text();
+    expect(metrics).toMatch(/^bedrock_resp_connections 1$/m);
+    expect(metrics).toMatch(/^bedrock_resp_requests_total 2$/m);
+    expect(metrics).toMatch(/^bedrock_resp_errors_total 1$/m);
+  });
+});
