@@ -14,11 +14,20 @@ export interface ArgumentMemory {
   giveBack(bytes: number): void;
 }
 
-interface Arriving extends LongArgument, KeptBytes {
-  /** Why its request will fail; its bytes are dropped. */
-  readonly failure: BedrockError | undefined;
-  readonly length: number;
-  filled: number;
+/** One of them. A class, as the engine takes objects of literals with some members changed for ever new kinds. */
+class Arriving implements LongArgument, KeptBytes {
+  filled = 0;
+
+  constructor(
+    readonly index: number,
+    readonly length: number,
+    readonly bytes: Uint8Array,
+    readonly landed: Landed | undefined,
+    /** Why its request will fail; its bytes are dropped. */
+    readonly failure: BedrockError | undefined,
+    readonly lent: Buffer | undefined,
+    readonly reserved: number,
+  ) {}
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -57,28 +66,20 @@ export class LongArguments {
   }
 
   #placeOf(index: number, length: number, land: () => Landed | undefined): Arriving {
-    const argument = {
-      index,
-      length,
-      landed: undefined,
-      failure: undefined,
-      lent: undefined,
-      reserved: 0,
-      filled: 0,
-    };
     try {
       const landed = land();
-      if (landed !== undefined) return { ...argument, landed, bytes: landed.landing.bytes };
+      if (landed !== undefined)
+        return new Arriving(index, length, landed.landing.bytes, landed, undefined, undefined, 0);
       if (!this.memory.reserve(length))
         throw new BedrockError(
           'OVERLOADED',
           'what clients are sending fills the memory for long arguments; try again later',
         );
     } catch (error) {
-      return { ...argument, bytes: NOTHING, failure: asBedrockError(error) };
+      return new Arriving(index, length, NOTHING, undefined, asBedrockError(error), undefined, 0);
     }
     const lent = takeBuffer(length);
-    return { ...argument, bytes: lent.subarray(0, length), lent, reserved: length };
+    return new Arriving(index, length, lent.subarray(0, length), undefined, undefined, lent, length);
   }
 
   /** Where its next bytes go. @param dropped where bytes go that nobody wants */

@@ -44,7 +44,8 @@ export class Request {
 
   /** An argument that is not in the buffer. */
   longAt(index: number): LongArgument | undefined {
-    return this.#long.length === 0 ? undefined : this.#long.find((long) => long.index === index);
+    for (const long of this.#long) if (long.index === index) return long;
+    return undefined;
   }
 
   /** Arguments, the command's name included. */
