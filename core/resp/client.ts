@@ -21,31 +21,15 @@ import {
   type Landed,
   type Place,
 } from './command.js';
+import type { Door } from './door.js';
 import { INPUT_BYTES, Input } from './input.js';
-import { LongArguments, type ArgumentMemory } from './long-arguments.js';
+import { LongArguments } from './long-arguments.js';
 import { Pipeline } from './pipeline.js';
+import { Places } from './places.js';
 import { Failure, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
 import { Request } from './request.js';
-import { Found, RequestParser, type RequestLimits } from './request-parser.js';
+import { Found, RequestParser } from './request-parser.js';
 import { Uploads } from './uploads.js';
-
-/** What the clients of a door share. */
-export interface Door extends ArgumentMemory {
-  readonly limits: RequestLimits & {
-    /** Largest request, long arguments aside, bytes. */
-    maxRequestBytes: number;
-    /** Replies that may wait for a client before it is read again, bytes. */
-    maxBufferedBytes: number;
-  };
-  readonly daemon: DaemonFacts;
-  /** Whether requests on regions are served. */
-  isReady(): boolean;
-  /** @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, NOT_READY, INVALID_ARGUMENT */
-  place(provider: string | undefined, index: number): Place;
-  keepCursor(after: RegionId): number;
-  cursor(number: number): RegionId | undefined;
-  logFailure(error: BedrockError): void;
-}
 
 /** Requests of one connection that run at once. */
 const MAX_IN_FLIGHT = 256;
@@ -62,8 +46,6 @@ const FEW_BYTES = 32;
 /** Where bytes are dropped. */
 const DROPPED = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const NOTHING = Buffer.alloc(0);
-
-const PREFIX = /^(\w+)(?:\.(\d{1,9}))?\/$/;
 
 export class Client implements CommandClient, Caller {
   name = '';
@@ -85,9 +67,7 @@ export class Client implements CommandClient, Caller {
   readonly #parser: RequestParser;
   readonly #request: Request;
   #socket!: Socket;
-  readonly #places = new Map<string, Place>();
-  /** In the form of a prefix. */
-  #selected: string | undefined;
+  readonly #places: Places;
   readonly #long: LongArguments;
   /** The request was read, and waits for its turn. */
   #isHeld = false;
@@ -114,7 +94,8 @@ export class Client implements CommandClient, Caller {
   ) {
     this.limits = door.limits;
     this.daemon = door.daemon;
-    this.#input = new Input(door.limits.maxRequestBytes);
+    this.#places = new Places(door);
+    this.#input = new Input(door.limits.maxRequestBytes, door);
     this.#parser = new RequestParser(door.limits);
     this.#request = new Request(this.#parser);
     this.#long = new LongArguments(door);
@@ -125,6 +106,11 @@ export class Client implements CommandClient, Caller {
     this.#socket = socket;
     this.replies = new Pipeline(socket);
     socket.on('drain', this.#advance);
+  }
+
+  /** Bytes of replies that it has not taken, and of those that are being made. */
+  get replyBytes(): number {
+    return this.replies.bufferedBytes + this.calls.promisedBytes;
   }
 
   get isBusy(): boolean {
@@ -152,7 +138,9 @@ export class Client implements CommandClient, Caller {
 
   #nextRoom(): Buffer {
     if (!this.#makeRoom()) {
-      this.#refuse(`a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments`);
+      this.#refuse(
+        `a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments, and fewer while many clients send as much`,
+      );
       return DROPPED;
     }
     if (this.#long.isArriving) return this.#long.room(DROPPED);
@@ -388,32 +376,19 @@ export class Client implements CommandClient, Caller {
   // ---- what commands ask for ----
 
   select(place: string | undefined): void {
-    const prefix = place === undefined ? undefined : `${place}/`;
-    if (prefix !== undefined) this.#find(prefix);
-    this.#selected = prefix;
-    this.#places.delete('');
+    this.#places.select(place);
   }
 
   place(prefix: string): Place {
-    const known = this.#places.get(prefix);
-    if (known?.provider.state === 'running' && this.door.isReady()) return known;
-    if (!this.door.isReady())
-      throw new BedrockError('NOT_READY', 'the daemon is starting or stopping; try again later');
-    const place = this.#find(prefix);
-    if (this.#places.size < 64) this.#places.set(prefix, place);
-    return place;
+    return this.#places.place(prefix);
   }
 
-  #find(prefix: string): Place {
-    const named = prefix === '' ? this.#selected : prefix;
-    if (named === undefined) return this.door.place(undefined, 0);
-    const [, provider, index] = PREFIX.exec(named) ?? [];
-    if (provider === undefined)
-      throw new BedrockError(
-        'INVALID_ARGUMENT',
-        `${JSON.stringify(named.slice(0, 64))} names no target; provider/ and provider.target/ do`,
-      );
-    return this.door.place(provider, Number(index ?? 0));
+  checkReplyMemory(bytes: number): void {
+    if (this.door.admitReply(bytes)) return;
+    throw new BedrockError(
+      'OVERLOADED',
+      'replies that clients have not taken fill the memory for them; try again later',
+    );
   }
 
   keepCursor(after: RegionId): number {

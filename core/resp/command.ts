@@ -103,6 +103,8 @@ export interface CommandClient {
   select(place: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
+  /** @throws OVERLOADED if there is no memory for a reply of so many bytes */
+  checkReplyMemory(bytes: number): void;
   readonly calls: Calls;
   /** The bytes of an argument for a call that outlives the request. */
   keep(index: number): KeptBytes;

@@ -6,6 +6,7 @@
  * connection holds no memory.
  */
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
+import type { ArgumentMemory } from './long-arguments.js';
 
 /** What a read of a socket takes at once: a good many small requests. */
 export const INPUT_BYTES = 2 ** 16;
@@ -21,9 +22,16 @@ export class Input {
   bytes: Buffer = SHARED;
   /** The byte behind the last that has come. */
   end = 0;
+  #reserved = 0;
 
-  /** @param maxBytes largest request, long arguments aside */
-  constructor(private readonly maxBytes: number) {}
+  /**
+   * @param maxBytes largest request, long arguments aside
+   * @param memory what more than INPUT_BYTES are taken of
+   */
+  constructor(
+    private readonly maxBytes: number,
+    private readonly memory: ArgumentMemory,
+  ) {}
 
   /**
    * Where the next bytes go.
@@ -38,13 +46,13 @@ export class Input {
    * Sees to it that there is room. Only while nothing is being read.
    * @param begin   first byte that must be kept
    * @param isWhole whether what is kept begins with a request that has come whole
-   * @returns how far the kept bytes have moved; -1 if the request is too large
+   * @returns how far the kept bytes have moved; -1 if the request is too large, for itself or beside those of others
    */
   makeRoom(begin: number, isWhole = false): number {
     const { bytes, end } = this;
     const kept = end - begin;
     if (kept === 0) {
-      this.#moveTo(SHARED);
+      this.#moveTo(SHARED, 0);
       this.end = 0;
       return end;
     }
@@ -54,20 +62,25 @@ export class Input {
     if (bytes !== SHARED && bytes.length >= length) {
       bytes.copyWithin(0, begin, end);
     } else {
+      if (length > INPUT_BYTES && !this.memory.reserve(length)) return -1;
       const own = takeBuffer(length);
       bytes.copy(own, 0, begin, end);
-      this.#moveTo(own);
+      this.#moveTo(own, length > INPUT_BYTES ? length : 0);
     }
     this.end = kept;
     return begin;
   }
 
   close(): void {
-    this.#moveTo(SHARED);
+    this.#moveTo(SHARED, 0);
   }
 
-  #moveTo(bytes: Buffer): void {
-    if (this.bytes !== SHARED && this.bytes !== bytes) giveBuffer(this.bytes);
+  #moveTo(bytes: Buffer, reserved: number): void {
+    const before = this.bytes;
+    if (before === bytes) return;
+    if (before !== SHARED) giveBuffer(before);
+    if (this.#reserved > 0) this.memory.giveBack(this.#reserved);
+    this.#reserved = reserved;
     this.bytes = bytes;
   }
 }

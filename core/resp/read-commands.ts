@@ -10,7 +10,12 @@ import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
 import { MANY, ONE, invalid, placeOf, rangesOf } from './region-arguments.js';
 
-function checkReplySize(size: number, { limits }: CommandClient): void {
+/** Replies of fewer bytes are bounded by how many of them a connection may have waiting. */
+const LARGE_REPLY_BYTES = 2 ** 16;
+
+function checkReplySize(size: number, client: CommandClient): void {
+  const { limits } = client;
+  if (size >= LARGE_REPLY_BYTES && size <= limits.maxBulkBytes) client.checkReplyMemory(size);
   if (size <= limits.maxBulkBytes) return;
   throw invalid(`one reply holds at most ${limits.maxBulkBytes} bytes, not ${size}; read it in parts`);
 }
@@ -28,9 +33,8 @@ function read(
   if (client.calls.conflicts(use)) return WAIT;
   if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
     const { replies } = client;
-    const into = replies.openBulk(size);
     try {
-      void direct.readNow(id, offset, into);
+      void direct.readNow(id, offset, replies.openBulk(size));
       replies.closeBulk();
       client.calls.leave(place, 'read', size);
     } catch (error) {

@@ -14,13 +14,17 @@ import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { DirectTarget, type RegionId } from '../target/index.js';
 import type { DoorFigures } from '../metrics/resp-metrics.js';
-import { Client, type Door } from './client.js';
+import { Client } from './client.js';
 import type { Place } from './command.js';
+import type { Door } from './door.js';
 
 /** Cursors of SCAN that are kept. */
 const MAX_CURSORS = 10_000;
 /** An argument of more bytes that is not there whole gets a place of its own. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
+
+/** Clients whose replies are counted in a millisecond at most: going through thousands of them takes a while. */
+const COUNTED_PER_MS = 1000;
 
 export interface RespServerOptions {
   address: RespAddress;
@@ -54,6 +58,9 @@ export class RespServer implements Door {
   #failedBefore = 0;
   /** Bytes of long arguments. */
   #reserved = 0;
+  /** Bytes of replies that clients have not taken, as of then. */
+  #replyBytes = 0;
+  #repliesCountedAt = 0;
 
   constructor(options: RespServerOptions) {
     this.#options = options;
@@ -197,6 +204,20 @@ export class RespServer implements Door {
 
   giveBack(bytes: number): void {
     this.#reserved -= bytes;
+  }
+
+  /** Replies are counted now and then, and those that were admitted since on top. */
+  admitReply(bytes: number): boolean {
+    const now = performance.now();
+    if (now - this.#repliesCountedAt > 1 + this.#clients.size / COUNTED_PER_MS) {
+      this.#repliesCountedAt = now;
+      this.#replyBytes = 0;
+      for (const client of this.#clients.keys()) this.#replyBytes += client.replyBytes;
+    }
+    if (this.#replyBytes > 0 && this.#replyBytes + bytes > this.#options.settings.max_replies_bytes)
+      return false;
+    this.#replyBytes += bytes;
+    return true;
   }
 
   keepCursor(after: RegionId): number {

@@ -334,12 +334,12 @@ describe('hostile clients', () => {
     const id = (await c.call('BLOB.CREATE', 2 ** 20)) as string;
     c.socket.pause();
     const request = encode('BLOB.READ', id, 0, 2 ** 20);
-    for (let n = 0; n < 300; n++) c.socket.write(request);
+    for (let n = 0; n < 100; n++) c.socket.write(request);
     await new Promise((resolve) => setTimeout(resolve, 300));
     const before = process.memoryUsage().arrayBuffers;
     expect(before).toBeLessThan(100 * 2 ** 20);
     c.socket.resume();
-    for (let n = 0; n < 300; n++) expect(((await c.reply()) as string).length).toBe(2 ** 20);
+    for (let n = 0; n < 100; n++) expect(((await c.reply()) as string).length).toBe(2 ** 20);
   }, 30_000);
 
   it('that stall within a command are closed', async () => {

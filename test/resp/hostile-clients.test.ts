@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { gates } from '../fixtures/gated-library.js';
-import { RawClient, encode } from './raw-client.js';
+import { RawClient, codeOf, encode } from './raw-client.js';
 import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
 
 afterEach(closeDoors);
@@ -27,6 +27,27 @@ describe('a client', () => {
       (count) => count === 1,
     );
     expect(await door.figure('buffered_bytes')).toBe(0);
+  });
+
+  it('that takes no large replies has others refused some beyond the memory for all of them', async () => {
+    const door = await RunningDoor.start({
+      resp: { max_replies_bytes: 2 ** 24, max_buffered_bytes: 2 ** 24 },
+    });
+    const id = (await door.daemon.target('store').create(2 ** 23)).toString();
+    const request = encode('BLOB.READ', id, 0, 2 ** 23);
+    const idle = await door.client();
+    idle.socket.pause();
+    for (let n = 0; n < 3; n++) idle.socket.write(request);
+    await eventually(
+      () => door.figure('buffered_bytes'),
+      (count) => count >= 2 ** 22,
+    );
+    const other = await door.client();
+    const answer = (): Promise<unknown> => other.call('BLOB.READ', id, 0, 2 ** 23).then((value) => value);
+    await eventually(answer, (value) => value instanceof Error && codeOf(value) === 'OVERLOADED');
+    expect(await other.call('BLOB.READ', id, 0, 10)).toBe('\0'.repeat(10));
+    idle.close();
+    await eventually(answer, (value) => value === '\0'.repeat(2 ** 23));
   });
 
   it('that floods does not keep others from being served', async () => {

@@ -15,7 +15,7 @@ interface Read {
 /** Reads pieces as a client does, long arguments into buffers of their own. */
 function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
   const parser = new RequestParser(limits);
-  const input = new Input(2 ** 20);
+  const input = new Input(2 ** 20, { reserve: () => true, giveBack: () => undefined });
   const requests: Buffer[][] = [];
   let long: { index: number; bytes: Buffer; filled: number }[] = [];
   let arriving: (typeof long)[number] | undefined;
