@@ -10,7 +10,6 @@
 import type { Socket } from 'node:net';
 import { BedrockError, asBedrockError } from '../errors.js';
 import { takeBuffer } from '../net/buffer-pool.js';
-import type { RegionId } from '../target/index.js';
 import { Calls, type Caller } from './calls.js';
 import { commandOf } from './commands.js';
 import {
@@ -21,6 +20,7 @@ import {
   type Landed,
   type Place,
 } from './command.js';
+import type { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 import { INPUT_BYTES, Input } from './input.js';
 import { LongArguments } from './long-arguments.js';
@@ -40,6 +40,9 @@ const MAX_WAITING_BYTES = INPUT_BYTES / 4;
 /** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
 const GATHERED_BYTES = 2 ** 17;
 
+/** So often in a row; then it is the turn of others. */
+const FLUSHES_AT_ONCE = 16;
+
 /** Short replies to a few requests, which may wait for those to requests that are there already. */
 const FEW_BYTES = 32;
 
@@ -58,6 +61,7 @@ export class Client implements CommandClient, Caller {
   failedRequests = 0;
   readonly limits: Door['limits'];
   readonly daemon: DaemonFacts;
+  readonly cursors: Cursors;
   readonly calls = new Calls(this);
   replies!: Pipeline;
   /** When the bytes came that are being looked at, by performance.now(). */
@@ -94,6 +98,7 @@ export class Client implements CommandClient, Caller {
   ) {
     this.limits = door.limits;
     this.daemon = door.daemon;
+    this.cursors = door.cursors;
     this.#places = new Places(door);
     this.#input = new Input(door.limits.maxRequestBytes, door);
     this.#parser = new RequestParser(door.limits);
@@ -242,8 +247,14 @@ export class Client implements CommandClient, Caller {
 
   /** @returns whether everything was carried out that has come whole */
   #carryOut(): boolean {
-    for (;;) {
-      if (this.replies.gatheredBytes >= GATHERED_BYTES) this.replies.flush();
+    for (let flushes = 0; ;) {
+      if (this.replies.gatheredBytes >= GATHERED_BYTES) {
+        this.replies.flush();
+        if (++flushes === FLUSHES_AT_ONCE) {
+          setImmediate(this.#advance);
+          return false;
+        }
+      }
       if (this.#isFull()) return false;
       if (!this.#isHeld) {
         if (this.#isEnding || this.#long.isArriving) return true;
@@ -389,13 +400,5 @@ export class Client implements CommandClient, Caller {
       'OVERLOADED',
       'replies that clients have not taken fill the memory for them; try again later',
     );
-  }
-
-  keepCursor(after: RegionId): number {
-    return this.door.keepCursor(after);
-  }
-
-  cursor(number: number): RegionId | undefined {
-    return this.door.cursor(number);
   }
 }

@@ -1,9 +1,10 @@
 /** What a command of the protocol is, and what it may use of the client that sent it. */
 import type { Operation } from '../metrics/operation-meter.js';
 import type { RunningProvider } from '../provider/manager.js';
-import type { DirectTarget, Landing, RegionId, Target } from '../target/index.js';
+import type { DirectTarget, Landing, Target } from '../target/index.js';
 import type { Calls } from './calls.js';
 import type { RegionUse } from './conflicts.js';
+import type { Cursors } from './cursors.js';
 import type { PendingReply, Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
@@ -116,10 +117,8 @@ export interface CommandClient {
   /** A reply as bytes, in the client's version of the protocol. */
   encode(value: Reply): Uint8Array;
 
-  /** Keeps the place of a listing, and gives it a number; 0 is the beginning. */
-  keepCursor(after: RegionId): number;
-  /** The place that a number was given for; undefined if it is not kept any more. */
-  cursor(number: number): RegionId | undefined;
+  /** Of the listings of all connections. */
+  readonly cursors: Cursors;
 }
 
 export interface DaemonFacts {

@@ -1,7 +1,7 @@
 /** What a client of the Redis door uses of the door: its limits, the memory that all clients share, and the way to the daemon. */
 import type { BedrockError } from '../errors.js';
-import type { RegionId } from '../target/index.js';
 import type { DaemonFacts } from './command.js';
+import type { Cursors } from './cursors.js';
 import type { ArgumentMemory } from './long-arguments.js';
 import type { PlaceFinder } from './places.js';
 import type { RequestLimits } from './request-parser.js';
@@ -16,7 +16,6 @@ export interface Door extends ArgumentMemory, PlaceFinder {
   readonly daemon: DaemonFacts;
   /** @returns whether there is memory for a reply of so many bytes */
   admitReply(bytes: number): boolean;
-  keepCursor(after: RegionId): number;
-  cursor(number: number): RegionId | undefined;
+  readonly cursors: Cursors;
   logFailure(error: BedrockError): void;
 }

@@ -12,14 +12,13 @@ import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
-import { DirectTarget, type RegionId } from '../target/index.js';
+import { DirectTarget } from '../target/index.js';
 import type { DoorFigures } from '../metrics/resp-metrics.js';
 import { Client } from './client.js';
 import type { Place } from './command.js';
+import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 
-/** Cursors of SCAN that are kept. */
-const MAX_CURSORS = 10_000;
 /** An argument of more bytes that is not there whole gets a place of its own. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
 
@@ -41,14 +40,13 @@ export interface RespServerOptions {
 export class RespServer implements Door {
   /** Whether commands on regions are served. */
   isServing = false;
+  readonly cursors = new Cursors();
   readonly limits: Door['limits'];
   readonly daemon: Door['daemon'];
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
-  readonly #cursors = new Map<number, RegionId>();
   #idleTimer: NodeJS.Timeout | undefined;
-  #lastCursor = 0;
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
@@ -218,17 +216,6 @@ export class RespServer implements Door {
       return false;
     this.#replyBytes += bytes;
     return true;
-  }
-
-  keepCursor(after: RegionId): number {
-    const number = ++this.#lastCursor;
-    this.#cursors.set(number, after);
-    this.#cursors.delete(number - MAX_CURSORS);
-    return number;
-  }
-
-  cursor(number: number): RegionId | undefined {
-    return this.#cursors.get(number);
   }
 
   logFailure(error: BedrockError): void {

@@ -65,11 +65,11 @@ const scan: Run = (request, client) => {
     if (request.count !== 4 || !request.isWord(2, 'count')) throw invalid('SCAN has COUNT, and nothing else');
     limit = countArgument(request, 3);
   }
-  const after = cursor === 0 ? undefined : client.cursor(cursor);
+  const after = cursor === 0 ? undefined : client.cursors.get(cursor);
   if (cursor !== 0 && after === undefined)
     throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
   list(client, client.place(''), { after, limit }, ({ regions, next }) => [
-    next === undefined ? '0' : String(client.keepCursor(next)),
+    next === undefined ? '0' : String(client.cursors.keep(next)),
     regions.map(({ id }) => id.toString()),
   ]);
   return undefined;
