@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 import { endWhenTaken } from '../net/linger.js';
+import { writeNow } from '../net/write-now.js';
 
 /** The reply of one request that has to be waited for. */
 export class PendingReply {
@@ -315,6 +316,15 @@ export class Pipeline {
     if (!socket.writable) {
       for (const buffer of lent) giveBuffer(buffer);
       return;
+    }
+    const [first] = pieces;
+    if (pieces.length === 1 && first !== undefined && first.length <= OUTPUT_BYTES) {
+      const taken = writeNow(socket, first);
+      if (taken === first.length) {
+        for (const buffer of lent) giveBuffer(buffer);
+        return;
+      }
+      if (taken > 0) pieces[0] = first.subarray(taken);
     }
     const last = pieces.length - 1;
     if (last > 0) {
