@@ -26,7 +26,7 @@ describe('RegionCache', () => {
       cache.keep(region);
       region.pins++;
     }
-    for (const region of used) expect(cache.get(region.id.slot)).toBe(region);
+    expect(used.filter((region) => cache.get(region.id.slot) !== region)).toEqual([]);
     for (const region of used) region.pins--;
     const late = Array.from({ length: 50_000 }, (_, index) => regionOf(100_000 + index));
     for (const region of late) {
@@ -34,7 +34,7 @@ describe('RegionCache', () => {
       region.pins++;
     }
     expect(used.filter(({ id }) => cache.get(id.slot) !== undefined)).toEqual([]);
-    for (const region of late) expect(cache.get(region.id.slot)).toBe(region);
+    expect(late.filter((region) => cache.get(region.id.slot) !== region)).toEqual([]);
   });
 
   test('agrees with a map about regions in use, and never gives one that has gone', () => {

@@ -266,6 +266,12 @@ describe('a set of slots', () => {
     );
   });
 
+  test('finds nothing after the last slot that an ID can have', () => {
+    const set = new SlotSet();
+    set.add(0);
+    expect([set.next(0xffff_ffff), set.next(2 ** 32)]).toEqual([-1, -1]);
+  });
+
   test('finds the bits at the edges of words, and nothing beyond', () => {
     const set = new SlotSet();
     expect([set.next(0), set.next(2 ** 26)]).toEqual([-1, -1]);
