@@ -1,15 +1,19 @@
 /**
  * Regions in the process's own memory: as fast as it gets, gone when the target closes.
  *
- * A region is one buffer, or a row of 1 GiB segments where it is larger than that, as a single buffer may hold no more than
- * 4 GiB on Node 20. Buffers start zeroed, and the system backs their pages only when they are first written. Every hook is
- * synchronous, so no operation sees half of another.
+ * A small region is a cell of a slab and a row of a table; an object for it is made when it is used, so that a million idle ones cost
+ * the garbage collector nothing. A larger one is a buffer of its own, or a row of 1 GiB segments where it is larger than that, as a
+ * single buffer may hold no more than 4 GiB on Node 20. Buffers start zeroed, and the system backs their pages only when they are
+ * first written. Every hook is synchronous, so no operation sees half of another.
+ *
+ * Cells are used again by other regions, so no view into a slab leaves this file: bytes do not land in cells, and a small region that
+ * is mapped moves to a buffer of its own, for good, as views may be in hands that use them later than they should.
  */
 import {
   BedrockError,
   ImportableTarget,
   Region,
-  RegionTable,
+  RowTable,
   messageOf,
   type BackendContext,
   type Capabilities,
@@ -19,6 +23,7 @@ import {
 } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
 import { availableBytes, drop, machineBytes, noteHeld } from './process-memory.js';
+import { MAX_CELL_BYTES, SlabHeap } from './slab-heap.js';
 
 /** Bytes of a segment; each but a region's last has exactly as many. */
 const SEGMENT_BYTES = 2 ** 30;
@@ -31,13 +36,28 @@ export const MEMORY_CAPABILITIES: Capabilities = {
   snapshots: false,
 };
 
-class MemoryRegion extends Region {
-  /** Emptied by release. */
-  segments: Uint8Array[];
+/** Smaller buffers of regions are left to the garbage collector. */
+const SMALLEST_DROPPED_BYTES = 2 ** 20;
+/** The place of regions that have no cell. */
+const NO_CELL = -1;
+const NO_BYTES = new Uint8Array(0);
+const NO_SEGMENTS: readonly Uint8Array[] = [];
 
-  constructor(id: RegionId, size: number, createdAt: number, segments: Uint8Array[]) {
+class MemoryRegion extends Region {
+  constructor(
+    id: RegionId,
+    size: number,
+    createdAt: number,
+    /** That of its cell, or NO_CELL. */
+    public place: number,
+    /** Its slab or its first segment. */
+    public bytes: Uint8Array,
+    /** Where it starts there. */
+    public start: number,
+    /** If it has no cell; none for a region of no bytes. */
+    public segments: readonly Uint8Array[],
+  ) {
     super(id, size, createdAt);
-    this.segments = segments;
   }
 }
 
@@ -50,14 +70,17 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   readonly #maxBytes: number | null;
   /** `max_bytes`, or the machine's memory if that is less: the system would promise more, and kill the process later. */
   readonly #limitBytes: number;
-  #regions: RegionTable<MemoryRegion>;
+  #regions: RowTable<MemoryRegion>;
+  readonly #cells = new SlabHeap();
+  /** The segments of regions that have no cell, by slot. */
+  readonly #segments = new Map<number, readonly Uint8Array[]>();
   /** Regions being created included, as their space is taken. */
   #usedBytes = 0;
 
   constructor(config: MemoryConfig, context: Pick<BackendContext, 'logger' | 'clock' | 'poolId'>) {
     super(context.logger);
     this.#clock = context.clock;
-    this.#regions = new RegionTable(context.poolId);
+    this.#regions = this.#newTable(context.poolId);
     this.#maxBytes = config.max_bytes ?? null;
     this.#limitBytes = Math.min(config.max_bytes ?? Infinity, machineBytes());
   }
@@ -71,10 +94,16 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected closeStorage(): void {
-    for (const { segments } of this.#regions.after()) drop(segments);
+    for (const segments of this.#segments.values()) dropSegments(segments);
+    this.#segments.clear();
+    this.#cells.clear();
     // A new table has a new pool id: IDs of before stay invalid after a reopen.
-    this.#regions = new RegionTable();
-    this.#take(-this.#usedBytes);
+    this.#regions = this.#newTable();
+    this.#usedBytes = 0;
+  }
+
+  #newTable(poolId?: Uint8Array): RowTable<MemoryRegion> {
+    return new RowTable((id, size, createdAt, place) => this.#regionOf(id, size, createdAt, place), poolId);
   }
 
   protected destroyStorage(): void {
@@ -96,11 +125,6 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     return Math.max(0, Math.min(this.#limitBytes - this.#usedBytes, availableBytes()));
   }
 
-  #take(bytes: number): void {
-    this.#usedBytes += bytes;
-    noteHeld(bytes);
-  }
-
   protected find(id: RegionId): MemoryRegion | undefined {
     return this.#regions.get(id);
   }
@@ -116,10 +140,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected allocate(size: number): MemoryRegion {
-    const segments = this.#allocateSegments(size);
-    const region = new MemoryRegion(this.#regions.reserve(), size, this.#clock.now(), segments);
-    this.#take(size);
-    return region;
+    return this.#newRegion(size, this.#clock.now(), undefined);
   }
 
   protected get poolId(): Uint8Array {
@@ -127,10 +148,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected allocateAs(id: RegionId, size: number, createdAt: number): MemoryRegion {
-    const segments = this.#allocateSegments(size);
-    this.#regions.take(id);
-    this.#take(size);
-    return new MemoryRegion(id, size, createdAt, segments);
+    return this.#newRegion(size, createdAt, id);
   }
 
   protected takeErased(ids: readonly RegionId[]): void {
@@ -142,17 +160,54 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     return this.#regions.erasedAfter(after);
   }
 
-  #allocateSegments(size: number): Uint8Array[] {
+  /** @param wanted the ID that it is to have, if it has one elsewhere */
+  #newRegion(size: number, createdAt: number, wanted: RegionId | undefined): MemoryRegion {
     if (size > this.#freeBytes()) throw this.#outOfSpace(size);
-    const segments: Uint8Array[] = [];
+    let place = NO_CELL;
+    let segments = NO_SEGMENTS;
     try {
-      for (let left = size; left > 0; left -= SEGMENT_BYTES) {
-        segments.push(new Uint8Array(Math.min(left, SEGMENT_BYTES)));
-      }
+      if (size > MAX_CELL_BYTES) segments = allocateSegments(size);
+      else if (size > 0) place = this.#cells.allocate(size);
     } catch (cause) {
       throw this.#outOfSpace(size, cause);
     }
-    return segments;
+    const id = this.#idFor(wanted, place);
+    if (segments.length > 0) this.#setSegments(id.slot, segments);
+    this.#usedBytes += size;
+    return this.#regionOf(id, size, createdAt, place);
+  }
+
+  #idFor(wanted: RegionId | undefined, place: number): RegionId {
+    try {
+      if (wanted === undefined) return this.#regions.reserve();
+      this.#regions.take(wanted);
+      return wanted;
+    } catch (error) {
+      if (place !== NO_CELL) this.#cells.free(place);
+      throw error;
+    }
+  }
+
+  #regionOf(id: RegionId, size: number, createdAt: number, place: number): MemoryRegion {
+    if (place !== NO_CELL) {
+      const cells = this.#cells;
+      return new MemoryRegion(
+        id,
+        size,
+        createdAt,
+        place,
+        cells.bytesAt(place),
+        cells.startAt(place),
+        NO_SEGMENTS,
+      );
+    }
+    const segments = this.#segments.get(id.slot) ?? NO_SEGMENTS;
+    return new MemoryRegion(id, size, createdAt, NO_CELL, segments[0] ?? NO_BYTES, 0, segments);
+  }
+
+  #setSegments(slot: number, segments: readonly Uint8Array[]): void {
+    this.#segments.set(slot, segments);
+    for (const { length } of segments) noteHeld(length);
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
@@ -173,24 +228,28 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected publish(region: MemoryRegion): void {
-    this.#regions.set(region);
+    this.#regions.set(region, region.place);
   }
 
   protected unpublish(region: MemoryRegion): void {
-    this.#regions.delete(region.id);
+    this.#regions.delete(region);
   }
 
   protected release(region: MemoryRegion): void {
-    drop(region.segments);
-    region.segments = [];
-    this.#take(-region.size);
+    if (region.place !== NO_CELL) this.#cells.free(region.place);
+    else if (this.#segments.delete(region.id.slot)) {
+      dropSegments(region.segments);
+      region.segments = NO_SEGMENTS;
+    }
+    region.bytes = NO_BYTES;
+    this.#usedBytes -= region.size;
     this.#regions.free(region.id);
   }
 
   protected readBytes(region: MemoryRegion, offset: number, into: Uint8Array): void {
-    const [only] = region.segments;
-    if (region.segments.length === 1 && only !== undefined) {
-      into.set(only.subarray(offset, offset + into.length));
+    if (region.segments.length <= 1) {
+      const from = region.start + offset;
+      into.set(region.bytes.subarray(from, from + into.length));
       return;
     }
     for (const { segment, from, to, at } of partsOf(region, offset, into.length)) {
@@ -199,9 +258,8 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected writeBytes(region: MemoryRegion, offset: number, bytes: Uint8Array): void {
-    const [only] = region.segments;
-    if (region.segments.length === 1 && only !== undefined) {
-      only.set(bytes, offset);
+    if (region.segments.length <= 1) {
+      region.bytes.set(bytes, region.start + offset);
       return;
     }
     for (const { segment, from, to, at } of partsOf(region, offset, bytes.length)) {
@@ -218,11 +276,40 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected override placeOf(region: MemoryRegion, offset: number, size: number): Uint8Array | undefined {
-    return region.segments.length === 1 ? region.segments[0]?.subarray(offset, offset + size) : undefined;
+    return region.segments.length === 1 ? region.bytes.subarray(offset, offset + size) : undefined;
   }
 
   protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
+    if (region.place !== NO_CELL) this.#moveOut(region);
     return { views: [...region.segments] };
+  }
+
+  /** Gives a region that has a cell a buffer of its own. */
+  #moveOut(region: MemoryRegion): void {
+    const { place, bytes, start, size } = region;
+    const own = bytes.slice(start, start + size);
+    this.#setSegments(region.id.slot, [own]);
+    this.#regions.move(region, NO_CELL);
+    region.place = NO_CELL;
+    region.bytes = own;
+    region.start = 0;
+    region.segments = [own];
+    this.#cells.free(place);
+  }
+}
+
+/** @throws RangeError if the system refuses the memory */
+function allocateSegments(size: number): Uint8Array[] {
+  const segments: Uint8Array[] = [];
+  for (let left = size; left > 0; left -= SEGMENT_BYTES)
+    segments.push(new Uint8Array(Math.min(left, SEGMENT_BYTES)));
+  return segments;
+}
+
+function dropSegments(segments: readonly Uint8Array[]): void {
+  for (const segment of segments) {
+    noteHeld(-segment.length);
+    if (segment.length >= SMALLEST_DROPPED_BYTES) drop(segment);
   }
 }
 

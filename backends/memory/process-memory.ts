@@ -6,9 +6,6 @@
 import { totalmem } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 
-/** Smaller buffers are left to the garbage collector. */
-const SMALLEST_DROPPED_BYTES = 2 ** 20;
-
 let heldBytes = 0;
 
 /** Bytes that regions may still take. */
@@ -34,11 +31,9 @@ const { port1: nowhere, port2: other } = new MessageChannel();
 other.close();
 
 /**
- * Frees the memory of buffers that nobody uses any more. The garbage collector would get to them when the daemon is next busy; a
+ * Frees the memory of a buffer that nobody uses any more. The garbage collector would get to it when the daemon is next busy; a
  * buffer that is transferred to a port which nobody listens at is freed with the message.
  */
-export function drop(buffers: readonly Uint8Array[]): void {
-  for (const { buffer, byteLength } of buffers) {
-    if (byteLength >= SMALLEST_DROPPED_BYTES) nowhere.postMessage(null, [buffer as ArrayBuffer]);
-  }
+export function drop({ buffer }: Uint8Array): void {
+  nowhere.postMessage(null, [buffer as ArrayBuffer]);
 }

@@ -9,7 +9,7 @@ import type { RegionId } from '../target/region-id.js';
 import { idTaken } from '../target/importable-target.js';
 import { DESCRIPTOR_BYTES, encodeWordZero, MAX_GENERATION } from './descriptor.js';
 import type { PoolId } from './extent.js';
-import { SlotState, type SlotTable } from './slot-table.js';
+import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 export interface ErasedSlot {
   readonly slot: number;

@@ -8,7 +8,7 @@ import { decodeHeader, type DecodedHeader } from './header.js';
 import { BedrockError } from '../errors.js';
 import { Recovery, type RecoveryResult } from './recovery.js';
 import { readDescriptors, readHeaderPages, type HeaderPages, type ReadableMedium } from './scan.js';
-import { SlotState, type SlotTable } from './slot-table.js';
+import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 export interface Inspection {
   readonly fileBytes: number;

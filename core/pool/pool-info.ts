@@ -2,7 +2,7 @@
 import { slotsOf, type Chunk } from './chunk-directory.js';
 import { FORMAT_VERSION, type FeatureFlags } from './header.js';
 import type { Inspection, UsableHeaders } from './inspection.js';
-import { SlotState } from './slot-table.js';
+import { SlotState } from '../target/slot-table.js';
 
 export interface PoolInfo {
   /** 16 hexadecimal digits, as they end every region ID. */

@@ -15,7 +15,7 @@ import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '.
 import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
-import { RegionCache } from './region-cache.js';
+import { RegionCache } from '../target/region-cache.js';
 import type { NewSlot, RegionPool } from './region-pool.js';
 
 /** Findings of an open that get a line in the log each. */

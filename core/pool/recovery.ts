@@ -18,12 +18,12 @@
  */
 import { BedrockError } from '../errors.js';
 import { chunkLength, slotsOf } from './chunk-directory.js';
-import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields } from './descriptor.js';
+import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields, MAX_GENERATION } from './descriptor.js';
 import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { orderByOffset } from './extent-order.js';
 import { FreeExtents } from './free-extents.js';
 import type { PoolHeader } from './header.js';
-import { SlotState, SlotTable } from './slot-table.js';
+import { SlotState, SlotTable } from '../target/slot-table.js';
 
 /** Why a slot is quarantined. */
 export const QUARANTINE_REASONS = {
@@ -73,7 +73,7 @@ export interface RecoveryResult {
 
 export class Recovery {
   /** Filled by and by; complete after `finish`. */
-  readonly table = new SlotTable();
+  readonly table = new SlotTable(MAX_GENERATION);
   readonly #header: PoolHeader;
   readonly #poolSize: number;
   readonly #quarantined: QuarantinedSlot[] = [];

@@ -27,7 +27,7 @@ import { ExtentAllocator } from './extent-allocator.js';
 import { HEADERS_BYTES, alignDown, alignUp } from './extent.js';
 import { encodeHeader, type PoolHeader } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
-import { SlotState, type SlotTable } from './slot-table.js';
+import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 /** Space beyond freshFrom is taken in steps, as each costs two header writes. */
 const FRESH_STEP_BYTES = 2 ** 24;

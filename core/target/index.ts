@@ -8,6 +8,7 @@ export { Lifecycle } from './lifecycle.js';
 export type { Eventually, Recovered } from './lifecycle.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
+export { RowTable, type MakeRegion } from './row-table.js';
 export { TableTarget } from './table-target.js';
 export type { TableTargetContext } from './table-target.js';
 export type {

@@ -1,10 +1,12 @@
 /** The memory backend: the contract of a target, and what it promises beyond it. */
 import { totalmem } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
 import { availableBytes } from '../../backends/memory/process-memory.js';
 import { describeTarget } from '../../core/conformance/index.js';
-import type { Target } from '../../core/index.js';
+import type { RegionId, Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
 
@@ -13,6 +15,13 @@ const logger = createLogger({ level: 'off', format: 'text' });
 
 /** The machine's memory, or what the process may use of it. */
 const MACHINE_BYTES = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+
+/** Bytes of the heap without its garbage. */
+function liveHeapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
 
 let time = 1_700_000_000_000;
 
@@ -188,6 +197,87 @@ describe('MemoryTarget', () => {
     });
     await target.erase(id);
     expect((await target.stats()).usedBytes).toBe(0);
+  });
+
+  describe('with small regions', () => {
+    test('takes little more than their bytes for many, and gives it back', async () => {
+      const target = await openTarget();
+      const heapBytes = liveHeapBytes();
+      const before = availableBytes();
+      const ids: RegionId[] = [];
+      for (let index = 0; index < 50_000; index++) {
+        const id = await target.create(64);
+        // What the test itself keeps is not to count.
+        if (index % 100 === 0) ids.push(id);
+      }
+      expect(before - availableBytes()).toBeLessThan(50_000 * 64 * 1.5);
+      // Objects of their own would be 400 bytes a region; there are none but for the last few thousand.
+      expect(liveHeapBytes() - heapBytes).toBeLessThan(50_000 * 60);
+      for (const id of ids) expect(await target.read(id, 0, 64)).toEqual(Buffer.alloc(64));
+      await target.close();
+      expect(availableBytes()).toBe(before);
+    });
+
+    test('never shows the bytes of one in another, however they come and go', async () => {
+      const target = await openTarget();
+      const sizes = [1, 16, 17, 64, 200, 4096, 8192, 8193];
+      for (let round = 0; round < 20; round++) {
+        const ids = await Promise.all(sizes.flatMap((size) => [target.create(size), target.create(size)]));
+        for (const [index, id] of ids.entries()) {
+          const { size } = await target.stat(id);
+          expect(Buffer.compare(await target.read(id, 0, size), Buffer.alloc(size))).toBe(0);
+          await target.write(id, 0, Buffer.alloc(size, index + 1));
+        }
+        for (const [index, id] of ids.entries()) {
+          const { size } = await target.stat(id);
+          expect(Buffer.compare(await target.read(id, 0, size), Buffer.alloc(size, index + 1))).toBe(0);
+          if (index % 3 < 2) await target.erase(id);
+        }
+      }
+      await target.close();
+    });
+
+    test('gives views that stay those of the region alone, also when they are kept too long', async () => {
+      const target = await openTarget();
+      const id = await target.createAndWrite(Buffer.from('mapped'));
+      const mapping = await target.map(id);
+      const [view] = mapping.views as [Uint8Array];
+      mapping.release();
+      expect(view.buffer.byteLength).toBe(6);
+      await target.write(id, 0, Buffer.from('M'));
+      expect(Buffer.from(view).toString()).toBe('Mapped');
+      // The object that knew the views goes meanwhile.
+      for (let index = 0; index < 10_000; index++) await target.create(6);
+      await target.write(id, 1, Buffer.from('A'));
+      expect(Buffer.from(view).toString()).toBe('MApped');
+      expect((await target.map(id)).views[0]?.buffer).toBe(view.buffer);
+      await target.erase(id);
+      const others = await Promise.all(Array.from({ length: 10 }, () => target.create(6)));
+      view.fill(0xff);
+      for (const other of others) expect(await target.read(other, 0, 6)).toEqual(Buffer.alloc(6));
+    });
+
+    test('has bytes land in larger ones only', async () => {
+      const target = await openTarget();
+      expect(target.land(await target.create(8192), 0, 8192)).toBeUndefined();
+      const id = await target.create(8193);
+      const landing = target.land(id, 1, 8192);
+      landing?.bytes.fill(5);
+      landing?.release();
+      expect(await target.read(id, 0, 8193)).toEqual(Buffer.from([0, ...Buffer.alloc(8192, 5)]));
+    });
+
+    test('gives space back when the ID of an import is refused', async () => {
+      const target = await openTarget();
+      const id = await target.create(64);
+      const { usedBytes } = await target.stats();
+      const before = availableBytes();
+      await expect(target.importRegion(id, Buffer.alloc(64), { createdAt: 1 })).rejects.toMatchObject({
+        code: 'ID_TAKEN',
+      });
+      expect([(await target.stats()).usedBytes, availableBytes()]).toEqual([usedBytes, before]);
+      await target.close();
+    });
   });
 
   describe('at the boundary of its segments of 1 GiB', () => {

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { RegionId, type Target } from '../../core/index.js';
 import { MAX_GENERATION } from '../../core/pool/descriptor.js';
 import { erasedDescriptors, erasedSlots } from '../../core/pool/erased-slots.js';
-import { SlotTable } from '../../core/pool/slot-table.js';
+import { SlotTable } from '../../core/target/slot-table.js';
 import { poolFolder, poolTarget } from '../backends/pool-factory.js';
 
 const MIB = 2 ** 20;
@@ -122,7 +122,7 @@ describe('a pool', () => {
 
 describe('descriptors of erased slots', () => {
   it('are one write for neighbours in a chunk', () => {
-    const table = new SlotTable();
+    const table = new SlotTable(MAX_GENERATION);
     table.addSlots(20);
     const slots = erasedSlots([idOf(9, 1), idOf(3, 1), idOf(4, 2), idOf(5, 1), idOf(3, 6)], table);
     expect(slots.map(({ slot, generation }) => [slot, generation])).toEqual([

@@ -5,7 +5,7 @@ import { crc32c } from '../../core/pool/crc32c.js';
 import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
 import type { RegionPool } from '../../core/pool/region-pool.js';
-import { SlotState } from '../../core/pool/slot-table.js';
+import { SlotState } from '../../core/target/slot-table.js';
 import { RegionId } from '../../core/target/region-id.js';
 import { MemoryMedium } from './memory-medium.js';
 

@@ -8,8 +8,8 @@ import { orderByOffset } from '../../core/pool/extent-order.js';
 import type { PoolHeader } from '../../core/pool/header.js';
 import { Recovery } from '../../core/pool/recovery.js';
 import type { RecoveryResult } from '../../core/pool/recovery.js';
-import { SlotState } from '../../core/pool/slot-table.js';
-import type { SlotTable } from '../../core/pool/slot-table.js';
+import { SlotState } from '../../core/target/slot-table.js';
+import type { SlotTable } from '../../core/target/slot-table.js';
 
 const ALIGNMENT = 256;
 const CAPACITY = 2 ** 20;

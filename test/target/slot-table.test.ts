@@ -2,13 +2,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MAX_GENERATION } from '../../core/pool/descriptor.js';
-import { SlotSet } from '../../core/pool/slot-set.js';
-import { SlotState, SlotTable } from '../../core/pool/slot-table.js';
+import { SlotSet } from '../../core/target/slot-set.js';
+import { SlotState, SlotTable } from '../../core/target/slot-table.js';
 
 const INTERNAL = expect.objectContaining({ code: 'INTERNAL' });
 
 function tableOf(slots: number): SlotTable {
-  const table = new SlotTable();
+  const table = new SlotTable(MAX_GENERATION);
   table.addSlots(slots);
   return table;
 }
@@ -104,7 +104,7 @@ describe('a slot', () => {
   });
 
   test('that was read as free with the last generation is retired', () => {
-    const table = new SlotTable();
+    const table = new SlotTable(MAX_GENERATION);
     table.addUnreadSlots(1);
     table.setFree(0, MAX_GENERATION);
     expect([table.state(0), table.takeFree()]).toEqual([SlotState.retired, -1]);
@@ -174,7 +174,7 @@ describe('the table', () => {
   });
 
   test('keeps a million slots through growth, and finds the last one behind a million erases', () => {
-    const table = new SlotTable();
+    const table = new SlotTable(MAX_GENERATION);
     let count = 1024;
     while (table.slots < 2 ** 20) {
       table.addSlots(count);
@@ -264,6 +264,12 @@ describe('a set of slots', () => {
         }
       }),
     );
+  });
+
+  test('finds nothing after the last slot that an ID can have', () => {
+    const set = new SlotSet();
+    set.add(0);
+    expect([set.next(0xffff_ffff), set.next(2 ** 32)]).toEqual([-1, -1]);
   });
 
   test('finds the bits at the edges of words, and nothing beyond', () => {

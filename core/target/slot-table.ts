@@ -1,5 +1,6 @@
 /**
- * The table of an open pool's slots: what the descriptors say, and what is being done with them. In memory only, rebuilt at start.
+ * A table of slots, for targets that keep a row of numbers a region instead of an object: what is known of its region, and what is being
+ * done with it. In memory only; a pool rebuilds it from its descriptors at start.
  *
  *     unread -> free -> taken -> live -> erasing -> free
  *        |       |  <- giveBack               (retired, if its generations are used up)
@@ -10,7 +11,6 @@
  * that stands an ID that names two regions.
  */
 import { BedrockError } from '../errors.js';
-import { MAX_GENERATION } from './descriptor.js';
 import { SlotSet } from './slot-set.js';
 
 export const SlotState = {
@@ -51,6 +51,9 @@ export class SlotTable {
   #liveBytes = 0;
   /** No free slot is below it. */
   #lowestFree = 0;
+
+  /** @param maxGeneration the last that IDs may have: a slot whose region had it is never used again */
+  constructor(readonly maxGeneration: number) {}
 
   /** Slots in the table, whatever their state: 0 to `slots - 1`. */
   get slots(): number {
@@ -105,7 +108,7 @@ export class SlotTable {
     return this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] as number;
   }
 
-  /** Start of the extent. Like size and creation time it stays until the slot is live again. */
+  /** Where the region's bytes are, such as the start of its extent. Like size and creation time it stays until the slot is live again. */
   offset(slot: number): number {
     return this.#slabOf(slot).offset[slot & (SLAB_SLOTS - 1)] as number;
   }
@@ -137,7 +140,7 @@ export class SlotTable {
    */
   take(slot: number, generation: number): boolean {
     if (this.state(slot) !== SlotState.free) return false;
-    if (generation <= this.generation(slot) || generation > MAX_GENERATION) return false;
+    if (generation <= this.generation(slot) || generation > this.maxGeneration) return false;
     this.#move(slot, SlotState.taken);
     this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = generation;
     return true;
@@ -167,6 +170,12 @@ export class SlotTable {
     this.#move(slot, SlotState.live);
   }
 
+  /** The bytes of a live region are elsewhere now. */
+  setOffset(slot: number, offset: number): void {
+    this.#expect(slot, 'moved', this.state(slot) === SlotState.live);
+    this.#slabOf(slot).offset[slot & (SLAB_SLOTS - 1)] = offset;
+  }
+
   /** Ends the life of a region's ID; its slot and extent stay taken until `setFree`. */
   setErasing(slot: number): void {
     this.#expect(slot, 'erased', this.state(slot) === SlotState.live);
@@ -193,7 +202,7 @@ export class SlotTable {
   /** Takes a slot out of use for ever; what the medium then has is a free descriptor of the last generation. */
   retire(slot: number): void {
     this.#move(slot, SlotState.retired);
-    this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = MAX_GENERATION;
+    this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = this.maxGeneration;
   }
 
   /** The last generation of a slot without a region that may have been given out, or whose ID must not be; 0 if there is none. */
@@ -206,7 +215,7 @@ export class SlotTable {
         return this.generation(slot) - 1;
       case SlotState.quarantined:
       case SlotState.retired:
-        return MAX_GENERATION;
+        return this.maxGeneration;
       default:
         return 0;
     }
@@ -219,7 +228,7 @@ export class SlotTable {
 
   #setFree(slot: number, generation: number): void {
     this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = generation;
-    this.#move(slot, generation >= MAX_GENERATION ? SlotState.retired : SlotState.free);
+    this.#move(slot, generation >= this.maxGeneration ? SlotState.retired : SlotState.free);
   }
 
   /** Changes a state, and with it the sets and the counts. */
@@ -247,13 +256,13 @@ export class SlotTable {
 
   #slabOf(slot: number): Slab {
     const slab = this.#slabs[slot >>> SLAB_BITS];
-    if (slab === undefined) throw new BedrockError('INTERNAL', `the pool has no slot ${slot}`);
+    if (slab === undefined) throw new BedrockError('INTERNAL', `there is no slot ${slot}`);
     return slab;
   }
 
   #expect(slot: number, change: string, holds: boolean): void {
     if (holds) return;
     const state = Object.entries(SlotState).find(([, value]) => value === this.state(slot))?.[0] ?? '';
-    throw new BedrockError('INTERNAL', `slot ${slot} of the pool is ${state} and cannot be ${change}`);
+    throw new BedrockError('INTERNAL', `slot ${slot} is ${state} and cannot be ${change}`);
   }
 }

@@ -4,6 +4,8 @@
  * A bitmap with summaries: a bit of level k + 1 tells whether a word of level k has any bit. Six levels span 2^30 slots; nothing is
  * allocated but on growth, and that is an eighth of a byte a slot.
  */
+const MAX_SLOT = 0xffff_ffff;
+
 export class SlotSet {
   /** Level 0 has a bit a slot; the last level is one word. */
   #levels: Int32Array[] = [new Int32Array(1)];
@@ -48,8 +50,10 @@ export class SlotSet {
     }
   }
 
-  /** The lowest member that is no less than `from`; -1 if there is none. */
+  /** The lowest member that is no less than `from`, any integer from 0 to 2^32; -1 if there is none. */
   next(from: number): number {
+    // The shifts below take 2^32, which comes after the last slot that an ID can have, for 0.
+    if (from > MAX_SLOT) return -1;
     let position = from;
     for (let depth = 0; depth < this.#levels.length; depth++) {
       const level = this.#levels[depth] as Int32Array;

@@ -1,0 +1,201 @@
+/**
+ * Memory for small regions: cells of some sixty sizes, cut out of slabs of 64 KiB to 1 MiB, each with cells of one size.
+ *
+ * What is known of a cell costs nothing beside it: a free one holds the number of the next free one of its slab in its first bytes. A
+ * cell is zeroed when it is taken, unless it was never used, as slabs are made of zeros. A size takes a new slab when all of its
+ * slabs are full, about half as large as those together, so that no size holds much more than it needs; and of the slabs that
+ * become empty it keeps one, for regions that come and go. Nobody else may keep a view into a slab: its memory is given back at once.
+ */
+import { drop, noteHeld } from './process-memory.js';
+
+/** Larger regions do not go into cells: a buffer of their own costs some 650 bytes more, but nothing for rounding up. */
+export const MAX_CELL_BYTES = 2 ** 13;
+
+const MIN_SLAB_BYTES = 2 ** 16;
+const MAX_SLAB_BYTES = 2 ** 20;
+/** Up to here sizes are 16 bytes apart; beyond, each doubling has eight. */
+const FINE_BYTES = 128;
+const NO_CELL = 0xffff_ffff;
+
+class Slab {
+  readonly bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  /** Cells in use. */
+  used = 0;
+  /** Where it stands among those of its size that have free cells; -1 if it has none. */
+  openAt = -1;
+  /** Cells that were ever used: the first ones. */
+  #touched = 0;
+  #nextFree = NO_CELL;
+
+  constructor(
+    readonly index: number,
+    readonly cellBytes: number,
+    readonly cells: number,
+  ) {
+    this.bytes = new Uint8Array(cells * cellBytes);
+    this.#words = new Uint32Array(this.bytes.buffer);
+  }
+
+  get isFull(): boolean {
+    return this.used === this.cells;
+  }
+
+  /** Its start in the slab. The slab is not full. */
+  take(): number {
+    this.used++;
+    const cell = this.#nextFree;
+    if (cell === NO_CELL) return this.#touched++ * this.cellBytes;
+    const start = cell * this.cellBytes;
+    this.#nextFree = this.#words[start >>> 2] as number;
+    this.bytes.fill(0, start, start + this.cellBytes);
+    return start;
+  }
+
+  give(start: number): void {
+    this.used--;
+    this.#words[start >>> 2] = this.#nextFree;
+    this.#nextFree = start / this.cellBytes;
+  }
+}
+
+/** The slabs of one size of cells. */
+class Size {
+  /** Slabs with free cells, the empty one included. */
+  readonly open: Slab[] = [];
+  empty: Slab | undefined;
+  /** Of all its slabs. */
+  slabBytes = 0;
+}
+
+export class SlabHeap {
+  readonly #sizes: Size[] = [];
+  /** By index, which is the upper part of a place; what is given back leaves a gap. */
+  readonly #slabs: (Slab | undefined)[] = [];
+  readonly #gaps: number[] = [];
+
+  /**
+   * Takes a cell, all zero.
+   * @param size 1 to MAX_CELL_BYTES
+   * @returns its place, which stays its own until `free`
+   * @throws RangeError if the system refuses the memory for a slab
+   */
+  allocate(size: number): number {
+    const index = sizeIndex(size);
+    const ofSize = (this.#sizes[index] ??= this.#addSizes(index));
+    const slab = ofSize.open.at(-1) ?? this.#addSlab(ofSize, cellBytesOf(index));
+    if (slab === ofSize.empty) ofSize.empty = undefined;
+    const place = slab.index * MAX_SLAB_BYTES + slab.take();
+    if (slab.isFull) close(ofSize, slab);
+    return place;
+  }
+
+  /** Gives a cell back. */
+  free(place: number): void {
+    const slab = this.#slabAt(place);
+    const ofSize = this.#sizes[sizeIndex(slab.cellBytes)] as Size;
+    if (slab.isFull) open(ofSize, slab);
+    slab.give(place % MAX_SLAB_BYTES);
+    if (slab.used === 0) this.#emptied(ofSize, slab);
+  }
+
+  /** The slab that a place lies in. Not to be kept beyond its `free`. */
+  bytesAt(place: number): Uint8Array {
+    return this.#slabAt(place).bytes;
+  }
+
+  /** Where in it. */
+  startAt(place: number): number {
+    return place % MAX_SLAB_BYTES;
+  }
+
+  /** Gives all slabs back; no place is valid any more. */
+  clear(): void {
+    for (const slab of this.#slabs) if (slab !== undefined) this.#release(slab);
+    this.#sizes.length = 0;
+    this.#slabs.length = 0;
+    this.#gaps.length = 0;
+  }
+
+  #slabAt(place: number): Slab {
+    return this.#slabs[Math.floor(place / MAX_SLAB_BYTES)] as Slab;
+  }
+
+  #addSizes(index: number): Size {
+    while (this.#sizes.length <= index) this.#sizes.push(new Size());
+    return this.#sizes[index] as Size;
+  }
+
+  #addSlab(ofSize: Size, cellBytes: number): Slab {
+    const wanted = Math.min(MAX_SLAB_BYTES, Math.max(MIN_SLAB_BYTES, ofSize.slabBytes / 2));
+    const index = this.#gaps.at(-1) ?? this.#slabs.length;
+    const slab = new Slab(index, cellBytes, Math.floor(wanted / cellBytes));
+    this.#gaps.pop();
+    this.#slabs[index] = slab;
+    ofSize.slabBytes += slab.bytes.length;
+    noteHeld(slab.bytes.length);
+    open(ofSize, slab);
+    return slab;
+  }
+
+  /** Keeps one empty slab; a large one only as long as others of its size are in use. */
+  #emptied(ofSize: Size, slab: Slab): void {
+    if (ofSize.empty !== undefined) this.#giveBack(ofSize, ofSize.empty);
+    const isLast = ofSize.slabBytes === slab.bytes.length;
+    const isKept = !isLast || slab.bytes.length <= MIN_SLAB_BYTES;
+    ofSize.empty = isKept ? slab : undefined;
+    if (isKept) useLast(ofSize, slab);
+    else this.#giveBack(ofSize, slab);
+  }
+
+  #giveBack(ofSize: Size, slab: Slab): void {
+    close(ofSize, slab);
+    ofSize.slabBytes -= slab.bytes.length;
+    this.#slabs[slab.index] = undefined;
+    this.#gaps.push(slab.index);
+    this.#release(slab);
+  }
+
+  #release({ bytes }: Slab): void {
+    noteHeld(-bytes.length);
+    drop(bytes);
+  }
+}
+
+function open({ open: all }: Size, slab: Slab): void {
+  slab.openAt = all.length;
+  all.push(slab);
+}
+
+function close({ open: all }: Size, slab: Slab): void {
+  const last = all.pop() as Slab;
+  if (last !== slab) {
+    all[slab.openAt] = last;
+    last.openAt = slab.openAt;
+  }
+  slab.openAt = -1;
+}
+
+/** So that new regions fill up slabs that have some, and others come to be empty. */
+function useLast({ open: all }: Size, slab: Slab): void {
+  const first = all[0] as Slab;
+  all[slab.openAt] = first;
+  first.openAt = slab.openAt;
+  all[0] = slab;
+  slab.openAt = 0;
+}
+
+/** Which of the sizes of cells holds so many bytes. */
+export function sizeIndex(size: number): number {
+  if (size <= FINE_BYTES) return ((size + 15) >>> 4) - 1;
+  const last = size - 1;
+  const doubling = 31 - Math.clz32(last);
+  return 8 * (doubling - 6) + (last >>> (doubling - 3)) - 8;
+}
+
+/** Bytes of the cells of a size. */
+export function cellBytesOf(index: number): number {
+  if (index < 8) return 16 * (index + 1);
+  const doubling = 6 + (index >>> 3);
+  return ((index & 7) + 9) * 2 ** (doubling - 3);
+}
