@@ -3,6 +3,7 @@
  * between them by reference. All of it goes out in one write.
  */
 import type { Socket } from 'node:net';
+import { writeNow } from '../../net/write-now.js';
 
 const BUFFER_BYTES = 2 ** 16;
 /** Bytes from this size up are sent where they are. */
@@ -175,7 +176,9 @@ export class Output {
   flush(socket: Socket): void {
     if (this.#pieces.length === 0) {
       if (this.#end === this.#begin) return;
-      socket.write(this.#buffer.subarray(this.#begin, this.#end));
+      const piece = this.#buffer.subarray(this.#begin, this.#end);
+      const taken = writeNow(socket, piece);
+      if (taken < piece.length) socket.write(piece.subarray(taken));
     } else {
       this.#cut();
       const pieces = this.#pieces;
