@@ -13,6 +13,8 @@ import {
   type RemoteTarget,
   type Service,
 } from '../../core/index.js';
+import { textOf } from '../../core/client/resp/reply.js';
+import { RespConnection } from '../../core/client/resp/resp-connection.js';
 import { eventually, sleep } from '../resp/running-door.js';
 
 const WRITERS = 24;
@@ -156,10 +158,9 @@ describe('several connections', () => {
 
 /** What the daemon counts of its connections. */
 async function figures(address: string): Promise<{ accepted: number }> {
-  const { RespConnection } = await import('../../core/client/resp/resp-connection.js');
   const [host = '', port] = address.split(':');
   const connection = await RespConnection.open({ host, port: Number(port) });
-  const info = String(await connection.send(['INFO']));
+  const info = textOf(await connection.send(['INFO']));
   await connection.close();
   // Without the one that asks.
   return { accepted: Number(/total_connections_received:(\d+)/.exec(info)?.[1]) - 1 };

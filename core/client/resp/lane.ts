@@ -50,7 +50,6 @@ class Choice extends ArgumentsCall {
 export class Lane {
   #connection: RespConnection | undefined;
   #isOpening = false;
-  #isClosing = false;
   /** Ends the attempts to connect. */
   readonly #closed = new AbortController();
   #bytes = 0;
@@ -64,7 +63,6 @@ export class Lane {
   /** The target that calls went to first: the connection chooses it, so that their commands need not name it. */
   #home: TargetPlace | undefined;
   #chosen: TargetPlace | undefined;
-  #whenIdle: (() => void)[] = [];
 
   constructor(
     private readonly where: string,
@@ -84,10 +82,6 @@ export class Lane {
   submit(call: RegionCall<unknown>): void {
     call.lane = this;
     this.#count++;
-    if (this.#isClosing) {
-      call.fail(this.#closedError);
-      return;
-    }
     if (this.#next === this.#waiting.length && this.#hasRoomFor(call)) this.#send(call);
     else this.#wait(call);
   }
@@ -100,7 +94,7 @@ export class Lane {
 
   /** A caller waits no more. */
   settled(): void {
-    if (--this.#count === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    this.#count--;
   }
 
   /** The connection has broken. */
@@ -119,10 +113,8 @@ export class Lane {
     else call.connection.abandon(call, error);
   }
 
-  /** Ends the connection, after the calls that callers wait for. */
+  /** Ends the connection at once: nobody waits for a call any more. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    if (this.#count > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
     this.#closed.abort();
     this.#connection?.break(this.#closedError);
     await this.#connection?.close();
