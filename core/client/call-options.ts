@@ -1,4 +1,5 @@
 /** How callers bound what they ask of a daemon. */
+import { setMaxListeners } from 'node:events';
 import { BedrockError } from '../errors.js';
 
 export interface ConnectOptions {
@@ -16,11 +17,53 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-/** What ends a call; undefined if nothing does. */
+/** Longest time that a timer of Node takes, milliseconds. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** The time-outs of signals that are made of two: such a signal alone does not keep its time-out from being collected. */
+const timeouts = new WeakMap<AbortSignal, AbortSignal>();
+
+/** What ends a call; undefined if nothing does. @throws INVALID_ARGUMENT */
 export function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | undefined {
+  // A caller may well bound a thousand calls by one signal; each of them listens to it.
+  if (signal !== undefined) setMaxListeners(0, signal);
   if (timeoutMs === undefined) return signal;
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS) {
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `timeoutMs is ${timeoutMs}; it must be whole milliseconds from 0 to ${MAX_TIMEOUT_MS}`,
+    );
+  }
   const timeout = AbortSignal.timeout(timeoutMs);
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  setMaxListeners(0, timeout);
+  if (signal === undefined) return timeout;
+  const either = AbortSignal.any([signal, timeout]);
+  setMaxListeners(0, either);
+  timeouts.set(either, timeout);
+  return either;
+}
+
+/**
+ * What a promise gives, unless the caller's bounds end the waiting first; what it stands for goes on.
+ * @throws what the promise throws, TIMEOUT, ABORTED
+ */
+export async function within<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  where: string,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  let end!: () => void;
+  const ended = new Promise<never>((_resolve, reject) => {
+    end = () => reject(endedByCaller(signal.reason, where));
+  });
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end);
+  try {
+    return await Promise.race([promise, ended]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
 }
 
 /** What a call ends with that its caller has bounded. @param reason why its signal was aborted */

@@ -1,5 +1,6 @@
 /** A caller's own source of contents, watched on the way to a daemon. */
 import { BedrockError } from '../errors.js';
+import { within } from './call-options.js';
 import { checkBytes } from '../target/arguments.js';
 import type { RegionSource } from '../target/index.js';
 
@@ -12,14 +13,26 @@ export class SourceFailure extends Error {
   }
 }
 
+/** What ends the waiting for a source. */
+export interface SourceBounds {
+  readonly signal?: AbortSignal | undefined;
+  /** Where its contents go. */
+  readonly where?: string;
+}
+
 /**
- * The pieces of a source, no fewer and no more bytes than it announced. The last piece waits until the source has ended: once all announced bytes are out the daemon acknowledges them, and it would
- * be too late to find that there are more.
+ * The pieces of a source, no fewer and no more bytes than it announced. The last piece waits until the source has ended: once all
+ * announced bytes are out the daemon acknowledges them, and it would be too late to find that there are more.
+ * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED
  */
-export async function* exactly(size: number, source: RegionSource['source']): AsyncGenerator<Uint8Array> {
+export async function* exactly(
+  size: number,
+  source: RegionSource['source'],
+  bounds: SourceBounds = {},
+): AsyncGenerator<Uint8Array> {
   let given = 0;
   let last: Uint8Array | undefined;
-  for await (const piece of failing(source)) {
+  for await (const piece of failing(source, bounds)) {
     checkBytes('a piece of the source', piece);
     given += piece.length;
     if (given > size) {
@@ -33,11 +46,43 @@ export async function* exactly(size: number, source: RegionSource['source']): As
   if (last !== undefined) yield last;
 }
 
-/** The same pieces; what the source throws is marked as its own. */
-async function* failing(source: RegionSource['source']): AsyncGenerator<Uint8Array> {
+/** The same pieces; what the source throws is marked as its own. What the consumer does between two pieces does not throw in here. */
+async function* failing(
+  source: RegionSource['source'],
+  { signal, where = '' }: SourceBounds,
+): AsyncGenerator<Uint8Array> {
+  const pieces = await ofSource(() => piecesOf(source));
+  let isAtPiece = false;
   try {
-    // What the consumer does between two pieces does not throw in here.
-    for await (const piece of source) yield piece;
+    for (;;) {
+      isAtPiece = false;
+      const next = await within(
+        ofSource(() => pieces.next()),
+        signal,
+        where,
+      );
+      if (next.done === true) return;
+      isAtPiece = true;
+      yield next.value;
+    }
+  } catch (error) {
+    // A source that stalls is told that nobody waits for it any more; it is not waited for.
+    if (!(error instanceof SourceFailure)) void ofSource(() => pieces.return?.()).catch(() => undefined);
+    throw error;
+  } finally {
+    if (isAtPiece) await pieces.return?.();
+  }
+}
+
+type Pieces = AsyncIterator<Uint8Array, unknown> | Iterator<Uint8Array, unknown>;
+
+function piecesOf(source: RegionSource['source']): Pieces {
+  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+}
+
+async function ofSource<T>(step: () => T | Promise<T>): Promise<T> {
+  try {
+    return await step();
   } catch (error) {
     throw new SourceFailure(error);
   }

@@ -14,7 +14,7 @@ import type { ResolvedPools } from './pools.js';
 import type { RemoteReference, ResolvedReference } from './resolved-config.js';
 
 const REFERENCE_FORMS =
-  'a reference such as "name", "type:id", "name@http://host:port" or "type:id@unix:/path" (@local is this daemon)';
+  'a reference such as "name", "type:id", "name@http://host:port", "name@resp://host:port" or "type:id@unix:/path" (@local is this daemon)';
 
 /** A provider on its way; `type`, `name`, `id` and `registered` are there once they are known. */
 export interface Draft {

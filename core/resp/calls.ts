@@ -74,11 +74,8 @@ export class Calls {
   }
 
   /** Answers with what becomes of a call, and gives back what it used. @param isEntered whether it has a place in the pool to leave */
-  #settle<T>(
-    called: Promise<T>,
-    { operation, place, use, isAlone = false, bytes, bytesOf, kept, answer }: Omit<OperationCall<T>, 'call'>,
-    isEntered: boolean,
-  ): void {
+  #settle<T>(called: Promise<T>, call: Omit<OperationCall<T>, 'call'>, isEntered: boolean): void {
+    const { operation, place, use, isAlone = false, bytes, bytesOf, kept, answer, whenEnded } = call;
     const { pool, meters } = place.provider;
     const figures = meters[place.index]?.[operation];
     const begun = this.caller.arrivedAt;
@@ -93,6 +90,7 @@ export class Calls {
       if (use !== undefined) this.#conflicts.end(use);
       this.inFlight--;
       if (isAlone) this.isAlone = false;
+      whenEnded?.();
       this.promisedBytes -= promised;
       this.caller.replies.ready(reply);
       this.caller.ended();

@@ -122,11 +122,13 @@ export class Client implements CommandClient, Caller {
     return this.calls.inFlight > 0;
   }
 
-  /** Whether it is the client's turn: to send the rest of a request, or to take replies. */
+  /** Whether it is the client's turn: to send the rest of a request or an upload, or to take replies. */
   get isAwaited(): boolean {
     if (this.#socket.writableLength > 0) return true;
-    const isBegun = this.#parser.isWithin || this.#parser.position < this.#input.end;
-    return isBegun && !this.#isStalled;
+    if (this.#isStalled) return false;
+    if (this.#parser.isWithin || this.#parser.position < this.#input.end) return true;
+    // Space is kept for what it uploads.
+    return this.uploads.count > 0 && !this.isBusy;
   }
 
   // ---- input ----
@@ -205,7 +207,7 @@ export class Client implements CommandClient, Caller {
     this.#isClosed = true;
     this.#input.close();
     this.#long.giveBack();
-    this.uploads.abandon();
+    this.uploads.close();
   }
 
   /** The client has ended its side: what came whole is carried out, and the connection ends. */

@@ -74,6 +74,8 @@ export interface OperationCall<T> {
   readonly call: () => Promise<T>;
   /** Sets the reply. */
   readonly answer: (result: T, reply: PendingReply) => void;
+  /** Told when it has ended, also if it was never made. */
+  readonly whenEnded?: (() => void) | undefined;
 }
 
 export interface CommandClient {

@@ -86,6 +86,8 @@ const reset: Run = (_request, client) => {
   if (client.isBusy) return WAIT;
   client.protocol = 2;
   client.name = '';
+  client.tellsDetails = false;
+  client.uploads.abandon();
   client.select(undefined);
   client.reply(RESET);
   return undefined;

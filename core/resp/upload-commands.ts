@@ -5,9 +5,9 @@
  */
 import { BedrockError } from '../errors.js';
 import type { RegionId } from '../target/index.js';
-import { WAIT, type Command, type Run } from './command.js';
+import { WAIT, type Command, type CommandClient, type OperationCall, type Run } from './command.js';
 import { OK_LINE, creationOptions } from './region-arguments.js';
-import { Upload } from './uploads.js';
+import type { Upload } from './uploads.js';
 
 /** Uploads of one connection at once. */
 export const MAX_UPLOADS = 256;
@@ -23,8 +23,7 @@ const begin: Run = (request, client) => {
     call: async () => {
       if (client.uploads.count >= MAX_UPLOADS)
         throw new BedrockError('OVERLOADED', `a connection has at most ${MAX_UPLOADS} uploads at once`);
-      const upload = new Upload(place, size, persist);
-      const number = client.uploads.add(upload);
+      const { number, upload } = client.uploads.begin(place, size, persist);
       try {
         await upload.begun;
       } catch (error) {
@@ -38,30 +37,40 @@ const begin: Run = (request, client) => {
   return undefined;
 };
 
+/** A step of an upload. They come one after another, also where they wait for their admission. */
+function step<T>(
+  client: CommandClient,
+  upload: Upload,
+  call: Pick<OperationCall<T>, 'bytes' | 'kept' | 'call' | 'answer'>,
+): undefined {
+  upload.claim();
+  client.calls.operate<T>({
+    operation: 'write',
+    place: upload.place,
+    ...call,
+    whenEnded: upload.unclaim,
+  });
+}
+
 /** BLOB.UPLOAD.PART number bytes */
 const part: Run = (request, client) => {
   const upload = client.uploads.get(request.size(1, 'number'));
-  if (upload.isBusy) return WAIT;
+  if (upload.isClaimed) return WAIT;
   const kept = client.keep(2);
-  client.calls.operate({
-    operation: 'write',
-    place: upload.place,
+  return step(client, upload, {
     bytes: kept.bytes.length,
     kept,
     call: () => upload.give(kept.bytes),
     answer: (_taken, to) => (to.head = OK_LINE),
   });
-  return undefined;
 };
 
 /** BLOB.UPLOAD.END number */
 const end: Run = (request, client) => {
   const number = request.size(1, 'number');
   const upload = client.uploads.get(number);
-  if (upload.isBusy) return WAIT;
-  client.calls.operate<RegionId>({
-    operation: 'write',
-    place: upload.place,
+  if (upload.isClaimed) return WAIT;
+  return step<RegionId>(client, upload, {
     bytes: 0,
     call: () => {
       // Not before: a request that is not admitted leaves everything as it is.
@@ -70,16 +79,14 @@ const end: Run = (request, client) => {
     },
     answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
   });
-  return undefined;
 };
 
 /** BLOB.UPLOAD.CANCEL number */
 const cancel: Run = (request, client) => {
   const number = request.size(1, 'number');
   const upload = client.uploads.get(number);
-  client.calls.operate({
-    operation: 'write',
-    place: upload.place,
+  if (upload.isClaimed) return WAIT;
+  return step(client, upload, {
     bytes: 0,
     call: () => {
       client.uploads.remove(number);
@@ -87,7 +94,6 @@ const cancel: Run = (request, client) => {
     },
     answer: (_given, to) => (to.head = OK_LINE),
   });
-  return undefined;
 };
 
 export const UPLOAD_COMMANDS: readonly Command[] = [

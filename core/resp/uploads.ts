@@ -21,6 +21,7 @@ export class Upload {
   #taken: Waiting<void> | undefined;
   #next: Waiting<void> | undefined;
   #isComplete = false;
+  #isClaimed = false;
   #failure: { readonly error: BedrockError } | undefined;
 
   constructor(
@@ -38,10 +39,18 @@ export class Upload {
     this.begun.catch(() => undefined);
   }
 
-  /** Whether a part is being taken; the next one comes after it. */
-  get isBusy(): boolean {
-    return this.#taken !== undefined;
+  /** Whether a request on it is under way, be it that it waits for its admission; the next one comes after it. */
+  get isClaimed(): boolean {
+    return this.#isClaimed;
   }
+
+  claim(): void {
+    this.#isClaimed = true;
+  }
+
+  readonly unclaim = (): void => {
+    this.#isClaimed = false;
+  };
 
   /** Gives the target a part, which must not change until it has been taken. @throws what the target throws */
   give(part: Uint8Array): Promise<void> {
@@ -99,17 +108,23 @@ export class Upload {
   }
 }
 
+/** Those of a connection. */
 export class Uploads {
   readonly #uploads = new Map<number, Upload>();
   #last = 0;
+  #isOver = false;
 
   get count(): number {
     return this.#uploads.size;
   }
 
-  add(upload: Upload): number {
-    this.#uploads.set(++this.#last, upload);
-    return this.#last;
+  /** @throws ABORTED if the connection is gone, and with it whoever could end or cancel the upload */
+  begin(place: Place, size: number, persist: boolean): { readonly number: number; readonly upload: Upload } {
+    if (this.#isOver) throw new BedrockError('ABORTED', 'the connection is gone');
+    const upload = new Upload(place, size, persist);
+    const number = ++this.#last;
+    this.#uploads.set(number, upload);
+    return { number, upload };
   }
 
   /** @throws INVALID_ARGUMENT */
@@ -124,9 +139,15 @@ export class Uploads {
     this.#uploads.delete(number);
   }
 
-  /** The connection is gone. */
+  /** Gives all of them up. */
   abandon(): void {
     for (const upload of this.#uploads.values()) void upload.abandon();
     this.#uploads.clear();
+  }
+
+  /** The connection is gone: what waits for its admission is not begun any more. */
+  close(): void {
+    this.#isOver = true;
+    this.abandon();
   }
 }

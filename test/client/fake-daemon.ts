@@ -47,6 +47,8 @@ export class FakeDaemon {
   /** The commands on regions, in the order in which they came. */
   readonly commands: Words[] = [];
   readonly sockets = new Set<Socket>();
+  /** How a connection is greeted, and what `connect` asks; an empty answer is none. */
+  readonly handshake: Record<string, string | Buffer> = { ...HANDSHAKE };
   #answer: Answer = () => '+OK\r\n';
 
   private constructor(private readonly server: Server) {
@@ -54,7 +56,7 @@ export class FakeDaemon {
   }
 
   static async start(): Promise<FakeDaemon> {
-    const server = createServer();
+    const server = createServer({ noDelay: true });
     const daemon = new FakeDaemon(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return daemon;
@@ -96,8 +98,10 @@ export class FakeDaemon {
 
   #command(command: Reply, socket: Socket): void {
     const words = (command as readonly Buffer[]).map((word) => word.toString('latin1', 0, 64));
-    const known = HANDSHAKE[words[0] ?? ''];
+    const name = words[0] ?? '';
+    const known = this.handshake[name];
     if (known !== undefined) {
+      if (known === '') return;
       socket.write(known);
       return;
     }

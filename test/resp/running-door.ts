@@ -18,6 +18,7 @@ export interface DoorOptions {
   resp?: RespSettings;
   drainTimeoutMs?: number;
   providers?: BedrockConfig['providers'];
+  margo?: BedrockConfig['margo'];
   logger?: Logger;
 }
 
@@ -26,7 +27,7 @@ export class RunningDoor {
 
   private constructor(readonly daemon: Daemon) {}
 
-  static async start({ resp, drainTimeoutMs, providers, logger }: DoorOptions = {}): Promise<RunningDoor> {
+  static async start({ resp, drainTimeoutMs, providers, margo, logger }: DoorOptions = {}): Promise<RunningDoor> {
     const memory = { type: 'memory', config: {} };
     const daemon = await bootstrap(
       {
@@ -35,6 +36,7 @@ export class RunningDoor {
           ...(drainTimeoutMs !== undefined && { drain_timeout_ms: drainTimeoutMs }),
         },
         libraries: [GATED_LIBRARY],
+        ...(margo !== undefined && { margo }),
         providers: providers ?? [
           { name: 'store', type: 'warabi', provider_id: 1, config: { target: memory } },
           {

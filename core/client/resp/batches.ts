@@ -1,7 +1,7 @@
 /** Ranges of one call, as many in a command as the daemon takes. */
 import type { RegionRange } from '../../target/index.js';
-import type { DaemonLimits } from './link.js';
 import { PIECE_BYTES } from './pieces.js';
+import type { DaemonLimits } from './region-replies.js';
 
 /** Ranges of one command; more of them gain nothing. */
 const MAX_RANGES = 1024;
@@ -10,8 +10,9 @@ const COMMAND_BYTES = 1024;
 const RANGE_BYTES = 64;
 
 /** How many ranges go into a command. */
-function mostRanges({ maxArguments }: DaemonLimits): number {
-  return Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2));
+function mostRanges({ maxArguments, maxRequestBytes }: DaemonLimits): number {
+  const mostBytes = Math.floor((maxRequestBytes - COMMAND_BYTES) / RANGE_BYTES);
+  return Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2), mostBytes);
 }
 
 /** As they are, for commands that move no bytes. */

@@ -20,8 +20,10 @@ function hold(resolve: (value: never) => void, reject: (error: unknown) => void)
 export abstract class Call<T> {
   /** Where the bytes of the reply go; undefined: to fresh memory. */
   into: Uint8Array | undefined;
-  /** What had been sent on its connection when it was encoded: up to here it must have gone out for its bytes to be its caller's again. */
+  /** Bytes that its connection has sent when it is sent as a whole. */
   sentAt = 0;
+  /** As many must have gone out for the bytes that it sends to be its caller's again; 0 if they were copied. */
+  heldUntil = 0;
   readonly promise: Promise<T>;
   readonly #resolve: (value: never) => void;
   readonly #reject: (error: unknown) => void;

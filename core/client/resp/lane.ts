@@ -6,6 +6,7 @@
  *   are sent again, at most `MAX_REPEATS` times; a change is never sent twice, as another client may have made a later one
  *   meanwhile, which the second would undo. It fails with OUTCOME_UNKNOWN.
  * - A new connection is tried for with growing pauses, as long as a call waits for it, and given up after `MAX_ATTEMPTS`.
+ * - A call that its caller has given up counts no more, though its reply is still to come.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError } from '../../errors.js';
@@ -23,7 +24,10 @@ const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 1000;
 
 /** Opens a connection that is ready for commands. */
-export type OpenConnection = (onClose: (error: BedrockError) => void) => Promise<RespConnection>;
+export type OpenConnection = (
+  onClose: () => void,
+  signal: AbortSignal | undefined,
+) => Promise<RespConnection>;
 
 /** The command that chooses a target; until it is answered commands name theirs. */
 class Choice extends ArgumentsCall {
@@ -46,9 +50,10 @@ class Choice extends ArgumentsCall {
 export class Lane {
   #connection: RespConnection | undefined;
   #isOpening = false;
-  #isClosing = false;
+  /** Ends the attempts to connect. */
+  readonly #closed = new AbortController();
   #bytes = 0;
-  /** Calls that have neither been answered nor failed. */
+  /** Calls whose callers wait. */
   #count = 0;
   #waiting: RegionCall<unknown>[] = [];
   /** First of them that still waits. */
@@ -58,7 +63,6 @@ export class Lane {
   /** The target that calls went to first: the connection chooses it, so that their commands need not name it. */
   #home: TargetPlace | undefined;
   #chosen: TargetPlace | undefined;
-  #whenIdle: (() => void) | undefined;
 
   constructor(
     private readonly where: string,
@@ -70,39 +74,36 @@ export class Lane {
     return this.#bytes + this.#count;
   }
 
-  /** Makes the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY */
-  async open(): Promise<void> {
-    this.#use(await this.#open());
+  /** Makes the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY, ABORTED */
+  async open(signal: AbortSignal | undefined): Promise<void> {
+    this.#use(await this.#open(signal));
   }
 
   submit(call: RegionCall<unknown>): void {
     call.lane = this;
     this.#count++;
-    if (this.#isClosing) {
-      this.#over(call, new BedrockError('UNREACHABLE', `the connection to ${this.where} was closed`));
-      return;
-    }
     if (this.#next === this.#waiting.length && this.#hasRoomFor(call)) this.#send(call);
     else this.#wait(call);
   }
 
   /** A reply has come. */
   returned(call: RegionCall<unknown>): void {
-    this.#count--;
     this.#bytes -= call.cost;
     if (this.#next < this.#waiting.length) this.#sendWaiting();
-    if (this.#count === 0) this.#whenIdle?.();
+  }
+
+  /** A caller waits no more. */
+  settled(): void {
+    this.#count--;
   }
 
   /** The connection has broken. */
   broken(call: RegionCall<unknown>, error: BedrockError, wasSent: boolean): void {
     this.#bytes -= call.cost;
     const isLost = error.code === 'UNREACHABLE';
-    if (call.isSettled) this.#over(call);
-    else if (!wasSent || (isLost && call.isRepeatable && call.repeats++ < MAX_REPEATS))
-      this.#returned.push(call);
-    else if (isLost && !call.isRepeatable) this.#over(call, outcomeUnknown(error));
-    else this.#over(call, error);
+    if (call.isSettled) return;
+    if (!wasSent || (isLost && call.isRepeatable && call.repeats++ < MAX_REPEATS)) this.#returned.push(call);
+    else call.fail(isLost && !call.isRepeatable ? outcomeUnknown(error) : error);
   }
 
   /** Ends a call before its reply. It settles when its memory is its caller's again. */
@@ -112,17 +113,15 @@ export class Lane {
     else call.connection.abandon(call, error);
   }
 
-  /** Ends the connection, after the calls in flight. */
+  /** Ends the connection at once: nobody waits for a call any more. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    if (this.#count > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    this.#closed.abort();
+    this.#connection?.break(this.#closedError);
     await this.#connection?.close();
   }
 
-  /** Ends the connection at once. */
-  break(error: BedrockError): void {
-    this.#isClosing = true;
-    this.#connection?.break(error);
+  get #closedError(): BedrockError {
+    return new BedrockError('UNREACHABLE', `the connection to ${this.where} was closed`);
   }
 
   #hasRoomFor(call: RegionCall<unknown>): boolean {
@@ -156,24 +155,17 @@ export class Lane {
     const waiting = this.#waiting;
     for (; this.#next < waiting.length; this.#next++) {
       const call = waiting[this.#next] as RegionCall<unknown>;
-      if (call.isSettled) this.#over(call);
-      else if (this.#hasRoomFor(call)) this.#send(call);
-      else break;
+      if (call.isSettled) continue;
+      if (!this.#hasRoomFor(call)) break;
+      this.#send(call);
     }
     if (this.#next < 1024 && this.#next < waiting.length) return;
     this.#waiting = waiting.slice(this.#next);
     this.#next = 0;
   }
 
-  /** Forgets a call. */
-  #over(call: RegionCall<unknown>, error?: BedrockError): void {
-    if (error !== undefined) call.fail(error);
-    this.#count--;
-    if (this.#count === 0) this.#whenIdle?.();
-  }
-
-  #open(): Promise<RespConnection> {
-    return this.openConnection((error) => this.#closed(error));
+  #open(signal: AbortSignal | undefined): Promise<RespConnection> {
+    return this.openConnection(() => this.#lost(), signal);
   }
 
   #use(connection: RespConnection): void {
@@ -182,7 +174,8 @@ export class Lane {
     if (this.#home !== undefined) this.#choose(this.#home, connection);
   }
 
-  #closed(_error: BedrockError): void {
+  /** The connection has broken or ended, and its calls were told. */
+  #lost(): void {
     for (const call of this.#returned) call.connection = undefined;
     this.#waiting = [...this.#returned, ...this.#waiting.slice(this.#next)];
     this.#returned = [];
@@ -195,18 +188,18 @@ export class Lane {
     this.#isOpening = true;
     for (let attempt = 1; this.#waiting.some(({ isSettled }) => !isSettled); attempt++) {
       try {
-        const connection = await this.#open();
-        this.#use(connection);
-        if (this.#isClosing && this.#count === 0) await connection.close();
+        const connection = await this.#open(this.#closed.signal);
+        if (this.#closed.signal.aborted) connection.break(this.#closedError);
+        else this.#use(connection);
         break;
       } catch (error) {
         const failure = error as BedrockError;
         const isWorthIt = failure.code === 'UNREACHABLE' || failure.code === 'NOT_READY';
         if (!isWorthIt || attempt === MAX_ATTEMPTS) {
-          for (const call of this.#waiting.splice(0)) this.#over(call, failure);
+          for (const call of this.#waiting.splice(0)) call.fail(failure);
           break;
         }
-        await delay(pauseMs(attempt));
+        await delay(pauseMs(attempt), undefined, { signal: this.#closed.signal }).catch(() => undefined);
       }
     }
     this.#isOpening = false;

@@ -1,6 +1,6 @@
 /** The connections to a daemon: how they are opened, which call goes over which, and how callers' bounds end calls. */
-import { BedrockError } from '../../errors.js';
-import { endedByCaller, signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
+import { BedrockError, asBedrockError } from '../../errors.js';
+import { endedByCaller, signalOf, within, type CallOptions, type ConnectOptions } from '../call-options.js';
 import { Lane } from './lane.js';
 import {
   CommandCall,
@@ -9,33 +9,14 @@ import {
   type RegionCall,
   type TargetPlace,
 } from './region-call.js';
-import { jsonOf } from './region-replies.js';
+import { limitsOf, type DaemonLimits } from './region-replies.js';
 import { ReplyError } from './reply.js';
 import { RespConnection, type RespEndpoint } from './resp-connection.js';
-
-/** What the daemon takes at most. */
-export interface DaemonLimits {
-  /** Bytes of one argument, and of the reply to a read. */
-  readonly maxBulkBytes: number;
-  /** Arguments of one command. */
-  readonly maxArguments: number;
-  /** Bytes of one command, large arguments aside. */
-  readonly maxRequestBytes: number;
-  /** Regions that a connection can make of parts at once. */
-  readonly maxUploads: number;
-}
 
 /** What sends calls: a lane, or a certain connection. */
 interface Way {
   submit(call: RegionCall<unknown>): void;
   abandon(call: RegionCall<unknown>, error: BedrockError): void;
-}
-
-interface WireLimits {
-  max_bulk_bytes: number;
-  max_arguments: number;
-  max_request_bytes: number;
-  max_uploads: number;
 }
 
 const DEFAULT_PROGRESS_TIMEOUT_MS = 30_000;
@@ -44,6 +25,10 @@ export class Link {
   readonly #lanes: Lane[];
   #limits: DaemonLimits = { maxBulkBytes: 0, maxArguments: 0, maxRequestBytes: 0, maxUploads: 0 };
 
+  /** Work in hand that `close` waits for. */
+  #works = 0;
+  #isClosing = false;
+  #whenIdle: (() => void)[] = [];
   #uploads = 0;
   readonly #uploadsWaiting: (() => void)[] = [];
 
@@ -56,7 +41,7 @@ export class Link {
   ) {
     this.#lanes = Array.from(
       { length: connections },
-      () => new Lane(url, (onClose) => this.#openConnection(onClose)),
+      () => new Lane(url, (onClose, signal) => this.#openConnection(onClose, signal)),
     );
   }
 
@@ -71,22 +56,7 @@ export class Link {
     }: ConnectOptions & CallOptions,
   ): Promise<Link> {
     const link = new Link(url, endpoint, progressTimeoutMs, connections);
-    const signal = signalOf(call);
-    const opened = (link.#lanes[0] as Lane).open();
-    if (signal === undefined) {
-      await opened;
-      return link;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const end = (): void => {
-        reject(endedByCaller(signal.reason, url));
-        // What is opened after all is not used.
-        void opened.then(() => link.close()).catch(() => undefined);
-      };
-      if (signal.aborted) end();
-      signal.addEventListener('abort', end, { once: true });
-      opened.then(resolve, reject).finally(() => signal.removeEventListener('abort', end));
-    });
+    await (link.#lanes[0] as Lane).open(signalOf(call));
     return link;
   }
 
@@ -125,10 +95,19 @@ export class Link {
     return this.submit(new CommandCall(place, parts), options);
   }
 
-  /** Runs an upload when there is room for one more. */
-  async uploading<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#uploads >= this.#limits.maxUploads)
-      await new Promise<void>((resolve) => this.#uploadsWaiting.push(resolve));
+  /** Begins work of one or several calls, which `close` will wait for until `leave`. @throws UNREACHABLE after it */
+  enter(): void {
+    if (this.#isClosing) throw new BedrockError('UNREACHABLE', `the connection to ${this.url} was closed`);
+    this.#works++;
+  }
+
+  leave(): void {
+    if (--this.#works === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Runs an upload when there is room for one more. @throws what it throws, TIMEOUT, ABORTED */
+  async uploading<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    while (this.#uploads >= this.#limits.maxUploads) await this.#uploadEnded(signal);
     this.#uploads++;
     try {
       return await work();
@@ -138,7 +117,25 @@ export class Link {
     }
   }
 
+  async #uploadEnded(signal: AbortSignal | undefined): Promise<void> {
+    let resolve!: () => void;
+    const ended = new Promise<void>((resolveEnded) => (resolve = resolveEnded));
+    this.#uploadsWaiting.push(resolve);
+    try {
+      await within(ended, signal, this.url);
+    } catch (error) {
+      const at = this.#uploadsWaiting.indexOf(resolve);
+      // Its turn had come already, and goes to the next.
+      if (at < 0) this.#uploadsWaiting.shift()?.();
+      else this.#uploadsWaiting.splice(at, 1);
+      throw error;
+    }
+  }
+
+  /** Ends the connections, after the work in hand. */
   async close(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#works > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
@@ -152,21 +149,13 @@ export class Link {
     return best;
   }
 
-  async #openConnection(onClose: (error: BedrockError) => void): Promise<RespConnection> {
+  async #openConnection(onClose: () => void, signal: AbortSignal | undefined): Promise<RespConnection> {
     const { progressTimeoutMs } = this;
-    const connection = await RespConnection.open(this.endpoint, { progressTimeoutMs, onClose });
+    const connection = await RespConnection.open(this.endpoint, { progressTimeoutMs, signal, onClose });
     try {
-      const [, limits] = await Promise.all([
-        connection.send(['HELLO', 3]),
-        connection.send(['BEDROCK.HELLO']),
-      ]);
-      const found = jsonOf(limits) as WireLimits;
-      this.#limits = {
-        maxBulkBytes: found.max_bulk_bytes,
-        maxArguments: found.max_arguments,
-        maxRequestBytes: found.max_request_bytes,
-        maxUploads: found.max_uploads,
-      };
+      const greeted = Promise.all([connection.send(['HELLO', 3]), connection.send(['BEDROCK.HELLO'])]);
+      const [, limits] = await within(greeted, signal, this.url);
+      this.#limits = limitsOf(limits);
       return connection;
     } catch (error) {
       const failure = handshakeFailure(error, this.url);
@@ -177,9 +166,8 @@ export class Link {
 }
 
 function handshakeFailure(error: unknown, url: string): BedrockError {
-  if (error instanceof BedrockError) return error;
-  if (!(error instanceof ReplyError)) throw error;
-  const refusal = refusalOf(error);
+  const refusal = error instanceof ReplyError ? refusalOf(error) : asBedrockError(error);
+  if (!(error instanceof ReplyError) && refusal.code !== 'INTERNAL') return refusal;
   if (refusal.code === 'NOT_READY') return refusal;
   return new BedrockError(
     'UNREACHABLE',

@@ -24,6 +24,8 @@ const HEX = Buffer.from('0123456789abcdef');
 export class Output {
   /** Bytes that were added in all. */
   added = 0;
+  /** How many of them end with the last that are sent where they are. */
+  referencedTo = 0;
   #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   /** What is not in `#pieces` yet: from here… */
   #begin = 0;
@@ -66,6 +68,7 @@ export class Output {
       this.#cut();
       this.#pieces.push(bytes);
       this.added += length;
+      this.referencedTo = this.added;
       this.room(HEAD_BYTES);
       this.lineEnd();
       return;

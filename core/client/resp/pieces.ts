@@ -1,6 +1,6 @@
 /** Large transfers in pieces, several on their way at once. */
 import type { RegionSource } from '../../target/index.js';
-import { exactly } from '../source.js';
+import { exactly, type SourceBounds } from '../source.js';
 
 /** Bytes of one piece. */
 export const PIECE_BYTES = 2 ** 20;
@@ -46,11 +46,11 @@ export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: Mov
   await window.end();
 }
 
-/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure */
-export async function gathered({ size, source }: RegionSource): Promise<Buffer> {
+/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED */
+export async function gathered({ size, source }: RegionSource, bounds: SourceBounds): Promise<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(size);
   let filled = 0;
-  for await (const piece of exactly(size, source)) {
+  for await (const piece of exactly(size, source, bounds)) {
     buffer.set(piece, filled);
     filled += piece.length;
   }
@@ -59,10 +59,11 @@ export async function gathered({ size, source }: RegionSource): Promise<Buffer> 
 
 /**
  * Moves what a source gives. It is copied together into pieces, as the source may be done with its own when it is asked for the next.
- * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure
+ * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED
  */
 export async function moveSource(
   { size, source }: RegionSource,
+  bounds: SourceBounds,
   pieceBytes: number,
   move: MovePiece,
 ): Promise<void> {
@@ -76,7 +77,7 @@ export async function moveSource(
   let filled = 0;
   let at = 0;
   try {
-    for await (const piece of exactly(size, source)) {
+    for await (const piece of exactly(size, source, bounds)) {
       for (let from = 0; from < piece.length;) {
         const count = Math.min(piece.length - from, buffer.length - filled);
         buffer.set(piece.subarray(from, from + count), filled);

@@ -74,17 +74,17 @@ export abstract class RegionCall<T> extends Call<T> {
   }
 
   #settle(): void {
+    if (this.isSettled) return;
     this.isSettled = true;
-    const { whenSettled } = this;
-    if (whenSettled === undefined) return;
-    this.whenSettled = undefined;
-    whenSettled();
+    this.lane?.settled();
+    this.whenSettled?.();
   }
 }
 
 /** An error reply of a daemon. */
 export function refusalOf({ code, text, message }: ReplyError): BedrockError {
-  if (!(code in ERROR_CODES)) return new BedrockError('INTERNAL', `the daemon answered: ${message}`);
+  if (!Object.hasOwn(ERROR_CODES, code))
+    return new BedrockError('INTERNAL', `the daemon answered: ${message}`);
   const known = code as ErrorCode;
   try {
     const detailed = JSON.parse(text) as { message: string; details: Record<string, unknown> };

@@ -9,6 +9,8 @@ import {
 } from '../../target/index.js';
 import { textOf, type Reply, type ReplyMap } from './reply.js';
 
+const ID = /^[0-9a-f]{32}$/;
+
 export function unexpected(reply: Reply): BedrockError {
   return new BedrockError('INTERNAL', `the daemon gave a reply that does not fit (${typeof reply})`);
 }
@@ -18,10 +20,47 @@ export function isOk(reply: Reply): void {
   if (reply !== 'OK') throw unexpected(reply);
 }
 
-/** A JSON text. */
-export function jsonOf(reply: Reply): unknown {
-  if (!Buffer.isBuffer(reply)) throw unexpected(reply);
-  return JSON.parse(reply.toString());
+/** A JSON text of an object. */
+export function jsonOf(reply: Reply): object {
+  try {
+    const value: unknown = JSON.parse(textOf(reply));
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Said below.
+  }
+  throw unexpected(reply);
+}
+
+/** What the daemon takes at most. */
+export interface DaemonLimits {
+  /** Bytes of one argument, and of the reply to a read. */
+  readonly maxBulkBytes: number;
+  /** Arguments of one command. */
+  readonly maxArguments: number;
+  /** Bytes of one command, large arguments aside. */
+  readonly maxRequestBytes: number;
+  /** Regions that a connection can make of parts at once. */
+  readonly maxUploads: number;
+}
+
+/** With less, transfers could not be cut into commands; no daemon has less. */
+const LEAST_BULK_BYTES = 1024;
+const LEAST_ARGUMENTS = 16;
+const LEAST_REQUEST_BYTES = 32_768;
+
+export function limitsOf(reply: Reply): DaemonLimits {
+  const limits = jsonOf(reply) as Partial<Record<string, unknown>>;
+  const limit = (name: string, least: number): number => {
+    const value = limits[name];
+    if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
+    throw unexpected(reply);
+  };
+  return {
+    maxBulkBytes: limit('max_bulk_bytes', LEAST_BULK_BYTES),
+    maxArguments: limit('max_arguments', LEAST_ARGUMENTS),
+    maxRequestBytes: limit('max_request_bytes', LEAST_REQUEST_BYTES),
+    maxUploads: limit('max_uploads', 1),
+  };
 }
 
 export function numberOf(reply: Reply | undefined): number {
@@ -40,7 +79,9 @@ export function fills(size: number): (reply: Reply) => void {
 }
 
 export function idOf(reply: Reply | undefined): RegionId {
-  return RegionId.parse(textOf(reply));
+  const text = textOf(reply);
+  if (ID.test(text)) return RegionId.parse(text);
+  throw unexpected(reply ?? null);
 }
 
 function arrayOf(reply: Reply | undefined): readonly Reply[] {

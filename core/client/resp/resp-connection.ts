@@ -8,7 +8,8 @@
  *   There is no second try here.
  */
 import { connect, type Socket } from 'node:net';
-import { BedrockError, messageOf } from '../../errors.js';
+import { BedrockError, asBedrockError, messageOf } from '../../errors.js';
+import { within } from '../call-options.js';
 import { ArgumentsCall, IntoCall, type Argument, type Call } from './call.js';
 import { CallsInOrder } from './calls-in-order.js';
 import { Output } from './output.js';
@@ -22,6 +23,8 @@ export interface RespConnectionOptions {
   progressTimeoutMs?: number;
   /** Largest reply, bytes that go to a call's own memory aside; 64 MiB unless told. */
   maxReplyBytes?: number;
+  /** Ends the attempt to connect. */
+  signal?: AbortSignal | undefined;
   /** Told once, when the connection has broken or ended. */
   onClose?: (error: BedrockError) => void;
 }
@@ -96,10 +99,16 @@ export class RespConnection {
     this.#socket.on('error', (error) => this.break(this.#unreachable(messageOf(error), error)));
   }
 
-  /** @throws UNREACHABLE, TIMEOUT */
+  /** @throws UNREACHABLE, TIMEOUT, ABORTED */
   static async open(endpoint: RespEndpoint, options: RespConnectionOptions = {}): Promise<RespConnection> {
     const connection = new RespConnection(endpoint, options);
-    await connection.#connect(options.progressTimeoutMs ?? 30_000);
+    const connected = connection.#connect(options.progressTimeoutMs ?? 30_000);
+    try {
+      await within(connected, options.signal, connection.#where);
+    } catch (error) {
+      connection.break(asBedrockError(error));
+      throw error;
+    }
     return connection;
   }
 
@@ -158,8 +167,10 @@ export class RespConnection {
     }
     const output = this.#output;
     this.#calls.push(call);
+    const before = output.added;
     call.encode(output);
     call.sentAt = output.added;
+    call.heldUntil = output.referencedTo > before ? output.referencedTo : 0;
     if (this.#isFlushing) {
       if (output.added - this.#flushed >= FLUSH_BYTES) this.#handOver();
       return;
@@ -196,7 +207,8 @@ export class RespConnection {
    * when the system has taken what is sent from it, and does not read into it any more. If that takes long, the connection breaks.
    */
   abandon(call: Call<unknown>, error: BedrockError): void {
-    if (this.#tryAbandon(call, error)) return;
+    // Otherwise the connection has told it, and every other call.
+    if (this.#broken !== undefined || this.#tryAbandon(call, error)) return;
     this.#abandoned.push({ call, error, since: performance.now() });
     this.#releaseTimer ??= setInterval(this.#release, RELEASE_CHECK_MS);
   }
@@ -205,7 +217,7 @@ export class RespConnection {
   #tryAbandon(call: Call<unknown>, error: BedrockError): boolean {
     const released = this.#flushed - this.#socket.writableLength;
     const isFirst = this.#calls.first === call;
-    if (call.sentAt > released || (isFirst && this.#landing !== undefined)) return false;
+    if (call.heldUntil > released || (isFirst && this.#landing !== undefined)) return false;
     if (call.into !== undefined) {
       call.into = DISCARD;
       if (isFirst) this.#parser.discard();
@@ -230,7 +242,7 @@ export class RespConnection {
     this.#broken = error;
     this.#socket.destroy();
     clearInterval(this.#releaseTimer);
-    for (const { call, error: reason } of this.#abandoned) call.fail(reason);
+    for (const { call, error: reason } of this.#abandoned.splice(0)) call.fail(reason);
     for (let call = this.#calls.shift(); call !== undefined; call = this.#calls.shift())
       call.broken(error, call.sentAt <= this.#flushed);
     this.#onClose?.(error);

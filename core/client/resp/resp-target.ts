@@ -4,6 +4,7 @@
  * A small read or write is one command. Of a large one, pieces of `PIECE_BYTES` are on their way at once, after its bounds were
  * compared with the region's size, so that nothing is written of what cannot be written whole. Many ranges share a command.
  */
+import { BedrockError } from '../../errors.js';
 import { checkRange, checkRanges, checkTotal, type CheckedRanges } from '../../target/arguments.js';
 import type {
   RegionId,
@@ -15,7 +16,7 @@ import type {
 } from '../../target/index.js';
 import { signalOf, type CallOptions } from '../call-options.js';
 import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
-import { SourceFailure } from '../source.js';
+import { SourceFailure, type SourceBounds } from '../source.js';
 import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
 import type { Argument } from './call.js';
 import type { Link } from './link.js';
@@ -32,7 +33,10 @@ function ofTheWhole(call: CallOptions): CallOptions {
 
 export class RespTarget extends RemoteTarget {
   readonly #place: TargetPlace;
-  readonly #left = (): void => this.leave();
+  readonly #left = (): void => {
+    this.link.leave();
+    this.leave();
+  };
 
   constructor(
     private readonly link: Link,
@@ -49,9 +53,14 @@ export class RespTarget extends RemoteTarget {
   }
 
   #submit<T>(sent: RegionCall<T>, call: CallOptions): Promise<T> {
-    this.enter();
+    this.#enter();
     sent.whenSettled = this.#left;
-    return this.link.submit(sent, call);
+    try {
+      return this.link.submit(sent, call);
+    } catch (error) {
+      this.#left();
+      throw error;
+    }
   }
 
   /** A command within work that `close` waits for. */
@@ -59,13 +68,20 @@ export class RespTarget extends RemoteTarget {
     return this.link.command(this.#place, parts, call);
   }
 
+  /** Begins work that the closing of this target and that of the link wait for until `#left`. */
+  #enter(): void {
+    this.checkOpen();
+    this.link.enter();
+    this.enter();
+  }
+
   /** Work of several commands, which `close` waits for as a whole. */
   async #during<T>(work: () => Promise<T>): Promise<T> {
-    this.enter();
+    this.#enter();
     try {
       return await work();
     } finally {
-      this.leave();
+      this.#left();
     }
   }
 
@@ -88,7 +104,9 @@ export class RespTarget extends RemoteTarget {
       return this.#upload(length, persist, call, (add) => moveBytes(contents, pieceBytes, add));
     }
     if (contents.size <= pieceBytes) return this.#gather(contents, persist, call);
-    return this.#upload(contents.size, persist, call, (add) => moveSource(contents, pieceBytes, add));
+    return this.#upload(contents.size, persist, call, (add, bounds) =>
+      moveSource(contents, bounds, pieceBytes, add),
+    );
   }
 
   #createWith(bytes: Uint8Array, persist: boolean, call: CallOptions): Promise<RegionId> {
@@ -104,7 +122,7 @@ export class RespTarget extends RemoteTarget {
     return this.#during(async () => {
       const whole = ofTheWhole(call);
       try {
-        return await this.#createWith(await gathered(source), persist, whole);
+        return await this.#createWith(await gathered(source, this.#bounds(whole)), persist, whole);
       } catch (error) {
         throw callersOwn(error);
       }
@@ -115,19 +133,25 @@ export class RespTarget extends RemoteTarget {
     size: number,
     persist: boolean,
     call: CallOptions,
-    move: (add: MovePiece) => Promise<void>,
+    move: (add: MovePiece, bounds: SourceBounds) => Promise<void>,
   ): Promise<RegionId> {
-    const work = async (): Promise<RegionId> => {
-      const upload = await RegionUpload.begin(this.link, this.#place, { size, persist }, ofTheWhole(call));
-      try {
-        await move((part) => upload.add(part));
-        return await upload.end();
-      } catch (error) {
-        await upload.cancel();
-        throw callersOwn(error);
-      }
-    };
-    return this.#during(() => this.link.uploading(work));
+    return this.#during(() => {
+      const whole = ofTheWhole(call);
+      return this.link.uploading(whole.signal, async () => {
+        const upload = await RegionUpload.begin(this.link, this.#place, { size, persist }, whole);
+        try {
+          await move((part) => upload.add(part), this.#bounds(whole));
+          return await upload.end();
+        } catch (error) {
+          await upload.cancel();
+          throw callersOwn(error);
+        }
+      });
+    });
+  }
+
+  #bounds({ signal }: CallOptions): SourceBounds {
+    return { signal, where: this.link.url };
   }
 
   // ---- writing ----
@@ -153,8 +177,8 @@ export class RespTarget extends RemoteTarget {
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    return this.#writeLarge(id, { offset, size: source.size }, persist, call, (write) =>
-      moveSource(source, this.#pieceBytes, write),
+    return this.#writeLarge(id, { offset, size: source.size }, persist, call, (write, bounds) =>
+      moveSource(source, bounds, this.#pieceBytes, write),
     );
   }
 
@@ -163,7 +187,7 @@ export class RespTarget extends RemoteTarget {
     range: RegionRange,
     persist: boolean,
     call: CallOptions,
-    move: (write: MovePiece) => Promise<void>,
+    move: (write: MovePiece, bounds: SourceBounds) => Promise<void>,
   ): Promise<void> {
     return this.#during(async () => {
       const whole = ofTheWhole(call);
@@ -171,7 +195,7 @@ export class RespTarget extends RemoteTarget {
       const write: MovePiece = (piece, at) =>
         this.link.submit(new WriteCall(this.#place, id, range.offset + at, piece, false), whole);
       try {
-        await move(write);
+        await move(write, this.#bounds(whole));
       } catch (error) {
         throw callersOwn(error);
       }
@@ -187,7 +211,8 @@ export class RespTarget extends RemoteTarget {
     call: CallOptions,
   ): Promise<void> {
     const { limits } = this.link;
-    const isOne = fitInOne(ranges, total, limits);
+    // One command has the daemon check everything; but that the bytes do not fit is said after that the region is not there.
+    const isOne = fitInOne(ranges, total, limits) && total === bytes.length;
     await this.#during(async () => {
       const whole = ofTheWhole(call);
       if (!isOne) checkRanges('write', ranges, (await this.#stat(id, whole)).size);
@@ -228,29 +253,32 @@ export class RespTarget extends RemoteTarget {
     { offset, size }: RegionRange,
     call: CallOptions,
   ): AsyncGenerator<Uint8Array> {
-    this.enter();
     const whole = ofTheWhole(call);
-    const ahead: Promise<Buffer>[] = [];
+    this.#enter();
+    const ahead: Piece[] = [];
     try {
       checkRange('read', offset, size, (await this.#stat(id, whole)).size);
       const pieceBytes = this.#pieceBytes;
       for (let at = 0; at < size || ahead.length > 0;) {
         for (; at < size && ahead.length < WINDOW; at += pieceBytes)
           ahead.push(this.#piece(id, offset + at, Math.min(pieceBytes, size - at), whole));
-        yield await (ahead.shift() as Promise<Buffer>);
+        const { call: read, bytes } = ahead.shift() as Piece;
+        await read.promise;
+        yield bytes;
       }
     } finally {
-      await Promise.allSettled(ahead);
-      this.leave();
+      // Nobody waits for them; what comes of them yet goes into memory that is nobody else's.
+      for (const piece of ahead) piece.call.fail(new BedrockError('ABORTED', 'the stream was left'));
+      this.#left();
     }
   }
 
-  #piece(id: RegionId, offset: number, size: number, call: CallOptions): Promise<Buffer> {
-    const piece = Buffer.allocUnsafeSlow(size);
-    const read = this.link.submit(new ReadCall(this.#place, id, offset, piece), call).then(() => piece);
+  #piece(id: RegionId, offset: number, size: number, call: CallOptions): Piece {
+    const bytes = Buffer.allocUnsafeSlow(size);
+    const read = new ReadCall(this.#place, id, offset, bytes);
     // Whoever takes the pieces meets the failure when its turn comes, if it comes.
-    read.catch(() => undefined);
-    return read;
+    this.link.submit(read, call).catch(() => undefined);
+    return { call: read, bytes };
   }
 
   protected async fillv(
@@ -326,6 +354,12 @@ export class RespTarget extends RemoteTarget {
 }
 
 const PERSIST = 'PERSIST';
+
+/** A piece of a stream, on its way. */
+interface Piece {
+  readonly call: ReadCall;
+  readonly bytes: Buffer;
+}
 
 /** What the caller's own source threw comes out as it was. */
 function callersOwn(error: unknown): unknown {

@@ -7,7 +7,7 @@ import type { RespUrl } from '../service-url.js';
 import type { RemoteCall, Transport, WireProviders } from '../transport.js';
 import { Link } from './link.js';
 import { isOk, jsonOf } from './region-replies.js';
-import type { Reply } from './reply.js';
+import type { CommandParts } from './region-call.js';
 import { RespTarget } from './resp-target.js';
 
 export class RespTransport implements Transport {
@@ -25,30 +25,29 @@ export class RespTransport implements Transport {
     return this.link.url;
   }
 
-  config(call: CallOptions): Promise<BedrockConfig> {
-    const parts = {
-      name: 'BEDROCK.CONFIG',
-      isRepeatable: true,
-      result: (reply: Reply) => jsonOf(reply) as BedrockConfig,
-    };
-    return this.link.command(undefined, parts, call);
+  async config(call: CallOptions): Promise<BedrockConfig> {
+    return await this.#json('BEDROCK.CONFIG', call);
   }
 
-  providers(call: CallOptions): Promise<WireProviders> {
-    const parts = {
-      name: 'BEDROCK.PROVIDERS',
-      isRepeatable: true,
-      result: (reply: Reply) => jsonOf(reply) as WireProviders,
-    };
-    return this.link.command(undefined, parts, call);
+  async providers(call: CallOptions): Promise<WireProviders> {
+    return (await this.#json('BEDROCK.PROVIDERS', call)) as WireProviders;
+  }
+
+  #json(name: string, call: CallOptions): Promise<object> {
+    return this.#command({ name, isRepeatable: true, result: jsonOf }, call);
   }
 
   shutdown(call: CallOptions): Promise<void> {
-    return this.link.command(
-      undefined,
-      { name: 'BEDROCK.SHUTDOWN', isRepeatable: false, result: isOk },
-      call,
-    );
+    return this.#command({ name: 'BEDROCK.SHUTDOWN', isRepeatable: false, result: isOk }, call);
+  }
+
+  async #command<T>(parts: CommandParts<T>, call: CallOptions): Promise<T> {
+    this.link.enter();
+    try {
+      return await this.link.command(undefined, parts, call);
+    } finally {
+      this.link.leave();
+    }
   }
 
   target(place: RemoteTargetPlace, description: RemoteTargetDescription): RespTarget {

@@ -4,7 +4,7 @@
  */
 import type { BedrockError } from '../../errors.js';
 import type { RegionId } from '../../target/index.js';
-import type { CallOptions } from '../call-options.js';
+import { within, type CallOptions } from '../call-options.js';
 import type { Argument } from './call.js';
 import type { Link } from './link.js';
 import { outcomeUnknown } from './lane.js';
@@ -18,6 +18,23 @@ class PartCall<T> extends CommandCall<T> {
   override broken(error: BedrockError, wasSent: boolean): void {
     this.fail(wasSent && !this.isRepeatable ? outcomeUnknown(error) : error);
   }
+}
+
+/** A call that begins an upload. If its caller has given it up meanwhile, the upload ends with the reply. */
+class BeginCall extends CommandCall<number> {
+  override replied(reply: Reply): void {
+    const isGivenUp = this.isSettled;
+    super.replied(reply);
+    if (isGivenUp && typeof reply === 'number') this.connection?.submit(cancelCall(reply));
+  }
+}
+
+function cancelCall(number: number): PartCall<void> {
+  const parts = { name: 'BLOB.UPLOAD.CANCEL', args: [number], isRepeatable: true, result: isOk };
+  const call = new PartCall(undefined, parts);
+  // If the connection is gone, so is the upload; if it has just ended, there is nothing to give up.
+  call.promise.catch(() => undefined);
+  return call;
 }
 
 export class RegionUpload {
@@ -36,7 +53,7 @@ export class RegionUpload {
     call: CallOptions,
   ): Promise<RegionUpload> {
     // Sent twice it makes no difference: what a broken connection had begun is gone with it.
-    const begun = new CommandCall<number>(place, {
+    const begun = new BeginCall(place, {
       name: 'BLOB.UPLOAD',
       args: persist ? [size, 'PERSIST'] : [size],
       isRepeatable: true,
@@ -56,17 +73,11 @@ export class RegionUpload {
     return this.#send('BLOB.UPLOAD.END', [], false, idOf);
   }
 
-  /** Gives its space back. */
+  /** Gives its space back. @returns when that is done, or the caller waits no more */
   async cancel(): Promise<void> {
-    const cancelled = new PartCall(undefined, {
-      name: 'BLOB.UPLOAD.CANCEL',
-      args: [this.number],
-      isRepeatable: true,
-      result: isOk,
-    });
+    const cancelled = cancelCall(this.number);
     this.connection.submit(cancelled);
-    // If the connection is gone, so is the upload; if it has just ended, there is nothing to give up.
-    await cancelled.promise.catch(() => undefined);
+    await within(cancelled.promise, this.call.signal, this.link.url).catch(() => undefined);
   }
 
   #send<T>(

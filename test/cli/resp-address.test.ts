@@ -1,0 +1,76 @@
+/** Whatever takes the address of a daemon takes one of the Redis protocol too: commands, and dependencies of providers. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import path from 'node:path';
+import { bootstrap } from '../../core/bootstrap.js';
+import type { BackendContext, BedrockConfig, Daemon, ProviderDependency } from '../../core/index.js';
+import { recordingLogger } from '../fixtures/recording-logger.js';
+import { TWO_STORES, codeOf, run, runShell } from '../fixtures/run-command.js';
+
+const LIBRARIES = path.resolve(import.meta.dirname, '../fixtures/libraries');
+
+let daemon: Daemon;
+let address: string;
+beforeAll(async () => {
+  const config = { ...TWO_STORES, bedrock: { resp: { address: '127.0.0.1:0' } } };
+  daemon = await bootstrap(config, { address: 'http://127.0.0.1:0', logLevel: 'off' });
+  address = `resp://${daemon.config.bedrock?.resp?.address ?? ''}`;
+});
+afterAll(() => daemon.close());
+
+describe('a command', () => {
+  it('makes, changes, reads and removes a region', async () => {
+    const script = `
+      id=$(printf 'hello world' | bedrock region create - --size 11 -p store --persist)
+      printf 'there' | bedrock region write "$id" --offset 6 --size 5 -p store
+      bedrock region read "$id" -p store
+      bedrock region rm "$id" -p store
+      bedrock region stat "$id" -p store`;
+    const ended = await runShell(script, { env: { BEDROCK_ADDRESS: address } });
+    expect(ended.stdout).toBe('hello there');
+    expect(codeOf(ended)).toBe('REGION_NOT_FOUND');
+  });
+
+  it.each([[['providers', '--json']], [['stats', '--json']]])('%j says the same', async (args) => {
+    const [overResp, overHttp] = await Promise.all(
+      [address, daemon.address ?? ''].map((where) => run([...args, '--address', where])),
+    );
+    expect(overResp?.status).toBe(0);
+    expect(overResp?.stdout).toBe(overHttp?.stdout);
+  });
+
+  it('says UNREACHABLE where there is no daemon, and INVALID_ARGUMENT where there is no address', async () => {
+    const [nowhere, nothing] = await Promise.all(
+      ['resp://127.0.0.1:1', 'resp://nowhere'].map((where) => run(['providers', '-a', where])),
+    );
+    expect(nowhere && codeOf(nowhere)).toBe('UNREACHABLE');
+    expect(nothing && codeOf(nothing)).toBe('INVALID_ARGUMENT');
+  });
+});
+
+describe('a dependency', () => {
+  it.each(['store', 'warabi:42'])('%s is found by an address of RESP', async (provider) => {
+    const { logger, entries } = recordingLogger();
+    const dependant = {
+      type: 'dependant',
+      name: 'd',
+      dependencies: { store: `${provider}@${address}` },
+    };
+    const config = { libraries: ['./array.mjs'], providers: [dependant] } as BedrockConfig;
+    const other = await bootstrap(config, { listen: false, logger, directory: LIBRARIES });
+    const context = entries.find(({ fields }) => fields.context !== undefined)?.fields
+      .context as BackendContext;
+    const store = context.dependencies.store as ProviderDependency;
+    const id = await store.targets[0]?.createAndWrite(Buffer.from('afar'));
+    if (id === undefined) throw new Error('no target');
+    expect(Buffer.from(await daemon.target('store').read(id, 0, 4)).toString()).toBe('afar');
+    await other.close();
+    await expect(store.targets[0]?.stat(id)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  });
+
+  it('is DEPENDENCY_UNRESOLVED where there is none', async () => {
+    const dependant = { type: 'dependant', name: 'd', dependencies: { store: 'store@resp://127.0.0.1:1' } };
+    const config = { libraries: ['./array.mjs'], providers: [dependant] } as BedrockConfig;
+    const started = bootstrap(config, { listen: false, logLevel: 'off', directory: LIBRARIES });
+    await expect(started).rejects.toMatchObject({ cause: { code: 'DEPENDENCY_UNRESOLVED' } });
+  });
+});

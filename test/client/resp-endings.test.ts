@@ -1,0 +1,261 @@
+/** Over the Redis protocol every call and every close ends, within the caller's bounds, whatever the daemon or a source does. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { RegionId, connect, type RemoteTarget, type Service } from '../../core/index.js';
+import { sleep } from '../resp/running-door.js';
+import { FakeDaemon, bulk } from './fake-daemon.js';
+
+const ID = RegionId.of(1, 2, 3, 4);
+const STAT = `%3\r\n+id\r\n+${ID.toString()}\r\n+size\r\n:${2 ** 30}\r\n+createdAt\r\n:1\r\n`;
+
+let daemon: FakeDaemon;
+let service: Service;
+let target: RemoteTarget;
+
+beforeEach(async () => {
+  daemon = await FakeDaemon.start();
+  service = await connect(daemon.url, { progressTimeoutMs: 4000 });
+  target = service.target('store');
+  daemon.answers(() => undefined);
+});
+afterEach(async () => {
+  await daemon.close();
+  await service.close();
+});
+
+function names(): string[] {
+  return daemon.commands.map(([name]) => name ?? '');
+}
+
+/** A source that never gives anything. */
+async function* stalled(): AsyncGenerator<Uint8Array> {
+  await new Promise(() => undefined);
+  yield Buffer.alloc(1);
+}
+
+function seconds(begun: number): number {
+  return (performance.now() - begun) / 1000;
+}
+
+describe('close', () => {
+  it('ends as often as it is called', async () => {
+    daemon.answers((_words, socket) => {
+      setTimeout(() => socket.write(bulk('late')), 30);
+      return undefined;
+    });
+    const read = target.read(ID, 0, 4);
+    await Promise.all([service.close(), service.close()]);
+    await read;
+  });
+
+  it('waits for the whole of a read in pieces, and refuses what comes after it', async () => {
+    daemon.answers(([name, , , size]) => (name === 'BLOB.STAT' ? STAT : bulk(Buffer.alloc(Number(size)))));
+    const read = target.read(ID, 0, 5 * 2 ** 20);
+    const closed = service.close();
+    await expect(target.read(ID, 0, 1)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    expect(await read).toHaveLength(5 * 2 ** 20);
+    await closed;
+  });
+
+  it('does not wait for calls that were given up', async () => {
+    const begun = performance.now();
+    await expect(target.read(ID, 0, 4, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await service.close();
+    expect(seconds(begun)).toBeLessThan(2);
+  });
+
+  it('waits for calls that wait for a connection', async () => {
+    daemon.answers(() => bulk('back'));
+    daemon.hangUp();
+    await sleep(10);
+    const read = target.read(ID, 0, 4);
+    await service.close();
+    expect(Buffer.from(await read).toString()).toBe('back');
+  });
+
+  it('has all calls end when no connection can be made', async () => {
+    await daemon.close();
+    await sleep(10);
+    const calls = Array.from({ length: 1000 }, (_, at) =>
+      at % 2 === 0 ? target.read(ID, at, 4) : target.write(ID, at, Buffer.from('abcd')),
+    );
+    const [results] = await Promise.all([Promise.allSettled(calls), service.close()]);
+    for (const result of results) expect(result).toMatchObject({ reason: { code: 'UNREACHABLE' } });
+  });
+});
+
+describe('connect', () => {
+  it.each(['HELLO', 'BEDROCK.CONFIG'])('ends within its bounds when %s is not answered', async (command) => {
+    daemon.handshake[command] = '';
+    const begun = performance.now();
+    await expect(connect(daemon.url, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(seconds(begun)).toBeLessThan(2);
+    while (daemon.sockets.size > 1) await sleep(5);
+  });
+
+  it.each([
+    ['no JSON', bulk('{')],
+    ['no numbers', bulk('{}')],
+    [
+      'nothing of what it needs',
+      bulk('{"max_bulk_bytes":0,"max_arguments":0,"max_request_bytes":0,"max_uploads":0}'),
+    ],
+  ])('is UNREACHABLE for limits that are %s', async (_title, reply) => {
+    daemon.handshake['BEDROCK.HELLO'] = reply;
+    await expect(connect(daemon.url)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  });
+});
+
+describe('bounds of a call', () => {
+  it.each<[string, number]>([
+    ['small', 5],
+    ['large', 2 ** 21],
+  ])('hold while a source of %s contents stalls', async (_title, size) => {
+    daemon.answers(([name]) => ({ 'BLOB.UPLOAD': ':1\r\n', 'BLOB.STAT': STAT })[name ?? ''] ?? '+OK\r\n');
+    const bounds = { timeoutMs: 30 };
+    const contents = (): { size: number; source: AsyncIterable<Uint8Array> } => ({ size, source: stalled() });
+    const code = { code: 'TIMEOUT' };
+    await expect(target.createAndWrite(contents(), {}, bounds)).rejects.toMatchObject(code);
+    await expect(target.writeFrom(ID, 0, contents(), {}, bounds)).rejects.toMatchObject(code);
+    await target.close();
+  });
+
+  it('hold while an upload waits for others to end', async () => {
+    daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
+    const bytes = Buffer.alloc(2 ** 21);
+    const others = new AbortController();
+    const calls = Array.from({ length: 8 }, () =>
+      target.createAndWrite(bytes, {}, { signal: others.signal }),
+    );
+    const last = target.createAndWrite(bytes, {}, { timeoutMs: 30 });
+    await expect(last).rejects.toMatchObject({ code: 'TIMEOUT' });
+    others.abort();
+    await Promise.allSettled(calls);
+  });
+
+  it('hold for the end of an upload that the daemon does not answer', async () => {
+    daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
+    const begun = performance.now();
+    const created = target.createAndWrite(Buffer.alloc(2 ** 21), {}, { timeoutMs: 30 });
+    await expect(created).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(seconds(begun)).toBeLessThan(2);
+  });
+
+  it('are still there when garbage was collected', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { signal } = new AbortController();
+    const read = target.read(ID, 0, 4, { signal, timeoutMs: 60 });
+    const timer = setInterval(collect, 10);
+    const begun = performance.now();
+    await expect(read).rejects.toMatchObject({ code: 'TIMEOUT' });
+    clearInterval(timer);
+    expect(seconds(begun)).toBeLessThan(2);
+  });
+
+  it.each([-1, NaN, Infinity, 2 ** 31])(
+    'are refused when timeoutMs is %s, and hold up nothing',
+    async (timeoutMs) => {
+      await expect(target.read(ID, 0, 4, { timeoutMs })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await target.close();
+    },
+  );
+});
+
+describe('a call that is given up', () => {
+  it('has its upload cancelled, though it had no number yet', async () => {
+    daemon.answers(([name], socket) => {
+      if (name === 'BLOB.UPLOAD') setTimeout(() => socket.write(':7\r\n'), 60);
+      return undefined;
+    });
+    const created = target.createAndWrite(Buffer.alloc(2 ** 21), {}, { timeoutMs: 20 });
+    await expect(created).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await sleep(100);
+    expect(daemon.commands.at(-1)).toEqual(['BLOB.UPLOAD.CANCEL', '7']);
+  });
+
+  it('leaves the connection to others, if none of its memory is on the way', async () => {
+    for (const socket of daemon.sockets) socket.pause();
+    // More than the system takes at once.
+    const writes = Array.from({ length: 7 }, () => target.write(ID, 0, Buffer.alloc(2 ** 20)));
+    await sleep(10);
+    const bounds = { timeoutMs: 20 };
+    for (const call of [
+      target.read(ID, 0, 2 ** 15, bounds),
+      target.write(ID, 0, Buffer.alloc(9), {}, bounds),
+    ])
+      await expect(call).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await sleep(100);
+    daemon.answers(([name]) => (name === 'BLOB.READ' ? bulk(Buffer.alloc(2 ** 15)) : '+OK\r\n'));
+    for (const socket of daemon.sockets) socket.resume();
+    await Promise.all(writes);
+  });
+
+  it('leaves nothing running when the connection is gone already', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const created = target.createAndWrite(Buffer.alloc(2 ** 23), {}, { signal });
+    // Fails first, and has the others be given up in the same breath.
+    while (!names().includes('BLOB.UPLOAD.PART')) await sleep(1);
+    const before = timers();
+    const erased = target.erase(ID, { signal }).catch(() => controller.abort());
+    daemon.hangUp();
+    await Promise.allSettled([erased, created]);
+    await sleep(100);
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+});
+
+describe('a stream', () => {
+  it('can be left early, though the daemon stalls', async () => {
+    let reads = 0;
+    daemon.answers(([name, , , size]) => {
+      if (name === 'BLOB.STAT') return STAT;
+      return ++reads === 1 ? bulk(Buffer.alloc(Number(size))) : undefined;
+    });
+    const begun = performance.now();
+    for await (const piece of target.readStream(ID, 0, 2 ** 24)) {
+      expect(piece).toHaveLength(2 ** 20);
+      break;
+    }
+    expect(seconds(begun)).toBeLessThan(2);
+  });
+});
+
+describe('a reply', () => {
+  it.each([
+    ['no ID', '$3\r\nabc\r\n', (): Promise<unknown> => target.create(1)],
+    ['no map', '*0\r\n', (): Promise<unknown> => target.stat(ID)],
+    ['an error of no kind', '-constructor x\r\n', (): Promise<unknown> => target.erase(ID)],
+  ])('that is %s is INTERNAL', async (_title, reply, call) => {
+    daemon.answers(() => reply);
+    await expect(call()).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+});
+
+describe('writev', () => {
+  it('asks for the region before it says that the bytes do not fit the ranges', async () => {
+    daemon.answers(() => '-REGION_NOT_FOUND {"message":"no","details":{}}\r\n');
+    const written = target.writev(ID, [{ offset: 0, size: 2 }], Buffer.from('abc'));
+    await expect(written).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
+  });
+});
+
+describe('a target', () => {
+  it('is chosen again on each connection, and named until that is confirmed', async () => {
+    const id = ID.toString();
+    daemon.answers(() => bulk('four'));
+    await target.read(ID, 0, 4);
+    await target.read(ID, 0, 4);
+    daemon.handshake.SELECT = '-NOT_READY later\r\n';
+    daemon.hangUp();
+    await sleep(10);
+    await target.read(ID, 0, 4);
+    await target.read(ID, 0, 4);
+    const named = daemon.commands.map(([, region]) => region);
+    expect(named).toEqual([`store.0/${id}`, id, `store.0/${id}`, `store.0/${id}`]);
+  });
+});

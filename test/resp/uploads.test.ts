@@ -1,0 +1,219 @@
+/** Regions that come in parts: their life cycle, and what becomes of one when its client errs, gives up or goes. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { RegionId } from '../../core/index.js';
+import { gates } from '../fixtures/gated-library.js';
+import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
+import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
+
+afterEach(closeDoors);
+
+/** A door with a client that has chosen the store, or the gated one. */
+async function open(store = 'store', options: Parameters<typeof RunningDoor.start>[0] = {}): Promise<Opened> {
+  const door = await RunningDoor.start(options);
+  const client = await door.client();
+  await client.call('SELECT', store);
+  return { door, client, store };
+}
+
+interface Opened {
+  door: RunningDoor;
+  client: RawClient;
+  store: string;
+}
+
+async function used({ door, store }: Opened): Promise<number> {
+  return (await door.daemon.target(store).stats()).usedBytes;
+}
+
+async function contents({ door, store }: Opened, id: Value): Promise<string> {
+  const target = door.daemon.target(store);
+  const region = RegionId.parse(id as string);
+  const { size } = await target.stat(region);
+  return Buffer.from(await target.read(region, 0, size)).toString();
+}
+
+describe('an upload', () => {
+  it('makes a region of its parts, which may be empty, when it ends', async () => {
+    const opened = await open();
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 11)) as number;
+    for (const part of ['hello', '', ' world'])
+      expect(await client.call('BLOB.UPLOAD.PART', number, part)).toBe('OK');
+    expect((await door.daemon.target('store').stats()).regions).toBe(0);
+    expect(await contents(opened, await client.call('BLOB.UPLOAD.END', number))).toBe('hello world');
+  });
+
+  it('goes to the provider that AT names, and may hold nothing', async () => {
+    const { client, door } = await open();
+    const number = (await client.call('BLOB.UPLOAD', 0, 'PERSIST', 'AT', 'guard.0')) as number;
+    expect(await client.call('BLOB.UPLOAD.END', number)).toMatch(/^[0-9a-f]{32}$/);
+    expect((await door.daemon.target('guard').stats()).regions).toBe(1);
+  });
+
+  it.each<[string, string[], string]>([
+    ['are too few', ['hell'], 'INVALID_ARGUMENT'],
+    ['are too many', ['hello', '!'], 'INVALID_ARGUMENT'],
+  ])('whose bytes %s leaves nothing', async (_title, parts, code) => {
+    const opened = await open();
+    const { client } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 5)) as number;
+    for (const part of parts) client.send('BLOB.UPLOAD.PART', number, part);
+    client.send('BLOB.UPLOAD.END', number);
+    const replies: Value[] = [];
+    for (let at = 0; at <= parts.length; at++) replies.push(await client.reply());
+    expect(codeOf(replies.at(-1) as Value)).toBe(code);
+    expect(await used(opened)).toBe(0);
+  });
+
+  it('is OUT_OF_SPACE before its first part', async () => {
+    const { client } = await open('gated');
+    expect(codeOf(await client.call('BLOB.UPLOAD', 2 ** 40))).toBe('OUT_OF_SPACE');
+    expect(codeOf(await client.call('BLOB.UPLOAD.PART', 1, 'a'))).toBe('INVALID_ARGUMENT');
+  });
+
+  it.each(['BLOB.UPLOAD.END', 'BLOB.UPLOAD.CANCEL'])('is not known any more after %s', async (last) => {
+    const { client } = await open();
+    const number = (await client.call('BLOB.UPLOAD', 1)) as number;
+    const sent = [
+      ['BLOB.UPLOAD.PART', number, 'a'],
+      [last, number],
+      ['BLOB.UPLOAD.PART', number, 'b'],
+      ['BLOB.UPLOAD.END', number],
+      ['BLOB.UPLOAD.CANCEL', number],
+    ];
+    client.socket.write(Buffer.concat(sent.map((each) => encode(...each))));
+    expect([await client.reply(), typeof (await client.reply())]).toEqual(['OK', 'string']);
+    for (let at = 0; at < 3; at++) expect(codeOf(await client.reply())).toBe('INVALID_ARGUMENT');
+  });
+
+  it('is known to its own connection alone', async () => {
+    const { client, door } = await open();
+    const number = (await client.call('BLOB.UPLOAD', 1)) as number;
+    const other = await door.client();
+    expect(codeOf(await other.call('BLOB.UPLOAD.PART', number, 'a'))).toBe('INVALID_ARGUMENT');
+  });
+
+  it('is one of at most 256', async () => {
+    const { client } = await open();
+    for (let at = 0; at < 257; at++) client.send('BLOB.UPLOAD', 1);
+    for (let at = 0; at < 256; at++) expect(await client.reply()).toBe(at + 1);
+    expect(codeOf(await client.reply())).toBe('OVERLOADED');
+    await client.call('BLOB.UPLOAD.CANCEL', 7);
+    expect(await client.call('BLOB.UPLOAD', 1)).toBe(257);
+  });
+});
+
+describe('an upload that is given up', () => {
+  it.each<[string, (client: RawClient, number: number) => unknown]>([
+    ['by CANCEL', (client, number) => client.call('BLOB.UPLOAD.CANCEL', number)],
+    ['by RESET', (client) => client.call('RESET')],
+    ['with its connection', (client) => client.close()],
+  ])('%s gives its space back', async (_title, giveUp) => {
+    const opened = await open();
+    const { client } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 2 ** 20)) as number;
+    await client.call('BLOB.UPLOAD.PART', number, Buffer.alloc(2 ** 19));
+    expect(await used(opened)).toBe(2 ** 20);
+    await giveUp(client, number);
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 0,
+    );
+  });
+
+  it('while a part is being written keeps the bytes of the part until it is', async () => {
+    const opened = await open('gated');
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 2 ** 16)) as number;
+    gates.write.shut();
+    client.send('BLOB.UPLOAD.PART', number, Buffer.alloc(2 ** 16, 1));
+    await gates.write.arrivals(1);
+    client.socket.resetAndDestroy();
+    await eventually(
+      () => door.figure('connected_clients'),
+      (count) => count === 1,
+    );
+    expect(await door.figure('arriving_bytes')).toBe(2 ** 16);
+    gates.write.open();
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 0,
+    );
+    expect(await door.figure('arriving_bytes')).toBe(0);
+  });
+
+  it('is not waited for by a daemon that stops', async () => {
+    const { client, door } = await open();
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    await client.call('BLOB.UPLOAD.PART', number, 'ab');
+    const closed = door.daemon.close();
+    await client.ended();
+    client.close();
+    await closed;
+  });
+
+  it('by a client that sends nothing further ends with its connection', async () => {
+    const opened = await open('store', { resp: { progress_timeout_ms: 50 } });
+    const { client } = opened;
+    await client.call('BLOB.UPLOAD', 4);
+    await client.ended();
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 0,
+    );
+  });
+});
+
+describe('where requests queue for an execution pool', () => {
+  const margo = { argobots: { pools: [{ name: '__primary__', max_in_flight: 2 }] } };
+
+  /** Writes that fill the pool until the gate opens. */
+  async function fillPool(door: RunningDoor): Promise<void> {
+    gates.write.shut();
+    for (let at = 0; at < 2; at++) {
+      const client = await door.client();
+      const id = (await client.call('BLOB.CREATE', 1, 'AT', 'gated')) as string;
+      client.send('BLOB.WRITE', `gated/${id}`, 0, 'x');
+      await gates.write.arrivals(at + 1);
+    }
+  }
+
+  it('parts stay in order, and none is lost', async () => {
+    const opened = await open('gated', { margo });
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 6)) as number;
+    await fillPool(door);
+    const parts = ['ab', 'cd', 'ef'].map((part) => encode('BLOB.UPLOAD.PART', number, part));
+    client.socket.write(Buffer.concat([...parts, encode('BLOB.UPLOAD.END', number)]));
+    await sleep(20);
+    gates.write.open();
+    for (let part = 0; part < 3; part++) expect(await client.reply()).toBe('OK');
+    expect(await contents(opened, await client.reply())).toBe('abcdef');
+  });
+
+  it('an upload that is admitted when its client has gone takes no space', async () => {
+    const opened = await open('gated', { margo });
+    const { client, door } = opened;
+    await fillPool(door);
+    client.send('BLOB.UPLOAD', 1000);
+    await sleep(20);
+    client.socket.resetAndDestroy();
+    await eventually(
+      () => door.figure('connected_clients'),
+      (count) => count === 3,
+    );
+    gates.write.open();
+    await sleep(20);
+    expect(await used(opened)).toBe(2);
+  });
+});
+
+describe('RESET', () => {
+  it('has errors be told as to any client again', async () => {
+    const { client } = await open();
+    await client.call('BEDROCK.HELLO');
+    await client.call('RESET');
+    const failed = (await client.call('BLOB.STAT', '0'.repeat(32))) as Error;
+    expect(failed.message).not.toContain('{');
+  });
+});
