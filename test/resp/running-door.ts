@@ -27,7 +27,13 @@ export class RunningDoor {
 
   private constructor(readonly daemon: Daemon) {}
 
-  static async start({ resp, drainTimeoutMs, providers, margo, logger }: DoorOptions = {}): Promise<RunningDoor> {
+  static async start({
+    resp,
+    drainTimeoutMs,
+    providers,
+    margo,
+    logger,
+  }: DoorOptions = {}): Promise<RunningDoor> {
     const memory = { type: 'memory', config: {} };
     const daemon = await bootstrap(
       {
