@@ -17,7 +17,6 @@ const CAPABILITIES: Record<Backend, Capabilities> = {
 };
 
 const COMBINATIONS: [Backend, Transport][] = [
-  ['memory', 'TCP'],
   ['file', 'TCP'],
   ['pmem', 'a unix socket'],
   ['memory', 'RESP'],
