@@ -35,7 +35,7 @@ import { Uploads } from './uploads.js';
 const MAX_IN_FLIGHT = 256;
 
 /** Requests that may wait behind one that waits. */
-const MAX_WAITING_BYTES = INPUT_BYTES / 4;
+const MAX_WAITING_BYTES = INPUT_BYTES / 2;
 
 /** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
 const GATHERED_BYTES = 2 ** 17;

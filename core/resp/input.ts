@@ -8,8 +8,11 @@
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 import type { ArgumentMemory } from './long-arguments.js';
 
-/** What a read of a socket takes at once: a good many small requests. */
-export const INPUT_BYTES = 2 ** 16;
+/**
+ * What a read of a socket takes at once: a good many small requests, and few enough of 4 KiB that the client sends further ones while
+ * they are carried out.
+ */
+export const INPUT_BYTES = 2 ** 15;
 /** What it takes where a long argument is expected, which is better read where it is to go: its request's head. */
 const HEAD_BYTES = 2 ** 10;
 
