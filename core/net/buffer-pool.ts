@@ -28,3 +28,8 @@ export function giveBuffer(buffer: Buffer): void {
   const kept = spare[31 - Math.clz32(length)] as Buffer[];
   if (kept.length < KEPT_BUFFERS || kept.length * length < KEPT_BYTES) kept.push(buffer);
 }
+
+/** The same for several. */
+export function giveBuffers(buffers: readonly Buffer[]): void {
+  for (const buffer of buffers) giveBuffer(buffer);
+}

@@ -86,6 +86,7 @@ export class Calls {
     const promised = operation === 'read' ? bytes : 0;
     this.promisedBytes += promised;
     const ended = (): void => {
+      if (isEntered) pool.leave();
       if (kept !== undefined) this.caller.release(kept);
       if (use !== undefined) this.#conflicts.end(use);
       this.inFlight--;
@@ -111,20 +112,7 @@ export class Calls {
       figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
       ended();
     };
-    if (!isEntered) {
-      called.then(done, failed);
-      return;
-    }
-    called.then(
-      (result) => {
-        pool.leave();
-        done(result);
-      },
-      (error: unknown) => {
-        pool.leave();
-        failed(error);
-      },
-    );
+    called.then(done, failed);
   }
 }
 

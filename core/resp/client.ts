@@ -282,9 +282,9 @@ export class Client implements CommandClient, Caller {
 
   /** Whether no further request may begin. */
   #isFull(): boolean {
-    const { calls, replies } = this;
+    const { calls } = this;
     if (calls.isAlone || calls.inFlight >= MAX_IN_FLIGHT) return true;
-    return replies.bufferedBytes + calls.promisedBytes > this.limits.maxBufferedBytes;
+    return this.replyBytes > this.limits.maxBufferedBytes;
   }
 
   /** @returns whether the request was begun */

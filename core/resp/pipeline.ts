@@ -6,7 +6,7 @@
  * used again as soon as the system has taken their bytes, which it mostly does within the call.
  */
 import type { Socket } from 'node:net';
-import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
+import { giveBuffer, giveBuffers, takeBuffer } from '../net/buffer-pool.js';
 import { endWhenTaken } from '../net/linger.js';
 import { writeNow } from '../net/write-now.js';
 
@@ -314,14 +314,14 @@ export class Pipeline {
     this.#pieceBytes = 0;
     this.#lent = [];
     if (!socket.writable) {
-      for (const buffer of lent) giveBuffer(buffer);
+      giveBuffers(lent);
       return;
     }
     const [first] = pieces;
     if (pieces.length === 1 && first !== undefined && first.length <= OUTPUT_BYTES) {
       const taken = writeNow(socket, first);
       if (taken === first.length) {
-        for (const buffer of lent) giveBuffer(buffer);
+        giveBuffers(lent);
         return;
       }
       if (taken > 0) pieces[0] = first.subarray(taken);
@@ -335,7 +335,7 @@ export class Pipeline {
     if (last > 0) socket.uncork();
     // Taken already, as a rule: the next reply finds the buffer in the processor's cache.
     const isTaken = socket.writableLength === 0;
-    if (isTaken) for (const buffer of lent) giveBuffer(buffer);
+    if (isTaken) giveBuffers(lent);
     this.#sent.push(isTaken ? NOTHING_LENT : lent);
   }
 
@@ -344,6 +344,6 @@ export class Pipeline {
     const lent = this.#sent.shift();
     // After an error nobody can tell what is still being looked at.
     if (error instanceof Error || lent === undefined) return;
-    for (const buffer of lent) giveBuffer(buffer);
+    giveBuffers(lent);
   };
 }
