@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
+  // The long suite, `npm run test:all`, has these.
+  testPathIgnorePatterns: process.env.BEDROCK_TEST_ALL ? [] : ['\\.long\\.test\\.ts$'],
   setupFiles: ['<rootDir>/test/takes-typescript.js'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
