@@ -18,6 +18,7 @@ import {
   type BackendContext,
   type Capabilities,
   type Clock,
+  type ListedRegion,
   type RegionId,
   type Usage,
 } from '../../core/index.js';
@@ -129,7 +130,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     return this.#regions.get(id);
   }
 
-  protected regionsAfter(after: RegionId | undefined): Iterable<MemoryRegion> {
+  protected regionsAfter(after: RegionId | undefined): Iterable<ListedRegion> {
     this.#checkOwn(after);
     return this.#regions.after(after);
   }

@@ -7,11 +7,17 @@
 import type { Clock } from '../clock.js';
 import { BedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { Region, type Usage } from '../target/base-target.js';
+import { Region, type ListedRegion, type Usage } from '../target/base-target.js';
 import { ImportableTarget } from '../target/importable-target.js';
 import type { Eventually } from '../target/lifecycle.js';
 import { RegionId } from '../target/region-id.js';
-import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../target/target.js';
+import type {
+  Capabilities,
+  RecoveryReport,
+  RegionMapping,
+  RegionRange,
+  RegionStat,
+} from '../target/target.js';
 import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
@@ -72,6 +78,9 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   #poolLow = 0;
   #poolHigh = 0;
   #regions = new RegionCache<PoolRegion>();
+  /** What the pool calls in the step that changes a region's row, so that its object comes and goes with the row. */
+  readonly #keep = (region: PoolRegion): void => this.#regions.keep(region);
+  readonly #forget = (region: PoolRegion): void => this.#regions.forget(region);
 
   constructor({ type, capabilities, storage, isReadOnly, logger, clock }: PoolTargetOptions) {
     super(logger);
@@ -161,16 +170,17 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     if (region !== undefined) return region.id.generation === generation ? region : undefined;
     const { table } = this.#pool;
     if (!table.isLive(slot, generation)) return undefined;
+    // The only place that makes an object for a live row, in the step that found that there is none.
     const made = this.#regionOf(slot);
     this.#regions.keep(made);
     return made;
   }
 
-  protected *regionsAfter(after: RegionId | undefined): Generator<PoolRegion> {
+  protected *regionsAfter(after: RegionId | undefined): Generator<ListedRegion> {
     this.#checkOwn(after);
     const { table } = this.#pool;
     for (let slot = table.nextLive(after?.slot ?? -1); slot >= 0; slot = table.nextLive(slot)) {
-      yield this.#regions.get(slot) ?? this.#regionOf(slot);
+      yield this.#regions.get(slot) ?? this.#statOf(slot);
     }
   }
 
@@ -189,16 +199,12 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   }
 
   protected publish(region: PoolRegion): Eventually<void> {
-    const published = this.#pool.publish(region, region.size, region.createdAt);
-    if (published === undefined) return this.#regions.keep(region);
-    return published.then(() => this.#regions.keep(region));
+    return this.#pool.publish(region, region.size, region.createdAt, this.#keep);
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {
     this.#checkWritable();
-    const ended = this.#pool.unpublish(region.id);
-    if (ended === undefined) return this.#regions.forget(region);
-    return ended.then(() => this.#regions.forget(region));
+    return this.#pool.unpublish(region, this.#forget);
   }
 
   protected release(region: PoolRegion): Eventually<void> {
@@ -211,10 +217,15 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   }
 
   #regionOf(slot: number): PoolRegion {
+    const { id, size, createdAt } = this.#statOf(slot);
+    const { table } = this.#pool;
+    return new PoolRegion(id, size, createdAt, table.offset(slot), this.#pool.extentLength(size));
+  }
+
+  #statOf(slot: number): RegionStat {
     const { table } = this.#pool;
     const id = this.#idOf(slot, table.generation(slot));
-    const size = table.size(slot);
-    return new PoolRegion(id, size, table.createdAt(slot), table.offset(slot), this.#pool.extentLength(size));
+    return { id, size: table.size(slot), createdAt: table.createdAt(slot) };
   }
 
   // ---- import ----

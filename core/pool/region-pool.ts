@@ -185,8 +185,17 @@ export class RegionPool {
     });
   }
 
-  /** Makes a region that was allocated, and perhaps written, findable; durable when this ends. */
-  publish({ slot, offset }: NewSlot, size: number, createdAt: number): Eventually<void> {
+  /**
+   * Makes a region that was allocated, and perhaps written, findable; durable when this ends.
+   * @param becameLive called in the step that makes the row live: from then on the region can be found, so its object must be there
+   */
+  publish<S extends NewSlot>(
+    region: S,
+    size: number,
+    createdAt: number,
+    becameLive?: (region: S) => void,
+  ): Eventually<void> {
+    const { slot, offset } = region;
     const { table } = this;
     const generation = table.generation(slot);
     const descriptor = this.#descriptor;
@@ -194,22 +203,37 @@ export class RegionPool {
     const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
     if (stored === undefined) {
       table.setLive(slot, generation, offset, size, createdAt);
+      becameLive?.(region);
       return undefined;
     }
     // The medium may be reading it still.
     this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
-    return stored.then(() => table.setLive(slot, generation, offset, size, createdAt));
+    return stored.then(() => {
+      table.setLive(slot, generation, offset, size, createdAt);
+      becameLive?.(region);
+    });
   }
 
-  /** Ends a region, durably when this ends; its space stays taken until `release`. */
-  unpublish({ slot, generation }: RegionId): Eventually<void> {
+  /**
+   * Ends a region, durably when this ends; its space stays taken until `release`.
+   * @param becameErasing called in the step that takes the row out of the live ones
+   */
+  unpublish<R extends { readonly id: RegionId }>(
+    region: R,
+    becameErasing?: (region: R) => void,
+  ): Eventually<void> {
+    const { slot, generation } = region.id;
     const word = wordZero(NO_BYTES, 0, slot, this.#header, generation, false);
     const stored = this.#medium.publishWord(this.#placeOf(slot), word);
     if (stored === undefined) {
       this.table.setErasing(slot);
+      becameErasing?.(region);
       return undefined;
     }
-    return stored.then(() => this.table.setErasing(slot));
+    return stored.then(() => {
+      this.table.setErasing(slot);
+      becameErasing?.(region);
+    });
   }
 
   /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
@@ -246,12 +270,12 @@ export class RegionPool {
   async #allocateSlowly(length: number, size: number): Promise<NewSlot> {
     const offset = length === 0 ? 0 : await this.#takeSpace(length, size);
     try {
-      let slot = this.table.takeFree();
-      if (slot < 0) {
+      for (;;) {
+        const slot = this.table.takeFree();
+        if (slot >= 0) return { slot, offset, length };
+        // Creations that need not wait may take all its slots before this one goes on: then it needs another one.
         await this.#addChunk();
-        slot = this.table.takeFree();
       }
-      return { slot, offset, length };
     } catch (error) {
       if (length > 0) this.#space.free(offset, length);
       throw error;

@@ -55,6 +55,9 @@ export class Region implements RegionStat {
   ) {}
 }
 
+/** What a listing needs of a region: its object if there is one, else its numbers. Nobody pins it. */
+export type ListedRegion = RegionStat & Partial<Pick<Region, 'isErased'>>;
+
 /** How full the target is. */
 export interface Usage {
   regions: number;
@@ -84,7 +87,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   /** The region of an ID, the same object each time, or nothing if no published region has it. */
   protected abstract find(id: RegionId): R | undefined;
   /** Published regions after an ID, or all. `after` may be the ID of an erased region; an ID of elsewhere is REGION_NOT_FOUND. */
-  protected abstract regionsAfter(after: RegionId | undefined): Iterable<R>;
+  protected abstract regionsAfter(after: RegionId | undefined): Iterable<ListedRegion>;
   /** Takes space for a region, all zero, not yet to be found. */
   protected abstract allocate(size: number): Eventually<R>;
   /** Makes an allocated region durable and lets `find` see it. */
@@ -268,7 +271,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     this.checkOpen();
     const regions: RegionStat[] = [];
     for (const region of this.regionsAfter(after)) {
-      if (region.isErased) continue;
+      if (region.isErased === true) continue;
       if (regions.length === limit) {
         const last = regions[limit - 1];
         return last === undefined ? { regions } : { regions, next: last.id };
@@ -469,6 +472,6 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   }
 }
 
-function statOf({ id, size, createdAt }: Region): RegionStat {
+function statOf({ id, size, createdAt }: RegionStat): RegionStat {
   return { id, size, createdAt };
 }

@@ -1,7 +1,7 @@
 /** The target contract and what backends build on. */
 export { DEFAULT_LIST_LIMIT } from './arguments.js';
 export { BaseTarget, Region } from './base-target.js';
-export type { Usage } from './base-target.js';
+export type { ListedRegion, Usage } from './base-target.js';
 export { DIRECT_BYTES, DirectTarget, type Landing } from './direct-target.js';
 export { ImportableTarget } from './importable-target.js';
 export { Lifecycle } from './lifecycle.js';

@@ -6,11 +6,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { BedrockError } from '../errors.js';
-import type { Region } from './base-target.js';
+import type { ListedRegion, Region } from './base-target.js';
 import { idTaken } from './importable-target.js';
 import { RegionCache } from './region-cache.js';
 import { RegionId } from './region-id.js';
 import { SlotState, SlotTable } from './slot-table.js';
+import type { RegionStat } from './target.js';
 
 const MAX_GENERATION = 0xffff_ffff;
 /** More than memory holds, and no more than SlotSet spans. */
@@ -73,7 +74,7 @@ export class RowTable<R extends Region> {
     return this.#idOf(slot, this.#rows.generation(slot));
   }
 
-  /** Makes a region with a reserved ID findable. */
+  /** Makes a region with a reserved ID findable: row and object in one step. */
   set(region: R, place: number): void {
     const { id, size, createdAt } = region;
     this.#rows.setLive(id.slot, id.generation, place, size, createdAt);
@@ -93,7 +94,9 @@ export class RowTable<R extends Region> {
     const kept = this.#cache.get(slot);
     if (kept !== undefined) return kept.id.generation === generation ? kept : undefined;
     if (!this.#rows.isLive(slot, generation)) return undefined;
-    const region = this.#regionOf(slot);
+    // The only place that makes an object for a live row, in the step that found that there is none.
+    const { id: own, size, createdAt } = this.#statOf(slot);
+    const region = this.#make(own, size, createdAt, this.#rows.offset(slot));
     this.#cache.keep(region);
     return region;
   }
@@ -115,9 +118,9 @@ export class RowTable<R extends Region> {
   }
 
   /** Regions in order of their slots, those after the slot of `after`. */
-  *after(after?: RegionId): Generator<R> {
+  *after(after?: RegionId): Generator<ListedRegion> {
     for (let slot = this.#rows.nextLive(after?.slot ?? -1); slot >= 0; slot = this.#rows.nextLive(slot))
-      yield this.#cache.get(slot) ?? this.#regionOf(slot);
+      yield this.#cache.get(slot) ?? this.#statOf(slot);
   }
 
   // ---- IDs from elsewhere ----
@@ -165,10 +168,10 @@ export class RowTable<R extends Region> {
     return RegionId.of(slot, generation, this.#poolLow, this.#poolHigh);
   }
 
-  #regionOf(slot: number): R {
+  #statOf(slot: number): RegionStat {
     const rows = this.#rows;
     const id = this.#idOf(slot, rows.generation(slot));
-    return this.#make(id, rows.size(slot), rows.createdAt(slot), rows.offset(slot));
+    return { id, size: rows.size(slot), createdAt: rows.createdAt(slot) };
   }
 
   #addSlots(count: number): void {

@@ -52,7 +52,8 @@ test('under headers of a backup space stays unclean when the region that told of
   medium.write(0, headers);
   const restored = await open();
   const { poolLow, poolHigh } = restored.header;
-  await restored.unpublish(RegionId.of(made.slot, restored.table.generation(made.slot), poolLow, poolHigh));
+  const id = RegionId.of(made.slot, restored.table.generation(made.slot), poolLow, poolHigh);
+  await restored.unpublish({ id });
   const again = await (await open()).allocate(4096);
   expect(again.offset).toBe(made.offset);
   expect(medium.bytes.subarray(again.offset, again.offset + 4096).equals(Buffer.alloc(4096))).toBe(true);

@@ -37,6 +37,24 @@ describe('RegionCache', () => {
     expect(late.filter((region) => cache.get(region.id.slot) !== region)).toEqual([]);
   });
 
+  test('refuses a second object of a slot, and goes on with the first', () => {
+    const cache = new RegionCache<Region>();
+    const region = regionOf(7);
+    cache.keep(region);
+    cache.keep(region);
+    for (const second of [regionOf(7), regionOf(7, 2)])
+      expect(() => cache.keep(second)).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+    expect(cache.get(7)).toBe(region);
+    // Also where another region has its place.
+    region.pins++;
+    cache.keep(regionOf(7 + 65_536));
+    expect(() => cache.keep(regionOf(7))).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+    expect(cache.get(7)).toBe(region);
+    cache.forget(region);
+    cache.keep(regionOf(7, 2));
+    expect(cache.get(7)?.id.generation).toBe(2);
+  });
+
   test('agrees with a map about regions in use, and never gives one that has gone', () => {
     const step = fc.record({
       kind: fc.constantFrom('find', 'pin', 'unpin', 'forget'),
