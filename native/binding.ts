@@ -9,6 +9,7 @@ export const Status = {
   sourceOutOfRange: 4,
   invalid: 5,
   misaligned: 6,
+  readOnly: 7,
 } as const;
 
 /** A status as a number, or nothing. */
@@ -22,6 +23,7 @@ export interface MappingBinding {
   readonly size: number;
   readonly isPmem: boolean;
   readonly isForced: boolean;
+  readonly isReadOnly: boolean;
   /** Memory for a Float64Array of three. */
   readonly slots: ArrayBuffer;
   copyPersist(source: Uint8Array): Outcome;
@@ -48,7 +50,14 @@ export interface MappingBinding {
 }
 
 export interface AddonBinding {
-  mapFile(path: string, size: number, flags: number, mode: number): Promise<MappingBinding>;
+  /** @param fd the file to map, if it is open already; `path` is not looked at then */
+  mapFile(
+    path: string,
+    size: number,
+    flags: number,
+    mode: number,
+    fd: number | undefined,
+  ): Promise<MappingBinding>;
   attributes(): PlatformAttributes;
   /** Undefined if the arguments are not these. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;

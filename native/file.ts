@@ -67,13 +67,20 @@ export interface Piece {
  * Writes many small pieces, each whole, in one job of the thread pool (pwrite(2)), where a FileHandle takes a job and a promise for each.
  * They are written in their order; those that follow on one another by one call. The bytes are copied before it returns. If it fails, any of them
  * may be there.
- * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF…
+ * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF, ENOMEM (for the copy)…
  */
 export function writeMany(file: OpenFile, pieces: readonly Piece[]): Promise<void> {
   return onFile('write', file, (fd) => {
+    const given: unknown = pieces;
+    if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
     const sources: Uint8Array[] = [];
-    const offsets = new Float64Array(pieces.length);
-    for (const [index, { offset, bytes }] of pieces.entries()) {
+    const offsets = new Float64Array(given.length);
+    // By number, as many as there are now: an array without an element in some place, or that grows by a getter, is refused as well.
+    for (let index = 0; index < offsets.length; index++) {
+      const piece: unknown = given[index];
+      if (typeof piece !== 'object' || piece === null)
+        throw invalidArgument(`a piece must be {offset, bytes}, not ${show(piece)}`);
+      const { offset, bytes } = piece as Piece;
       checkSize('offset', offset);
       // The addon takes other typed arrays for bytes.
       if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
@@ -125,7 +132,8 @@ async function onFile(name: string, file: OpenFile, call: (fd: number) => Promis
   }
 }
 
-function numberOf(file: unknown): number {
+/** The descriptor. @throws EBADF if it is closed, INVALID_ARGUMENT */
+export function numberOf(file: unknown): number {
   const fd = typeof file === 'object' && file !== null && 'fd' in file ? file.fd : file;
   // So says a FileHandle that is closed.
   if (fd === -1)

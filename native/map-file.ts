@@ -1,6 +1,7 @@
 /** mapFile: options, flags and errors. */
 import { addon } from './addon.js';
 import type { MappingBinding } from './binding.js';
+import { numberOf, type OpenFile } from './file.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
 import { Mapping } from './mapping.js';
 
@@ -24,29 +25,43 @@ export interface MapFileOptions {
   readonly tmpfile?: boolean;
   /** Permissions of a file that is created; 0o666, less the process's umask, unless told. */
   readonly mode?: number;
+  /**
+   * Open the file for reading only, and refuse what stores with READ_ONLY. The mapping is private: what is stored through a window all
+   * the same stays in this process, and never reaches the file. Not with `create`.
+   */
+  readonly readOnly?: boolean;
+  /** An open file, which is mapped; `path` is its name in errors then, and not looked at. It may be closed afterwards. Not with `create`. */
+  readonly file?: OpenFile;
 }
 
-const FLAGS = { create: 1, exclusive: 2, sparse: 4, tmpfile: 8 } as const;
-const NAMES = ['size', 'mode', ...Object.keys(FLAGS)];
+const FLAGS = { create: 1, exclusive: 2, sparse: 4, tmpfile: 8, readOnly: 16 } as const;
+const NAMES = ['size', 'mode', 'file', ...Object.keys(FLAGS)];
 
 /**
- * Maps a file into memory, all of it and shared, for reading and writing (pmem_map_file(3)). The work is done on the thread pool,
+ * Maps a file into memory, all of it; shared, for reading and writing, unless told (pmem_map_file(3)). The work is done on the thread pool,
  * as allocating may take seconds.
  * @throws INVALID_ARGUMENT for values of wrong types; EINVAL for options that contradict each other; else what the system says:
  *   ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG, ENOMEM (no address space left), ENOTSUP, …
  */
 export async function mapFile(path: string, options: MapFileOptions = {}): Promise<Mapping> {
-  const { size = 0, mode = 0o666, flags } = check(path, options);
+  const { size = 0, mode = 0o666, flags, fd } = check(path, options);
   let binding: MappingBinding;
   try {
-    binding = await addon.mapFile(path, size, flags, mode);
+    binding = await addon.mapFile(path, size, flags, mode, fd);
   } catch (error) {
     throw systemError(error, 'mapFile', path);
   }
   return new Mapping(path, binding);
 }
 
-function check(path: unknown, options: MapFileOptions): { size?: number; mode?: number; flags: number } {
+interface Checked {
+  size?: number;
+  mode?: number;
+  flags: number;
+  fd: number | undefined;
+}
+
+function check(path: unknown, options: MapFileOptions): Checked {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
     throw invalidArgument(`path must be a string that is not empty and holds no NUL, not ${show(path)}`);
   }
@@ -57,7 +72,7 @@ function check(path: unknown, options: MapFileOptions): { size?: number; mode?: 
   if (unknown !== undefined)
     throw invalidArgument(`unknown option ${unknown}; there are: ${NAMES.join(', ')}`);
   // Read once: a getter may answer otherwise the second time.
-  const { size, mode } = options;
+  const { size, mode, file } = options;
   if (size !== undefined && !isSize(size)) {
     throw invalidArgument(`size must be a whole number from 0 to 2^53 - 1, not ${show(size)}`);
   }
@@ -72,5 +87,8 @@ function check(path: unknown, options: MapFileOptions): { size?: number; mode?: 
     }
     if (value === true) flags |= bit;
   }
-  return { flags, ...(size !== undefined && { size }), ...(mode !== undefined && { mode }) };
+  if (file !== undefined && (flags & FLAGS.create) !== 0)
+    throw invalidArgument('create opens a file by its path, so it does not go with file');
+  const fd = file === undefined ? undefined : numberOf(file);
+  return { flags, fd, ...(size !== undefined && { size }), ...(mode !== undefined && { mode }) };
 }

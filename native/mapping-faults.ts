@@ -41,6 +41,8 @@ export function faultOf(
   switch (status) {
     case Status.closed:
       return closedFault(mapping);
+    case Status.readOnly:
+      return readOnlyFault(mapping);
     case Status.outOfRange:
       return new BedrockError(
         'OUT_OF_RANGE',
@@ -62,4 +64,8 @@ export function faultOf(
 
 export function closedFault(mapping: Mapped): BedrockError {
   return new BedrockError('MAPPING_CLOSED', `the mapping of ${mapping.path} is closed`);
+}
+
+export function readOnlyFault(mapping: Mapped): BedrockError {
+  return new BedrockError('READ_ONLY', `the mapping of ${mapping.path} is for reading only`);
 }

@@ -13,7 +13,7 @@ import { addon } from './addon.js';
 import { Status, type MappingBinding, type Outcome, type PlatformAttributes } from './binding.js';
 import { BedrockError } from '../core/errors.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
-import { closedFault, copyFault, faultOf } from './mapping-faults.js';
+import { closedFault, copyFault, faultOf, readOnlyFault } from './mapping-faults.js';
 import { MsyncGroup } from './msync-group.js';
 import { spanOf, toPairs, type ByteRange } from './ranges.js';
 
@@ -39,6 +39,8 @@ export class Mapping {
   /** Whether the file lies on persistent memory, so that flushing caches makes stores durable; asked once, when it was mapped. */
   readonly isPmem: boolean;
   readonly mode: MappingMode;
+  /** Whether what stores, or makes durable, is refused with READ_ONLY, and a store through a window stays in this process. */
+  readonly isReadOnly: boolean;
   /** How many windows there are. */
   readonly windowCount: number;
 
@@ -59,6 +61,7 @@ export class Mapping {
     this.size = binding.size;
     this.isPmem = binding.isPmem;
     this.mode = binding.isPmem ? (binding.isForced ? 'pmem-forced' : 'pmem') : 'msync';
+    this.isReadOnly = binding.isReadOnly;
     this.windowCount = Math.max(1, Math.ceil(binding.size / WINDOW_STRIDE));
     this.#native = binding;
     this.#slots = new Float64Array(binding.slots);
@@ -211,6 +214,7 @@ export class Mapping {
       return span.size === 0 ? undefined : this.#msyncs.over(span.offset, span.size);
     }
     if (outcome === Status.closed) throw closedFault(this);
+    if (outcome === Status.readOnly) throw readOnlyFault(this);
     if (!isSize(used) || used > pairs.length / 2) {
       throw invalidArgument(`count must be a whole number up to ${pairs.length / 2}, not ${show(used)}`);
     }
@@ -235,6 +239,7 @@ export class Mapping {
   drain(): Durable {
     const outcome = this.#native.drain();
     if (outcome === undefined) return undefined;
+    if (outcome === Status.readOnly) throw readOnlyFault(this);
     if (outcome !== Status.unsynced) throw closedFault(this);
     if (this.#pendingEnd === 0) return undefined;
     const [start, end] = [this.#pendingStart, this.#pendingEnd];

@@ -42,7 +42,7 @@ async function mapPool(
   // would come back as zeros.
   if (!isReadOnly) await io.allocate(0, Math.min(size, capacity));
   // By its descriptor, which is the file that is locked.
-  const mapping = await map(`/proc/self/fd/${file.fd}`);
+  const mapping = await map(path, { file, readOnly: isReadOnly });
   if (!requiresPmem || mapping.isPmem) return mapping;
   await mapping.close();
   throw new BedrockError(

@@ -28,6 +28,14 @@ Handle* openRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t* si
   return contains(handle.size, *offset, *size) ? &handle : nullptr;
 }
 
+// The same for what stores, or makes durable.
+Handle* writableRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t* size, Status* fault) {
+  Handle* const handle = openRange(info, offset, size, fault);
+  if (handle == nullptr || !handle->isReadOnly) return handle;
+  *fault = Status::readOnly;
+  return nullptr;
+}
+
 Napi::Value faultValue(const Napi::CallbackInfo& info, Status fault) {
   return {info.Env(), toValue(info.Env(), fault)};
 }
@@ -84,7 +92,7 @@ Napi::Value onPool(const Napi::CallbackInfo& info) {
   uint64_t offset;
   uint64_t size;
   Status fault;
-  const Handle* handle = openRange(info, &offset, &size, &fault);
+  const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
   return Task::start(info.Env(), [mapping = handle->mapping, offset, size] {
     return outcomeOf(kStep(mapping->base() + offset, size, mapping->isPmem()), "msync");
@@ -106,7 +114,7 @@ Napi::Value fillAsync(const Napi::CallbackInfo& info) {
   uint64_t size;
   uint64_t value;
   Status fault;
-  const Handle* handle = openRange(info, &offset, &size, &fault);
+  const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
   if (!toSize(info.Env(), info[2], &value) || value > 255) return faultValue(info, Status::invalid);
   return Task::start(info.Env(), [mapping = handle->mapping, offset, size, value] {
@@ -143,7 +151,7 @@ Napi::Value msyncBlocking(const Napi::CallbackInfo& info) {
   uint64_t offset;
   uint64_t size;
   Status fault;
-  const Handle* handle = openRange(info, &offset, &size, &fault);
+  const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
   const Outcome outcome = outcomeOf(media::msync(handle->base + offset, size), "msync");
   if (outcome.error == 0) return info.Env().Undefined();

@@ -1,37 +1,17 @@
-// What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor, so
-// that a file which is closed
-// meanwhile cannot have its number taken over by another file under the call.
+// What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor.
 #include "addon.h"
+#include "descriptor.h"
 #include "task.h"
 
-#include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
+#include <new>
 #include <vector>
 
 namespace bedrock {
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fcntl(fd, F_DUPFD_CLOEXEC, 0)), error_(fd_ < 0 ? errno : 0) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  int error() const { return error_; }
-
- private:
-  const int fd_;
-  const int error_;
-};
 
 using Call = std::function<int(int fd)>;
 
@@ -103,23 +83,29 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
   const auto sources = info[1].As<Napi::Array>();
   const auto offsets = info[2].As<Napi::Float64Array>();
   const auto pieces = std::make_shared<Pieces>();
-  pieces->places.reserve(sources.Length());
-  for (uint32_t i = 0; i < sources.Length(); i++) {
-    Bytes source;
-    uint64_t offset = 0;
-    const Napi::Value value = sources[i];
-    if (i >= offsets.ElementLength() || !toSize(offsets[i], &offset) || !toBytes(info.Env(), value, &source)) {
-      throw Napi::TypeError::New(info.Env(), "bytes and an offset for each are expected");
+  try {
+    pieces->places.reserve(sources.Length());
+    for (uint32_t i = 0; i < sources.Length(); i++) {
+      Bytes source;
+      uint64_t offset = 0;
+      const Napi::Value value = sources[i];
+      if (i >= offsets.ElementLength() || !toSize(offsets[i], &offset) || !toBytes(info.Env(), value, &source)) {
+        throw Napi::TypeError::New(info.Env(), "bytes and an offset for each are expected");
+      }
+      const size_t from = pieces->bytes.size();
+      if (source.size > 0) pieces->bytes.insert(pieces->bytes.end(), source.data, source.data + source.size);
+      Piece* const last = pieces->places.empty() ? nullptr : &pieces->places.back();
+      // What goes to the end of the piece before it stands behind it in the copy, too.
+      if (last != nullptr && last->offset + last->size == offset) {
+        last->size += source.size;
+      } else {
+        pieces->places.push_back({offset, from, source.size});
+      }
     }
-    const size_t from = pieces->bytes.size();
-    if (source.size > 0) pieces->bytes.insert(pieces->bytes.end(), source.data, source.data + source.size);
-    Piece* const last = pieces->places.empty() ? nullptr : &pieces->places.back();
-    // What goes to the end of the piece before it stands behind it in the copy, too.
-    if (last != nullptr && last->offset + last->size == offset) {
-      last->size += source.size;
-    } else {
-      pieces->places.push_back({offset, from, source.size});
-    }
+  } catch (const std::bad_alloc&) {
+    const Napi::Error error = Napi::Error::New(info.Env(), "no memory for a copy of the bytes");
+    error.Set("errno", Napi::Number::New(info.Env(), ENOMEM));
+    throw error;
   }
   return onFile(info, "pwrite", [pieces](int fd) {
     for (const Piece& piece : pieces->places) {

@@ -20,6 +20,7 @@ enum class Status : int32_t {
   sourceOutOfRange = 4,
   invalid = 5,
   misaligned = 6,
+  readOnly = 7,
 };
 
 // Held by an ArrayBuffer over the mapping: the file while the mapping is open, the addresses for good.
@@ -31,7 +32,7 @@ struct WindowHold {
 struct Handle {
   explicit Handle(napi_env environment, std::shared_ptr<Mapping> mapped)
       : env(environment), mapping(std::move(mapped)), base(mapping->base()), size(mapping->size()),
-        isPmem(mapping->isPmem()) {}
+        isPmem(mapping->isPmem()), isReadOnly(mapping->isReadOnly()) {}
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -54,6 +55,7 @@ struct Handle {
   uint8_t* base;
   const uint64_t size;
   const bool isPmem;
+  const bool isReadOnly;
   std::vector<Window> windows;
 };
 

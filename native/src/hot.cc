@@ -197,20 +197,29 @@ napi_value checksum(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// What a mapping for reading only has in the place of a call that stores, so that the others need not ask.
+napi_value refuse(napi_env env, napi_callback_info info) {
+  return toValue(env, openHandle(env, info) == nullptr ? Status::closed : Status::readOnly);
+}
+
 }  // namespace
 
 napi_status defineHotFunctions(napi_env env, napi_value object, const std::shared_ptr<Handle>& handle) {
   const struct {
     const char* name;
     napi_callback callback;
+    bool isLoad;
   } functions[] = {
-      {"copyPersist", copy<true>},   {"copy", copy<false>},           {"fillPersist", fill<true>},
-      {"fill", fill<false>},         {"persist", flush<true>},        {"flush", flush<false>},
-      {"drain", drain},              {"persistRanges", persistRanges}, {"storePersist64", storePersist64},
-      {"load64", load64},            {"crc32c", checksum},
+      {"copyPersist", copy<true>, false},   {"copy", copy<false>, false},
+      {"fillPersist", fill<true>, false},   {"fill", fill<false>, false},
+      {"persist", flush<true>, false},      {"flush", flush<false>, false},
+      {"drain", drain, false},              {"persistRanges", persistRanges, false},
+      {"storePersist64", storePersist64, false}, {"load64", load64, true},
+      {"crc32c", checksum, true},
   };
-  for (const auto& [name, callback] : functions) {
-    const napi_status status = defineHandleFunction(env, object, name, callback, handle);
+  for (const auto& [name, callback, isLoad] : functions) {
+    const napi_callback used = handle->isReadOnly && !isLoad ? refuse : callback;
+    const napi_status status = defineHandleFunction(env, object, name, used, handle);
     if (status != napi_ok) return status;
   }
   return napi_ok;

@@ -1,16 +1,96 @@
-// mapFile(path, size, flags, mode): maps on the thread pool, since allocating a file may take seconds.
+// mapFile(path, size, flags, mode, fd): maps on the thread pool, since allocating a file may take seconds. With an fd that file is mapped, and
+// the path is not looked at.
 #include "addon.h"
+#include "descriptor.h"
 #include "task.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <limits>
 
 namespace bedrock {
 
 namespace {
 
-Outcome map(const std::string& path, size_t size, int flags, mode_t mode, std::shared_ptr<Mapping>* mapping) {
-  const media::MapResult result = media::mapFile(path.c_str(), size, flags, mode);
-  if (result.base == nullptr) return {result.error, result.message};
+using media::MapResult;
+
+Outcome failure(const char* call) { return {errno, std::string(call) + ": " + std::strerror(errno)}; }
+
+// The rules of pmem_map_file(3), said by us: what libpmem says of them is lost among what it said before.
+Outcome checkFlags(size_t size, int flags) {
+  const bool creates = (flags & media::kCreate) != 0;
+  if (creates && (flags & media::kReadOnly) != 0) return {EINVAL, "a file that is created is not for reading only"};
+  if (creates && size == 0) return {EINVAL, "a file that is created needs a size"};
+  if (creates && size > static_cast<size_t>(std::numeric_limits<off_t>::max())) {
+    return {EINVAL, "the size is larger than a file can be"};
+  }
+  if (!creates && size != 0) return {EINVAL, "only a file that is created takes a size"};
+  if (!creates && (flags & media::kTmpfile) != 0) return {EINVAL, "a temporary file must be created"};
+  return {};
+}
+
+Outcome checkNotEmpty(const char* path) {
+  struct stat status;
+  if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != 0) return {};
+  return {EINVAL, "the file is empty"};
+}
+
+// Private, so that a store through a window ends neither the process nor the file's peace: it lands on a page of this process's own.
+Outcome mapForReading(int fd, MapResult* result) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return failure("fstat");
+  const auto size = static_cast<size_t>(status.st_size);
+  void* const base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+  if (base == MAP_FAILED) return failure("mmap");
+  result->base = static_cast<uint8_t*>(base);
+  result->size = size;
+  result->isPmem = media::isPmemFile(fd);
+  return {};
+}
+
+Outcome openForReading(const char* path, MapResult* result) {
+  // O_NONBLOCK: a FIFO would have the thread wait for its other end.
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return failure("open");
+  const Outcome outcome = mapForReading(fd, result);
+  close(fd);
+  return outcome;
+}
+
+struct Request {
+  std::string path;
+  size_t size;
+  int flags;
+  mode_t mode;
+  // The file that is mapped, if it is open already.
+  std::shared_ptr<Descriptor> file;
+};
+
+Outcome map(const Request& request, MapResult* result) {
+  const auto& [path, size, flags, mode, file] = request;
+  if (const Outcome fault = checkFlags(size, flags); fault.error != 0) return fault;
+  // libpmem opens a path only.
+  const std::string opened = file ? "/proc/self/fd/" + std::to_string(file->get()) : path;
+  if (file && file->error() != 0) return {file->error(), std::string("fcntl: ") + std::strerror(file->error())};
+  if ((flags & media::kCreate) == 0) {
+    if (const Outcome fault = checkNotEmpty(opened.c_str()); fault.error != 0) return fault;
+  }
+  if ((flags & media::kReadOnly) != 0) {
+    return file ? mapForReading(file->get(), result) : openForReading(path.c_str(), result);
+  }
+  *result = media::mapFile(opened.c_str(), size, flags, mode);
+  return {result->error, result->message};
+}
+
+Outcome mapShared(const Request& request, std::shared_ptr<Mapping>* mapping) {
+  MapResult result;
+  Outcome outcome = map(request, &result);
+  if (outcome.error != 0) return outcome;
+  const bool isReadOnly = (request.flags & media::kReadOnly) != 0;
   *mapping = std::make_shared<Mapping>(
-      std::make_shared<AddressRange>(result.base, result.size, result.isRegistered), result.isPmem);
+      std::make_shared<AddressRange>(result.base, result.size, result.isRegistered), result.isPmem, isReadOnly);
   return {};
 }
 
@@ -20,6 +100,7 @@ Napi::Value describe(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
   object.Set("size", Napi::Number::New(env, static_cast<double>(handle->size)));
   object.Set("isPmem", Napi::Boolean::New(env, handle->isPmem));
   object.Set("isForced", Napi::Boolean::New(env, media::isForced()));
+  object.Set("isReadOnly", Napi::Boolean::New(env, handle->isReadOnly));
   napi_value slots = nullptr;
   if (makeSlots(env, handle, &slots) != napi_ok) throw Napi::Error::New(env);
   object.Set("slots", Napi::Value(env, slots));
@@ -30,14 +111,15 @@ Napi::Value describe(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
 
 Napi::Value mapFile(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw Napi::TypeError::New(info.Env(), "a path is expected");
-  const std::string path = info[0].As<Napi::String>().Utf8Value();
-  const uint64_t size = sizeArgument(info, 1);
-  const int flags = static_cast<int>(sizeArgument(info, 2) & 15);
-  const auto mode = static_cast<mode_t>(sizeArgument(info, 3) & 07777);
+  Request request{info[0].As<Napi::String>().Utf8Value(), sizeArgument(info, 1),
+                  static_cast<int>(sizeArgument(info, 2) & 31), static_cast<mode_t>(sizeArgument(info, 3) & 07777), {}};
+  if (!info[4].IsUndefined()) {
+    request.file = std::make_shared<Descriptor>(static_cast<int>(sizeArgument(info, 4) & INT32_MAX));
+  }
   // Written by the pool's thread before the reply reads it.
   const auto mapping = std::make_shared<std::shared_ptr<Mapping>>();
   return Task::start(
-      info.Env(), [=] { return map(path, size, flags, mode, mapping.get()); },
+      info.Env(), [request = std::move(request), mapping] { return mapShared(request, mapping.get()); },
       [=](Napi::Env env) { return describe(env, *mapping); });
 }
 

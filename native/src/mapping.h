@@ -40,7 +40,8 @@ class AddressRange {
 
 class Mapping {
  public:
-  Mapping(std::shared_ptr<AddressRange> range, bool isPmem) : range_(std::move(range)), isPmem_(isPmem) {}
+  Mapping(std::shared_ptr<AddressRange> range, bool isPmem, bool isReadOnly)
+      : range_(std::move(range)), isPmem_(isPmem), isReadOnly_(isReadOnly) {}
   ~Mapping() { range_->releaseFile(); }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
@@ -48,11 +49,14 @@ class Mapping {
   uint8_t* base() const { return range_->base(); }
   size_t size() const { return range_->size(); }
   bool isPmem() const { return isPmem_; }
+  // Stores stay in this process; nothing makes them durable.
+  bool isReadOnly() const { return isReadOnly_; }
   const std::shared_ptr<AddressRange>& range() const { return range_; }
 
  private:
   const std::shared_ptr<AddressRange> range_;
   const bool isPmem_;
+  const bool isReadOnly_;
 };
 
 }  // namespace bedrock

@@ -2,6 +2,7 @@
 #include "media.h"
 
 #include <libpmem.h>
+#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -16,16 +17,16 @@ static_assert(kCreate == PMEM_FILE_CREATE && kExclusive == PMEM_FILE_EXCL && kSp
 namespace {
 
 bool forced = false;
-
-bool isOne(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && std::strcmp(value, "1") == 0;
-}
+bool denied = false;
 
 // libpmem reads PMEM_IS_PMEM_FORCE at the first mapping and never again; so does this, at the same moment.
 void readForced() {
   static std::once_flag once;
-  std::call_once(once, [] { forced = isOne("PMEM_IS_PMEM_FORCE"); });
+  std::call_once(once, [] {
+    const char* value = std::getenv("PMEM_IS_PMEM_FORCE");
+    forced = value != nullptr && std::strcmp(value, "1") == 0;
+    denied = value != nullptr && std::strcmp(value, "0") == 0;
+  });
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   void* base = pmem_map_file(path, size, flags, mode, &result.size, &isPmem);
   if (base == nullptr) {
     result.error = errno == 0 ? EINVAL : errno;
-    result.message = pmem_errormsg();
+    result.message = std::string("pmem_map_file: ") + std::strerror(result.error);
     return result;
   }
   result.base = static_cast<uint8_t*>(base);
@@ -46,6 +47,20 @@ MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   // Where everything passes for persistent memory, the books say nothing that matters.
   result.isRegistered = result.isPmem && !forced;
   return result;
+}
+
+bool isPmemFile(int fd) {
+  readForced();
+  if (forced || denied) return forced;
+#if defined(MAP_SYNC) && defined(MAP_SHARED_VALIDATE)
+  // What libpmem asks as well: only a DAX file system takes MAP_SYNC.
+  void* const page = mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+  if (page == MAP_FAILED) return false;
+  munmap(page, 1);
+  return true;
+#else
+  return false;
+#endif
 }
 
 void unregister(uint8_t* base, size_t size) { pmem_unmap(base, size); }

@@ -9,21 +9,16 @@
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 namespace bedrock::media {
 
 namespace {
 
-MapResult failure(int error, const std::string& message) {
+MapResult systemFailure(int error, const std::string& call) {
   MapResult result;
   result.error = error;
-  result.message = message;
+  result.message = call + ": " + std::strerror(error);
   return result;
-}
-
-MapResult systemFailure(int error, const std::string& call) {
-  return failure(error, call + ": " + std::strerror(error));
 }
 
 int openFile(const char* path, int flags, mode_t mode) {
@@ -43,18 +38,10 @@ int resize(int fd, size_t size, int flags) {
 
 }  // namespace
 
-// The rules for flags and lengths are those of pmem_map_file(3).
 MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   const bool creates = (flags & kCreate) != 0;
-  if (creates && size == 0) return failure(EINVAL, "a file that is created needs a size");
-  if (creates && size > static_cast<size_t>(std::numeric_limits<off_t>::max())) {
-    return failure(EINVAL, "the size is larger than a file can be");
-  }
-  if (!creates && size != 0) return failure(EINVAL, "only a file that is created takes a size");
-  if (!creates && (flags & kTmpfile) != 0) return failure(EINVAL, "a temporary file must be created");
-
   const int fd = openFile(path, flags, mode);
-  if (fd < 0) return systemFailure(errno, std::string("open ") + path);
+  if (fd < 0) return systemFailure(errno, "open");
 
   MapResult result;
   if (creates) {
@@ -83,6 +70,8 @@ MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   close(fd);
   return result;
 }
+
+bool isPmemFile(int) { return false; }
 
 void unregister(uint8_t* base, size_t size) { munmap(base, size); }
 

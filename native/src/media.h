@@ -10,8 +10,8 @@
 
 namespace bedrock::media {
 
-// The bits of pmem_map_file's flags, under our own names because the POSIX build knows no libpmem.h.
-enum MapFlags : int { kCreate = 1, kExclusive = 2, kSparse = 4, kTmpfile = 8 };
+// The bits of pmem_map_file's flags, under our own names because the POSIX build knows no libpmem.h; and one that is ours.
+enum MapFlags : int { kCreate = 1, kExclusive = 2, kSparse = 4, kTmpfile = 8, kReadOnly = 16 };
 
 struct MapResult {
   uint8_t* base = nullptr;
@@ -19,12 +19,15 @@ struct MapResult {
   bool isPmem = false;
   // The range is registered in libpmem's own books, and must leave them by libpmem's own call.
   bool isRegistered = false;
-  // errno if base is null, with the message that goes with it.
+  // errno if base is null, with a message of this call: pmem_errormsg(3) may still hold the text of an earlier one.
   int error = 0;
   std::string message;
 };
 
+// For reading and writing, by the rules for flags and lengths that map-file.cc has checked. What it names is opened by it.
 MapResult mapFile(const char* path, size_t size, int flags, mode_t mode);
+// Whether an open file lies on persistent memory, so that loads from a mapping of it wait for no disk.
+bool isPmemFile(int fd);
 // Takes the file out of the address range; what else becomes of the range is the caller's.
 void unregister(uint8_t* base, size_t size);
 

@@ -23,6 +23,7 @@ export class SimulatedMapping implements MappingBinding {
   readonly size: number;
   readonly isPmem: boolean;
   readonly isForced = false;
+  readonly isReadOnly = false;
   readonly slots = new ArrayBuffer(24);
   readonly #numbers = new Float64Array(this.slots);
   readonly #media: SimulatedMedia;

@@ -104,6 +104,27 @@ describe.each([
     expect(end).toEqual({ ...WELL, stdout: '' });
   });
 
+  it('answers every call that stores through a mapping for reading only by READ_ONLY', async () => {
+    const end = await runScript(
+      `${METHODS}
+      fs.writeFileSync(args[0], Buffer.alloc(4096, 7));
+      const mapping = await mapFile(args[0], { readOnly: true });
+      for (const [name, values] of Object.entries(good)) {
+        const loads = ['load64', 'window', 'view', 'crc32c', 'crc32cAsync'].includes(name);
+        assert.equal(await codeOfAsync(async () => mapping[name](...values)), loads ? undefined : 'READ_ONLY', name);
+      }
+      // Nothing can keep JavaScript from this; it must cost neither the process nor the file.
+      mapping.window(0)[5] = 6;
+      assert.equal(mapping.window(0)[5], 6);
+      await mapping.close();
+      assert.deepEqual(fs.readFileSync(args[0]), Buffer.alloc(4096, 7));
+      console.log(mapping.isReadOnly, mapping.isPmem);`,
+      { args: [at('read-only')], isForced },
+    );
+    const hasLibpmem = (await import('../../native/index.js')).attributes().libpmem !== null;
+    expect(end).toEqual({ ...WELL, stdout: `true ${isForced && hasLibpmem}\n` });
+  });
+
   it('survives calls in random order with random arguments', async () => {
     const end = await runScript(
       `${METHODS}

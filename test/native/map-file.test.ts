@@ -1,6 +1,7 @@
 /** mapFile: the rules of pmem_map_file(3), and its errors. */
 import { describe, expect, it } from '@jest/globals';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { mapFile, type MapFileOptions } from '../../native/index.js';
@@ -69,6 +70,15 @@ describe('mapFile', () => {
     { title: 'a size without create', name: 'there', options: { size: 5 }, code: 'EINVAL' },
     { title: 'tmpfile without create', name: '', options: { tmpfile: true }, code: 'EINVAL' },
     {
+      title: 'create for reading only',
+      name: 'new',
+      options: { create: true, size: 1, readOnly: true },
+      code: 'EINVAL',
+    },
+    { title: 'no such file, for reading', name: 'missing', options: { readOnly: true }, code: 'ENOENT' },
+    { title: 'an empty file, for reading', name: 'empty', options: { readOnly: true }, code: 'EINVAL' },
+    { title: 'a directory, for reading', name: '', options: { readOnly: true }, code: 'ENODEV' },
+    {
       title: 'more than the file system takes',
       name: 'new',
       options: { create: true, sparse: true, size: 2 ** 53 - 1 },
@@ -83,7 +93,7 @@ describe('mapFile', () => {
     const failure: unknown = await mapFile(file, options).catch((error: unknown) => error);
     const errno = -constants.errno[code as keyof typeof constants.errno];
     expect(failure).toMatchObject({ name: 'SystemError', code, errno, path: file, syscall: 'mapFile' });
-    // libpmem names the call, or the rule.
+    // The call, or the rule.
     expect((failure as Error).message.length).toBeGreaterThan(code.length + file.length);
   });
 
@@ -96,6 +106,45 @@ describe('mapFile', () => {
       path: file,
     });
     expect(existsSync(file)).toBe(false);
+  });
+
+  it('says of a failure nothing that is of an earlier one', async () => {
+    // libpmem keeps its last message, and not every failure leaves a new one.
+    await mapFile(at('missing')).catch(() => undefined);
+    const failure: unknown = await mapFile('/dev/null').catch((error: unknown) => error);
+    expect(failure).toMatchObject({ path: '/dev/null' });
+    expect((failure as Error).message).not.toContain('missing');
+  });
+
+  it('maps an open file, and names it by its path in errors', async () => {
+    writeFileSync(at('old'), 'opened before');
+    const file = await open(at('old'), 'r+');
+    const mapping = await mapFile('the pool', { file });
+    await file.truncate(0);
+    const failure: unknown = await mapFile('the pool', { file }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'EINVAL', path: 'the pool' });
+    expect((failure as Error).message).not.toContain('/proc');
+    await file.close();
+    expect(mapping).toMatchObject({ size: 13, path: 'the pool' });
+    await mapping.close();
+    await expect(mapFile('the pool', { file })).rejects.toMatchObject({ code: 'EBADF' });
+  });
+
+  it('maps for reading what may not be written', async () => {
+    writeFileSync(at('secret'), 'for reading only', { mode: 0o444 });
+    chmodSync(path.dirname(at('secret')), 0o755);
+    const end = await runScript(
+      `
+      if (process.getuid() === 0) process.seteuid(65534);
+      console.log(await codeOfAsync(() => mapFile(args[0])));
+      const mapping = await mapFile(args[0], { readOnly: true });
+      console.log(Buffer.from(mapping.view(0, mapping.size)).toString());
+      await mapping.close();
+      const file = fs.openSync(args[0], 'r');
+      await (await mapFile(args[0], { readOnly: true, file })).close();`,
+      { args: [at('secret')] },
+    );
+    expect(end).toEqual({ ...WELL, stdout: 'EACCES\nfor reading only\n' });
   });
 
   const WRONG: { title: string; path?: unknown; options?: unknown }[] = [
@@ -115,6 +164,8 @@ describe('mapFile', () => {
     { title: 'a string as size', options: { create: true, size: '4096' } },
     { title: 'a number as flag', options: { create: 1, size: 5 } },
     { title: 'a mode that is none', options: { create: true, size: 5, mode: 0o10000 } },
+    { title: 'a file that is none', options: { file: 'x' } },
+    { title: 'an open file with create', options: { create: true, size: 5, file: 0 } },
     { title: 'a mode as text', options: { create: true, size: 5, mode: '0600' } },
   ];
 
@@ -127,7 +178,6 @@ describe('mapFile', () => {
 
   it('takes a file by its descriptor, through /proc/self/fd', async () => {
     writeFileSync(at('old'), 'opened before');
-    const { open } = await import('node:fs/promises');
     const file = await open(at('old'), 'r+');
     const mapping = await mapFile(`/proc/self/fd/${file.fd}`);
     await file.close();
