@@ -5,48 +5,43 @@
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { must, root } from './run.js';
+import { fileURLToPath } from 'node:url';
+import { jest } from './jest.js';
+import { root } from './run.js';
 import { build } from './build.js';
 import { compile } from './native.js';
 import { setUp } from './setup.js';
 
-process.chdir(root);
-await setUp();
-await build();
-for (const libpmem of ['AUTO', 'OFF']) {
-  console.log(`Sanitizers, BEDROCK_LIBPMEM=${libpmem}`);
-  const output = path.join(root, `native/build/Sanitize/${libpmem}.node`);
-  const error = compile({ output, options: { BEDROCK_SANITIZE: 'ON', BEDROCK_LIBPMEM: libpmem } });
-  if (error !== undefined) {
-    console.error(error);
-    process.exit(1);
+/** @returns 0, or the status of the first that failed */
+export async function sanitize(given) {
+  for (const libpmem of ['AUTO', 'OFF']) {
+    console.log(`Sanitizers, BEDROCK_LIBPMEM=${libpmem}`);
+    const output = path.join(root, `native/build/Sanitize/${libpmem}.node`);
+    const error = compile({ output, options: { BEDROCK_SANITIZE: 'ON', BEDROCK_LIBPMEM: libpmem } });
+    if (error !== undefined) {
+      console.error(error);
+      return 1;
+    }
+    const status = await jest(['test/native', ...given], {
+      BEDROCK_NATIVE_ADDON: output,
+      // The sanitizer's library must come before all others. Leaks are V8's own by design.
+      LD_PRELOAD: library('libasan.so'),
+      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:allocator_may_return_null=1',
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+    });
+    if (status !== 0) return status;
   }
-  await must(
-    process.execPath,
-    [
-      '--experimental-vm-modules',
-      '--disable-warning=ExperimentalWarning',
-      'node_modules/jest/bin/jest.js',
-      'test/native',
-      // It builds and runs addons of its own.
-      '--testPathIgnorePatterns=package.test',
-      '--testTimeout=120000',
-      ...process.argv.slice(2),
-    ],
-    {
-      env: {
-        ...process.env,
-        BEDROCK_NATIVE_ADDON: output,
-        // The sanitizer's library must come before all others. Leaks are V8's own by design.
-        LD_PRELOAD: library('libasan.so'),
-        ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:allocator_may_return_null=1',
-        UBSAN_OPTIONS: 'print_stacktrace=1',
-      },
-    },
-  );
+  return 0;
 }
 
 function library(name) {
   const { stdout } = spawnSync('c++', [`-print-file-name=${name}`], { encoding: 'utf8' });
   return stdout.trim();
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.chdir(root);
+  await setUp();
+  await build();
+  process.exitCode = await sanitize(process.argv.slice(2));
 }

@@ -1,5 +1,12 @@
-/** `npm test`: sets up, builds, checks formatting, lint and types, runs the tests. Arguments go to jest and skip the checks. */
-import { must, root, run } from './run.js';
+/**
+ * `npm test`: sets up, builds, checks formatting, lint and types, runs the quick tests, which are complete in behaviour.
+ * `npm run test:all` (scripts/test-all.js) runs the rest.
+ *
+ * Arguments go to jest and skip the checks: `npm test -- test/http/ranges` runs one file. A pattern with `.long` in it finds the
+ * long tests too.
+ */
+import { addonEnv, jest } from './jest.js';
+import { must, root } from './run.js';
 import { build } from './build.js';
 import { setUp } from './setup.js';
 
@@ -8,12 +15,8 @@ process.chdir(root);
 await setUp();
 const hasNative = await build();
 if (given.length === 0) await must(process.execPath, ['scripts/lint.js']);
-// --experimental-vm-modules: jest loads ES modules with it. Its notice would hide the results.
-const jest = [
-  '--experimental-vm-modules',
-  '--disable-warning=ExperimentalWarning',
-  'node_modules/jest/bin/jest.js',
-];
-// Without a compiler there is nothing to test there, and setting up has said so.
-const left = hasNative ? [] : ['--testPathIgnorePatterns=/test/(native|examples)/'];
-process.exitCode = await run(process.execPath, [...jest, ...given, ...left]);
+const namesLong = given.some((argument) => argument.includes('.long'));
+process.exitCode = await jest(given, {
+  ...addonEnv(hasNative),
+  ...(namesLong && { BEDROCK_TEST_ALL: '1' }),
+});

@@ -2,18 +2,19 @@
  * The pmem backend where the mapping passes for persistent memory, which takes other ways through libpmem and the pool. The variable
  * that forces it is read once in a process, hence one of its own for the same tests.
  */
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { addonState } from '../../native/load.js';
+import { needs } from '../fixtures/needs.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const hasLibpmem = (addonState().attributes?.libpmem ?? null) !== null;
 
-(hasLibpmem ? it : it.skip)(
+needs('libpmem', hasLibpmem).it(
   'keeps the contract, and what pools in files have, on memory that passes for persistent',
   async () => {
     const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

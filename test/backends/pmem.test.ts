@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, it } from '@jest/globals';
 import { PMEM_CAPABILITIES } from '../../backends/pmem/index.js';
 import { describeTarget } from '../../core/conformance/index.js';
-import { addonState } from '../../native/load.js';
+import { nativeAddon } from '../fixtures/needs.js';
 import { poolFactory } from './pool-factory.js';
 
-if (addonState().attributes === undefined) it.skip('needs the native addon', () => undefined);
-else describeTarget({ describe, it, beforeEach, afterEach }, poolFactory('pmem'), PMEM_CAPABILITIES);
+nativeAddon.describe('pmem', () => {
+  describeTarget({ describe, it, beforeEach, afterEach }, poolFactory('pmem'), PMEM_CAPABILITIES);
+});

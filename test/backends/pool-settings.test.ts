@@ -9,12 +9,13 @@ import { PassThrough } from 'node:stream';
 import { bootstrap, checkConfig, type BedrockConfig, type RegionId } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
 import { warnOfFileSystem } from '../../core/pool-file/pool-place.js';
-import { addonState } from '../../native/load.js';
+import { nativeAddon, needs } from '../fixtures/needs.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
 
 const MIB = 2 ** 20;
-const hasAddon = addonState().attributes !== undefined;
+const hasAddon = nativeAddon.isHere;
+const isForced = process.env.PMEM_IS_PMEM_FORCE !== undefined;
 const BACKENDS: PoolBackend[] = hasAddon ? ['file', 'pmem'] : ['file'];
 
 let home: string;
@@ -130,7 +131,7 @@ describe('the keys of file and pmem', () => {
     },
   );
 
-  (hasAddon ? it : it.skip)('let a pool be switched between the types by the type alone', async () => {
+  nativeAddon.it('let a pool be switched between the types by the type alone', async () => {
     const made = await runDaemon('file', EVERY_KEY, [100]);
     const mapped = await runDaemon('pmem', EVERY_KEY);
     expect(mapped.lines).toContainEqual(expect.stringMatching(/^\[info\] .* sync: false changes nothing/));
@@ -141,7 +142,7 @@ describe('the keys of file and pmem', () => {
     expect(made.ids).toHaveLength(1);
   });
 
-  (hasAddon && process.env.PMEM_IS_PMEM_FORCE === undefined ? it : it.skip)(
+  needs('the native addon, and no PMEM_IS_PMEM_FORCE', hasAddon && !isForced).it(
     'refuse with require_pmem to map what is no persistent memory',
     async () => {
       const refused = { path: 'pool', create_if_missing_with_size: 8 * MIB, require_pmem: true };

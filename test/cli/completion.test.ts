@@ -1,6 +1,6 @@
 /** `bedrock completion`. The scripts are made from the commands; bash runs its own here. */
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
+import { hasCommand, needs } from '../fixtures/needs.js';
 import { run, runShell } from '../fixtures/run-command.js';
 
 let script: string;
@@ -44,8 +44,6 @@ describe('bedrock completion bash', () => {
 });
 
 describe.each(['zsh', 'fish'])('bedrock completion %s', (shell) => {
-  const isHere = spawnSync(shell, ['-c', 'true']).status === 0;
-
   it('names every command', async () => {
     const { status, stdout } = await run(['completion', shell]);
     expect(status).toBe(0);
@@ -53,7 +51,7 @@ describe.each(['zsh', 'fish'])('bedrock completion %s', (shell) => {
       expect(stdout).toContain(place);
   });
 
-  (isHere ? it : it.skip)('prints a script that the shell takes', async () => {
+  needs(shell, hasCommand(shell)).it('prints a script that the shell takes', async () => {
     const { stdout } = await run(['completion', shell]);
     const { status, stderr } = await runShell(`${shell} -n /dev/stdin`, { stdin: stdout });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -1,6 +1,5 @@
 /** `bedrock pool copy`: the same regions under the same IDs, erased IDs never again, and nothing left of a copy that failed. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
 import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { pattern, snapshotOf } from '../../core/conformance/assertions.js';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { poolFolder, poolTarget, type PoolConfig } from '../backends/pool-factory.js';
+import { hasCommand, needs } from '../fixtures/needs.js';
 import { MAIN, codeOf, end, launch, run, runShell, type Ended } from '../fixtures/run-command.js';
 
 const MIB = 2 ** 20;
@@ -17,7 +17,6 @@ const LARGE_BYTES = 192 * MIB;
 const MOST_RESIDENT_KIB = 200 * 1024;
 const LIBRARY = path.resolve(import.meta.dirname, '../fixtures/libraries/importable.mjs');
 const STUB = path.resolve(import.meta.dirname, '../fixtures/libraries/backend.mjs');
-const hasScript = spawnSync('script', ['--version']).status === 0;
 const MAPPED = addonState().attributes === undefined ? 'file' : 'pmem';
 
 let home: string;
@@ -239,7 +238,7 @@ describe('bedrock pool copy', () => {
     }
   });
 
-  (hasScript ? it : it.skip)('shows a bar on a terminal', async () => {
+  needs('script', hasCommand('script')).it('shows a bar on a terminal', async () => {
     const command = `'${process.execPath}' '${MAIN}' pool copy '${home}/large' '${inPlace('bar')}'`;
     const { stdout } = await runShell(`script -qec "${command}" /dev/null`);
     expect(stdout).toMatch(/copying \[#+\] 100% 192\.0 MiB of 192\.0 MiB/);

@@ -1,12 +1,12 @@
 /** Large transfers by `bedrock region`: digests, progress, and what is left when they break off. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
 import { lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RegionId } from '../../core/index.js';
+import { hasCommand, needs } from '../fixtures/needs.js';
 import {
   MAIN,
   ONE_STORE,
@@ -20,7 +20,6 @@ import {
 } from '../fixtures/run-command.js';
 
 const SIZE = 64 * 2 ** 20;
-const hasScript = spawnSync('script', ['--version']).status === 0;
 
 let home: string;
 let running: Running;
@@ -164,7 +163,7 @@ describe.each([
   });
 });
 
-(hasScript ? describe : describe.skip)('under a terminal', () => {
+needs('script', hasCommand('script')).describe('under a terminal', () => {
   /** Standard output and standard error of the command, as the terminal gets them. */
   async function onTerminal(command: string): Promise<string> {
     const full = `'${process.execPath}' '${MAIN}' region ${command}`;

@@ -5,7 +5,7 @@ import { MEMORY_CAPABILITIES } from '../../backends/memory/memory-target.js';
 import { PMEM_CAPABILITIES } from '../../backends/pmem/index.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { Capabilities } from '../../core/index.js';
-import { addonState } from '../../native/load.js';
+import { nativeAddon, needs } from '../fixtures/needs.js';
 import { RemoteFactory, type Transport } from './remote-factory.js';
 
 type Backend = 'memory' | 'file' | 'pmem';
@@ -23,10 +23,8 @@ const COMBINATIONS: [Backend, Transport][] = [
   ['pmem', 'RESP on a unix socket'],
 ];
 
-const hasAddon = addonState().attributes !== undefined;
-
 for (const [type, transport] of COMBINATIONS) {
-  (type === 'pmem' && !hasAddon ? describe.skip : describe)(
+  needs('the native addon', type !== 'pmem' || nativeAddon.isHere).describe(
     `a remote ${type} target over ${transport}`,
     () => {
       const factory = new RemoteFactory(type, transport);

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from '@jest/globals';
 import { Explorer, type ExploreLimits } from './explorer.js';
+import { nativeAddon } from '../fixtures/needs.js';
 import { SEQUENCES, programsOf, type Sequence } from './sequences.js';
 import { MODES, SMALL_POOL, formatSmallPool, type Mode } from './simulated-pool.js';
 
@@ -51,6 +52,6 @@ describe.each(MODES)('a power failure in mode %s', (mode) => {
   );
 });
 
-(MODES.includes('pmem') ? it : it.skip)('has been looked for in enough states', () => {
+nativeAddon.it('has been looked for in enough states', () => {
   expect(states).toBeGreaterThan(FEWEST_STATES);
 });

@@ -7,11 +7,12 @@ import path from 'node:path';
 import { connect, type RegionId } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { bedrock, killAll, type BedrockProcess } from '../fixtures/bedrock-process.js';
+import { hasCommand, needs } from '../fixtures/needs.js';
 
 const MIB = 2 ** 20;
 const NO_ADDON = { BEDROCK_NATIVE_ADDON: '/nonexistent/addon.node' };
 const types = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
-const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
+const prlimit = needs('prlimit', hasCommand('prlimit'));
 
 let home: string;
 beforeEach(async () => {
@@ -48,44 +49,41 @@ async function readyStatus(address: string): Promise<number> {
 }
 
 describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
-  (hasPrlimit ? it : it.skip)(
-    'serves it read-only, says why, and has everything after a restart',
-    async () => {
-      const daemon = await start([{ type }]);
-      const address = await daemon.address();
-      const service = await connect(address);
-      const target = service.target(type);
-      const ids: RegionId[] = [];
-      for (let index = 0; index < 20; index++)
-        ids.push(await target.createAndWrite(Buffer.from(`region ${index}`), { persist: true }));
-      // No write beyond the first page from now on: EFBIG.
-      expect(spawnSync('prlimit', ['--pid', String(daemon.child.pid), '--fsize=4096']).status).toBe(0);
-      const contents = Buffer.from('not acknowledged');
-      for (let attempt = 0; attempt < 3; attempt++)
-        await expect(target.createAndWrite(contents, { persist: true })).rejects.toThrow();
-      await expect(target.create(0)).rejects.toMatchObject({ code: 'READ_ONLY' });
-      await expect(target.create(10)).rejects.toMatchObject({ code: 'READ_ONLY' });
-      await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', regions: 20 });
-      // It still serves what it has.
-      await expect(readyStatus(address)).resolves.toBe(200);
-      expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
-      expect(daemon.stdout).toMatch(/^\[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
-      await service.close();
-      daemon.signal('SIGTERM');
-      // It could not end durable.
-      await expect(daemon.exit).resolves.toMatchObject({ status: 1 });
+  prlimit.it('serves it read-only, says why, and has everything after a restart', async () => {
+    const daemon = await start([{ type }]);
+    const address = await daemon.address();
+    const service = await connect(address);
+    const target = service.target(type);
+    const ids: RegionId[] = [];
+    for (let index = 0; index < 20; index++)
+      ids.push(await target.createAndWrite(Buffer.from(`region ${index}`), { persist: true }));
+    // No write beyond the first page from now on: EFBIG.
+    expect(spawnSync('prlimit', ['--pid', String(daemon.child.pid), '--fsize=4096']).status).toBe(0);
+    const contents = Buffer.from('not acknowledged');
+    for (let attempt = 0; attempt < 3; attempt++)
+      await expect(target.createAndWrite(contents, { persist: true })).rejects.toThrow();
+    await expect(target.create(0)).rejects.toMatchObject({ code: 'READ_ONLY' });
+    await expect(target.create(10)).rejects.toMatchObject({ code: 'READ_ONLY' });
+    await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', regions: 20 });
+    // It still serves what it has.
+    await expect(readyStatus(address)).resolves.toBe(200);
+    expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
+    expect(daemon.stdout).toMatch(/^\[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
+    await service.close();
+    daemon.signal('SIGTERM');
+    // It could not end durable.
+    await expect(daemon.exit).resolves.toMatchObject({ status: 1 });
 
-      const again = await start([{ type }]);
-      const restarted = await connect(await again.address());
-      expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
-      for (const [index, id] of ids.entries()) {
-        const expected = `region ${index}`;
-        const read = await restarted.target(type).read(id, 0, expected.length);
-        expect(Buffer.from(read).toString()).toBe(expected);
-      }
-      await restarted.close();
-    },
-  );
+    const again = await start([{ type }]);
+    const restarted = await connect(await again.address());
+    expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
+    for (const [index, id] of ids.entries()) {
+      const expected = `region ${index}`;
+      const read = await restarted.target(type).read(id, 0, expected.length);
+      expect(Buffer.from(read).toString()).toBe(expected);
+    }
+    await restarted.close();
+  });
 });
 
 describe('a daemon without the native addon', () => {

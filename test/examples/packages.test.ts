@@ -1,13 +1,13 @@
 /** The examples that are packages: their own tests pass, and a daemon launches with the configuration that each brings. */
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { bedrock, killAll } from '../fixtures/bedrock-process.js';
+import { hasCommand, needs } from '../fixtures/needs.js';
 
 const EXAMPLES = path.resolve(import.meta.dirname, '../../examples');
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
 
 interface Outcome {
   status: number | null;
@@ -43,12 +43,10 @@ afterAll(killAll);
 
 describe.each(['backend-redis', 'backend-tiered', 'provider-counter'])('examples/%s', (name) => {
   const folder = path.join(EXAMPLES, name);
-  const needsRedis = name === 'backend-redis' && !hasRedis;
+  const isHere = name !== 'backend-redis' || hasCommand('redis-server');
 
-  (needsRedis ? it.skip : it)(
-    needsRedis
-      ? 'is not tested: redis-server is missing (apt-get install redis-server)'
-      : 'passes its own tests',
+  needs('redis-server', isHere).it(
+    'passes its own tests',
     async () => {
       const { status, output } = await runTests(folder);
       expect({ status, failures: failuresOf(output) }).toEqual({ status: 0, failures: [] });

@@ -1,6 +1,6 @@
 /**
  * The package as npm would install it, without npm: what `npm pack` puts into the tarball, below a project's node_modules, with its
- * dependencies beside it and nothing that only development needs. (test/native/package.test.ts has npm do it, once.)
+ * dependencies beside it and nothing that only development needs. (test/native/package.long.test.ts has npm do it, once.)
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';

@@ -4,12 +4,11 @@
  * The blocks of a page run in order, as they build on one another. The pages do not wait for each other: most of the time goes
  * into starting processes, and the tests only look at what came of the blocks.
  */
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { addonState } from '../../native/load.js';
 import { killAll } from '../fixtures/bedrock-process.js';
+import { hasCommand, nativeAddon, needs } from '../fixtures/needs.js';
 import { REPOSITORY } from './clone.js';
 import { fencedBlocks, type FencedBlock } from './fenced-blocks.js';
 import { PageRun } from './page-run.js';
@@ -17,7 +16,7 @@ import { PageRun } from './page-run.js';
 /** For the commands of one block on a machine that is busy with other things. */
 const BLOCK_TIMEOUT_MS = 180_000;
 
-const hasRedisCli = spawnSync('redis-cli', ['--version']).status === 0;
+const hasRedisCli = hasCommand('redis-cli');
 
 /** @param pages their paths in the repository */
 export function describePages(pages: readonly string[]): void {
@@ -37,9 +36,11 @@ function describePage(page: string, blocks: readonly FencedBlock[], begun: PageR
   // The pages speak of curl without bringing it along, and the addon needs a compiler.
   const needsCurl = blocks.some(({ text }) => text.includes('curl '));
   const needsAddon = blocks.some(({ text }) => /bedrock-node\/native|pmem/.test(text));
-  const canRun =
-    (!needsCurl || spawnSync('curl', ['--version']).status === 0) &&
-    (!needsAddon || addonState().attributes !== undefined);
+  const missing = [
+    ...(needsCurl && !hasCommand('curl') ? ['curl'] : []),
+    ...(needsAddon && !nativeAddon.isHere ? ['the native addon'] : []),
+  ];
+  const canRun = missing.length === 0;
   const outcomes = new Map<FencedBlock, Promise<void>>();
   let end: Promise<void> | undefined;
 
@@ -59,9 +60,9 @@ function describePage(page: string, blocks: readonly FencedBlock[], begun: PageR
     });
   }
 
-  (canRun ? describe : describe.skip)(page, () => {
+  needs(missing.join(' and '), canRun).describe(page, () => {
     for (const block of blocks)
-      (canRunBlock(block) ? it : it.skip)(
+      needs('redis-cli', canRunBlock(block)).it(
         `does as it says: ${block.place}`,
         () => outcomes.get(block),
         BLOCK_TIMEOUT_MS,

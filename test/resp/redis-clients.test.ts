@@ -1,12 +1,12 @@
 /** Clients that were written for Redis: its own tools where they are installed, and the `redis` package. */
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient } from 'redis';
+import { hasCommand, needs } from '../fixtures/needs.js';
 import { RunningDoor, closeDoors } from './running-door.js';
 
 const run = promisify(execFile);
-const isInstalled = (tool: string): boolean => spawnSync(tool, ['--version']).status === 0;
 
 let door: RunningDoor;
 let id: string;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(closeDoors);
 
-(isInstalled('redis-cli') ? describe : describe.skip)('redis-cli', () => {
+needs('redis-cli', hasCommand('redis-cli')).describe('redis-cli', () => {
   const cli = async (...args: string[]): Promise<string> =>
     (await run('redis-cli', ['-p', String(door.port), ...args])).stdout.trimEnd();
 
@@ -48,7 +48,7 @@ afterAll(closeDoors);
   });
 });
 
-(isInstalled('redis-benchmark') ? describe : describe.skip)('redis-benchmark', () => {
+needs('redis-benchmark', hasCommand('redis-benchmark')).describe('redis-benchmark', () => {
   it.each<[string, string[]]>([
     ['pings, inline too', ['-t', 'ping']],
     ['pings in a pipeline', ['-t', 'ping', '-P', '16']],
