@@ -3,7 +3,7 @@
  * be made durable nobody knows what the medium has, so from then on everything that changes is refused. The same holds for a file
  * that was deleted, or cut off, under the pool: what it would be given is lost with it.
  */
-import type { FileHandle } from 'node:fs/promises';
+import { lstat, type FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { FileOperations } from './file-operations.js';
 import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
@@ -146,13 +146,23 @@ export class PoolFileIo {
     const now = await this.file.stat().catch(() => undefined);
     if (now === undefined || !this.isSound) return;
     if (now.nlink === 0) {
-      const open = `/proc/${process.pid}/fd/${this.file.fd}`;
-      this.#fail(
-        `its file was deleted while it was open; before the daemon stops, save it: cp --sparse=always ${open} ${this.#path}`,
-      );
+      const isReplaced = await isThere(this.#path);
+      // Meanwhile it may have been closed, and its number be another file's.
+      if (this.file.fd >= 0) this.#fail(this.#lossOfName(isReplaced));
     } else if (now.size < this.#size) {
       this.#fail(`its file was cut off while it was open, from ${this.#size} to ${now.size} bytes`);
     }
+  }
+
+  /** What to save goes beside what was put in its place, and never over it. */
+  #lossOfName(isReplaced: boolean): string {
+    const save = `cp --sparse=always /proc/${process.pid}/fd/${this.file.fd} ${this.#path}`;
+    if (!isReplaced)
+      return `its file was deleted while it was open; before the daemon stops, save it: ${save}`;
+    return (
+      'another file was put in the place of its own while it was open, as a restored backup is; to serve that one, restart; ' +
+      `to keep the regions of the old one, save it before the daemon stops: ${save}.replaced`
+    );
   }
 
   #noSpace(error: unknown, length: number): never {
@@ -162,4 +172,8 @@ export class PoolFileIo {
       cause: error,
     });
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

@@ -1,6 +1,16 @@
 /** What a pool does when its file fails it. The calls of the system fail as they are told to here, below the real backends. */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { copyFile, mkdtemp, open, readlink, rm, truncate, unlink, type FileHandle } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdtemp,
+  open,
+  readlink,
+  rename,
+  rm,
+  truncate,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -186,6 +196,23 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     await copyFile(from, to);
     await expectReadOnly(target, id);
     await expectRestart(type, id);
+  });
+
+  it('that another file is moved over takes no more changes, and is saved beside that one', async () => {
+    const target = await openPool(type);
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await copyFile(path.join(home, 'pool'), path.join(home, 'backup'));
+    const later = await target.createAndWrite(Buffer.from('later'), { persist: true });
+    await rename(path.join(home, 'backup'), path.join(home, 'pool'));
+    while ((await target.stats()).mode !== 'read-only') await delay(20);
+    const { message = '' } = log.entries.find(({ level }) => level === 'error') ?? {};
+    const [, from = '', to = ''] = /cp --sparse=always (\S+) (\S+)$/.exec(message) ?? [];
+    expect(to).toBe(path.join(home, 'pool.replaced'));
+    await copyFile(from, to);
+    await expectReadOnly(target, id);
+    await expectRestart(type, id);
+    const saved = await openPool(type, { path: 'pool.replaced' });
+    expect(Buffer.from(await saved.read(later, 0, 5)).toString()).toBe('later');
   });
 });
 
