@@ -10,21 +10,32 @@ export const Status = {
   invalid: 5,
   misaligned: 6,
   readOnly: 7,
+  /** Done or not: the mapping has lost pages. */
+  lost: 8,
 } as const;
 
 /** A status as a number, or nothing. */
 export type Outcome = number | undefined;
 
+/** What stands where in the numbers that a mapping and the addon share (`Slots` in native/src/mapping.h). */
+export const Slot = {
+  offset: 0,
+  length: 1,
+  /** The offset within the source, the byte to fill with, or the seed. */
+  third: 2,
+  /** Not 0 once a page of the mapping is lost; set by whichever thread meets it. */
+  lost: 3,
+} as const;
+
 /**
- * Functions of one mapping. The first ones find their numbers in `slots`: offset, length, and a third that is the offset within
- * the source, the byte to fill with, or the seed. Those that give a promise give a status instead if they could not start.
+ * Functions of one mapping. The first ones find their numbers in `slots`. Those that give a promise give a status instead if they could not start.
  */
 export interface MappingBinding {
   readonly size: number;
   readonly isPmem: boolean;
   readonly isForced: boolean;
   readonly isReadOnly: boolean;
-  /** Memory for a Float64Array of three. */
+  /** Memory for a Float64Array of four. */
   readonly slots: ArrayBuffer;
   copyPersist(source: Uint8Array): Outcome;
   copy(source: Uint8Array): Outcome;

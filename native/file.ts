@@ -47,7 +47,7 @@ export function allocate(
 
 /**
  * Gives the space of a range back; its bytes read as zero, the file keeps its size (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store
- * into a mapping of the range needs space anew: where there is none, the process dies of SIGBUS. Allocate first.
+ * into a mapping of the range needs space anew: where there is none, it goes nowhere and the mapping is lost. Allocate first.
  * @throws INVALID_ARGUMENT; ENOTSUP, EBADF, EINVAL (length 0)
  */
 export function punchHole(file: OpenFile, offset: number, length: number): Promise<void> {

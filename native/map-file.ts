@@ -17,8 +17,8 @@ export interface MapFileOptions {
   /** With `create`: fail with EEXIST if the file is there. */
   readonly exclusive?: boolean;
   /**
-   * With `create`: leave holes. A store into a hole for which the disk has no room ends the process (SIGBUS), so allocate a range
-   * before storing there.
+   * With `create`: leave holes. A store into a hole for which the disk has no room goes nowhere, and the mapping is lost; so allocate
+   * a range before storing there.
    */
   readonly sparse?: boolean;
   /** With `create`: a file without a name, in the directory `path`; it is gone when it is closed. */

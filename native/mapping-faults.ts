@@ -1,7 +1,8 @@
 /** The errors of calls on a mapping, made of the statuses by which the addon answers. */
+import { constants } from 'node:os';
 import { BedrockError } from '../core/errors.js';
 import { Status } from './binding.js';
-import { invalidArgument, isSize, show } from './errors.js';
+import { invalidArgument, isSize, show, SystemError } from './errors.js';
 
 interface Mapped {
   readonly path: string;
@@ -16,7 +17,7 @@ export function copyFault(
   source: Uint8Array,
   sourceOffset: number,
   length: number,
-): BedrockError {
+): Error {
   if (outcome === Status.sourceOutOfRange) {
     const message = `copy of ${length} bytes from ${sourceOffset} on exceeds the source's ${source.length} bytes`;
     return new BedrockError('OUT_OF_RANGE', message);
@@ -37,12 +38,14 @@ export function faultOf(
   offset: number,
   length: number,
   value?: number,
-): BedrockError {
+): Error {
   switch (status) {
     case Status.closed:
       return closedFault(mapping);
     case Status.readOnly:
       return readOnlyFault(mapping);
+    case Status.lost:
+      return lostFault(mapping, what);
     case Status.outOfRange:
       return new BedrockError(
         'OUT_OF_RANGE',
@@ -60,6 +63,12 @@ export function faultOf(
   ).find(([, size]) => !isSize(size)) ?? ['value', value];
   const range = name === 'value' ? (what === 'fill' ? '0 to 255' : '0 to 2^32 - 1') : '0 to 2^53 - 1';
   return invalidArgument(`${name} must be a whole number from ${range}, not ${show(found)}`);
+}
+
+/** What is asked of a mapping with lost pages may have met one of them. */
+export function lostFault({ path }: Mapped, what: string): SystemError {
+  const why = 'a part of the mapped file is lost: it was cut off, or its medium failed';
+  return new SystemError('EIO', -constants.errno.EIO, what, `${why} (${path})`, path);
 }
 
 export function closedFault(mapping: Mapped): BedrockError {

@@ -10,10 +10,10 @@
  * and the hot path at one call.
  */
 import { addon } from './addon.js';
-import { Status, type MappingBinding, type Outcome, type PlatformAttributes } from './binding.js';
+import { Slot, Status, type MappingBinding, type Outcome, type PlatformAttributes } from './binding.js';
 import { BedrockError } from '../core/errors.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
-import { closedFault, copyFault, faultOf, readOnlyFault } from './mapping-faults.js';
+import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './mapping-faults.js';
 import { MsyncGroup } from './msync-group.js';
 import { spanOf, toPairs, type ByteRange } from './ranges.js';
 
@@ -71,6 +71,15 @@ export class Mapping {
     return this.#closing === undefined;
   }
 
+  /**
+   * Whether a page was met that the system could not give: the file was cut off, a copy-on-write file system was full, the memory had an
+   * error. Then every call is refused with EIO, by which time windows show zeros in such pages, and what was stored there is gone. So
+   * whoever loads from a window or stores into it asks this afterwards.
+   */
+  get isLost(): boolean {
+    return this.#slots[Slot.lost] !== 0;
+  }
+
   attributes(): MappingAttributes {
     return { ...addon.attributes(), isPmem: this.isPmem, mode: this.mode };
   }
@@ -80,9 +89,10 @@ export class Mapping {
   /**
    * Window `index`: the bytes from index * 2 GiB, 4 GiB of them or up to the end. Always the same array. What is stored there is
    * visible to everybody at once and durable after `persist`. When the mapping is closed its length is 0, and stores go nowhere.
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages)
    */
   window(index: number): Uint8Array {
+    if (this.isLost) throw lostFault(this, 'window');
     const known = this.#windows.get(index);
     if (known !== undefined && this.isOpen) return known;
     const buffer = this.#native.window(index);
@@ -102,7 +112,7 @@ export class Mapping {
   /**
    * A range as part of a window: no copy.
    * @param length up to 2 GiB anywhere, up to 4 GiB from a multiple of 2 GiB
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, NOT_SUPPORTED if no window holds all of the range
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages), NOT_SUPPORTED if no window holds all of the range
    */
   view(offset: number, length: number): Uint8Array {
     if (!isSize(offset) || !isSize(length)) throw faultOf(this, Status.invalid, 'view', offset, length);
@@ -125,7 +135,7 @@ export class Mapping {
   /**
    * Copies `length` bytes of `source` to `offset` and makes them durable (pmem_memcpy_persist(3)). Source and destination may
    * overlap. Not atomic: of a copy that a power failure interrupts, any part may be there.
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED; on a disk the promise rejects with EIO, ENOSPC…
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages); on a disk the promise rejects with EIO, ENOSPC…
    */
   copyPersist(
     offset: number,
@@ -215,6 +225,7 @@ export class Mapping {
     }
     if (outcome === Status.closed) throw closedFault(this);
     if (outcome === Status.readOnly) throw readOnlyFault(this);
+    if (outcome === Status.lost) throw lostFault(this, 'persist');
     if (!isSize(used) || used > pairs.length / 2) {
       throw invalidArgument(`count must be a whole number up to ${pairs.length / 2}, not ${show(used)}`);
     }
@@ -239,8 +250,7 @@ export class Mapping {
   drain(): Durable {
     const outcome = this.#native.drain();
     if (outcome === undefined) return undefined;
-    if (outcome === Status.readOnly) throw readOnlyFault(this);
-    if (outcome !== Status.unsynced) throw closedFault(this);
+    if (outcome !== Status.unsynced) throw faultOf(this, outcome, 'drain', 0, 0);
     if (this.#pendingEnd === 0) return undefined;
     const [start, end] = [this.#pendingStart, this.#pendingEnd];
     this.#pendingStart = Infinity;
@@ -317,9 +327,9 @@ export class Mapping {
   /** Gives the addon its numbers. What is no number must not become one: null would be 0 in the array. */
   #put(offset: unknown, length: unknown, third: unknown = 0): void {
     const slots = this.#slots;
-    slots[0] = typeof offset === 'number' ? offset : NaN;
-    slots[1] = typeof length === 'number' ? length : NaN;
-    slots[2] = typeof third === 'number' ? third : NaN;
+    slots[Slot.offset] = typeof offset === 'number' ? offset : NaN;
+    slots[Slot.length] = typeof length === 'number' ? length : NaN;
+    slots[Slot.third] = typeof third === 'number' ? third : NaN;
   }
 
   /** On a disk, notes what the next drain has to cover. */

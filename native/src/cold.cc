@@ -4,6 +4,7 @@
 #include "task.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace bedrock {
@@ -40,9 +41,11 @@ Napi::Value faultValue(const Napi::CallbackInfo& info, Status fault) {
   return {info.Env(), toValue(info.Env(), fault)};
 }
 
-Outcome outcomeOf(int error, const char* call) {
-  if (error == 0) return {};
-  return {error, std::string(call) + ": " + std::strerror(error)};
+// What work on a mapping came to. The system calls it a success where zeros have taken a lost page's place.
+Outcome outcomeOf(const Mapping& mapping, int error = 0) {
+  if (error != 0) return {error, std::string("msync: ") + std::strerror(error)};
+  if (mapping.isLost()) return {EIO, "a part of the mapped file is lost: it was cut off, or its medium failed"};
+  return {};
 }
 
 // window(index): a new ArrayBuffer over the window; TypeScript asks once for each.
@@ -95,7 +98,7 @@ Napi::Value onPool(const Napi::CallbackInfo& info) {
   const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
   return Task::start(info.Env(), [mapping = handle->mapping, offset, size] {
-    return outcomeOf(kStep(mapping->base() + offset, size, mapping->isPmem()), "msync");
+    return outcomeOf(*mapping, kStep(mapping->base() + offset, size, mapping->isPmem()));
   });
 }
 
@@ -121,10 +124,10 @@ Napi::Value fillAsync(const Napi::CallbackInfo& info) {
     uint8_t* const address = mapping->base() + offset;
     if (mapping->isPmem()) {
       media::fill(address, static_cast<int>(value), size, true);
-      return Outcome{};
+      return outcomeOf(*mapping);
     }
     std::memset(address, static_cast<int>(value), size);
-    return outcomeOf(media::msync(address, size), "msync");
+    return outcomeOf(*mapping, media::msync(address, size));
   });
 }
 
@@ -141,7 +144,7 @@ Napi::Value crc32cAsync(const Napi::CallbackInfo& info) {
       info.Env(),
       [mapping = handle->mapping, offset, size, crc] {
         *crc = crc32c(*crc, mapping->base() + offset, size);
-        return Outcome{};
+        return outcomeOf(*mapping);
       },
       [crc](Napi::Env env) { return Napi::Number::New(env, *crc); });
 }
@@ -153,7 +156,7 @@ Napi::Value msyncBlocking(const Napi::CallbackInfo& info) {
   Status fault;
   const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
-  const Outcome outcome = outcomeOf(media::msync(handle->base + offset, size), "msync");
+  const Outcome outcome = outcomeOf(*handle->mapping, media::msync(handle->base + offset, size));
   if (outcome.error == 0) return info.Env().Undefined();
   const Napi::Error error = Napi::Error::New(info.Env(), outcome.message);
   error.Set("errno", Napi::Number::New(info.Env(), outcome.error));

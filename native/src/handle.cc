@@ -13,7 +13,7 @@ napi_status makeSlots(napi_env env, const std::shared_ptr<Handle>& handle, napi_
   auto* const share = new std::shared_ptr<Handle>(handle);
   // As with windows, a failure may leak the share, but never frees it twice.
   return napi_create_external_arraybuffer(
-      env, handle->slots, sizeof(handle->slots),
+      env, handle->slots, sizeof(Slots::numbers),
       [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Handle>*>(hint); }, share, buffer);
 }
 

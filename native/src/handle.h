@@ -21,6 +21,7 @@ enum class Status : int32_t {
   invalid = 5,
   misaligned = 6,
   readOnly = 7,
+  lost = 8,
 };
 
 // Held by an ArrayBuffer over the mapping: the file while the mapping is open, the addresses for good.
@@ -32,17 +33,19 @@ struct WindowHold {
 struct Handle {
   explicit Handle(napi_env environment, std::shared_ptr<Mapping> mapped)
       : env(environment), mapping(std::move(mapped)), base(mapping->base()), size(mapping->size()),
-        isPmem(mapping->isPmem()), isReadOnly(mapping->isReadOnly()) {}
+        isPmem(mapping->isPmem()), isReadOnly(mapping->isReadOnly()), sharedSlots(mapping->range()->slots()),
+        slots(sharedSlots->numbers) {}
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
   bool isOpen() const { return base != nullptr; }
-
-  // The numbers of a hot call, put there by TypeScript: reading them here is several times as fast as taking arguments, and large
-  // offsets need no object each on the JavaScript heap.
-  enum Slot { kOffset, kSize, kThird, kSlots };
-  double slots[kSlots] = {};
+  // Asked when a call has done its part: a page that it met may be the first that is lost.
+  bool isLost() const {
+    double lost;
+    __atomic_load(&slots[Slots::kLost], &lost, __ATOMIC_ACQUIRE);
+    return lost != 0;
+  }
 
   struct Window {
     napi_ref buffer;
@@ -56,6 +59,8 @@ struct Handle {
   const uint64_t size;
   const bool isPmem;
   const bool isReadOnly;
+  const std::shared_ptr<Slots> sharedSlots;
+  double* const slots;
   std::vector<Window> windows;
 };
 

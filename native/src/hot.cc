@@ -20,7 +20,7 @@ const Handle* openHandle(napi_env env, napi_callback_info info, size_t count = 0
 }
 
 // Each slot is read once: its buffer may have been handed to another thread, which may change it between a check and its use.
-bool slot(const Handle& handle, Handle::Slot index, uint64_t* value) {
+bool slot(const Handle& handle, Slots::Index index, uint64_t* value) {
   return toSize(static_cast<const volatile double&>(handle.slots[index]), value);
 }
 
@@ -32,12 +32,14 @@ struct Range {
 // The range that the slots name. @returns false with the reason in `fault`
 bool slotRange(const Handle& handle, Range* range, Status* fault) {
   *fault = Status::invalid;
-  if (!slot(handle, Handle::kOffset, &range->offset) || !slot(handle, Handle::kSize, &range->size)) return false;
+  if (!slot(handle, Slots::kOffset, &range->offset) || !slot(handle, Slots::kSize, &range->size)) return false;
   *fault = Status::outOfRange;
   return contains(handle.size, range->offset, range->size);
 }
 
+// What a call comes to that has done its part.
 napi_value done(napi_env env, const Handle& handle) {
+  if (handle.isLost()) return toValue(env, Status::lost);
   return handle.isPmem ? nullptr : toValue(env, Status::unsynced);
 }
 
@@ -50,17 +52,17 @@ napi_value copy(napi_env env, napi_callback_info info) {
   Range range;
   uint64_t sourceOffset;
   Status fault;
-  if (!slot(*handle, Handle::kThird, &sourceOffset)) return toValue(env, Status::invalid);
+  if (!slot(*handle, Slots::kThird, &sourceOffset)) return toValue(env, Status::invalid);
   if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
   if (!toBytes(env, argument, &source)) return toValue(env, Status::invalid);
   if (!contains(source.size, sourceOffset, range.size)) return toValue(env, Status::sourceOutOfRange);
   if (range.size == 0) return nullptr;
   if (handle->isPmem) {
     media::copy(handle->base + range.offset, source.data + sourceOffset, range.size, kDrains);
-    return nullptr;
+  } else {
+    __builtin_memmove(handle->base + range.offset, source.data + sourceOffset, range.size);
   }
-  __builtin_memmove(handle->base + range.offset, source.data + sourceOffset, range.size);
-  return toValue(env, Status::unsynced);
+  return done(env, *handle);
 }
 
 template <bool kDrains>
@@ -71,14 +73,14 @@ napi_value fill(napi_env env, napi_callback_info info) {
   uint64_t value;
   Status fault;
   if (!slotRange(*handle, &range, &fault)) return toValue(env, fault);
-  if (!slot(*handle, Handle::kThird, &value) || value > 255) return toValue(env, Status::invalid);
+  if (!slot(*handle, Slots::kThird, &value) || value > 255) return toValue(env, Status::invalid);
   if (range.size == 0) return nullptr;
   if (handle->isPmem) {
     media::fill(handle->base + range.offset, static_cast<int>(value), range.size, kDrains);
-    return nullptr;
+  } else {
+    __builtin_memset(handle->base + range.offset, static_cast<int>(value), range.size);
   }
-  __builtin_memset(handle->base + range.offset, static_cast<int>(value), range.size);
-  return toValue(env, Status::unsynced);
+  return done(env, *handle);
 }
 
 template <bool kDrains>
@@ -139,7 +141,7 @@ napi_value persistRanges(napi_env env, napi_callback_info info) {
 bool slotWord(const Handle& handle, uint64_t** word, Status* fault) {
   uint64_t offset;
   *fault = Status::invalid;
-  if (!slot(handle, Handle::kOffset, &offset)) return false;
+  if (!slot(handle, Slots::kOffset, &offset)) return false;
   *fault = Status::outOfRange;
   if (!contains(handle.size, offset, sizeof(uint64_t))) return false;
   *fault = Status::misaligned;
@@ -172,8 +174,10 @@ napi_value load64(napi_env env, napi_callback_info info) {
   uint64_t* word = nullptr;
   Status fault;
   if (!slotWord(*handle, &word, &fault)) return toValue(env, fault);
+  const uint64_t loaded = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+  if (handle->isLost()) return toValue(env, Status::lost);
   napi_value value = nullptr;
-  napi_create_bigint_uint64(env, __atomic_load_n(word, __ATOMIC_ACQUIRE), &value);
+  napi_create_bigint_uint64(env, loaded, &value);
   return value;
 }
 
@@ -185,11 +189,14 @@ napi_value checksum(napi_env env, napi_callback_info info) {
   Status fault = Status::closed;
   if (handle != nullptr && slotRange(*handle, &range, &fault)) {
     fault = Status::invalid;
-    if (slot(*handle, Handle::kThird, &seed) && seed <= UINT32_MAX) {
-      napi_value result = nullptr;
+    if (slot(*handle, Slots::kThird, &seed) && seed <= UINT32_MAX) {
       const uint32_t crc = crc32c(static_cast<uint32_t>(seed), handle->base + range.offset, range.size);
-      napi_create_uint32(env, crc, &result);
-      return result;
+      fault = Status::lost;
+      if (!handle->isLost()) {
+        napi_value result = nullptr;
+        napi_create_uint32(env, crc, &result);
+        return result;
+      }
     }
   }
   napi_value result = nullptr;

@@ -4,8 +4,10 @@
 #include "descriptor.h"
 #include "task.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <limits>
@@ -59,6 +61,8 @@ Outcome openForReading(const char* path, MapResult* result) {
   return outcome;
 }
 
+std::string pathOf(const Descriptor& file) { return "/proc/self/fd/" + std::to_string(file.get()); }
+
 struct Request {
   std::string path;
   size_t size;
@@ -72,7 +76,7 @@ Outcome map(const Request& request, MapResult* result) {
   const auto& [path, size, flags, mode, file] = request;
   if (const Outcome fault = checkFlags(size, flags); fault.error != 0) return fault;
   // libpmem opens a path only.
-  const std::string opened = file ? "/proc/self/fd/" + std::to_string(file->get()) : path;
+  const std::string opened = file ? pathOf(*file) : path;
   if (file && file->error() != 0) return {file->error(), std::string("fcntl: ") + std::strerror(file->error())};
   if ((flags & media::kCreate) == 0) {
     if (const Outcome fault = checkNotEmpty(opened.c_str()); fault.error != 0) return fault;
@@ -84,13 +88,26 @@ Outcome map(const Request& request, MapResult* result) {
   return {result->error, result->message};
 }
 
+// A descriptor of the file that was mapped, to ask for its length later; -1 if it has no such name any more. No duplicate of one that
+// is there, as that would keep the file locked.
+int openMapped(const Request& request, size_t size) {
+  const std::string path = request.file ? pathOf(*request.file) : request.path;
+  const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (fd < 0) return -1;
+  struct stat status;
+  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && static_cast<size_t>(status.st_size) == size) return fd;
+  close(fd);
+  return -1;
+}
+
 Outcome mapShared(const Request& request, std::shared_ptr<Mapping>* mapping) {
   MapResult result;
   Outcome outcome = map(request, &result);
   if (outcome.error != 0) return outcome;
   const bool isReadOnly = (request.flags & media::kReadOnly) != 0;
   *mapping = std::make_shared<Mapping>(
-      std::make_shared<AddressRange>(result.base, result.size, result.isRegistered), result.isPmem, isReadOnly);
+      std::make_shared<AddressRange>(result.base, result.size, result.isRegistered, openMapped(request, result.size)),
+      result.isPmem, isReadOnly);
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include "mapping.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <deque>
 #include <mutex>
@@ -51,6 +52,9 @@ bool placeZeros(uint8_t* base, size_t size, int fixed) {
 }  // namespace
 
 void AddressRange::releaseFile() {
+  lost_pages::forget(watch_);
+  if (file_ >= 0) close(file_);
+  file_ = -1;
   if (!isExposed_) return;
   if (!isRegistered_) {
     // In one step, so that nothing else can be mapped here in between. If it fails the file stays until the range goes.

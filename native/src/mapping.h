@@ -6,6 +6,7 @@
 // mapping, as of a compression that runs on while its window is closed, finds memory that is valid and means nothing.
 #pragma once
 
+#include "lost-pages.h"
 #include "media.h"
 
 #include <atomic>
@@ -14,25 +15,39 @@
 
 namespace bedrock {
 
+// What JavaScript and C++ have in common of a mapping, as numbers: the arguments of a hot call, put there by TypeScript, as reading them
+// here is several times as fast as taking arguments, and large offsets need no object each on the JavaScript heap; and whether pages
+// are lost. It outlives the mapping.
+struct Slots {
+  enum Index { kOffset, kSize, kThird, kLost, kCount };
+  double numbers[kCount] = {};
+};
+
 class AddressRange {
  public:
-  AddressRange(uint8_t* base, size_t size, bool isRegistered)
-      : base_(base), size_(size), isRegistered_(isRegistered) {}
+  // @param file a descriptor of the mapped file, taken over; or -1
+  AddressRange(uint8_t* base, size_t size, bool isRegistered, int file)
+      : base_(base), size_(size), isRegistered_(isRegistered), file_(file),
+        watch_(lost_pages::watch(base, size, file, &slots_->numbers[Slots::kLost])) {}
   ~AddressRange();
   AddressRange(const AddressRange&) = delete;
   AddressRange& operator=(const AddressRange&) = delete;
 
   uint8_t* base() const { return base_; }
   size_t size() const { return size_; }
+  const std::shared_ptr<Slots>& slots() const { return slots_; }
   // From here on pointers into the range may be anywhere.
   void expose() { isExposed_ = true; }
-  // Puts zeros in the file's place, if pointers into the range may be left.
+  // Nobody touches the file through it any more. Puts zeros in the file's place, if pointers into the range may be left.
   void releaseFile();
 
  private:
   uint8_t* const base_;
   const size_t size_;
   const bool isRegistered_;
+  const std::shared_ptr<Slots> slots_ = std::make_shared<Slots>();
+  int file_;
+  lost_pages::Watch* const watch_;
   std::atomic<bool> isExposed_{false};
   // Written by the one thread that drops the last Mapping, read by the one that drops the last AddressRange after it.
   enum class Contents { file, zeros, lost } contents_ = Contents::file;
@@ -52,6 +67,12 @@ class Mapping {
   // Stores stay in this process; nothing makes them durable.
   bool isReadOnly() const { return isReadOnly_; }
   const std::shared_ptr<AddressRange>& range() const { return range_; }
+  // Whether a page was lost: then nothing that the mapping holds, or was given, is the file's for certain.
+  bool isLost() const {
+    double lost;
+    __atomic_load(&range_->slots()->numbers[Slots::kLost], &lost, __ATOMIC_ACQUIRE);
+    return lost != 0;
+  }
 
  private:
   const std::shared_ptr<AddressRange> range_;
