@@ -2,14 +2,24 @@
  * The connections of a listener, and the requests in flight on each.
  *
  * Requests of one connection are carried out one after another, so a request that was sent without waiting for the answer before it
- * (pipelining) meets what the one before has done. After a response that closes the connection nothing more is taken from it (RFC
- * 9112, 9.6). What is no HTTP is answered last, behind the requests that came before it.
+ * (pipelining) meets what the one before has done. A long row of them leaves others their turns, and where the rows of all connections
+ * together grow too long, those who send more are closed. After a response that closes the connection nothing more is taken from it
+ * (RFC 9112, 9.6). What is no HTTP is answered last, behind the requests that came before it.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { breakBody } from './body.js';
 import { endAndLinger } from '../net/linger.js';
+import { Turn } from '../net/turn.js';
+import { breakBody } from './body.js';
 import { clientErrorResponse } from './problem.js';
+
+/** What a request takes beside a small one of the Redis protocol. */
+const REQUEST_UNITS = 8;
+
+/** Requests that may wait behind those that are being carried out, on all connections: each takes some 5 KiB of the heap. */
+const MAX_WAITING = 16_384;
+/** So many of one connection may always. */
+const MIN_WAITING = 16;
 
 interface Exchange {
   readonly request: IncomingMessage;
@@ -25,11 +35,16 @@ interface Connection {
   fault?: Error;
   /** To be called when a response has ended or broken off. */
   readonly ended: () => void;
+  readonly turn: Turn;
+  /** The first of those in flight waits for the connection's turn. */
+  isHeld: boolean;
 }
 
 export class Connections {
   readonly #open = new Map<Socket, Connection>();
   #isStopping = false;
+  /** Requests in flight that wait for one before them. */
+  #waiting = 0;
 
   /** @param handle carries out a request */
   constructor(private readonly handle: RequestListener) {}
@@ -85,9 +100,18 @@ export class Connections {
       socket.destroy();
       return;
     }
-    const connection: Connection = { inFlight: [], ended: () => this.#ended(socket, connection) };
+    const connection: Connection = {
+      inFlight: [],
+      ended: () => this.#ended(socket, connection),
+      turn: new Turn(() => this.#goOn(connection)),
+      isHeld: false,
+    };
     this.#open.set(socket, connection);
-    socket.once('close', () => this.#open.delete(socket));
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      this.#waiting -= Math.max(0, connection.inFlight.length - 1);
+      connection.inFlight.length = 0;
+    });
   }
 
   #arrived(exchange: Exchange): void {
@@ -95,27 +119,46 @@ export class Connections {
     const { socket } = request;
     const connection = this.#open.get(socket);
     if (connection === undefined || !socket.writable) return;
+    const { inFlight } = connection;
+    if (inFlight.length > MIN_WAITING && this.#waiting >= MAX_WAITING) {
+      socket.destroy();
+      return;
+    }
     connection.last = request;
-    connection.inFlight.push(exchange);
+    inFlight.push(exchange);
     // Emitted once; without the wrapper of `once`, which would be the larger part of this.
     response.on('close', connection.ended);
-    if (connection.inFlight.length === 1) this.handle(request, response);
+    if (inFlight.length === 1) {
+      this.handle(request, response);
+      return;
+    }
+    this.#waiting++;
     // The one before has come whole, or this would be part of it: nothing is missing while the socket is not read.
-    else socket.pause();
+    socket.pause();
   }
 
   #ended(socket: Socket, connection: Connection): void {
     const { inFlight } = connection;
     inFlight.shift();
+    if (inFlight.length > 0) this.#waiting--;
     if (!socket.writable) return;
     const [next] = inFlight;
     if (next !== undefined) {
       if (inFlight.length === 1) socket.resume();
-      this.handle(next.request, next.response);
+      if (connection.turn.spend(REQUEST_UNITS)) connection.isHeld = true;
+      else this.handle(next.request, next.response);
     } else if (connection.fault !== undefined) this.#answerFault(socket, connection);
     else if (!this.#isStopping) return;
     else if (connection.last?.complete === false) endAndLinger(socket);
     else socket.destroySoon();
+  }
+
+  #goOn(connection: Connection): void {
+    if (!connection.isHeld) return;
+    connection.isHeld = false;
+    // They are gone if the connection is.
+    const [next] = connection.inFlight;
+    if (next?.request.socket.writable === true) this.handle(next.request, next.response);
   }
 
   #answerFault(socket: Socket, { fault, last }: Connection): void {

@@ -1,7 +1,8 @@
 /**
  * One client of the Redis door: reads its requests, carries them out, sends the replies in their order.
  *
- * - Requests run at the same time as far as they may (see `Conflicts`), at most `MAX_IN_FLIGHT` of them.
+ * - Requests run at the same time as far as they may (see `Conflicts`), at most `MAX_IN_FLIGHT` of them; those of a long pipeline
+ *   leave others their turns (see `Turn`).
  * - A client that does not take its replies is not read until it does.
  * - A long argument lands where its command wants it, or in a buffer of its own; how much of those all clients together may fill is
  *   bounded.
@@ -10,6 +11,7 @@
 import type { Socket } from 'node:net';
 import { BedrockError, asBedrockError } from '../errors.js';
 import { takeBuffer } from '../net/buffer-pool.js';
+import { Turn } from '../net/turn.js';
 import { Calls, type Caller } from './calls.js';
 import { commandOf } from './commands.js';
 import {
@@ -39,9 +41,6 @@ const MAX_WAITING_BYTES = INPUT_BYTES / 2;
 
 /** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
 const GATHERED_BYTES = 2 ** 17;
-
-/** So often in a row; then it is the turn of others. */
-const FLUSHES_AT_ONCE = 16;
 
 /** Short replies to a few requests, which may wait for those to requests that are there already. */
 const FEW_BYTES = 32;
@@ -88,6 +87,7 @@ export class Client implements CommandClient, Caller {
   #isStalled = false;
   /** Whether the bytes that are being looked at are surely not the last that have come. */
   #isMoreThere = false;
+  readonly #turn = new Turn(() => this.#advance());
   /** Where the bytes that come next were told to land: the room, and what must still be so then. */
   #room: Buffer = NOTHING;
   #roomAt = 0;
@@ -175,6 +175,7 @@ export class Client implements CommandClient, Caller {
     if (where !== this.#room || this.#roomAt !== this.#place)
       return this.take(Buffer.from(where.subarray(0, count)));
     this.#filled(count);
+    this.#turn.spend(0, count);
     this.#isMoreThere = count === where.length;
     this.#advance();
     this.#isMoreThere = false;
@@ -234,9 +235,10 @@ export class Client implements CommandClient, Caller {
     // A request that waits seldom waits long, so a few more may come meanwhile. What comes behind the last one is read and
     // dropped: unread, it would make the system cut the last reply off.
     const mayRead =
-      !this.#isStalled ||
-      (this.#isEnding && !this.#isHeld) ||
-      this.#input.end - this.#parser.begin < MAX_WAITING_BYTES;
+      !this.#turn.isOver &&
+      (!this.#isStalled ||
+        (this.#isEnding && !this.#isHeld) ||
+        this.#input.end - this.#parser.begin < MAX_WAITING_BYTES);
     // A reply to each of many large requests would cost more than all of them together.
     if (this.#isMoreThere && this.replies.gatheredBytes < FEW_BYTES) this.replies.flushSoon();
     else this.replies.flush();
@@ -249,15 +251,10 @@ export class Client implements CommandClient, Caller {
 
   /** @returns whether everything was carried out that has come whole */
   #carryOut(): boolean {
-    for (let flushes = 0; ;) {
-      if (this.replies.gatheredBytes >= GATHERED_BYTES) {
-        this.replies.flush();
-        if (++flushes === FLUSHES_AT_ONCE) {
-          setImmediate(this.#advance);
-          return false;
-        }
-      }
-      if (this.#isFull()) return false;
+    for (;;) {
+      if (this.replies.gatheredBytes >= GATHERED_BYTES) this.replies.flush();
+      if (this.#turn.isOver || this.#isFull()) return false;
+      const gathered = this.replies.gatheredBytes;
       if (!this.#isHeld) {
         if (this.#isEnding || this.#long.isArriving) return true;
         const found = this.#parser.next(this.#input.bytes, this.#input.end);
@@ -277,6 +274,7 @@ export class Client implements CommandClient, Caller {
       this.#expectsLong = this.#hadLong;
       this.#hadLong = false;
       if (this.#long.all.length > 0) this.#long.giveBack();
+      this.#turn.spend(1, this.replies.gatheredBytes - gathered);
     }
   }
 

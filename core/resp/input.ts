@@ -42,7 +42,8 @@ export class Input {
    */
   room(isHead: boolean): Buffer {
     if (this.bytes === SHARED) return isHead ? SHARED_HEAD : SHARED;
-    return this.bytes.subarray(this.end, isHead ? this.end + HEAD_BYTES : undefined);
+    // No more where there is room for it: what has to wait would wait in ever larger buffers.
+    return this.bytes.subarray(this.end, this.end + (isHead ? HEAD_BYTES : INPUT_BYTES));
   }
 
   /**
