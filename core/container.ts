@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { Container } from 'inversify';
 import { Registry as MetricsRegistry, collectDefaultMetrics } from 'prom-client';
-import { systemClock, type Clock } from './clock.js';
+import { soundClock, systemClock, type Clock } from './clock.js';
 import type { Logger } from './logging.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import type { BackendDefinition, ProviderDefinition } from './provider/definitions.js';
@@ -37,7 +37,7 @@ export function createContainer({ logger, clock = systemClock }: ContainerParts)
   const metrics = new MetricsRegistry();
   collectDefaultMetrics({ register: metrics });
   container.bind<Logger>(TOKENS.Logger).toConstantValue(logger);
-  container.bind<Clock>(TOKENS.Clock).toConstantValue(clock);
+  container.bind<Clock>(TOKENS.Clock).toConstantValue(soundClock(clock));
   container.bind<MetricsRegistry>(TOKENS.Metrics).toConstantValue(metrics);
   return container;
 }

@@ -5,6 +5,7 @@ import { clientCommand } from './client-command.js';
 import { printJson, printLine } from './output.js';
 import { named, onPool, type PoolOptions, withPool } from './pool-command.js';
 import { formatSize } from './sizes.js';
+import { formatTime } from './times.js';
 
 const EXAMPLES = `
 Examples:
@@ -41,7 +42,7 @@ function linesOf(path: string, info: PoolInfo): string[] {
       'format',
       `version ${info.formatVersion}, ${flags.every((word) => word === 0) ? 'no features' : `features ${flags.map(hex).join(' ')}`}`,
     ],
-    ['created', new Date(info.createdAt).toISOString()],
+    ['created', formatTime(info.createdAt)],
     ['alignment', `${info.alignment} bytes`],
     ['capacity', inBytes(info.capacityBytes)],
     ['file', inBytes(info.fileBytes)],

@@ -14,6 +14,7 @@ import { reportFailure } from './failure.js';
 import { print, printJson, printLine } from './output.js';
 import { addCreate, addRead, addWrite } from './region-transfer.js';
 import { SIZE_FORMS, formatSize, parseByteRange } from './sizes.js';
+import { formatTime } from './times.js';
 
 const EXAMPLES = `
 Examples:
@@ -86,7 +87,7 @@ function addList(region: Command): void {
 }
 
 function rowOf({ id, size, createdAt }: RegionStat): string {
-  return `${id.toString()}  ${formatSize(size).padStart(SIZE_WIDTH)}  ${new Date(createdAt).toISOString()}`;
+  return `${id.toString()}  ${formatSize(size).padStart(SIZE_WIDTH)}  ${formatTime(createdAt)}`;
 }
 
 function addStat(region: Command): void {
@@ -98,7 +99,7 @@ function addStat(region: Command): void {
       onTarget(options, async (target, call) => {
         const stat = await target.stat(id, call);
         if (options.json === true) return printJson(stat);
-        const created = new Date(stat.createdAt).toISOString();
+        const created = formatTime(stat.createdAt);
         return printLine(
           `id       ${id.toString()}\nsize     ${formatSize(stat.size)} (${stat.size} bytes)\ncreated  ${created}`,
         );

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
 import { link, open, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { systemClock } from '../clock.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { HEADER_BYTES } from '../pool/extent.js';
@@ -256,7 +257,7 @@ async function create(
     await operations.allocate(handle, 0, bytes).catch((error: unknown) => {
       throw noSpace(file, bytes, error);
     });
-    const format = formatPool({ capacity: bytes, alignment, createdAt: Date.now(), poolId });
+    const format = formatPool({ capacity: bytes, alignment, createdAt: systemClock.now(), poolId });
     for (const { offset, bytes: part } of format) {
       await writeWhole(handle, part, offset);
     }

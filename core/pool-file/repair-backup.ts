@@ -12,6 +12,7 @@
 import { constants } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { systemClock } from '../clock.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import { crc32c } from '../pool/crc32c.js';
 import type { OldRange, RepairRecord } from '../pool/repair.js';
@@ -34,7 +35,7 @@ export async function writeBackup(file: string, record: RepairRecord): Promise<v
     const writer = new LineWriter(handle);
     const { poolId, sequence, copy, fileBytes, fingerprint } = record;
     const about = { format: FORMAT, version: VERSION, poolId, sequence, copy, fileBytes, fingerprint };
-    await writer.add({ ...about, createdAt: Date.now() });
+    await writer.add({ ...about, createdAt: systemClock.now() });
     for await (const { offset, bytes } of record.ranges)
       await writer.add({ offset, bytes: bytes === null ? null : Buffer.from(bytes).toString('base64') });
     await writer.end();

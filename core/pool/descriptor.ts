@@ -148,8 +148,14 @@ export function decodeDescriptor(
   if (live) expected = crc32c(bytes, expected, at + 8, at + DESCRIPTOR_BYTES);
   if (checksum !== expected) return 'damaged';
   if (!live) return 'free';
-  // Whole, but nothing that this format writes: a region is never of generation 0, and its numbers are safe integers.
-  const isSound = word > 1 && fields.offset >= 0 && fields.size >= 0 && fields.createdAt >= 0;
+  // Whole, but nothing that this format writes: a region is never of generation 0, its numbers are safe integers, and one of no bytes has
+  // no extent.
+  const isSound =
+    word > 1 &&
+    fields.offset >= 0 &&
+    fields.size >= 0 &&
+    fields.createdAt >= 0 &&
+    (fields.size > 0 || fields.offset === 0);
   return isSound ? 'live' : 'damaged';
 }
 

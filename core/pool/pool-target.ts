@@ -4,7 +4,7 @@
  * A region of a closed or large pool is a row in the pool's tables, nothing more. An object is made for it when it is used, and kept
  * among the last few thousand, so that a region in use is found by two array reads and a million idle ones cost no objects.
  */
-import type { Clock } from '../clock.js';
+import { soundClock, type Clock } from '../clock.js';
 import { BedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { Region, type ListedRegion, type Usage } from '../target/base-target.js';
@@ -88,7 +88,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     this.capabilities = capabilities;
     this.#storage = storage;
     this.#isReadOnly = isReadOnly;
-    this.#clock = clock;
+    this.#clock = soundClock(clock);
   }
 
   // ---- storage ----

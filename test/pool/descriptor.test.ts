@@ -141,6 +141,8 @@ describe('a descriptor', () => {
 
   test('that is whole but impossible is damaged', () => {
     expect(decode(live({ ...OLD, generation: 0 })).state).toBe('damaged');
+    expect(decode(live({ ...OLD, size: 0 })).state).toBe('damaged');
+    expect(decode(live({ ...OLD, size: 0, offset: 0 })).state).toBe('live');
     for (const at of [8, 16, 24]) {
       const bytes = live(OLD);
       new DataView(bytes.buffer).setUint32(at + 4, 2 ** 21, true);
