@@ -60,6 +60,14 @@ export interface MappingBinding {
   close(): Promise<void> | number;
 }
 
+/** What `hold` gives; nothing can be seen of it. */
+export interface HeldBinding {
+  readonly held?: never;
+}
+
+/** The number of an open file, of which each call takes a duplicate, or one that is held. */
+export type FileBinding = number | HeldBinding;
+
 export interface AddonBinding {
   /** @param fd the file to map, if it is open already; `path` is not looked at then */
   mapFile(
@@ -72,14 +80,18 @@ export interface AddonBinding {
   attributes(): PlatformAttributes;
   /** Undefined if the arguments are not these. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
-  allocate(fd: number, offset: number, length: number, emulates: boolean): Promise<void>;
-  punchHole(fd: number, offset: number, length: number): Promise<void>;
-  dropCache(fd: number): Promise<void>;
+  /** A duplicate of a descriptor, for calls that must not need a new one. @throws an error with the positive errno */
+  hold(fd: number): HeldBinding;
+  drop(file: HeldBinding): void;
+  allocate(file: FileBinding, offset: number, length: number, emulates: boolean): Promise<void>;
+  punchHole(file: FileBinding, offset: number, length: number): Promise<void>;
+  zeroRange(file: FileBinding, offset: number, length: number): Promise<void>;
+  dropCache(file: FileBinding): Promise<void>;
   /** Copies the bytes before it returns. @throws TypeError */
-  writeMany(fd: number, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
-  lockExclusive(fd: number): Promise<void>;
-  lockShared(fd: number): Promise<void>;
-  unlock(fd: number): Promise<void>;
+  writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
+  lockExclusive(file: FileBinding): Promise<void>;
+  lockShared(file: FileBinding): Promise<void>;
+  unlock(file: FileBinding): Promise<void>;
 }
 
 /** What the machine and libpmem give. */

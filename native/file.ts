@@ -1,15 +1,45 @@
 /**
  * What FileHandle lacks: allocation, holes, locks, the cache, many writes in one. All run on the thread pool, on a duplicate of the
- * file's descriptor.
+ * file's descriptor: one that is made for the call, or one that is held.
  */
 import { constants } from 'node:os';
 import { types } from 'node:util';
 import { addon } from './addon.js';
+import type { FileBinding, HeldBinding } from './binding.js';
 import { checkSize, invalidArgument, show, SystemError, systemError } from './errors.js';
 import { lockHolders, type LockHolder } from './lock-holders.js';
 
 /** A FileHandle, or the number of an open file. */
 export type OpenFile = number | { readonly fd: number };
+
+/**
+ * A duplicate of a file's descriptor that calls take instead of making one each: so they go on to work when the process has no descriptor
+ * left. It keeps a lock of the file as well, so let go of it before the file is closed; one that is forgotten is closed by the garbage collector.
+ */
+export class HeldFile {
+  readonly #binding: HeldBinding;
+
+  /** @throws INVALID_ARGUMENT, EBADF, EMFILE (no descriptor left) */
+  constructor(file: OpenFile) {
+    const fd = numberOf(file);
+    try {
+      this.#binding = addon.hold(fd);
+    } catch (error) {
+      throw systemError(error, 'hold');
+    }
+  }
+
+  /** Calls in flight end as if it were open still; later ones get EBADF. */
+  close(): void {
+    addon.drop(this.#binding);
+  }
+
+  /** @internal */
+  static bindingOf(file: OpenFile | HeldFile): FileBinding {
+    const isHeld = file instanceof HeldFile && #binding in file;
+    return isHeld ? file.#binding : numberOf(file);
+  }
+}
 
 /** The lock is held by another. `code` is `EAGAIN`. */
 export class LockedError extends SystemError {
@@ -28,13 +58,14 @@ export class LockedError extends SystemError {
 
 /**
  * Gives a range of a file its space on the medium, and the file at least the size that ends it (posix_fallocate(3)). Bytes that
- * are there stay. A write into the range, or a store into a mapping of it, cannot run out of space afterwards.
+ * are there stay. A write into the range, or a store into a mapping of it, cannot run out of space afterwards. If it fails, what it took is
+ * given back, and with it space of the range that was never written to; so nobody else may write there, or extend the file, meanwhile.
  * @param options.emulate whether a file system that cannot allocate may be made to by writing a byte into every block (which is
  *   slow, and not safe beside other writers); unless told it may
  * @throws INVALID_ARGUMENT; ENOSPC, EFBIG, EBADF, EINVAL (length 0), ENOTSUP without emulation
  */
 export function allocate(
-  file: OpenFile,
+  file: OpenFile | HeldFile,
   offset: number,
   length: number,
   { emulate = true }: { emulate?: boolean } = {},
@@ -50,10 +81,22 @@ export function allocate(
  * into a mapping of the range needs space anew: where there is none, it goes nowhere and the mapping is lost. Allocate first.
  * @throws INVALID_ARGUMENT; ENOTSUP, EBADF, EINVAL (length 0)
  */
-export function punchHole(file: OpenFile, offset: number, length: number): Promise<void> {
+export function punchHole(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
   return onFile('punchHole', file, (fd) => {
     checkRange(offset, length);
     return addon.punchHole(fd, offset, length);
+  });
+}
+
+/**
+ * Makes a range read as zero without writing it, and gives its holes their space; the file keeps its size (fallocate(2),
+ * FALLOC_FL_ZERO_RANGE).
+ * @throws INVALID_ARGUMENT; ENOTSUP (a file system that cannot, such as tmpfs: write zeros), ENOSPC, EBADF, EINVAL (length 0)
+ */
+export function zeroRange(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
+  return onFile('zeroRange', file, (fd) => {
+    checkRange(offset, length);
+    return addon.zeroRange(fd, offset, length);
   });
 }
 
@@ -69,7 +112,7 @@ export interface Piece {
  * may be there.
  * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF, ENOMEM (for the copy)…
  */
-export function writeMany(file: OpenFile, pieces: readonly Piece[]): Promise<void> {
+export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): Promise<void> {
   return onFile('write', file, (fd) => {
     const given: unknown = pieces;
     if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
@@ -97,7 +140,7 @@ export function writeMany(file: OpenFile, pieces: readonly Piece[]): Promise<voi
  * durable first. Advice only: a file system may do nothing, as one in memory does.
  * @throws INVALID_ARGUMENT; EBADF, ESPIPE (a pipe)
  */
-export function dropCache(file: OpenFile): Promise<void> {
+export function dropCache(file: OpenFile | HeldFile): Promise<void> {
   return onFile('dropCache', file, (fd) => addon.dropCache(fd));
 }
 
@@ -123,8 +166,12 @@ export function unlock(file: OpenFile): Promise<void> {
   return onFile('unlock', file, (fd) => addon.unlock(fd));
 }
 
-async function onFile(name: string, file: OpenFile, call: (fd: number) => Promise<void>): Promise<void> {
-  const fd = numberOf(file);
+async function onFile(
+  name: string,
+  file: OpenFile | HeldFile,
+  call: (file: FileBinding) => Promise<void>,
+): Promise<void> {
+  const fd = HeldFile.bindingOf(file);
   try {
     await call(fd);
   } catch (error) {

@@ -10,7 +10,17 @@ import type { PlatformAttributes } from './binding.js';
 
 export { crc32c } from './crc32c.js';
 export { SystemError } from './errors.js';
-export { allocate, dropCache, lock, LockedError, punchHole, unlock, writeMany } from './file.js';
+export {
+  allocate,
+  dropCache,
+  HeldFile,
+  lock,
+  LockedError,
+  punchHole,
+  unlock,
+  writeMany,
+  zeroRange,
+} from './file.js';
 export type { OpenFile, Piece } from './file.js';
 export type { LockHolder } from './lock-holders.js';
 export { mapFile } from './map-file.js';

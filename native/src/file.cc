@@ -1,6 +1,7 @@
 // What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor.
 #include "addon.h"
 #include "descriptor.h"
+#include "space.h"
 #include "task.h"
 
 #include <sys/file.h>
@@ -13,12 +14,27 @@ namespace bedrock {
 
 namespace {
 
+using Share = std::shared_ptr<Descriptor>;
 using Call = std::function<int(int fd)>;
+
+// Marks the objects that hold a duplicate, as an object of any other kind may come in their place.
+constexpr napi_type_tag kHeldTag = {0x3a5c1f0e9b274d68, 0x8e21b7d4c0f963a5};
+
+Share* shareOf(const Napi::Value& value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kHeldTag)) return nullptr;
+  void* share = nullptr;
+  return napi_unwrap(value.Env(), value, &share) == napi_ok ? static_cast<Share*>(share) : nullptr;
+}
+
+Share duplicate(const Napi::CallbackInfo& info) {
+  const uint64_t number = sizeArgument(info, 0);
+  return std::make_shared<Descriptor>(number > INT32_MAX ? -1 : static_cast<int>(number));
+}
 
 // `call` answers 0 or errno. A signal is no reason to give up.
 Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call) {
-  const uint64_t number = sizeArgument(info, 0);
-  const auto file = std::make_shared<Descriptor>(number > INT32_MAX ? -1 : static_cast<int>(number));
+  const Share* const held = shareOf(info[0]);
+  const Share file = held == nullptr ? duplicate(info) : *held ? *held : std::make_shared<Descriptor>(-1);
   return Task::start(info.Env(), [=]() -> Outcome {
     int error = file->error();
     if (error == 0) {
@@ -32,20 +48,47 @@ Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call
 
 int errorOf(int result) { return result == 0 ? 0 : errno; }
 
+// hold(fd): an object with a duplicate of its own. Calls in flight keep it, also beyond `drop`.
+Napi::Value hold(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Share file = duplicate(info);
+  if (file->error() != 0) {
+    const Napi::Error error = Napi::Error::New(env, std::string("fcntl: ") + std::strerror(file->error()));
+    error.Set("errno", Napi::Number::New(env, file->error()));
+    throw error;
+  }
+  const Napi::Object object = Napi::Object::New(env);
+  object.TypeTag(&kHeldTag);
+  auto* const share = new Share(std::move(file));
+  const napi_finalize end = [](napi_env, void* data, void*) { delete static_cast<Share*>(data); };
+  if (napi_wrap(env, object, share, end, nullptr, nullptr) != napi_ok) {
+    delete share;
+    throw Napi::Error::New(env);
+  }
+  return object;
+}
+
+// The file is closed when the last call in flight on it has ended.
+Napi::Value drop(const Napi::CallbackInfo& info) {
+  if (Share* const share = shareOf(info[0]); share != nullptr) share->reset();
+  return info.Env().Undefined();
+}
+
 Napi::Value allocate(const Napi::CallbackInfo& info) {
   const auto offset = static_cast<off_t>(sizeArgument(info, 1));
   const auto size = static_cast<off_t>(sizeArgument(info, 2));
   const bool emulates = info[3].ToBoolean();
-  if (emulates) return onFile(info, "posix_fallocate", [=](int fd) { return posix_fallocate(fd, offset, size); });
-  return onFile(info, "fallocate", [=](int fd) { return errorOf(fallocate(fd, 0, offset, size)); });
+  return onFile(info, emulates ? "posix_fallocate" : "fallocate",
+                [=](int fd) { return allocateSpace(fd, offset, size, emulates); });
 }
 
-Napi::Value punchHole(const Napi::CallbackInfo& info) {
+// fallocate(2) with a mode that changes no size.
+template <int kMode>
+Napi::Value withinFile(const Napi::CallbackInfo& info) {
   const auto offset = static_cast<off_t>(sizeArgument(info, 1));
   const auto size = static_cast<off_t>(sizeArgument(info, 2));
-  return onFile(info, "fallocate", [=](int fd) {
-    return errorOf(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size));
-  });
+  return onFile(info, "fallocate",
+                [=](int fd) { return errorOf(fallocate(fd, kMode | FALLOC_FL_KEEP_SIZE, offset, size)); });
 }
 
 // Only pages that are durable already go; the others stay.
@@ -125,7 +168,10 @@ Napi::Value lock(const Napi::CallbackInfo& info) {
 
 void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
-  exports.Set("punchHole", Napi::Function::New(env, punchHole, "punchHole"));
+  exports.Set("punchHole", Napi::Function::New(env, withinFile<FALLOC_FL_PUNCH_HOLE>, "punchHole"));
+  exports.Set("zeroRange", Napi::Function::New(env, withinFile<FALLOC_FL_ZERO_RANGE>, "zeroRange"));
+  exports.Set("hold", Napi::Function::New(env, hold, "hold"));
+  exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));

@@ -2,6 +2,7 @@
 // the path is not looked at.
 #include "addon.h"
 #include "descriptor.h"
+#include "space.h"
 #include "task.h"
 
 #include <fcntl.h>
@@ -84,7 +85,16 @@ Outcome map(const Request& request, MapResult* result) {
   if ((flags & media::kReadOnly) != 0) {
     return file ? mapForReading(file->get(), result) : openForReading(path.c_str(), result);
   }
+  // A file with a name is made here first, as libpmem leaves one that it could not allocate behind, with all the space there was. If
+  // there may be none of that name, it is deleted again by libpmem.
+  constexpr int kOwnCreation = media::kExclusive | media::kTmpfile;
+  CreatedFile created;
+  if ((flags & media::kCreate) != 0 && (flags & kOwnCreation) == 0) {
+    const int error = created.create(path.c_str(), size, mode, (flags & media::kSparse) != 0);
+    if (error != 0) return {error, std::string(created.failedCall()) + ": " + std::strerror(error)};
+  }
   *result = media::mapFile(opened.c_str(), size, flags, mode);
+  if (result->error == 0) created.keep();
   return {result->error, result->message};
 }
 

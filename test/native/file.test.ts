@@ -3,7 +3,17 @@ import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { allocate, dropCache, lock, LockedError, punchHole, unlock, writeMany } from '../../native/index.js';
+import {
+  allocate,
+  dropCache,
+  HeldFile,
+  lock,
+  LockedError,
+  punchHole,
+  unlock,
+  writeMany,
+  zeroRange,
+} from '../../native/index.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
@@ -48,6 +58,69 @@ it('punchHole gives blocks back, and the bytes read as zero', async () => {
   expect(buffer.subarray(0, 4096)).toEqual(Buffer.alloc(4096, 1));
   expect(buffer.subarray(4096, 4096 + MIB / 2)).toEqual(Buffer.alloc(MIB / 2));
   expect(buffer.subarray(4096 + MIB / 2)).toEqual(Buffer.alloc(MIB - 4096 - MIB / 2, 1));
+});
+
+describe('zeroRange', () => {
+  it('makes bytes read as zero, and gives holes their space', async () => {
+    await using file = await open(at('zeroed'), 'w+');
+    await file.write(Buffer.alloc(MIB, 1));
+    await file.truncate(2 * MIB);
+    await zeroRange(file, 4096, 2 * MIB - 4096);
+    const { size, blocks } = await file.stat();
+    expect(size).toBe(2 * MIB);
+    expect(blocks * 512).toBeGreaterThanOrEqual(2 * MIB);
+    const { buffer } = await file.read(Buffer.alloc(2 * MIB), 0, 2 * MIB, 0);
+    expect(buffer.subarray(0, 4096)).toEqual(Buffer.alloc(4096, 1));
+    expect(buffer.subarray(4096)).toEqual(Buffer.alloc(2 * MIB - 4096));
+  });
+
+  it('is refused by tmpfs with ENOTSUP', async () => {
+    await using file = await open(shared('zeroed'), 'w+');
+    await file.write(Buffer.alloc(MIB, 1));
+    await expect(zeroRange(file, 0, MIB)).rejects.toMatchObject({ code: 'ENOTSUP', syscall: 'zeroRange' });
+  });
+});
+
+describe('a held file', () => {
+  it('serves calls while the process has no descriptor left', async () => {
+    const script = `
+      const fd = fs.openSync(args[0], 'w+');
+      const held = new native.HeldFile(fd);
+      while (codeOf(() => fs.openSync('/dev/null')) === undefined);
+      assert.equal(await codeOfAsync(() => native.punchHole(fd, 0, 1)), 'EMFILE');
+      assert.equal(codeOf(() => new native.HeldFile(fd)), 'EMFILE');
+      await native.allocate(held, 0, 65536);
+      await native.writeMany(held, [{ offset: 0, bytes: Buffer.from('written') }]);
+      await native.punchHole(held, 4096, 4096);
+      assert.equal(fs.fstatSync(fd).size, 65536);
+    `;
+    const ended = await runScript(script, { args: [at('held')], before: 'ulimit -n 64' });
+    expect(ended).toMatchObject(WELL);
+  });
+
+  it('keeps the file, and its lock, until it is closed', async () => {
+    const first = await open(at('kept'), 'w+');
+    await lock(first);
+    const held = new HeldFile(first);
+    await first.close();
+    await using second = await open(at('kept'), 'r+');
+    await expect(lock(second)).rejects.toMatchObject({ code: 'EAGAIN' });
+    await writeMany(held, [{ offset: 0, bytes: Buffer.from('kept') }]);
+    const last = writeMany(held, [{ offset: 4, bytes: Buffer.from(' to the end') }]);
+    held.close();
+    held.close();
+    await last;
+    expect(String(await second.readFile())).toBe('kept to the end');
+    await expect(allocate(held, 0, 1)).rejects.toMatchObject({ code: 'EBADF' });
+    await lock(second);
+  });
+
+  it('is nothing that others can make', async () => {
+    expect(() => new HeldFile(-1)).toThrow('EBADF');
+    expect(() => new HeldFile(9999)).toThrow('EBADF');
+    const forged = Object.create(HeldFile.prototype) as HeldFile;
+    await expect(allocate(forged, 0, 1)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
 });
 
 describe('writeMany', () => {

@@ -1,0 +1,93 @@
+#include "space.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace bedrock {
+
+namespace {
+
+int errorOf(int result) { return result == 0 ? 0 : errno; }
+
+// Space that was allocated and never written to still counts as a hole (lseek(2), SEEK_HOLE), on every file system that tells the two
+// apart; so what a failed allocation has left is found among the holes, and no byte is lost with it.
+void giveBackHoles(int fd, off_t offset, off_t end) {
+  const off_t position = lseek(fd, 0, SEEK_CUR);
+  for (off_t at = offset; at < end;) {
+    const off_t hole = lseek(fd, at, SEEK_HOLE);
+    if (hole < 0 || hole >= end) break;
+    off_t data = lseek(fd, hole, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) break;
+    data = data < 0 ? end : std::min(data, end);
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole, data - hole) != 0) break;
+    at = data;
+  }
+  if (position >= 0) lseek(fd, position, SEEK_SET);
+}
+
+}  // namespace
+
+int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
+  struct stat before;
+  if (fstat(fd, &before) != 0) return errno;
+  int error = 0;
+  do error = emulates ? posix_fallocate(fd, offset, size) : errorOf(fallocate(fd, 0, offset, size));
+  while (error == EINTR);
+  if (error == 0 || !S_ISREG(before.st_mode)) return error;
+  struct stat after;
+  if (fstat(fd, &after) == 0 && after.st_size > before.st_size) {
+    // The error that is told is the one that led here.
+    if (ftruncate(fd, before.st_size) != 0) return error;
+  }
+  // An argument that is refused has taken nothing.
+  if (error != EINVAL && error != EBADF) giveBackHoles(fd, offset, std::min(offset + size, before.st_size));
+  return error;
+}
+
+int CreatedFile::open(const char* path, mode_t mode) {
+  // By itself first, as only so it is known who has made it.
+  for (int attempt = 0; attempt < 8; attempt++) {
+    fd_ = ::open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    isNew_ = fd_ >= 0;
+    if (fd_ >= 0 || errno != EEXIST) break;
+    fd_ = ::open(path, O_RDWR | O_CLOEXEC);
+    if (fd_ >= 0 || errno != ENOENT) break;
+    // A link that leads nowhere is neither there nor free: what it names is made, as without O_EXCL.
+    fd_ = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode);
+    if (fd_ >= 0 || errno != ENOENT) break;
+  }
+  return fd_ >= 0 ? 0 : errno;
+}
+
+int CreatedFile::create(const char* path, size_t size, mode_t mode, bool isSparse) {
+  path_ = path;
+  if (const int error = open(path, mode); error != 0) return error;
+  const auto length = static_cast<off_t>(size);
+  struct stat before;
+  failedCall_ = "stat";
+  if (fstat(fd_, &before) != 0) return errno;
+  // A device has a size of its own.
+  if (!S_ISREG(before.st_mode)) return 0;
+  sizeBefore_ = before.st_size;
+  failedCall_ = "truncate";
+  if (ftruncate(fd_, length) != 0) return errno;
+  failedCall_ = "allocate";
+  return isSparse ? 0 : allocateSpace(fd_, 0, length, true);
+}
+
+CreatedFile::~CreatedFile() {
+  if (fd_ < 0) return;
+  if (!isKept_ && isNew_) unlink(path_);
+  struct stat now;
+  if (!isKept_ && !isNew_ && fstat(fd_, &now) == 0 && now.st_size > sizeBefore_) {
+    // Nothing more can be done where that is refused.
+    if (ftruncate(fd_, sizeBefore_) != 0) errno = 0;
+  }
+  close(fd_);
+}
+
+}  // namespace bedrock

@@ -1,0 +1,61 @@
+/** Allocation on a disk that has too little room: all of it, or nothing. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { allocate, mapFile } from '../../native/index.js';
+import { diskMissing, LEAST_BYTES, SmallDisk, type FileSystem } from '../fixtures/small-disk.js';
+
+const MIB = 2 ** 20;
+const FILE_SYSTEMS: FileSystem[] = ['ext4', 'xfs', 'tmpfs'];
+
+describe.each(FILE_SYSTEMS)('on a full %s', (type) => {
+  const missing = diskMissing(type);
+  const test = missing === undefined ? it : it.skip;
+  const skipped = missing === undefined ? '' : ` (skipped: ${missing})`;
+  let disk: SmallDisk;
+  let free: number;
+  beforeEach(() => {
+    if (missing !== undefined) return;
+    disk = new SmallDisk(type, Math.max(40 * MIB, LEAST_BYTES[type]));
+    disk.fill(12 * MIB);
+    free = disk.freeBytes;
+  });
+  afterEach(() => {
+    if (missing === undefined) disk.remove();
+  });
+
+  /** Within what the file system keeps for its own records. */
+  const expectFree = (): void => expect(disk.freeBytes).toBeGreaterThanOrEqual(free - MIB / 2);
+
+  test(`allocate takes nothing if it cannot have all${skipped}`, async () => {
+    await using file = await open(disk.at('file'), 'w+');
+    await file.truncate(64 * MIB);
+    await file.write('before', MIB);
+    await expect(allocate(file, MIB, 32 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expectFree();
+    await expect(allocate(file, 62 * MIB, 32 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expectFree();
+    expect((await file.stat()).size).toBe(64 * MIB);
+    expect((await file.read(Buffer.alloc(6), 0, 6, MIB)).buffer.toString()).toBe('before');
+    await allocate(file, 0, 8 * MIB);
+  });
+
+  test(`mapFile leaves no file where there was none, and one that was there as it was${skipped}`, async () => {
+    const all = { create: true, size: 32 * MIB };
+    await expect(mapFile(disk.at('new'), all)).rejects.toMatchObject({ code: 'ENOSPC' });
+    await expect(mapFile(disk.at('new'), { ...all, exclusive: true })).rejects.toMatchObject({
+      code: 'ENOSPC',
+    });
+    expect(existsSync(disk.at('new'))).toBe(false);
+    expectFree();
+    writeFileSync(disk.at('old'), 'old');
+    await expect(mapFile(disk.at('old'), all)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(statSync(disk.at('old')).size).toBe(3);
+    truncateSync(disk.at('old'), 64 * MIB);
+    await expect(mapFile(disk.at('old'), { ...all, size: 64 * MIB })).rejects.toMatchObject({
+      code: 'ENOSPC',
+    });
+    expectFree();
+    await (await mapFile(disk.at('old'), { create: true, size: 4 * MIB })).close();
+  });
+});
