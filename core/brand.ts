@@ -11,8 +11,13 @@ export function brand(Class: { readonly prototype: object }, name: string): void
   Object.defineProperty(Class.prototype, mark, { value: true });
   Object.defineProperty(Class, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
-      if (this !== Class) return ordinaryHasInstance.call(this, value);
-      return typeof value === 'object' && value !== null && mark in value;
+      if (typeof value !== 'object' || value === null) return false;
+      try {
+        return this === Class ? mark in value : ordinaryHasInstance.call(this, value);
+      } catch {
+        // A proxy that was revoked, or that does not say.
+        return false;
+      }
     },
   });
 }

@@ -11,7 +11,8 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress, formatHostPort } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
-import { messageOf } from './errors.js';
+import { explain } from './errors.js';
+import { isRecord, plainOf } from './plain.js';
 import { HttpServer } from './http/server.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
@@ -40,7 +41,7 @@ export interface DaemonParts {
   version: string;
   /** Whether to listen; a program may do without. */
   listen: boolean;
-  /** Ends the start, between two providers. */
+  /** Ends the start. */
   signal?: AbortSignal | undefined;
 }
 
@@ -150,9 +151,10 @@ export class Daemon {
   get config(): BedrockConfig {
     const config = structuredClone(this.#config);
     config.providers?.forEach((entry, index) => {
-      // A provider may hand out its own object, or what JSON has no form for.
+      // A provider may hand out its own object, or what cannot be read.
       const { config: settings = {} } = this.#manager.all[index] ?? {};
-      entry.config = JSON.parse(JSON.stringify(settings)) as Record<string, unknown>;
+      const plain = plainOf(settings, { values: Infinity, characters: Infinity, depth: 100 });
+      entry.config = isRecord(plain) ? plain : {};
     });
     return config;
   }
@@ -260,7 +262,7 @@ export class Daemon {
       }
       return true;
     } catch (error) {
-      this.#logger.error(`the listener did not close cleanly: ${messageOf(error)}`);
+      this.#logger.error(`the listener did not close cleanly: ${explain(error)}`);
       return false;
     }
   }

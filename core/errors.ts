@@ -5,7 +5,9 @@
  * change. It says what was asked, what the limit is and what to do.
  */
 
+import { types } from 'node:util';
 import { brand } from './brand.js';
+import { bounded, isInstance, isRecord, plainOf, propertyOf, textOf } from './plain.js';
 
 interface ErrorEntry {
   /** HTTP status under which the code travels. */
@@ -114,25 +116,116 @@ export class BedrockError extends Error {
 
   /** HTTP status of the code. */
   get status(): number {
-    return ERROR_CODES[this.code].status;
+    return (isErrorCode(this.code) ? ERROR_CODES[this.code] : ERROR_CODES.INTERNAL).status;
   }
 }
 
-/** Any error as one of the table. What is not foreseen becomes INTERNAL, and its message stays in the log. */
-export function asBedrockError(error: unknown): BedrockError {
-  if (error instanceof BedrockError) return error;
-  return new BedrockError('INTERNAL', 'the daemon failed to carry this out; its log has the cause', {
-    cause: error,
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
+}
+
+/** Longest message that leaves the daemon, characters. */
+const MAX_MESSAGE = 2 ** 13;
+
+/**
+ * Anything that was thrown as an error of the table that can be sent: its code is in the table, its message is a text of bounded
+ * length, its details have a form in JSON. What is not foreseen becomes INTERNAL, and its message stays in the log. It throws nothing.
+ */
+export function asBedrockError(thrown: unknown): BedrockError {
+  if (isSound(thrown)) return thrown;
+  const code = isInstance(thrown, BedrockError) ? propertyOf(thrown, 'code') : undefined;
+  if (!isErrorCode(code))
+    return new BedrockError('INTERNAL', 'the daemon failed to carry this out; its log has the cause', {
+      cause: thrown,
+    });
+  const details = plainOf(propertyOf(thrown, 'details'));
+  return new BedrockError(code, bounded(messageOf(thrown), MAX_MESSAGE), {
+    ...(isRecord(details) && { details }),
+    cause: thrown,
   });
 }
 
-/** The message of anything that was thrown. */
+/** Whether it can be sent as it is, which most can; nothing of it is called. */
+function isSound(thrown: unknown): thrown is BedrockError {
+  if (typeof thrown !== 'object' || thrown === null || types.isProxy(thrown)) return false;
+  if (Object.getPrototypeOf(thrown) !== BedrockError.prototype) return false;
+  // One by one: the descriptor of the stack would have it made.
+  const own = (name: string): unknown => Object.getOwnPropertyDescriptor(thrown, name)?.value;
+  const message = own('message');
+  return (
+    isErrorCode(own('code')) &&
+    typeof message === 'string' &&
+    message.length <= MAX_MESSAGE &&
+    isFlat(own('details'))
+  );
+}
+
+/** Whether all that an object holds are short texts, numbers, booleans and nulls. */
+function isFlat(details: unknown): boolean {
+  if (typeof details !== 'object' || details === null || types.isProxy(details)) return false;
+  const prototype: unknown = Object.getPrototypeOf(details);
+  // One of another realm is copied.
+  if (prototype !== Object.prototype && prototype !== null) return false;
+  const members = Object.values(Object.getOwnPropertyDescriptors(details));
+  return members.length <= MAX_FLAT_MEMBERS && members.every(({ value }) => isScalar(value));
+}
+
+const MAX_FLAT_MEMBERS = 32;
+
+function isScalar(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= MAX_MESSAGE;
+  return value === null || typeof value === 'boolean' || Number.isFinite(value);
+}
+
+/** The message of anything that was thrown. It throws nothing. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  const message = propertyOf(thrown, 'message');
+  if (typeof message === 'string' && message !== '') return textOf(message);
+  if (!isInstance(thrown, Error)) return thrown === '' ? 'an empty text' : textOf(thrown);
+  // Such as that of a connection refused at each of several addresses.
+  const name = propertyOf(thrown, 'name');
+  return systemCodeOf(thrown) ?? (typeof name === 'string' ? textOf(name) : 'an error without a message');
 }
 
 /** The system's code of an error (`ENOENT`, `EADDRINUSE`), where it has one. */
 export function systemCodeOf(thrown: unknown): string | undefined {
-  const code = (thrown as { code?: unknown } | undefined)?.code;
+  const code = propertyOf(thrown, 'code');
   return typeof code === 'string' ? code : undefined;
+}
+
+/** Causes of causes that are told. */
+const MAX_CAUSES = 8;
+
+/** Longest text of a failure in the log, characters. */
+const MAX_EXPLANATION = 2 ** 14;
+
+/** What was thrown, and why, as far as its causes say more: for the log. It throws nothing. */
+export function explain(thrown: unknown): string {
+  let text = '';
+  let cause = thrown;
+  for (let depth = 0; cause !== undefined && cause !== null && depth < MAX_CAUSES; depth++) {
+    const message = withCode(cause);
+    if (text === '') text = message;
+    else if (!text.includes(message)) text = bounded(`${text}; the cause: ${message}`, MAX_EXPLANATION);
+    cause = propertyOf(cause, 'cause');
+  }
+  return text === '' ? messageOf(thrown) : text;
+}
+
+/** The message, behind a code that the table does not have and that it does not tell itself. */
+function withCode(thrown: unknown): string {
+  const message = bounded(messageOf(thrown), MAX_EXPLANATION);
+  const code = systemCodeOf(thrown);
+  if (code === undefined || isErrorCode(code) || message.includes(code)) return message;
+  return `${bounded(code, 64)}: ${message}`;
+}
+
+/** What the log says of a failure that the client is only told to be INTERNAL. */
+export function failureRecord(error: BedrockError): { message: string; stack: string | undefined } {
+  const thrown = propertyOf(error, 'cause') ?? error;
+  const stack = propertyOf(thrown, 'stack');
+  return {
+    message: explain(thrown),
+    stack: typeof stack === 'string' ? bounded(stack, MAX_EXPLANATION) : undefined,
+  };
 }

@@ -1,6 +1,7 @@
 /** How a command ends that did not succeed: one line on standard error, `error CODE: message`, and the exit status. */
 import { constants } from 'node:os';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { BedrockError, asBedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { bounded, isInstance } from '../plain.js';
 import { ExitStatus } from './exit-status.js';
 
 /** The command line asks for something that cannot be. */
@@ -41,19 +42,30 @@ export class Conclusion extends Error {
 
 /** Says on standard error what went wrong. @returns the exit status */
 export function reportFailure(error: unknown): number {
-  if (error instanceof OutputClosed) return ExitStatus.ok;
-  if (error instanceof Interrupted) return error.status;
-  if (error instanceof Conclusion) {
+  if (isInstance(error, OutputClosed)) return ExitStatus.ok;
+  if (isInstance(error, Interrupted)) return error.status;
+  if (isInstance(error, Conclusion)) {
     if (error.error !== undefined) reportFailure(error.error);
     return error.status;
   }
-  const code = error instanceof BedrockError ? error.code : (systemCodeOf(error) ?? 'INTERNAL');
+  const code = codeOf(error);
   // The system's messages begin with their code.
-  process.stderr.write(failureLine(code, messageOf(error).replace(`${code}: `, '')));
-  return error instanceof UsageError ? ExitStatus.badConfiguration : ExitStatus.failed;
+  process.stderr.write(failureLine(code, bounded(messageOf(error), MAX_MESSAGE).replace(`${code}: `, '')));
+  return isInstance(error, UsageError) ? ExitStatus.badConfiguration : ExitStatus.failed;
+}
+
+/** Longest message, characters. */
+const MAX_MESSAGE = 2 ** 16;
+
+/** That of the table or of the system; an error of others may call anything its code. */
+function codeOf(error: unknown): string {
+  if (isInstance(error, BedrockError)) return asBedrockError(error).code;
+  const code = systemCodeOf(error) ?? '';
+  return /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : 'INTERNAL';
 }
 
 /** One line, whatever the message. */
 export function failureLine(code: string, message: string): string {
-  return `error ${code}: ${message.trim().replace(/\s*\n\s*/g, ' ')}\n`;
+  const lines = message.split(/[\r\n]/).map((line) => line.trim());
+  return `error ${code}: ${lines.filter((line) => line !== '').join(' ')}\n`;
 }

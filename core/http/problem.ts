@@ -2,6 +2,7 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError, asBedrockError, messageOf, type ErrorCode } from '../errors.js';
+import { isInstance, propertyOf } from '../plain.js';
 import { lingerAfterResponse } from '../net/linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -27,13 +28,20 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** Any error as one of the table, those of Fastify included. */
+/** Anything that was thrown as an error of the table, those of Fastify included. It throws nothing. */
 export function toBedrockError(error: unknown): BedrockError {
-  if (error instanceof BedrockError) return error;
-  const { code = '', statusCode } = (error ?? {}) as { code?: string; statusCode?: number };
-  const known = FASTIFY_CODES[code] ?? (statusCode === 400 ? 'INVALID_ARGUMENT' : undefined);
-  if (known !== undefined) return new BedrockError(known, messageOf(error), { cause: error });
-  return asBedrockError(error);
+  if (isInstance(error, BedrockError)) return asBedrockError(error);
+  const code = propertyOf(error, 'code');
+  const known =
+    typeof code === 'string' && Object.hasOwn(FASTIFY_CODES, code) ? FASTIFY_CODES[code] : undefined;
+  const meant = known ?? (propertyOf(error, 'statusCode') === 400 ? 'INVALID_ARGUMENT' : undefined);
+  if (meant === undefined) return asBedrockError(error);
+  return asBedrockError(new BedrockError(meant, messageOf(error), { cause: error }));
+}
+
+/** What a handler has thrown, as Fastify may have it: the client's leave, or an error that can be sent. */
+export function sendable(thrown: unknown): Error {
+  return isInstance(thrown, ClientGone) ? thrown : asBedrockError(thrown);
 }
 
 export function problemBody(error: BedrockError): string {

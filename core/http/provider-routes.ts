@@ -31,6 +31,8 @@ export interface ProviderRoutesOptions {
   limits: BodyLimits;
   /** Of bodies in JSON. */
   jsonLimits: BodyLimits;
+  /** Takes the failure of a response that may be under way already, and so can no longer tell the client. */
+  logFailure: (request: FastifyRequest, error: unknown) => void;
 }
 
 interface WildcardParams {
@@ -75,7 +77,8 @@ async function dispatch(
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   const answer = await answerOf(request, provider, match as RouteMatch, options);
-  return sendAnswer(reply, isAnswer(answer) ? answer : new Answer(answer === undefined ? 204 : 200, answer));
+  const whole = isAnswer(answer) ? answer : new Answer(answer === undefined ? 204 : 200, answer);
+  return sendAnswer(reply, whole, (error) => options.logFailure(request, error));
 }
 
 /** The steps below the provider, each decoded by itself. Fastify has refused URLs that cannot be. */

@@ -1,28 +1,100 @@
-/** Answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON. */
+/**
+ * Answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON.
+ *
+ * What a provider gives is not taken at its word: a status, a header or a piece that cannot be sent is INTERNAL, or, behind the head
+ * of the answer, breaks the connection off.
+ */
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { BedrockError } from '../errors.js';
+import { BedrockError, messageOf } from '../errors.js';
 import type { Answer } from '../provider/route.js';
+import { sendable } from './problem.js';
 
 const BYTES = 'application/octet-stream';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export function sendAnswer(reply: FastifyReply, { status, body, headers }: Answer): FastifyReply {
-  reply.code(status).headers({ ...headers });
-  if (body === undefined) return reply.send();
+/** @param failed is told of a stream that breaks off behind the head of the answer */
+export function sendAnswer(
+  reply: FastifyReply,
+  { status, body, headers }: Answer,
+  failed: (error: unknown) => void,
+): FastifyReply {
+  const checked = checkedHeaders(headers);
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw wrongAnswer('with a status that is none from 200 to 599');
   const isBytes = body instanceof Uint8Array;
-  if (isBytes || isStream(body)) {
-    if (!reply.hasHeader('content-type')) reply.header('content-type', BYTES);
-    return reply.send(isBytes ? Buffer.from(body.buffer, body.byteOffset, body.length) : Readable.from(body));
-  }
-  // As text: a serialiser of Fastify's would go by the type of the value, and send a string as plain text.
-  const text = JSON.stringify(body) as string | undefined;
-  if (text === undefined)
-    throw new BedrockError('INTERNAL', 'the provider answered with something that JSON has no form for');
-  if (!reply.hasHeader('content-type')) reply.header('content-type', JSON_TYPE);
-  return reply.send(text);
+  const isPieces = !isBytes && isStream(body);
+  const text = body === undefined || isBytes || isPieces ? undefined : textOf(body);
+  // Only now: what is wrong leaves nothing of it behind in the answer that says so.
+  reply.code(status).headers(checked);
+  if (body === undefined) return reply.send();
+  if (!reply.hasHeader('content-type')) reply.header('content-type', text === undefined ? BYTES : JSON_TYPE);
+  if (isBytes) return reply.send(Buffer.from(body.buffer, body.byteOffset, body.length));
+  return reply.send(
+    isPieces
+      ? Readable.from(
+          piecesOf(body, (error) => {
+            // Before it, the error is the answer.
+            if (reply.raw.headersSent) failed(error);
+          }),
+          { objectMode: false },
+        )
+      : text,
+  );
 }
 
-function isStream(body: unknown): body is AsyncIterable<Uint8Array> {
+/** As text: a serialiser of Fastify's would go by the type of the value, and send a string as plain text. */
+function textOf(body: unknown): string {
+  // Nothing for a function, say, which its type does not tell.
+  const stringify: (value: unknown) => string | undefined = JSON.stringify;
+  let text: string | undefined;
+  try {
+    text = stringify(body);
+  } catch (cause) {
+    throw wrongAnswer(`with something that JSON has no form for: ${messageOf(cause)}`, cause);
+  }
+  if (text === undefined) throw wrongAnswer('with something that JSON has no form for');
+  return text;
+}
+
+function checkedHeaders(headers: unknown): Record<string, string> {
+  const checked: Record<string, string> = {};
+  try {
+    for (const [name, value] of Object.entries(headers ?? {}) as [string, unknown][]) {
+      validateHeaderName(name);
+      const text = typeof value === 'number' ? String(value) : value;
+      if (typeof text !== 'string') throw new TypeError(`the header ${name} is no text`);
+      validateHeaderValue(name, text);
+      checked[name] = text;
+    }
+  } catch (cause) {
+    throw wrongAnswer(`with headers that cannot be sent: ${messageOf(cause)}`, cause);
+  }
+  return checked;
+}
+
+async function* piecesOf(
+  body: AsyncIterable<unknown>,
+  failed: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of body) {
+      if (!(piece instanceof Uint8Array) && typeof piece !== 'string')
+        throw wrongAnswer('with a stream of something that is no bytes');
+      // An empty text would be the end.
+      if (piece.length > 0) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
+    }
+  } catch (thrown) {
+    failed(thrown);
+    throw sendable(thrown);
+  }
+}
+
+function wrongAnswer(what: string, cause?: unknown): BedrockError {
+  return new BedrockError('INTERNAL', `the provider answered ${what}`, cause === undefined ? {} : { cause });
+}
+
+function isStream(body: unknown): body is AsyncIterable<unknown> {
   return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
 }

@@ -7,11 +7,13 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { chmod } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { types } from 'node:util';
+import Fastify, { type FastifyInstance, type FastifyRequest, type RouteHandlerMethod } from 'fastify';
 import { formatAddress, type ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { isInstance } from '../plain.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
@@ -21,7 +23,7 @@ import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { describeRoutes } from './openapi.js';
 import { isHandedOver } from './operations.js';
-import { ClientGone, sendProblem, toBedrockError } from './problem.js';
+import { ClientGone, sendProblem, sendable, toBedrockError } from './problem.js';
 import { addAdministrationRoutes, addProviderRoutes } from './provider-routes.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
@@ -35,6 +37,22 @@ export interface HttpServerOptions extends Omit<DaemonRoutesOptions, 'isReady'> 
   logger: Logger;
   /** Folder that relative paths in requests count from. */
   directory: string;
+}
+
+/** A handler that throws only what can be sent. */
+function catching(handler: RouteHandlerMethod): RouteHandlerMethod {
+  return function (request, reply) {
+    try {
+      const answer: unknown = handler.call(this, request, reply);
+      return types.isPromise(answer)
+        ? answer.catch((thrown: unknown) => {
+            throw sendable(thrown);
+          })
+        : answer;
+    } catch (thrown) {
+      throw sendable(thrown);
+    }
+  };
 }
 
 export class HttpServer {
@@ -149,11 +167,18 @@ export class HttpServer {
       return sendProblem(known, request, reply);
     });
 
+    // Fastify looks into what a handler throws, which may throw in turn.
+    app.addHook('onRoute', (route) => {
+      route.handler = catching(route.handler);
+    });
     await describeRoutes(app, version);
     addSchemas(app);
     // A body that no route asked for is not read.
     app.removeAllContentTypeParsers();
     answerUnknownRoutes(app);
+    const logFailure = (request: FastifyRequest, error: unknown): void => {
+      if (!isInstance(error, ClientGone)) this.#logInternal(request, toBedrockError(error));
+    };
     const daemonRoutes = { ...this.options, isReady: () => this.isReady };
     const jsonLimits = { maxBodyBytes: settings.http.max_json_body_bytes, progressTimeoutMs };
     await app.register((scope, _options, done) => {
@@ -164,17 +189,11 @@ export class HttpServer {
       done();
     });
     await app.register((scope, _options, done) => {
-      addProviderRoutes(scope, { providers, limits, jsonLimits });
+      addProviderRoutes(scope, { providers, limits, jsonLimits, logFailure });
       done();
     });
     await app.register((scope, _options, done) => {
-      addRegionRoutes(scope, {
-        providers,
-        limits,
-        logFailure: (request, error) => {
-          if (!(error instanceof ClientGone)) this.#logInternal(request, toBedrockError(error));
-        },
-      });
+      addRegionRoutes(scope, { providers, limits, logFailure });
       done();
     });
     await app.ready();
@@ -212,8 +231,7 @@ export class HttpServer {
   /** What the client is only told to be INTERNAL stands in the log. */
   #logInternal({ method, url }: FastifyRequest, error: BedrockError): void {
     if (error.code !== 'INTERNAL') return;
-    const cause = error.cause ?? error;
-    const stack = cause instanceof Error ? cause.stack : undefined;
-    this.options.logger.error(`${method} ${url} failed: ${messageOf(cause)}`, { method, url, stack });
+    const { message, stack } = failureRecord(error);
+    this.options.logger.error(`${method} ${url} failed: ${message}`, { method, url, stack });
   }
 }

@@ -116,10 +116,11 @@ export class Calls {
   }
 }
 
-/** Calls; what it throws at once rejects. */
+/** Calls; what it throws at once rejects, as an error that can be sent. */
 function begin<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return call();
+    // A library may give something else than a promise.
+    return Promise.resolve(call());
   } catch (error) {
     return Promise.reject(asBedrockError(error));
   }

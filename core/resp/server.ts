@@ -8,7 +8,7 @@ import { chmod } from 'node:fs/promises';
 import { Socket, createServer, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
 import { formatHostPort, type RespAddress } from '../config/address.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
@@ -219,9 +219,8 @@ export class RespServer implements Door {
   }
 
   logFailure(error: BedrockError): void {
-    const cause = error.cause ?? error;
-    const stack = cause instanceof Error ? cause.stack : undefined;
-    this.#options.logger.error(`a command failed: ${messageOf(cause)}`, { stack });
+    const { message, stack } = failureRecord(error);
+    this.#options.logger.error(`a command failed: ${message}`, { stack });
   }
 
   get figures(): DoorFigures {

@@ -12,7 +12,7 @@
  * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop, and needs no pin, as nothing else
  * runs meanwhile. `write` is the shortest way there is and no async function: on persistent memory it would cost as much as the bytes.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError, explain } from '../errors.js';
 import {
   allocateBuffer,
   checkBytes,
@@ -224,7 +224,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   #giveBack(region: R): Eventually<void> {
     const note = (error: unknown): void => {
       this.logger.error(`the space of region ${region.id.toString()} was not given back`, {
-        error: String(error),
+        error: explain(error),
       });
     };
     try {

@@ -2,7 +2,7 @@
  * The lifecycle of a target: `closed -> opening -> open -> closing -> closed`, one transition after another, and the counting of
  * the calls in flight that close waits for.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError, explain } from '../errors.js';
 import type { Logger } from '../logging.js';
 import type { RecoveryReport, TargetState } from './target.js';
 
@@ -127,7 +127,7 @@ export abstract class Lifecycle {
     try {
       await this.closeStorage();
     } catch (error) {
-      this.logger.warning('after a failed open, closing failed too', { error: String(error) });
+      this.logger.warning('after a failed open, closing failed too', { error: explain(error) });
     }
   }
 

@@ -5,7 +5,8 @@
  * an AbortSignal.
  */
 import { Pool, type Dispatcher } from 'undici';
-import { BedrockError, ERROR_CODES, messageOf, systemCodeOf, type ErrorCode } from '../../errors.js';
+import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../errors.js';
+import { isRecord, propertyOf } from '../../plain.js';
 import { signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
 import type { HttpUrl } from '../service-url.js';
 import { SourceFailure } from '../source.js';
@@ -94,7 +95,7 @@ export class HttpConnection {
     }
     if (error instanceof SourceFailure) throw error.cause;
     const code = systemCodeOf(error) ?? '';
-    if ((error as Error | undefined)?.name === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
+    if (propertyOf(error, 'name') === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
     if (!CONNECTION_CODES.test(code)) throw error;
@@ -123,16 +124,13 @@ const CONNECTION_CODES = /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/;
 
 function problemOf(status: number, header: unknown, text: string, asked: string): BedrockError {
   try {
-    const { code, detail, details } = JSON.parse(text) as {
-      code: ErrorCode;
-      detail: string;
-      details?: Record<string, unknown>;
-    };
-    if (code in ERROR_CODES) return new BedrockError(code, detail, details === undefined ? {} : { details });
+    const { code, detail, details } = JSON.parse(text) as Record<string, unknown>;
+    if (isErrorCode(code) && typeof detail === 'string')
+      return new BedrockError(code, detail, isRecord(details) ? { details } : {});
   } catch {
     // The answer to a HEAD, which has no body, or of somebody else.
   }
-  const code = typeof header === 'string' && header in ERROR_CODES ? (header as ErrorCode) : 'INTERNAL';
+  const code = isErrorCode(header) ? header : 'INTERNAL';
   const meaning = code === 'INTERNAL' ? `it was answered with status ${status}` : ERROR_CODES[code].meaning;
   return new BedrockError(code, `${asked}: ${meaning}`, { details: { status } });
 }

@@ -2,7 +2,8 @@
  * Calls of a daemon's targets. The two that programs make most, reading and writing a range, have encodings of their own: what is
  * the same in all of them is copied, the ID goes from its words to the digits.
  */
-import { BedrockError, ERROR_CODES, type ErrorCode } from '../../errors.js';
+import { BedrockError, isErrorCode } from '../../errors.js';
+import { isRecord } from '../../plain.js';
 import type { RegionId } from '../../target/index.js';
 import { Call, encodeArguments, type Argument } from './call.js';
 import type { Lane } from './lane.js';
@@ -83,15 +84,19 @@ export abstract class RegionCall<T> extends Call<T> {
 
 /** An error reply of a daemon. */
 export function refusalOf({ code, text, message }: ReplyError): BedrockError {
-  if (!Object.hasOwn(ERROR_CODES, code))
-    return new BedrockError('INTERNAL', `the daemon answered: ${message}`);
-  const known = code as ErrorCode;
+  if (!isErrorCode(code)) return new BedrockError('INTERNAL', `the daemon answered: ${message}`);
   try {
-    const detailed = JSON.parse(text) as { message: string; details: Record<string, unknown> };
-    return new BedrockError(known, detailed.message, { details: detailed.details });
+    const detailed = JSON.parse(text) as Record<string, unknown>;
+    if (typeof detailed.message === 'string')
+      return new BedrockError(
+        code,
+        detailed.message,
+        isRecord(detailed.details) ? { details: detailed.details } : {},
+      );
   } catch {
-    return new BedrockError(known, text);
+    // Plain text, which an error has before the connection has asked for more.
   }
+  return new BedrockError(code, text);
 }
 
 const READ_HEAD = Buffer.from('*4\r\n$9\r\nBLOB.READ\r\n');
