@@ -24,7 +24,7 @@ export interface BootstrapOptions {
   /** A logger instead of the one that `bedrock.log` describes. */
   logger?: Logger;
   clock?: Clock;
-  /** Ends the start, between two providers, with START_FAILED; what runs already is stopped. */
+  /** Ends the start at once with START_FAILED; what runs already is stopped, and what comes into being later is closed. */
   signal?: AbortSignal;
   /** Folder that relative paths count from, for a configuration that is an object; the working directory unless told. */
   directory?: string;
@@ -72,10 +72,11 @@ async function prepare(
     ...(options.clock !== undefined && { clock: options.clock }),
   });
   container.bind(LibraryLoader).toSelf().inSingletonScope();
-  const { address, respAddress } = options;
+  const { address, respAddress, signal } = options;
   const config = await resolveConfig(document, container, {
     ...(address !== undefined && { address }),
     ...(respAddress !== undefined && { respAddress }),
+    ...(signal !== undefined && { signal }),
   });
   container.bind<ResolvedConfig>(TOKENS.Config).toConstantValue(config);
   return { container, config };

@@ -15,3 +15,26 @@ export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, lat
     clearTimeout(timer);
   }
 }
+
+/**
+ * Waits for a promise, but no longer than until a signal is given; what becomes of it afterwards is dropped.
+ * @throws what the promise throws, or `stopped()`
+ */
+export async function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  stopped: () => Error,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  let abort!: () => void;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(stopped());
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort);
+  });
+  try {
+    return await Promise.race([aborted, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

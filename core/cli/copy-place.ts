@@ -46,7 +46,8 @@ export class Door {
     const container = createContainer({ logger });
     const loader = new LibraryLoader(logger);
     await loader.loadBuiltIns(container);
-    for (const library of libraries) await loader.load(library, process.cwd(), container, LIBRARY_TIMEOUT_MS);
+    for (const library of libraries)
+      await loader.load(library, process.cwd(), container, { timeoutMs: LIBRARY_TIMEOUT_MS });
     return new Door(container, logger, loader.registry);
   }
 

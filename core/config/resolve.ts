@@ -31,11 +31,14 @@ export interface ResolveOptions {
   address?: string;
   /** Speak the Redis protocol here instead of at `bedrock.resp.address`; host:port. */
   respAddress?: string;
+  /** Ends the wait for a library. */
+  signal?: AbortSignal;
 }
 
 /**
  * Validates a configuration and loads its libraries. Opens nothing.
- * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues
+ * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues; START_FAILED once the signal
+ *   is given
  */
 export async function resolveConfig(
   document: ConfigDocument,
@@ -47,7 +50,7 @@ export async function resolveConfig(
   const faults = new FaultList(document);
   faults.takeVerdict([], checkBedrock(root));
 
-  const { registry, failures } = await loadLibraries(root, document, container);
+  const { registry, failures } = await loadLibraries(root, document, container, options.signal);
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, options.respAddress !== undefined, faults);
   const pools = resolvePools(root, faults);
@@ -87,6 +90,7 @@ async function loadLibraries(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
   container: Container,
+  signal: AbortSignal | undefined,
 ): Promise<Loaded> {
   const loader = container.get(LibraryLoader);
   await loader.loadBuiltIns(container);
@@ -99,7 +103,7 @@ async function loadLibraries(
     if (typeof library !== 'string' || library === '') continue;
     const place = ['libraries', Array.isArray(libraries) ? Number(key) : key];
     try {
-      await loader.load(library, directory, container, timeoutMs);
+      await loader.load(library, directory, container, { timeoutMs, signal });
     } catch (error) {
       if (!(error instanceof BedrockError) || error.code !== 'LIBRARY_LOAD_FAILED') throw error;
       failures.push({ place, error });

@@ -10,9 +10,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject, injectable, type Container, type ContainerModule } from 'inversify';
 import { TOKENS } from '../container.js';
-import { messageOf } from '../errors.js';
+import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { withTimeout } from '../timeout.js';
+import { propertyOf } from '../plain.js';
+import { untilAborted, withTimeout } from '../timeout.js';
 import { libraryFailure, locateLibrary } from './locate-library.js';
 import { TypeRegistry, type Definition } from './registry.js';
 
@@ -42,15 +43,22 @@ export class LibraryLoader {
    * Loads a library of the configuration.
    * @param specifier a path or a package name
    * @param directory folder that paths and packages are looked for from
-   * @param timeoutMs how long its top level may wait
-   * @throws LIBRARY_LOAD_FAILED with the true cause
+   * @param options.timeoutMs how long it may take
+   * @param options.signal ends the wait for it
+   * @throws LIBRARY_LOAD_FAILED with the true cause; START_FAILED once the signal is given
    */
-  async load(specifier: string, directory: string, container: Container, timeoutMs: number): Promise<void> {
+  async load(
+    specifier: string,
+    directory: string,
+    container: Container,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ): Promise<void> {
     const url = await locateLibrary(specifier, directory);
-    await withTimeout(this.#loadModule(url, `library ${specifier}`, container), timeoutMs, () =>
+    const loading = this.#loadModule(url, `library ${specifier}`, container);
+    await withTimeout(untilAborted(loading, signal, startStopped), timeoutMs, () =>
       libraryFailure(
         `library ${specifier}`,
-        `(${fileURLToPath(url)}) has not finished loading after ${timeoutMs} ms; it waits for something at its top level`,
+        `(${fileURLToPath(url)}) has not finished loading after ${timeoutMs} ms; it waits for something at its top level, or in its ContainerModule`,
       ),
     );
     this.logger.debug(`loaded library ${specifier}`, { library: specifier, url: url.href });
@@ -62,25 +70,37 @@ export class LibraryLoader {
     try {
       namespace = (await import(url.href)) as { default?: unknown };
     } catch (cause) {
-      const isSyntax = cause instanceof Error && cause.name === 'SyntaxError';
+      const isSyntax = propertyOf(cause, 'name') === 'SyntaxError';
       const line = isSyntax ? await lineOfSyntaxError(url) : lineOf(cause, url);
       throw libraryFailure(library, `does not load (${file}${line}): ${messageOf(cause)}`, cause);
     }
-    const exported = unwrap(namespace.default);
-    if (exported === undefined) {
-      throw libraryFailure(
-        library,
-        `has no default export (${file}); it must be defineBackend({…}) or defineProvider({…})`,
-      );
-    }
     const origin = library === BUILT_IN ? library : `${library} (${file})`;
-    for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported]) {
-      await this.#take(part, origin, container);
+    try {
+      const exported = unwrap(namespace.default);
+      if (exported === undefined) {
+        throw libraryFailure(
+          library,
+          `has no default export (${file}); it must be defineBackend({…}) or defineProvider({…})`,
+        );
+      }
+      for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported]) {
+        await this.#take(part, origin, container);
+      }
+    } catch (cause) {
+      // Whatever it exports, looking at it may throw.
+      if (cause instanceof BedrockError && cause.code === 'LIBRARY_LOAD_FAILED') throw cause;
+      throw libraryFailure(origin, `cannot be used: ${messageOf(cause)}`, cause);
     }
   }
 
   /** Takes in one part of a library's default export: a description, or a ContainerModule that binds some. */
   async #take(part: unknown, library: string, container: Container): Promise<void> {
+    if (isOldContainerModule(part)) {
+      throw libraryFailure(
+        library,
+        'exports a ContainerModule of inversify 6 or older; this daemon has inversify 8 and takes modules of 7 and 8: new ContainerModule(({ bind }) => …)',
+      );
+    }
     if (!isContainerModule(part)) {
       this.#register(part, library);
       const { kind } = part as Definition;
@@ -89,14 +109,17 @@ export class LibraryLoader {
         .toConstantValue(part);
       return;
     }
-    const known = new Set(boundDefinitions(container));
+    const known = new Set(await boundDefinitions(container));
     try {
       await container.loadAsync(part);
+      for (const definition of await boundDefinitions(container)) {
+        if (!known.has(definition)) this.#register(definition, library);
+      }
     } catch (cause) {
+      // What it has bound already would fail again where the definitions of the next library are looked for.
+      await container.unloadAsync(part).catch(() => undefined);
+      if (cause instanceof BedrockError && cause.code === 'LIBRARY_LOAD_FAILED') throw cause;
       throw libraryFailure(library, `has a ContainerModule that does not load: ${messageOf(cause)}`, cause);
-    }
-    for (const definition of boundDefinitions(container)) {
-      if (!known.has(definition)) this.#register(definition, library);
     }
   }
 
@@ -106,10 +129,17 @@ export class LibraryLoader {
   }
 }
 
-function boundDefinitions(container: Container): unknown[] {
-  return [TOKENS.BackendDefinition, TOKENS.ProviderDefinition].flatMap((token) =>
-    container.isBound(token) ? container.getAll<unknown>(token) : [],
-  );
+/** A start that was told to stop. */
+export function startStopped(): BedrockError {
+  return new BedrockError('START_FAILED', 'the daemon was stopped while it was starting');
+}
+
+/** Those that are made when they are asked for are made now, also those that take a while. */
+async function boundDefinitions(container: Container): Promise<unknown[]> {
+  const bound: unknown[] = [];
+  for (const token of [TOKENS.BackendDefinition, TOKENS.ProviderDefinition])
+    if (container.isBound(token)) bound.push(...(await container.getAllAsync<unknown>(token)));
+  return bound;
 }
 
 /** The default export; one that went through CommonJS arrives wrapped a second time. */
@@ -129,9 +159,22 @@ function isContainerModule(part: unknown): part is ContainerModule {
   );
 }
 
+/** One of inversify up to 6, which has its function under another name and calls it in another way. */
+function isOldContainerModule(part: unknown): boolean {
+  return (
+    typeof part === 'object' &&
+    part !== null &&
+    'registry' in part &&
+    typeof part.registry === 'function' &&
+    'id' in part &&
+    !('load' in part)
+  );
+}
+
 /** The line of a module that an error came from, as `:12`; nothing if it does not say. */
 function lineOf(error: unknown, url: URL): string {
-  return error instanceof Error ? lineIn(error.stack ?? '', url) : '';
+  const stack = propertyOf(error, 'stack');
+  return typeof stack === 'string' ? lineIn(stack, url) : '';
 }
 
 /** The same for a syntax error, which does not know: a process that parses the file again does. */

@@ -9,17 +9,18 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import type { Clock } from '../clock.js';
 import type { ResolvedConfig, ResolvedProvider } from '../config/resolved-config.js';
 import { TOKENS } from '../container.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, explain, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { createOperationMeter, type OperationMeter } from '../metrics/operation-meter.js';
 import { ProviderMetrics } from '../metrics/provider-metrics.js';
 import type { Target } from '../target/index.js';
-import { withTimeout } from '../timeout.js';
+import { untilAborted, withTimeout } from '../timeout.js';
 import { administer } from './administration.js';
 import { findChangedDependency } from './changed-dependency.js';
 import type { BackendContext, Dependencies, ProviderContext } from './definitions.js';
 import { DependencyInjector } from './dependency-injector.js';
 import { ExecutionPool } from './execution-pool.js';
+import { startStopped } from './library.js';
 import type { Provider, ProviderState } from './provider.js';
 import type { TypeRegistry } from './registry.js';
 import { RemoteDependencies } from './remote-dependencies.js';
@@ -47,6 +48,8 @@ export interface RunningProvider {
   /** Its settings as they are now. */
   readonly config: Readonly<Record<string, unknown>>;
 }
+
+const ABORTED_STOP_MS = 1000;
 
 const NO_ROUTES = new RouteTable([], 'nobody');
 
@@ -85,7 +88,7 @@ class Entry implements RunningProvider {
     try {
       return instance?.getConfig?.() ?? resolved.config;
     } catch (error) {
-      this.logger.error(`getConfig failed, and the settings of the start are shown: ${messageOf(error)}`);
+      this.logger.error(`getConfig failed, and the settings of the start are shown: ${explain(error)}`);
       return resolved.config;
     }
   }
@@ -155,19 +158,24 @@ export class ProviderManager {
     return targetOf(this.get(provider), index);
   }
 
-  /** Starts all in order. On failure, or once the signal is given, those that run are stopped again. @throws START_FAILED */
+  /**
+   * Starts all in order. On failure, or at once when the signal is given, those that run are stopped again; what comes into being
+   * after that is closed when it does.
+   * @throws START_FAILED
+   */
   async start(signal?: AbortSignal): Promise<void> {
     for (const entry of this.#entries) {
-      if (signal?.aborted === true) {
-        await this.stop();
-        throw new BedrockError('START_FAILED', 'the daemon was stopped while it was starting');
-      }
       try {
-        await this.#startOne(entry);
+        signal?.throwIfAborted();
+        await this.#startOne(entry, signal);
       } catch (cause) {
         entry.state = 'failed';
-        await this.#closeRemotes(entry);
-        const message = `provider "${entry.name}" could not start: ${messageOf(cause)}`;
+        await this.#closeRemotes(entry, this.#patienceMs(signal));
+        if (signal?.aborted === true) {
+          await this.stop();
+          throw startStopped();
+        }
+        const message = `provider "${entry.name}" could not start: ${explain(cause)}`;
         if (entry.resolved.isOptional) {
           this.#logger.error(`${message}; it is optional, so the daemon goes on without it`);
           continue;
@@ -191,16 +199,17 @@ export class ProviderManager {
   }
 
   /** The time-out is one for all that belongs to a start. */
-  async #startOne(entry: Entry): Promise<void> {
+  async #startOne(entry: Entry, signal: AbortSignal | undefined): Promise<void> {
     const timeoutMs = this.config.settings.start_timeout_ms;
     const begun = performance.now();
+    const late = (): BedrockError =>
+      new BedrockError('START_FAILED', `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`);
     const inTime = <T>(promise: Promise<T>): Promise<T> =>
-      withTimeout(promise, Math.max(0, timeoutMs - (performance.now() - begun)), () => {
-        return new BedrockError(
-          'START_FAILED',
-          `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`,
-        );
-      });
+      withTimeout(
+        untilAborted(promise, signal, startStopped),
+        Math.max(0, timeoutMs - (performance.now() - begun)),
+        late,
+      );
     if (entry.resolved.unavailable !== undefined) {
       throw new BedrockError('LIBRARY_LOAD_FAILED', entry.resolved.unavailable);
     }
@@ -220,7 +229,7 @@ export class ProviderManager {
       await inTime(Promise.resolve(instance.start()));
       await inTime(this.#logRunning(entry));
     } catch (error) {
-      await this.#stopOne(entry);
+      await this.#stopOne(entry, this.#patienceMs(signal));
       // Its targets are closed, and of no use to anyone.
       entry.instance = undefined;
       throw error;
@@ -228,8 +237,7 @@ export class ProviderManager {
     entry.state = 'running';
   }
 
-  async #stopOne(entry: Entry): Promise<boolean> {
-    const timeoutMs = this.#stopTimeoutMs;
+  async #stopOne(entry: Entry, timeoutMs = this.#stopTimeoutMs): Promise<boolean> {
     try {
       await withTimeout(
         entry.administration.idle().then(() => entry.instance?.stop()),
@@ -238,19 +246,19 @@ export class ProviderManager {
       );
       return true;
     } catch (error) {
-      entry.logger.error(`did not stop cleanly: ${messageOf(error)}`);
+      entry.logger.error(`did not stop cleanly: ${explain(error)}`);
       return false;
     } finally {
-      await this.#closeRemotes(entry);
+      await this.#closeRemotes(entry, timeoutMs);
     }
   }
 
   /** Gives back the connections of its dependencies. A call that never ends is left behind. */
-  async #closeRemotes({ remotes, logger }: Entry): Promise<void> {
+  async #closeRemotes({ remotes, logger }: Entry, timeoutMs: number): Promise<void> {
     const closing = Promise.all([...remotes.values()].map((one) => one.close()));
     remotes.clear();
     const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
-    await withTimeout(closing, this.#stopTimeoutMs, late).catch((error: unknown) => {
+    await withTimeout(closing, timeoutMs, late).catch((error: unknown) => {
       logger.warning(`the connections of its dependencies did not close: ${messageOf(error)}`);
     });
   }
@@ -258,6 +266,11 @@ export class ProviderManager {
   /** As long as requests may take to end: a stop that never ends must not keep the others open. */
   get #stopTimeoutMs(): number {
     return Math.max(this.config.settings.drain_timeout_ms, 1000);
+  }
+
+  /** How long what has failed to start may take to stop: it has served nobody, and whoever gave the signal is waiting. */
+  #patienceMs(signal: AbortSignal | undefined): number {
+    return signal?.aborted === true ? Math.min(ABORTED_STOP_MS, this.#stopTimeoutMs) : this.#stopTimeoutMs;
   }
 
   async #logRunning(entry: Entry): Promise<void> {

@@ -39,7 +39,10 @@ export interface Provider {
   /** Served below `/v1/providers/{name}/`; read once, when the provider was created. */
   readonly routes?: readonly ProviderRoute[];
 
-  /** Makes it ready to serve, recovery included. If it throws, `stop` is called. */
+  /**
+   * Makes it ready to serve, recovery included. `stop` is called if it throws, and while it runs if it takes too long or the daemon is
+   * told to stop.
+   */
   start(): Promise<void>;
 
   /** Ends durable and gives everything back. Called once, after the requests in flight have ended. */

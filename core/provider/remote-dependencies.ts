@@ -16,7 +16,7 @@ const RETRY_MS = 100;
 
 export class RemoteDependencies {
   readonly #services: Service[] = [];
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   /**
    * @param timeoutMs how long a daemon may take to get ready
@@ -29,12 +29,12 @@ export class RemoteDependencies {
         details: { reference: text },
         ...(cause !== undefined && { cause }),
       });
-    const service = await connectWhenReady(url, timeoutMs).catch((error: unknown) => {
+    const service = await connectWhenReady(url, timeoutMs, this.#closing.signal).catch((error: unknown) => {
       throw unresolved(messageOf(error), error);
     });
     this.#services.push(service);
     // A start that took too long has been given up meanwhile.
-    if (this.#isClosed) await this.close();
+    if (this.#closing.signal.aborted) await this.close();
     const found = service.providers.find((one) =>
       'name' in target
         ? one.name === target.name
@@ -52,21 +52,21 @@ export class RemoteDependencies {
 
   /** Ends the connections, after the calls in flight. */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     await Promise.all(this.#services.splice(0).map((service) => service.close()));
   }
 }
 
-async function connectWhenReady(url: string, timeoutMs: number): Promise<Service> {
+async function connectWhenReady(url: string, timeoutMs: number, signal: AbortSignal): Promise<Service> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const left = Math.max(1, Math.floor(end - performance.now()));
     try {
-      return await connect(url, { timeoutMs: left });
+      return await connect(url, { timeoutMs: left, signal });
     } catch (error) {
       const isStarting = error instanceof BedrockError && error.code === 'NOT_READY';
       if (!isStarting || left <= RETRY_MS) throw error;
-      await delay(RETRY_MS);
+      await delay(RETRY_MS, undefined, { signal });
     }
   }
 }

@@ -3,7 +3,7 @@
  * nothing of its own: the front doors serve the targets. Both generations of Warabi's configuration are valid.
  */
 import type { WarabiConfig, WarabiTargetConfig } from '../../schemas/generated/warabi.js';
-import { BedrockError } from '../errors.js';
+import { BedrockError, explain } from '../errors.js';
 import type { Target } from '../target/index.js';
 import { API_VERSION, defineProvider, type ProviderContext } from './definitions.js';
 import type { Provider } from './provider.js';
@@ -25,9 +25,16 @@ class WarabiProvider implements Provider {
   async start(): Promise<void> {
     for (const target of this.targets) {
       // A start that took too long is stopped while it waits here for a target; the next one must stay closed.
-      if (this.#isStopped) return;
+      if (this.#wasStopped()) return;
       await target.open();
+      // The stop has closed it already, or, of a target that does not wait for its own open, could not yet.
+      if (this.#wasStopped()) await target.close();
     }
+  }
+
+  /** It changes while the start waits, which the compiler does not see. */
+  #wasStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Closes them in reverse; one that fails does not keep the others open. */
@@ -46,7 +53,10 @@ class WarabiProvider implements Provider {
         'INTERNAL',
         `${failures.length} of ${this.targets.length} targets did not close cleanly`,
         {
-          cause: failures[0],
+          cause:
+            failures.length === 1
+              ? failures[0]
+              : new AggregateError(failures, failures.map(explain).join('; ')),
         },
       );
     }

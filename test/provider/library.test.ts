@@ -72,6 +72,35 @@ describe('a library', () => {
     await run(['./container-module.mjs'], [{ type: 'bound' }, target('bound'), target('tied')]);
   });
 
+  it('may make in its ContainerModule what takes a while', async () => {
+    await run(['./module-makes-later.mjs'], [target('made_late')]);
+  });
+
+  it.each(['module-throws', 'module-throws-later', 'old-module'])(
+    'that fails is named, with its cause, and keeps out nothing but what needs it: %s',
+    async (name) => {
+      const library = `./${name}.mjs`;
+      const error = (await checkConfig({ libraries: [library] }, { directory: folder }).catch(
+        (thrown: unknown) => thrown,
+      )) as BedrockError;
+      expect(error.code).toBe('LIBRARY_LOAD_FAILED');
+      expect(error.message).toContain(`${name}.mjs`);
+      expect(error.message).toMatch(name === 'old-module' ? /inversify 6.* 7 and 8/ : /no licence file/);
+
+      const providers = [
+        target('memory'),
+        target('stub'),
+        { ...target('missing'), name: 'missed', optional: true },
+      ];
+      const { logger, entries } = recordingLogger();
+      const config = { libraries: [library, './backend.mjs'], providers } as BedrockConfig;
+      const daemon = await bootstrap(config, { listen: false, logger, directory: folder });
+      expect(daemon.providers.map(({ state }) => state)).toEqual(['running', 'running', 'failed']);
+      await daemon.close();
+      expect(entries.some(({ level, message }) => level === 'warning' && message.includes(name))).toBe(true);
+    },
+  );
+
   it('may be CommonJS', async () => {
     await run(['./common.cjs'], [{ type: 'common' }]);
   });
