@@ -1,5 +1,5 @@
 /** From a configuration to a running daemon, for the command line and for programs alike. */
-import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Container } from 'inversify';
 import type { BedrockConfig } from '../schemas/generated/bedrock.js';
 import type { Clock } from './clock.js';
@@ -9,7 +9,10 @@ import { resolveConfig } from './config/resolve.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { createContainer, TOKENS } from './container.js';
 import { Daemon } from './daemon.js';
+import { messageOf } from './errors.js';
+import { LogFile } from './log-file.js';
 import { LOG_LEVELS, createLogger, type Logger, type LogFormat, type LogThreshold } from './logging.js';
+import { packageVersion } from './package-version.js';
 import { LibraryLoader } from './provider/library.js';
 
 export interface BootstrapOptions {
@@ -38,15 +41,28 @@ export type ConfigInput = string | ConfigDocument | BedrockConfig;
  * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED (all faults in details.issues), START_FAILED
  */
 export async function bootstrap(config: ConfigInput, options: BootstrapOptions = {}): Promise<Daemon> {
-  const prepared = await prepare(config, options);
+  const document = await documentOf(config, options);
+  const logFile = options.logger === undefined ? logFileOf(document) : undefined;
+  const logger = options.logger ?? loggerOf(document, options, logFile);
+  const prepared = await prepare(document, options, logger);
+  // Not before: a configuration that is wrong opens nothing.
+  await logFile?.open();
   const { registry } = prepared.container.get(LibraryLoader);
-  return Daemon.start({
-    ...prepared,
-    registry,
-    version: packageVersion(),
-    listen: options.listen ?? true,
-    signal: options.signal,
-  });
+  try {
+    return await Daemon.start({
+      ...prepared,
+      registry,
+      version: packageVersion(),
+      listen: options.listen ?? true,
+      signal: options.signal,
+      logFile,
+    });
+  } catch (error) {
+    // Whoever called hears of it; whoever looks into the file later should, too.
+    if (logFile !== undefined) logger.critical(`the daemon did not start: ${messageOf(error)}`);
+    await logFile?.close();
+    throw error;
+  }
 }
 
 /**
@@ -58,17 +74,18 @@ export async function checkConfig(
   config: ConfigInput,
   options: BootstrapOptions = {},
 ): Promise<readonly string[]> {
-  const prepared = await prepare(config, options);
+  const document = await documentOf(config, options);
+  const prepared = await prepare(document, options, options.logger ?? loggerOf(document, options));
   return prepared.config.warnings;
 }
 
 async function prepare(
-  input: ConfigInput,
+  document: ConfigDocument,
   options: BootstrapOptions,
+  logger: Logger,
 ): Promise<{ container: Container; config: ResolvedConfig }> {
-  const document = await documentOf(input, options);
   const container = createContainer({
-    logger: options.logger ?? loggerOf(document, options),
+    logger,
     ...(options.clock !== undefined && { clock: options.clock }),
   });
   container.bind(LibraryLoader).toSelf().inSingletonScope();
@@ -88,28 +105,28 @@ async function documentOf(input: ConfigInput, { directory }: BootstrapOptions): 
   return configFromObject(input, directory);
 }
 
-/** The logger must be there before the configuration is validated, so this reads the two settings with care. */
-function loggerOf({ root }: ConfigDocument, { logLevel }: BootstrapOptions): Logger {
+/** The logger must be there before the configuration is validated, so this reads the settings with care. */
+function logSettingsOf({ root }: ConfigDocument): Record<string, unknown> {
   const bedrock = isObject(root.bedrock) ? root.bedrock : {};
-  const log = isObject(bedrock.log) ? bedrock.log : {};
-  const levels: unknown[] = ['off', ...LOG_LEVELS];
-  const level = levels.includes(log.level) ? (log.level as LogThreshold) : 'info';
-  const format: LogFormat = log.format === 'json' ? 'json' : 'text';
-  return createLogger({ level: logLevel ?? level, format });
+  return isObject(bedrock.log) ? bedrock.log : {};
 }
 
-function packageVersion(): string {
-  // Two folders up when compiled (dist/core), one up in the sources.
-  for (const place of ['../../package.json', '../package.json']) {
-    try {
-      const found = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as {
-        name: string;
-        version: string;
-      };
-      if (found.name === 'bedrock-node') return found.version;
-    } catch {
-      // Not there: the other place has it.
-    }
-  }
-  return 'unknown';
+function logFileOf(document: ConfigDocument): LogFile | undefined {
+  const { file } = logSettingsOf(document);
+  return typeof file === 'string' ? new LogFile(path.resolve(document.directory, file)) : undefined;
+}
+
+function loggerOf(document: ConfigDocument, { logLevel }: BootstrapOptions, file?: LogFile): Logger {
+  const settings = logSettingsOf(document);
+  const levels: unknown[] = ['off', ...LOG_LEVELS];
+  const level = levels.includes(settings.level) ? (settings.level as LogThreshold) : 'info';
+  const format: LogFormat = settings.format === 'json' ? 'json' : 'text';
+  const logger = createLogger({
+    level: logLevel ?? level,
+    format,
+    ...(file !== undefined && { stream: file.stream }),
+  });
+  if (file !== undefined)
+    file.onGap = (lines, reason) => logger.warning(`${lines} lines of this log were lost: ${reason}`);
+  return logger;
 }

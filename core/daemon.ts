@@ -11,9 +11,10 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress, formatHostPort } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
-import { explain } from './errors.js';
+import { explain, messageOf } from './errors.js';
 import { isRecord, plainOf } from './plain.js';
 import { HttpServer } from './http/server.js';
+import type { LogFile } from './log-file.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
 import { registerRespMetrics } from './metrics/resp-metrics.js';
@@ -43,6 +44,8 @@ export interface DaemonParts {
   listen: boolean;
   /** Ends the start. */
   signal?: AbortSignal | undefined;
+  /** Where the log goes, if that is a file of the daemon's own. */
+  logFile?: LogFile | undefined;
 }
 
 export class Daemon {
@@ -52,6 +55,7 @@ export class Daemon {
   #respServer: RespServer | undefined;
   readonly #resolved: ResolvedConfig;
   readonly #config: BedrockConfig;
+  readonly #logFile: LogFile | undefined;
   #address: string | undefined;
   #closing: Promise<void> | undefined;
   #markClosed!: (isClean: boolean) => void;
@@ -64,6 +68,7 @@ export class Daemon {
     this.#logger = container.get<Logger>(TOKENS.Logger);
     this.#resolved = config;
     this.#config = structuredClone(config.json);
+    this.#logFile = parts.logFile;
     this.#manager = new ProviderManager(container, config, registry);
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
     registerDaemonMetrics(metrics, this.#manager, this.#logger);
@@ -102,7 +107,10 @@ export class Daemon {
     if (this.#server !== undefined) this.#server.isReady = true;
     if (this.#respServer !== undefined) this.#respServer.isServing = true;
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
-    this.#logger.info(`ready: ${running} of ${this.#manager.all.length} providers are up`);
+    // Not the process that was launched: npm and npx pass no signal on that ends them at once.
+    this.#logger.info(
+      `ready: ${running} of ${this.#manager.all.length} providers are up, pid ${process.pid}`,
+    );
   }
 
   async #listen(server: HttpServer): Promise<void> {
@@ -232,6 +240,24 @@ export class Daemon {
     };
   }
 
+  /**
+   * Goes on with the file that `bedrock.log.file` names now, after a rotation by renaming. A file that cannot be opened leaves
+   * everything as it is. What came of it is a line in the log.
+   */
+  async reopenLog(): Promise<void> {
+    const file = this.#logFile;
+    if (file === undefined) {
+      this.#logger.info('there is no bedrock.log.file to open anew; the daemon goes on');
+      return;
+    }
+    try {
+      await file.reopen();
+      this.#logger.info(`the log was opened anew: ${file.path}`);
+    } catch (error) {
+      this.#logger.error(`the log cannot be opened anew, and goes on where it was: ${messageOf(error)}`);
+    }
+  }
+
   #shutDown(door: string): void {
     this.#logger.info(`shutdown was asked for over ${door}`);
     void this.close();
@@ -250,6 +276,7 @@ export class Daemon {
     const isStopped = await this.#manager.stop();
     const isClean = isSilent && isStopped;
     this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
+    await this.#logFile?.close();
     this.#markClosed(isClean);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Logging by winston, with the levels that Mochi's users know.
  *
- * Text form: `[info] [warabi:42] Recovered 42 existing regions`, one line an event, to standard output.
+ * Text form: `2026-01-31T12:00:00.000Z [info] [warabi:42] Recovered 42 existing regions`, one line an event.
  * JSON form: one object a line, `{time, level, component, message, …fields}`.
  */
 import winston from 'winston';
@@ -36,7 +36,7 @@ const LINE_BREAKS = /[\r\n\v\f\u0085\u2028\u2029]+\s*/g;
 const CONTROLS = /(?!\t)\p{Cc}/gu;
 
 const textFormat = winston.format.printf(({ level, component, message }) =>
-  `[${level}] [${String(component)}] ${String(message)}`
+  `${new Date().toISOString()} [${level}] [${String(component)}] ${String(message)}`
     .replace(LINE_BREAKS, ' | ')
     .replace(CONTROLS, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`),
 );

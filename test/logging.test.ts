@@ -2,11 +2,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
 import { LOG_LEVELS, createLogger, type LogFormat, type Logger, type LogThreshold } from '../core/logging.js';
+import { withoutTimes } from './fixtures/log-times.js';
 
 interface Output {
   logger: Logger;
-  /** Everything that was written so far. */
+  /** Everything that was written so far, without the times in front of lines. */
   text: () => string;
+  raw: () => string;
   lines: () => string[];
   objects: () => Record<string, unknown>[];
 }
@@ -15,10 +17,12 @@ function output(format: LogFormat, level: LogThreshold = 'trace'): Output {
   const stream = new PassThrough();
   let written = '';
   stream.on('data', (chunk: Buffer) => (written += chunk.toString()));
-  const lines = (): string[] => written.split('\n').slice(0, -1);
+  const text = (): string => withoutTimes(written);
+  const lines = (): string[] => text().split('\n').slice(0, -1);
   return {
     logger: createLogger({ level, format, stream }),
-    text: () => written,
+    text,
+    raw: () => written,
     lines,
     objects: () => lines().map((line) => JSON.parse(line) as Record<string, unknown>),
   };
@@ -29,6 +33,15 @@ function logAllLevels(logger: Logger): void {
 }
 
 describe('the text form', () => {
+  it('begins with the time: ISO 8601 with milliseconds, UTC', () => {
+    const { logger, raw } = output('text');
+    const before = Date.now();
+    logger.info('x');
+    const [, time = ''] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) \[info\]/.exec(raw()) ?? [];
+    expect(Date.parse(time)).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(time)).toBeLessThanOrEqual(Date.now());
+  });
+
   it('is [level] [component] message', () => {
     const { logger, text } = output('text');
     logger.child({ component: 'warabi:42' }).info('Recovered 42 existing regions', { regions: 42 });

@@ -12,7 +12,7 @@ import type { RemoteProvider, Service } from '../client/service.js';
 import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../config/address.js';
 import { BedrockError, messageOf } from '../errors.js';
 import { RegionId } from '../target/region-id.js';
-import { failureLine, UsageError } from './failure.js';
+import { UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { parseNatural } from './sizes.js';
 
@@ -29,16 +29,6 @@ export interface AddressOptions {
 export interface TargetOptions extends AddressOptions {
   provider?: string;
   target: number;
-}
-
-/** A command below `parent`, with its errors in the form of all others. */
-export function clientCommand(parent: Command, name: string): Command {
-  return parent
-    .command(name)
-    .showHelpAfterError(false)
-    .configureOutput({
-      outputError: (text, write) => write(failureLine('INVALID_ARGUMENT', text.replace(/^error: /, ''))),
-    });
 }
 
 export function withAddress(command: Command): Command {

@@ -1,6 +1,6 @@
 /** `bedrock completion`: a shell's completion script, made from the commands as they are. */
 import { Argument, type Command } from 'commander';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { SCRIPTS, type CommandWords, type Shell } from './completion-scripts.js';
 import { print } from './output.js';
 
@@ -12,7 +12,7 @@ Examples:
 `;
 
 export function addCompletion(program: Command): void {
-  clientCommand(program, 'completion')
+  subcommand(program, 'completion')
     .description('Print a completion script for a shell.')
     .addArgument(new Argument('<SHELL>', 'the shell').choices(Object.keys(SCRIPTS)))
     .addHelpText('after', EXAMPLES)

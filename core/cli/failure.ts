@@ -1,7 +1,8 @@
-/** How a command ends that did not succeed: one line on standard error, `error CODE: message`, and the exit status. */
+/** How a command ends that did not succeed: `error CODE: message` on standard error, a line each fault, and the exit status. */
 import { constants } from 'node:os';
-import { BedrockError, asBedrockError, messageOf, systemCodeOf } from '../errors.js';
-import { bounded, isInstance } from '../plain.js';
+import { formatIssue, type ConfigIssue } from '../config/issues.js';
+import { BedrockError, asBedrockError, messageOf, systemCodeOf, type ErrorCode } from '../errors.js';
+import { bounded, isInstance, propertyOf } from '../plain.js';
 import { ExitStatus } from './exit-status.js';
 
 /** The command line asks for something that cannot be. */
@@ -40,7 +41,28 @@ export class Conclusion extends Error {
   }
 }
 
-/** Says on standard error what went wrong. @returns the exit status */
+/** Faults of what the user wrote, wherever they are found. */
+const USED_WRONGLY: readonly ErrorCode[] = [
+  'CONFIG_INVALID',
+  'LIBRARY_LOAD_FAILED',
+  'DEPENDENCY_UNRESOLVED',
+  'POOL_NOT_FOUND',
+];
+
+/** What the system says of a name that leads to no file. */
+const NO_FILE = ['ENOENT', 'ENOTDIR', 'EISDIR'];
+
+/** Opens or reads a file that the command line names. @throws Conclusion for a name that leads to none */
+export async function ofNamedFile<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!NO_FILE.includes(systemCodeOf(error) ?? '')) throw error;
+    throw new Conclusion(ExitStatus.usedWrongly, error as Error);
+  }
+}
+
+/** Says on standard error what went wrong, a line each fault. @returns the exit status */
 export function reportFailure(error: unknown): number {
   if (isInstance(error, OutputClosed)) return ExitStatus.ok;
   if (isInstance(error, Interrupted)) return error.status;
@@ -48,23 +70,50 @@ export function reportFailure(error: unknown): number {
     if (error.error !== undefined) reportFailure(error.error);
     return error.status;
   }
-  const code = codeOf(error);
-  // The system's messages begin with their code.
-  process.stderr.write(failureLine(code, bounded(messageOf(error), MAX_MESSAGE).replace(`${code}: `, '')));
-  return isInstance(error, UsageError) ? ExitStatus.badConfiguration : ExitStatus.failed;
+  for (const line of linesOf(error)) process.stderr.write(line);
+  return isUsedWrongly(error) ? ExitStatus.usedWrongly : ExitStatus.failed;
+}
+
+function isUsedWrongly(error: unknown): boolean {
+  if (isInstance(error, UsageError)) return true;
+  if (!isInstance(error, BedrockError)) return false;
+  const { code, details } = asBedrockError(error);
+  // A file that is no pool at all, as against one that was damaged.
+  return USED_WRONGLY.includes(code) || details.absent === true;
 }
 
 /** Longest message, characters. */
 const MAX_MESSAGE = 2 ** 16;
 
-/** That of the table or of the system; an error of others may call anything its code. */
-function codeOf(error: unknown): string {
-  if (isInstance(error, BedrockError)) return asBedrockError(error).code;
-  const code = systemCodeOf(error) ?? '';
-  return /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : 'INTERNAL';
+function linesOf(error: unknown): string[] {
+  if (isInstance(error, BedrockError)) {
+    const { source, issues } = issuesOf(error);
+    if (issues.length > 0) return issues.map((issue) => failureLine(issue.code, formatIssue(source, issue)));
+    const { code, message } = asBedrockError(error);
+    return [failureLine(code, bounded(message, MAX_MESSAGE))];
+  }
+  const given = systemCodeOf(error) ?? '';
+  // An error of others may call anything its code.
+  const code = /^[A-Z][A-Z0-9_]{0,63}$/.test(given) ? given : 'INTERNAL';
+  // The system's messages begin with their code.
+  return [failureLine(code, bounded(messageOf(error), MAX_MESSAGE).replace(`${code}: `, ''))];
 }
 
-/** One line, whatever the message. */
+/** The faults of a configuration, all of them; none if the error is another one. */
+function issuesOf(error: BedrockError): { source: string; issues: readonly ConfigIssue[] } {
+  const details = propertyOf(error, 'details');
+  const [source, issues] = [propertyOf(details, 'source'), propertyOf(details, 'issues')];
+  const isOurs =
+    Array.isArray(issues) &&
+    issues.every((issue) =>
+      ['code', 'path', 'message'].every((key) => typeof propertyOf(issue, key) === 'string'),
+    );
+  return typeof source === 'string' && isOurs
+    ? { source, issues: issues as readonly ConfigIssue[] }
+    : { source: '', issues: [] };
+}
+
+/** `error CODE: message`, in one line whatever the message. */
 export function failureLine(code: string, message: string): string {
   const lines = message.split(/[\r\n]/).map((line) => line.trim());
   return `error ${code}: ${lines.filter((line) => line !== '').join(' ')}\n`;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { printLine } from './output.js';
 import { templateFolder } from './templates.js';
 
@@ -19,7 +19,7 @@ A file that is there already is left as it is, and the exit status is 1.
 const SCHEMA = 'schemas/bedrock.schema.json';
 
 export function addInit(program: Command): void {
-  clientCommand(program, 'init')
+  subcommand(program, 'init')
     .description('Write a configuration to begin with: a store in memory and one in a file.')
     .argument('[FILE]', 'where to', 'bedrock.json')
     .addHelpText('after', EXAMPLES)

@@ -1,8 +1,8 @@
 /** Contents for a region from a file or from standard input, with their size, which must be known before the first byte. */
-import { createReadStream, fstatSync, type Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { createReadStream, fstatSync, readSync, type Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import type { RegionSource } from '../target/target.js';
-import { UsageError } from './failure.js';
+import { ofNamedFile, UsageError } from './failure.js';
 
 const PIECE_BYTES = 256 * 1024;
 const STDIN = 0;
@@ -16,16 +16,31 @@ const HINT_MS = 2000;
  */
 export async function openContents(file: string, size: number | undefined): Promise<RegionSource> {
   if (file === '-') {
-    const known = sizeOf(fstatSync(STDIN), 'standard input', size);
+    const found = fstatSync(STDIN);
+    const known = sizeOf(found, 'standard input', size, found.isFile() && (found.size > 0 || isStdinEmpty()));
     return { size: known, source: process.stdin as AsyncIterable<Uint8Array> };
   }
-  const handle = await open(file);
-  const stat = await handle.stat();
-  const known = sizeOf(stat, file, size);
-  if (known === 0 && stat.isFile()) return { size: 0, source: [] };
+  const found = await ofNamedFile(() => stat(file));
+  const isSized = found.isFile() && (found.size > 0 || (await isEmpty(file)));
+  const known = sizeOf(found, file, size, isSized);
+  if (known === 0 && isSized) return { size: 0, source: [] };
   // A file that grows meanwhile is taken as it was.
-  const end = stat.isFile() ? known - 1 : Infinity;
-  return { size: known, source: createReadStream(file, { fd: handle, highWaterMark: PIECE_BYTES, end }) };
+  return { size: known, source: piecesOf(file, isSized ? known - 1 : Infinity) };
+}
+
+/** Opens the file with the first piece: a transfer that never begins leaves nothing open. */
+async function* piecesOf(file: string, end: number): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(file, { highWaterMark: PIECE_BYTES, end }) as AsyncIterable<Uint8Array>;
+}
+
+/** Whether a file of no bytes has none: those of /proc, for instance, are only made as they are read. */
+async function isEmpty(file: string): Promise<boolean> {
+  const handle = await ofNamedFile(() => open(file));
+  try {
+    return (await handle.read(Buffer.alloc(1), 0, 1, 0)).bytesRead === 0;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Whether something was piped or redirected to standard input, and not a terminal or /dev/null left there. */
@@ -58,9 +73,15 @@ async function* resume(
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
-function sizeOf(stat: Stats, name: string, announced: number | undefined): number {
+/** Reads at a place of its own, so that what reads on begins where it would have. */
+function isStdinEmpty(): boolean {
+  return readSync(STDIN, Buffer.alloc(1), 0, 1, 0) === 0;
+}
+
+/** @param isSized whether the system knows how much there is */
+function sizeOf(stat: Stats, name: string, announced: number | undefined, isSized: boolean): number {
   if (stat.isDirectory()) throw new UsageError(`${name} is a directory; name a file`);
-  if (!stat.isFile()) {
+  if (!isSized) {
     if (announced !== undefined) return announced;
     throw new UsageError(`${name} does not tell how much it holds; say it with --size`);
   }

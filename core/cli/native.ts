@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { BedrockError } from '../errors.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { printJson, printLine } from './output.js';
 
 const BUILD_EXAMPLES = `
@@ -21,14 +21,12 @@ The exit status is 1 if the addon is not available.
 `;
 
 export function addNative(program: Command): void {
-  const native = clientCommand(program, 'native').description(
-    'The native addon: persistent memory by libpmem.',
-  );
-  clientCommand(native, 'build')
+  const native = subcommand(program, 'native').description('The native addon: persistent memory by libpmem.');
+  subcommand(native, 'build')
     .description('Build the addon anew, with libpmem if it is installed.')
     .addHelpText('after', BUILD_EXAMPLES)
     .action(build);
-  clientCommand(native, 'info')
+  subcommand(native, 'info')
     .description('Tell whether the addon is loaded, why not, and what it finds on this machine.')
     .option('--json', 'an object {path, isLoaded, reason?, …attributes}')
     .addHelpText('after', INFO_EXAMPLES)

@@ -3,7 +3,8 @@ import { readFile, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
+import { UsageError } from './failure.js';
 import { printLine } from './output.js';
 import { namesFrom, withNames, writeTemplates } from './templates.js';
 
@@ -22,11 +23,11 @@ interface NewOptions {
 }
 
 export function addNew(program: Command): void {
-  const command = clientCommand(program, 'new').description(
+  const command = subcommand(program, 'new').description(
     'Write a package with a backend or provider of your own.',
   );
   const add = (what: 'backend' | 'provider', description: string): Command =>
-    clientCommand(command, what)
+    subcommand(command, what)
       .description(description)
       .argument(
         '<NAME>',
@@ -47,6 +48,7 @@ export function addNew(program: Command): void {
 
 async function write(what: 'backend' | 'provider', name: string, options: NewOptions): Promise<void> {
   const names = namesFrom(name);
+  await refuseTaken(what, names.type);
   const folder = path.resolve(options.directory ?? name.replace(/^@[^/]*\//, ''));
   const templates = options.persistent === true ? [what, `${what}-persistent`] : [what];
   await writeTemplates(templates, folder, withNames(names));
@@ -55,6 +57,22 @@ async function write(what: 'backend' | 'provider', name: string, options: NewOpt
   await printLine(
     `${shown}: a package with the ${what} type "${names.type}"\nnext: cd ${shown} && npm install && npm test && npm start`,
   );
+}
+
+/** A daemon would refuse the package that was made. @throws UsageError */
+async function refuseTaken(what: 'backend' | 'provider', type: string): Promise<void> {
+  // Only now: what is built in takes a while to load.
+  const { createContainer } = await import('../container.js');
+  const { createLogger } = await import('../logging.js');
+  const { API_VERSION } = await import('../provider/definitions.js');
+  const { LibraryLoader } = await import('../provider/library.js');
+  const logger = createLogger({ level: 'off', format: 'text' });
+  const loader = new LibraryLoader(logger);
+  await loader.loadBuiltIns(createContainer({ logger }));
+  const sample = { kind: what, apiVersion: API_VERSION, type, schema: {}, create: () => undefined };
+  const fault = loader.registry.add(sample, 'the package');
+  if (fault !== undefined)
+    throw new UsageError(`no package can be made of that name: it ${fault}; choose another`);
 }
 
 interface Manifest {

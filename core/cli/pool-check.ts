@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Finding } from '../pool/findings.js';
 import type { Inspection } from '../pool/inspection.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { ExitStatus } from './exit-status.js';
 import { Conclusion } from './failure.js';
 import { print, printLine } from './output.js';
@@ -14,17 +14,18 @@ Examples:
   bedrock pool check data/pool
   bedrock pool check data/pool --json | jq -r '.findings[].region.id // empty'
 
-The exit status is 0 if nothing is wrong, 1 if there are findings, and 2 if the pool could not be checked.
+The exit status is 0 if nothing is wrong, 1 if there are findings or the pool could not be checked (an error says so then, and
+nothing is printed), and 2 if the path leads to no pool.
 The contents of regions have no checksum, so damage to them is not found.
 `;
 
 export function addPoolCheck(pool: Command): void {
-  withHeader(withPool(clientCommand(pool, 'check')))
+  withHeader(withPool(subcommand(pool, 'check')))
     .description('List what is wrong with a pool. Only reads.')
     .option('--json', 'an object {path, poolId?, findings, notes, regions?, regionBytes?}')
     .addHelpText('after', EXAMPLES)
     .action((path: string, options: PoolOptions) =>
-      onPool(path, { isReadOnly: true, troubleStatus: ExitStatus.badConfiguration }, async (opened) => {
+      onPool(path, { isReadOnly: true }, async (opened) => {
         const inspection = await opened.inspect('checking', options);
         const found = await report(opened.pool.path, inspection, options.json === true);
         if (found > 0) throw new Conclusion(ExitStatus.failed);

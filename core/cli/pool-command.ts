@@ -1,6 +1,5 @@
 /**
- * What the commands have in common that look after a pool: finding and locking it, the bar while its descriptors are read, and the
- * exit status of a path that leads to no pool.
+ * What the commands have in common that look after a pool: finding and locking it, and the bar while its descriptors are read.
  *
  * What they need is loaded only when they run, so that help and complaints about options come at once.
  */
@@ -9,8 +8,7 @@ import { BedrockError } from '../errors.js';
 import type { HeaderCopy } from '../pool/header-choice.js';
 import type { Inspection } from '../pool/inspection.js';
 import type { OfflinePool } from '../pool-file/offline-pool.js';
-import { ExitStatus } from './exit-status.js';
-import { Conclusion, UsageError } from './failure.js';
+import { UsageError } from './failure.js';
 import { trackProgress } from './progress.js';
 
 export interface PoolOptions {
@@ -28,8 +26,6 @@ export interface OpenedPool {
 export interface PoolAccess {
   /** Others may look at the pool at the same time. */
   isReadOnly: boolean;
-  /** Exit status of whatever keeps the command from its work; 1 unless told. */
-  troubleStatus?: number;
 }
 
 /** A command whose argument is a pool. */
@@ -55,22 +51,15 @@ function notAChoice(): never {
 /** Opens the pool, does the work, closes it. */
 export async function onPool(
   path: string,
-  { isReadOnly, troubleStatus = ExitStatus.failed }: PoolAccess,
+  { isReadOnly }: PoolAccess,
   work: (opened: OpenedPool) => Promise<void>,
 ): Promise<void> {
+  const { OfflinePool } = await import('../pool-file/offline-pool.js');
+  const pool = await OfflinePool.open(path, isReadOnly);
   try {
-    const { OfflinePool } = await import('../pool-file/offline-pool.js');
-    const pool = await OfflinePool.open(path, isReadOnly);
-    try {
-      await work({ pool, inspect: (label, options) => inspect(pool, label, options) });
-    } finally {
-      await pool.close();
-    }
-  } catch (error) {
-    if (leadsToNoPool(error)) throw new Conclusion(ExitStatus.badConfiguration, error);
-    if (error instanceof Conclusion || !(error instanceof Error) || troubleStatus === ExitStatus.failed)
-      throw error;
-    throw new Conclusion(troubleStatus, error);
+    await work({ pool, inspect: (label, options) => inspect(pool, label, options) });
+  } finally {
+    await pool.close();
   }
 }
 
@@ -103,9 +92,4 @@ async function inspect(
 export function named(path: string, error: unknown): unknown {
   if (!(error instanceof BedrockError)) return error;
   return new BedrockError(error.code, `${path}: ${error.message}`, { details: error.details, cause: error });
-}
-
-function leadsToNoPool(error: unknown): error is BedrockError {
-  if (!(error instanceof BedrockError)) return false;
-  return error.code === 'POOL_NOT_FOUND' || (error.code === 'POOL_CORRUPT' && error.details.absent === true);
 }

@@ -6,7 +6,8 @@ import type { Command } from 'commander';
 import { BedrockError } from '../errors.js';
 import type { CopyReport } from '../target/copy.js';
 import type { Target } from '../target/target.js';
-import { clientCommand, collect } from './client-command.js';
+import { collect } from './client-command.js';
+import { subcommand } from './command-line.js';
 import type { Destination, Survey } from './copy-destination.js';
 import type { CopyPlace, Door } from './copy-place.js';
 import { ExitStatus } from './exit-status.js';
@@ -37,7 +38,7 @@ interface CopyOptions {
 }
 
 export function addPoolCopy(pool: Command): void {
-  clientCommand(pool, 'copy')
+  subcommand(pool, 'copy')
     .description('Copy a pool, of any type to any type; IDs stay valid, and erased ones invalid.')
     .argument('<FROM>', 'the pool to copy')
     .argument('<TO>', 'the pool to make')

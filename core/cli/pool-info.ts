@@ -1,7 +1,7 @@
 /** `bedrock pool info`: what a pool is and how full it is. */
 import type { Command } from 'commander';
 import type { PoolInfo } from '../pool/pool-info.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { printJson, printLine } from './output.js';
 import { named, onPool, type PoolOptions, withPool } from './pool-command.js';
 import { formatSize } from './sizes.js';
@@ -16,7 +16,7 @@ The exit status is 2 if the path leads to no pool, and 1 if the pool cannot be l
 `;
 
 export function addPoolInfo(pool: Command): void {
-  withPool(clientCommand(pool, 'info'))
+  withPool(subcommand(pool, 'info'))
     .description('Tell what a pool is, how full it is, and how its headers are.')
     .option('--json', 'an object')
     .addHelpText('after', EXAMPLES)

@@ -1,7 +1,7 @@
 /** `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again; and takes that back. */
 import type { Command } from 'commander';
 import type { Inspection } from '../pool/inspection.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
 import { print, printJson, printLine } from './output.js';
 import { named, onPool, type OpenedPool, type PoolOptions, withHeader, withPool } from './pool-command.js';
@@ -23,7 +23,7 @@ interface RepairOptions extends PoolOptions {
 }
 
 export function addPoolRepair(pool: Command): void {
-  withHeader(withPool(clientCommand(pool, 'repair')))
+  withHeader(withPool(subcommand(pool, 'repair')))
     .description('Give up what is damaged, so that the rest of a pool can be trusted again.')
     .option('-n, --dry-run', 'only tell what would be done')
     .option('--undo <BACKUP>', 'take a repair back')

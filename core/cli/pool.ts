@@ -1,6 +1,6 @@
 /** `bedrock pool`: looks after pools that no daemon has open. */
 import type { Command } from 'commander';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { addPoolCheck } from './pool-check.js';
 import { addPoolCopy } from './pool-copy.js';
 import { addPoolInfo } from './pool-info.js';
@@ -15,6 +15,6 @@ const COMMANDS: readonly ((pool: Command) => void)[] = [
 ];
 
 export function addPool(program: Command): void {
-  const pool = clientCommand(program, 'pool').description('Look after pools that no daemon has open.');
+  const pool = subcommand(program, 'pool').description('Look after pools that no daemon has open.');
   for (const add of COMMANDS) add(pool);
 }

@@ -1,6 +1,7 @@
 /** `bedrock providers`: what a daemon runs. */
 import type { Command } from 'commander';
-import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { printJson, printLine, table } from './output.js';
 
 const EXAMPLES = `
@@ -10,7 +11,7 @@ Examples:
 `;
 
 export function addProviders(program: Command): void {
-  withAddress(clientCommand(program, 'providers'))
+  withAddress(subcommand(program, 'providers'))
     .description("List a daemon's providers, in the order of its configuration.")
     .option('--json', 'an array of {name, type, providerId, tags, state, targets}')
     .addHelpText('after', EXAMPLES)

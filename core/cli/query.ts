@@ -1,6 +1,7 @@
 /** `bedrock query`: the configurations that daemons run with. */
 import type { Command } from 'commander';
-import { ADDRESS_HELP, clientCommand, collect, connectTo, defaultAddress } from './client-command.js';
+import { ADDRESS_HELP, collect, connectTo, defaultAddress } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { interruptible } from './interruption.js';
 import { printJson } from './output.js';
 
@@ -20,7 +21,7 @@ interface QueryOptions {
 }
 
 export function addQuery(program: Command): void {
-  clientCommand(program, 'query')
+  subcommand(program, 'query')
     .description('Print the running configurations of daemons, one JSON object with their addresses as keys.')
     .option('-a, --address <URL>', `${ADDRESS_HELP}; may come several times`, collect(String))
     .option('-p, --pretty', 'indent')

@@ -4,7 +4,8 @@ import type { CallOptions } from '../client/call-options.js';
 import type { RemoteTarget } from '../client/remote-target.js';
 import type { RegionId } from '../target/region-id.js';
 import type { RegionSource } from '../target/target.js';
-import { clientCommand, onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import { onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
 import { isStdinGiven, openContents, openUnnamedStdin } from './input.js';
 import { writeStdout, writeWholeFile } from './output-file.js';
@@ -117,7 +118,7 @@ export function addRead(region: Command): void {
 }
 
 function transferCommand(region: Command, name: string): Command {
-  return withTarget(clientCommand(region, name)).option('-q, --quiet', 'no progress bar');
+  return withTarget(subcommand(region, name)).option('-q, --quiet', 'no progress bar');
 }
 
 /** A region to be made: with contents, or empty. */

@@ -2,14 +2,8 @@
 import type { Command } from 'commander';
 import type { RegionId } from '../target/region-id.js';
 import type { RegionRange, RegionStat } from '../target/target.js';
-import {
-  clientCommand,
-  collect,
-  onTarget,
-  parseRegionId,
-  withTarget,
-  type TargetOptions,
-} from './client-command.js';
+import { collect, onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { reportFailure } from './failure.js';
 import { print, printJson, printLine } from './output.js';
 import { addCreate, addRead, addWrite } from './region-transfer.js';
@@ -54,7 +48,7 @@ If one cannot be removed, the others are all the same, and the exit status is 1.
 const SIZE_WIDTH = 10;
 
 export function addRegion(program: Command): void {
-  const region = clientCommand(program, 'region')
+  const region = subcommand(program, 'region')
     .description('Create, write, read and remove regions.')
     .addHelpText('after', EXAMPLES);
   addCreate(region);
@@ -67,7 +61,7 @@ export function addRegion(program: Command): void {
 }
 
 function addList(region: Command): void {
-  withTarget(clientCommand(region, 'ls'))
+  withTarget(subcommand(region, 'ls'))
     .description('List all regions: ID, size, time of creation.')
     .option('--json', 'an object a line')
     .addHelpText('after', LS_EXAMPLES)
@@ -91,7 +85,7 @@ function rowOf({ id, size, createdAt }: RegionStat): string {
 }
 
 function addStat(region: Command): void {
-  withTarget(clientCommand(region, 'stat'))
+  withTarget(subcommand(region, 'stat'))
     .description('Show what is known of a region.')
     .argument('<ID>', 'the region', parseRegionId)
     .option('--json', '{"id", "size", "createdAt"}, bytes and milliseconds since the epoch')
@@ -108,7 +102,7 @@ function addStat(region: Command): void {
 }
 
 function addPersist(region: Command): void {
-  withTarget(clientCommand(region, 'persist'))
+  withTarget(subcommand(region, 'persist'))
     .description('Make a region durable, or parts of it.')
     .argument('<ID>', 'the region', parseRegionId)
     .option(
@@ -123,7 +117,7 @@ function addPersist(region: Command): void {
 }
 
 function addRemove(region: Command): void {
-  withTarget(clientCommand(region, 'rm'))
+  withTarget(subcommand(region, 'rm'))
     .description('Remove regions for good; durable when it ends.')
     .argument('<ID...>', 'the regions', collect(parseRegionId))
     .addHelpText('after', RM_EXAMPLES)

@@ -1,6 +1,7 @@
 /** `bedrock shutdown`: stops a daemon. */
 import type { Command } from 'commander';
-import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { printLine } from './output.js';
 
 const EXAMPLES = `
@@ -12,7 +13,7 @@ Examples:
 `;
 
 export function addShutdown(program: Command): void {
-  withAddress(clientCommand(program, 'shutdown'))
+  withAddress(subcommand(program, 'shutdown'))
     .description('Stop a daemon in good order, as SIGTERM does.')
     .addHelpText('after', EXAMPLES)
     .action((options: AddressOptions) =>

@@ -1,12 +1,16 @@
 /** `bedrock start`: launches a daemon and stays until it has stopped. */
-import { writeFile } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { bootstrap, checkConfig, type BootstrapOptions } from '../bootstrap.js';
-import { configFromObject, parseConfig, readConfigFile, type ConfigDocument } from '../config/document.js';
+import { looksLikeAddress } from '../config/address.js';
+import { parseConfig, readConfigFile, type ConfigDocument } from '../config/document.js';
 import type { Daemon } from '../daemon.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { LogThreshold } from '../logging.js';
 import { ExitStatus } from './exit-status.js';
+import { failureLine, reportFailure, UsageError } from './failure.js';
+import { printLine } from './output.js';
+import { listenToSignals, type StartSignals } from './start-signals.js';
 
 export interface StartOptions {
   config?: string;
@@ -18,14 +22,7 @@ export interface StartOptions {
   check?: boolean;
 }
 
-const CONFIGURATION_CODES: readonly string[] = [
-  'CONFIG_INVALID',
-  'LIBRARY_LOAD_FAILED',
-  'DEPENDENCY_UNRESOLVED',
-];
-
-/** npm passes the terminal's signals on, so the daemon gets each twice within moments. */
-const NPM_ECHO_MS = 500;
+const DEFAULT_CONFIG = 'bedrock.json';
 
 /** @returns the exit status */
 export async function start(address: string | undefined, options: StartOptions): Promise<number> {
@@ -34,26 +31,18 @@ export async function start(address: string | undefined, options: StartOptions):
     ...(options.respAddress !== undefined && { respAddress: options.respAddress }),
     ...(options.verbose !== undefined && { logLevel: options.verbose }),
   };
+  checkAddress(address);
+  const document = await readDocument(options);
+  if (options.check === true) return check(document, settings);
+  // Not before: a signal ends at once what has opened nothing, such as waiting for standard input.
+  const signals = listenToSignals();
   let daemon: Daemon;
-  let stop: SignalStop | undefined;
   try {
-    const document = await readDocument(options);
-    if (options.check === true) {
-      for (const warning of await checkConfig(document, settings)) console.error(`warning: ${warning}`);
-      console.log(`${document.source}: valid`);
-      return ExitStatus.ok;
-    }
-    // Not before: a signal ends at once what has opened nothing, such as waiting for standard input.
-    stop = stopOnSignal();
-    daemon = await bootstrap(document, { ...settings, signal: stop.signal });
+    daemon = await bootstrap(document, { ...settings, signal: signals.stop });
   } catch (error) {
-    console.error(messageOf(error));
-    // It was asked to stop, and it has.
-    if (stop?.signal.aborted === true) return ExitStatus.ok;
-    const isConfiguration = error instanceof BedrockError && CONFIGURATION_CODES.includes(error.code);
-    return isConfiguration ? ExitStatus.badConfiguration : ExitStatus.failed;
+    return endOfStart(error, signals);
   }
-  stop.with(daemon);
+  signals.with(daemon);
   if (options.outputConfig !== undefined && !(await writeConfig(options.outputConfig, daemon))) {
     await daemon.close();
     return ExitStatus.failed;
@@ -61,18 +50,52 @@ export async function start(address: string | undefined, options: StartOptions):
   return (await daemon.closed) ? ExitStatus.ok : ExitStatus.failed;
 }
 
+async function check(document: ConfigDocument, settings: BootstrapOptions): Promise<number> {
+  for (const warning of await checkConfig(document, settings)) process.stderr.write(`warning: ${warning}\n`);
+  await printLine(`${document.source}: valid`);
+  return ExitStatus.ok;
+}
+
+function endOfStart(error: unknown, { stop }: StartSignals): number {
+  // It was asked to stop, and it has: no failure.
+  return stop.aborted ? ExitStatus.ok : reportFailure(error);
+}
+
+/** @throws UsageError for what was never meant for an address, such as the name of a file */
+function checkAddress(text: string | undefined): void {
+  if (text === undefined || looksLikeAddress(text)) return;
+  throw new UsageError(
+    `bedrock start: ${JSON.stringify(text)} is no address to listen at, http://host:port or unix:/path; ` +
+      `a configuration is given with -c: bedrock start -c ${text}`,
+  );
+}
+
+/** @throws CONFIG_INVALID, UsageError */
 async function readDocument(options: StartOptions): Promise<ConfigDocument> {
   const format = options.toml === true ? 'toml' : undefined;
-  if (options.stdin === true) {
-    if (options.config !== undefined) {
+  if (options.stdin !== true) return readConfigFile(options.config ?? (await configHere()), format);
+  if (options.config !== undefined) {
+    throw new UsageError(
+      'bedrock start: both --config and --stdin were given; the configuration can come from one only',
+    );
+  }
+  return parseConfig(await text(process.stdin), format ?? 'json', '<stdin>');
+}
+
+/** The configuration of this folder. One that is there and cannot be read is for the reader to say. */
+async function configHere(): Promise<string> {
+  try {
+    await access(DEFAULT_CONFIG);
+  } catch (cause) {
+    if (systemCodeOf(cause) === 'ENOENT') {
       throw new BedrockError(
         'CONFIG_INVALID',
-        'both --config and --stdin were given; the configuration can come from one only',
+        `there is no ${DEFAULT_CONFIG} in ${process.cwd()}; bedrock init writes one to begin with, and -c FILE names another`,
+        { cause },
       );
     }
-    return parseConfig(await text(process.stdin), format ?? 'json', '<stdin>');
   }
-  return options.config === undefined ? configFromObject({}) : readConfigFile(options.config, format);
+  return DEFAULT_CONFIG;
 }
 
 async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
@@ -80,43 +103,9 @@ async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
     await writeFile(file, `${JSON.stringify(daemon.config, null, 2)}\n`);
     return true;
   } catch (error) {
-    console.error(`the running configuration cannot be written: ${messageOf(error)}`);
+    const code = systemCodeOf(error) ?? 'INTERNAL';
+    const reason = messageOf(error).replace(`${code}: `, '');
+    process.stderr.write(failureLine(code, `the running configuration cannot be written: ${reason}`));
     return false;
   }
-}
-
-interface SignalStop {
-  /** Aborted by the first signal. */
-  readonly signal: AbortSignal;
-  /** Names the daemon to stop; at once if the signal came while it was starting. */
-  with(daemon: Daemon): void;
-}
-
-/**
- * SIGTERM, SIGINT and SIGHUP stop the daemon in good order, also one that is still starting; a second signal exits at once.
- */
-function stopOnSignal(): SignalStop {
-  const starting = new AbortController();
-  let running: Daemon | undefined;
-  let first: { signal: NodeJS.Signals; at: number } | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (first === undefined) {
-      first = { signal, at: Date.now() };
-      starting.abort();
-      void running?.close();
-      return;
-    }
-    const isEcho = process.env.npm_lifecycle_event !== undefined && Date.now() - first.at < NPM_ECHO_MS;
-    if (!isEcho) process.exit(signal === 'SIGINT' ? 130 : 143);
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  process.on('SIGHUP', onSignal);
-  return {
-    signal: starting.signal,
-    with(daemon) {
-      running = daemon;
-      if (first !== undefined) void daemon.close();
-    },
-  };
 }

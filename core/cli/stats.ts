@@ -4,7 +4,8 @@ import type { CallOptions } from '../client/call-options.js';
 import type { Service } from '../client/service.js';
 import { BedrockError } from '../errors.js';
 import type { TargetState, TargetStats } from '../target/target.js';
-import { clientCommand, onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
 import { bar, printJson, printLine, table } from './output.js';
 import { formatSize } from './sizes.js';
 
@@ -32,7 +33,7 @@ interface Place {
 type Row = Place & Partial<TargetStats>;
 
 export function addStats(program: Command): void {
-  withAddress(clientCommand(program, 'stats'))
+  withAddress(subcommand(program, 'stats'))
     .description('Show how full the targets of a daemon are.')
     .argument('[PROVIDER]', 'name or id (default: all providers that hold regions)')
     .option('--json', 'an array, see below')

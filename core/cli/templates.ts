@@ -10,6 +10,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
+import { UsageError } from './failure.js';
 
 /** What is made. */
 export interface Names {
@@ -29,14 +30,13 @@ export function templateFolder(name: string): string {
 
 /**
  * The names that follow from the one that is given: `@acme/bedrock-backend-s3` makes the type `s3`.
- * @throws INVALID_ARGUMENT
+ * @throws UsageError
  */
 export function namesFrom(given: string): Names {
   const tail = given.replace(/^@[^/]*\//, '').replace(/^bedrock-(?:node-)?(?:backend-|provider-)?/, '');
   const type = tail.replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_+|_+$/g, '');
   if (!PACKAGE_NAME.test(given) || given.length > MAX_NAME_LENGTH || !/^[a-z]/.test(type)) {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
+    throw new UsageError(
       `"${given}" is no name for a package with a type: lower-case letters, digits and hyphens, ` +
         'the type beginning with a letter, as in my-store, bedrock-backend-s3 or @acme/bedrock-backend-s3',
     );

@@ -12,7 +12,8 @@ import type { Command } from 'commander';
 import type * as SchemaToTypescript from 'json-schema-to-typescript';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, messageOf } from '../errors.js';
-import { clientCommand } from './client-command.js';
+import { subcommand } from './command-line.js';
+import { ofNamedFile } from './failure.js';
 import { print } from './output.js';
 
 const EXAMPLES = `
@@ -28,7 +29,7 @@ const TOOL = 'json-schema-to-typescript';
 type Schema = Record<string, unknown>;
 
 export function addTypes(program: Command): void {
-  clientCommand(program, 'types')
+  subcommand(program, 'types')
     .description("Print the TypeScript type of the settings that a library's schema describes.")
     .argument('<SCHEMA>', 'a JSON Schema; its title is the name of the type')
     .option('-o, --output <FILE>', 'write to a file instead')
@@ -52,7 +53,7 @@ async function types(file: string, { output }: { output?: string }): Promise<voi
 
 /** @throws CONFIG_INVALID if it is no schema that a daemon would take */
 async function readSchema(file: string): Promise<Schema> {
-  const text = await readFile(file, 'utf8');
+  const text = await ofNamedFile(() => readFile(file, 'utf8'));
   // Only now, as everything that is large here: help and complaints about options come at once.
   const { compileSchema } = await import('../config/schema.js');
   try {

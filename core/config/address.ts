@@ -22,15 +22,21 @@ export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port
 /** Longest path of a unix socket on Linux, bytes: sun_path of unix(7) without its final zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
+/** Transports of Mercury, by which Mochi's users name an address. */
+const MERCURY = /^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/;
+
+/** Whether whoever wrote it means an address, be it a good one or not. */
+export function looksLikeAddress(text: string): boolean {
+  return MERCURY.test(text) || /^[a-z][a-z0-9+]*:/i.test(text) || /^(\[[^\]]*\]|[\w.-]+):\d+$/.test(text);
+}
+
 /**
  * @param directory folder that a relative path of a socket counts from
  * @returns the address, or in words why the text is none
  */
 export function parseAddress(text: string, directory: string): ListenAddress | string {
   if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length), directory);
-  if (/^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/.test(text)) {
-    return 'Mercury transports do not exist here';
-  }
+  if (MERCURY.test(text)) return 'Mercury transports do not exist here';
   if (/^https:/i.test(text)) return 'the daemon speaks plain HTTP; TLS takes a proxy in front of it';
   if (!/^http:\/\//i.test(text)) return 'it begins with neither http:// nor unix:';
   const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('http:'.length))?.[1] ?? '';

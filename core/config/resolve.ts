@@ -67,6 +67,9 @@ export async function resolveConfig(
   const json = root as unknown as BedrockConfig;
   if (address === undefined || json.bedrock === undefined)
     throw new BedrockError('INTERNAL', 'a fault went unreported');
+  // As that of libraries: the running configuration may be stored elsewhere.
+  const { log } = json.bedrock;
+  if (log?.file !== undefined) log.file = path.resolve(document.directory, log.file);
   return {
     json,
     // The schema filled in every default.

@@ -86,7 +86,8 @@ export class HttpServer {
       return address;
     } catch (cause) {
       await app.close();
-      throw listenFailure(formatAddress(address), cause);
+      const at = address.kind === 'unix' ? { path: address.path } : { port: address.port };
+      throw await listenFailure(formatAddress(address), at, cause);
     }
   }
 

@@ -126,10 +126,14 @@ export class RespServer implements Door {
         `more than bedrock.resp.max_connections, ${settings.max_connections}: further connections are closed`,
       );
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(listenFailure(where, cause)));
-      server.listen(address, resolve);
-    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(address, resolve);
+      });
+    } catch (cause) {
+      throw await listenFailure(where, address, cause);
+    }
     this.#servers.push(server);
     return server;
   }

@@ -1,15 +1,15 @@
 /** `bedrock pool copy`: the same regions under the same IDs, erased IDs never again, and nothing left of a copy that failed. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runCli } from '../../core/cli/cli.js';
 import { pattern, snapshotOf } from '../../core/conformance/assertions.js';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { poolFolder, poolTarget, type PoolConfig } from '../backends/pool-factory.js';
 import { hasCommand, needs } from '../fixtures/needs.js';
 import { MAIN, codeOf, end, launch, run, runShell, type Ended } from '../fixtures/run-command.js';
+import { runHere } from '../fixtures/run-here.js';
 
 const MIB = 2 ** 20;
 const LARGE_BYTES = 192 * MIB;
@@ -35,27 +35,7 @@ async function openPool(name: string, config: Partial<PoolConfig> = {}): Promise
 
 const inPlace = (name: string): string => path.join(place, name);
 
-/** In this process, as starting another one takes far longer than most of the copies. */
-async function copy(...args: string[]): Promise<Ended> {
-  const [stdout, stderr] = [process.stdout, process.stderr].map((stream) => {
-    const pieces: string[] = [];
-    const spy = jest.spyOn(stream, 'write').mockImplementation((piece, ...rest) => {
-      pieces.push(String(piece));
-      const written = rest.at(-1) as unknown;
-      if (typeof written === 'function') (written as () => void)();
-      return true;
-    });
-    return { pieces, spy };
-  });
-  try {
-    const status = await runCli(['node', 'bedrock', 'pool', 'copy', ...args]);
-    const text = stdout?.pieces.join('') ?? '';
-    return { status, stdout: text, bytes: Buffer.from(text), stderr: stderr?.pieces.join('') ?? '' };
-  } finally {
-    stdout?.spy.mockRestore();
-    stderr?.spy.mockRestore();
-  }
-}
+const copy = (...args: string[]): Promise<Ended> => runHere(['pool', 'copy', ...args]);
 
 const resultOf = ({ stdout }: Ended): Record<string, unknown> =>
   JSON.parse(stdout) as Record<string, unknown>;
@@ -163,9 +143,9 @@ describe('bedrock pool copy', () => {
       [[source, inPlace('used'), '--override'], 1, 'POOL_IN_USE'],
       [[source, source, '--override'], 1, 'POOL_IN_USE'],
       [[source, inPlace('there')], 1, 'INVALID_ARGUMENT'],
-      [[source, inPlace('there'), '--override'], 1, 'POOL_CORRUPT'],
-      [[inPlace('there'), inPlace('new')], 1, 'POOL_CORRUPT'],
-      [[inPlace('nothing'), inPlace('new')], 1, 'POOL_NOT_FOUND'],
+      [[source, inPlace('there'), '--override'], 2, 'POOL_CORRUPT'],
+      [[inPlace('there'), inPlace('new')], 2, 'POOL_CORRUPT'],
+      [[inPlace('nothing'), inPlace('new')], 2, 'POOL_NOT_FOUND'],
       [[source, inPlace('no/folder')], 1, 'ENOENT'],
       [[path.join(home, 'large'), inPlace('new'), '--size', '9M'], 1, 'OUT_OF_SPACE'],
       [[source, inPlace('new'), '--size', '1M'], 2, 'INVALID_ARGUMENT'],

@@ -193,7 +193,7 @@ describe('bedrock pool', () => {
     await target.close();
     expect(ended.map((one) => [codeOf(one), one.status])).toEqual([
       ['POOL_IN_USE', 1],
-      ['POOL_IN_USE', 2],
+      ['POOL_IN_USE', 1],
       ['POOL_IN_USE', 1],
     ]);
   });

@@ -145,7 +145,7 @@ describe('bedrock region create', () => {
 
   it("says the system's code for a file that is not there", async () => {
     const ended = await region(['create', path.join(home, 'nothing')]);
-    expect(outcome(ended)).toEqual({ status: 1, code: 'ENOENT', stdout: '' });
+    expect(outcome(ended)).toEqual({ status: 2, code: 'ENOENT', stdout: '' });
   });
 });
 

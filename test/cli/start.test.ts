@@ -99,7 +99,9 @@ describe('bedrock start', () => {
       await expect(providersAt(address)).resolves.toEqual(['store']);
       const exit = await stopped(daemon);
       expect(exit).toMatchObject({ status: 0, signal: null, stderr: '' });
-      for (const line of exit.stdout.trimEnd().split('\n')) expect(line).toMatch(/^\[info\] \[[^\]]+\] ./);
+      for (const line of exit.stdout.trimEnd().split('\n'))
+        expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \[info\] \[[^\]]+\] ./);
+      expect(exit.stdout).toContain(`ready: 1 of 1 providers are up, pid ${daemon.child.pid}\n`);
       await expect(providersAt(address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     },
   );
@@ -133,10 +135,22 @@ describe('bedrock start', () => {
     await Promise.all([stopped(beside), stopped(given)]);
   });
 
-  it('runs without a configuration', async () => {
-    const daemon = bedrock(['start', FREE_PORT]);
-    await expect(providersAt(await daemon.address())).resolves.toEqual([]);
-    expect((await stopped(daemon)).status).toBe(0);
+  it('takes bedrock.json of the working directory if no configuration is named', async () => {
+    const daemons = [[], [FREE_PORT]].map((args) => bedrock(args, { cwd: home }));
+    for (const daemon of daemons) {
+      await expect(providersAt(await daemon.address())).resolves.toEqual(['store']);
+      expect((await stopped(daemon)).status).toBe(0);
+    }
+  });
+
+  it('says that there is none, and how to make one, and exits with 2', async () => {
+    const empty = path.join(home, 'empty');
+    await mkdir(empty);
+    const exits = [[], ['start', FREE_PORT], ['--check']].map((args) => bedrock(args, { cwd: empty }).exit);
+    for (const exit of await Promise.all(exits)) {
+      expect(exit).toMatchObject({ status: 2, stdout: '' });
+      expect(complaints(exit)).toEqual([expect.stringMatching(/^error CONFIG_INVALID: .*bedrock init/)]);
+    }
   });
 
   it('takes libraries that use the public package, named from the folder of the configuration', async () => {
@@ -279,7 +293,10 @@ describe('a bad configuration', () => {
     expect(exit).toMatchObject({ status: 2, stdout: '' });
     const lines = complaints(exit);
     expect(lines).toHaveLength(7);
-    for (const line of lines) expect(line).toMatch(new RegExp(`^${config}:\\d+:\\d+: \\$\\.`));
+    for (const line of lines)
+      expect(line).toMatch(
+        new RegExp(`^error (CONFIG_INVALID|LIBRARY_LOAD_FAILED): ${config}:\\d+:\\d+: \\$\\.`),
+      );
   });
 
   const faulty = launchTogether({
@@ -303,6 +320,7 @@ describe('a daemon that cannot start', () => {
     server.close();
     expect(exit.status).toBe(1);
     expect(complaints(exit)).toEqual([expect.stringContaining(String(port))]);
+    if (process.platform === 'linux') expect(exit.stderr).toContain(`process ${process.pid} (`);
   });
 
   it('exits with 1 if another daemon listens at the socket, and leaves that one alone', async () => {
@@ -311,8 +329,16 @@ describe('a daemon that cannot start', () => {
     await first.address();
     const exit = await bedrock([address, '-c', file]).exit;
     expect(exit.status).toBe(1);
+    if (process.platform === 'linux') expect(exit.stderr).toContain(`process ${first.child.pid} (`);
     await expect(providersAt(address)).resolves.toEqual(['store']);
     expect((await stopped(first)).status).toBe(0);
+  });
+
+  it('says of a socket whose folder is not there that it is not', async () => {
+    const folder = path.join(home, 'no-such-folder');
+    const exit = await bedrock([`unix:${folder}/a.sock`, '-c', file]).exit;
+    expect(exit.status).toBe(1);
+    expect(complaints(exit)).toEqual([expect.stringContaining(`there is no folder ${folder}`)]);
   });
 
   it('exits with 1 if a provider cannot start, and names it', async () => {
@@ -337,7 +363,7 @@ describe('--verbose', () => {
     await eventually(() => access(output));
     await expect(stopped(quiet)).resolves.toMatchObject({ status: 0, stdout: '', stderr: '' });
     const loud = bedrock(['-c', config, '-v', 'debug']);
-    await loud.line(/^\[debug\] \[bedrock\] /m);
+    await loud.line(/ \[debug\] \[bedrock\] /m);
     await loud.address();
     expect((await stopped(loud)).status).toBe(0);
   });
@@ -358,31 +384,6 @@ describe('the log', () => {
       .map((line) => JSON.parse(line) as object);
     expect(events.length).toBeGreaterThan(3);
     for (const event of events) expect(event).toMatchObject({ level: 'info', component: 'bedrock' });
-  });
-});
-
-describe('the command line', () => {
-  const wrong = launchTogether({
-    'an option that does not exist': () => bedrock(['start', '--nonsense']),
-    'an option without its value': () => bedrock(['start', '-c']),
-    'a log level that does not exist': () => bedrock(['-c', file, '-v', 'loud']),
-    'two addresses': () => bedrock(['start', FREE_PORT, FREE_PORT]),
-  });
-  const help = launchTogether({
-    '--help': () => bedrock(['--help']),
-    'start -h': () => bedrock(['start', '-h']),
-  });
-
-  it.each(wrong.titles)('is refused with 2: %s', async (title) => {
-    const { exit } = wrong.get(title);
-    expect(await exit).toMatchObject({ status: 2, stdout: '' });
-    expect(complaints(await exit).length).toBeGreaterThan(0);
-  });
-
-  it.each(help.titles)('explains itself for %s', async (title) => {
-    const exit = await help.get(title).exit;
-    expect(exit).toMatchObject({ status: 0, stderr: '' });
-    expect(exit.stdout).toContain('start');
   });
 });
 

@@ -12,13 +12,14 @@
  * | `json`          | a file likewise, or without a name a whole configuration, which is validated and started  |
  * | `json fragment` | part of a configuration; it must parse                                                    |
  *
- * Everything else fails. Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real address in
+ * Times at the beginning of the log's lines are left aside on both sides. Everything else fails. Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real address in
  * commands and files, and the other way round in output. So is the port 7481 of the Redis protocol.
  */
 import { readFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { parse, type ParseError } from 'jsonc-parser';
 import { bootstrap, checkConfig } from '../../core/index.js';
+import { withoutTimes } from '../fixtures/log-times.js';
 import { bedrock, startScript, type BedrockProcess, type Exit } from '../fixtures/bedrock-process.js';
 import { Clone, REPOSITORY } from './clone.js';
 import {
@@ -36,8 +37,8 @@ const FREE_PORT = 'http://127.0.0.1:0';
 const DOCUMENTED_RESP_PORT = '7481';
 const FREE_RESP_PORT = '127.0.0.1:0';
 
-/** Output that documents a failure: an error of a command, or a fault of a configuration. */
-const COMPLAINT = /^(error [A-Z_]+: |\S+:\d+:\d+: \$)/;
+/** Output that documents a failure. */
+const COMPLAINT = /^error [A-Z_]+: /;
 
 export class PageRun {
   /** The daemon that the page speaks of. */
@@ -159,8 +160,9 @@ export class PageRun {
   }
 
   #compareLog(text: string): void {
-    const log = this.#documented(this.#daemon?.stdout ?? '');
-    if (!holdsDocumented(text.split('\n'), log)) throw new Error(`the daemon's log is:\n${log}`);
+    const log = this.#documented(withoutTimes(this.#daemon?.stdout ?? ''));
+    if (!holdsDocumented(withoutTimes(text).split('\n'), log))
+      throw new Error(`the daemon's log is:\n${log}`);
   }
 
   // ---- files ----

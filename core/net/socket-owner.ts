@@ -1,0 +1,55 @@
+/**
+ * Whose an address is that is in use, as far as Linux tells it: /proc/net has each listening socket with its inode, and a process that
+ * holds it has a descriptor that leads to `socket:[inode]`. Looked for only when listening failed; a process of another user shows
+ * its descriptors to root alone.
+ */
+import { readFile, readdir, readlink } from 'node:fs/promises';
+
+/** `LISTEN` in /proc/net/tcp: include/net/tcp_states.h. */
+const LISTEN = '0A';
+
+/** @returns such as `process 4711 (node)`; nothing if the system does not tell */
+export async function ownerOfPort(port: number): Promise<string | undefined> {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const inodes: string[] = [];
+  for (const table of ['tcp', 'tcp6']) {
+    for (const columns of await rowsOf(table)) {
+      const [, local = '', , state = ''] = columns;
+      if (state === LISTEN && local.endsWith(suffix)) inodes.push(columns[9] ?? '');
+    }
+  }
+  return holderOf(inodes);
+}
+
+/** The same for the path of a unix socket. */
+export async function ownerOfSocket(path: string): Promise<string | undefined> {
+  const rows = await rowsOf('unix');
+  return holderOf(rows.filter((columns) => columns[7] === path).map((columns) => columns[6] ?? ''));
+}
+
+/** Without the heads of the columns. */
+async function rowsOf(table: string): Promise<string[][]> {
+  const text = await readFile(`/proc/net/${table}`, 'utf8').catch(() => '');
+  const rows = text.split('\n').slice(1);
+  return rows.map((row) => row.trim().split(/\s+/));
+}
+
+async function holderOf(inodes: readonly string[]): Promise<string | undefined> {
+  const wanted = new Set(inodes.map((inode) => `socket:[${inode}]`));
+  if (wanted.size === 0) return undefined;
+  for (const pid of await entriesOf('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const descriptor of await entriesOf(`/proc/${pid}/fd`)) {
+      const leadsTo = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '');
+      if (!wanted.has(leadsTo)) continue;
+      const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
+      return `process ${pid}${name === '' ? '' : ` (${name})`}`;
+    }
+  }
+  return undefined;
+}
+
+/** None of what is gone, or may not be looked at. */
+function entriesOf(folder: string): Promise<string[]> {
+  return readdir(folder).catch(() => []);
+}
