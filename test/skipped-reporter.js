@@ -4,8 +4,8 @@
  */
 const REASON = /\[skipped: ([^\]]*)\]/;
 
-/** The conformance suite says in a title of its own what it leaves out, and what the factory lacks for it. */
-const LEFT_OUT = /: the factory (has no|does not say) /;
+/** The group of the conformance suite whose titles say what it leaves out, and what the factory lacks for it. */
+const LEFT_OUT = 'left out';
 
 export default class SkippedReporter {
   #isChoice;
@@ -41,8 +41,10 @@ export default class SkippedReporter {
             .replace(REASON, '')
             .trim();
           note(REASON.exec(titles[at])[1], `${file}: ${what}`);
-        } else if (LEFT_OUT.test(title)) note('left out by the conformance suite', `${file}: ${fullName}`);
-        else unexplained.push(`${file}: ${fullName}`);
+        } else if (ancestorTitles.at(-1) === LEFT_OUT) {
+          const [, what, reason] = /^(.*): (.*)$/.exec(title) ?? ['', title, title];
+          note(reason, `${file}: ${what}`);
+        } else unexplained.push(`${file}: ${fullName}`);
       }
     }
     for (const [folder, reason] of this.#leftOut) note(reason, folder);

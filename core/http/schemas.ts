@@ -7,14 +7,19 @@ const definitions = readSchema(new URL('../../schemas/http.schema.json', import.
   object
 >;
 
-/** Makes each part known to Fastify, which validates, serialises and documents by them. */
-export function addSchemas(app: FastifyInstance): void {
-  for (const [name, schema] of Object.entries(definitions)) {
+/** Every part, under its name. */
+export function schemaParts(): object[] {
+  return Object.entries(definitions).map(([name, schema]) => {
     const text = JSON.stringify(schema)
       .replaceAll('"#/$defs/', '"')
       .replace(/"\$ref":"([^"#]+)"/g, '"$ref":"$1#"');
-    app.addSchema({ $id: name, ...(JSON.parse(text) as object) });
-  }
+    return { $id: name, ...(JSON.parse(text) as object) };
+  });
+}
+
+/** Makes each part known to Fastify, which validates and documents by them. */
+export function addSchemas(app: FastifyInstance): void {
+  for (const schema of schemaParts()) app.addSchema(schema);
 }
 
 /**

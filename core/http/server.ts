@@ -15,6 +15,7 @@ import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { isInstance } from '../plain.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
+import { compilers } from './compilers.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
@@ -131,19 +132,7 @@ export class HttpServer {
       exposeHeadRoutes: true,
       // The limit is that of all headers together.
       routerOptions: { maxParamLength: settings.http.max_header_bytes },
-      ajv: {
-        customOptions: {
-          coerceTypes: false,
-          removeAdditional: false,
-          useDefaults: false,
-          // The first fault is enough: a body may have a million.
-          allErrors: false,
-          allowUnionTypes: true,
-          // What the words of a refusal are made of.
-          verbose: true,
-          keywords: ['x-allowed'],
-        },
-      },
+      schemaController: { compilersFactory: compilers },
       schemaErrorFormatter: invalidRequest,
       frameworkErrors: (error, request, reply) => void sendProblem(toBedrockError(error), request, reply),
     });

@@ -32,6 +32,14 @@ export async function runEpisode(seed: number, number: number, most: number): Pr
   return { states: explorer.states, checks: explorer.checks };
 }
 
+/** Runs episode after episode up to a number of states. @returns that number. @throws CrashFinding */
+export async function runEpisodes({ seed, states }: { seed: number; states: number }): Promise<number> {
+  let seen = 0;
+  for (let number = 1; seen < states; number++)
+    seen += (await runEpisode(seed, number, states - seen)).states;
+  return seen;
+}
+
 function randomShape(random: Random, number: number): PoolShape {
   const mode = MODES[number % MODES.length] ?? 'file';
   const addsChunks = random.chance(0.1);

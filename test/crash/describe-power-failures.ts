@@ -1,0 +1,58 @@
+/**
+ * Power failures at every moment of short sequences: every state that a medium may be left in is recovered by the real code, and has
+ * what was acknowledged, nothing that was not asked for, and exact free space. How many states is for the caller to say.
+ */
+import { describe, expect, it } from '@jest/globals';
+import { Explorer, type ExploreLimits } from './explorer.js';
+import { nativeAddon } from '../fixtures/needs.js';
+import { SEQUENCES, programsOf, type Sequence } from './sequences.js';
+import { MODES, SMALL_POOL, formatSmallPool, type Mode } from './simulated-pool.js';
+
+export interface PowerFailures {
+  readonly limits: ExploreLimits;
+  /** For sequences of many operations. */
+  readonly limitsOfLarge: ExploreLimits;
+  /** Orders in which jobs in flight together end. */
+  readonly seeds: Record<Mode, readonly number[]>;
+  /** Of the programs that differ in where they are killed, each one after so many; the whole sequence is always among them. */
+  readonly stride: number;
+  /** That all modes together come to. */
+  readonly fewestStates: number;
+}
+
+export function describePowerFailures({
+  limits,
+  limitsOfLarge,
+  seeds,
+  stride,
+  fewestStates,
+}: PowerFailures): void {
+  let states = 0;
+  let pools = 0;
+
+  describe.each(MODES)('a power failure in mode %s', (mode) => {
+    it.each(Object.entries<Sequence>(SEQUENCES))('keeps what was acknowledged: %s', async (_, sequence) => {
+      const { shape: special, isLarge = false } = sequence;
+      for (const syncWrites of isLarge ? [false] : [false, true]) {
+        const shape = { ...SMALL_POOL, ...special, syncWrites, mode };
+        for (const [place, program] of programsOf(sequence).entries()) {
+          if (place % stride !== 0) continue;
+          for (const seed of isLarge ? seeds[mode].slice(0, 1) : seeds[mode]) {
+            const explorer = new Explorer({
+              shape,
+              seed: 1000 * place + seed,
+              limits: isLarge ? limitsOfLarge : limits,
+            });
+            // Each pool has an ID of its own, so no state counts twice.
+            await explorer.explore(formatSmallPool(shape, ++pools), program);
+            states += explorer.states;
+          }
+        }
+      }
+    });
+  });
+
+  nativeAddon.it('has been looked for in enough states', () => {
+    expect(states).toBeGreaterThan(fewestStates);
+  });
+}
