@@ -1,0 +1,148 @@
+/**
+ * One run of everything: storage of some kind, a target over it that is opened, used by several clients at once, closed in the midst of
+ * it or after it, and opened again. All that happens follows from the seed.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Target } from '../../core/index.js';
+import { Random } from '../fixtures/random.js';
+import { exploredStorage, KINDS, type ExploredStorage, type Kind } from './explored-targets.js';
+import { LocalClient, type Surroundings } from './local-client.js';
+import { Ownership } from './ownership.js';
+import { Schedule } from './schedule.js';
+
+/** Of what happened, the end that a report shows. */
+const NOTED = 60;
+
+export interface EpisodeOptions {
+  readonly seed: number;
+  /** Which of the seed's. */
+  readonly number: number;
+  /** Only these kinds of target; all of them unless told. */
+  readonly kinds?: readonly string[] | undefined;
+}
+
+export interface EpisodeResult {
+  readonly kind: string;
+  readonly steps: number;
+  /** What was wrong, with what happened before it; nothing if all was right. */
+  readonly finding: string | undefined;
+}
+
+export async function runEpisode({ seed, number, kinds }: EpisodeOptions): Promise<EpisodeResult> {
+  const random = new Random(seed, number);
+  const among = kinds === undefined ? KINDS : KINDS.filter((kind) => kinds.includes(kind));
+  const kind = random.pick(among);
+  const episode = new Episode(kind, new Schedule(random));
+  const now = performance.now.bind(performance);
+  // A clock that does not tell how fast the machine is.
+  performance.now = () => episode.schedule.now;
+  try {
+    await episode.run();
+    return { kind, steps: episode.schedule.now, finding: undefined };
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { kind, steps: episode.schedule.now, finding: `${kind}: ${text}\n${episode.notes}` };
+  } finally {
+    performance.now = now;
+  }
+}
+
+class Episode {
+  readonly #storage: ExploredStorage;
+  readonly #ownership = new Ownership();
+  readonly #notes: string[] = [];
+  #number = 0;
+
+  constructor(
+    kind: Kind,
+    readonly schedule: Schedule,
+  ) {
+    this.#storage = exploredStorage(kind, schedule);
+  }
+
+  get notes(): string {
+    return this.#notes.slice(-NOTED).join('\n');
+  }
+
+  async run(): Promise<void> {
+    const { random } = this.schedule;
+    for (let stages = 1 + random.below(2); stages > 0; stages--) {
+      const target = this.#storage.target();
+      await this.schedule.drive(target.open());
+      await this.#look(target);
+      await this.#use(target);
+      this.#storage.closed();
+      if (!this.#storage.isPersistent) this.#ownership.forgetAll();
+    }
+    const target = this.#storage.target();
+    await this.schedule.drive(target.open());
+    await this.#look(target);
+    await this.schedule.drive(target.close());
+  }
+
+  async #use(target: Target): Promise<void> {
+    const { schedule } = this;
+    const { random } = schedule;
+    const around = this.#surroundings(target);
+    const clients = Array.from({ length: 1 + random.below(4) }, (_, index) =>
+      new LocalClient(`client ${index}`, around).run(2 + random.below(20)),
+    );
+    const all = Promise.all(clients);
+    // Some targets are closed while they are used.
+    const closing = random.below(3) === 0 ? this.#closeEarly(target, around) : undefined;
+    await schedule.drive(Promise.all([all, closing]));
+    await schedule.settle();
+    if (closing === undefined) {
+      await this.#look(target);
+      await schedule.drive(target.close());
+    }
+  }
+
+  async #closeEarly(target: Target, { calls, note }: Surroundings): Promise<void> {
+    const { schedule } = this;
+    for (let left = schedule.random.below(40); left > 0; left--) await schedule.pause();
+    const before = new Map(calls);
+    note('the target is closed…');
+    await target.close();
+    note('the target is closed: done');
+    // Those who called are told a few microtasks later.
+    await turn();
+    for (const [number, text] of before)
+      if (calls.has(number)) throw new Error(`the target was closed before this had ended: ${text}`);
+  }
+
+  #surroundings(target: Target): Surroundings {
+    const { isMappable, isImportable, isCheap } = this.#storage;
+    return {
+      target,
+      schedule: this.schedule,
+      ownership: this.#ownership,
+      isMappable,
+      isImportable,
+      isCheap,
+      calls: new Map(),
+      nextNumber: () => ++this.#number,
+      note: (text) => this.#notes.push(text),
+    };
+  }
+
+  /** While nothing is under way: all that is owed is there, nothing else, and the space is that of the regions. */
+  async #look(target: Target): Promise<void> {
+    this.#notes.push('everything is looked at');
+    const regions = await this.schedule.drive(everything(target));
+    this.#ownership.settle(regions);
+    const { usedBytes, regions: count } = await this.schedule.drive(target.stats());
+    if (count !== regions.length)
+      throw new Error(`${regions.length} regions are listed, and ${count} counted`);
+    const accounted = this.#storage.usedBytes(regions.map(({ size }) => size));
+    if (usedBytes !== accounted)
+      throw new Error(`${usedBytes} bytes are used, but the regions take ${accounted}`);
+  }
+}
+
+async function everything(target: Target): Promise<{ id: string; size: number; bytes: Uint8Array }[]> {
+  const { regions } = await target.list({ limit: 1_000_000 });
+  return Promise.all(
+    regions.map(async ({ id, size }) => ({ id: id.toString(), size, bytes: await target.read(id, 0, size) })),
+  );
+}

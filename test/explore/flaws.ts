@@ -1,0 +1,197 @@
+/**
+ * Mistakes of the kind that only an order of events shows: two that were made, and were mended, and others that could be. Each is a
+ * change of a line or two, made to a copy of the real code in memory; the explorer must find it.
+ */
+import type { Patch } from './patched-modules.js';
+
+export interface FlawedCode {
+  readonly title: string;
+  /** Targets on which the mistake can show; all of them unless told. */
+  readonly kinds?: readonly string[];
+  readonly patches: readonly Patch[];
+}
+
+/**
+ * Not flaws: what happens once in a million regions, or in 16 MiB, happens every few steps. Slots run out, the pool grows, and freshFrom
+ * rises often enough that others come in between.
+ */
+export const SMALL_STEPS: readonly Patch[] = [
+  { file: 'core/pool/chunk-directory.ts', from: 'MIN_CHUNK_COUNT = 1024', to: 'MIN_CHUNK_COUNT = 4' },
+  { file: 'core/pool/chunk-directory.ts', from: 'MAX_CHUNK_COUNT = 2 ** 18', to: 'MAX_CHUNK_COUNT = 8' },
+  { file: 'core/pool/region-pool.ts', from: 'FRESH_STEP_BYTES = 2 ** 24', to: 'FRESH_STEP_BYTES = 2 ** 9' },
+  {
+    file: 'core/pool/region-pool.ts',
+    from: 'GROWTH_STEP_BYTES = 2 ** 30',
+    to: 'GROWTH_STEP_BYTES = 2 ** 10',
+  },
+];
+
+const BASE_TARGET = 'core/target/base-target.ts';
+const REGION_POOL = 'core/pool/region-pool.ts';
+const POOLS = ['file', 'msync', 'pmem'];
+
+export const FLAWS: readonly FlawedCode[] = [
+  {
+    title: "a region's object is kept a moment after its row became live, so that it may have two",
+    kinds: ['msync'],
+    patches: [
+      {
+        file: REGION_POOL,
+        from: `return stored.then(() => {
+      table.setLive(slot, generation, offset, size, createdAt);
+      becameLive?.(region);
+    });`,
+        to: `return stored
+      .then(() => table.setLive(slot, generation, offset, size, createdAt))
+      .then(() => becameLive?.(region));`,
+      },
+      { file: 'core/target/region-cache.ts', from: 'if (other !== undefined) {', to: 'if (false) {' },
+    ],
+  },
+  {
+    title: 'a slot is taken after slots were added, though others may have taken them all',
+    kinds: ['pmem'],
+    patches: [
+      {
+        file: REGION_POOL,
+        from: `this one goes on: then it needs another one.
+        await this.#addChunk();`,
+        to: `this one goes on: then it needs another one.
+        await this.#addChunk();
+        return { slot: this.table.takeFree(), offset, length };`,
+      },
+    ],
+  },
+  {
+    title: 'a read lets its region go while it waits for the medium',
+    kinds: ['file', 'msync', 'table'],
+    patches: [
+      {
+        file: BASE_TARGET,
+        from: 'await this.readBytes(region, offset, buffer.subarray(to, to + size));',
+        to: `const pending = this.readBytes(region, offset, buffer.subarray(to, to + size));
+        this.unpin(region);
+        try {
+          await pending;
+        } finally {
+          this.pin(region);
+        }`,
+      },
+    ],
+  },
+  {
+    title: 'an erase gives the space back while others still read',
+    patches: [{ file: BASE_TARGET, from: 'if (region.pins > 1) {', to: 'if (region.pins > 1e9) {' }],
+  },
+  {
+    title: 'an erase refuses its ID only when it is durable',
+    kinds: ['file', 'msync', 'table'],
+    patches: [
+      { file: BASE_TARGET, from: 'region.isErased = true;\n', to: '\n' },
+      {
+        file: BASE_TARGET,
+        from: '// Others may still be reading; then',
+        to: 'region.isErased = true;\n    // Others may still be reading; then',
+      },
+    ],
+  },
+  {
+    title: 'a write in flight keeps neither its region nor its target',
+    kinds: ['file', 'msync', 'table'],
+    patches: [
+      {
+        file: BASE_TARGET,
+        from: 'return pending === undefined ? undefined : this.during(region, pending);',
+        to: 'return pending;',
+      },
+    ],
+  },
+  {
+    title: 'a listing shows what is being erased',
+    kinds: ['file', 'msync', 'table'],
+    patches: [{ file: BASE_TARGET, from: 'if (region.isErased === true) continue;', to: '' }],
+  },
+  {
+    title: 'growth names its capacity before the space is allocated',
+    kinds: POOLS,
+    patches: [
+      {
+        file: REGION_POOL,
+        from: 'await this.#medium.allocate(capacity, length);',
+        to: 'void this.#medium.allocate(capacity, length);',
+      },
+    ],
+  },
+  {
+    title: 'two change space and header at once',
+    kinds: POOLS,
+    patches: [{ file: REGION_POOL, from: 'this.#turn.then(work)', to: 'Promise.resolve().then(work)' }],
+  },
+  {
+    title: 'a slot is given back a second time, a moment later',
+    kinds: POOLS,
+    patches: [
+      {
+        file: REGION_POOL,
+        from: 'if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));',
+        to: `if (table.state(slot) === SlotState.erasing) {
+      table.setFree(slot, table.generation(slot));
+      queueMicrotask(() => {
+        if (table.state(slot) === SlotState.taken) table.giveBack(slot);
+      });
+    }`,
+      },
+    ],
+  },
+  {
+    title: 'an import looks whether its slot is free, waits for space, and takes it then',
+    kinds: POOLS,
+    patches: [
+      {
+        file: REGION_POOL,
+        from: 'if (!this.table.take(slot, generation)) throw idTaken(id);',
+        to: 'if (this.table.state(slot) !== SlotState.free || generation <= generationBefore) throw idTaken(id);',
+      },
+      {
+        file: REGION_POOL,
+        from: 'return { slot, offset, length, generationBefore };',
+        to: 'this.table.take(slot, generation);\n        return { slot, offset, length, generationBefore };',
+      },
+    ],
+  },
+  {
+    title: 'a close does not wait for what is under way',
+    patches: [
+      {
+        file: 'core/target/lifecycle.ts',
+        from: 'if (this.#inFlight > 0) await',
+        to: 'if (this.#inFlight > 1e9) await',
+      },
+    ],
+  },
+  {
+    title: 'a write joins a group that has gone to the system already',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/pool-file/write-group.ts',
+        from: 'if (this.#next?.pieces === pieces) this.#next = undefined;\n      return this.#writeMany(pieces);',
+        to: `return this.#writeMany(pieces).finally(() => {
+        if (this.#next?.pieces === pieces) this.#next = undefined;
+      });`,
+      },
+    ],
+  },
+  {
+    title: 'a creation takes its space after it has waited',
+    kinds: ['table'],
+    patches: [
+      { file: 'core/target/table-target.ts', from: 'this.#usedBytes += size;\n    let id', to: 'let id' },
+      {
+        file: 'core/target/table-target.ts',
+        from: 'return await this.makeRegion(id, size, this.#clock.now());',
+        to: 'const made = await this.makeRegion(id, size, this.#clock.now());\n      this.#usedBytes += size;\n      return made;',
+      },
+    ],
+  },
+];
