@@ -1,7 +1,8 @@
 /** `bedrock completion`. The scripts are made from the commands; bash runs its own here. */
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { hasCommand, needs } from '../fixtures/needs.js';
-import { run, runShell } from '../fixtures/run-command.js';
+import { runShell } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 let script: string;
 beforeAll(async () => {

@@ -1,6 +1,7 @@
 /** `bedrock providers`, `bedrock stats`, `bedrock shutdown`: what concerns the daemon as a whole. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ONE_STORE, TWO_STORES, codeOf, run, startDaemon, type Running } from '../fixtures/run-command.js';
+import { ONE_STORE, TWO_STORES, codeOf, startDaemon, type Running } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 let running: Running;
 beforeAll(async () => {

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ONE_STORE, TWO_STORES, codeOf, run, startDaemon, type Running } from '../fixtures/run-command.js';
+import { ONE_STORE, TWO_STORES, codeOf, startDaemon, type Running } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 let home: string;
 let tcp: Running;

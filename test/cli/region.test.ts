@@ -8,13 +8,14 @@ import {
   ONE_STORE,
   TWO_STORES,
   codeOf,
-  run,
+  run as runApart,
   runShell,
   startDaemon,
   type Ended,
   type RunOptions,
   type Running,
 } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 let home: string;
 let running: Running;
@@ -30,7 +31,9 @@ afterAll(async () => {
 });
 
 function region(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  return run(['region', ...args], { ...options, env: { ...running.env, ...options.env } });
+  // What it reads goes to the descriptor of standard output, so that needs one of its own.
+  const runIt = args[0] === 'read' ? runApart : run;
+  return runIt(['region', ...args], { ...options, env: { ...running.env, ...options.env } });
 }
 
 function shell(script: string, options: RunOptions = {}): Promise<Ended> {
