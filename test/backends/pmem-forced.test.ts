@@ -1,46 +1,7 @@
-/**
- * The pmem backend where the mapping passes for persistent memory, which takes other ways through libpmem and the pool. The variable
- * that forces it is read once in a process, hence one of its own for the same tests.
- */
-import { expect } from '@jest/globals';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { addonState } from '../../native/load.js';
-import { needs } from '../fixtures/needs.js';
+/** The pmem backend on memory that passes for persistent: the rules that stores and flushes are behind. The long test has them all. */
+import { itKeepsTheContractForced } from './forced-pmem.js';
 
-const ROOT = path.resolve(import.meta.dirname, '../..');
-const hasLibpmem = (addonState().attributes?.libpmem ?? null) !== null;
-
-needs('libpmem', hasLibpmem).it(
-  'keeps the contract, and what pools in files have, on memory that passes for persistent',
-  async () => {
-    const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-    const home = await mkdtemp(path.join(memory, 'bedrock-forced-'));
-    const child = spawn(
-      process.execPath,
-      [
-        '--experimental-vm-modules',
-        '--disable-warning=ExperimentalWarning',
-        'node_modules/jest/bin/jest.js',
-        '--silent',
-        '--runInBand',
-        'test/backends/pmem.test.ts',
-        'test/backends/pool.test.ts',
-      ],
-      {
-        cwd: ROOT,
-        env: { ...process.env, PMEM_IS_PMEM_FORCE: '1', TMPDIR: home },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      },
-    );
-    let report = '';
-    child.stderr.on('data', (piece: Buffer) => (report += piece.toString()));
-    const status = await new Promise((resolve) => child.on('close', resolve));
-    await rm(home, { recursive: true, force: true });
-    expect({ status, report: status === 0 ? '' : report }).toEqual({ status: 0, report: '' });
-  },
-  180_000,
+itKeepsTheContractForced(
+  'keeps the contract of writes and recovery on memory that passes for persistent',
+  'target contract (create|write and persist|mapping|persistence) ',
 );

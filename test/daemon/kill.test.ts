@@ -1,14 +1,4 @@
-/** The real daemon under load, killed at any moment: what it had acknowledged is there when it runs again. */
-import { describe, expect, it } from '@jest/globals';
-import { killKinds, runKillRounds } from '../fixtures/kill-rounds.js';
+/** A round of `kill -9` for each kind of pool; the long test has more. */
+import { describeKills } from './describe-kills.js';
 
-const ROUNDS = 3;
-
-describe.each(killKinds())('a daemon with a pool of the kind %s', (kind) => {
-  it('keeps every acknowledged operation through kill -9', async () => {
-    let rounds = 0;
-    const seed = Math.floor(Math.random() * 2 ** 32);
-    await runKillRounds({ kind, rounds: ROUNDS, seed, onRound: () => rounds++ });
-    expect(rounds).toBe(ROUNDS);
-  }, 120_000);
-});
+describeKills(1);

@@ -1,0 +1,4 @@
+/** Rounds of `kill -9` for each kind of pool. */
+import { describeKills } from './describe-kills.js';
+
+describeKills(20);
