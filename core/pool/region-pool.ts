@@ -176,9 +176,11 @@ export class RegionPool {
       for (const { slot, generation } of slots) table.take(slot, generation);
       try {
         const descriptors = erasedDescriptors(slots, this.#header, (slot) => this.#placeOf(slot));
-        await Promise.all(
+        // All of them end before a slot is given back: a late one would overwrite the descriptor of the slot's next region.
+        const stored = await Promise.allSettled(
           descriptors.map(async ({ offset, bytes }) => this.#medium.writeDurably(offset, bytes)),
         );
+        for (const each of stored) if (each.status === 'rejected') throw each.reason;
       } finally {
         for (const { slot, generation } of slots) table.giveBack(slot, generation);
       }
@@ -239,6 +241,9 @@ export class RegionPool {
   /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
   release(slot: NewSlot): Eventually<void> {
     const { offset, length } = slot;
+    const state = this.table.state(slot.slot);
+    if (state !== SlotState.erasing && state !== SlotState.taken)
+      throw new BedrockError('INTERNAL', `slot ${slot.slot} is released, though nobody has it`);
     const cleared = length === 0 ? undefined : this.#medium.clear(offset, length);
     if (cleared === undefined) {
       this.#giveBack(slot);
@@ -249,9 +254,10 @@ export class RegionPool {
 
   #giveBack({ slot, offset, length, generationBefore }: NewSlot): void {
     const { table } = this;
-    if (length > 0) this.#space.free(offset, length);
+    // The table first: it refuses a slot that is somebody else's by now, and then the space is theirs too.
     if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
     else table.giveBack(slot, generationBefore);
+    if (length > 0) this.#space.free(offset, length);
   }
 
   /** Offset of a slot's descriptor. */
@@ -321,8 +327,7 @@ export class RegionPool {
         ? this.#outOfSpace(requested, error)
         : error;
     }
-    await this.#changeHeader({ capacity: capacity + length });
-    this.#space.add(capacity, length);
+    await this.#changeHeader({ capacity: capacity + length }, () => this.#space.add(capacity, length));
   }
 
   /** Before a byte beyond the durable mark is stored, the mark moves beyond it. */
@@ -376,12 +381,16 @@ export class RegionPool {
       throw error;
     }
     // If this fails the header may name the chunk all the same, so its space stays taken.
-    await this.#changeHeader({ chunks: [...chunks, { offset, firstSlot, count }] });
-    this.table.addSlots(count);
+    await this.#changeHeader({ chunks: [...chunks, { offset, firstSlot, count }] }, () =>
+      this.table.addSlots(count),
+    );
   }
 
-  /** Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant. */
-  async #changeHeader(change: Partial<PoolHeader>): Promise<void> {
+  /**
+   * Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant.
+   * @param changed done in the step that puts the header into force, so that nobody sees a capacity without its space
+   */
+  async #changeHeader(change: Partial<PoolHeader>, changed?: () => void): Promise<void> {
     if (this.#headerFailure !== undefined) throw this.#headerFailure;
     const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
     const bytes = encodeHeader(header);
@@ -394,6 +403,7 @@ export class RegionPool {
       throw error;
     }
     this.#header = header;
+    changed?.();
   }
 
   /** Makes the header durable with what recovery has corrected in it. */

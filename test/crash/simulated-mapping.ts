@@ -24,7 +24,8 @@ export class SimulatedMapping implements MappingBinding {
   readonly isPmem: boolean;
   readonly isForced = false;
   readonly isReadOnly = false;
-  readonly slots = new ArrayBuffer(24);
+  // The fourth number says whether a page is lost: none ever is.
+  readonly slots = new ArrayBuffer(32);
   readonly #numbers = new Float64Array(this.slots);
   readonly #media: SimulatedMedia;
   readonly #process: SimulatedProcess;

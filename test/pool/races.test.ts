@@ -134,4 +134,24 @@ describe('between the steps of a pool', () => {
     expect(new Set(taken.map(({ slot }) => slot)).size).toBe(taken.length);
     expect(Math.min(...taken.map(({ slot }) => slot))).toBe(0);
   });
+
+  test('slots of erased IDs are given back when nothing is stored into them any more, also after a failure', async () => {
+    const stores: string[] = [];
+    class HalfFailing extends LateMedium {
+      isFailing = false;
+
+      override writeDurably(offset: number, bytes: Uint8Array): undefined {
+        if (!this.isFailing) return super.writeDurably(offset, bytes);
+        const number = stores.push('begun') - 1;
+        if (number === 0) return Promise.reject(new Error('a medium that fails')) as never;
+        return inEachMicrotask(() => undefined).then(() => (stores[number] = 'ended')) as never;
+      }
+    }
+    const medium = new HalfFailing(formatSmallPool(SMALL_POOL, 1, 2));
+    const { pool } = await recoverPool(medium, { maxBytes: 0, isReadOnly: false });
+    medium.isFailing = true;
+    const ids = [0, 3].map((slot) => RegionId.of(slot, 5, 1, 2));
+    await expect(pool.takeErased(ids)).rejects.toThrow('a medium that fails');
+    expect(stores).toEqual(['begun', 'ended']);
+  });
 });
