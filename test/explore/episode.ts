@@ -8,6 +8,7 @@ import { Random } from '../fixtures/random.js';
 import { exploredStorage, KINDS, type ExploredStorage, type Kind } from './explored-targets.js';
 import { LocalClient, type Surroundings } from './local-client.js';
 import { Ownership } from './ownership.js';
+import { makeDoor, RespClient } from './resp-client.js';
 import { Schedule } from './schedule.js';
 
 /** Of what happened, the end that a report shows. */
@@ -87,6 +88,9 @@ class Episode {
     const clients = Array.from({ length: 1 + random.below(4) }, (_, index) =>
       new LocalClient(`client ${index}`, around).run(2 + random.below(20)),
     );
+    const door = makeDoor(target, schedule);
+    for (let left = random.below(3); left > 0; left--)
+      clients.push(new RespClient(`connection ${left}`, around, door).run(1 + random.below(5)));
     const all = Promise.all(clients);
     // Some targets are closed while they are used.
     const closing = random.below(3) === 0 ? this.#closeEarly(target, around) : undefined;

@@ -24,6 +24,8 @@ export const SMALL_STEPS: readonly Patch[] = [
     from: 'GROWTH_STEP_BYTES = 2 ** 30',
     to: 'GROWTH_STEP_BYTES = 2 ** 10',
   },
+  // Larger ones are buffers of their own, which arguments may land in.
+  { file: 'backends/memory/slab-heap.ts', from: 'MAX_CELL_BYTES = 2 ** 13', to: 'MAX_CELL_BYTES = 2 ** 6' },
 ];
 
 const BASE_TARGET = 'core/target/base-target.ts';
@@ -191,6 +193,27 @@ export const FLAWS: readonly FlawedCode[] = [
         file: 'core/target/table-target.ts',
         from: 'return await this.makeRegion(id, size, this.#clock.now());',
         to: 'const made = await this.makeRegion(id, size, this.#clock.now());\n      this.#usedBytes += size;\n      return made;',
+      },
+    ],
+  },
+  {
+    title: 'a conflict is seen only where requests begin at the same byte',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/resp/conflicts.ts',
+        from: 'if (offset >= other.end || other.offset >= end) continue;',
+        to: 'if (offset !== other.offset) continue;',
+      },
+    ],
+  },
+  {
+    title: 'an upload that is given up is completed if all its parts have come',
+    patches: [
+      {
+        file: 'core/resp/uploads.ts',
+        from: 'this.#failure ??= { error };\n    this.#next?.reject(error);',
+        to: 'this.#isComplete = true;\n    void error;\n    this.#next?.resolve();',
       },
     ],
   },

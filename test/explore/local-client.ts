@@ -148,7 +148,7 @@ export class LocalClient {
       const { slot, generation } = wordsOf(id);
       if (generation > wordsOf(last.get(slot) ?? id).generation || !last.has(slot)) last.set(slot, id);
     }
-    const lowest = [...last.entries()].filter(([, id]) => ownership.find(id)?.erased !== undefined);
+    const lowest = [...last.entries()].filter(([, id]) => (ownership.find(id)?.erases.size ?? 0) > 0);
     lowest.sort(([one], [other]) => one - other);
     // The lowest free slot is taken next.
     const [, id] =

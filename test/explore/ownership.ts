@@ -56,6 +56,8 @@ export class Owned {
   id: string | undefined;
   readonly writes: Write[] = [];
   created: Span;
+  /** That were asked for: one that succeeded, and those of which nobody knows yet. */
+  readonly erases = new Set<Span>();
   erased: Span | undefined;
   /** Whether anybody knows whether it is there: its creation, or its erase, was never answered. */
   isUncertain = false;
@@ -87,10 +89,12 @@ const NOTHING = new Uint8Array(0);
 export class Ownership {
   #now = 0;
   readonly #regions = new Map<string, Owned>();
-  /** IDs that must never come, as importErased was told: the highest generation by slot. */
-  readonly #dead = new Map<number, number>();
+  /** IDs that must never be given out any more, nor those before them in their slots, as importErased was told. */
+  readonly #dead: { readonly slot: number; readonly generation: number; readonly since: number }[] = [];
   /** What was seen under IDs that nobody was given yet. */
   readonly #early = new Map<string, Sight[]>();
+  /** Erases of such. */
+  readonly #earlyErased = new Map<string, Span>();
   /** Creations that were never answered. */
   readonly #lost: Owned[] = [];
   readonly #open = new Set<Owned>();
@@ -111,7 +115,7 @@ export class Ownership {
 
   /** Regions that are there, as far as anybody can know. */
   get live(): Owned[] {
-    return [...this.#regions.values()].filter(({ erased }) => erased === undefined);
+    return [...this.#regions.values()].filter(({ erases }) => erases.size === 0);
   }
 
   find(id: string): Owned | undefined {
@@ -140,13 +144,18 @@ export class Ownership {
   #name(owned: Owned, id: string): void {
     if (this.#regions.has(id)) fault(`the ID ${id} was given out twice`);
     const { slot, generation } = wordsOf(id);
-    if (generation <= (this.#dead.get(slot) ?? 0))
-      fault(`the ID ${id} was given out, though importErased has said that it is gone`);
+    const isDead = this.#dead.some(
+      (dead) => dead.slot === slot && generation <= dead.generation && owned.created.began > dead.since,
+    );
+    if (isDead) fault(`the ID ${id} was given out, though importErased has said that it is gone`);
     owned.id = id;
     this.#regions.set(id, owned);
     this.#ids.push(id);
+    const erased = this.#earlyErased.get(id);
+    if (erased !== undefined) markErased(owned, erased);
     for (const sight of this.#early.get(id) ?? []) this.#check(owned, sight);
     this.#early.delete(id);
+    this.#earlyErased.delete(id);
   }
 
   notCreated(owned: Owned): void {
@@ -185,28 +194,38 @@ export class Ownership {
 
   beginErase(id: string, span: Span): Owned | undefined {
     const owned = this.#regions.get(id);
-    if (owned !== undefined) owned.erased ??= span;
+    owned?.erases.add(span);
     return owned;
   }
 
   /** @param span that of the erase which succeeded */
   erased(id: string, span: Span): void {
     this.end(span);
-    const owned = this.#regions.get(id) ?? fault(`the erase of ${id} succeeded, which is nobody's`);
-    if (owned.erased !== undefined && owned.erased !== span && owned.erased.ended < Infinity)
-      fault(`the region ${id} was erased twice`);
-    owned.erased = span;
+    const owned = this.#regions.get(id);
+    if (owned === undefined) {
+      this.#earlyErased.set(id, span);
+      this.#early.set(id, this.#early.get(id) ?? []);
+      return;
+    }
+    if (owned.erased !== undefined) fault(`the region ${id} was erased twice`);
+    markErased(owned, span);
   }
 
   /** It was refused, perhaps because another one was faster. */
   notErased(id: string, span: Span): void {
     this.end(span);
     const owned = this.#regions.get(id);
-    if (owned?.erased === span) owned.erased = undefined;
+    owned?.erases.delete(span);
+  }
+
+  /** Nobody will ever know whether it took place. */
+  lostErase(id: string, span: Span): void {
+    const owned = this.#regions.get(id);
+    if (owned?.erases.has(span) === true) owned.isUncertain = true;
   }
 
   markDead(slot: number, generation: number): void {
-    this.#dead.set(slot, Math.max(generation, this.#dead.get(slot) ?? 0));
+    this.#dead.push({ slot, generation, since: ++this.#now });
   }
 
   // ---- what was seen ----
@@ -233,7 +252,7 @@ export class Ownership {
     if (span.ended === Infinity) this.end(span);
     const owned = this.#regions.get(id);
     if (owned === undefined || owned.isUncertain || !owned.created.isBefore(span)) return;
-    if (owned.erased !== undefined && owned.erased.began < span.ended) return;
+    if ([...owned.erases].some((erase) => erase.began < span.ended)) return;
     fault(`the region ${id} was acknowledged, and is not found`);
   }
 
@@ -244,11 +263,11 @@ export class Ownership {
     this.#checkBytes(owned, sight);
   }
 
-  #checkThere({ id, erased, created }: Owned, span: Span, what: string): void {
+  #checkThere({ id, erased, erases, created }: Owned, span: Span, what: string): void {
     const isErased = erased?.isBefore(span) === true;
     // Called, it refuses what is called later, though it may take its time.
-    if (isErased || (erased?.isCall === true && span.isCall && erased.began < span.began))
-      fault(`the region ${id ?? ''} ${what} after it was erased`);
+    const isRefused = [...erases].some((erase) => erase.isCall && span.isCall && erase.began < span.began);
+    if (isErased || isRefused) fault(`the region ${id ?? ''} ${what} after it was erased`);
     if (created.began > span.ended) fault(`the region ${id ?? ''} ${what} before anybody made it`);
   }
 
@@ -308,9 +327,9 @@ export class Ownership {
       this.saw(id, 0, NOTHING, span);
     }
     for (const owned of this.#regions.values()) {
-      const { id = '', created, erased, isUncertain } = owned;
+      const { id = '', created, erases, isUncertain } = owned;
       if (seen.has(id) || isUncertain || !created.isBefore(span)) continue;
-      if (erased === undefined || erased.began > span.ended)
+      if (![...erases].some((erase) => erase.began < span.ended))
         fault(`the region ${id} is there, and not listed`);
     }
   }
@@ -323,17 +342,21 @@ export class Ownership {
   ): void {
     for (const { id, size, bytes } of regions) {
       if (!this.#regions.has(id)) this.#adopt(id, size, bytes);
+      const owned = this.#regions.get(id) as Owned;
+      if (owned.isUncertain && owned.erased === undefined) owned.erases.clear();
       this.saw(id, 0, bytes, this.begin());
-      (this.#regions.get(id) as Owned).isUncertain = false;
+      owned.isUncertain = false;
     }
     const seen = new Set(regions.map(({ id }) => id));
     for (const owned of this.live) {
       const { id = '', isUncertain } = owned;
       if (seen.has(id)) continue;
       if (!isUncertain) fault(`the region ${id} was acknowledged, and is not there`);
-      owned.erased = this.begin();
-      this.end(owned.erased);
+      const span = this.begin();
+      this.end(span);
+      markErased(owned, span);
     }
+    this.#adoptErased();
     this.#lost.length = 0;
     if (this.#open.size > 0) fault(`${this.#open.size} creations were never answered`);
     for (const [id] of this.#early) fault(`something was found under the ID ${id}, which nobody was given`);
@@ -346,9 +369,22 @@ export class Ownership {
     this.#name(lost, id);
   }
 
-  #fits(lost: Owned, bytes: Uint8Array): boolean {
+  /** Regions whose creation was never answered, and which somebody has found and erased. */
+  #adoptErased(): void {
+    for (const id of this.#earlyErased.keys()) {
+      const sights = this.#early.get(id) ?? [];
+      const at = this.#lost.findIndex((lost) =>
+        sights.every(
+          ({ offset, bytes }) => offset + bytes.length <= lost.size && this.#fits(lost, bytes, offset),
+        ),
+      );
+      if (at >= 0) this.#name((this.#lost.splice(at, 1) as [Owned])[0], id);
+    }
+  }
+
+  #fits(lost: Owned, bytes: Uint8Array, offset = 0): boolean {
     try {
-      this.#checkBytes(lost, { span: this.begin(), offset: 0, bytes });
+      this.#checkBytes(lost, { span: this.begin(), offset, bytes });
       return true;
     } catch {
       return false;
@@ -358,14 +394,21 @@ export class Ownership {
   /** The target was volatile, and has closed: nothing is there any more. */
   forgetAll(): void {
     for (const owned of this.live) {
-      owned.erased = this.begin();
-      this.end(owned.erased);
+      const span = this.begin();
+      this.end(span);
+      markErased(owned, span);
     }
     this.#lost.length = 0;
     this.#early.clear();
+    this.#earlyErased.clear();
     this.#ids = [];
-    this.#dead.clear();
+    this.#dead.length = 0;
   }
+}
+
+function markErased(owned: Owned, span: Span): void {
+  owned.erased = span;
+  owned.erases.add(span);
 }
 
 export function wordsOf(id: string): { slot: number; generation: number } {

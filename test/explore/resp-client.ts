@@ -1,0 +1,353 @@
+/**
+ * A client of the Redis door: the real connection of the daemon, and behind it the target, with pipelines that come in pieces of any length
+ * and connections that break off. Requests of one connection must look as if they were carried out in their order.
+ */
+import type { Socket } from 'node:net';
+import { Client } from '../../core/resp/client.js';
+import { Cursors } from '../../core/resp/cursors.js';
+import type { Door } from '../../core/resp/door.js';
+import { createOperationMeter } from '../../core/metrics/operation-meter.js';
+import { ExecutionPool } from '../../core/provider/execution-pool.js';
+import type { RunningProvider } from '../../core/provider/manager.js';
+import { DirectTarget, type Target } from '../../core/index.js';
+import { contentsOf } from '../crash/program-run.js';
+import type { Surroundings } from './local-client.js';
+import { MemorySocket } from './memory-socket.js';
+import type { Lane, Owned, Span } from './ownership.js';
+import type { Schedule } from './schedule.js';
+
+/** Bulk strings as bytes; lines, numbers and failures as text with their first letter. */
+type Answer = string | Buffer | null | readonly Answer[];
+
+const SIZES = [0, 1, 8, 64, 100, 200, 700];
+const REFUSALS = [
+  'OUT_OF_SPACE',
+  'REGION_NOT_FOUND',
+  'OUT_OF_RANGE',
+  'TARGET_CLOSED',
+  'INVALID_ARGUMENT',
+  'ABORTED',
+  'OVERLOADED',
+];
+
+export function makeDoor(target: Target, schedule: Schedule): Door {
+  const pool = new ExecutionPool('explored', {
+    maxInFlight: schedule.random.pick([1, 2, 256]),
+    maxQueued: 4096,
+  });
+  const provider = { pool, meters: [createOperationMeter()], state: 'running' } as unknown as RunningProvider;
+  const direct = target instanceof DirectTarget ? target : undefined;
+  return {
+    limits: {
+      maxArguments: 1024,
+      maxBulkBytes: 2 ** 20,
+      maxRequestBytes: 2 ** 16,
+      maxBufferedBytes: 2 ** 12,
+      // Small, so that many arguments land where they belong.
+      longArgumentBytes: 64,
+    },
+    daemon: {} as Door['daemon'],
+    cursors: new Cursors(),
+    isReady: () => true,
+    place: () => ({ provider, index: 0, target, direct }),
+    reserve: () => true,
+    giveBack: () => undefined,
+    admitReply: () => true,
+    logFailure: (error) => schedule.fail(error),
+  };
+}
+
+interface Asked {
+  readonly text: string;
+  /** @param answer nothing if the connection is gone */
+  readonly answered: (answer: Answer | undefined) => void;
+}
+
+let connections = 0;
+
+export class RespClient {
+  readonly #lane: Lane;
+  readonly #socket: MemorySocket;
+  readonly #client: Client;
+  readonly #asked: Asked[] = [];
+  #arrived = Buffer.alloc(0);
+  #isGone = false;
+  #room: Buffer | undefined;
+
+  constructor(
+    private readonly name: string,
+    private readonly around: Surroundings,
+    door: Door,
+  ) {
+    const { schedule } = around;
+    this.#lane = { name };
+    this.#socket = new MemorySocket(schedule, (bytes) => this.#take(bytes));
+    this.#client = new Client(++connections, door);
+    this.#client.attach(this.#socket as unknown as Socket);
+    this.#socket.on('close', () => {
+      this.#isGone = true;
+      this.#client.closed();
+      for (const { answered } of this.#asked.splice(0)) answered(undefined);
+    });
+  }
+
+  async run(batches: number): Promise<void> {
+    const { schedule, note } = this.around;
+    const { random } = schedule;
+    const breaksOff = random.below(3) === 0;
+    for (let left = batches; left > 0 && !this.#isGone; left--) {
+      const requests: Buffer[] = [];
+      for (let count = 1 + random.below(6); count > 0; count--) requests.push(...this.#request());
+      await this.#send(Buffer.concat(requests));
+      if (random.below(3) === 0) await this.#allAnswered();
+    }
+    if (breaksOff) {
+      note(`${this.name} breaks off`);
+      this.#socket.destroy();
+    } else {
+      await this.#allAnswered();
+      this.#socket.destroy();
+    }
+    await schedule.pause();
+  }
+
+  async #allAnswered(): Promise<void> {
+    while (this.#asked.length > 0 && !this.#isGone) await this.around.schedule.pause();
+  }
+
+  /** In pieces, each when it is its turn, as the daemon reads. */
+  async #send(bytes: Buffer): Promise<void> {
+    const { schedule } = this.around;
+    for (let at = 0; at < bytes.length && !this.#isGone;) {
+      // As net has it: the room for what comes is given out when the last piece was taken, and filled later.
+      this.#room ??= this.#client.room();
+      await schedule.pause();
+      await this.#socket.readable();
+      if (this.#socket.destroyed) return;
+      const room = this.#room;
+      this.#room = undefined;
+      const length = Math.min(room.length, 1 + schedule.random.below(bytes.length - at));
+      // One that all connections share is filled when it is looked at.
+      bytes.copy(room, 0, at, at + length);
+      at += length;
+      if (!this.#client.received(length, room)) this.#socket.pause();
+      this.#room = this.#client.room();
+    }
+  }
+
+  // ---- requests ----
+
+  #ask(words: readonly (string | Uint8Array)[], answered: Asked['answered']): Buffer {
+    const { note } = this.around;
+    const text = `${this.name} ${words.map((word) => (typeof word === 'string' ? word : `(${word.length} bytes)`)).join(' ')}`;
+    this.#asked.push({
+      text,
+      answered: (answer) => {
+        note(
+          `${text}: ${answer === undefined ? 'never answered' : typeof answer === 'string' ? answer : 'done'}`,
+        );
+        answered(answer);
+      },
+    });
+    return encode(words);
+  }
+
+  #someId(): string | undefined {
+    const { ownership, schedule } = this.around;
+    const { random } = schedule;
+    const known = random.below(6) > 0 ? ownership.live.map(({ id }) => id as string) : ownership.ids;
+    const some = random.below(2) === 0 ? known.slice(-2) : known;
+    return some.length === 0 ? undefined : random.pick(some);
+  }
+
+  #request(): Buffer[] {
+    const { random } = this.around.schedule;
+    const id = this.#someId();
+    if (id === undefined || random.below(5) === 0)
+      return random.below(3) === 0 ? this.#upload() : [this.#create()];
+    switch (random.below(8)) {
+      case 0:
+        return [this.#erase(id)];
+      case 1:
+        return [this.#read(id)];
+      case 2:
+        return [this.#persist(id)];
+      case 3:
+        return [this.#stat(id)];
+      default:
+        // What is written is read behind it, often the same bytes, sometimes others.
+        return [
+          this.#write(id),
+          this.#read(id),
+          ...(random.below(4) === 0 ? [this.#erase(id), this.#read(id)] : []),
+        ];
+    }
+  }
+
+  #create(): Buffer {
+    const { ownership, schedule, nextNumber } = this.around;
+    const size = schedule.random.pick(SIZES);
+    const contents = schedule.random.below(2) === 0 ? contentsOf(nextNumber(), size) : undefined;
+    const owned = ownership.beginCreate(size, contents, ownership.begin(this.#lane));
+    const words = [
+      'BLOB.CREATE',
+      String(size),
+      ...(contents === undefined ? [] : ['DATA', contents, 'PERSIST']),
+    ];
+    return this.#ask(words, (answer) => this.#created(owned, answer));
+  }
+
+  #created(owned: Owned, answer: Answer | undefined): void {
+    const { ownership } = this.around;
+    if (answer === undefined) ownership.lostCreate(owned);
+    else if (this.#isRefused(answer)) ownership.notCreated(owned);
+    else ownership.created(owned, String(answer));
+  }
+
+  /** A region that comes in parts; it may be given up, and must never appear then. */
+  #upload(): Buffer[] {
+    const { ownership, schedule, nextNumber } = this.around;
+    const { random } = schedule;
+    const size = random.pick(SIZES);
+    const contents = contentsOf(nextNumber(), size);
+    const number = String(++this.#uploads);
+    const cut = random.below(size + 1);
+    const requests = [
+      this.#ask(['BLOB.UPLOAD', String(size)], (answer) => {
+        // Numbers are given to those that begin only.
+        if (answer !== undefined && this.#isRefused(answer)) this.#uploads--;
+      }),
+      this.#ask(['BLOB.UPLOAD.PART', number, contents.subarray(0, cut)], (answer) => this.#isRefused(answer)),
+      this.#ask(['BLOB.UPLOAD.PART', number, contents.subarray(cut)], (answer) => this.#isRefused(answer)),
+    ];
+    if (random.below(2) === 0) {
+      requests.push(this.#ask(['BLOB.UPLOAD.CANCEL', number], (answer) => this.#isRefused(answer)));
+    } else {
+      const owned = ownership.beginCreate(size, contents, ownership.begin(this.#lane));
+      requests.push(this.#ask(['BLOB.UPLOAD.END', number], (answer) => this.#created(owned, answer)));
+    }
+    return requests;
+  }
+
+  #uploads = 0;
+
+  #part(id: string): { offset: number; size: number } {
+    const { ownership, schedule } = this.around;
+    const { random } = schedule;
+    const whole = ownership.find(id)?.size ?? 0;
+    const offset = random.below(3) === 0 ? random.below(whole + 1) : 0;
+    return { offset, size: random.below(3) === 0 ? random.below(whole - offset + 1) : whole - offset };
+  }
+
+  #write(id: string): Buffer {
+    const { ownership, schedule, nextNumber } = this.around;
+    const { offset, size } = this.#part(id);
+    const bytes = contentsOf(nextNumber(), size);
+    const span = ownership.begin(this.#lane);
+    const end = ownership.beginWrite(id, offset, bytes, span);
+    const how = schedule.random.below(3);
+    const command = how === 0 ? 'SETRANGE' : how === 1 ? 'BLOB.WRITE' : 'BLOB.WRITEV';
+    return this.#ask([command, id, String(offset), bytes], (answer) => {
+      if (!this.#isMissing(id, span, answer)) end();
+    });
+  }
+
+  #read(id: string): Buffer {
+    const { ownership, schedule } = this.around;
+    const { offset, size } = this.#part(id);
+    const span = ownership.begin(this.#lane);
+    const isVectored = schedule.random.below(3) === 0;
+    return this.#ask(
+      [isVectored ? 'BLOB.READV' : 'BLOB.READ', id, String(offset), String(size)],
+      (answer) => {
+        if (this.#isMissing(id, span, answer)) return;
+        const bytes = Array.isArray(answer) ? (answer[0] as Buffer) : (answer as Buffer);
+        if (bytes.length !== size) throw new Error(`a read of ${size} bytes gave ${bytes.length}`);
+        ownership.saw(id, offset, bytes, span);
+      },
+    );
+  }
+
+  #persist(id: string): Buffer {
+    const span = this.around.ownership.begin(this.#lane);
+    return this.#ask(['BLOB.PERSIST', id], (answer) => void this.#isMissing(id, span, answer));
+  }
+
+  #stat(id: string): Buffer {
+    const { ownership } = this.around;
+    const span = ownership.begin(this.#lane);
+    return this.#ask(['STRLEN', id], (answer) => {
+      if (!this.#isMissing(id, span, answer)) ownership.saw(id, 0, new Uint8Array(0), span);
+    });
+  }
+
+  #erase(id: string): Buffer {
+    const { ownership } = this.around;
+    const span = ownership.begin(this.#lane);
+    ownership.beginErase(id, span);
+    return this.#ask(['BLOB.ERASE', id], (answer) => {
+      if (answer === undefined) ownership.lostErase(id, span);
+      else if (this.#isMissing(id, span, answer)) ownership.notErased(id, span);
+      else ownership.erased(id, span);
+    });
+  }
+
+  /** @throws if it is a failure that must not be */
+  #isRefused(answer: Answer | undefined): boolean {
+    if (answer === undefined) return true;
+    if (typeof answer !== 'string' || !answer.startsWith('-')) return false;
+    if (REFUSALS.some((code) => answer.startsWith(`-${code} `))) return true;
+    throw new Error(`${this.name} was answered ${answer}`);
+  }
+
+  #isMissing(id: string, span: Span, answer: Answer | undefined): boolean {
+    if (!this.#isRefused(answer)) return false;
+    if (typeof answer === 'string' && answer.startsWith('-REGION_NOT_FOUND'))
+      this.around.ownership.missed(id, span);
+    return true;
+  }
+
+  // ---- answers ----
+
+  #take(bytes: Buffer): void {
+    this.#arrived = Buffer.concat([this.#arrived, bytes]);
+    for (;;) {
+      const parsed = decode(this.#arrived, 0);
+      if (parsed === undefined) return;
+      this.#arrived = this.#arrived.subarray(parsed.end);
+      const asked = this.#asked.shift();
+      if (asked === undefined) throw new Error(`${this.name} was answered, and had asked nothing`);
+      asked.answered(parsed.answer);
+    }
+  }
+}
+
+function encode(words: readonly (string | Uint8Array)[]): Buffer {
+  const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
+  for (const word of words)
+    parts.push(Buffer.from(`$${word.length}\r\n`), Buffer.from(word as string), Buffer.from('\r\n'));
+  return Buffer.concat(parts);
+}
+
+/** @returns nothing if the answer is not whole yet */
+function decode(bytes: Buffer, from: number): { answer: Answer; end: number } | undefined {
+  const lineEnd = bytes.indexOf('\r\n', from);
+  if (lineEnd < 0) return undefined;
+  const line = bytes.toString('latin1', from, lineEnd);
+  const count = Number(line.slice(1));
+  let end = lineEnd + 2;
+  if (line.startsWith('$')) {
+    if (count < 0) return { answer: null, end };
+    if (bytes.length < end + count + 2) return undefined;
+    return { answer: bytes.subarray(end, end + count), end: end + count + 2 };
+  }
+  if (!line.startsWith('*')) return { answer: line, end };
+  const answers: Answer[] = [];
+  for (let left = count; left > 0; left--) {
+    const each = decode(bytes, end);
+    if (each === undefined) return undefined;
+    answers.push(each.answer);
+    end = each.end;
+  }
+  return { answer: answers, end };
+}
