@@ -49,7 +49,8 @@ async function runDaemon(
   await daemon.close();
   const log = String(stream.read()).replaceAll(home, '…');
   const isOfPool = /\[warabi:42\] (?:Creating|Pool|Opening|Recovered|sync|require)/;
-  return { lines: log.split('\n').filter((line) => isOfPool.test(line)), ids };
+  const lines = log.split('\n').map((line) => line.replace(/^\S+Z /, ''));
+  return { lines: lines.filter((line) => isOfPool.test(line)), ids };
 }
 
 async function openError(type: PoolBackend, config: Partial<PoolConfig>): Promise<unknown> {

@@ -57,7 +57,12 @@ const USES: Record<string, Uses> = {
   providers: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
   stats: { fails: () => NOBODY, wrong: () => ['a', 'b'] },
   shutdown: { fails: () => NOBODY, wrong: () => ['now'] },
-  'region create': { fails: () => ['--size', '1', ...NOBODY], wrong: () => ['--size', 'x'] },
+  // It reads standard input, which is empty there.
+  'region create': {
+    fails: () => ['--size', '1', ...NOBODY],
+    wrong: () => ['--size', 'x'],
+    isApart: true,
+  },
   'region write': { fails: () => [ID, inHome('empty.json'), ...NOBODY], wrong: () => ['x'] },
   'region read': { fails: () => [ID, ...NOBODY], wrong: () => [] },
   'region ls': { fails: () => NOBODY, wrong: () => ['-t', '-1'] },

@@ -68,7 +68,7 @@ describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
     // It still serves what it has.
     await expect(readyStatus(address)).resolves.toBe(200);
     expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
-    expect(daemon.stdout).toMatch(/^\[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
+    expect(daemon.stdout).toMatch(/^\S+ \[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
     await service.close();
     daemon.signal('SIGTERM');
     // It could not end durable.
