@@ -57,7 +57,6 @@ class PoolRegion extends Region implements NewSlot {
     createdAt: number,
     readonly offset: number,
     readonly length: number,
-    readonly generationBefore?: number,
   ) {
     super(id, size, createdAt);
   }
@@ -236,8 +235,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async allocateAs(id: RegionId, size: number, createdAt: number): Promise<PoolRegion> {
     this.#checkWritable();
-    const { offset, length, generationBefore } = await this.#pool.allocateAs(id, size);
-    return new PoolRegion(id, size, createdAt, offset, length, generationBefore);
+    const { offset, length } = await this.#pool.allocateAs(id, size);
+    return new PoolRegion(id, size, createdAt, offset, length);
   }
 
   protected takeErased(ids: readonly RegionId[]): Promise<void> {

@@ -45,8 +45,6 @@ export interface Extent {
 
 export interface NewSlot extends Extent {
   readonly slot: number;
-  /** Of a slot that an ID from elsewhere asked for: its generation before. */
-  readonly generationBefore?: number | undefined;
 }
 
 export interface PoolState {
@@ -155,13 +153,12 @@ export class RegionPool {
     return this.#inTurn(async () => {
       const length = this.extentLength(size);
       await this.#addSlotsTo(slot, length);
-      const generationBefore = this.table.generation(slot);
       if (!this.table.take(slot, generation)) throw idTaken(id);
       try {
         const offset = length === 0 ? 0 : await this.#takeSpace(length, size);
-        return { slot, offset, length, generationBefore };
+        return { slot, offset, length };
       } catch (error) {
-        this.table.giveBack(slot, generationBefore);
+        this.table.giveBack(slot);
         throw error;
       }
     });
@@ -252,11 +249,11 @@ export class RegionPool {
     return cleared.then(() => this.#giveBack(slot));
   }
 
-  #giveBack({ slot, offset, length, generationBefore }: NewSlot): void {
+  #giveBack({ slot, offset, length }: NewSlot): void {
     const { table } = this;
     // The table first: it refuses a slot that is somebody else's by now, and then the space is theirs too.
     if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
-    else table.giveBack(slot, generationBefore);
+    else table.giveBack(slot);
     if (length > 0) this.#space.free(offset, length);
   }
 

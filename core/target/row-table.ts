@@ -35,8 +35,6 @@ export class RowTable<R extends Region> {
   readonly #make: MakeRegion<R>;
   readonly #rows = new SlotTable(MAX_GENERATION);
   readonly #cache = new RegionCache<R>();
-  /** Of slots that were taken by their IDs and have no region yet: the generation before. */
-  readonly #before = new Map<number, number>();
 
   /** @param poolId 8 bytes that no other pool has; random unless told */
   constructor(make: MakeRegion<R>, poolId: Uint8Array = randomBytes(8)) {
@@ -78,7 +76,6 @@ export class RowTable<R extends Region> {
   set(region: R, place: number): void {
     const { id, size, createdAt } = region;
     this.#rows.setLive(id.slot, id.generation, place, size, createdAt);
-    if (this.#before.size > 0) this.#before.delete(id.slot);
     this.#cache.keep(region);
   }
 
@@ -113,8 +110,7 @@ export class RowTable<R extends Region> {
       this.#rows.setFree(slot, generation);
       return;
     }
-    this.#rows.giveBack(slot, this.#before.get(slot) ?? generation);
-    this.#before.delete(slot);
+    this.#rows.giveBack(slot);
   }
 
   /** Regions in order of their slots, those after the slot of `after`. */
@@ -135,9 +131,7 @@ export class RowTable<R extends Region> {
     if (generation === 0)
       throw new BedrockError('INVALID_ARGUMENT', `${id.toString()} has generation 0, which no region has`);
     this.#addSlotsTo(slot);
-    const before = this.#rows.generation(slot);
     if (!this.#rows.take(slot, generation)) throw idTaken(id);
-    this.#before.set(slot, before);
   }
 
   /**
@@ -159,7 +153,7 @@ export class RowTable<R extends Region> {
   /** The last ID of each slot that had a region and has none, in order of slots, those after the slot of `after`. */
   *erasedAfter(after?: RegionId): Generator<RegionId> {
     for (let slot = (after?.slot ?? -1) + 1; slot < this.#rows.slots; slot++) {
-      const erased = this.#before.get(slot) ?? this.#rows.lastErased(slot);
+      const erased = this.#rows.lastErased(slot);
       if (erased > 0) yield this.#idOf(slot, erased);
     }
   }

@@ -11,6 +11,7 @@
  * that stands an ID that names two regions.
  */
 import { BedrockError } from '../errors.js';
+import { nextGeneration } from './generation-step.js';
 import { SlotSet } from './slot-set.js';
 
 export const SlotState = {
@@ -36,6 +37,7 @@ const SLAB_SLOTS = 2 ** SLAB_BITS;
 class Slab {
   readonly offset = new Float64Array(SLAB_SLOTS);
   readonly size = new Float64Array(SLAB_SLOTS);
+  /** While a slot is taken: its generation before. */
   readonly createdAt = new Float64Array(SLAB_SLOTS);
   readonly generation = new Uint32Array(SLAB_SLOTS);
   readonly state = new Uint8Array(SLAB_SLOTS);
@@ -52,8 +54,14 @@ export class SlotTable {
   /** No free slot is below it. */
   #lowestFree = 0;
 
-  /** @param maxGeneration the last that IDs may have: a slot whose region had it is never used again */
-  constructor(readonly maxGeneration: number) {}
+  /**
+   * @param maxGeneration the last that IDs may have: a slot whose region had it is never used again
+   * @param next gives the generation after a slot's last one, at most `most`
+   */
+  constructor(
+    readonly maxGeneration: number,
+    private readonly next: (last: number, most: number) => number = nextGeneration,
+  ) {}
 
   /** Slots in the table, whatever their state: 0 to `slots - 1`. */
   get slots(): number {
@@ -129,8 +137,7 @@ export class SlotTable {
     const slot = this.#free.next(this.#lowestFree);
     if (slot < 0) return -1;
     this.#lowestFree = slot + 1;
-    this.#move(slot, SlotState.taken);
-    this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = this.generation(slot) + 1;
+    this.#take(slot, this.next(this.generation(slot), this.maxGeneration));
     return slot;
   }
 
@@ -141,19 +148,26 @@ export class SlotTable {
   take(slot: number, generation: number): boolean {
     if (this.state(slot) !== SlotState.free) return false;
     if (generation <= this.generation(slot) || generation > this.maxGeneration) return false;
-    this.#move(slot, SlotState.taken);
-    this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = generation;
+    this.#take(slot, generation);
     return true;
+  }
+
+  #take(slot: number, generation: number): void {
+    this.#move(slot, SlotState.taken);
+    const slab = this.#slabOf(slot);
+    const index = slot & (SLAB_SLOTS - 1);
+    slab.createdAt[index] = slab.generation[index] as number;
+    slab.generation[index] = generation;
   }
 
   /**
    * Makes a taken slot free again, or retires it.
-   * @param generation what its descriptor says, where it was taken by `take`; otherwise no descriptor of the generation that it was
-   *   taken with may have reached the medium
+   * @param generation which it had last; that of before it was taken unless told, and then no descriptor of the one that it was taken
+   *   with may have reached the medium
    */
-  giveBack(slot: number, generation = this.generation(slot) - 1): void {
+  giveBack(slot: number, generation?: number): void {
     this.#expect(slot, 'given back', this.state(slot) === SlotState.taken);
-    this.#setFree(slot, generation);
+    this.#setFree(slot, generation ?? this.createdAt(slot));
   }
 
   /** A region is there: its descriptor was read, or the one written into its taken slot is durable. */
@@ -212,7 +226,7 @@ export class SlotTable {
       case SlotState.erasing:
         return this.generation(slot);
       case SlotState.taken:
-        return this.generation(slot) - 1;
+        return this.createdAt(slot);
       case SlotState.quarantined:
       case SlotState.retired:
         return this.maxGeneration;

@@ -158,7 +158,8 @@ describe('MemoryTarget', () => {
     const failed = { size: 60, source: [Buffer.alloc(59)] };
     await expect(target.createAndWrite(failed)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const next = await target.create(60);
-    expect([next.slot, next.generation]).toEqual([id.slot, id.generation + 2]);
+    expect(next.slot).toBe(id.slot);
+    expect(next.generation).toBeGreaterThan(id.generation);
   });
 
   test('starts empty after a reopen: old IDs are invalid, all space is free', async () => {
@@ -342,7 +343,7 @@ describe('MemoryTarget', () => {
       expect(await target.stats()).toEqual(before);
       expect((await target.list()).regions.map((region) => region.id)).toEqual([id]);
       const next = await target.create(10);
-      expect([next.slot, next.generation]).toEqual([id.slot + 1, 1]);
+      expect(next.slot).toBe(id.slot + 1);
     });
   });
 });

@@ -149,6 +149,8 @@ export const FLAWS: readonly FlawedImplementation[] = [
       (real) =>
         new (class extends Delegate {
           #pool: PoolId = { poolLow: 0, poolHigh: 0 };
+          /** By slot. */
+          readonly #first = new Map<number, number>();
           override async read(offset: number, into: Uint8Array): Promise<void> {
             await this.real.read(offset, into);
             const decoded = offset === 0 ? decodeHeader(into) : undefined;
@@ -158,7 +160,9 @@ export const FLAWS: readonly FlawedImplementation[] = [
             const view = new DataView(descriptor.buffer, descriptor.byteOffset);
             const [place, size, createdAt] = [8, 16, 24].map((at) => Number(view.getBigUint64(at, true)));
             const slot = (offset - HEADERS_BYTES) / DESCRIPTOR_BYTES;
-            encodeDescriptor(descriptor, 0, slot, this.#pool, 1, place ?? 0, size ?? 0, createdAt ?? 0);
+            const first = this.#first.get(slot) ?? view.getUint32(4, true) >>> 1;
+            this.#first.set(slot, first);
+            encodeDescriptor(descriptor, 0, slot, this.#pool, first, place ?? 0, size ?? 0, createdAt ?? 0);
             return this.real.publish(offset, descriptor);
           }
         })(real),

@@ -24,6 +24,9 @@ export const SMALL_STEPS: readonly Patch[] = [
     from: 'GROWTH_STEP_BYTES = 2 ** 30',
     to: 'GROWTH_STEP_BYTES = 2 ** 10',
   },
+  // What comes next can be guessed.
+  { file: 'core/target/generation-step.ts', from: 'FIRST_SPAN = 2 ** 26', to: 'FIRST_SPAN = 1' },
+  { file: 'core/target/generation-step.ts', from: 'NEXT_SPAN = 2 ** 10', to: 'NEXT_SPAN = 1' },
   // Larger ones are buffers of their own, which arguments may land in.
   { file: 'backends/memory/slab-heap.ts', from: 'MAX_CELL_BYTES = 2 ** 13', to: 'MAX_CELL_BYTES = 2 ** 6' },
 ];
@@ -152,12 +155,12 @@ export const FLAWS: readonly FlawedCode[] = [
       {
         file: REGION_POOL,
         from: 'if (!this.table.take(slot, generation)) throw idTaken(id);',
-        to: 'if (this.table.state(slot) !== SlotState.free || generation <= generationBefore) throw idTaken(id);',
+        to: 'if (this.table.state(slot) !== SlotState.free || generation <= this.table.generation(slot)) throw idTaken(id);',
       },
       {
         file: REGION_POOL,
-        from: 'return { slot, offset, length, generationBefore };',
-        to: 'this.table.take(slot, generation);\n        return { slot, offset, length, generationBefore };',
+        from: 'return { slot, offset, length };\n      } catch (error) {\n        this.table.giveBack(slot);',
+        to: 'this.table.take(slot, generation);\n        return { slot, offset, length };\n      } catch (error) {\n        this.table.giveBack(slot);',
       },
     ],
   },

@@ -93,7 +93,8 @@ export class Ownership {
   readonly #dead: { readonly slot: number; readonly generation: number; readonly since: number }[] = [];
   /** What was seen under IDs that nobody was given yet. */
   readonly #early = new Map<string, Sight[]>();
-  /** Erases of such. */
+  /** Erases of such: those that were asked for, and those that succeeded. */
+  readonly #earlyErases = new Map<string, Set<Span>>();
   readonly #earlyErased = new Map<string, Span>();
   /** Creations that were never answered. */
   readonly #lost: Owned[] = [];
@@ -151,6 +152,8 @@ export class Ownership {
     owned.id = id;
     this.#regions.set(id, owned);
     this.#ids.push(id);
+    for (const span of this.#earlyErases.get(id) ?? []) owned.erases.add(span);
+    this.#earlyErases.delete(id);
     const erased = this.#earlyErased.get(id);
     if (erased !== undefined) markErased(owned, erased);
     for (const sight of this.#early.get(id) ?? []) this.#check(owned, sight);
@@ -194,7 +197,8 @@ export class Ownership {
 
   beginErase(id: string, span: Span): Owned | undefined {
     const owned = this.#regions.get(id);
-    owned?.erases.add(span);
+    if (owned !== undefined) owned.erases.add(span);
+    else this.#earlyErases.set(id, (this.#earlyErases.get(id) ?? new Set()).add(span));
     return owned;
   }
 
@@ -216,6 +220,7 @@ export class Ownership {
     this.end(span);
     const owned = this.#regions.get(id);
     owned?.erases.delete(span);
+    this.#earlyErases.get(id)?.delete(span);
   }
 
   /** Nobody will ever know whether it took place. */
@@ -401,6 +406,7 @@ export class Ownership {
     this.#lost.length = 0;
     this.#early.clear();
     this.#earlyErased.clear();
+    this.#earlyErases.clear();
     this.#ids = [];
     this.#dead.length = 0;
   }

@@ -2,13 +2,17 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MAX_GENERATION } from '../../core/pool/descriptor.js';
+import { nextGeneration } from '../../core/target/generation-step.js';
 import { SlotSet } from '../../core/target/slot-set.js';
 import { SlotState, SlotTable } from '../../core/target/slot-table.js';
 
 const INTERNAL = expect.objectContaining({ code: 'INTERNAL' });
 
+/** Generations that a test can foresee. */
+const oneOn = (last: number): number => last + 1;
+
 function tableOf(slots: number): SlotTable {
-  const table = new SlotTable(MAX_GENERATION);
+  const table = new SlotTable(MAX_GENERATION, oneOn);
   table.addSlots(slots);
   return table;
 }
@@ -104,7 +108,7 @@ describe('a slot', () => {
   });
 
   test('that was read as free with the last generation is retired', () => {
-    const table = new SlotTable(MAX_GENERATION);
+    const table = new SlotTable(MAX_GENERATION, oneOn);
     table.addUnreadSlots(1);
     table.setFree(0, MAX_GENERATION);
     expect([table.state(0), table.takeFree()]).toEqual([SlotState.retired, -1]);
@@ -174,7 +178,7 @@ describe('the table', () => {
   });
 
   test('keeps a million slots through growth, and finds the last one behind a million erases', () => {
-    const table = new SlotTable(MAX_GENERATION);
+    const table = new SlotTable(MAX_GENERATION, oneOn);
     let count = 1024;
     while (table.slots < 2 ** 20) {
       table.addSlots(count);
@@ -283,5 +287,27 @@ describe('a set of slots', () => {
     const found: number[] = [];
     for (let member = set.next(0); member >= 0; member = set.next(member + 1)) found.push(member);
     expect(found).toEqual(members);
+  });
+});
+
+describe('the next generation of a slot', () => {
+  test('lies beyond the last one, never beyond all, and not where it could be foreseen', () => {
+    for (const last of [0, 1, 7, 2 ** 30, MAX_GENERATION - 2, MAX_GENERATION - 1]) {
+      const next = Array.from({ length: 2000 }, () => nextGeneration(last, MAX_GENERATION));
+      expect(Math.min(...next)).toBeGreaterThan(last);
+      expect(Math.max(...next)).toBeLessThanOrEqual(MAX_GENERATION);
+      // Of 1024 that follow a region's, and of 2^26 that begin.
+      if (last <= 2 ** 30) expect(new Set(next).size).toBeGreaterThan(last === 0 ? 1990 : 500);
+    }
+    // So one slot has millions of regions before it is retired.
+    let last = 2 ** 26;
+    for (let regions = 0; regions < 10_000; regions++) last = nextGeneration(last, MAX_GENERATION);
+    expect(last).toBeLessThan(2 ** 26 + 10_000 * 2 ** 10);
+    const table = new SlotTable(MAX_GENERATION);
+    table.addSlots(1);
+    const slot = table.takeFree();
+    expect(table.generation(slot)).toBeGreaterThan(0);
+    table.giveBack(slot);
+    expect([table.state(slot), table.generation(slot)]).toEqual([SlotState.free, 0]);
   });
 });
