@@ -91,6 +91,12 @@ export const idRules: Rules = (rule) => {
     // The same history, so that the IDs are as alike as they can be.
     const own = [await target.createAndWrite(pattern(64, 1)), await target.createAndWrite(pattern(64, 1))];
     const foreign = [await other.createAndWrite(pattern(64, 2)), await other.createAndWrite(pattern(64, 2))];
+    // Alike but for what names the target.
+    for (const [index, { slot, generation }] of own.entries()) {
+      const { poolLow, poolHigh } = foreign[index] as RegionId;
+      const id = RegionId.of(slot, generation, poolLow, poolHigh);
+      if (!own.some((each) => each.equals(id))) foreign.push(id);
+    }
     await changesNothing(other, () =>
       changesNothing(target, async () => {
         for (const id of foreign)

@@ -129,6 +129,13 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       const erased = await makeHistory(bench.target);
       let copy = await copyOf(bench, bench.target);
       if (isReopened) copy = await bench.reopened(copy, 'second');
+      // A target that draws its IDs would hardly ever give one of them out by itself.
+      for (const id of erased)
+        await rejects(
+          copy.importRegion(id, pattern(10), TIME),
+          'ID_TAKEN',
+          'an import under an ID erased before',
+        );
       const before = new Set([...erased.map(String), ...(await listedIds(copy))]);
       for (let count = 0; count < 40; count++) {
         const id = await copy.create(count);

@@ -368,7 +368,13 @@ export class Ownership {
   }
 
   #adopt(id: string, size: number, bytes: Uint8Array): void {
-    const at = this.#lost.findIndex((lost) => lost.size === size && this.#fits(lost, bytes));
+    const sights = this.#early.get(id) ?? [];
+    const at = this.#lost.findIndex(
+      (lost) =>
+        lost.size === size &&
+        this.#fits(lost, bytes) &&
+        sights.every(({ span }) => lost.created.began < span.ended),
+    );
     if (at < 0) fault(`nobody has made the region ${id} of ${size} bytes, with these bytes`);
     const [lost] = this.#lost.splice(at, 1) as [Owned];
     this.#name(lost, id);
@@ -380,7 +386,10 @@ export class Ownership {
       const sights = this.#early.get(id) ?? [];
       const at = this.#lost.findIndex((lost) =>
         sights.every(
-          ({ offset, bytes }) => offset + bytes.length <= lost.size && this.#fits(lost, bytes, offset),
+          ({ span, offset, bytes }) =>
+            lost.created.began < span.ended &&
+            offset + bytes.length <= lost.size &&
+            this.#fits(lost, bytes, offset),
         ),
       );
       if (at >= 0) this.#name((this.#lost.splice(at, 1) as [Owned])[0], id);
