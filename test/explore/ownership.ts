@@ -345,8 +345,11 @@ export class Ownership {
   settle(
     regions: readonly { readonly id: string; readonly size: number; readonly bytes: Uint8Array }[],
   ): void {
-    for (const { id, size, bytes } of regions) {
-      if (!this.#regions.has(id)) this.#adopt(id, size, bytes);
+    // Those that somebody saw early leave less to choose from.
+    const unknown = regions.filter(({ id }) => !this.#regions.has(id));
+    unknown.sort((one, other) => Number(this.#early.has(other.id)) - Number(this.#early.has(one.id)));
+    for (const { id, size, bytes } of unknown) this.#adopt(id, size, bytes);
+    for (const { id, bytes } of regions) {
       const owned = this.#regions.get(id) as Owned;
       if (owned.isUncertain && owned.erased === undefined) owned.erases.clear();
       this.saw(id, 0, bytes, this.begin());
