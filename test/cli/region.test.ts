@@ -8,7 +8,6 @@ import {
   ONE_STORE,
   TWO_STORES,
   codeOf,
-  run as runApart,
   runShell,
   startDaemon,
   type Ended,
@@ -31,9 +30,7 @@ afterAll(async () => {
 });
 
 function region(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  // What it reads goes to the descriptor of standard output, so that needs one of its own.
-  const runIt = args[0] === 'read' ? runApart : run;
-  return runIt(['region', ...args], { ...options, env: { ...running.env, ...options.env } });
+  return run(['region', ...args], { ...options, env: { ...running.env, ...options.env } });
 }
 
 function shell(script: string, options: RunOptions = {}): Promise<Ended> {
