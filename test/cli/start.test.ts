@@ -394,7 +394,7 @@ it('nothing but what the tests made is left in their folder', async () => {
 
 /** What comes of `attempt` once it does not fail any more. */
 async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 250_000;
   for (;;) {
     try {
       return await attempt();

@@ -15,7 +15,8 @@ let target: RemoteTarget;
 
 beforeEach(async () => {
   daemon = await FakeDaemon.start();
-  service = await connect(daemon.url, { progressTimeoutMs: 4000 });
+  // Longer than the time-out of a test: what waits for it instead of its own bounds does not pass.
+  service = await connect(daemon.url, { progressTimeoutMs: 600_000 });
   target = service.target('store');
   daemon.answers(() => undefined);
 });
@@ -32,10 +33,6 @@ function names(): string[] {
 async function* stalled(): AsyncGenerator<Uint8Array> {
   await new Promise(() => undefined);
   yield Buffer.alloc(1);
-}
-
-function seconds(begun: number): number {
-  return (performance.now() - begun) / 1000;
 }
 
 describe('close', () => {
@@ -59,10 +56,8 @@ describe('close', () => {
   });
 
   it('does not wait for calls that were given up', async () => {
-    const begun = performance.now();
     await expect(target.read(ID, 0, 4, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'TIMEOUT' });
     await service.close();
-    expect(seconds(begun)).toBeLessThan(2);
   });
 
   it('waits for calls that wait for a connection', async () => {
@@ -88,9 +83,7 @@ describe('close', () => {
 describe('connect', () => {
   it.each(['HELLO', 'BEDROCK.CONFIG'])('ends within its bounds when %s is not answered', async (command) => {
     daemon.handshake[command] = '';
-    const begun = performance.now();
     await expect(connect(daemon.url, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(seconds(begun)).toBeLessThan(2);
     while (daemon.sockets.size > 1) await sleep(5);
   });
 
@@ -136,10 +129,8 @@ describe('bounds of a call', () => {
 
   it('hold for the end of an upload that the daemon does not answer', async () => {
     daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
-    const begun = performance.now();
     const created = target.createAndWrite(Buffer.alloc(2 ** 21), {}, { timeoutMs: 30 });
     await expect(created).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(seconds(begun)).toBeLessThan(2);
   });
 
   it('are still there when garbage was collected', async () => {
@@ -148,10 +139,8 @@ describe('bounds of a call', () => {
     const { signal } = new AbortController();
     const read = target.read(ID, 0, 4, { signal, timeoutMs: 60 });
     const timer = setInterval(collect, 10);
-    const begun = performance.now();
     await expect(read).rejects.toMatchObject({ code: 'TIMEOUT' });
     clearInterval(timer);
-    expect(seconds(begun)).toBeLessThan(2);
   });
 
   it.each([-1, NaN, Infinity, 2 ** 31])(
@@ -216,12 +205,10 @@ describe('a stream', () => {
       if (name === 'BLOB.STAT') return STAT;
       return ++reads === 1 ? bulk(Buffer.alloc(Number(size))) : undefined;
     });
-    const begun = performance.now();
     for await (const piece of target.readStream(ID, 0, 2 ** 24)) {
       expect(piece).toHaveLength(2 ** 20);
       break;
     }
-    expect(seconds(begun)).toBeLessThan(2);
   });
 });
 

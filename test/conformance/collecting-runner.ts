@@ -35,7 +35,7 @@ interface Test {
 /** Runs the tests that `define` defines, one after another. */
 export async function runTests(
   define: (runner: TestRunner) => void,
-  { timeoutMs = 5000, group: only }: RunOptions = {},
+  { timeoutMs = 200_000, group: only }: RunOptions = {},
 ): Promise<Results> {
   const passed: string[] = [];
   const failed = new Map<string, unknown>();

@@ -165,12 +165,11 @@ describe('a copy of the persistent template is found out if it', () => {
     async (_name, Class, title) => {
       const { failed } = await runTests(
         (runner) => describeTarget(runner, factoryOf(Class), SAMPLE_CAPABILITIES),
-        { group: groupOf(title), timeoutMs: 20_000 },
+        { group: groupOf(title) },
       );
       expect([...failed.keys()]).toContain(title);
       expect(String(failed.get(title))).toContain('the contract is broken');
     },
-    120_000,
   );
 
   it.each(['durability', 'crashes'])(
@@ -178,7 +177,7 @@ describe('a copy of the persistent template is found out if it', () => {
     async (group) => {
       const { passed, failed } = await runTests(
         (runner) => describeTarget(runner, factoryOf(SampleTarget), SAMPLE_CAPABILITIES),
-        { group, timeoutMs: 20_000 },
+        { group },
       );
       expect(Object.fromEntries(failed)).toEqual({});
       expect(passed.length).toBeGreaterThan(5);

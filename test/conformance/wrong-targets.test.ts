@@ -20,7 +20,11 @@ const context = { logger, clock: { now: () => Date.now() } };
 type MemoryClass = new (...given: ConstructorParameters<typeof MemoryTarget>) => MemoryTarget;
 type ArenaClass = new (...given: ConstructorParameters<typeof ArenaTarget>) => ArenaTarget;
 
-function runSuite(factory: TargetFactory, capabilities: Capabilities, options: RunOptions): Promise<Results> {
+function runSuite(
+  factory: TargetFactory,
+  capabilities: Capabilities,
+  options: RunOptions = {},
+): Promise<Results> {
   return runTests((runner: TestRunner) => describeTarget(runner, factory, capabilities), options);
 }
 
@@ -68,10 +72,9 @@ async function reports(factory: TargetFactory, capabilities: Capabilities, title
 }
 
 describe('the conformance suite', () => {
-  const patient = { timeoutMs: 15_000 };
   const memory = memoryFactory((target) => target);
   let ofMemory: Promise<Results> | undefined;
-  const runOnMemory = (): Promise<Results> => (ofMemory ??= runSuite(memory, MEMORY_CAPABILITIES, patient));
+  const runOnMemory = (): Promise<Results> => (ofMemory ??= runSuite(memory, MEMORY_CAPABILITIES));
 
   for (const [name, run] of [
     ['a memory target', runOnMemory],
@@ -81,14 +84,10 @@ describe('the conformance suite', () => {
         runSuite(
           memoryFactory((target) => new Delegate(target)),
           MEMORY_CAPABILITIES,
-          patient,
         ),
     ],
-    [
-      'a persistent target with slow hooks',
-      () => runSuite(arenaFactory(ArenaTarget), ARENA_CAPABILITIES, patient),
-    ],
-    ['a target that calls travel to', () => runSuite(distantFactory(), DISTANT_CAPABILITIES, patient)],
+    ['a persistent target with slow hooks', () => runSuite(arenaFactory(ArenaTarget), ARENA_CAPABILITIES)],
+    ['a target that calls travel to', () => runSuite(distantFactory(), DISTANT_CAPABILITIES)],
   ] as const) {
     test(`finds no fault in ${name}`, async () => {
       const { passed, failed } = await run();
@@ -99,7 +98,7 @@ describe('the conformance suite', () => {
 
   test('leaves out what a factory says it cannot do', async () => {
     const limited = { create: () => memory.create(), maxRegionBytes: 2 ** 20 };
-    const { passed, failed } = await runSuite(limited, MEMORY_CAPABILITIES, patient);
+    const { passed, failed } = await runSuite(limited, MEMORY_CAPABILITIES);
     expect(failed.size).toBe(0);
     const left = (await runOnMemory()).passed.filter((title) => !passed.includes(title));
     expect(left.length).toBeGreaterThan(8);

@@ -47,5 +47,5 @@ describe.each(FLAWS.map((flawed) => [flawed.title, flawed] as const))('that %s',
     it(`is found out in mode ${mode}`, async () => {
       const found = await findOut(flawed, mode);
       expect(found?.finding).toBeInstanceOf(CrashFinding);
-    }, 120_000);
+    });
 });

@@ -79,4 +79,4 @@ test('needs at most 100 MiB beside a region that is created, overwritten and rea
   for (let attempt = 0; attempt < 3 && least >= REGION_BYTES + ALLOWANCE_BYTES; attempt++)
     least = Math.min(least, await peakOfTransfers());
   expect(least).toBeLessThan(REGION_BYTES + ALLOWANCE_BYTES);
-}, 120_000);
+});

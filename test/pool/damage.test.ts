@@ -260,12 +260,8 @@ describe('a pool with', () => {
   test.each(Object.keys(DAMAGES).map((kind, index) => [kind, index] as const))(
     '%s keeps every whole region, names the others, and is repaired',
     (kind, index) => many(POOLS_OF_A_KIND, index, [kind], false),
-    60_000,
   );
 
-  test(
-    'several of them keeps every whole region, names the others, and is repaired',
-    () => many(POOLS_OF_SEVERAL, 99, Object.keys(DAMAGES), true),
-    60_000,
-  );
+  test('several of them keeps every whole region, names the others, and is repaired', () =>
+    many(POOLS_OF_SEVERAL, 99, Object.keys(DAMAGES), true));
 });

@@ -189,10 +189,8 @@ describe('a start that fails', () => {
   });
 
   it.each(['create', 'start'])('because %s hangs ends with the time-out', async (hangs) => {
-    const begun = performance.now();
     const starting = startListening([recorder('a'), recorder('b', { hangs })], { start_timeout_ms: 50 });
     await expect(starting).rejects.toMatchObject({ code: 'START_FAILED', details: { provider: 'b' } });
-    expect(performance.now() - begun).toBeLessThan(5000);
     expect(steps().at(-1)).toBe('a stop');
     await expect(isListening()).resolves.toBe(false);
   });
@@ -269,9 +267,7 @@ describe('a stop', () => {
 
   it('that hangs in one provider goes on with the others after the time-out', async () => {
     const daemon = await start([recorder('a'), recorder('b', { hangs: 'stop' })], { drain_timeout_ms: 0 });
-    const begun = performance.now();
     await daemon.close();
-    expect(performance.now() - begun).toBeLessThan(5000);
     expect(steps().slice(-2)).toEqual(['b stop', 'a stop']);
     expect(errors()).toHaveLength(1);
   });

@@ -8,8 +8,6 @@ import { Clone } from './clone.js';
 import { fencedBlocks } from './fenced-blocks.js';
 import { PageRun } from './page-run.js';
 
-const TIMEOUT_MS = 60_000;
-
 function page(...lines: string[]): string {
   return lines.join('\n');
 }
@@ -70,7 +68,7 @@ describe('a page', () => {
   let run: PageRun;
   beforeAll(async () => {
     run = await PageRun.begin();
-  }, TIMEOUT_MS);
+  });
   afterAll(async () => {
     await run.abandon();
     await killAll();
@@ -98,13 +96,9 @@ describe('a page', () => {
     ['a folder for temporary files that is removed', ['```sh', '[[ $(mktemp -d) == "$HOME"/* ]]', '```']],
     ['a configuration', ['```json', '{"providers": []}', '```']],
     ['a part of a configuration', ['```json fragment', '"libraries": [], // some', '```']],
-  ])(
-    'passes with %s',
-    async (_, lines) => {
-      await expect(runPage(...lines)).resolves.toBeUndefined();
-    },
-    TIMEOUT_MS,
-  );
+  ])('passes with %s', async (_, lines) => {
+    await expect(runPage(...lines)).resolves.toBeUndefined();
+  });
 
   it.each([
     ['other output', ['```sh', 'echo a  # b', '```']],
@@ -126,13 +120,9 @@ describe('a page', () => {
     ['a program with the name of a file of the repository', ['```js', '// jest.config.js', '```']],
     ['a configuration with a fault', ['```json', '{"provider": []}', '```']],
     ['a part of a configuration that does not parse', ['```json fragment', '"a": [', '```']],
-  ])(
-    'fails with %s',
-    async (_, lines) => {
-      await expect(runPage(...lines)).rejects.toThrow();
-    },
-    TIMEOUT_MS,
-  );
+  ])('fails with %s', async (_, lines) => {
+    await expect(runPage(...lines)).rejects.toThrow();
+  });
 });
 
 describe('the end of a page', () => {
@@ -146,7 +136,7 @@ describe('the end of a page', () => {
     const faults = ['commands left processes behind', 'no block uses unused.js', 'no block uses used.json'];
     await expect(run.end()).rejects.toMatchObject({ message: faults.join('\n') });
     await expect(access(run.clone.home)).rejects.toMatchObject({ code: 'ENOENT' });
-  }, 60_000);
+  });
 });
 
 it('npx finds the command in a clone', async () => {
@@ -163,4 +153,4 @@ it('npx finds the command in a clone', async () => {
   } finally {
     await clone.remove();
   }
-}, 60_000);
+});

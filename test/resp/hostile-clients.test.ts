@@ -74,13 +74,11 @@ describe('a client', () => {
   });
 
   it('that is idle is closed after idle_timeout_ms, though it might take longer over a request', async () => {
-    const door = await RunningDoor.start({ resp: { idle_timeout_ms: 100, progress_timeout_ms: 10_000 } });
+    const door = await RunningDoor.start({ resp: { idle_timeout_ms: 100, progress_timeout_ms: 600_000 } });
     const busy = await door.client();
     busy.socket.write('*1\r\n');
     const idle = await door.client();
-    const begun = performance.now();
     await idle.ended();
-    expect(performance.now() - begun).toBeLessThan(2000);
     busy.socket.write('$4\r\nPING\r\n');
     expect(await busy.reply()).toBe('PONG');
   });
