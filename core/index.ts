@@ -12,6 +12,7 @@ export { TOKENS } from './container.js';
 export type { Daemon, ProviderSummary } from './daemon.js';
 export { BedrockError, ERROR_CODES, messageOf, systemCodeOf } from './errors.js';
 export type { BedrockErrorOptions, ErrorCode } from './errors.js';
+export { makeFolders } from './folders.js';
 export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
 export { fileOperations } from './pool-file/file-operations.js';
 export type { FileOperations } from './pool-file/file-operations.js';

@@ -1,9 +1,10 @@
 /** `bedrock init`: writes a configuration to begin with, commented, that names its schema for editors. */
-import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { readFile, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
+import { makeFolders } from '../folders.js';
 import { subcommand } from './command-line.js';
 import { printLine } from './output.js';
 import { templateFolder } from './templates.js';
@@ -28,7 +29,7 @@ export function addInit(program: Command): void {
 
 async function init(file: string): Promise<void> {
   const folder = path.resolve(path.dirname(file));
-  await mkdir(folder, { recursive: true });
+  await makeFolders(folder);
   const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
   const text = template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
   try {

@@ -1,5 +1,6 @@
 /** Ctrl-C and its like while a command works: the work is told to stop, cleans up, and the command ends. */
 import { Interrupted } from './failure.js';
+import { endProcess } from './process-end.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -15,7 +16,7 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
   let timer: NodeJS.Timeout | undefined;
   const stop = (name: NodeJS.Signals): void => {
     const reason = new Interrupted(name);
-    timer ??= setTimeout(() => process.exit(reason.status), CLEAN_UP_MS);
+    timer ??= setTimeout(() => endProcess(reason.status), CLEAN_UP_MS);
     controller.abort(reason);
   };
   for (const name of SIGNALS) process.on(name, stop);

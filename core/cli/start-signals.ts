@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os';
 import type { Daemon } from '../daemon.js';
+import { endProcess } from './process-end.js';
 
 /** npm passes the terminal's signals on, so the daemon gets each twice within moments. */
 const NPM_ECHO_MS = 500;
@@ -29,7 +30,7 @@ export function listenToSignals(): StartSignals {
     }
     const isEcho =
       process.env.npm_lifecycle_event !== undefined && performance.now() - stoppedAt < NPM_ECHO_MS;
-    if (!isEcho) process.exit(128 + constants.signals[signal]);
+    if (!isEcho) endProcess(128 + constants.signals[signal]);
   };
   const hangUp = (): void => {
     isHungUp = running === undefined;

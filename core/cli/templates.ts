@@ -6,10 +6,11 @@
  * the package. A leading `_` is dropped from a file's name: npm and compilers have a mind of their own about package.json,
  * tsconfig.json and .gitignore below a package (`_gitignore` gets its dot).
  */
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
+import { makeFolders } from '../folders.js';
 import { UsageError } from './failure.js';
 
 /** What is made. */
@@ -62,7 +63,7 @@ export async function writeTemplates(
       if (!entry.isFile()) continue;
       const place = path.relative(from, path.join(entry.parentPath, nameOf(entry.name)));
       const to = path.join(folder, replace(place));
-      await mkdir(path.dirname(to), { recursive: true });
+      await makeFolders(path.dirname(to));
       await writeFile(to, replace(await readFile(path.join(entry.parentPath, entry.name), 'utf8')));
     }
   }

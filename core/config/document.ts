@@ -3,7 +3,7 @@
  * expanded. Text that cannot be parsed ends here, with line and column; faults of its keys go along, to be reported together
  * with what is wrong with the values, which is checked later.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as jsonc from 'jsonc-parser';
 import * as toml from 'smol-toml';
@@ -27,12 +27,15 @@ export interface ConfigDocument {
 }
 
 /**
- * Reads a configuration file. TOML if its name ends in .toml or `format` says so, else JSON, with comments allowed.
+ * Reads a configuration file. TOML if its name ends in .toml or `format` says so, else JSON, with comments allowed. Relative paths
+ * in it count from its folder, or from the working directory if it is no regular file.
  * @throws CONFIG_INVALID
  */
 export async function readConfigFile(file: string, format?: ConfigFormat): Promise<ConfigDocument> {
   let text: string;
+  let directory: string;
   try {
+    directory = await directoryOf(file);
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new BedrockError('CONFIG_INVALID', `${file}: cannot be read: ${messageOf(cause)}`, {
@@ -40,8 +43,15 @@ export async function readConfigFile(file: string, format?: ConfigFormat): Promi
       cause,
     });
   }
-  const actual = format ?? (file.endsWith('.toml') ? 'toml' : 'json');
-  return parseConfig(text, actual, file, path.dirname(path.resolve(file)));
+  const actual = format ?? (file.toLowerCase().endsWith('.toml') ? 'toml' : 'json');
+  return parseConfig(text, actual, file, directory);
+}
+
+/** What is handed over by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a pipe lies in no folder of the user's. */
+async function directoryOf(file: string): Promise<string> {
+  const place = path.resolve(file);
+  const isOfUser = (await stat(place)).isFile() && !/^\/(dev|proc)\//.test(place);
+  return isOfUser ? path.dirname(place) : process.cwd();
 }
 
 /**

@@ -2,9 +2,10 @@
  * Where a pool's file lies: the path that is meant, the folder it is in, what may stand there, and what its file system means for it.
  */
 import { constants, type StatsBase } from 'node:fs';
-import { mkdir, open, stat, statfs } from 'node:fs/promises';
+import { open, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { makeFolders, makeOneFolder } from '../folders.js';
 import type { Logger } from '../logging.js';
 
 /** Name of the pool in a directory, as Warabi has it. */
@@ -46,8 +47,8 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<void> 
   const folder = path.dirname(file);
   const isOwn = folder === path.resolve(place.baseDirectory, place.path);
   try {
-    if (!path.isAbsolute(place.path)) await makeDurable(folder, await mkdir(folder, { recursive: true }));
-    else if (isOwn) await makeDurable(folder, await makeOne(folder));
+    if (!path.isAbsolute(place.path)) await makeDurable(folder, await makeFolders(folder));
+    else if (isOwn) await makeDurable(folder, (await makeOneFolder(folder)) ? folder : undefined);
     else await stat(folder);
   } catch (cause) {
     const cure = systemCodeOf(cause) === 'ENOENT' ? '; make its folder, or mount the file system' : '';
@@ -55,17 +56,6 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<void> 
       details: { path: file },
       cause,
     });
-  }
-}
-
-/** @returns the folder, or nothing if it was there */
-async function makeOne(folder: string): Promise<string | undefined> {
-  try {
-    await mkdir(folder);
-    return folder;
-  } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw error;
-    return undefined;
   }
 }
 

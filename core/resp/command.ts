@@ -125,6 +125,7 @@ export interface CommandClient {
 
 export interface DaemonFacts {
   readonly version: string;
+  /** By `performance.now()`, which no correction of the clock moves. */
   readonly startedAt: number;
   readonly providers: readonly RunningProvider[];
   /** Whether requests on regions are served. */

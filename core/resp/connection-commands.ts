@@ -111,7 +111,7 @@ const clientCommand = answering((request, client) => {
 /** INFO [section]… */
 const info = answering((_request, client) => {
   const { version, startedAt, providers, figures } = client.daemon;
-  const uptime = Math.floor((Date.now() - startedAt) / 1000);
+  const uptime = Math.floor((performance.now() - startedAt) / 1000);
   const lines = [
     '# Server',
     `bedrock_version:${version}`,

@@ -72,7 +72,7 @@ export class RespServer implements Door {
     };
     this.daemon = {
       version,
-      startedAt: Date.now(),
+      startedAt: performance.now(),
       providers: providers.all,
       isReady: () => this.isServing,
       config,

@@ -2,9 +2,9 @@
  * A provider that is no blob store: counters over HTTP, below `/v1/providers/{name}/counters`, kept in a region of the warabi
  * provider that it depends on, which may be one of another daemon.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { Answer, BedrockError, RegionId, defineRoute, optionalJsonBody } from 'bedrock-node';
+import { Answer, BedrockError, RegionId, defineRoute, makeFolders, optionalJsonBody } from 'bedrock-node';
 import { CounterTable } from './counter-table.js';
 
 /**
@@ -160,7 +160,7 @@ export class CounterProvider {
   /** @param {SnapshotRequest} request */
   async snapshot({ path: folder, removeSource }) {
     const { values } = this.table;
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     const file = path.join(folder, SNAPSHOT);
     // Whole or not at all, and on the disk.
     const handle = await open(`${file}.new`, 'w');

@@ -5,7 +5,14 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { bedrock, killAll, type BedrockProcess, type Exit } from '../fixtures/bedrock-process.js';
+import {
+  MAIN,
+  bedrock,
+  inShell,
+  killAll,
+  type BedrockProcess,
+  type Exit,
+} from '../fixtures/bedrock-process.js';
 
 const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory', config: {} } } };
 const FREE_PORT = 'http://127.0.0.1:0';
@@ -181,7 +188,7 @@ describe('the configuration', () => {
   const sources = launchTogether({
     'from standard input': () => bedrock(['start', '--stdin'], { stdin: text }),
     'from standard input in TOML': () => bedrock(['--stdin', '--toml'], { stdin: toml }),
-    'in TOML, by the ending of the file': async () => bedrock(['-c', await put('bedrock.toml', toml)]),
+    'in TOML, by the ending of the file': async () => bedrock(['-c', await put('bedrock.TOML', toml)]),
     'in TOML, by the option': async () => bedrock(['--toml', '-c', await put('bedrock.conf', toml)]),
   });
 
@@ -191,14 +198,32 @@ describe('the configuration', () => {
     expect(await stopped(daemon)).toMatchObject({ status: 0, stderr: '' });
   });
 
-  it('counts relative paths from the working directory where it comes from standard input', async () => {
+  it('counts relative paths from the working directory where it comes from no file of a folder', async () => {
     await put('lib/throws.mjs', "throw new Error('found and loaded');");
-    const exit = await bedrock(['--stdin', '--check'], {
-      cwd: home,
-      stdin: '{"libraries":["./lib/throws.mjs"]}',
-    }).exit;
-    expect(exit.status).toBe(2);
-    expect(complaints(exit)).toEqual([expect.stringContaining('found and loaded')]);
+    await put('lib.json', '{"libraries":["./lib/throws.mjs"]}');
+    const run = `exec '${process.execPath}' '${MAIN}' --check`;
+    const scripts = [
+      `${run} --stdin < lib.json`,
+      `${run} -c /dev/stdin < lib.json`,
+      `cat lib.json | ${run} -c /dev/stdin`,
+      `${run} -c <(cat lib.json)`,
+      `exec 7< lib.json; ${run} -c /dev/fd/7`,
+    ];
+    const exits = scripts.map((script) => inShell(script, { cwd: home }).exit);
+    for (const exit of await Promise.all(exits)) {
+      expect(exit.status).toBe(2);
+      expect(complaints(exit)).toEqual([expect.stringContaining('found and loaded')]);
+    }
+  });
+
+  it('may come by a substitution of the shell, with a pool that is made beside the shell', async () => {
+    const pool = { type: 'file', config: { path: 'made/x.pool', create_if_missing_with_size: 2 ** 24 } };
+    const providers = [{ type: 'warabi', name: 'pool', config: { target: pool } }];
+    await put('pool.json', { 'margo.mercury.address': FREE_PORT, providers });
+    const daemon = inShell(`exec '${process.execPath}' '${MAIN}' -c <(cat pool.json)`, { cwd: home });
+    await expect(providersAt(await daemon.address())).resolves.toEqual(['pool']);
+    expect((await stopped(daemon)).status).toBe(0);
+    await expect(access(path.join(home, 'made/x.pool'))).resolves.toBeUndefined();
   });
 });
 
@@ -239,6 +264,19 @@ describe('--output-config', () => {
     expect(complaints(exit)).toHaveLength(1);
     expect(exit.stdout).toContain('[info] [bedrock] stopped\n');
   });
+});
+
+describe('a library that ends the process', () => {
+  it.each([['--check'], []])(
+    'makes it look neither valid nor stopped: it ends with 1 and an error %s',
+    async (...options) => {
+      await put('exits.mjs', 'process.exit(0);');
+      const config = await put('exits.json', { libraries: ['./exits.mjs'] });
+      const exit = await bedrock(['-c', config, ...options]).exit;
+      expect(exit).toMatchObject({ status: 1, stdout: '' });
+      expect(complaints(exit)).toEqual([expect.stringContaining('process.exit')]);
+    },
+  );
 });
 
 describe('--check', () => {

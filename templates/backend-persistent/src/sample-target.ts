@@ -12,9 +12,9 @@
  * descriptor open, which is fine for thousands of regions and not for millions.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, mkdir, open, readdir, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { constants, open, readdir, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { Region, RegionId, TableTarget, fileOperations } from 'bedrock-node';
+import { Region, RegionId, TableTarget, fileOperations, makeFolders } from 'bedrock-node';
 import type { BackendContext, Capabilities, Recovered } from 'bedrock-node';
 import type { SampleConfig } from './config.js';
 
@@ -59,7 +59,7 @@ export class SampleTarget extends TableTarget<SampleRegion> {
   // ---- storage ----
 
   protected override async openStorage(): Promise<Recovered> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolders(this.#folder);
     this.#table = await open(this.#path('table'), constants.O_RDWR | constants.O_CREAT);
     // Before anything is read: nobody else may be writing.
     await (await fileOperations()).lock(this.#table, this.#path('table'), false);
