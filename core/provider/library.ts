@@ -4,7 +4,6 @@
  * A library is found (locate-library.ts), loaded by dynamic import, and its default export describes what it brings. What goes wrong
  * is LIBRARY_LOAD_FAILED, with the library as it was named, the file that it was found in, and the true cause.
  */
-import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,8 +11,8 @@ import { inject, injectable, type Container, type ContainerModule } from 'invers
 import { TOKENS } from '../container.js';
 import { BedrockError, messageOf } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { propertyOf } from '../plain.js';
 import { untilAborted, withTimeout } from '../timeout.js';
+import { placeOfError } from './error-place.js';
 import { libraryFailure, locateLibrary } from './locate-library.js';
 import { TypeRegistry, type Definition } from './registry.js';
 
@@ -70,9 +69,8 @@ export class LibraryLoader {
     try {
       namespace = (await import(url.href)) as { default?: unknown };
     } catch (cause) {
-      const isSyntax = propertyOf(cause, 'name') === 'SyntaxError';
-      const line = isSyntax ? await lineOfSyntaxError(url) : lineOf(cause, url);
-      throw libraryFailure(library, `does not load (${file}${line}): ${messageOf(cause)}`, cause);
+      const place = await placeOfError(cause, url);
+      throw libraryFailure(library, `does not load (${place}): ${messageOf(cause)}`, cause);
     }
     const origin = library === BUILT_IN ? library : `${library} (${file})`;
     try {
@@ -169,32 +167,4 @@ function isOldContainerModule(part: unknown): boolean {
     'id' in part &&
     !('load' in part)
   );
-}
-
-/** The line of a module that an error came from, as `:12`; nothing if it does not say. */
-function lineOf(error: unknown, url: URL): string {
-  const stack = propertyOf(error, 'stack');
-  return typeof stack === 'string' ? lineIn(stack, url) : '';
-}
-
-/** The same for a syntax error, which does not know: a process that parses the file again does. */
-async function lineOfSyntaxError(url: URL): Promise<string> {
-  const output = await new Promise<string>((resolve) => {
-    execFile(
-      process.execPath,
-      ['--check', fileURLToPath(url)],
-      { timeout: 5000 },
-      (_error, _stdout, stderr) => resolve(stderr),
-    );
-  });
-  return lineIn(output, url);
-}
-
-/** ES modules appear by their URL, CommonJS ones by their path. */
-function lineIn(stack: string, url: URL): string {
-  for (const name of [url.href, fileURLToPath(url)]) {
-    const at = stack.indexOf(`${name}:`);
-    if (at !== -1) return /^:\d+/.exec(stack.slice(at + name.length))?.[0] ?? '';
-  }
-  return '';
 }
