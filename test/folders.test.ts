@@ -31,5 +31,6 @@ it('ends where no folder can be made: below a file, a dangling link, /proc, /dev
   await symlink('nowhere', path.join(home, 'dangling'));
   const places = [path.join(home, 'file/a'), path.join(home, 'dangling/a/b')];
   if (process.platform === 'linux') places.push('/proc/self/a/b', '/dev/fd/a/b');
-  for (const place of places) await expect(makeFolders(place)).rejects.toMatchObject({ code: expect.any(String) });
+  for (const place of places)
+    await expect(makeFolders(place)).rejects.toMatchObject({ code: expect.any(String) });
 });
