@@ -8,6 +8,8 @@ export interface DoorFigures {
   readonly connections: number;
   readonly accepted: number;
   readonly refused: number;
+  /** Connections that were closed as slow, for the memory they held. */
+  readonly evicted: number;
   readonly requests: number;
   /** Requests that were answered with an error. */
   readonly failed: number;
@@ -21,9 +23,10 @@ const METRICS: readonly (readonly ['counter' | 'gauge', string, string, keyof Do
   ['gauge', 'connections', 'Connections of the Redis protocol that are open.', 'connections'],
   ['counter', 'connections_total', 'Connections that were accepted.', 'accepted'],
   ['counter', 'connections_refused_total', 'Connections beyond the limit, closed at once.', 'refused'],
+  ['counter', 'connections_evicted_total', 'Slow connections, closed for their memory.', 'evicted'],
   ['counter', 'requests_total', 'Requests that were carried out, failed ones included.', 'requests'],
   ['counter', 'errors_total', 'Errors that were answered.', 'failed'],
-  ['gauge', 'arriving_bytes', 'Memory that large arguments take.', 'arrivingBytes'],
+  ['gauge', 'arriving_bytes', 'Memory that large arguments and incomplete requests take.', 'arrivingBytes'],
   ['gauge', 'buffered_bytes', 'Replies that clients have not taken.', 'bufferedBytes'],
 ];
 

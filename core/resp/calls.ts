@@ -7,7 +7,7 @@ import { asBedrockError } from '../errors.js';
 import type { Operation } from '../metrics/operation-meter.js';
 import type { KeptBytes, OperationCall, Place } from './command.js';
 import { Conflicts, type RegionUse } from './conflicts.js';
-import type { Pipeline } from './pipeline.js';
+import { PendingReply, type Pipeline } from './pipeline.js';
 
 /** What calls need of their connection. */
 export interface Caller {
@@ -26,8 +26,6 @@ export class Calls {
   inFlight = 0;
   /** One of them must end before another begins. */
   isAlone = false;
-  /** Bytes of replies that they will give. */
-  promisedBytes = 0;
   readonly #conflicts = new Conflicts();
 
   constructor(private readonly caller: Caller) {}
@@ -63,28 +61,47 @@ export class Calls {
 
   /** It is done when it is durable; the answer is a line. */
   leaveWhen(durable: Promise<void>, place: Place, operation: Operation, bytes: number, line: string): void {
-    this.#settle(durable, { operation, place, bytes, answer: (_, to) => (to.head = line) }, true);
+    const call = { operation, place, bytes, answer: (_: unknown, to: PendingReply) => (to.head = line) };
+    this.#settle(durable, call, this.caller.replies.push(), true);
   }
 
-  /** Makes a call when it is admitted. */
+  /** Makes a call when it is admitted. @throws OVERLOADED if there is no memory for what it promises; nothing was begun then */
   operate<T>(call: OperationCall<T>): void {
+    const { promised = 0, kept } = call;
     const { pool } = call.place.provider;
-    if (pool.tryEnter()) this.#settle(begin(call.call), call, true);
-    else this.#settle(pool.run(call.call), call, false);
+    const { replies } = this.caller;
+    const reply = new PendingReply();
+    try {
+      replies.promise(reply, promised);
+    } catch (error) {
+      if (kept !== undefined) this.caller.release(kept);
+      throw error;
+    }
+    replies.push(reply);
+    if (pool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
+    else
+      this.#settle(
+        pool.run(() => call.call(reply)),
+        call,
+        reply,
+        false,
+      );
   }
 
   /** Answers with what becomes of a call, and gives back what it used. @param isEntered whether it has a place in the pool to leave */
-  #settle<T>(called: Promise<T>, call: Omit<OperationCall<T>, 'call'>, isEntered: boolean): void {
+  #settle<T>(
+    called: Promise<T>,
+    call: Omit<OperationCall<T>, 'call'>,
+    reply: PendingReply,
+    isEntered: boolean,
+  ): void {
     const { operation, place, use, isAlone = false, bytes, bytesOf, kept, answer, whenEnded } = call;
     const { pool, meters } = place.provider;
     const figures = meters[place.index]?.[operation];
     const begun = this.caller.arrivedAt;
-    const reply = this.caller.replies.push();
     if (use !== undefined) this.#conflicts.begin(use);
     this.inFlight++;
     if (isAlone) this.isAlone = true;
-    const promised = operation === 'read' ? bytes : 0;
-    this.promisedBytes += promised;
     const ended = (): void => {
       if (isEntered) pool.leave();
       if (kept !== undefined) this.caller.release(kept);
@@ -92,7 +109,6 @@ export class Calls {
       this.inFlight--;
       if (isAlone) this.isAlone = false;
       whenEnded?.();
-      this.promisedBytes -= promised;
       this.caller.replies.ready(reply);
       this.caller.ended();
     };
@@ -117,10 +133,10 @@ export class Calls {
 }
 
 /** Calls; what it throws at once rejects, as an error that can be sent. */
-function begin<T>(call: () => Promise<T>): Promise<T> {
+function begin<T>(call: (reply: PendingReply) => Promise<T>, reply: PendingReply): Promise<T> {
   try {
     // A library may give something else than a promise.
-    return Promise.resolve(call());
+    return Promise.resolve(call(reply));
   } catch (error) {
     return Promise.reject(asBedrockError(error));
   }

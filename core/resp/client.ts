@@ -4,13 +4,17 @@
  * - Requests run at the same time as far as they may (see `Conflicts`), at most `MAX_IN_FLIGHT` of them; those of a long pipeline
  *   leave others their turns (see `Turn`).
  * - A client that does not take its replies is not read until it does.
- * - A long argument lands where its command wants it, or in a buffer of its own; how much of those all clients together may fill is
- *   bounded.
- * - What is no request of the protocol is answered, and the connection ends.
+ * - A long argument lands where its command wants it, or in a buffer of its own; how much of those, and of replies, all clients together
+ *   may have in memory is bounded. Where it is short, a client that holds much of it and does nothing is closed.
+ * - What is no request of the protocol is answered, and the connection ends. So it does where memory is refused that it cannot do
+ *   without; nothing that happens here reaches another connection.
  */
 import type { Socket } from 'node:net';
 import { BedrockError, asBedrockError } from '../errors.js';
-import { takeBuffer } from '../net/buffer-pool.js';
+import { allocateBytes } from '../allocation.js';
+import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
+import type { Share, ShareHolder } from '../net/byte-budget.js';
+import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { Calls, type Caller } from './calls.js';
 import { commandOf } from './commands.js';
@@ -26,9 +30,9 @@ import type { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 import { INPUT_BYTES, Input } from './input.js';
 import { LongArguments } from './long-arguments.js';
-import { Pipeline } from './pipeline.js';
+import { Pipeline, noMemory } from './pipeline.js';
 import { Places } from './places.js';
-import { Failure, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
+import { Failure, OUT_OF_MEMORY, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
 import { Request } from './request.js';
 import { Found, RequestParser } from './request-parser.js';
 import { Uploads } from './uploads.js';
@@ -41,6 +45,14 @@ const MAX_WAITING_BYTES = INPUT_BYTES / 2;
 
 /** Replies gathered to so many bytes are sent before the next request, so that their buffers are soon to be had again. */
 const GATHERED_BYTES = 2 ** 17;
+
+/** A client with more replies than this waits where the memory for those of all is full. */
+const MODEST_BYTES = 2 ** 16;
+
+/** Lists of fewer members are not counted. */
+const SHORT_LIST = 256;
+/** What a member takes of the heap. */
+const MEMBER_BYTES = 128;
 
 /** Short replies to a few requests, which may wait for those to requests that are there already. */
 const FEW_BYTES = 32;
@@ -72,6 +84,11 @@ export class Client implements CommandClient, Caller {
   #socket!: Socket;
   readonly #places: Places;
   readonly #long: LongArguments;
+  /** What has come of requests, and what calls have of it. */
+  readonly #arriving: Share;
+  readonly #inUse: Share;
+  /** Bytes that have come. */
+  #receivedBytes = 0;
   /** The request was read, and waits for its turn. */
   #isHeld = false;
   /** Whether the last request had a long argument, as the next one then probably has. */
@@ -100,22 +117,38 @@ export class Client implements CommandClient, Caller {
     this.daemon = door.daemon;
     this.cursors = door.cursors;
     this.#places = new Places(door);
-    this.#input = new Input(door.limits.maxRequestBytes, door);
+    this.#arriving = door.arriving.share(this.#holder(() => this.#receivedBytes, 'a request'));
+    this.#inUse = door.arriving.share();
+    this.#input = new Input(door.limits.maxRequestBytes, this.#arriving);
     this.#parser = new RequestParser(door.limits);
     this.#request = new Request(this.#parser);
-    this.#long = new LongArguments(door);
+    this.#long = new LongArguments(this.#arriving, this.#inUse);
+  }
+
+  #holder(movedBytes: () => number, what: string): ShareHolder {
+    const isAwaited = (): boolean => this.isAwaited;
+    return {
+      get isAwaited() {
+        return isAwaited();
+      },
+      get movedBytes() {
+        return movedBytes();
+      },
+      evict: () => {
+        this.door.noteEvicted(what);
+        this.#lose();
+      },
+    };
   }
 
   /** Gives it the socket that reads into it. */
   attach(socket: Socket): void {
     this.#socket = socket;
-    this.replies = new Pipeline(socket);
+    const holder = this.#holder(() => takenBytes(socket), 'replies');
+    this.replies = new Pipeline(socket, this.door.replies.share(holder), () =>
+      this.encodeFailure(noMemory()),
+    );
     socket.on('drain', this.#advance);
-  }
-
-  /** Bytes of replies that it has not taken, and of those that are being made. */
-  get replyBytes(): number {
-    return this.replies.bufferedBytes + this.calls.promisedBytes;
   }
 
   get isBusy(): boolean {
@@ -138,16 +171,19 @@ export class Client implements CommandClient, Caller {
    * system may else be writing to it.
    */
   room(): Buffer {
-    this.#room = this.#isEnding ? DROPPED : this.#nextRoom();
+    try {
+      this.#room = this.#isEnding || this.#isClosed ? DROPPED : this.#nextRoom();
+    } catch (error) {
+      this.#end(failureOf(asBedrockError(error)));
+      this.#room = DROPPED;
+    }
     this.#roomAt = this.#place;
     return this.#room;
   }
 
   #nextRoom(): Buffer {
     if (!this.#makeRoom()) {
-      this.#refuse(
-        `a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments, and fewer while many clients send as much`,
-      );
+      this.#refuse(`a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments`);
       return DROPPED;
     }
     if (this.#long.isArriving) return this.#long.room(DROPPED);
@@ -157,7 +193,8 @@ export class Client implements CommandClient, Caller {
   /** @returns whether there is room */
   #makeRoom(): boolean {
     // Requests that came whole are not too large, however many wait.
-    const moved = this.#input.makeRoom(this.#parser.begin, this.#isStalled);
+    const { begin, count } = this.#parser;
+    const moved = this.#input.makeRoom(begin, this.#isStalled, count);
     if (moved > 0) this.#parser.moved(moved);
     return moved >= 0;
   }
@@ -172,14 +209,24 @@ export class Client implements CommandClient, Caller {
     if (this.#isEnding || this.#isClosed) return true;
     this.arrivedAt = performance.now();
     // Since the room was given out, requests that had waited may have been carried out, and the bytes belong elsewhere now.
-    if (where !== this.#room || this.#roomAt !== this.#place)
-      return this.take(Buffer.from(where.subarray(0, count)));
+    if (where !== this.#room || this.#roomAt !== this.#place) return this.#takeCopy(where.subarray(0, count));
     this.#filled(count);
     this.#turn.spend(0, count);
     this.#isMoreThere = count === where.length;
     this.#advance();
     this.#isMoreThere = false;
     return this.#isReading;
+  }
+
+  #takeCopy(bytes: Uint8Array): boolean {
+    try {
+      const copy = allocateBytes(bytes.length);
+      copy.set(bytes);
+      return this.take(copy);
+    } catch (error) {
+      this.#broke(error);
+      return true;
+    }
   }
 
   /** Bytes have come that lie anywhere. @returns whether to read on */
@@ -199,16 +246,31 @@ export class Client implements CommandClient, Caller {
   }
 
   #filled(count: number): void {
+    this.#receivedBytes += count;
     if (!this.#long.isArriving) this.#input.end += count;
     else if (this.#long.fill(count)) this.#parser.resumeBehindLong(this.#input.end);
   }
 
   /** The socket is gone. */
   closed(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#input.close();
     this.#long.giveBack();
     this.uploads.close();
+    this.replies.closed();
+  }
+
+  /** Gives the connection up, and all it holds but what calls have in use. */
+  #lose(): void {
+    this.#socket.destroy();
+    this.closed();
+  }
+
+  /** What went wrong concerns this connection alone. */
+  #broke(error: unknown): void {
+    this.door.logFailure(asBedrockError(error));
+    this.#lose();
   }
 
   /** The client has ended its side: what came whole is carried out, and the connection ends. */
@@ -229,6 +291,14 @@ export class Client implements CommandClient, Caller {
 
   /** Carries out what is there, as far as it may. */
   readonly #advance = (): void => {
+    try {
+      this.#goOn();
+    } catch (error) {
+      this.#broke(error);
+    }
+  };
+
+  #goOn(): void {
     if (this.#isClosed) return;
     this.#isStalled = !this.#carryOut();
     if (this.#isInputOver && !this.#isStalled) this.#isEnding = true;
@@ -247,7 +317,7 @@ export class Client implements CommandClient, Caller {
     this.#isReading = mayRead;
     if (mayRead) this.#socket.resume();
     else this.#socket.pause();
-  };
+  }
 
   /** @returns whether everything was carried out that has come whole */
   #carryOut(): boolean {
@@ -282,7 +352,8 @@ export class Client implements CommandClient, Caller {
   #isFull(): boolean {
     const { calls } = this;
     if (calls.isAlone || calls.inFlight >= MAX_IN_FLIGHT) return true;
-    return this.replyBytes > this.limits.maxBufferedBytes;
+    const { bytes } = this.replies;
+    return bytes > this.limits.maxBufferedBytes || (bytes > MODEST_BYTES && this.door.replies.isFull);
   }
 
   /** @returns whether the request was begun */
@@ -312,9 +383,15 @@ export class Client implements CommandClient, Caller {
   }
 
   #refuse(fault: string): void {
+    this.#end(new Failure('ERR', `Protocol error: ${fault}`));
+  }
+
+  #end(failure: Failure): void {
     this.failedRequests++;
-    this.reply(new Failure('ERR', `Protocol error: ${fault}`));
+    this.reply(failure);
     this.#isEnding = true;
+    // Where it was found that there is no room for more, nothing else would send it.
+    setImmediate(this.#advance);
   }
 
   // ---- long arguments ----
@@ -349,8 +426,40 @@ export class Client implements CommandClient, Caller {
     return { bytes: lent.subarray(0, bytes.length), lent, reserved: 0 };
   }
 
-  keepCopy(bytes: Uint8Array): KeptBytes {
-    return this.#long.replaceBy(bytes);
+  keepCopy(pieces: readonly Uint8Array[]): KeptBytes {
+    let total = 0;
+    for (const { length } of pieces) total += length;
+    const reserved = total + pieces.length * MEMBER_BYTES;
+    this.#use(reserved);
+    try {
+      const lent = takeBuffer(total);
+      let at = 0;
+      for (const piece of pieces) {
+        lent.set(piece, at);
+        at += piece.length;
+      }
+      return { bytes: lent.subarray(0, total), lent, reserved };
+    } catch (error) {
+      this.#inUse.give(reserved);
+      throw error;
+    }
+  }
+
+  keepList(length: number): KeptBytes | undefined {
+    if (length < SHORT_LIST) return undefined;
+    const reserved = length * MEMBER_BYTES;
+    this.#use(reserved);
+    return { bytes: NOTHING, lent: undefined, reserved };
+  }
+
+  /** Takes memory for a call. @throws OVERLOADED */
+  #use(bytes: number): void {
+    if (bytes <= MODEST_BYTES) this.#inUse.force(bytes);
+    else if (!this.#inUse.take(bytes))
+      throw new BedrockError(
+        'OVERLOADED',
+        'what clients are sending fills the memory for it; try again later',
+      );
   }
 
   // ---- replies ----
@@ -367,13 +476,18 @@ export class Client implements CommandClient, Caller {
     const known = asBedrockError(error);
     this.failedRequests++;
     if (known.code === 'INTERNAL') this.door.logFailure(known);
-    return this.encode(failureOf(known, this.tellsDetails));
+    try {
+      return this.encode(failureOf(known, this.tellsDetails));
+    } catch {
+      return OUT_OF_MEMORY;
+    }
   }
 
   // ---- calls ----
 
-  release(kept: KeptBytes): void {
-    this.#long.release(kept);
+  release({ lent, reserved }: KeptBytes): void {
+    if (lent !== undefined) giveBuffer(lent);
+    this.#inUse.give(reserved);
   }
 
   ended(): void {
@@ -392,13 +506,5 @@ export class Client implements CommandClient, Caller {
 
   place(prefix: string): Place {
     return this.#places.place(prefix);
-  }
-
-  checkReplyMemory(bytes: number): void {
-    if (this.door.admitReply(bytes)) return;
-    throw new BedrockError(
-      'OVERLOADED',
-      'replies that clients have not taken fill the memory for them; try again later',
-    );
   }
 }

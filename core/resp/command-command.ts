@@ -30,6 +30,8 @@ export function commandCommand(all: () => readonly Command[]): Run {
 
 /** The commands that the arguments from the third on name, in their order. */
 function named(request: Request, all: readonly Command[]): (Command | undefined)[] {
+  // A reply may be a hundred times as long as what asks for it.
+  if (request.count - 2 > all.length) throw invalid(`${all.length} commands may be named at once`);
   const found: (Command | undefined)[] = [];
   for (let index = 2; index < request.count; index++)
     found.push(all.find(({ name }) => request.isWord(index, name)));
@@ -55,14 +57,14 @@ function describe({ name, arity: [least, most], isWrite, keys = NO_KEYS }: Comma
 
 /** The arguments of a whole command that name regions. */
 function keysOf(request: Request, all: readonly Command[]): Reply {
-  const [command] = request.count === 2 ? [] : named(request, all);
+  const command = all.find(({ name }) => request.count > 2 && request.isWord(2, name));
   if (command === undefined) throw invalid('COMMAND GETKEYS takes a command and its arguments');
   if (command.keys === undefined) throw invalid(`${command.name} names no region`);
   const [first, last, step] = command.keys;
-  const found: Buffer[] = [];
+  const found: Uint8Array[] = [];
   // The command itself stands at the third place.
   const end = last < 0 ? request.count + last : 2 + last;
   for (let index = 2 + first; index <= end && index < request.count; index += step)
-    found.push(Buffer.from(request.bytes(index)));
+    found.push(request.bytes(index));
   return found;
 }

@@ -67,11 +67,14 @@ export interface OperationCall<T> {
   readonly isAlone?: boolean;
   /** Bytes of regions that it moves. */
   readonly bytes: number;
+  /** Bytes that its reply may have, where those are many. */
+  readonly promised?: number;
   /** The same, where only the result tells. */
   readonly bytesOf?: (result: T) => number;
   /** Bytes of the request that it uses. */
   readonly kept?: KeptBytes | undefined;
-  readonly call: () => Promise<T>;
+  /** @param reply what its result will be answered with */
+  readonly call: (reply: PendingReply) => Promise<T>;
   /** Sets the reply. */
   readonly answer: (result: T, reply: PendingReply) => void;
   /** Told when it has ended, also if it was never made. */
@@ -106,13 +109,13 @@ export interface CommandClient {
   select(place: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   place(prefix: string): Place;
-  /** @throws OVERLOADED if there is no memory for a reply of so many bytes */
-  checkReplyMemory(bytes: number): void;
   readonly calls: Calls;
   /** The bytes of an argument for a call that outlives the request. */
   keep(index: number): KeptBytes;
-  /** A copy of the arguments' bytes for such a call; it takes the place of the arguments in what they may fill. */
-  keepCopy(bytes: Uint8Array): KeptBytes;
+  /** A copy of several, one behind another. @throws OVERLOADED */
+  keepCopy(pieces: readonly Uint8Array[]): KeptBytes;
+  /** What a list of so many ranges or regions takes, for such a call; nothing for a short one. @throws OVERLOADED */
+  keepList(length: number): KeptBytes | undefined;
   /** Where answers go that are there at once. */
   readonly replies: Pipeline;
   reply(value: Reply): void;

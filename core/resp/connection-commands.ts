@@ -24,11 +24,22 @@ export function answering(answerOf: (request: Request, client: CommandClient) =>
   };
 }
 
-/** PING [bytes] */
-const ping = answering((request) => (request.count === 1 ? PONG : Buffer.from(request.bytes(1))));
+/** Answers with the bytes of an argument. */
+const echo: Run = (request, client) => {
+  const { replies } = client;
+  const bytes = request.bytes(1);
+  replies.admit(bytes.length);
+  replies.openBulk(bytes.length).set(bytes);
+  replies.closeBulk();
+  return undefined;
+};
 
-/** ECHO bytes */
-const echo = answering((request) => Buffer.from(request.bytes(1)));
+/** PING [bytes] */
+const ping: Run = (request, client) => {
+  if (request.count > 1) return echo(request, client);
+  client.reply(PONG);
+  return undefined;
+};
 
 /** HELLO [version [AUTH name password] [SETNAME name]] */
 const hello: Run = (request, client) => {

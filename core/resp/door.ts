@@ -1,12 +1,12 @@
 /** What a client of the Redis door uses of the door: its limits, the memory that all clients share, and the way to the daemon. */
 import type { BedrockError } from '../errors.js';
+import type { ByteBudget } from '../net/byte-budget.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
-import type { ArgumentMemory } from './long-arguments.js';
 import type { PlaceFinder } from './places.js';
 import type { RequestLimits } from './request-parser.js';
 
-export interface Door extends ArgumentMemory, PlaceFinder {
+export interface Door extends PlaceFinder {
   readonly limits: RequestLimits & {
     /** Largest request, long arguments aside, bytes. */
     maxRequestBytes: number;
@@ -14,8 +14,12 @@ export interface Door extends ArgumentMemory, PlaceFinder {
     maxBufferedBytes: number;
   };
   readonly daemon: DaemonFacts;
-  /** @returns whether there is memory for a reply of so many bytes */
-  admitReply(bytes: number): boolean;
+  /** Memory for what clients send: of their larger arguments, and of requests that are not whole yet. */
+  readonly arriving: ByteBudget;
+  /** Memory for replies that they have not taken. */
+  readonly replies: ByteBudget;
+  /** A client was closed for being slow while there was no memory for others. */
+  noteEvicted(what: string): void;
   readonly cursors: Cursors;
   logFailure(error: BedrockError): void;
 }

@@ -31,15 +31,16 @@ const create: Run = (request, client) => {
 const persist: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
-  const ranges = request.count === 2 ? undefined : rangesOf(request);
   // Makes durable what was written before; a change of bytes it is none.
   const use = new RegionUse(place.target, id, 0, Infinity, true);
   if (client.calls.conflicts(use)) return WAIT;
+  const ranges = request.count === 2 ? undefined : rangesOf(request);
   client.calls.operate({
     operation: 'persist',
     place,
     use,
     bytes: 0,
+    kept: client.keepList(ranges?.length ?? 0),
     call: () => place.target.persist(id, ranges),
     answer: (_, to) => (to.head = OK_LINE),
   });
@@ -95,6 +96,7 @@ function countOf(operation: 'erase' | 'stat'): Run {
       place: first.place,
       isAlone: true,
       bytes: 0,
+      kept: client.keepList(named.length),
       call: async () => {
         let count = 0;
         for (const { place, id } of named) count += await isThere(place, id, operation);

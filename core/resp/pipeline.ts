@@ -4,9 +4,14 @@
  * A reply that is there at once, with none before it missing, is written straight into the bytes that go out next; others wait in a
  * row. What is ready goes out together: small replies in one piece, large ones by reference between, in one writev. The buffers are
  * used again as soon as the system has taken their bytes, which it mostly does within the call.
+ *
+ * Every reply enters here, and is counted here against the memory for those that clients have not taken: one for which there is none
+ * is an error instead.
  */
 import type { Socket } from 'node:net';
+import { BedrockError } from '../errors.js';
 import { giveBuffer, giveBuffers, takeBuffer } from '../net/buffer-pool.js';
+import type { Share } from '../net/byte-budget.js';
 import { endWhenTaken } from '../net/linger.js';
 import { writeNow } from '../net/write-now.js';
 
@@ -21,6 +26,8 @@ export class PendingReply {
   lent: Buffer | undefined;
   /** Whether a line's end follows the body. */
   isBulk = false;
+  /** Bytes that it was said it would have. */
+  promised = 0;
 
   /** A bulk string. @param lent the buffer of the pool that its bytes are in */
   setBulk(bytes: Uint8Array, lent?: Buffer): void {
@@ -51,6 +58,13 @@ const FRAME_BYTES = 24;
 const CR = 13;
 const LF = 10;
 
+/** Replies of fewer bytes are counted once it is known that the client does not take them, and that where there are as many in all. */
+const LARGE_REPLY_BYTES = 2 ** 14;
+const FEW_BYTES = 2 ** 12;
+
+/** Where replies go of a connection that is lost. */
+const LOST = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
+
 const EMPTY = Buffer.alloc(0);
 const NOTHING_LENT: readonly Buffer[] = [];
 
@@ -70,6 +84,8 @@ export class Pipeline {
   #first = 0;
   /** Of those, bytes that are ready. */
   #waitingBytes = 0;
+  /** What those that are not there yet will have, as far as it is known. */
+  #promisedBytes = 0;
   #willFlush = false;
   #willFlushSoon = false;
   #isEnding = false;
@@ -90,11 +106,51 @@ export class Pipeline {
   #room: Buffer | undefined;
   #roomLent: Buffer | undefined;
 
-  constructor(private readonly socket: Socket) {}
+  /**
+   * @param share of the memory for the replies of all clients
+   * @param refusal an error as bytes, for a reply that there is no memory for
+   */
+  constructor(
+    private readonly socket: Socket,
+    private readonly share: Share,
+    private readonly refusal: () => Uint8Array,
+  ) {}
 
-  /** Bytes of replies that are there, and that the client has not taken. */
-  get bufferedBytes(): number {
-    return this.gatheredBytes + this.#waitingBytes + this.socket.writableLength;
+  /** Bytes of replies that the client has not taken, and of those that are being made. */
+  get bytes(): number {
+    // What a lost connection has not sent is not kept.
+    const sent = this.socket.destroyed ? 0 : this.socket.writableLength;
+    return this.gatheredBytes + this.#waitingBytes + this.#promisedBytes + sent;
+  }
+
+  /** @throws OVERLOADED if there is no memory for a reply of so many bytes */
+  admit(bytes: number): void {
+    if (!this.#admits(bytes)) throw noMemory();
+  }
+
+  /** The same for one that is not there yet, for which it is kept. */
+  promise(reply: PendingReply, bytes: number): void {
+    this.admit(bytes);
+    reply.promised += bytes;
+    this.#promisedBytes += bytes;
+  }
+
+  #admits(bytes: number): boolean {
+    if (bytes < LARGE_REPLY_BYTES) return true;
+    const more = this.bytes + bytes - this.share.bytes;
+    return more <= 0 || this.share.take(more);
+  }
+
+  /** Counts what the client has not taken. */
+  #settle(): void {
+    const { bytes } = this;
+    if (bytes > FEW_BYTES) this.share.set(bytes);
+    else if (this.share.bytes > 0) this.share.set(0);
+  }
+
+  /** The connection is gone, and whatever it had of replies. */
+  closed(): void {
+    this.flush();
   }
 
   /** Bytes that `flush` would send. */
@@ -122,6 +178,10 @@ export class Pipeline {
 
   /** @param bytes as they are to be sent */
   encoded(bytes: Uint8Array): void {
+    if (!this.#admits(bytes.length)) {
+      this.encoded(this.refusal());
+      return;
+    }
     if (this.#isWaiting) {
       const reply = this.push();
       reply.setEncoded(bytes);
@@ -131,7 +191,7 @@ export class Pipeline {
     this.#body(bytes, undefined);
   }
 
-  /** Room for a bulk string, to be filled at once: then `closeBulk` makes it a reply, or it is none. */
+  /** Room for a bulk string, to be filled at once: then `closeBulk` makes it a reply, or it is none. @throws OVERLOADED */
   openBulk(size: number): Buffer {
     if (size >= BY_REFERENCE_BYTES || this.#isWaiting) {
       this.#roomLent = takeBuffer(size);
@@ -171,6 +231,11 @@ export class Pipeline {
 
   /** A bulk string. @param lent the buffer of the pool that its bytes are in */
   bulk(bytes: Uint8Array, lent?: Buffer): void {
+    if (!this.#admits(bytes.length)) {
+      if (lent !== undefined) giveBuffer(lent);
+      this.encoded(this.refusal());
+      return;
+    }
     if (this.#isWaiting) {
       const reply = this.push();
       reply.setBulk(bytes, lent);
@@ -186,14 +251,20 @@ export class Pipeline {
   // ---- replies that have to be waited for ----
 
   /** The place of a request's reply. */
-  push(): PendingReply {
-    const reply = new PendingReply();
+  push(reply = new PendingReply()): PendingReply {
     this.#pending.push(reply);
     return reply;
   }
 
   ready(reply: PendingReply): void {
+    const { bytes, promised, lent } = reply;
+    if (bytes > promised && !this.#admits(bytes)) {
+      if (lent !== undefined) giveBuffer(lent);
+      reply.lent = undefined;
+      reply.setEncoded(this.refusal());
+    }
     reply.isReady = true;
+    this.#promisedBytes -= promised;
     this.#waitingBytes += reply.bytes;
     if (this.#willFlush || this.#pending[this.#first] !== reply) return;
     this.#willFlush = true;
@@ -219,6 +290,7 @@ export class Pipeline {
   flush(): void {
     this.#takeReady();
     if (this.#pieces.length > 0 || this.#end > this.#begin) this.#send();
+    this.#settle();
     if (!this.#isEnding || this.#isEnded || this.#isWaiting) return;
     this.#isEnded = true;
     endWhenTaken(this.socket);
@@ -289,10 +361,24 @@ export class Pipeline {
   #reserve(length: number): void {
     if (this.#end + length <= this.#out.length) return;
     this.#closePiece();
-    this.#out = takeBuffer(Math.max(OUTPUT_BYTES, length));
-    this.#lent.push(this.#out);
+    this.#out = this.#takeOut(length);
     this.#begin = 0;
     this.#end = 0;
+  }
+
+  #takeOut(length: number): Buffer {
+    for (const size of [OUTPUT_BYTES, length]) {
+      try {
+        const out = takeBuffer(Math.max(size, length));
+        this.#lent.push(out);
+        return out;
+      } catch {
+        // Less may be had.
+      }
+    }
+    // Without it not even an error can be answered.
+    this.socket.destroy();
+    return LOST;
   }
 
   #closePiece(): void {
@@ -342,8 +428,17 @@ export class Pipeline {
   /** The system has taken the bytes of the write that is the first of those not told of yet, or never will. */
   readonly #taken = (error?: Error | null): void => {
     const lent = this.#sent.shift();
+    this.#settle();
     // After an error nobody can tell what is still being looked at.
     if (error instanceof Error || lent === undefined) return;
     giveBuffers(lent);
   };
+}
+
+/** What is answered in place of a reply that there is no memory for. */
+export function noMemory(): BedrockError {
+  return new BedrockError(
+    'OVERLOADED',
+    'replies that clients have not taken fill the memory for them; try again later',
+  );
 }

@@ -10,12 +10,7 @@ import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
 import { MANY, ONE, invalid, placeOf, rangesOf } from './region-arguments.js';
 
-/** Replies of fewer bytes are bounded by how many of them a connection may have waiting. */
-const LARGE_REPLY_BYTES = 2 ** 16;
-
-function checkReplySize(size: number, client: CommandClient): void {
-  const { limits } = client;
-  if (size >= LARGE_REPLY_BYTES && size <= limits.maxBulkBytes) client.checkReplyMemory(size);
+function checkReplySize(size: number, { limits }: CommandClient): void {
   if (size <= limits.maxBulkBytes) return;
   throw invalid(`one reply holds at most ${limits.maxBulkBytes} bytes, not ${size}; read it in parts`);
 }
@@ -29,6 +24,7 @@ function read(
 ): ReturnType<Run> {
   const { target, direct } = place;
   checkReplySize(size, client);
+  client.replies.admit(size);
   const use = new RegionUse(target, id, offset, offset + size, false);
   if (client.calls.conflicts(use)) return WAIT;
   if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
@@ -51,6 +47,7 @@ function read(
     place,
     use,
     bytes: size,
+    promised: size,
     call: () =>
       into === undefined
         ? target.read(id, offset, size)
@@ -86,13 +83,13 @@ const getRange: Run = (request, client) => {
   // How much it reads only the region tells: of such replies one at a time is made.
   if (client.isBusy) return WAIT;
   const { target } = place;
-  client.calls.operate({
+  client.calls.operate<Uint8Array>({
     operation: 'read',
     place,
     isAlone: true,
     bytes: 0,
     bytesOf: ({ length }) => length,
-    call: async () => {
+    call: async (reply) => {
       const { size } = await target.stat(id);
       const from = start < 0 ? size + start : start;
       const to = end < 0 ? size + end : end;
@@ -103,6 +100,7 @@ const getRange: Run = (request, client) => {
         );
       const length = Math.max(0, to - from + 1);
       checkReplySize(length, client);
+      client.replies.promise(reply, length);
       return target.read(id, from, length);
     },
     answer: (bytes, to) => to.setBulk(bytes),
@@ -114,16 +112,19 @@ const getRange: Run = (request, client) => {
 const readv: Run = (request, client) => {
   const place = placeOf(request, client);
   const id = request.regionId(1);
+  const use = new RegionUse(place.target, id, 0, Infinity, false);
+  if (client.calls.conflicts(use)) return WAIT;
   const ranges = rangesOf(request);
   const total = ranges.reduce((sum, { size }) => sum + size, 0);
   checkReplySize(total, client);
-  const use = new RegionUse(place.target, id, 0, Infinity, false);
-  if (client.calls.conflicts(use)) return WAIT;
   client.calls.operate({
     operation: 'read',
     place,
     use,
     bytes: total,
+    // The parts and, once more, what is sent.
+    promised: 2 * total,
+    kept: client.keepList(ranges.length),
     call: () => place.target.readv(id, ranges),
     answer: (bytes, to) => {
       let from = 0;

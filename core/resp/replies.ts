@@ -2,6 +2,7 @@
  * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
  * there: a map as an array of keys and values, null as a bulk string of length -1.
  */
+import { allocateBytes, copyBytes } from '../allocation.js';
 import type { BedrockError } from '../errors.js';
 
 export type Protocol = 2 | 3;
@@ -33,6 +34,13 @@ export function failureOf({ code, message, details }: BedrockError, isDetailed =
   return new Failure(code, isDetailed ? JSON.stringify({ message, details }) : message);
 }
 
+/** What is answered where there is not even memory for an error. */
+export const OUT_OF_MEMORY = Buffer.from('-OVERLOADED the system gives no memory; try again later\r\n');
+
+/** Texts of replies that are put together before they become bytes: shorter ones by far are most. */
+const TEXT_LENGTH = 2 ** 16;
+
+/** @throws OVERLOADED if there is no memory for it */
 export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
   const pieces: (string | Uint8Array)[] = [];
   addReply(pieces, reply, protocol);
@@ -41,13 +49,22 @@ export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
   for (const piece of pieces) {
     if (typeof piece === 'string') {
       text += piece;
-      continue;
-    }
-    encoded.push(Buffer.from(text), piece);
+      if (text.length < TEXT_LENGTH) continue;
+      encoded.push(bytesOf(text));
+    } else if (text === '') encoded.push(piece);
+    else encoded.push(bytesOf(text), piece);
     text = '';
   }
-  if (encoded.length === 0) return Buffer.from(text);
-  return Buffer.concat([...encoded, Buffer.from(text)]);
+  if (encoded.length === 0) return bytesOf(text);
+  return copyBytes([...encoded, bytesOf(text)]);
+}
+
+function bytesOf(text: string): Buffer {
+  // Small ones are cut out of larger buffers that Node keeps for them.
+  if (text.length < TEXT_LENGTH / 2 ** 5) return Buffer.from(text);
+  const bytes = allocateBytes(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
 
 function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Protocol): void {

@@ -42,6 +42,8 @@ const APOSTROPHE = 39;
 
 /** Digits of the longest length that is read; more are a fault whatever they say. */
 const MAX_LENGTH_DIGITS = 15;
+/** Of requests with more arguments no memory is kept. */
+const LONG_LIST = 256;
 /** An inline command is typed by a person. */
 const MAX_INLINE_BYTES = 4096;
 
@@ -116,6 +118,7 @@ export class RequestParser {
       switch (this.#expecting) {
         case Expecting.request: {
           this.count = 0;
+          if (this.starts.length > LONG_LIST) this.#forgetList();
           this.#begin = this.position;
           if (this.position === end) return Found.incomplete;
           if (buffer[this.position] !== ASTERISK) {
@@ -173,6 +176,12 @@ export class RequestParser {
         }
       }
     }
+  }
+
+  /** Of a request with many arguments. */
+  #forgetList(): void {
+    this.starts.length = 0;
+    this.ends.length = 0;
   }
 
   #faulty(fault: string): Found {

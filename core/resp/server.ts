@@ -10,6 +10,7 @@ import type { RespConfig } from '../../schemas/generated/bedrock.js';
 import { formatHostPort, type RespAddress } from '../config/address.js';
 import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { ByteBudget } from '../net/byte-budget.js';
 import { listenFailure, removeStaleSocket } from '../net/listening.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { DirectTarget } from '../target/index.js';
@@ -21,9 +22,6 @@ import type { Door } from './door.js';
 
 /** An argument of more bytes that is not there whole gets a place of its own. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
-
-/** Clients whose replies are counted in a millisecond at most: going through thousands of them takes a while. */
-const COUNTED_PER_MS = 1000;
 
 export interface RespServerOptions {
   address: RespAddress;
@@ -43,6 +41,8 @@ export class RespServer implements Door {
   readonly cursors = new Cursors();
   readonly limits: Door['limits'];
   readonly daemon: Door['daemon'];
+  readonly arriving: ByteBudget;
+  readonly replies: ByteBudget;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
@@ -54,11 +54,8 @@ export class RespServer implements Door {
   #requestsBefore = 0;
   /** Those of them that failed. */
   #failedBefore = 0;
-  /** Bytes of long arguments. */
-  #reserved = 0;
-  /** Bytes of replies that clients have not taken, as of then. */
-  #replyBytes = 0;
-  #repliesCountedAt = 0;
+  /** Clients closed as slow, for the memory they held. */
+  #evicted = 0;
 
   constructor(options: RespServerOptions) {
     this.#options = options;
@@ -70,6 +67,8 @@ export class RespServer implements Door {
       maxBufferedBytes: settings.max_buffered_bytes,
       longArgumentBytes: LONG_ARGUMENT_BYTES,
     };
+    this.arriving = new ByteBudget(settings.max_arriving_bytes);
+    this.replies = new ByteBudget(settings.max_replies_bytes);
     this.daemon = {
       version,
       startedAt: performance.now(),
@@ -197,29 +196,11 @@ export class RespServer implements Door {
     throw new BedrockError('PROVIDER_NOT_FOUND', 'no provider of this daemon holds regions');
   }
 
-  reserve(bytes: number): boolean {
-    if (this.#reserved > 0 && this.#reserved + bytes > this.#options.settings.max_arriving_bytes)
-      return false;
-    this.#reserved += bytes;
-    return true;
-  }
-
-  giveBack(bytes: number): void {
-    this.#reserved -= bytes;
-  }
-
-  /** Replies are counted now and then, and those that were admitted since on top. */
-  admitReply(bytes: number): boolean {
-    const now = performance.now();
-    if (now - this.#repliesCountedAt > 1 + this.#clients.size / COUNTED_PER_MS) {
-      this.#repliesCountedAt = now;
-      this.#replyBytes = 0;
-      for (const client of this.#clients.keys()) this.#replyBytes += client.replyBytes;
-    }
-    if (this.#replyBytes > 0 && this.#replyBytes + bytes > this.#options.settings.max_replies_bytes)
-      return false;
-    this.#replyBytes += bytes;
-    return true;
+  noteEvicted(what: string): void {
+    if (this.#evicted++ > 0) return;
+    this.#options.logger.warning(
+      `the memory for requests or replies is full: a client that held ${what} and was slow is closed, and so will be others`,
+    );
   }
 
   logFailure(error: BedrockError): void {
@@ -242,18 +223,21 @@ export class RespServer implements Door {
       refused: this.#refused,
       requests,
       failed,
-      arrivingBytes: this.#reserved,
+      evicted: this.#evicted,
+      arrivingBytes: this.arriving.total,
       bufferedBytes,
     };
   }
 
   /** As INFO has them. */
   #figureLines(): string[] {
-    const { connections, accepted, refused, requests, failed, arrivingBytes, bufferedBytes } = this.figures;
+    const { connections, accepted, refused, evicted, requests, failed, arrivingBytes, bufferedBytes } =
+      this.figures;
     return [
       `connected_clients:${connections}`,
       `total_connections_received:${accepted}`,
       `rejected_connections:${refused}`,
+      `evicted_clients:${evicted}`,
       `total_commands_processed:${requests}`,
       `total_error_replies:${failed}`,
       `arriving_bytes:${arrivingBytes}`,

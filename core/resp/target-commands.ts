@@ -10,6 +10,8 @@ const SCAN_COUNT = 10;
 const LIST_COUNT = 1000;
 /** How many may be asked for. */
 const MAX_COUNT = 10_000;
+/** What a region of a page takes in a reply, at most. */
+const LISTED_BYTES = 100;
 
 function countArgument(request: Request, index: number): number {
   const count = request.size(index, 'COUNT');
@@ -29,6 +31,7 @@ function list(
     place,
     isAlone: true,
     bytes: 0,
+    promised: limit * LISTED_BYTES,
     call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
     answer: (page, to) => to.setEncoded(client.encode(answer(page))),
   });

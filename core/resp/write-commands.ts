@@ -107,15 +107,14 @@ const writev: Run = (request, client) => {
     ranges.push({ offset: request.size(2 + 2 * pair, 'offset'), size: piece.length });
     pieces.push(piece);
   }
-  const bytes = Buffer.concat(pieces);
+  const kept = client.keepCopy(pieces);
   client.calls.operate({
     operation: 'write',
     place,
     use,
-    bytes: bytes.length,
-    // The copy counts against the memory for arguments as long as it is there.
-    kept: client.keepCopy(bytes),
-    call: () => place.target.writev(id, ranges, bytes, { persist }),
+    bytes: kept.bytes.length,
+    kept,
+    call: () => place.target.writev(id, ranges, kept.bytes, { persist }),
     answer: (_, to) => (to.head = OK_LINE),
   });
   return undefined;

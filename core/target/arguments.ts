@@ -1,6 +1,7 @@
 /** Checks of what callers pass to a target. Bounds come first, so that nothing is half done when they fail. */
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
+import { allocateBytes } from '../allocation.js';
 import { BedrockError } from '../errors.js';
 import { RegionId } from './region-id.js';
 import type { ImportOptions, ListOptions, RegionRange, WriteOptions } from './target.js';
@@ -101,7 +102,7 @@ export function checkOptions(options: unknown): object {
 
 /**
  * A buffer for a read, not yet filled.
- * @throws INVALID_ARGUMENT if no buffer can be that large
+ * @throws INVALID_ARGUMENT if no buffer can be that large, OVERLOADED if the system has no memory
  */
 export function allocateBuffer(size: number): Buffer {
   if (size > constants.MAX_LENGTH) {
@@ -110,13 +111,8 @@ export function allocateBuffer(size: number): Buffer {
       `a read of ${size} bytes exceeds the largest buffer, ${constants.MAX_LENGTH} bytes; read it in parts`,
     );
   }
-  try {
-    return Buffer.allocUnsafe(size);
-  } catch (cause) {
-    throw new BedrockError('OVERLOADED', `no memory for a read of ${size} bytes; read it in parts`, {
-      cause,
-    });
-  }
+  // Small ones are cut out of larger buffers that Node keeps for them.
+  return size < Buffer.poolSize >>> 1 ? Buffer.allocUnsafe(size) : allocateBytes(size);
 }
 
 /** Regions in a page of `list` unless the caller says otherwise. */

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { Client } from '../../core/resp/client.js';
+import { ByteBudget } from '../../core/net/byte-budget.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
 import { createOperationMeter } from '../../core/metrics/operation-meter.js';
@@ -50,9 +51,9 @@ export function makeDoor(target: Target, schedule: Schedule): Door {
     cursors: new Cursors(),
     isReady: () => true,
     place: () => ({ provider, index: 0, target, direct }),
-    reserve: () => true,
-    giveBack: () => undefined,
-    admitReply: () => true,
+    arriving: new ByteBudget(Infinity, () => 0),
+    replies: new ByteBudget(Infinity, () => 0),
+    noteEvicted: () => undefined,
     logFailure: (error) => schedule.fail(error),
   };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { gates } from '../fixtures/gated-library.js';
-import { RawClient, codeOf, encode } from './raw-client.js';
+import { RawClient, codeOf, encode, type Value } from './raw-client.js';
 import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
 
 afterEach(closeDoors);
@@ -48,6 +48,101 @@ describe('a client', () => {
     expect(await other.call('BLOB.READ', id, 0, 10)).toBe('\0'.repeat(10));
     idle.close();
     await eventually(answer, (value) => value === '\0'.repeat(2 ** 23));
+  });
+
+  it('that announces much and sends little keeps nobody from sending', async () => {
+    const door = await RunningDoor.start({ resp: { max_arriving_bytes: 2 ** 20 } });
+    const id = (await door.daemon.target('store').create(2 ** 19)).toString();
+    for (let n = 0; n < 9; n++) {
+      const idle = await door.client();
+      idle.socket.write('*2\r\n$4\r\nECHO\r\n$67108864\r\nx');
+    }
+    await eventually(
+      () => door.figure('arriving_bytes'),
+      (bytes) => bytes === 9 * 2 ** 16,
+    );
+    const client = await door.client();
+    const large = Buffer.alloc(2 ** 18, 'x');
+    expect(codeOrValue(await client.call('BLOB.CREATE', large.length, 'DATA', large))).toMatch(/^\w{32}$/);
+    const small = encode('BLOB.WRITE', id, 0, 'x'.repeat(60));
+    client.socket.write(Buffer.concat(Array<Buffer>(1000).fill(small)));
+    for (let n = 0; n < 1000; n++) expect(await client.reply()).toBe('OK');
+  });
+
+  it('that sends much and then nothing more is closed when others need the memory', async () => {
+    const door = await RunningDoor.start({ resp: { max_arriving_bytes: 2 ** 20 } });
+    const idle = await door.client();
+    const whole = encode('ECHO', Buffer.alloc(2 ** 20, 'x'));
+    idle.socket.write(whole.subarray(0, -10));
+    await eventually(
+      () => door.figure('arriving_bytes'),
+      (bytes) => bytes === 2 ** 20,
+    );
+    const client = await door.client();
+    const create = (size: number): Promise<string> =>
+      client.call('BLOB.CREATE', size, 'DATA', Buffer.alloc(size)).then(codeOrValue);
+    // Small ones do not have to wait for that.
+    expect(await create(2 ** 16)).toMatch(/^\w{32}$/);
+    await eventually(
+      () => create(2 ** 18),
+      (answer) => /^\w{32}$/.test(answer),
+    );
+    await idle.ended();
+    expect(await door.figure('evicted_clients')).toBe(1);
+    expect(await door.figure('arriving_bytes')).toBe(0);
+  });
+
+  it.each([
+    ['ECHO', () => ['ECHO', Buffer.alloc(2 ** 22, 'x')]],
+    ['PING', () => ['PING', Buffer.alloc(2 ** 22, 'x')]],
+    ['COMMAND GETKEYS', () => ['COMMAND', 'GETKEYS', 'BLOB.ERASE', Buffer.alloc(2 ** 22, 'x')]],
+    ['BLOB.READV', (id: string) => ['BLOB.READV', id, 0, 2 ** 22]],
+    ['GETRANGE from the end', (id: string) => ['GETRANGE', id, -(2 ** 22), -1]],
+  ])(
+    'that takes nothing of the replies to %s has no more of them in memory than all may',
+    async (_, request) => {
+      const limit = 2 ** 24;
+      const door = await RunningDoor.start({ resp: { max_replies_bytes: limit } });
+      const id = (await door.daemon.target('store').create(2 ** 22)).toString();
+      const crowd = await Promise.all(Array.from({ length: 12 }, () => door.client()));
+      for (const each of crowd) {
+        each.socket.pause();
+        each.socket.write(encode(...request(id)));
+      }
+      await eventually(
+        () => door.figure('total_commands_processed'),
+        (count) => count >= 12,
+      );
+      expect(await door.figure('buffered_bytes')).toBeLessThanOrEqual(limit);
+      for (const each of crowd) each.close();
+      await eventually(
+        () => door.figure('buffered_bytes'),
+        (bytes) => bytes === 0,
+      );
+      const client = await door.client();
+      expect(codeOrValue(await client.call(...request(id)))).not.toBe('OVERLOADED');
+    },
+  );
+
+  it('that takes nothing of many small replies is not served beyond a modest number of them', async () => {
+    const door = await RunningDoor.start({ resp: { max_buffered_bytes: 2 ** 16 } });
+    const client = await door.client();
+    client.socket.pause();
+    const list = encode('COMMAND');
+    const flood = Buffer.concat(Array<Buffer>(50_000).fill(list));
+    client.socket.write(flood);
+    let before = -1;
+    // Until nothing further is carried out.
+    await eventually(
+      () => door.figure('total_commands_processed'),
+      (count) => {
+        const isStill = count - before === 1;
+        before = count;
+        return isStill;
+      },
+    );
+    expect(before).toBeLessThan(50_000);
+    expect(await door.figure('buffered_bytes')).toBeLessThan(2 ** 18);
   });
 
   it('that floods does not keep others from being served', async () => {
@@ -120,6 +215,12 @@ describe('a client', () => {
     expect((await door.daemon.target('store').stat(id)).size).toBe(16);
   });
 });
+
+/** The code of an error, or what else came, as text. */
+function codeOrValue(value: Value): string {
+  if (value instanceof Error) return codeOf(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
 
 describe('a daemon', () => {
   it('that stops ends what is in flight, and answers it', async () => {

@@ -1,6 +1,7 @@
 /** Requests come out of the parser as they went in, however the network cuts them; anything else is a fault, and never a crash. */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { ByteBudget } from '../../core/net/byte-budget.js';
 import { Found, RequestParser } from '../../core/resp/request-parser.js';
 import { Input } from '../../core/resp/input.js';
 
@@ -15,7 +16,7 @@ interface Read {
 /** Reads pieces as a client does, long arguments into buffers of their own. */
 function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
   const parser = new RequestParser(limits);
-  const input = new Input(2 ** 20, { reserve: () => true, giveBack: () => undefined });
+  const input = new Input(2 ** 20, new ByteBudget(Infinity).share());
   const requests: Buffer[][] = [];
   let long: { index: number; bytes: Buffer; filled: number }[] = [];
   let arriving: (typeof long)[number] | undefined;
@@ -57,7 +58,7 @@ function readPieces(pieces: readonly Uint8Array[], limits = LIMITS): Read {
           parser.resumeBehindLong(input.end);
         }
       } else {
-        const moved = input.makeRoom(parser.begin);
+        const moved = input.makeRoom(parser.begin, false, parser.count);
         if (moved < 0) return { requests, fault: 'too large' };
         parser.moved(moved);
         const room = input.room(false);
