@@ -17,7 +17,7 @@ export type { Logger, LogFormat, LogLevel, LogThreshold } from './logging.js';
 export { fileOperations } from './pool-file/file-operations.js';
 export type { FileOperations } from './pool-file/file-operations.js';
 export { definePoolBackend } from './pool-file/pool-backend.js';
-export type { OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
+export type { NewFile, OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
 export type { PoolFileIo } from './pool-file/pool-file-io.js';
 export type { PoolFile } from './pool-file/pool-file.js';
 export type { MediumRange, PoolMedium } from './pool/medium.js';

@@ -89,6 +89,7 @@ export interface AddonBinding {
   dropCache(file: FileBinding): Promise<void>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
+  linkFile(file: FileBinding, path: string): Promise<void>;
   lockExclusive(file: FileBinding): Promise<void>;
   lockShared(file: FileBinding): Promise<void>;
   unlock(file: FileBinding): Promise<void>;

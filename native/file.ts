@@ -145,6 +145,20 @@ export function dropCache(file: OpenFile | HeldFile): Promise<void> {
 }
 
 /**
+ * Gives an open file a name, one more or, if it was opened with O_TMPFILE, its first (linkat(2), AT_SYMLINK_FOLLOW).
+ * @throws INVALID_ARGUMENT; EEXIST, EXDEV, EPERM (a file system without hard links), ENOENT (a file that was deleted; a system without
+ *   /proc), EBADF
+ */
+export function linkFile(file: OpenFile | HeldFile, path: string): Promise<void> {
+  return onFile('link', file, (fd) => {
+    const given: unknown = path;
+    if (typeof given !== 'string' || given === '' || given.includes('\0'))
+      throw invalidArgument(`path must be a string that is not empty and holds no NUL, not ${show(given)}`);
+    return addon.linkFile(fd, path);
+  });
+}
+
+/**
  * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file and ends when it is closed, at the
  * latest with the process. A second opening by the same process conflicts as another process's does.
  * @param options.shared whether others may hold it shared too

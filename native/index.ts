@@ -14,6 +14,7 @@ export {
   allocate,
   dropCache,
   HeldFile,
+  linkFile,
   lock,
   LockedError,
   punchHole,

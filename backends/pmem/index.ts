@@ -19,6 +19,12 @@ export default definePoolBackend({
   // The size at which persistent memory is fastest is also where regions begin.
   defaultAlignment: 256,
   defaultSyncWrites: true,
+  async accept({ file, path, requiresPmem }) {
+    const { mapFile: map } = await import('../../native/index.js');
+    const mapping = await map(path, { file });
+    await mapping.close();
+    checkPmem(path, mapping, requiresPmem);
+  },
   async load() {
     const native = await import('../../native/index.js');
     return async (opened) => {
@@ -43,8 +49,18 @@ async function mapPool(
   if (!isReadOnly) await io.allocate(0, Math.min(size, capacity));
   // By its descriptor, which is the file that is locked.
   const mapping = await map(path, { file, readOnly: isReadOnly });
-  if (!requiresPmem || mapping.isPmem) return mapping;
-  await mapping.close();
+  try {
+    checkPmem(path, mapping, requiresPmem);
+    return mapping;
+  } catch (error) {
+    await mapping.close();
+    throw error;
+  }
+}
+
+/** @throws START_FAILED */
+function checkPmem(path: string, { isPmem }: Mapping, requiresPmem: boolean): void {
+  if (!requiresPmem || isPmem) return;
   throw new BedrockError(
     'START_FAILED',
     `${path} is not on persistent memory, and require_pmem asks for it; put it on a DAX file system, or set require_pmem to false`,

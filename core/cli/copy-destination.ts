@@ -111,7 +111,9 @@ async function fileDestination(
   door.validated(place, { ...complete, path });
 
   const given = { path: String(path), baseDirectory: process.cwd(), isDirectory: olderSize !== undefined };
-  const staged = await StagedPoolFile.begin(given, override);
+  const staged = await StagedPoolFile.begin(given, override, {
+    info: (message) => void process.stderr.write(`${message}\n`),
+  });
   const endNow = (): void => staged.endNow();
   // Where cleaning up takes too long, or something else ends the process.
   process.once('exit', endNow);

@@ -8,9 +8,16 @@ import type * as native from '../../native/index.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 
 const ZEROS_BYTES = 2 ** 20;
+/** What flock(2) says where the file system has none; ENOLCK where its server does not answer. */
+const NO_LOCKS = ['ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENOLCK', 'EBADF'];
+/** How flock(1) ends if the lock is held. */
+const CONFLICT_STATUS = 75;
 
 export interface FileOperations {
-  /** Locks the file as long as it is open, without waiting. @throws POOL_IN_USE; NATIVE_UNAVAILABLE if it cannot be locked at all */
+  /**
+   * Locks the file as long as it is open, without waiting. @param path what it is called in errors
+   * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if nothing is there to lock it by
+   */
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
   /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
@@ -18,6 +25,8 @@ export interface FileOperations {
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
   dropCache?(file: FileHandle): Promise<void>;
+  /** Gives an open file a name that is free; absent where only a file that has one can get another. @throws EEXIST, EPERM, … */
+  link?(file: FileHandle, path: string): Promise<void>;
   /** Writes pieces, each whole; absent where that is no faster than one by one. If it fails, any of them may be there. */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
 }
@@ -42,6 +51,7 @@ type Native = typeof native;
 function nativeOperations({
   allocate,
   dropCache,
+  linkFile,
   lock,
   punchHole,
   writeMany,
@@ -52,13 +62,14 @@ function nativeOperations({
       try {
         await lock(file, { shared });
       } catch (error) {
-        if (!(error instanceof LockedError)) throw error;
-        throw inUse(path, error.message, error);
+        if (error instanceof LockedError) throw inUse(path, error.message, error);
+        throw NO_LOCKS.includes(systemCodeOf(error) ?? '') ? noLocks(path, messageOf(error), error) : error;
       }
     },
     allocate: (file, offset, length) => allocate(file, offset, length),
     writeMany: (file, pieces) => writeMany(file, pieces),
     dropCache: (file) => dropCache(file),
+    link: (file, path) => linkFile(file, path),
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);
@@ -79,10 +90,12 @@ export const plainOperations: FileOperations = {
 
 /** flock(1) on a descriptor that it inherits; the lock belongs to the opening of the file, so it stays when the command ends. */
 async function lockByCommand(file: FileHandle, path: string, shared: boolean): Promise<void> {
+  let said = '';
   const status = await new Promise<number | null>((resolve, reject) => {
-    const child = spawn('flock', ['-n', shared ? '-s' : '-x', '-E', '75', '3'], {
-      stdio: ['ignore', 'ignore', 'ignore', file.fd],
+    const child = spawn('flock', ['-n', shared ? '-s' : '-x', '-E', String(CONFLICT_STATUS), '3'], {
+      stdio: ['ignore', 'ignore', 'pipe', file.fd],
     });
+    child.stderr?.setEncoding('utf8').on('data', (piece: string) => (said += piece));
     child.on('error', reject);
     child.on('close', resolve);
   }).catch((error: unknown) => {
@@ -93,13 +106,17 @@ async function lockByCommand(file: FileHandle, path: string, shared: boolean): P
       { cause: error },
     );
   });
-  if (status === 75) throw inUse(path, 'another process has it open');
-  if (status !== 0) {
-    throw new BedrockError(
-      'NATIVE_UNAVAILABLE',
-      `${path} cannot be locked: flock ended with status ${String(status)}`,
-    );
-  }
+  if (status === CONFLICT_STATUS) throw inUse(path, 'another process has it open');
+  if (status !== 0) throw noLocks(path, said.trim() || `flock ended with status ${String(status)}`);
+}
+
+function noLocks(path: string, why: string, cause?: unknown): BedrockError {
+  return new BedrockError(
+    'NOT_SUPPORTED',
+    `${path} cannot be locked (${why}), and without a lock two daemons could open one pool and ruin it; put the pool on a local file ` +
+      'system, or mount this one with locks (NFS: version 4, or local_lock=flock)',
+    { details: { path }, ...(cause !== undefined && { cause }) },
+  );
 }
 
 function inUse(path: string, who: string, cause?: unknown): BedrockError {

@@ -2,6 +2,7 @@
  * A backend that keeps its regions in a pool file: from its settings to a target, in one way for all of them. Each brings what
  * differs, the medium that bytes go through, and two defaults.
  */
+import type { FileHandle } from 'node:fs/promises';
 import type { BedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
 import type { PoolMedium } from '../pool/medium.js';
@@ -44,6 +45,18 @@ export interface PoolBackend {
   readonly defaultSyncWrites: boolean;
   /** Loads what the medium needs, when the target is made: so a daemon that lacks it says so before it opens anything. */
   load(): OpenMedium | Promise<OpenMedium>;
+  /**
+   * Refuses, by what it throws, a file for a pool that is about to be made, so that nothing is left of one that its medium could not be
+   * opened on. The file has its length, and no space yet.
+   */
+  accept?(file: NewFile): Promise<void>;
+}
+
+export interface NewFile {
+  readonly file: FileHandle;
+  /** Of the pool to be, for errors. */
+  readonly path: string;
+  readonly requiresPmem: boolean;
 }
 
 export function definePoolBackend(backend: PoolBackend): BackendDefinition {
@@ -86,12 +99,13 @@ async function createTarget(
 }
 
 async function openStorage(
-  { type, defaultAlignment, defaultSyncWrites }: PoolBackend,
+  backend: PoolBackend,
   openMedium: OpenMedium,
   settings: PoolSettings,
   place: PoolPlace & Pick<PoolFileOptions, 'poolId'>,
   logger: Logger,
 ): Promise<OpenedStorage> {
+  const { type, defaultAlignment, defaultSyncWrites } = backend;
   const {
     max_size: maxBytes = 0,
     alignment = defaultAlignment,
@@ -110,6 +124,7 @@ async function openStorage(
       isReadOnly,
       alignment,
       type,
+      accept: (file, path) => backend.accept?.({ file, path, requiresPmem }) ?? Promise.resolve(),
     },
     operations,
     logger,

@@ -1,30 +1,19 @@
 /**
- * The file of a pool: found, made, locked. Both backends that keep pools in files open them here.
+ * The file of a pool: found, made (new-pool-file.ts), locked. Both backends that keep pools in files open them here.
  *
- * Creation, so that nobody ever finds half a pool under its name: a temporary file beside it -> lock -> length and space -> format ->
- * fsync -> link under the name (whoever finds the name taken opens what is there) -> fsync of the directory. Overriding locks the old
- * pool first, and renames over it. Every opener checks after locking that the name still leads to the file that it has locked.
+ * Every opener checks after locking that the name still leads to the file that it has locked. Overriding locks the old pool first, and puts
+ * the new one, when it is whole, in its place.
  */
-import { randomBytes } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { link, open, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
-import path from 'node:path';
-import { systemClock } from '../clock.js';
+import { open, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { HEADER_BYTES } from '../pool/extent.js';
-import { formatPool } from '../pool/format.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
-import {
-  POOL_NAME,
-  checkKind,
-  makeFolder,
-  placeOf,
-  syncFolder,
-  warnOfFileSystem,
-  type PoolPlace,
-} from './pool-place.js';
+import { removeLeftovers } from './leftovers.js';
+import { makePoolFile, type NewPoolFile } from './new-pool-file.js';
+import { POOL_NAME, checkKind, nameOf, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
 
 const GONE_TRIES = 8;
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -41,6 +30,8 @@ export interface PoolFileOptions extends PoolPlace {
   alignment: number;
   /** Of a pool that is made, 8 bytes; random unless told. */
   poolId?: Uint8Array | undefined;
+  /** Of a pool that is made. */
+  accept?: NewPoolFile['accept'];
   /** Backend that asks, for the log. */
   type: string;
 }
@@ -70,7 +61,14 @@ export async function openPoolFile(
     found !== undefined && options.overrideBytes === undefined
       ? await useExisting(found, options, operations, logger)
       : await replace(file, found, options, operations, logger);
-  if (!options.isReadOnly) await warnOfFileSystem(file, logger);
+  if (options.isReadOnly) return opened;
+  try {
+    await warnOfFileSystem(file, logger);
+    await removeLeftovers(file, opened.file, operations, logger);
+  } catch (error) {
+    await opened.file.close();
+    throw openFailure(file, error);
+  }
   return opened;
 }
 
@@ -97,12 +95,13 @@ export async function openPoolAsItIs(
   isReadOnly: boolean,
   operations: FileOperations,
 ): Promise<FoundFile> {
-  const file = await placeOf({ path: given, baseDirectory: process.cwd(), isDirectory: false });
+  const place: PoolPlace = { path: given, baseDirectory: process.cwd(), isDirectory: false };
+  const file = await placeOf(place);
   const opened = await openExisting(file, { isReadOnly }, operations);
   if (opened !== undefined) return opened;
   throw new BedrockError(
     'POOL_NOT_FOUND',
-    `there is no pool at ${file}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
+    `there is no pool at ${nameOf(place, file)}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
     { details: { path: file } },
   );
 }
@@ -137,7 +136,9 @@ async function openRegular(file: string, isReadOnly: boolean): Promise<FileHandl
   try {
     // Before it is opened, as opening is an act on some devices.
     checkKind(file, await stat(file));
-    return await open(file, (isReadOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NONBLOCK);
+    const access = isReadOnly ? constants.O_RDONLY : constants.O_RDWR;
+    // Where links lead was found out before; one that was put here since leads elsewhere.
+    return await open(file, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error instanceof BedrockError ? error : openFailure(file, error);
@@ -147,12 +148,13 @@ async function openRegular(file: string, isReadOnly: boolean): Promise<FileHandl
 /** Readies a pool that is there, and says what it is beside what is configured. */
 async function useExisting(
   { path: file, file: handle, size }: FoundFile,
-  { type, createBytes = 0, maxBytes, isReadOnly }: PoolFileOptions,
+  options: PoolFileOptions,
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
+  const { type, createBytes = 0, maxBytes, isReadOnly } = options;
   try {
-    logger.info(`Opening existing ${type} pool at ${file}`);
+    logger.info(`Opening existing ${type} pool at ${nameOf(options, file)}`);
     await forgetCached(handle, isReadOnly, operations);
     const capacity = await capacityOf(handle);
     const mayGrowTo = isReadOnly ? capacity : Math.max(capacity, maxBytes);
@@ -233,63 +235,27 @@ async function create(
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
-  const { isReadOnly, type, alignment, poolId } = options;
-  const bytes = replaces ? options.overrideBytes : options.createBytes;
-  if (bytes === undefined || isReadOnly) {
+  const { isReadOnly, type, maxBytes, ...others } = options;
+  const capacity = replaces ? options.overrideBytes : options.createBytes;
+  if (capacity === undefined || isReadOnly) {
     const cure = isReadOnly
       ? 'read_only makes none'
       : 'give create_if_missing_with_size to have one made, or correct the path';
-    throw new BedrockError('POOL_NOT_FOUND', `there is no pool at ${file}; ${cure}`, {
+    throw new BedrockError('POOL_NOT_FOUND', `there is no pool at ${nameOf(options, file)}; ${cure}`, {
       details: { path: file },
     });
   }
-  const size = Math.max(bytes, options.maxBytes);
-  await makeFolder(options, file);
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.new`;
-  const handle = await open(temporary, 'wx+', 0o600).catch((error: unknown) => {
-    throw makeFailure(file, error);
+  const size = Math.max(capacity, maxBytes);
+  logger.info(`Creating new ${type} pool at ${nameOf(options, file)}`);
+  logger.info(sizeLine(capacity, size), { capacity, mayGrowTo: size });
+  const handle = await makePoolFile(file, { ...others, capacity, size, replaces }, operations, logger);
+  if (handle !== undefined) return { path: file, file: handle, size, capacity };
+  // Another process was faster.
+  const winner = await openExisting(file, options, operations);
+  if (winner !== undefined) return useExisting(winner, options, operations, logger);
+  throw new BedrockError('START_FAILED', `the pool ${file} was deleted again as soon as it was made`, {
+    details: { path: file },
   });
-  try {
-    logger.info(`Creating new ${type} pool at ${file}`);
-    logger.info(sizeLine(bytes, size), { capacity: bytes, mayGrowTo: size });
-    await operations.lock(handle, temporary, false);
-    await handle.truncate(size);
-    await operations.allocate(handle, 0, bytes).catch((error: unknown) => {
-      throw noSpace(file, bytes, error);
-    });
-    const format = formatPool({ capacity: bytes, alignment, createdAt: systemClock.now(), poolId });
-    for (const { offset, bytes: part } of format) {
-      await writeWhole(handle, part, offset);
-    }
-    await handle.sync();
-    await publish(temporary, file, replaces);
-    return { path: file, file: handle, size, capacity: bytes };
-  } catch (error) {
-    await handle.close();
-    await unlink(temporary).catch(() => undefined);
-    if (systemCodeOf(error) !== 'EEXIST')
-      throw error instanceof BedrockError ? error : makeFailure(file, error);
-    // Another process was faster.
-    const winner = await openExisting(file, options, operations);
-    if (winner !== undefined) return useExisting(winner, options, operations, logger);
-    throw openFailure(file, error);
-  }
-}
-
-/** Gives a file that is whole its name, durably when this ends. @param replaces whether it takes the place of one that is there */
-export async function publish(temporary: string, file: string, replaces: boolean): Promise<void> {
-  if (replaces) {
-    await rename(temporary, file);
-  } else {
-    await link(temporary, file);
-    await unlink(temporary);
-  }
-  await syncFolder(path.dirname(file));
-}
-
-async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let at = 0; at < bytes.length;)
-    at += (await file.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
 }
 
 /** Bytes that the pool takes, as its header says. @throws POOL_CORRUPT, NOT_SUPPORTED */
@@ -316,25 +282,6 @@ async function readHeader(file: FileHandle, offset: number): Promise<Uint8Array 
 export async function deletePoolFile(place: PoolPlace): Promise<void> {
   await unlink(await placeOf(place)).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
-  });
-}
-
-function noSpace(file: string, requested: number, cause: unknown): unknown {
-  if (systemCodeOf(cause) !== 'ENOSPC') return cause;
-  return new BedrockError(
-    'OUT_OF_SPACE',
-    `the file system of ${file} has no ${requested} bytes for the pool`,
-    {
-      details: { requested },
-      cause,
-    },
-  );
-}
-
-function makeFailure(file: string, cause: unknown): BedrockError {
-  return new BedrockError('START_FAILED', `no pool can be made at ${file}: ${messageOf(cause)}`, {
-    details: { path: file },
-    cause,
   });
 }
 

@@ -1,15 +1,18 @@
 /**
  * Where a pool's file lies: the path that is meant, the folder it is in, what may stand there, and what its file system means for it.
  */
-import { constants, type StatsBase } from 'node:fs';
-import { open, stat, statfs } from 'node:fs/promises';
+import type { StatsBase } from 'node:fs';
+import { readlink, realpath, rmdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import { makeFolders, makeOneFolder } from '../folders.js';
 import type { Logger } from '../logging.js';
+import { syncFolder } from './publish.js';
 
 /** Name of the pool in a directory, as Warabi has it. */
 export const POOL_NAME = 'pool.pmem';
+/** As Linux has it (path_resolution(7)). */
+const MAX_LINKS = 40;
 
 /** File systems that write everything to a new place (statfs(2), `f_type`). XFS does so with shared blocks only, which pools have none of. */
 const COPY_ON_WRITE = new Map([
@@ -27,29 +30,66 @@ export interface PoolPlace {
   isDirectory: boolean;
 }
 
-/** The pool's file: the path itself, or pool.pmem in the directory that it names. */
+/**
+ * The pool's file: the path itself, or pool.pmem in the directory that it names. Where that is a symbolic link, the file that the link
+ * names, be it there or not: what takes a pool's place, is made beside it or deleted, must be so where the pool is.
+ */
 export async function placeOf(place: PoolPlace): Promise<string> {
-  const named = path.resolve(place.baseDirectory, place.path);
-  return (await holdsPool(place, named)) ? path.join(named, POOL_NAME) : named;
+  const named = namedBy(place);
+  const there = await stat(named).catch(() => undefined);
+  if (there?.isDirectory() === true) return followLinks(path.join(named, POOL_NAME));
+  // What can hold no pool is refused under the name that was given.
+  if (there !== undefined && !there.isFile()) return named;
+  const isDirectory = there === undefined && (place.isDirectory || place.path.endsWith('/'));
+  const file = await followLinks(named);
+  return isDirectory ? path.join(file, POOL_NAME) : file;
 }
 
-async function holdsPool({ path: given, isDirectory }: PoolPlace, named: string): Promise<boolean> {
-  const there = await stat(named).catch(() => undefined);
-  return there === undefined ? isDirectory || given.endsWith('/') : there.isDirectory();
+/** How to tell of a pool's file: with the path that was configured, if a link has led from there. */
+export function nameOf(place: PoolPlace, file: string): string {
+  return isByLink(place, file) ? `${file} (to which ${namedBy(place)} leads)` : file;
+}
+
+function namedBy(place: PoolPlace): string {
+  return path.resolve(place.baseDirectory, place.path);
+}
+
+function isByLink(place: PoolPlace, file: string): boolean {
+  const named = namedBy(place);
+  return file !== named && file !== path.join(named, POOL_NAME);
+}
+
+/** Where a name leads in the end. A chain that is too long stays where it is, for the system to complain of. */
+async function followLinks(name: string): Promise<string> {
+  let file = name;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const link = await readlink(file).catch(() => undefined);
+    if (link === undefined) return file;
+    // No `..` is taken away here: behind a link to a folder it does not lead back to where the link stands.
+    const target = path.isAbsolute(link) ? link : `${path.dirname(file)}/${link}`;
+    const folder = await realpath(path.dirname(target)).catch(() => undefined);
+    file = folder === undefined ? path.resolve(target) : path.join(folder, path.basename(target));
+  }
+  return name;
 }
 
 /**
  * Makes the folder of a pool that is to be made. Below the folder of the configuration all that is missing; elsewhere only the
  * directory that holds nothing but the pool: a mount point whose file system is not mounted must not be filled in its place.
+ * @returns the topmost folder that was made, if any was
  * @throws START_FAILED
  */
-export async function makeFolder(place: PoolPlace, file: string): Promise<void> {
+export async function makeFolder(place: PoolPlace, file: string): Promise<string | undefined> {
   const folder = path.dirname(file);
-  const isOwn = folder === path.resolve(place.baseDirectory, place.path);
+  const isOwn = folder === namedBy(place);
   try {
-    if (!path.isAbsolute(place.path)) await makeDurable(folder, await makeFolders(folder));
-    else if (isOwn) await makeDurable(folder, (await makeOneFolder(folder)) ? folder : undefined);
+    let first: string | undefined;
+    if (isByLink(place, file)) await stat(folder);
+    else if (!path.isAbsolute(place.path)) first = await makeFolders(folder);
+    else if (isOwn) first = (await makeOneFolder(folder)) ? folder : undefined;
     else await stat(folder);
+    await makeDurable(folder, first);
+    return first;
   } catch (cause) {
     const cure = systemCodeOf(cause) === 'ENOENT' ? '; make its folder, or mount the file system' : '';
     throw new BedrockError('START_FAILED', `no pool can be made at ${file}: ${messageOf(cause)}${cure}`, {
@@ -63,19 +103,18 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<void> 
 async function makeDurable(folder: string, first: string | undefined): Promise<void> {
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = path.dirname(made))
-    await syncFolder(path.dirname(made)).catch((error: unknown) => {
-      // Whoever may make folders there, but not look into it, cannot ask for more.
-      if (systemCodeOf(error) !== 'EACCES') throw error;
-    });
+    // Where that cannot be asked for, there is no more to be had.
+    await syncFolder(path.dirname(made));
 }
 
-/** Makes the names in a folder durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const directory = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+/** Takes folders away that `makeFolder` has made for a pool that was not, if they are empty still. */
+export async function unmakeFolder(file: string, first: string | undefined): Promise<void> {
+  if (first === undefined) return;
   try {
-    await directory.sync();
-  } finally {
-    await directory.close();
+    for (let made = path.dirname(file); made.length >= first.length; made = path.dirname(made))
+      await rmdir(made);
+  } catch {
+    // Somebody uses it.
   }
 }
 

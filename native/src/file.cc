@@ -159,6 +159,16 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
   });
 }
 
+// By way of /proc, as AT_EMPTY_PATH asks for a capability.
+Napi::Value linkFile(const Napi::CallbackInfo& info) {
+  if (!info[1].IsString()) throw Napi::TypeError::New(info.Env(), "a path is expected");
+  const std::string path = info[1].As<Napi::String>().Utf8Value();
+  return onFile(info, "linkat", [path](int fd) {
+    const std::string open = "/proc/self/fd/" + std::to_string(fd);
+    return errorOf(linkat(AT_FDCWD, open.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW));
+  });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -173,6 +183,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("hold", Napi::Function::New(env, hold, "hold"));
   exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
+  exports.Set("linkFile", Napi::Function::New(env, linkFile, "linkFile"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));

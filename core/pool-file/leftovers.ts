@@ -1,0 +1,134 @@
+/**
+ * What a process that was killed has left beside a pool: a file that it was making, a folder with a copy that was not complete. It may be
+ * as large as the pool, and nothing else ever names it.
+ *
+ * Removed is only what is ours for certain, and nobody's at work:
+ * - it has the name of such a thing, 48 random bits included, and belongs to our user;
+ * - a file holds a pool, a backup of a repair, or zeros, as one that was not begun;
+ * - a folder holds nothing but such files;
+ * - its lock can be had, which whoever makes it holds from the first moment to the last; or it is one more name of the pool that is open.
+ */
+import { constants, type BigIntStats } from 'node:fs';
+import { lstat, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import type { FileOperations } from './file-operations.js';
+
+/** Of `pool.pmem` it is `pool.pmem.0123456789ab.new`; of a repair's backup `pool.pmem.repair-7.0123456789ab.new`. */
+const UNFINISHED = /^(?:\.repair-\d+)?\.[0-9a-f]{12}\.new$/;
+const COPY_FOLDER = /^\.bedrock-copy-[A-Za-z0-9]{6}$/;
+/** The pool within such a folder, and the same unfinished. */
+const COPY_FILE = /^pool(?:\.[0-9a-f]{12}\.new)?$/;
+const BEGINNINGS = ['BDRKPOOL', '{"format":"bedrock-pool-repair"'];
+const LOOKED_AT_BYTES = 4096;
+
+/**
+ * Removes what is left beside the pool of this name, and logs a line for each.
+ * @param pool the pool's own file, if it is open
+ */
+export async function removeLeftovers(
+  name: string,
+  pool: FileHandle | undefined,
+  operations: FileOperations,
+  logger: Pick<Logger, 'info'>,
+): Promise<void> {
+  const folder = path.dirname(name);
+  const base = path.basename(name);
+  // A folder that may not be read hides them.
+  const entries = await readdir(folder).catch(() => []);
+  const own = await pool?.stat({ bigint: true });
+  for (const entry of entries) {
+    const isFile = entry.startsWith(base) && UNFINISHED.test(entry.slice(base.length));
+    if (!isFile && !COPY_FOLDER.test(entry)) continue;
+    const leftover = path.join(folder, entry);
+    try {
+      const bytes = await (isFile
+        ? removeFile(leftover, own, operations)
+        : removeFolder(leftover, operations));
+      if (bytes === undefined) continue;
+      logger.info(
+        `removed ${leftover}, ${bytes} bytes on the medium, which a process that was killed had left`,
+      );
+    } catch (error) {
+      logger.info(`${leftover} looks like what a killed process left, and stays: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** @returns the bytes that it had on the medium; undefined if it stays */
+async function removeFile(
+  leftover: string,
+  own: BigIntStats | undefined,
+  operations: FileOperations,
+): Promise<number | undefined> {
+  return onOurs(leftover, constants.O_RDWR, async (file, there) => {
+    if (!there.isFile()) return undefined;
+    const isOwn = own?.dev === there.dev && own.ino === there.ino;
+    if (!isOwn && !((await isLocked(file, leftover, operations)) && (await beginsLikeOurs(file))))
+      return undefined;
+    if (!(await isStill(leftover, there))) return undefined;
+    await unlink(leftover);
+    return there.nlink > 1n ? 0 : bytesOf(there);
+  });
+}
+
+async function removeFolder(leftover: string, operations: FileOperations): Promise<number | undefined> {
+  return onOurs(leftover, constants.O_RDONLY | constants.O_DIRECTORY, async (folder, there) => {
+    if (!there.isDirectory() || !(await isLocked(folder, leftover, operations))) return undefined;
+    const files = await readdir(leftover);
+    if (!files.every((file) => COPY_FILE.test(file))) return undefined;
+    let bytes = 0;
+    for (const file of files) {
+      const removed = await removeFile(path.join(leftover, file), undefined, operations);
+      if (removed === undefined) return undefined;
+      bytes += removed;
+    }
+    if (!(await isStill(leftover, there))) return undefined;
+    await rm(leftover, { recursive: true });
+    return bytes;
+  });
+}
+
+async function onOurs(
+  leftover: string,
+  flags: number,
+  remove: (file: FileHandle, there: BigIntStats) => Promise<number | undefined>,
+): Promise<number | undefined> {
+  const before = await lstat(leftover);
+  // Opening anything else, a FIFO say, is an act of its own.
+  if (!before.isFile() && !before.isDirectory()) return undefined;
+  if (before.uid !== process.geteuid?.()) return undefined;
+  const file = await open(leftover, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    return await remove(file, await file.stat({ bigint: true }));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whoever was faster is at work on it, or removes it. */
+async function isLocked(file: FileHandle, name: string, operations: FileOperations): Promise<boolean> {
+  return operations.lock(file, name, false).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function beginsLikeOurs(file: FileHandle): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(LOOKED_AT_BYTES), 0, LOOKED_AT_BYTES, 0);
+  const bytes = buffer.subarray(0, bytesRead);
+  return (
+    BEGINNINGS.some((text) => bytes.toString('latin1', 0, text.length) === text) ||
+    bytes.every((byte) => byte === 0)
+  );
+}
+
+async function isStill(name: string, { dev, ino }: BigIntStats): Promise<boolean> {
+  const named = await lstat(name, { bigint: true }).catch(() => undefined);
+  return named?.dev === dev && named.ino === ino;
+}
+
+function bytesOf({ blocks }: BigIntStats): number {
+  return Number(blocks) * 512;
+}

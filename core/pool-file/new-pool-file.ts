@@ -1,0 +1,93 @@
+/**
+ * A pool's file is made: nobody ever finds half a pool under its name, and of one that is refused nothing is left.
+ *
+ * Order: the folder -> a file without its name, locked (unfinished-file.ts) -> length -> whatever may refuse it -> space -> format -> fsync ->
+ * its name, which whoever finds taken leaves alone -> fsync of the folder.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { systemClock } from '../clock.js';
+import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import type { Logger } from '../logging.js';
+import { formatPool } from '../pool/format.js';
+import type { FileOperations } from './file-operations.js';
+import { makeFolder, nameOf, unmakeFolder, type PoolPlace } from './pool-place.js';
+import { makeFile } from './unfinished-file.js';
+
+export interface NewPoolFile extends PoolPlace {
+  /** Its first capacity, bytes, and the length of the file, which it may grow to. */
+  capacity: number;
+  size: number;
+  alignment: number;
+  /** 8 bytes; random unless told. */
+  poolId?: Uint8Array | undefined;
+  /** Whether the pool takes the place of one that is there, and is locked. */
+  replaces: boolean;
+  /** Refuses, by what it throws, a file in which the backend cannot keep its pool. It has its length, and no space yet. */
+  accept?: ((file: FileHandle, path: string) => Promise<void>) | undefined;
+}
+
+/**
+ * @param file the place's
+ * @returns the pool's file, open and locked; undefined if somebody else was faster
+ * @throws OUT_OF_SPACE, NOT_SUPPORTED (no locks there), START_FAILED, what `accept` throws
+ */
+export async function makePoolFile(
+  file: string,
+  options: NewPoolFile,
+  operations: FileOperations,
+  logger: Logger,
+): Promise<FileHandle | undefined> {
+  const { replaces } = options;
+  const madeFolder = await makeFolder(options, file);
+  try {
+    const made = await makeFile(file, operations, replaces, (handle) =>
+      fill(handle, file, options, operations),
+    );
+    if (!made.isDurable)
+      logger.warning(
+        `${path.dirname(file)} is on a file system that cannot make names durable: a power failure soon after may take that of ${file}`,
+      );
+    return made.file;
+  } catch (error) {
+    if (!replaces && systemCodeOf(error) === 'EEXIST') return undefined;
+    await unmakeFolder(file, madeFolder);
+    if (error instanceof BedrockError) throw error;
+    throw new BedrockError(
+      'START_FAILED',
+      `no pool can be made at ${nameOf(options, file)}: ${messageOf(error)}`,
+      { details: { path: file }, cause: error },
+    );
+  }
+}
+
+async function fill(
+  handle: FileHandle,
+  file: string,
+  { accept, capacity, size, alignment, poolId }: NewPoolFile,
+  operations: FileOperations,
+): Promise<void> {
+  await handle.truncate(size);
+  await accept?.(handle, file);
+  await operations.allocate(handle, 0, capacity).catch((error: unknown) => {
+    throw noSpace(file, capacity, error);
+  });
+  const format = formatPool({ capacity, alignment, createdAt: systemClock.now(), poolId });
+  for (const { offset, bytes } of format) await writeWhole(handle, bytes, offset);
+  await handle.sync();
+}
+
+async function writeWhole(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let at = 0; at < bytes.length;)
+    at += (await file.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
+}
+
+function noSpace(file: string, requested: number, cause: unknown): unknown {
+  const code = systemCodeOf(cause);
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return cause;
+  return new BedrockError(
+    'OUT_OF_SPACE',
+    `the file system of ${file} has no ${requested} bytes for the pool`,
+    { details: { requested }, cause },
+  );
+}

@@ -1,0 +1,54 @@
+/** Kills at every call of the system that making, or replacing, a pool consists of: the next start leaves the pool and nothing else. */
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { readdir, rm } from 'node:fs/promises';
+import { failingSystem } from '../fixtures/failing-system.js';
+import { openPools, type Attempt } from './new-pool-program.js';
+import { poolFolder } from './pool-factory.js';
+
+const CALLS = ['flock', 'ftruncate', 'posix_fallocate', 'pwrite', 'fsync', 'link', 'rename', 'unlink'];
+/** Of each call, more than there are. */
+const MOST = 12;
+
+const system = failingSystem();
+afterAll(() => system?.dispose());
+
+(system === undefined ? describe.skip : describe)('a start that is killed (needs a C compiler)', () => {
+  const ways = [
+    { title: 'without a name', failures: {}, env: {} },
+    { title: 'with a name', failures: { tmpfile: 'EOPNOTSUPP' as const }, env: {} },
+    {
+      title: 'without hard links',
+      failures: { tmpfile: 'EOPNOTSUPP' as const, link: 'EPERM' as const },
+      env: {},
+    },
+    { title: 'without the addon', failures: {}, env: { BEDROCK_NATIVE_ADDON: '/nowhere' } },
+  ];
+  const cases = ways.flatMap((way) =>
+    [false, true].flatMap((override) => CALLS.map((call) => ({ ...way, override, call }))),
+  );
+
+  it.each(cases)('at $call, $title, override: $override', async ({ failures, env, override, call }) => {
+    const home = await poolFolder();
+    try {
+      const plain: Attempt = { type: 'file', config: {} };
+      const killed: Attempt = { type: 'file', config: { override_if_exists: override } };
+      for (let nth = 1; nth <= MOST; nth++) {
+        if (override) await openPools(undefined, home, [plain]);
+        else await rm(`${home}/pool`, { force: true });
+        const { end } = await openPools(
+          system,
+          home,
+          [killed],
+          { ...failures, kill: { call, nth, within: home } },
+          env,
+        );
+        const { outcomes } = await openPools(undefined, home, [plain]);
+        expect(outcomes[0]?.message).toBeUndefined();
+        await expect(readdir(home)).resolves.toEqual(['pool']);
+        if (end.signal === null) break;
+      }
+    } finally {
+      await rm(home, { recursive: true, force: true });
+    }
+  });
+});
