@@ -87,6 +87,7 @@ export interface AddonBinding {
   punchHole(file: FileBinding, offset: number, length: number): Promise<void>;
   zeroRange(file: FileBinding, offset: number, length: number): Promise<void>;
   dropCache(file: FileBinding): Promise<void>;
+  verify(file: FileBinding, path: string, size: number): Promise<void>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
   linkFile(file: FileBinding, path: string): Promise<void>;

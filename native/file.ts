@@ -135,6 +135,23 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
 }
 
 /**
+ * Looks whether an open file still has its bytes and its name, in one job of the thread pool.
+ * @param known what it had: at least `size` bytes, and the name `path`
+ * @throws ESTALE if it is shorter now, or if the path leads elsewhere or nowhere; INVALID_ARGUMENT, EBADF
+ */
+export function verify(
+  file: OpenFile | HeldFile,
+  { path, size }: { readonly path: string; readonly size: number },
+): Promise<void> {
+  return onFile('verify', file, (fd) => {
+    if (typeof path !== 'string' || path.includes('\0'))
+      throw invalidArgument(`path must be a string without NUL, not ${show(path)}`);
+    checkSize('size', size);
+    return addon.verify(fd, path, size);
+  });
+}
+
+/**
  * Drops a file's pages from the system's cache, so that what is read next comes from the medium (posix_fadvise(2),
  * POSIX_FADV_DONTNEED). Pages that were written and are not durable yet stay, and so do those that are mapped; so make the file
  * durable first. Advice only: a file system may do nothing, as one in memory does.

@@ -19,6 +19,7 @@ export {
   LockedError,
   punchHole,
   unlock,
+  verify,
   writeMany,
   zeroRange,
 } from './file.js';

@@ -87,7 +87,15 @@ export class FileMedium implements PoolMedium {
   }
 
   allocate(offset: number, length: number): Promise<void> {
-    return this.#io.allocate(offset, length);
+    return this.#io.extend(offset, length);
+  }
+
+  look(): Promise<void> {
+    return this.#io.look();
+  }
+
+  fail(why: string, cause: unknown): Error {
+    return this.#io.fail(why, cause);
   }
 
   checkSound(): void {
@@ -102,7 +110,8 @@ export class FileMedium implements PoolMedium {
   async #commit(): Promise<void> {
     try {
       this.#io.checkSound();
-      await this.#io.certainly(this.#io.file.datasync());
+      // What is committed was written before, so it may be looked for meanwhile; a file that is cut off later was whole and durable.
+      await Promise.all([this.#io.certainly(this.#io.file.datasync()), this.#io.look()]);
     } finally {
       this.#running = undefined;
     }

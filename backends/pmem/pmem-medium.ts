@@ -4,11 +4,12 @@
  * there bytes go by read(2) and write(2) on the thread pool, coherent with the mapping, and are durable after an msync, shared by all
  * who wait. `mode` says which it is. Views are of the mapping in both cases.
  *
- * Space is allocated before it is mapped or promised, as a store into a hole of a full disk ends the process.
+ * Space is allocated before it is mapped or promised. Where the file is cut off under the mapping, or the memory has an error, the mapping
+ * loses pages (native/mapping.ts): the pool takes no changes from then on, and reads go by read(2), which tells what is there.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { MediumRange, PoolFileIo, PoolMedium } from '../../core/index.js';
-import type { Mapping } from '../../native/index.js';
+import { BedrockError, type MediumRange, type PoolFileIo, type PoolMedium } from '../../core/index.js';
+import type { Durable, Mapping } from '../../native/index.js';
 
 /** The layout of windows, see native/mapping.ts. */
 const WINDOW_STRIDE = 2 ** 31;
@@ -36,30 +37,51 @@ export class PmemMedium implements PoolMedium {
   readonly #syncWrites: boolean;
   /** Of those who wait for the next drain. */
   #drained: Promise<void> | undefined;
+  /** Whether loads and stores are those of memory. Changed by this thread alone, so it holds from a check to its use. */
+  #isDirect: boolean;
 
   constructor({ io, mapping, syncWrites }: PmemMediumOptions) {
     this.size = mapping.size;
     this.#io = io;
     this.#mapping = mapping;
     this.#syncWrites = syncWrites;
+    this.#isDirect = mapping.isPmem;
   }
 
   get mode(): string {
+    this.#noteLoss();
     return this.#io.isSound ? this.#mapping.mode : 'read-only';
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
-    if (!this.#mapping.isPmem) return this.readCarefully(offset, into);
+    if (!this.#isDirect) return this.readCarefully(offset, into);
     if (into.length > PIECE_BYTES) return this.#readInPieces(offset, into);
-    into.set(this.#mapping.view(offset, into.length));
+    this.#load(offset, into);
     return undefined;
+  }
+
+  #load(offset: number, into: Uint8Array): void {
+    try {
+      into.set(this.#mapping.view(offset, into.length));
+    } catch (error) {
+      throw this.#failed(error);
+    }
+    // Asked after the copy, which may have met the first page that is lost. Those who read next are served by read(2).
+    if (this.#mapping.isLost)
+      throw new BedrockError(
+        'POOL_CORRUPT',
+        `bytes of the pool are lost, perhaps of the ${into.length} at ${offset}`,
+        {
+          cause: this.#failed(undefined),
+        },
+      );
   }
 
   async #readInPieces(offset: number, into: Uint8Array): Promise<void> {
     for (let at = 0; at < into.length; at += PIECE_BYTES) {
       if (at > 0) await setImmediate();
-      const length = Math.min(PIECE_BYTES, into.length - at);
-      into.set(this.#mapping.view(offset + at, length), at);
+      if (!this.#isDirect) return this.readCarefully(offset + at, into.subarray(at));
+      this.#load(offset + at, into.subarray(at, at + PIECE_BYTES));
     }
   }
 
@@ -71,15 +93,20 @@ export class PmemMedium implements PoolMedium {
   write(offset: number, bytes: Uint8Array): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, this.#syncWrites);
     if (this.#syncWrites) return this.writeDurably(offset, bytes);
-    this.#io.checkSound();
     if (bytes.length > PIECE_BYTES) {
-      return this.#inPieces(bytes.length, (at, length) => {
-        this.#mapping.copy(offset + at, bytes, at, length);
-        return undefined;
-      });
+      return this.#inPieces(bytes.length, (at, length) => this.#copy(offset + at, bytes, at, length));
     }
-    this.#mapping.copy(offset, bytes);
+    this.#copy(offset, bytes);
     return undefined;
+  }
+
+  #copy(offset: number, bytes: Uint8Array, from = 0, length = bytes.length - from): void {
+    this.#io.checkSound();
+    try {
+      this.#mapping.copy(offset, bytes, from, length);
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   /**
@@ -88,91 +115,154 @@ export class PmemMedium implements PoolMedium {
    */
   storeDurably(offset: number, bytes: Uint8Array): Promise<void> | undefined {
     if (!this.#mapping.isPmem || bytes.length > PIECE_BYTES) return undefined;
-    this.#io.checkSound();
-    this.#mapping.copy(offset, bytes);
+    this.#copy(offset, bytes);
     return (this.#drained ??= NEXT_TURN.then(this.#drain));
   }
 
   readonly #drain = (): void => {
     this.#drained = undefined;
-    // It waits for what this thread has flushed, and returns nothing on persistent memory.
-    void this.#mapping.drain();
+    this.#drainNow();
   };
 
   writeDurably(offset: number, bytes: Uint8Array): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, true);
-    this.#io.checkSound();
     if (bytes.length > PIECE_BYTES) {
-      return this.#io.certainly(
-        this.#inPieces(bytes.length, (at, length) =>
-          this.#mapping.copyPersist(offset + at, bytes, at, length),
-        ),
-      );
+      return this.#inPieces(bytes.length, (at, length) => this.#copyPersist(offset + at, bytes, at, length));
     }
-    return this.#io.certainly(this.#mapping.copyPersist(offset, bytes));
+    this.#copyPersist(offset, bytes);
+    return undefined;
+  }
+
+  /** On persistent memory, so durable when it returns. */
+  #copyPersist(offset: number, bytes: Uint8Array, from = 0, length = bytes.length - from): void {
+    this.#io.checkSound();
+    try {
+      void this.#mapping.copyPersist(offset, bytes, from, length);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #drainNow(): void {
+    try {
+      // It waits for what this thread has flushed, and returns nothing on persistent memory.
+      void this.#mapping.drain();
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   async #writeThrough(offset: number, bytes: Uint8Array, isDurable: boolean): Promise<void> {
     await this.#io.write(offset, bytes);
-    if (isDurable) await this.#io.certainly(this.#mapping.persist(offset, bytes.length));
+    if (isDurable) await this.#certainly(() => this.#mapping.persist(offset, bytes.length));
   }
 
-  async #inPieces(
-    total: number,
-    step: (at: number, length: number) => undefined | Promise<void>,
-  ): Promise<void> {
+  /** What a step with the mapping throws: if pages are lost, why nothing that changes is taken any more. */
+  #failed(error: unknown): unknown {
+    if (!this.#mapping.isLost) return error;
+    this.#isDirect = false;
+    return this.#io.failMapping(error);
+  }
+
+  /**
+   * Awaits that something is durable on a disk, and looks meanwhile whether the file is still the one that was opened: what is made
+   * durable was written before, so it is there or is not.
+   */
+  async #certainly(step: () => Durable): Promise<void> {
+    const stored = async (): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        throw this.#failed(error);
+      }
+    };
+    await Promise.all([this.#io.certainly(stored()), this.#io.look()]);
+  }
+
+  async #inPieces(total: number, step: (at: number, length: number) => void): Promise<void> {
     for (let at = 0; at < total; at += PIECE_BYTES) {
-      await (step(at, Math.min(PIECE_BYTES, total - at)) ?? setImmediate());
+      step(at, Math.min(PIECE_BYTES, total - at));
+      await setImmediate();
     }
   }
 
   persist(ranges: readonly MediumRange[]): undefined | Promise<void> {
     this.#io.checkSound();
     const total = ranges.reduce((sum, { size }) => sum + size, 0);
-    if (total <= AT_ONCE_BYTES) return this.#io.certainly(this.#mapping.persistRanges(ranges));
-    return this.#io.certainly(
-      Promise.all(ranges.map(({ offset, size }) => this.#mapping.persistAsync(offset, size))).then(
-        () => undefined,
-      ),
-    );
+    if (total > AT_ONCE_BYTES) {
+      return this.#certainly(async () => {
+        await Promise.all(ranges.map(({ offset, size }) => this.#mapping.persistAsync(offset, size)));
+      });
+    }
+    if (!this.#mapping.isPmem) return this.#certainly(() => this.#mapping.persistRanges(ranges));
+    try {
+      void this.#mapping.persistRanges(ranges);
+      return undefined;
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   barrier(): undefined | Promise<void> {
     this.#io.checkSound();
-    return this.#io.certainly(this.#mapping.isPmem ? this.#mapping.drain() : this.#io.file.datasync());
+    if (!this.#mapping.isPmem) return this.#certainly(() => this.#io.file.datasync());
+    this.#drainNow();
+    return undefined;
   }
 
   publish(offset: number, descriptor: Uint8Array): undefined | Promise<void> {
     // A descriptor lies within a sector, which goes out as it is, so there is nothing to order.
     if (!this.#mapping.isPmem) return this.#io.certainly(this.#writeThrough(offset, descriptor, true));
-    this.#io.checkSound();
-    void this.#mapping.copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
-    return this.#mapping.storePersist64(offset, firstWord(descriptor));
+    this.#copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
+    return this.#storePersist(offset, firstWord(descriptor));
   }
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
-    if (!this.#mapping.isPmem) {
-      const bytes = Buffer.alloc(WORD_BYTES);
-      bytes.writeBigUInt64LE(word);
-      return this.#io.certainly(this.#writeThrough(offset, bytes, true));
-    }
+    if (this.#mapping.isPmem) return this.#storePersist(offset, word);
+    const bytes = Buffer.alloc(WORD_BYTES);
+    bytes.writeBigUInt64LE(word);
+    return this.#io.certainly(this.#writeThrough(offset, bytes, true));
+  }
+
+  #storePersist(offset: number, word: bigint): undefined {
     this.#io.checkSound();
-    return this.#mapping.storePersist64(offset, word);
+    try {
+      void this.#mapping.storePersist64(offset, word);
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   clear(offset: number, length: number): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#clearThrough(offset, length);
     this.#io.checkSound();
-    if (length > AT_ONCE_BYTES || !this.#mapping.isPmem)
-      return this.#io.certainly(this.#mapping.fillAsync(offset, length, 0));
-    return this.#io.certainly(this.#mapping.fillPersist(offset, length, 0));
+    if (length > AT_ONCE_BYTES) return this.#certainly(() => this.#mapping.fillAsync(offset, length, 0));
+    try {
+      void this.#mapping.fillPersist(offset, length, 0);
+      return undefined;
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** By write(2), which a copy-on-write file system without room refuses; a store would lose the page. */
+  async #clearThrough(offset: number, length: number): Promise<void> {
+    await this.#io.zero(offset, length);
+    await this.#certainly(() => this.#mapping.persistAsync(offset, length));
   }
 
   allocate(offset: number, length: number): Promise<void> {
-    return this.#io.allocate(offset, length);
+    return this.#io.extend(offset, length);
   }
 
   get isDirect(): boolean {
-    return this.#mapping.isPmem;
+    this.#noteLoss();
+    return this.#isDirect;
+  }
+
+  /** Pages may have been lost to others: to a window that a user has, or on another thread. */
+  #noteLoss(): void {
+    if (this.#mapping.isLost && this.#io.isSound) this.#failed(undefined);
   }
 
   map(offset: number, length: number): Uint8Array[] {
@@ -180,10 +270,23 @@ export class PmemMedium implements PoolMedium {
     for (let at = offset; at < offset + length;) {
       const windowEnd = Math.floor(at / WINDOW_STRIDE) * WINDOW_STRIDE + WINDOW_SPAN;
       const end = Math.min(offset + length, windowEnd);
-      views.push(this.#mapping.view(at, end - at));
+      try {
+        views.push(this.#mapping.view(at, end - at));
+      } catch (error) {
+        throw this.#failed(error);
+      }
       at = end;
     }
     return views;
+  }
+
+  look(): Promise<void> {
+    this.#noteLoss();
+    return this.#io.look();
+  }
+
+  fail(why: string, cause: unknown): Error {
+    return this.#io.fail(why, cause);
   }
 
   checkSound(): void {

@@ -23,6 +23,10 @@ export interface FileOperations {
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Makes a range zero, and gives its space back if the file system can. */
   clear(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Makes a range zero that keeps its space. */
+  zero(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Looks whether the file is at least so long, and what the path leads to; absent where that takes more than one job. @throws ESTALE */
+  verify?(file: FileHandle, path: string, size: number): Promise<void>;
   /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
   dropCache?(file: FileHandle): Promise<void>;
   /** Gives an open file a name that is free; absent where only a file that has one can get another. @throws EEXIST, EPERM, … */
@@ -54,6 +58,7 @@ function nativeOperations({
   linkFile,
   lock,
   punchHole,
+  verify,
   writeMany,
   LockedError,
 }: Native): FileOperations {
@@ -70,6 +75,8 @@ function nativeOperations({
     writeMany: (file, pieces) => writeMany(file, pieces),
     dropCache: (file) => dropCache(file),
     link: (file, path) => linkFile(file, path),
+    verify: (file, path, size) => verify(file, { path, size }),
+    zero: writeZeros,
     async clear(file, offset, length) {
       try {
         await punchHole(file, offset, length);
@@ -86,6 +93,7 @@ export const plainOperations: FileOperations = {
   // Only where nothing was ever stored, so zeros are what is there.
   allocate: writeZeros,
   clear: writeZeros,
+  zero: writeZeros,
 };
 
 /** flock(1) on a descriptor that it inherits; the lock belongs to the opening of the file, so it stays when the command ends. */

@@ -1,45 +1,48 @@
 /**
- * A pool's file, read and written on the thread pool, and what both media that lie on it do when it fails: once something could not
- * be made durable nobody knows what the medium has, so from then on everything that changes is refused. The same holds for a file
- * that was deleted, or cut off, under the pool: what it would be given is lost with it.
+ * A pool's file, read and written on the thread pool, and what both media that lie on it do when it fails or is full.
+ *
+ * Once something could not be made durable nobody knows what the medium has, so from then on everything that changes is refused. The same
+ * holds for a file that others have changed under the pool (file-change.ts): what it would be given is lost with it. A medium that is full
+ * has not failed: what it refuses is OUT_OF_SPACE, and everything else goes on. That is so for writes alone. An fdatasync that reports
+ * ENOSPC may have dropped bytes that were acknowledged as written, and is a failure.
  */
-import { lstat, type FileHandle } from 'node:fs/promises';
+import { fstatSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { changeOf, type KnownFile } from './file-change.js';
 import type { FileOperations } from './file-operations.js';
 import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
 
 /** fs takes no more at once. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
-/** How often the file is looked at: a delete is not told, and what is taken until it is noticed goes with the file. */
+/** How often the file is looked at, besides at each commit: an idle pool that has lost its file is to be known as well. */
 const WATCH_INTERVAL_MS = 1000;
-
-export interface IoFile {
-  readonly file: FileHandle;
-  readonly path: string;
-  /** Bytes. */
-  readonly size: number;
-}
+/** What the system says when it takes no more bytes: of a file system, of a user, of a process's files. */
+const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 export class PoolFileIo {
   readonly file: FileHandle;
+  readonly #known: KnownFile;
   readonly #path: string;
-  readonly #size: number;
   readonly #operations: FileOperations;
   /** Absent where writes are better made one by one. */
   readonly #group: WriteGroup | undefined;
   readonly #failed: (error: BedrockError) => void;
   #failure: BedrockError | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** For those who ask before it has begun. */
+  #nextLook: Promise<void> | undefined;
 
   /** @param failed is told, once, why nothing that changes is taken any more */
   constructor(
-    { file, path, size }: IoFile,
+    known: KnownFile,
     operations: FileOperations,
     failed: (error: BedrockError) => void = () => undefined,
   ) {
+    const { file, path } = known;
     this.file = file;
+    this.#known = known;
     this.#path = path;
-    this.#size = size;
     this.#operations = operations;
     this.#failed = failed;
     if (operations.writeMany !== undefined)
@@ -67,6 +70,7 @@ export class PoolFileIo {
       const length = Math.min(into.length - at, MAX_TRANSFER_BYTES);
       const { bytesRead } = await this.file.read(into, at, length, offset + at);
       if (bytesRead === 0) {
+        await this.#look();
         throw new BedrockError(
           'POOL_CORRUPT',
           `the pool ${this.#path} ends at ${offset + at}, before bytes that it should have`,
@@ -79,6 +83,8 @@ export class PoolFileIo {
   /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.checkSound();
+    // It alone could hide that the file was cut off, by making it as long as it was.
+    if (offset + bytes.length >= this.#known.size) await this.look();
     if (this.#group === undefined || bytes.length > MAX_PIECE_BYTES) return this.#writeAlone(offset, bytes);
     // What failed was perhaps the write of another: a region without space must cost neither a descriptor nor a header its own.
     return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
@@ -89,24 +95,47 @@ export class PoolFileIo {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
       const { bytesWritten } = await this.file
         .write(bytes, at, length, offset + at)
-        .catch((error: unknown) => this.#noSpace(error, length));
+        .catch((error: unknown) => this.#refused(error, length));
       at += bytesWritten;
     }
   }
 
-  /** Gives a range its space, durably: a header that names it may reach the disk at once. @throws OUT_OF_SPACE, READ_ONLY */
+  /**
+   * Gives a range behind what the pool has had its space, zero and durable: a header that names it may reach the disk at once. What stood
+   * there is nobody's, as of a larger pool that a backup of a smaller one was written over.
+   * @throws OUT_OF_SPACE, READ_ONLY
+   */
+  async extend(offset: number, length: number): Promise<void> {
+    // A file that was cut off would come back as long as it was.
+    await this.look();
+    await this.clear(offset, length);
+    await this.allocate(offset, length);
+  }
+
+  /** Gives a range its space, durably; bytes that are there stay. @throws OUT_OF_SPACE, READ_ONLY */
   async allocate(offset: number, length: number): Promise<void> {
     this.checkSound();
     await this.#operations
       .allocate(this.file, offset, length)
-      .catch((error: unknown) => this.#noSpace(error, length));
+      .catch((error: unknown) => this.#refused(error, length));
     await this.certainly(this.file.datasync());
   }
 
-  /** Makes a range zero, and gives its space back where that can be. @throws READ_ONLY */
+  /** Makes a range zero, and gives its space back where that can be. @throws OUT_OF_SPACE, READ_ONLY */
   async clear(offset: number, length: number): Promise<void> {
     this.checkSound();
-    await this.#operations.clear(this.file, offset, length);
+    await this.#operations
+      .clear(this.file, offset, length)
+      .catch((error: unknown) => this.#refused(error, length));
+  }
+
+  /** Makes a range zero that keeps its space. @throws OUT_OF_SPACE, READ_ONLY */
+  async zero(offset: number, length: number): Promise<void> {
+    if (length <= MAX_PIECE_BYTES) return this.write(offset, new Uint8Array(length));
+    this.checkSound();
+    await this.#operations
+      .zero(this.file, offset, length)
+      .catch((error: unknown) => this.#refused(error, length));
   }
 
   /** @throws READ_ONLY after a failure */
@@ -114,22 +143,65 @@ export class PoolFileIo {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Awaits what, if it fails, leaves the medium in a state that nobody knows. @throws READ_ONLY then */
+  /**
+   * Awaits what, if it fails, leaves the medium in a state that nobody knows: what is durable of it, or half done.
+   * @throws READ_ONLY then; OUT_OF_SPACE for a write that was refused
+   */
   certainly(step: undefined | Promise<void>): undefined | Promise<void> {
     return step?.catch((error: unknown) => {
+      if (isOutOfSpace(error)) throw error;
       const cure =
         this.#operations.dropCache === undefined
           ? ', remount its file system (as nothing else drops what the kernel has cached and the medium may lack), and restart'
           : ', and restart';
-      throw this.#fail(
-        `the medium failed to make some durable: ${messageOf(error)}; see to it${cure}`,
-        error,
-      );
+      throw this.fail(`the medium failed to make some durable: ${messageOf(error)}; see to it${cure}`, error);
     });
   }
 
-  /** The first failure is the cause of all that follow. */
-  #fail(why: string, cause?: unknown): BedrockError {
+  /**
+   * Looks whether the file is still what was opened: what was stored before is in it, then, and is found by the next start. All who ask
+   * in one turn of the event loop share it.
+   * @throws READ_ONLY if it is not
+   */
+  async look(): Promise<void> {
+    this.#nextLook ??= Promise.resolve().then(() => {
+      this.#nextLook = undefined;
+      return this.#look();
+    });
+    await this.#nextLook;
+    this.checkSound();
+  }
+
+  async #look(): Promise<void> {
+    if (!this.isSound) return;
+    const { file, path, size } = this.#known;
+    try {
+      if (this.#operations.verify !== undefined) return await this.#operations.verify(file, path, size);
+    } catch {
+      // What it is about is asked below.
+    }
+    const change = await changeOf(this.#known);
+    if (change !== undefined) this.fail(change);
+  }
+
+  /** The mapping of the file has lost pages. @returns why nothing that changes is taken any more */
+  failMapping(cause: unknown): BedrockError {
+    const { size } = this.#known;
+    // Of an open file, and once: nothing that a disk is waited for.
+    const now = fstatSync(this.file.fd).size;
+    return this.fail(
+      now < size
+        ? `its file was cut off while it was open, from ${size} to ${now} bytes`
+        : 'pages of its mapping are lost, as where a copy-on-write file system is full, or memory has errors; see to it, and restart',
+      cause,
+    );
+  }
+
+  /**
+   * Refuses changes from now on: nobody knows any more what the medium has. The first failure is the cause of all that follow.
+   * @returns the error of all changes
+   */
+  fail(why: string, cause?: unknown): BedrockError {
     if (this.#failure === undefined) {
       this.#failure = new BedrockError(
         'READ_ONLY',
@@ -141,39 +213,21 @@ export class PoolFileIo {
     return this.#failure;
   }
 
-  async #look(): Promise<void> {
-    // One that cannot be asked is closed by now, or fails elsewhere.
-    const now = await this.file.stat().catch(() => undefined);
-    if (now === undefined || !this.isSound) return;
-    if (now.nlink === 0) {
-      const isReplaced = await isThere(this.#path);
-      // Meanwhile it may have been closed, and its number be another file's.
-      if (this.file.fd >= 0) this.#fail(this.#lossOfName(isReplaced));
-    } else if (now.size < this.#size) {
-      this.#fail(`its file was cut off while it was open, from ${this.#size} to ${now.size} bytes`);
-    }
-  }
-
-  /** What to save goes beside what was put in its place, and never over it. */
-  #lossOfName(isReplaced: boolean): string {
-    const save = `cp --sparse=always /proc/${process.pid}/fd/${this.file.fd} ${this.#path}`;
-    if (!isReplaced)
-      return `its file was deleted while it was open; before the daemon stops, save it: ${save}`;
-    return (
-      'another file was put in the place of its own while it was open, as a restored backup is; to serve that one, restart; ' +
-      `to keep the regions of the old one, save it before the daemon stops: ${save}.replaced`
-    );
-  }
-
-  #noSpace(error: unknown, length: number): never {
+  /** Of a write that the system did not take; of what it has taken before, each byte is old or new. */
+  async #refused(error: unknown, length: number): Promise<never> {
     const code = systemCodeOf(error);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new BedrockError('OUT_OF_SPACE', `the file system has no ${length} bytes more for ${this.#path}`, {
-      cause: error,
-    });
+    if (code === undefined || !REFUSALS.includes(code)) {
+      await this.#look();
+      throw error;
+    }
+    throw new BedrockError(
+      'OUT_OF_SPACE',
+      `the file system has no ${length} bytes more for ${this.#path} (${code})`,
+      { cause: error },
+    );
   }
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined)) !== undefined;
+function isOutOfSpace(error: unknown): boolean {
+  return error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
 }

@@ -25,7 +25,7 @@ export interface PoolMedium {
   /** Stores a copy of `bytes`: read back at once, durable after a barrier that begins later, or already when this ends. */
   write(offset: number, bytes: Uint8Array): Eventually<void>;
 
-  /** Stores a copy of `bytes`, durable when this ends. */
+  /** Stores a copy of `bytes`, durable when this ends. @throws OUT_OF_SPACE if some of it was refused, and not stored */
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
 
   /**
@@ -45,6 +45,7 @@ export interface PoolMedium {
    * Stores a whole descriptor, durable when this ends: the body before the first word, so that a power failure leaves the old
    * first word, or all of the new descriptor.
    * @param descriptor 64 bytes
+   * @throws OUT_OF_SPACE if it was refused, and not stored, as a full copy-on-write file system does
    */
   publish(offset: number, descriptor: Uint8Array): Eventually<void>;
 
@@ -55,7 +56,7 @@ export interface PoolMedium {
   clear(offset: number, length: number): Eventually<void>;
 
   /**
-   * Makes sure that a range has space, durably when this ends, and reads as zeros if nothing was ever stored there.
+   * Gives a range behind the capacity its space, durably when this ends. It reads as zeros then, whatever stood there.
    * @throws OUT_OF_SPACE if the file system has none
    */
   allocate(offset: number, length: number): Eventually<void>;
@@ -65,6 +66,18 @@ export interface PoolMedium {
    * @throws READ_ONLY
    */
   checkSound?(): void;
+
+  /**
+   * Looks whether the medium is still what was opened, and not cut off, or another one in its place; absent where nobody can change it.
+   * @throws READ_ONLY from then on if it is not
+   */
+  look?(): Promise<void>;
+
+  /**
+   * Refuses changes from now on, as nobody knows what is stored; absent where the medium does so by itself, or cannot.
+   * @returns the error of all changes
+   */
+  fail?(why: string, cause: unknown): Error;
 
   /** The range as memory, without a copy; absent where the medium is no memory. */
   map?(offset: number, length: number): Uint8Array[];

@@ -129,7 +129,11 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     this.#regions = new RegionCache();
     if (medium === undefined) return;
     try {
-      if (!this.#isReadOnly) await medium.barrier();
+      if (!this.#isReadOnly) {
+        // Where stores need no barrier nobody may have looked for a second.
+        await medium.look?.();
+        await medium.barrier();
+      }
     } finally {
       await medium.close();
     }

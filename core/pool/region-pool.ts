@@ -21,11 +21,20 @@ import {
   nextChunkCount,
   slotsOf,
 } from './chunk-directory.js';
-import { DESCRIPTOR_BYTES, MAX_GENERATION, encodeDescriptor, formatChunk, wordZero } from './descriptor.js';
+import {
+  DESCRIPTOR_BYTES,
+  DescriptorFields,
+  MAX_GENERATION,
+  decodeDescriptor,
+  encodeDescriptor,
+  formatChunk,
+  wordZero,
+} from './descriptor.js';
 import { erasedDescriptors, erasedSlots } from './erased-slots.js';
 import { ExtentAllocator } from './extent-allocator.js';
-import { HEADERS_BYTES, alignDown, alignUp } from './extent.js';
-import { encodeHeader, type PoolHeader } from './header.js';
+import { HEADERS_BYTES, HEADER_BYTES, alignDown, alignUp } from './extent.js';
+import type { HeaderCopy } from './header-choice.js';
+import { decodeHeader, encodeHeader, type PoolHeader } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { SlotState, type SlotTable } from '../target/slot-table.js';
 
@@ -68,6 +77,8 @@ export class RegionPool {
   #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
   /** Why a change of the header did not end. */
   #headerFailure: Error | undefined;
+  /** The header that copy 1 lacks still, as the medium had no room for it. */
+  #behind: Uint8Array | undefined;
   /** What waits for its turn to change space, slots or header. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -207,10 +218,13 @@ export class RegionPool {
     }
     // The medium may be reading it still.
     this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
-    return stored.then(() => {
-      table.setLive(slot, generation, offset, size, createdAt);
-      becameLive?.(region);
-    });
+    return stored.then(
+      () => {
+        table.setLive(slot, generation, offset, size, createdAt);
+        becameLive?.(region);
+      },
+      (error: unknown) => this.#unchanged(slot, 'free', error),
+    );
   }
 
   /**
@@ -229,10 +243,25 @@ export class RegionPool {
       becameErasing?.(region);
       return undefined;
     }
-    return stored.then(() => {
-      this.table.setErasing(slot);
-      becameErasing?.(region);
-    });
+    return stored.then(
+      () => {
+        this.table.setErasing(slot);
+        becameErasing?.(region);
+      },
+      (error: unknown) => this.#unchanged(slot, 'live', error),
+    );
+  }
+
+  /**
+   * After a descriptor could not be stored. One that the medium had no room for is as it was, and its region lives, or does not: recovery
+   * would find the same, and it is asked. If anything else stands there, nobody knows what is durable.
+   */
+  async #unchanged(slot: number, before: 'free' | 'live', error: unknown): Promise<never> {
+    if (!isOutOfSpace(error)) throw error;
+    const there = new Uint8Array(DESCRIPTOR_BYTES);
+    await this.#medium.read(this.#placeOf(slot), there);
+    if (decodeDescriptor(there, 0, slot, this.#header, new DescriptorFields()) === before) throw error;
+    throw this.#medium.fail?.(`the descriptor of slot ${slot} was stored in part`, error) ?? error;
   }
 
   /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
@@ -320,9 +349,7 @@ export class RegionPool {
     try {
       await this.#medium.allocate(capacity, length);
     } catch (error) {
-      throw error instanceof BedrockError && error.code === 'OUT_OF_SPACE'
-        ? this.#outOfSpace(requested, error)
-        : error;
+      throw isOutOfSpace(error) ? this.#outOfSpace(requested, error) : error;
     }
     await this.#changeHeader({ capacity: capacity + length }, () => this.#space.add(capacity, length));
   }
@@ -361,8 +388,7 @@ export class RegionPool {
         return;
       } catch (error) {
         // A pool that is nearly full, or scattered, may still have room for a smaller one.
-        const isFull = error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
-        if (!isFull || count <= MIN_CHUNK_COUNT) throw error;
+        if (!isOutOfSpace(error) || count <= MIN_CHUNK_COUNT) throw error;
       }
     }
   }
@@ -372,35 +398,73 @@ export class RegionPool {
     const firstSlot = slotsOf(chunks);
     try {
       await this.#medium.writeDurably(offset, formatChunk(count, firstSlot, this.#header));
+      await this.#changeHeader({ chunks: [...chunks, { offset, firstSlot, count }] }, () =>
+        this.table.addSlots(count),
+      );
     } catch (error) {
-      await this.#medium.clear(offset, length);
-      this.#space.free(offset, length);
+      // If a header failed it may name the chunk all the same, so its space stays taken.
+      if (!this.#isHeaderFinal()) {
+        this.#unclean.add(offset, length);
+        this.#space.free(offset, length);
+      }
       throw error;
     }
-    // If this fails the header may name the chunk all the same, so its space stays taken.
-    await this.#changeHeader({ chunks: [...chunks, { offset, firstSlot, count }] }, () =>
-      this.table.addSlots(count),
-    );
   }
 
   /**
-   * Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant.
+   * Copy 0, then copy 1, each durable before the next thing: one whole copy exists at every instant. A change counts once copy 0 is durable;
+   * where there is no room for copy 1 then, it is made before the next change.
    * @param changed done in the step that puts the header into force, so that nobody sees a capacity without its space
    */
   async #changeHeader(change: Partial<PoolHeader>, changed?: () => void): Promise<void> {
     if (this.#headerFailure !== undefined) throw this.#headerFailure;
-    const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
+    await this.#medium.look?.();
+    const before = this.#header;
+    const header = { ...before, ...change, sequence: before.sequence + 1 };
     const bytes = encodeHeader(header);
+    if (this.#behind !== undefined) {
+      await this.#storeCopy(1, this.#behind, before.sequence - 1);
+      this.#behind = undefined;
+    }
+    await this.#storeCopy(0, bytes, before.sequence);
+    let isRefused = false;
     try {
-      await this.#medium.writeDurably(0, bytes);
-      await this.#medium.writeDurably(bytes.length, bytes);
+      await this.#storeCopy(1, bytes, before.sequence);
     } catch (error) {
-      // One copy may be torn now, so the other must not be touched until recovery has made both whole.
+      if (!isOutOfSpace(error) || this.#isHeaderFinal()) throw error;
+      isRefused = true;
+    }
+    if (isRefused) this.#behind = bytes;
+    this.#header = header;
+    changed?.();
+  }
+
+  /** Whether no change of the header is made any more; asked anew after each wait. */
+  #isHeaderFinal(): boolean {
+    return this.#headerFailure !== undefined;
+  }
+
+  /**
+   * @param before sequence of the header that stands there
+   * @throws OUT_OF_SPACE if that is still so; anything else is final
+   */
+  async #storeCopy(copy: HeaderCopy, bytes: Uint8Array, before: number): Promise<void> {
+    const offset = copy * HEADER_BYTES;
+    try {
+      await this.#medium.writeDurably(offset, bytes);
+    } catch (error) {
+      if (isOutOfSpace(error) && (await this.#hasHeader(offset, before))) throw error;
+      // The copy may be torn now, so the other must not be touched until recovery has made both whole.
       this.#headerFailure = error as Error;
       throw error;
     }
-    this.#header = header;
-    changed?.();
+  }
+
+  async #hasHeader(offset: number, sequence: number): Promise<boolean> {
+    const there = new Uint8Array(HEADER_BYTES);
+    await this.#medium.read(offset, there);
+    const decoded = decodeHeader(there);
+    return 'header' in decoded && decoded.header.sequence === sequence;
   }
 
   /** Makes the header durable with what recovery has corrected in it. */
@@ -431,4 +495,8 @@ export class RegionPool {
         .map(({ offset, size }) => ({ offset, size: Math.min(size, end - offset) })),
     );
   }
+}
+
+function isOutOfSpace(error: unknown): boolean {
+  return error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
 }

@@ -5,6 +5,7 @@
 #include "task.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <new>
@@ -169,6 +170,23 @@ Napi::Value linkFile(const Napi::CallbackInfo& info) {
   });
 }
 
+// What is known of a file no longer holds: it is shorter, or its name leads elsewhere. A name that cannot be looked up, as in a folder
+// that is closed to us now, says nothing.
+int verifyFile(int fd, const std::string& path, uint64_t size) {
+  struct stat own;
+  if (fstat(fd, &own) != 0) return errno;
+  if (static_cast<uint64_t>(own.st_size) < size || own.st_nlink == 0) return ESTALE;
+  struct stat named;
+  if (stat(path.c_str(), &named) != 0) return errno == ENOENT || errno == ENOTDIR ? ESTALE : 0;
+  return named.st_dev == own.st_dev && named.st_ino == own.st_ino ? 0 : ESTALE;
+}
+
+Napi::Value verify(const Napi::CallbackInfo& info) {
+  const std::string path = info[1].ToString().Utf8Value();
+  const uint64_t size = sizeArgument(info, 2);
+  return onFile(info, "stat", [=](int fd) { return verifyFile(fd, path, size); });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -184,6 +202,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
   exports.Set("linkFile", Napi::Function::New(env, linkFile, "linkFile"));
+  exports.Set("verify", Napi::Function::New(env, verify, "verify"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));

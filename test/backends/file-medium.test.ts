@@ -26,6 +26,8 @@ function mediumOn(file: SlowFile): FileMedium {
       lock: () => Promise.resolve(),
       allocate: () => Promise.resolve(void file.calls.push('allocate')),
       clear: () => Promise.resolve(void file.calls.push('clear')),
+      zero: () => Promise.resolve(void file.calls.push('zero')),
+      verify: () => Promise.resolve(),
     },
   );
   return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });
@@ -54,5 +56,5 @@ it('makes new space durable before anything can name it', async () => {
   await turn();
   file.running.shift()?.();
   await allocated;
-  expect(file.calls).toEqual(['allocate', 'datasync']);
+  expect(file.calls).toEqual(['clear', 'allocate', 'datasync']);
 });

@@ -29,6 +29,7 @@ export function itKeepsTheContractForced(title: string, chosen = ''): void {
         '--runInBand',
         'test/backends/pmem.test.ts',
         'test/backends/pool.test.ts',
+        'test/backends/changed-file.test.ts',
         ...(chosen === '' ? [] : ['-t', chosen]),
       ],
       {

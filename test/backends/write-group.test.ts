@@ -30,7 +30,10 @@ class Noted {
         return Promise.resolve({ bytesWritten: length });
       },
     } as never;
-    const operations = { writeMany: (_file: never, pieces: never) => this.writeMany(pieces) };
+    const operations = {
+      writeMany: (_file: never, pieces: never) => this.writeMany(pieces),
+      verify: () => Promise.resolve(),
+    };
     const opened = { file, path: 'pool', size: 2 ** 20 };
     const io = new PoolFileIo(opened, operations as unknown as FileOperations);
     return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });

@@ -49,41 +49,54 @@ async function readyStatus(address: string): Promise<number> {
 }
 
 describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
-  prlimit.it('serves it read-only, says why, and has everything after a restart', async () => {
-    const daemon = await start([{ type }]);
-    const address = await daemon.address();
-    const service = await connect(address);
-    const target = service.target(type);
-    const ids: RegionId[] = [];
-    for (let index = 0; index < 20; index++)
-      ids.push(await target.createAndWrite(Buffer.from(`region ${index}`), { persist: true }));
-    // No write beyond the first page from now on: EFBIG.
-    expect(spawnSync('prlimit', ['--pid', String(daemon.child.pid), '--fsize=4096']).status).toBe(0);
-    const contents = Buffer.from('not acknowledged');
-    for (let attempt = 0; attempt < 3; attempt++)
-      await expect(target.createAndWrite(contents, { persist: true })).rejects.toThrow();
-    await expect(target.create(0)).rejects.toMatchObject({ code: 'READ_ONLY' });
-    await expect(target.create(10)).rejects.toMatchObject({ code: 'READ_ONLY' });
-    await expect(target.stats()).resolves.toMatchObject({ mode: 'read-only', regions: 20 });
-    // It still serves what it has.
-    await expect(readyStatus(address)).resolves.toBe(200);
-    expect(Buffer.from(await target.read(ids[7] as RegionId, 0, 8)).toString()).toBe('region 7');
-    expect(daemon.stdout).toMatch(/^\S+ \[error\] \[warabi:1\] the pool \S+ can be read, .*EFBIG/m);
-    await service.close();
-    daemon.signal('SIGTERM');
-    // It could not end durable.
-    await expect(daemon.exit).resolves.toMatchObject({ status: 1 });
+  prlimit.it(
+    'refuses what it has no room for, goes on when there is room, and has everything after a restart',
+    async () => {
+      const daemon = await start([{ type }]);
+      const address = await daemon.address();
+      const service = await connect(address);
+      const target = service.target(type);
+      const ids: RegionId[] = [];
+      for (let index = 0; index < 20; index++)
+        ids.push(await target.createAndWrite(Buffer.from(`region ${index}`), { persist: true }));
+      // No write beyond the first page from now on: EFBIG, of a medium that is full and has not failed.
+      const pid = String(daemon.child.pid);
+      expect(spawnSync('prlimit', ['--pid', pid, '--fsize=4096:']).status).toBe(0);
+      const full = { code: 'OUT_OF_SPACE' };
+      const contents = Buffer.from('not acknowledged');
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await expect(target.createAndWrite(contents, { persist: true })).rejects.toMatchObject(full);
+        await expect(target.erase(ids[3] as RegionId)).rejects.toMatchObject(full);
+      }
+      await expect(target.create(0)).rejects.toMatchObject(full);
+      await expect(target.create(10)).rejects.toMatchObject(full);
+      const stats = await target.stats();
+      expect(stats.regions).toBe(20);
+      expect(stats.mode).not.toBe('read-only');
+      await expect(readyStatus(address)).resolves.toBe(200);
+      // What could not be erased is there.
+      for (const index of [3, 7])
+        expect(Buffer.from(await target.read(ids[index] as RegionId, 0, 8)).toString()).toBe(
+          `region ${index}`,
+        );
+      expect(spawnSync('prlimit', ['--pid', pid, '--fsize=unlimited:']).status).toBe(0);
+      await target.erase(ids[19] as RegionId);
+      await target.createAndWrite(Buffer.from('region 20'), { persist: true });
+      await service.close();
+      daemon.signal('SIGTERM');
+      await expect(daemon.exit).resolves.toMatchObject({ status: 0 });
 
-    const again = await start([{ type }]);
-    const restarted = await connect(await again.address());
-    expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
-    for (const [index, id] of ids.entries()) {
-      const expected = `region ${index}`;
-      const read = await restarted.target(type).read(id, 0, expected.length);
-      expect(Buffer.from(read).toString()).toBe(expected);
-    }
-    await restarted.close();
-  });
+      const again = await start([{ type }]);
+      const restarted = await connect(await again.address());
+      expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
+      for (const [index, id] of ids.slice(0, 19).entries()) {
+        const expected = `region ${index}`;
+        const read = await restarted.target(type).read(id, 0, expected.length);
+        expect(Buffer.from(read).toString()).toBe(expected);
+      }
+      await restarted.close();
+    },
+  );
 });
 
 describe('a daemon without the native addon', () => {

@@ -124,6 +124,12 @@ class AllocatedMedia extends SimulatedMedia {
       );
     super.store(offset, source);
   }
+
+  override fill(offset: number, length: number, value: number): void {
+    // Nothing was ever stored there, and a hole takes no space.
+    if (value === 0 && offset >= this.allocated) return;
+    super.fill(offset, length, value);
+  }
 }
 
 class AllocatingFile extends SimulatedFile {

@@ -1,4 +1,5 @@
 /** A medium that is an array, for tests that open thousands of pools. Pages can be made unreadable; a write makes them whole again. */
+import type { Eventually } from '../../core/target/lifecycle.js';
 import type { PoolMedium } from '../../core/pool/medium.js';
 import type { RepairMedium } from '../../core/pool/repair.js';
 
@@ -32,15 +33,15 @@ export class MemoryMedium implements PoolMedium, RepairMedium {
     for (const page of this.#pagesOf(offset, bytes.length)) this.lostPages.delete(page);
   }
 
-  writeDurably(offset: number, bytes: Uint8Array): void {
+  writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
     this.write(offset, bytes);
   }
 
-  publish(offset: number, descriptor: Uint8Array): void {
+  publish(offset: number, descriptor: Uint8Array): Eventually<void> {
     this.write(offset, descriptor);
   }
 
-  publishWord(offset: number, word: bigint): void {
+  publishWord(offset: number, word: bigint): Eventually<void> {
     this.bytes.writeBigUInt64LE(word, offset);
   }
 

@@ -1,0 +1,48 @@
+/**
+ * What others may do to a pool's file while it is open, as locks keep out only those who lock: cut it off, delete it, put another one in its
+ * place, move it away. Whatever is stored from then on is lost, or is not where the next start looks for it.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { systemCodeOf } from '../errors.js';
+
+/** An open file as it was opened. */
+export interface KnownFile {
+  readonly file: FileHandle;
+  readonly path: string;
+  /** Bytes that it had at least. */
+  readonly size: number;
+}
+
+/** What has become of it. @returns undefined if nothing has, or if nobody can tell */
+export async function changeOf(known: KnownFile): Promise<string | undefined> {
+  const { file, path, size } = known;
+  // One that cannot be asked is closed by now, or fails elsewhere.
+  const now = await file.stat({ bigint: true }).catch(() => undefined);
+  if (now === undefined) return undefined;
+  if (now.size < size) return `its file was cut off while it was open, from ${size} to ${now.size} bytes`;
+  let named;
+  try {
+    named = await stat(path, { bigint: true });
+  } catch (error) {
+    const code = systemCodeOf(error);
+    // A folder that may not be looked into any more says nothing of the file.
+    if (code !== 'ENOENT' && code !== 'ENOTDIR' && now.nlink > 0n) return undefined;
+  }
+  if (named?.dev === now.dev && named.ino === now.ino) return undefined;
+  // Meanwhile it may have been closed, and its number be another file's.
+  if (file.fd < 0) return undefined;
+  return lossOfName(known, named !== undefined, now.nlink === 0n);
+}
+
+/** What to save goes beside what was put in its place, and never over it. */
+function lossOfName({ file, path }: KnownFile, isReplaced: boolean, isDeleted: boolean): string {
+  const save = `cp --sparse=always /proc/${process.pid}/fd/${file.fd} ${path}`;
+  if (isReplaced)
+    return (
+      'another file was put in the place of its own while it was open, as a restored backup is; to serve that one, restart; ' +
+      `to keep the regions of the old one, save it before the daemon stops: ${save}.replaced`
+    );
+  if (isDeleted) return `its file was deleted while it was open; before the daemon stops, save it: ${save}`;
+  return `its file was moved away while it was open; stop the daemon, and move it back to ${path}`;
+}

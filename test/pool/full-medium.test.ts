@@ -1,0 +1,171 @@
+/**
+ * A medium that is full refuses stores and has not failed: what was refused has changed nothing, as recovery would find it, and everything
+ * else goes on. Each refusal is followed by a recovery of the bytes as they stand.
+ */
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { BedrockError } from '../../core/index.js';
+import { HEADERS_BYTES, HEADER_BYTES } from '../../core/pool/extent.js';
+import { formatPool } from '../../core/pool/format.js';
+import type { Finding } from '../../core/pool/findings.js';
+import { recoverPool } from '../../core/pool/recover-pool.js';
+import type { NewSlot, RegionPool } from '../../core/pool/region-pool.js';
+import { RegionId } from '../../core/target/region-id.js';
+import { SlotState } from '../../core/target/slot-table.js';
+import { MemoryMedium } from './memory-medium.js';
+
+const CAPACITY = 2 ** 20;
+const FULL = { code: 'OUT_OF_SPACE' };
+
+/** Refuses stores to some places; answers by promises, as a disk does. */
+class FullMedium extends MemoryMedium {
+  refuses: (offset: number) => boolean = () => false;
+  /** So much of a refused store arrives all the same. */
+  tornBytes = 0;
+  why: string | undefined;
+
+  override writeDurably(offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#store(offset, bytes);
+  }
+
+  override publish(offset: number, descriptor: Uint8Array): Promise<void> {
+    return this.#store(offset, descriptor);
+  }
+
+  override publishWord(offset: number, word: bigint): Promise<void> {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(word);
+    return this.#store(offset, bytes);
+  }
+
+  fail(why: string): Error {
+    this.why = why;
+    return new BedrockError('READ_ONLY', why);
+  }
+
+  async #store(offset: number, bytes: Uint8Array): Promise<void> {
+    await Promise.resolve();
+    if (!this.refuses(offset)) return super.write(offset, bytes);
+    super.write(offset, bytes.subarray(0, this.tornBytes));
+    throw new BedrockError('OUT_OF_SPACE', 'no room, as the test has it');
+  }
+}
+
+let medium: FullMedium;
+let pool: RegionPool;
+
+const isDescriptor = (offset: number): boolean => offset >= HEADERS_BYTES;
+
+beforeEach(async () => {
+  const bytes = Buffer.alloc(4 * CAPACITY);
+  for (const part of formatPool({ capacity: CAPACITY, alignment: 4096, createdAt: 1 }))
+    bytes.set(part.bytes, part.offset);
+  medium = new FullMedium(bytes);
+  ({ pool } = await recoverPool(medium, { maxBytes: 4 * CAPACITY, isReadOnly: false }));
+  medium.refuses = () => false;
+});
+
+/** What the next start would find. */
+async function recovered(): Promise<{ regions: number; capacity: number; findings: Finding[] }> {
+  const copy = new MemoryMedium(medium.bytes);
+  const { pool: found, regions, findings } = await recoverPool(copy, { maxBytes: 0, isReadOnly: false });
+  return { regions, capacity: found.header.capacity, findings: [...findings] };
+}
+
+async function made(size = 100): Promise<NewSlot & { readonly id: RegionId }> {
+  const slot = await pool.allocate(size);
+  const { poolLow, poolHigh } = pool.header;
+  const id = RegionId.of(slot.slot, pool.table.generation(slot.slot), poolLow, poolHigh);
+  await pool.publish(slot, size, 1);
+  return { ...slot, id };
+}
+
+describe('a descriptor that is refused', () => {
+  it('leaves no region, and its slot to the next', async () => {
+    const slot = await pool.allocate(100);
+    medium.refuses = isDescriptor;
+    await expect(pool.publish(slot, 100, 1)).rejects.toMatchObject(FULL);
+    expect(await recovered()).toMatchObject({ regions: 0, findings: [] });
+    medium.refuses = () => false;
+    await pool.release(slot);
+    expect((await made()).slot).toBe(slot.slot);
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+  });
+
+  it('leaves a region that was to be erased, which can be erased later', async () => {
+    const region = await made();
+    medium.refuses = isDescriptor;
+    await expect(pool.unpublish(region)).rejects.toMatchObject(FULL);
+    expect(pool.table.state(region.slot)).toBe(SlotState.live);
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+    medium.refuses = () => false;
+    await pool.unpublish(region);
+    expect(await recovered()).toMatchObject({ regions: 0, findings: [] });
+    expect(medium.why).toBeUndefined();
+  });
+
+  it.each(['publish', 'unpublish'] as const)('but arrived in part, in %s, fails the medium', async (step) => {
+    const region = step === 'unpublish' ? await made() : await pool.allocate(100);
+    medium.refuses = isDescriptor;
+    medium.tornBytes = 4;
+    const refused = 'id' in region ? pool.unpublish(region as never) : pool.publish(region, 100, 1);
+    await expect(refused).rejects.toMatchObject({ code: 'READ_ONLY' });
+    expect(medium.why).toContain(`slot ${region.slot}`);
+  });
+});
+
+describe('a header that is refused', () => {
+  it('in copy 0 changes nothing, as often as it is tried, and later the change is made', async () => {
+    medium.refuses = (offset) => offset === 0;
+    const free = pool.freeBytes;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+      expect(pool.freeBytes).toBe(free);
+      expect(await recovered()).toMatchObject({ capacity: CAPACITY, findings: [] });
+    }
+    medium.refuses = () => false;
+    await made(2 * CAPACITY);
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+  });
+
+  it('in copy 1 is in force, and copy 1 is made before copy 0 is touched again', async () => {
+    medium.refuses = (offset) => offset === HEADER_BYTES;
+    // It takes two changes: the capacity, then how far the pool was written.
+    await expect(pool.allocate(CAPACITY)).rejects.toMatchObject(FULL);
+    const { capacity } = pool.header;
+    expect(capacity).toBeGreaterThan(CAPACITY);
+    expect(await recovered()).toMatchObject({ capacity, findings: [] });
+    // Nothing that changes the header while copy 1 is older.
+    const copy0 = Buffer.from(medium.bytes.subarray(0, HEADER_BYTES));
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    expect(medium.bytes.subarray(0, HEADER_BYTES).equals(copy0)).toBe(true);
+    medium.refuses = () => false;
+    await made(CAPACITY);
+    expect(
+      medium.bytes.subarray(HEADER_BYTES, HEADERS_BYTES).equals(medium.bytes.subarray(0, HEADER_BYTES)),
+    ).toBe(true);
+    expect(await recovered()).toMatchObject({ regions: 1, capacity, findings: [] });
+  });
+
+  it('but arrived in part is the last one, as a second could tear the other copy', async () => {
+    medium.refuses = (offset) => offset === 0;
+    medium.tornBytes = 64;
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    medium.refuses = () => false;
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    const [finding] = (await recovered()).findings;
+    expect(finding).toMatchObject({ kind: 'header', copy: 0 });
+  });
+});
+
+it('descriptors for new slots that are refused cost no space', async () => {
+  while (pool.table.count(SlotState.free) > 0) await pool.allocate(0);
+  const free = pool.freeBytes;
+  medium.refuses = isDescriptor;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await expect(pool.allocate(0)).rejects.toMatchObject(FULL);
+    expect(pool.freeBytes).toBe(free);
+  }
+  medium.refuses = () => false;
+  await pool.allocate(0);
+  expect(await recovered()).toMatchObject({ findings: [] });
+});
