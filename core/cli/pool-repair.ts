@@ -32,8 +32,7 @@ export function addPoolRepair(pool: Command): void {
     .action((path: string, options: RepairOptions) => {
       if (options.undo === undefined)
         return onPool(path, { isReadOnly: options.dryRun === true }, (opened) => repair(opened, options));
-      if (options.dryRun === true || options.header !== undefined)
-        throw new UsageError('--undo goes with neither --dry-run nor --header');
+      if (options.dryRun === true) throw new UsageError('--undo does not go with --dry-run');
       const backup = options.undo;
       return onPool(path, { isReadOnly: false }, (opened) => undo(opened, backup, options));
     });
@@ -43,12 +42,25 @@ async function repair({ pool, inspect }: OpenedPool, options: RepairOptions): Pr
   const { repairPool, undoBrokenOff } = await import('../pool-file/repair-pool.js');
   const { checkPool } = await import('../pool/check.js');
   const isDryRun = options.dryRun === true;
-  const undone = isDryRun ? undefined : await undoBrokenOff(pool);
-  const inspection = await inspect('checking', options);
+  const undone = isDryRun ? undefined : await undoBrokenOff(pool, options.header);
+  const inspection = await inspectAfter(undone, inspect, options);
   const isSound = checkPool(inspection).next().done === true;
   if ('refusal' in inspection.headers) throw named(pool.path, inspection.headers.refusal);
   const backup = isSound || isDryRun ? undefined : await repairPool(pool, inspection);
   await report(pool.path, inspection, { isJson: options.json === true, isDryRun, undone, backup });
+}
+
+/** After an undoing the headers contradict each other only if they did before the repair that it has undone. */
+async function inspectAfter(
+  undone: string | undefined,
+  inspect: OpenedPool['inspect'],
+  { header, ...others }: RepairOptions,
+): Promise<Inspection> {
+  if (undone !== undefined) {
+    const inspection = await inspect('checking', others);
+    if (!('refusal' in inspection.headers)) return inspection;
+  }
+  return inspect('checking', { ...others, ...(header !== undefined && { header }) });
 }
 
 interface Outcome {
@@ -87,9 +99,9 @@ async function report(path: string, inspection: Inspection, outcome: Outcome): P
     await printLine(`to take it back: bedrock pool repair ${quoted(path)} --undo ${quoted(backup)}`);
 }
 
-async function undo({ pool }: OpenedPool, backup: string, { json }: RepairOptions): Promise<void> {
+async function undo({ pool }: OpenedPool, backup: string, { json, header }: RepairOptions): Promise<void> {
   const { undoRepair } = await import('../pool-file/repair-pool.js');
-  await undoRepair(pool, backup);
+  await undoRepair(pool, backup, header);
   if (json === true) await printJson({ path: pool.path, undone: backup });
   else await printLine(`${pool.path} is as it was before the repair that ${backup} is of`);
 }

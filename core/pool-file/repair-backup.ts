@@ -7,15 +7,18 @@
  * | the others | `offset` in the pool's file and `bytes` that stood there, in base64; null if they could not be read. First header pages 0 and 1 |
  * | last | `lines` before it, and `crc32c` of their bytes, eight hexadecimal digits |
  *
- * It appears under its name when it is whole and durable: temporary file, fsync, rename, fsync of the directory.
+ * It appears under its name when it is whole and durable, for its owner alone. The name can be foreseen, so nothing is ever written through
+ * it: the file is made without a name, or with one that nobody can guess, and replaces what stands there, be it a link. A backup that is found
+ * by its name is believed only if it belongs to whoever repairs, or to the pool's owner.
  */
 import { constants } from 'node:fs';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
-import path from 'node:path';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { systemClock } from '../clock.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import { crc32c } from '../pool/crc32c.js';
 import type { OldRange, RepairRecord } from '../pool/repair.js';
+import { fileOperations } from './file-operations.js';
+import { makeFile } from './unfinished-file.js';
 
 const FORMAT = 'bedrock-pool-repair';
 const VERSION = 1;
@@ -29,30 +32,19 @@ export function backupPath(pool: string, sequence: number): string {
 
 /** Writes the backup; durable when this ends. One of that name is replaced: it is of a repair that was undone. */
 export async function writeBackup(file: string, record: RepairRecord): Promise<void> {
-  const temporary = `${file}.new`;
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    const writer = new LineWriter(handle);
-    const { poolId, sequence, copy, fileBytes, fingerprint } = record;
-    const about = { format: FORMAT, version: VERSION, poolId, sequence, copy, fileBytes, fingerprint };
-    await writer.add({ ...about, createdAt: systemClock.now() });
-    for await (const { offset, bytes } of record.ranges)
-      await writer.add({ offset, bytes: bytes === null ? null : Buffer.from(bytes).toString('base64') });
-    await writer.end();
-    await handle.sync();
-    await handle.close();
-    await rename(temporary, file);
-  } catch (error) {
-    await handle.close().catch(() => undefined);
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  const directory = await open(path.dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  const made = await makeFile(file, await fileOperations(), true, (handle) => writeLines(handle, record));
+  await made.file.close();
+}
+
+async function writeLines(handle: FileHandle, record: RepairRecord): Promise<void> {
+  const writer = new LineWriter(handle);
+  const { poolId, sequence, copy, fileBytes, fingerprint } = record;
+  const about = { format: FORMAT, version: VERSION, poolId, sequence, copy, fileBytes, fingerprint };
+  await writer.add({ ...about, createdAt: systemClock.now() });
+  for await (const { offset, bytes } of record.ranges)
+    await writer.add({ offset, bytes: bytes === null ? null : Buffer.from(bytes).toString('base64') });
+  await writer.end();
+  await handle.sync();
 }
 
 class LineWriter {
@@ -84,21 +76,30 @@ class LineWriter {
   }
 }
 
+/** How a backup is opened, each time that it is. */
+interface Access {
+  readonly flags: number;
+  /** Whose it may be; undefined: anybody's, as the user has named it. */
+  readonly owners?: readonly number[];
+}
+
+const BY_USER: Access = { flags: 0 };
+
 /**
  * Reads a backup. The whole of it is checked first; the ranges are then read as they are asked for.
  * @throws INVALID_ARGUMENT if it is none, or not whole; what the system says
  */
-export async function readBackup(file: string): Promise<RepairRecord> {
-  const first = await checkWhole(file);
+export async function readBackup(file: string, access: Access = BY_USER): Promise<RepairRecord> {
+  const first = await checkWhole(file, access);
   const { poolId, sequence, copy, fileBytes, fingerprint } = first as Omit<RepairRecord, 'ranges'>;
-  return { poolId, sequence, copy, fileBytes, fingerprint, ranges: rangesOf(file) };
+  return { poolId, sequence, copy, fileBytes, fingerprint, ranges: rangesOf(file, access) };
 }
 
-async function checkWhole(file: string): Promise<unknown> {
+async function checkWhole(file: string, access: Access): Promise<unknown> {
   let [lines, checksum] = [0, 0];
   let first: unknown;
   let last: string | undefined;
-  for await (const line of linesOf(file)) {
+  for await (const line of linesOf(file, access)) {
     if (last !== undefined) {
       checksum = crc32c(Buffer.from(`${last}\n`), checksum);
       lines++;
@@ -115,9 +116,9 @@ async function checkWhole(file: string): Promise<unknown> {
   return first;
 }
 
-async function* rangesOf(file: string): AsyncGenerator<OldRange> {
+async function* rangesOf(file: string, access: Access): AsyncGenerator<OldRange> {
   let isFirst = true;
-  for await (const line of linesOf(file)) {
+  for await (const line of linesOf(file, access)) {
     const { offset, bytes } = parse(file, line) as { offset?: number; bytes?: string | null };
     if (!isFirst && offset !== undefined && bytes !== undefined)
       yield { offset, bytes: bytes === null ? null : Buffer.from(bytes, 'base64') };
@@ -125,10 +126,13 @@ async function* rangesOf(file: string): AsyncGenerator<OldRange> {
   }
 }
 
-async function* linesOf(file: string): AsyncGenerator<string> {
-  const handle = await open(file, constants.O_RDONLY);
+async function* linesOf(file: string, { flags, owners }: Access): AsyncGenerator<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | flags);
   try {
-    if (!(await handle.stat()).isFile()) throw noBackup(file, 'it is no regular file');
+    const there = await handle.stat();
+    if (!there.isFile()) throw noBackup(file, 'it is no regular file');
+    if (owners !== undefined && !owners.includes(there.uid))
+      throw noBackup(file, `it belongs to the user ${there.uid}; give it by --undo if you trust it`);
     yield* handle.readLines({ autoClose: false, start: 0 });
   } finally {
     await handle.close();
@@ -151,10 +155,15 @@ function hexOf(checksum: number): string {
   return checksum.toString(16).padStart(8, '0');
 }
 
-/** @returns the backup, or undefined if there is none of that name */
-export async function findBackup(file: string): Promise<RepairRecord | undefined> {
+/**
+ * A backup that nobody has named.
+ * @returns undefined if there is none of that name
+ * @throws INVALID_ARGUMENT if it is not whole, or another user's; ELOOP for a link
+ */
+export async function findBackup(file: string, pool: string): Promise<RepairRecord | undefined> {
+  const owners = [process.geteuid?.() ?? 0, (await stat(pool)).uid];
   try {
-    return await readBackup(file);
+    return await readBackup(file, { flags: constants.O_NOFOLLOW, owners });
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;

@@ -3,29 +3,30 @@
  * undone first, by its backup.
  */
 import { BedrockError, messageOf } from '../errors.js';
-import { chooseHeader } from '../pool/header-choice.js';
+import { chooseHeader, type HeaderCopy } from '../pool/header-choice.js';
 import { isBeingRepaired } from '../pool/header.js';
 import type { Inspection } from '../pool/inspection.js';
 import { poolIdText } from '../pool/pool-info.js';
 import { fingerprintAfter, planRepair } from '../pool/repair-plan.js';
 import { carryOut, oldRanges, undo, type RepairRecord } from '../pool/repair.js';
-import { readDescriptors, readHeaderPages } from '../pool/scan.js';
+import { readDescriptors, readHeaderPages, type HeaderPages } from '../pool/scan.js';
 import type { OfflinePool } from './offline-pool.js';
 import { backupPath, findBackup, readBackup, writeBackup } from './repair-backup.js';
 
 /**
  * Undoes what a repair, or an undoing, has left half done.
+ * @param prefer which copy of the header counts if they contradict each other
  * @returns the backup that was used; undefined if there was nothing to undo
  * @throws POOL_CORRUPT if there is something, and no backup beside the pool
  */
-export async function undoBrokenOff(pool: OfflinePool): Promise<string | undefined> {
-  const sequence = await markedSequence(pool);
+export async function undoBrokenOff(pool: OfflinePool, prefer?: HeaderCopy): Promise<string | undefined> {
+  const sequence = await markedSequence(pool, prefer);
   if (sequence === undefined) return undefined;
   for (const before of [sequence - 1, sequence - 3]) {
     const file = backupPath(pool.path, before);
-    const record = await findBackup(file);
+    const record = await findBackup(file, pool.path);
     if (record?.sequence !== before) continue;
-    await undo(pool, record);
+    await undo(pool, record, prefer);
     return file;
   }
   throw new BedrockError(
@@ -35,10 +36,13 @@ export async function undoBrokenOff(pool: OfflinePool): Promise<string | undefin
   );
 }
 
-async function markedSequence(pool: OfflinePool): Promise<number | undefined> {
+async function markedSequence(
+  pool: OfflinePool,
+  prefer: HeaderCopy | undefined,
+): Promise<number | undefined> {
   const pages = await readHeaderPages(pool);
   try {
-    const { header } = chooseHeader(...pages, { isForRepair: true });
+    const { header } = chooseHeader(...pages, { isForRepair: true, prefer });
     return isBeingRepaired(header) ? header.sequence : undefined;
   } catch {
     // No header counts, as whoever inspects the pool will say in full.
@@ -51,7 +55,7 @@ async function markedSequence(pool: OfflinePool): Promise<number | undefined> {
  * @returns the backup
  * @throws POOL_CORRUPT if no header counts; what the system says
  */
-export async function repairPool(pool: OfflinePool, { headers }: Inspection): Promise<string> {
+export async function repairPool(pool: OfflinePool, { headers, pages }: Inspection): Promise<string> {
   if ('refusal' in headers) throw headers.refusal;
   const plan = planRepair(headers);
   const { header, copy } = headers.choice;
@@ -62,13 +66,13 @@ export async function repairPool(pool: OfflinePool, { headers }: Inspection): Pr
     copy,
     fileBytes: pool.size,
     fingerprint: await fingerprintAfter(plan, readDescriptors(pool, header)),
-    ranges: oldRanges(pool, plan),
+    ranges: { [Symbol.asyncIterator]: () => oldRanges(pool, plan, pages) },
   };
   await writeBackup(file, record);
   try {
     await carryOut(pool, plan);
   } catch (cause) {
-    const outcome = await undoFailed(pool, file);
+    const outcome = await undoFailed(pool, file, pages);
     throw new BedrockError(
       cause instanceof BedrockError ? cause.code : 'INTERNAL',
       `${pool.path} could not be repaired: ${messageOf(cause)}; ${outcome}`,
@@ -78,16 +82,25 @@ export async function repairPool(pool: OfflinePool, { headers }: Inspection): Pr
   return file;
 }
 
-async function undoFailed(pool: OfflinePool, file: string): Promise<string> {
+async function undoFailed(pool: OfflinePool, file: string, before: HeaderPages): Promise<string> {
   try {
     if ((await undoBrokenOff(pool)) !== undefined) return 'what was done of it is undone';
-    return 'nothing was changed';
+    const now = await readHeaderPages(pool);
+    if (before.every((page, copy) => samePage(page, now[copy]))) return 'nothing was changed';
+    return 'no region was changed, and of the header only a copy that does not count';
   } catch (error) {
     return `nor could it be undone (${messageOf(error)}), so nobody can open the pool; see to its medium, then run the repair again, or --undo ${file}`;
   }
 }
 
-/** @throws INVALID_ARGUMENT if the file is no backup of this pool's last repair, or the pool was changed since */
-export async function undoRepair(pool: OfflinePool, file: string): Promise<void> {
-  await undo(pool, await readBackup(file));
+function samePage(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0;
+}
+
+/**
+ * @param prefer which copy of the header counts if they contradict each other
+ * @throws INVALID_ARGUMENT if the file is no backup of this pool's last repair, or the pool was changed since; POOL_CORRUPT if nobody can tell
+ */
+export async function undoRepair(pool: OfflinePool, file: string, prefer?: HeaderCopy): Promise<void> {
+  await undo(pool, await readBackup(file), prefer);
 }

@@ -39,6 +39,8 @@ export interface RepairPlan {
 export interface RetiredRun {
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** Whether any of them could be read when the pool was looked at. */
+  readonly wasReadable: boolean;
 }
 
 /** @throws NOT_SUPPORTED for a pool that this version may only read */
@@ -53,7 +55,7 @@ export function planRepair({ choice, recovery }: Pick<UsableHeaders, 'choice' | 
   return {
     choice,
     marked: encodeHeader(markedHeader(header, 1)),
-    after: encodeHeader({ ...header, freshFrom, sequence: header.sequence + 2 }),
+    after: encodeHeader({ ...unmarkedHeader(header), freshFrom, sequence: header.sequence + 2 }),
     quarantined: recovery.quarantined,
     fileBytes: header.capacity,
   };
@@ -64,6 +66,15 @@ export function markedHeader(header: PoolHeader, steps: number): PoolHeader {
   const { features } = header;
   const incompatible = (features.incompatible | BEING_REPAIRED) >>> 0;
   return { ...header, features: { ...features, incompatible }, sequence: header.sequence + steps };
+}
+
+/** The header when that has ended. */
+export function unmarkedHeader(header: PoolHeader): PoolHeader {
+  const { features } = header;
+  return {
+    ...header,
+    features: { ...features, incompatible: (features.incompatible & ~BEING_REPAIRED) >>> 0 },
+  };
 }
 
 /** The descriptors of neighbouring slots together. */
@@ -79,11 +90,12 @@ export function* retiredRuns({ choice, quarantined }: RepairPlan): Generator<Ret
     const most = Math.min(left, chunk.firstSlot + chunk.count - first);
     let slots = 1;
     while (slots < most && quarantined[index + slots]?.slot === first + slots) slots++;
+    const wasReadable = quarantined.slice(index, index + slots).some(({ reason }) => reason !== 'unreadable');
     index += slots;
     const bytes = new Uint8Array(slots * DESCRIPTOR_BYTES);
     for (let place = 0; place < slots; place++)
       encodeWordZero(bytes, place * DESCRIPTOR_BYTES, first + place, header, MAX_GENERATION, false);
-    yield { offset, bytes };
+    yield { offset, bytes, wasReadable };
   }
 }
 
@@ -105,7 +117,19 @@ export class PoolFingerprint {
   }
 }
 
-/** The fingerprint that the pool will have, of its descriptors as they are. Slots that cannot be read are all rewritten. */
+/** What the medium gave when the pool was looked at, and does not give now: what was to be done is not known any more. */
+export function noLongerReadable(offset: number): BedrockError {
+  return new BedrockError(
+    'POOL_CORRUPT',
+    `the descriptors at ${offset} cannot be read, and could be when the pool was looked at; see to its medium, then run the command again`,
+    { details: { offset } },
+  );
+}
+
+/**
+ * The fingerprint that the pool will have, of its descriptors as they are. Slots that could not be read are all rewritten.
+ * @throws POOL_CORRUPT if others cannot be read either: zeros in their place would be the fingerprint of no pool
+ */
 export async function fingerprintAfter(
   plan: RepairPlan,
   pieces: AsyncIterable<DescriptorPiece>,
@@ -113,8 +137,10 @@ export async function fingerprintAfter(
   const fingerprint = new PoolFingerprint(plan.after);
   const runs = retiredRuns(plan);
   let run = runs.next();
-  for await (const { offset, slots, bytes = new Uint8Array(slots * DESCRIPTOR_BYTES) } of pieces) {
+  for await (const piece of pieces) {
+    const { offset, slots, bytes = new Uint8Array(slots * DESCRIPTOR_BYTES) } = piece;
     const end = offset + slots * DESCRIPTOR_BYTES;
+    let rewritten = 0;
     // Where the file ends a piece does, but not a run.
     while (
       run.done !== true &&
@@ -123,10 +149,13 @@ export async function fingerprintAfter(
     ) {
       const { offset: from, bytes: retired } = run.value;
       const skipped = Math.max(0, offset - from);
-      bytes.set(retired.subarray(skipped, end - from), from + skipped - offset);
+      const part = retired.subarray(skipped, end - from);
+      bytes.set(part, from + skipped - offset);
+      rewritten += part.length;
       if (from + retired.length > end) break;
       run = runs.next();
     }
+    if (piece.bytes === undefined && rewritten < bytes.length) throw noLongerReadable(offset);
     fingerprint.add(bytes);
   }
   return fingerprint.toString();

@@ -25,8 +25,15 @@ import { HEADER_BYTES } from './extent.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
 import { encodeHeader, isBeingRepaired } from './header.js';
 import { poolIdText } from './pool-info.js';
-import { markedHeader, PoolFingerprint, retiredRuns, type RepairPlan } from './repair-plan.js';
-import { readDescriptors, readHeaderPages, type ReadableMedium } from './scan.js';
+import {
+  markedHeader,
+  noLongerReadable,
+  PoolFingerprint,
+  retiredRuns,
+  type RepairPlan,
+  unmarkedHeader,
+} from './repair-plan.js';
+import { readDescriptors, readHeaderPages, type HeaderPages, type ReadableMedium } from './scan.js';
 
 /** What a repair needs of the thing that the pool lies on. */
 export interface RepairMedium extends ReadableMedium {
@@ -60,9 +67,16 @@ export interface OldRange {
   readonly bytes: Uint8Array | null;
 }
 
-/** The ranges that a plan rewrites, as they are. */
-export async function* oldRanges(medium: ReadableMedium, plan: RepairPlan): AsyncGenerator<OldRange> {
-  const pages = await readHeaderPages(medium);
+/**
+ * The ranges that a plan rewrites, as they are.
+ * @param pages both, as they were when the pool was looked at
+ * @throws POOL_CORRUPT if what could be read then cannot be now: a backup without it could not be undone
+ */
+export async function* oldRanges(
+  medium: ReadableMedium,
+  plan: RepairPlan,
+  pages: HeaderPages,
+): AsyncGenerator<OldRange> {
   for (const [copy, bytes] of pages.entries()) yield { offset: copy * HEADER_BYTES, bytes: bytes ?? null };
   for (const run of retiredRuns(plan)) {
     const bytes = new Uint8Array(Math.max(0, Math.min(run.bytes.length, medium.size - run.offset)));
@@ -70,6 +84,7 @@ export async function* oldRanges(medium: ReadableMedium, plan: RepairPlan): Asyn
       await medium.read(run.offset, bytes);
       yield { offset: run.offset, bytes };
     } catch {
+      if (run.wasReadable) throw noLongerReadable(run.offset);
       yield { offset: run.offset, bytes: null };
     }
   }
@@ -89,9 +104,12 @@ export async function carryOut(medium: RepairMedium, plan: RepairPlan): Promise<
   await writeBothPages(medium, plan.after);
 }
 
-/** @throws INVALID_ARGUMENT if the record is not of the pool, or the pool was changed since */
-export async function undo(medium: RepairMedium, record: RepairRecord): Promise<void> {
-  const current = await choosePage(medium);
+/**
+ * @param prefer which copy of the header counts if they contradict each other
+ * @throws INVALID_ARGUMENT if the record is not of the pool, or the pool was changed since; POOL_CORRUPT if nobody can tell
+ */
+export async function undo(medium: RepairMedium, record: RepairRecord, prefer?: HeaderCopy): Promise<void> {
+  const current = await choosePage(medium, prefer);
   await checkUndoable(medium, current, record);
   if (!isBeingRepaired(current.header))
     await writeBothPages(medium, encodeHeader(markedHeader(current.header, 1)));
@@ -104,7 +122,9 @@ export async function undo(medium: RepairMedium, record: RepairRecord): Promise<
   await medium.barrier();
   const { copy } = record;
   const other = copy === 0 ? 1 : 0;
-  const good = oldPages[copy] ?? current.bytes;
+  // A backup may lack it that was made by a version which read it once more.
+  const good =
+    oldPages[copy] ?? encodeHeader({ ...unmarkedHeader(current.header), sequence: record.sequence });
   await writePage(medium, other, good);
   await writePage(medium, copy, good);
   const bad = oldPages[other];
@@ -114,8 +134,8 @@ export async function undo(medium: RepairMedium, record: RepairRecord): Promise<
   await medium.barrier();
 }
 
-async function choosePage(medium: RepairMedium): Promise<HeaderChoice> {
-  return chooseHeader(...(await readHeaderPages(medium)), { isForRepair: true });
+async function choosePage(medium: RepairMedium, prefer: HeaderCopy | undefined): Promise<HeaderChoice> {
+  return chooseHeader(...(await readHeaderPages(medium)), { isForRepair: true, prefer });
 }
 
 async function checkUndoable(
@@ -143,8 +163,15 @@ async function checkUndoable(
 
 async function fingerprintOf(medium: RepairMedium, { bytes: page, header }: HeaderChoice): Promise<string> {
   const fingerprint = new PoolFingerprint(page);
-  for await (const { bytes } of readDescriptors(medium, header))
-    if (bytes !== undefined) fingerprint.add(bytes);
+  for await (const { offset, bytes } of readDescriptors(medium, header)) {
+    if (bytes === undefined)
+      throw new BedrockError(
+        'POOL_CORRUPT',
+        `the descriptors at ${offset} cannot be read, so nobody can tell whether the pool was changed since that repair; see to its medium`,
+        { details: { offset } },
+      );
+    fingerprint.add(bytes);
+  }
   return fingerprint.toString();
 }
 

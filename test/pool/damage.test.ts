@@ -9,7 +9,7 @@ import { inspectPool, type Inspection, type UsableHeaders } from '../../core/poo
 import { fingerprintAfter, planRepair } from '../../core/pool/repair-plan.js';
 import { carryOut, oldRanges, undo, type OldRange, type RepairRecord } from '../../core/pool/repair.js';
 import { poolIdText } from '../../core/pool/pool-info.js';
-import { readDescriptors } from '../../core/pool/scan.js';
+import { readDescriptors, readHeaderPages } from '../../core/pool/scan.js';
 import { headerInForce, spanOf, undamagedRegions } from './damage-oracle.js';
 import { DAMAGES } from './damages.js';
 import { MemoryMedium } from './memory-medium.js';
@@ -226,7 +226,7 @@ async function repair(medium: MemoryMedium): Promise<RepairRecord> {
   const plan = planRepair(headers);
   const { header, copy } = headers.choice;
   const ranges: OldRange[] = [];
-  for await (const range of oldRanges(medium, plan)) ranges.push(range);
+  for await (const range of oldRanges(medium, plan, await readHeaderPages(medium))) ranges.push(range);
   const record = {
     poolId: poolIdText(header),
     sequence: header.sequence,

@@ -9,7 +9,7 @@ import { inspectPool, type UsableHeaders } from '../../core/pool/inspection.js';
 import { poolIdText } from '../../core/pool/pool-info.js';
 import { fingerprintAfter, planRepair, type RepairPlan } from '../../core/pool/repair-plan.js';
 import { carryOut, oldRanges, undo, type OldRange, type RepairRecord } from '../../core/pool/repair.js';
-import { readDescriptors } from '../../core/pool/scan.js';
+import { readDescriptors, readHeaderPages } from '../../core/pool/scan.js';
 import { MemoryMedium } from './memory-medium.js';
 import { makeWorld, targetOver, type PoolWorld } from './pool-world.js';
 import { Random } from '../fixtures/random.js';
@@ -98,7 +98,7 @@ async function prepare(medium: MemoryMedium): Promise<{ plan: RepairPlan; record
   const plan = planRepair(headers);
   const { header, copy } = headers.choice;
   const ranges: OldRange[] = [];
-  for await (const range of oldRanges(medium, plan)) ranges.push(range);
+  for await (const range of oldRanges(medium, plan, await readHeaderPages(medium))) ranges.push(range);
   const fingerprint = await fingerprintAfter(plan, readDescriptors(medium, header));
   const { sequence } = header;
   return {
