@@ -1,9 +1,10 @@
 /** What the dependency-injection container holds, and the names to ask for it by. */
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { Registry as MetricsRegistry, collectDefaultMetrics } from 'prom-client';
+import { Registry as MetricsRegistry } from 'prom-client';
 import { soundClock, systemClock, type Clock } from './clock.js';
 import type { Logger } from './logging.js';
+import { registerProcessMetrics } from './metrics/process-metrics.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import type { BackendDefinition, ProviderDefinition } from './provider/definitions.js';
 
@@ -35,7 +36,7 @@ export interface ContainerParts {
 export function createContainer({ logger, clock = systemClock }: ContainerParts): Container {
   const container = new Container({ defaultScope: 'Singleton' });
   const metrics = new MetricsRegistry();
-  collectDefaultMetrics({ register: metrics });
+  registerProcessMetrics(metrics);
   container.bind<Logger>(TOKENS.Logger).toConstantValue(logger);
   container.bind<Clock>(TOKENS.Clock).toConstantValue(soundClock(clock));
   container.bind<MetricsRegistry>(TOKENS.Metrics).toConstantValue(metrics);

@@ -6,8 +6,8 @@ import { openPools, type Attempt } from './new-pool-program.js';
 import { poolFolder } from './pool-factory.js';
 
 const CALLS = ['flock', 'ftruncate', 'posix_fallocate', 'pwrite', 'fsync', 'link', 'rename', 'unlink'];
-/** Of each call, more than there are. */
-const MOST = 12;
+/** Of each call. Writes of zeros, where nothing else gives space, are more. */
+const MOST = 5;
 
 const system = failingSystem();
 afterAll(() => system?.dispose());
