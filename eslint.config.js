@@ -1,10 +1,20 @@
 import js from '@eslint/js';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
 /** Type-aware rules; above all, no promise may float. The import rules keep the rooms of the house apart. */
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', 'schemas/generated', 'data', 'coverage', 'native/build'] },
   js.configs.recommended,
+  {
+    // What comes from outside is as long as its sender likes.
+    files: ['core', 'backends', 'native', 'examples', 'templates'].map((folder) => `${folder}/**/*.{ts,js}`),
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { ignoreSticky: false }],
+    },
+  },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

@@ -35,7 +35,7 @@ export function templateFolder(name: string): string {
  */
 export function namesFrom(given: string): Names {
   const tail = given.replace(/^@[^/]*\//, '').replace(/^bedrock-(?:node-)?(?:backend-|provider-)?/, '');
-  const type = tail.replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_+|_+$/g, '');
+  const type = tail.replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_|_$/g, '');
   if (!PACKAGE_NAME.test(given) || given.length > MAX_NAME_LENGTH || !/^[a-z]/.test(type)) {
     throw new UsageError(
       `"${given}" is no name for a package with a type: lower-case letters, digits and hyphens, ` +

@@ -48,7 +48,7 @@ export function expected(found: unknown, allowed: string): string {
 /** One line, whatever the message holds: causes from elsewhere may have several. */
 export function formatIssue(source: string, issue: ConfigIssue): string {
   const position = issue.line === undefined ? '' : `:${issue.line}:${issue.column ?? 1}`;
-  return `${source}${position}: ${issue.path}: ${issue.message.replace(/\s*[\r\n]+\s*/g, ' | ')}`;
+  return `${source}${position}: ${issue.path}: ${onOneLine(issue.message)}`;
 }
 
 /**
@@ -70,4 +70,11 @@ export function configError(source: string, unsorted: readonly ConfigIssue[]): B
 /** Those without a line come last. */
 function lineOf({ line }: ConfigIssue): number {
   return line ?? Number.MAX_SAFE_INTEGER;
+}
+
+function onOneLine(message: string): string {
+  return message
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .join(' | ');
 }
