@@ -114,10 +114,10 @@ export class Daemon {
   }
 
   async #listen(server: HttpServer): Promise<void> {
-    const address = await server.listen();
+    const { address, bound } = await server.listen();
     this.#address = formatAddress(address);
     if (this.#config.margo?.mercury !== undefined) this.#config.margo.mercury.address = this.#address;
-    this.#logger.info(`listening on ${this.#address}`);
+    this.#logger.info(`listening on ${this.#address}${bound}`);
     if (address.kind === 'tcp') this.#warnIfOpen(address.host);
   }
 
@@ -137,12 +137,12 @@ export class Daemon {
     });
     this.#respServer = server;
     registerRespMetrics(metrics, () => server.figures);
-    const { tcp, unix } = await server.listen();
+    const { tcp, unix, bound } = await server.listen();
     const { resp } = this.#config.bedrock ?? {};
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);
       if (resp !== undefined) resp.address = address;
-      this.#logger.info(`listening on resp://${address}`);
+      this.#logger.info(`listening on resp://${address}${bound}`);
       this.#warnIfOpen(tcp.host);
     }
     if (unix !== undefined) this.#logger.info(`listening on resp+unix:${unix}`);

@@ -35,6 +35,10 @@ export const ERROR_CODES = {
     status: 409,
     meaning: 'A region has that ID, or had it or a later one of its place; none can be imported under it.',
   },
+  PRECONDITION_FAILED: {
+    status: 412,
+    meaning: 'The region is not what If-Match or If-None-Match asks for; nothing was done.',
+  },
   BODY_TOO_LARGE: { status: 413, meaning: 'The body is larger than the configured limit.' },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,

@@ -20,7 +20,7 @@ export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix
 export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
 
 /** Longest path of a unix socket on Linux, bytes: sun_path of unix(7) without its final zero. */
-const MAX_SOCKET_PATH_BYTES = 107;
+export const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Transports of Mercury, by which Mochi's users name an address. */
 const MERCURY = /^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/;

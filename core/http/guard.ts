@@ -13,15 +13,20 @@ export interface GuardOptions {
   allowedOrigins: readonly string[];
 }
 
+/** Origins as browsers write them, in lower case: what a configuration has in another form means the same. */
+export function originsOf(allowed: readonly string[]): ReadonlySet<string> {
+  return new Set(allowed.map((origin) => origin.toLowerCase().replace(/\/$/, '')));
+}
+
 /** @returns a check that throws FORBIDDEN, and INVALID_ARGUMENT for a request that does not say which host it means */
 export function createGuard({
   address,
   allowedHosts,
   allowedOrigins,
 }: GuardOptions): (request: IncomingMessage) => void {
-  const names = new Set(['localhost', ...allowedHosts.map((host) => host.toLowerCase())]);
+  const names = new Set(['localhost', ...allowedHosts.map((host) => hostnameOf(host.toLowerCase()))]);
   if (address.kind === 'tcp') names.add(address.host.toLowerCase());
-  const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+  const origins = originsOf(allowedOrigins);
 
   // What was found to be this daemon's: mostly one spelling, asked for again and again.
   const known = new Set<string>();
@@ -34,16 +39,10 @@ export function createGuard({
 
   return (request) => {
     const host = hostOf(request).toLowerCase();
-    // No browser speaks to a unix socket, and its path is no host name.
-    if (
-      address.kind === 'tcp' &&
-      !isKnown(host) &&
-      !isOwnAddress(hostnameOf(host), request.socket.localAddress)
-    ) {
-      throw new BedrockError(
-        'FORBIDDEN',
-        `the Host header ${JSON.stringify(host)} is not this daemon; allow it with bedrock.http.allowed_hosts`,
-      );
+    // No browser speaks to a unix socket, whose path is no host name, nor the version of HTTP that does without a host.
+    if (address.kind === 'tcp' && !(host === '' && isOld(request)) && !isKnown(host)) {
+      const name = hostnameOf(host);
+      if (!isOwnAddress(name, request.socket.localAddress)) throw foreignHost(name);
     }
     const origin = request.headers.origin?.toLowerCase();
     if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin)) {
@@ -54,6 +53,24 @@ export function createGuard({
     }
   };
 }
+
+/** HTTP/1.0 and before, as health checks of load balancers speak it. */
+function isOld({ httpVersionMajor, httpVersionMinor }: IncomingMessage): boolean {
+  return httpVersionMajor < 1 || (httpVersionMajor === 1 && httpVersionMinor === 0);
+}
+
+function foreignHost(name: string): BedrockError {
+  if (name === '')
+    return new BedrockError('FORBIDDEN', 'the Host header names nobody; send the host of the URL');
+  const given = JSON.stringify(name.slice(0, MAX_NAME));
+  return new BedrockError(
+    'FORBIDDEN',
+    `the Host header names ${given}, which is not this daemon; if it is, add ${given} to bedrock.http.allowed_hosts`,
+  );
+}
+
+/** Longest name of a host (RFC 1035, 2.3.4). */
+const MAX_NAME = 255;
 
 /** Spellings of the own name, with ports, that are worth remembering. */
 const MAX_KNOWN = 64;

@@ -67,8 +67,9 @@ async function dispatch(
   const match = provider.routes.find(request.method, steps);
   if (match === undefined) return reply.callNotFound();
   if (match instanceof Set) {
-    const allowed = [...(match as ReadonlySet<string>)].join(', ');
+    const allowed = [...(match as ReadonlySet<string>), 'OPTIONS'].join(', ');
     reply.header('allow', allowed);
+    if (request.method === 'OPTIONS') return reply.code(204).send();
     throw new BedrockError(
       'METHOD_NOT_ALLOWED',
       `${request.method} is not allowed here; allowed are ${allowed}`,

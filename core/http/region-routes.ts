@@ -2,9 +2,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BedrockError } from '../errors.js';
 import type { ProviderManager } from '../provider/manager.js';
+import { checkRange } from '../target/arguments.js';
 import { RegionId, type RegionRange, type WriteOptions } from '../target/index.js';
 import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
 import { operationsOf, type Exchange } from './operations.js';
+import { checkPreconditions, isConditional, isNotWanted } from './preconditions.js';
 import { optionalNumber } from './query.js';
 import { receiveRegion } from './receive-region.js';
 import { PROBLEMS, bytesBody, bytesResponse, emptyResponse, parameters, part } from './schemas.js';
@@ -117,12 +119,17 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         summary: "A region's size and time of creation",
         params: parameters('RegionParams'),
         querystring: parameters('TargetQuery'),
-        response: { 200: emptyResponse('Content-Length and Region-Created-At say them.'), ...PROBLEMS },
+        response: {
+          200: emptyResponse('Content-Length and Region-Created-At say them.'),
+          304: emptyResponse('It is there, and If-None-Match: * wants none.'),
+          ...PROBLEMS,
+        },
       },
     },
     operation('stat', async ({ request, reply, target, pool }) => {
       const id = RegionId.parse(request.params.id);
       const { size, createdAt } = await pool.run(() => target.stat(id));
+      if (isNotWanted(request.headers, id)) return reply.code(304).send();
       return reply.headers(regionHeaders(size, createdAt)).send();
     }),
   );
@@ -138,6 +145,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         querystring: parameters('TargetQuery'),
         response: {
           200: bytesResponse('The whole region.'),
+          304: emptyResponse('It is there, and If-None-Match: * wants none.'),
           206: bytesResponse("The part asked for, its end clamped to the region's."),
           ...PROBLEMS,
         },
@@ -149,14 +157,18 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
       // Without validators, If-Range never matches, which means the whole region (RFC 9110, 13.1.5).
       const header = request.headers['if-range'] === undefined ? request.headers.range : undefined;
       // The look and a short read in one turn.
-      const { part, bytes } = await pool.run(async () => {
-        const part = askedPart(await target.stat(id), header);
+      const found = await pool.run(async () => {
+        const stat = await target.stat(id);
+        if (isNotWanted(request.headers, id)) return undefined;
+        const part = askedPart(stat, header);
         const { start, end } = part.range;
         return {
           part,
           bytes: end - start <= PIECE_BYTES ? await target.read(id, start, end - start) : undefined,
         };
       });
+      if (found === undefined) return reply.code(304).send();
+      const { part, bytes } = found;
       const { start, end } = part.range;
       reply.code(part.status).headers(part.headers);
       exchange.bytes = end - start;
@@ -193,6 +205,12 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
       const size = announcedSize(request.raw, optionalNumber('size', request.query.size), limits);
       exchange.bytes = size;
       const { target, pool } = exchange;
+      if (isConditional(request.headers)) {
+        // What cannot be done without the condition is said first (RFC 9110, 13.2.1).
+        const region = await pool.run(() => target.stat(id));
+        checkRange('write', offset, size, region.size);
+        checkPreconditions(request.headers, id);
+      }
       const destination = { target, pool, id, range: { offset, size } };
       await receiveRegion(request.raw, destination, persistOption(request.query), limits);
       return reply.code(204).send();
@@ -212,6 +230,10 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
     },
     operation('erase', async ({ request, reply, target, pool }) => {
       const id = RegionId.parse(request.params.id);
+      if (isConditional(request.headers)) {
+        await pool.run(() => target.stat(id));
+        checkPreconditions(request.headers, id);
+      }
       await pool.run(() => target.erase(id));
       return reply.code(204).send();
     }),

@@ -4,25 +4,23 @@
  * It listens before the providers are up and answers NOT_READY until they are. When it stops it takes no new requests, lets
  * those in flight end, and after the drain time-out closes their connections.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { chmod } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { types } from 'node:util';
 import Fastify, { type FastifyInstance, type FastifyRequest, type RouteHandlerMethod } from 'fastify';
 import { formatAddress, type ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { isInstance } from '../plain.js';
-import { listenFailure, removeStaleSocket } from '../net/listening.js';
+import { listenFailure } from '../net/listening.js';
+import { isInstance, propertyOf } from '../plain.js';
 import { compilers } from './compilers.js';
-import { Connections } from './connections.js';
-import { deferContinue } from './continue.js';
+import { tellBrowsers } from './cors.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
-import { createGuard } from './guard.js';
+import { createGuard, originsOf } from './guard.js';
 import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { describeRoutes } from './openapi.js';
+import { Listener, type Listening } from './listener.js';
 import { isHandedOver } from './operations.js';
 import { ClientGone, sendProblem, sendable, toBedrockError } from './problem.js';
 import { addAdministrationRoutes, addProviderRoutes } from './provider-routes.js';
@@ -56,14 +54,18 @@ function catching(handler: RouteHandlerMethod): RouteHandlerMethod {
   };
 }
 
+/** A method that Fastify does not know has no route that could say so (RFC 9110, 9.1). */
+function unknownMethod({ method }: FastifyRequest, error: unknown): BedrockError | undefined {
+  if (propertyOf(error, 'code') !== 'FST_ERR_NOT_FOUND') return undefined;
+  return new BedrockError('NOT_SUPPORTED', `the method ${method} means nothing here`);
+}
+
 export class HttpServer {
   /** Whether requests are served; until then they get NOT_READY. */
   isReady = false;
   #isStopping = false;
   #app: FastifyInstance | undefined;
-  #connections: Connections | undefined;
-  /** Connections refused for max_connections. */
-  #refused = 0;
+  #listener: Listener | undefined;
 
   constructor(private readonly options: HttpServerOptions) {}
 
@@ -72,19 +74,13 @@ export class HttpServer {
    * @returns the address, with the real port
    * @throws START_FAILED
    */
-  async listen(): Promise<ListenAddress> {
+  async listen(): Promise<Listening> {
     const app = await this.#build();
     this.#app = app;
     const { address } = this.options;
     try {
-      if (address.kind === 'tcp') {
-        await app.listen({ host: address.host, port: address.port });
-        return { ...address, port: (app.server.address() as AddressInfo).port };
-      }
-      await removeStaleSocket(address.path);
-      await app.listen({ path: address.path });
-      await chmod(address.path, 0o600);
-      return address;
+      if (this.#listener === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
+      return await this.#listener.listen(address);
     } catch (cause) {
       await app.close();
       const at = address.kind === 'unix' ? { path: address.path } : { port: address.port };
@@ -98,17 +94,8 @@ export class HttpServer {
     if (app === undefined) return true;
     this.isReady = false;
     this.#isStopping = true;
-    let isDrained = true;
-    this.#connections?.stop();
-    const late = setTimeout(() => {
-      isDrained = false;
-      this.#connections?.destroy();
-    }, drainTimeoutMs);
-    try {
-      await app.close();
-    } finally {
-      clearTimeout(late);
-    }
+    const isDrained = (await this.#listener?.close(drainTimeoutMs)) ?? true;
+    await app.close();
     return isDrained;
   }
 
@@ -122,11 +109,11 @@ export class HttpServer {
     });
     const limits = { maxBodyBytes: settings.http.max_body_bytes, progressTimeoutMs };
     const app = Fastify({
-      serverFactory: (routes) =>
-        this.#createServer(
-          answerSmallRequests({ providers, limits, isReady: () => this.isReady, guard, otherwise: routes }),
-        ),
-      clientErrorHandler: (error, socket) => this.#connections?.fail(error, socket),
+      // Fastify wants one server; ours are one for each address.
+      serverFactory: (routes) => {
+        this.#listener = new Listener(this.#requestsTo(routes, guard), settings.http, this.options.logger);
+        return createServer();
+      },
       return503OnClosing: false,
       forceCloseConnections: false,
       exposeHeadRoutes: true,
@@ -152,7 +139,7 @@ export class HttpServer {
         request.raw.destroy();
         return;
       }
-      const known = toBedrockError(error);
+      const known = unknownMethod(request, error) ?? toBedrockError(error);
       this.#logInternal(request, known);
       return sendProblem(known, request, reply);
     });
@@ -190,32 +177,15 @@ export class HttpServer {
     return app;
   }
 
-  #createServer(handler: RequestListener): Server {
-    const { settings, logger } = this.options;
-    const { http } = settings;
-    const server = createServer({
-      maxHeaderSize: http.max_header_bytes,
-      headersTimeout: http.progress_timeout_ms,
-      // Time-outs count lack of progress; a long transfer is none. Bodies are watched by their reader.
-      requestTimeout: 0,
-      keepAliveTimeout: http.keep_alive_timeout_ms,
-      connectionsCheckingInterval: Math.min(5000, Math.ceil(http.progress_timeout_ms / 4)),
-      // The guard asks for it, as node:http would refuse without saying why.
-      requireHostHeader: false,
-    });
-    // node:http would drop headers beyond a number; their size has a limit already.
-    server.maxHeadersCount = 0;
-    server.maxConnections = http.max_connections;
-    server.on('drop', () => {
-      if (this.#refused++ > 0) return;
-      logger.warning(
-        `more than bedrock.http.max_connections, ${http.max_connections}: further connections are closed`,
-      );
-    });
-    this.#connections = new Connections(handler);
-    this.#connections.watch(server, http.progress_timeout_ms);
-    deferContinue(server);
-    return server;
+  /** What requests go through, from the outside to the routes. */
+  #requestsTo(routes: RequestListener, guard: (request: IncomingMessage) => void): RequestListener {
+    const { settings, providers } = this.options;
+    const { allowed_origins: allowed, max_body_bytes: maxBodyBytes } = settings.http;
+    const limits = { maxBodyBytes, progressTimeoutMs: settings.http.progress_timeout_ms };
+    const isReady = (): boolean => this.isReady;
+    const small = answerSmallRequests({ providers, limits, isReady, guard, otherwise: routes });
+    const origins = originsOf(allowed);
+    return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
   }
 
   /** What the client is only told to be INTERNAL stands in the log. */

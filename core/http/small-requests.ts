@@ -36,6 +36,8 @@ const MAX_BODY_BYTES = 64 * 1024;
 function isPlain(headers: IncomingHttpHeaders): boolean {
   return (
     headers['if-range'] === undefined &&
+    headers['if-match'] === undefined &&
+    headers['if-none-match'] === undefined &&
     headers['content-range'] === undefined &&
     headers['content-encoding'] === undefined &&
     headers['transfer-encoding'] === undefined &&

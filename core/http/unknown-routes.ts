@@ -1,6 +1,10 @@
-/** Answers unknown paths with 404, and other methods of known paths with 405 and those that are allowed. */
+/**
+ * Answers unknown paths with 404, other methods of known paths with 405 and those that are allowed, and OPTIONS with these alone. Of
+ * the daemon as a whole (`/` and `*`) it answers OPTIONS too, which load balancers ask unless they are told otherwise.
+ */
 import type { FastifyInstance } from 'fastify';
 import { BedrockError } from '../errors.js';
+import { ROUTE_METHODS } from '../provider/route.js';
 import { sendProblem } from './problem.js';
 
 /** To be called before the routes are added. */
@@ -16,16 +20,21 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request.url);
     const route = [...known.values()].find(({ matcher }) => matcher.test(path));
+    if (route === undefined && request.method === 'OPTIONS' && (path === '/' || path === '*'))
+      return reply.code(204).header('allow', ALL_METHODS).send();
     if (route === undefined) {
       const text = `nothing is served under ${request.method} ${path}; see /openapi.json`;
       return sendProblem(new BedrockError('ROUTE_NOT_FOUND', text), request, reply);
     }
-    const allowed = [...route.methods].join(', ');
+    const allowed = [...route.methods, 'OPTIONS'].join(', ');
     reply.header('allow', allowed);
+    if (request.method === 'OPTIONS') return reply.code(204).send();
     const text = `${request.method} is not allowed here; allowed are ${allowed}`;
     return sendProblem(new BedrockError('METHOD_NOT_ALLOWED', text), request, reply);
   });
 }
+
+const ALL_METHODS = [...ROUTE_METHODS, 'HEAD', 'OPTIONS'].join(', ');
 
 function matcherOf(url: string): RegExp {
   const steps = url.split('/').map((step) => (step.startsWith(':') ? '[^/]+' : step.replaceAll('.', '\\.')));
@@ -34,5 +43,5 @@ function matcherOf(url: string): RegExp {
 
 /** The path of a request's URL, which a client may also send in the form that is meant for proxies. */
 function pathOf(url: string): string {
-  return url.replace(/^https?:\/\/[^/?#]*/i, '').replace(/[?#].*$/, '');
+  return url.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] ?? '';
 }

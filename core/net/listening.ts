@@ -1,28 +1,106 @@
-/** Taking an address to listen at: what stands in the way of it, and why it could not be had. */
-import { lstat, stat, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
+/**
+ * Listening: at every address that a host name has, and why an address could not be had.
+ *
+ * A name such as `localhost` mostly has an address of each version of IP, and clients take either. All of them get the same port.
+ */
+import { lookup } from 'node:dns/promises';
+import { stat } from 'node:fs/promises';
+import { isIP, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import { ownerOfPort, ownerOfSocket } from './socket-owner.js';
 
-/** Removes the socket that a daemon left which was killed. One that still answers stays. @throws START_FAILED */
-export async function removeStaleSocket(socket: string): Promise<void> {
-  const found = await lstat(socket).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${socket} exists and is no socket`);
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(socket, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    // Any other failure, such as a full backlog, comes from one that lives.
-    probe.on('error', (error) => resolve(systemCodeOf(error) !== 'ECONNREFUSED'));
-  });
-  if (isAlive) {
-    const owner = (await ownerOfSocket(socket)) ?? 'another process';
-    throw new BedrockError('START_FAILED', `cannot listen at unix:${socket}: ${owner} listens there already`);
+/** Servers that listen at the addresses of one name. */
+export interface TcpListeners {
+  readonly servers: readonly Server[];
+  readonly port: number;
+  /** As they were bound. */
+  readonly addresses: readonly string[];
+}
+
+/** How often a free port is looked for that is free at every address. */
+const MAX_ATTEMPTS = 20;
+
+/** What the system says of an address that this machine does not have. */
+const NOT_HERE: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
+
+/**
+ * Listens at all addresses of a host, as far as this machine has them.
+ * @param make gives a server that does not listen yet
+ * @param port 0 takes a free one
+ * @throws what the system says; then nothing listens
+ */
+export async function listenTcp(
+  make: () => Server,
+  { host, port }: { host: string; port: number },
+  addressesOf = lookUp,
+): Promise<TcpListeners> {
+  const addresses = await addressesOf(host);
+  for (let attempt = 1; ; attempt++) {
+    const servers: Server[] = [];
+    try {
+      return await listenAtAll(make, addresses, port, servers);
+    } catch (error) {
+      await Promise.all(servers.map(closed));
+      // A free port of the first address may be taken at the next.
+      const isTaken = port === 0 && servers.length > 0 && systemCodeOf(error) === 'EADDRINUSE';
+      if (!isTaken || attempt === MAX_ATTEMPTS) throw error;
+    }
   }
-  await unlink(socket);
+}
+
+async function listenAtAll(
+  make: () => Server,
+  addresses: readonly string[],
+  port: number,
+  servers: Server[],
+): Promise<TcpListeners> {
+  const bound: string[] = [];
+  let missing: unknown;
+  let taken = port;
+  for (const address of addresses) {
+    const server = make();
+    try {
+      await listening(server, { host: address, port: taken });
+    } catch (error) {
+      if (!NOT_HERE.includes(systemCodeOf(error))) throw error;
+      missing = error;
+      continue;
+    }
+    servers.push(server);
+    bound.push(address);
+    taken = (server.address() as AddressInfo).port;
+  }
+  if (servers.length === 0) throw missing;
+  return { servers, port: taken, addresses: bound };
+}
+
+/** The addresses of a host, in the system's order. */
+async function lookUp(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  const found = await lookup(host, { all: true });
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+/** Resolves when a server listens. @throws what the system says */
+export function listening(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Takes no further connections. Resolves when the last one has ended. */
+export function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** What the log says of the addresses of a name; nothing of an address. */
+export function boundTo(host: string, addresses: readonly string[]): string {
+  return isIP(host) === 0 ? ` (${addresses.join(', ')})` : '';
 }
 
 /**

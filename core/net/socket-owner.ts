@@ -4,6 +4,7 @@
  * its descriptors to root alone.
  */
 import { readFile, readdir, readlink } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 
 /** `LISTEN` in /proc/net/tcp: include/net/tcp_states.h. */
 const LISTEN = '0A';
@@ -21,10 +22,24 @@ export async function ownerOfPort(port: number): Promise<string | undefined> {
   return holderOf(inodes);
 }
 
+/** How the folder begins that a daemon binds its socket in before it gives it its name, beside that name. */
+export const BOUND_BELOW = '.bedrock-';
+
+/** Whether a socket that was bound at `bound` may have the name `path`. */
+function mayBe(bound: string, path: string): boolean {
+  if (bound === path) return true;
+  const folder = dirname(bound);
+  return (
+    basename(bound) === basename(path) &&
+    basename(folder).startsWith(BOUND_BELOW) &&
+    dirname(folder) === dirname(path)
+  );
+}
+
 /** The same for the path of a unix socket. */
 export async function ownerOfSocket(path: string): Promise<string | undefined> {
   const rows = await rowsOf('unix');
-  return holderOf(rows.filter((columns) => columns[7] === path).map((columns) => columns[6] ?? ''));
+  return holderOf(rows.filter((columns) => mayBe(columns[7] ?? '', path)).map((columns) => columns[6] ?? ''));
 }
 
 /** Without the heads of the columns. */

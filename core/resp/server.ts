@@ -4,14 +4,14 @@
  * Sockets read straight into the buffers of `Client` where Node lets them (`onread` of net, for which the connection is handed over
  * to a socket that is made with it); one that cannot is read as any other.
  */
-import { chmod } from 'node:fs/promises';
-import { Socket, createServer, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
+import { Socket, createServer, type Server, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
 import { formatHostPort, type RespAddress } from '../config/address.js';
-import { BedrockError, failureRecord } from '../errors.js';
+import { BedrockError, explain, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { ByteBudget } from '../net/byte-budget.js';
-import { listenFailure, removeStaleSocket } from '../net/listening.js';
+import { boundTo, closed, listenFailure, listenTcp } from '../net/listening.js';
+import { UnixSocket } from '../net/unix-socket.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { DirectTarget } from '../target/index.js';
 import type { DoorFigures } from '../metrics/resp-metrics.js';
@@ -46,6 +46,7 @@ export class RespServer implements Door {
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
+  #socket: UnixSocket | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #lastClient = 0;
   #accepted = 0;
@@ -90,30 +91,43 @@ export class RespServer implements Door {
       if (client.arrivedAt <= latest && !client.isBusy && !client.isAwaited) socket.destroy();
   };
 
-  /** Begins to listen. @returns the addresses, with the real port @throws START_FAILED */
-  async listen(): Promise<RespAddress> {
+  /**
+   * Begins to listen.
+   * @returns the addresses, with the real port, and what the log says of those behind a name
+   * @throws START_FAILED
+   */
+  async listen(): Promise<RespAddress & { bound: string }> {
     const { tcp, unix } = this.#options.address;
-    let port = tcp?.port ?? 0;
+    let where = '';
+    let at: { port: number } | { path: string } = { port: 0 };
+    let port = 0;
+    let bound = '';
     try {
       if (tcp !== undefined) {
-        const server = await this.#open(formatHostPort(tcp), { host: tcp.host, port: tcp.port });
-        port = (server.address() as AddressInfo).port;
+        where = formatHostPort(tcp);
+        at = { port: tcp.port };
+        const listeners = await listenTcp(() => this.#make(), tcp);
+        this.#servers.push(...listeners.servers);
+        port = listeners.port;
+        bound = boundTo(tcp.host, listeners.addresses);
       }
       if (unix !== undefined) {
-        await removeStaleSocket(unix);
-        await this.#open(`unix:${unix}`, { path: unix });
-        await chmod(unix, 0o600);
+        where = `unix:${unix}`;
+        at = { path: unix };
+        const server = this.#make();
+        this.#socket = await UnixSocket.bind(server, unix);
+        this.#servers.push(server);
       }
-    } catch (error) {
+    } catch (cause) {
       await this.close(0);
-      throw error;
+      throw await listenFailure(where, at, cause);
     }
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
-    return { tcp: tcp && { ...tcp, port }, unix };
+    return { tcp: tcp && { ...tcp, port }, unix, bound };
   }
 
-  async #open(where: string, address: { host: string; port: number } | { path: string }): Promise<Server> {
+  #make(): Server {
     const { settings, logger } = this.#options;
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#connected(socket),
@@ -125,15 +139,6 @@ export class RespServer implements Door {
         `more than bedrock.resp.max_connections, ${settings.max_connections}: further connections are closed`,
       );
     });
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(address, resolve);
-      });
-    } catch (cause) {
-      throw await listenFailure(where, address, cause);
-    }
-    this.#servers.push(server);
     return server;
   }
 
@@ -141,14 +146,18 @@ export class RespServer implements Door {
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
     clearInterval(this.#idleTimer);
-    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    await this.#socket?.remove().catch((error: unknown) => {
+      this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
+    });
+    // Those that have connected meanwhile are among the clients.
+    const ended = this.#servers.map(closed);
     for (const client of this.#clients.keys()) client.end();
     let isDrained = true;
     const late = setTimeout(() => {
       isDrained = false;
       for (const socket of this.#clients.values()) socket.destroy();
     }, drainTimeoutMs);
-    await Promise.all(closed);
+    await Promise.all(ended);
     clearTimeout(late);
     return isDrained;
   }

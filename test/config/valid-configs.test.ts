@@ -223,7 +223,7 @@ describe('defaults', () => {
           max_header_bytes: 16384,
           max_connections: 1024,
           progress_timeout_ms: 30000,
-          keep_alive_timeout_ms: 60000,
+          keep_alive_timeout_ms: 75000,
           allowed_hosts: [],
           allowed_origins: [],
         },

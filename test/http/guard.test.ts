@@ -30,8 +30,8 @@ describe('a daemon at 127.0.0.1', () => {
   beforeAll(async () => {
     daemon = await runDaemon({
       http: {
-        allowed_hosts: ['Store.Example'],
-        allowed_origins: ['https://console.example', 'null.example'],
+        allowed_hosts: ['Store.Example', 'port.example:7480'],
+        allowed_origins: ['https://console.example'],
       },
     });
   });
@@ -47,6 +47,7 @@ describe('a daemon at 127.0.0.1', () => {
     '[::1]:80',
     'store.example',
     'STORE.example:443',
+    'port.example',
   ])('serves the Host %s', async (host) => {
     expect((await ask(daemon, { host })).status).toBe(200);
   });
@@ -70,6 +71,30 @@ describe('a daemon at 127.0.0.1', () => {
     '[::1',
   ])('refuses the Host "%s" with FORBIDDEN', async (host) => {
     expectProblem(await ask(daemon, { host }), 403, 'FORBIDDEN');
+  });
+
+  it.each(['HTTP/1.0', 'HTTP/1.0\r\nHost:'])('serves a health check without a host: %s', async (version) => {
+    for (const request of ['GET /healthz', 'GET /readyz', 'OPTIONS /', 'OPTIONS *', 'HEAD /readyz']) {
+      const connection = await RawConnection.open(daemon.port);
+      connection.send(`${request} ${version}\r\n\r\n`);
+      const { status } = await connection.answer(false);
+      expect([request, Math.floor(status / 100)]).toEqual([request, 2]);
+      connection.destroy();
+    }
+  });
+
+  it('refuses a page that sends no host', async () => {
+    const connection = await RawConnection.open(daemon.port);
+    connection.send('GET /healthz HTTP/1.0\r\nOrigin: https://evil.example\r\n\r\n');
+    expectProblem(await connection.answer(), 403, 'FORBIDDEN');
+    connection.destroy();
+  });
+
+  it('says how the host of a refused request would be allowed', async () => {
+    const problem = (await ask(daemon, { host: 'my.example:80' })).json() as { detail: string };
+    expect(problem.detail).toMatch(/"my\.example".*allowed_hosts/);
+    const nobody = (await ask(daemon, { host: '' })).json() as { detail: string };
+    expect(nobody.detail).not.toMatch(/allowed_hosts/);
   });
 
   it('refuses it everywhere, and does nothing', async () => {

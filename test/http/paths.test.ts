@@ -71,21 +71,29 @@ describe('not found (404) answers', () => {
 
 describe('METHOD_NOT_ALLOWED (405) answers, with those that are allowed,', () => {
   it.each([
-    ['POST', '/healthz', 'GET, HEAD'],
-    ['DELETE', '/v1/config', 'GET, HEAD'],
-    ['GET', '/v1/shutdown', 'POST'],
-    ['PUT', REGIONS, 'GET, HEAD, POST'],
-    ['DELETE', REGIONS, 'GET, HEAD, POST'],
-    ['POST', `${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, PUT'],
-    ['PATCH', `${REGIONS}/${SOME_ID}?offset=1`, 'DELETE, GET, HEAD, PUT'],
-    ['OPTIONS', `${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, PUT'],
-    ['GET', `${REGIONS}/${SOME_ID}/persist`, 'POST'],
-    ['PROPFIND', '/v1/providers', 'GET, HEAD'],
+    ['POST', '/healthz', 'GET, HEAD, OPTIONS'],
+    ['DELETE', '/v1/config', 'GET, HEAD, OPTIONS'],
+    ['GET', '/v1/shutdown', 'OPTIONS, POST'],
+    ['PUT', REGIONS, 'GET, HEAD, OPTIONS, POST'],
+    ['DELETE', REGIONS, 'GET, HEAD, OPTIONS, POST'],
+    ['POST', `${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+    ['PATCH', `${REGIONS}/${SOME_ID}?offset=1`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+    ['GET', `${REGIONS}/${SOME_ID}/persist`, 'OPTIONS, POST'],
+    ['PROPFIND', '/v1/providers', 'GET, HEAD, OPTIONS'],
   ])('%s %s', async (method, path, allowed) => {
     const answer = await daemon.call(method, path, method === 'POST' ? { body: 'x' } : {});
     expectProblem(answer, 405, 'METHOD_NOT_ALLOWED');
     expect(String(answer.headers.allow).split(', ').sort().join(', ')).toBe(allowed);
   });
+});
+
+it.each([
+  [`${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+  ['/healthz', 'GET, HEAD, OPTIONS'],
+])('OPTIONS %s answers with the methods that are allowed', async (path, allowed) => {
+  const answer = await daemon.call('OPTIONS', path);
+  expect(answer.status).toBe(204);
+  expect(String(answer.headers.allow).split(', ').sort().join(', ')).toBe(allowed);
 });
 
 describe('NOT_SUPPORTED (501) answers', () => {
