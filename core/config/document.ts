@@ -47,10 +47,13 @@ export async function readConfigFile(file: string, format?: ConfigFormat): Promi
   return parseConfig(text, actual, file, directory);
 }
 
+/** Names of descriptors, be they of files. /dev has folders of the user's as well, such as /dev/shm. */
+const DESCRIPTORS = /^\/(?:proc\/|dev\/(?:fd\/|stdin$))/;
+
 /** What is handed over by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a pipe lies in no folder of the user's. */
 async function directoryOf(file: string): Promise<string> {
   const place = path.resolve(file);
-  const isOfUser = (await stat(place)).isFile() && !/^\/(dev|proc)\//.test(place);
+  const isOfUser = (await stat(place)).isFile() && !DESCRIPTORS.test(place);
   return isOfUser ? path.dirname(place) : process.cwd();
 }
 
