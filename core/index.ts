@@ -20,7 +20,7 @@ export { definePoolBackend } from './pool-file/pool-backend.js';
 export type { NewFile, OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
 export type { PoolFileIo } from './pool-file/pool-file-io.js';
 export type { PoolFile } from './pool-file/pool-file.js';
-export type { MediumRange, PoolMedium } from './pool/medium.js';
+export type { MediumRange, MediumSpace, PoolMedium } from './pool/medium.js';
 export { PoolTarget } from './pool/pool-target.js';
 export type { OpenedStorage, PoolStorage, PoolTargetOptions } from './pool/pool-target.js';
 export { API_VERSION, defineBackend, defineProvider } from './provider/definitions.js';

@@ -5,7 +5,7 @@
  * kernel may have dropped the pages it could not write, so that nothing more can be known to be durable: from then on everything that
  * changes is refused.
  */
-import type { PoolFileIo, PoolMedium } from '../../core/index.js';
+import type { MediumSpace, PoolFileIo, PoolMedium } from '../../core/index.js';
 
 const WORD_BYTES = 8;
 
@@ -17,18 +17,26 @@ export interface FileMediumOptions {
   sync: boolean;
   /** Whether a write is durable when it ends. */
   syncWrites: boolean;
+  /** Whether the space of erased regions goes back to the file system. */
+  reclaims?: boolean;
+  /** Whether free space may lack space on the file system. */
+  isSparse?: boolean;
 }
 
 export class FileMedium implements PoolMedium {
   readonly size: number;
+  readonly isSparse: boolean;
+  readonly reclaims: boolean;
   readonly #io: PoolFileIo;
   readonly #sync: boolean;
   readonly #syncWrites: boolean;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor({ io, size, sync, syncWrites }: FileMediumOptions) {
+  constructor({ io, size, sync, syncWrites, reclaims = false, isSparse = false }: FileMediumOptions) {
     this.size = size;
+    this.isSparse = isSparse;
+    this.reclaims = reclaims;
     this.#io = io;
     this.#sync = sync;
     this.#syncWrites = syncWrites;
@@ -82,12 +90,21 @@ export class FileMedium implements PoolMedium {
   }
 
   async clear(offset: number, length: number): Promise<void> {
-    await this.#io.clear(offset, length);
+    await this.#io.space.zero(offset, length);
+    await this.barrier();
+  }
+
+  async discard(offset: number, length: number): Promise<void> {
+    await this.#io.space.discard(offset, length);
     await this.barrier();
   }
 
   allocate(offset: number, length: number): Promise<void> {
-    return this.#io.extend(offset, length);
+    return this.#io.space.allocate(offset, length);
+  }
+
+  grow(offset: number, length: number): Promise<void> {
+    return this.#io.space.grow(offset, length);
   }
 
   look(): Promise<void> {
@@ -96,6 +113,10 @@ export class FileMedium implements PoolMedium {
 
   fail(why: string, cause: unknown): Error {
     return this.#io.fail(why, cause);
+  }
+
+  space(): Promise<MediumSpace | undefined> {
+    return this.#io.space.left();
   }
 
   checkSound(): void {

@@ -28,11 +28,15 @@ export default definePoolBackend({
   async load() {
     const native = await import('../../native/index.js');
     return async (opened) => {
-      const { io, sync, syncWrites, logger } = opened;
+      const { io, sync, syncWrites, reclaims, logger } = opened;
       const mapping = await mapPool(opened, native.mapFile);
       if (!sync)
         logger.info(
           'sync: false changes nothing for the backend "pmem": its regions are durable all the same',
+        );
+      if (reclaims)
+        logger.info(
+          'reclaim asks nothing of the backend "pmem", whose file is mapped: the space of erased regions stays in the pool',
         );
       return new PmemMedium({ io, mapping, syncWrites });
     };
@@ -44,9 +48,9 @@ async function mapPool(
   { path, file, io, size, capacity, isReadOnly, requiresPmem }: OpenedPoolFile,
   map: typeof mapFile,
 ): Promise<Mapping> {
-  // What `file` has punched must be backed again before it is mapped. A file that was cut off is not made longer: its lost regions
-  // would come back as zeros.
-  if (!isReadOnly) await io.allocate(0, Math.min(size, capacity));
+  // What is a hole, as after `file` with reclaim, must have its space before it is mapped. A file that was cut off is not made longer: its
+  // lost regions would come back as zeros.
+  if (!isReadOnly) await io.space.fillHoles(Math.min(size, capacity));
   // By its descriptor, which is the file that is locked.
   const mapping = await map(path, { file, readOnly: isReadOnly });
   try {

@@ -8,7 +8,13 @@
  * loses pages (native/mapping.ts): the pool takes no changes from then on, and reads go by read(2), which tells what is there.
  */
 import { setImmediate } from 'node:timers/promises';
-import { BedrockError, type MediumRange, type PoolFileIo, type PoolMedium } from '../../core/index.js';
+import {
+  BedrockError,
+  type MediumRange,
+  type MediumSpace,
+  type PoolFileIo,
+  type PoolMedium,
+} from '../../core/index.js';
 import type { Durable, Mapping } from '../../native/index.js';
 
 /** The layout of windows, see native/mapping.ts. */
@@ -247,12 +253,20 @@ export class PmemMedium implements PoolMedium {
 
   /** By write(2), which a copy-on-write file system without room refuses; a store would lose the page. */
   async #clearThrough(offset: number, length: number): Promise<void> {
-    await this.#io.zero(offset, length);
+    await this.#io.space.zero(offset, length);
     await this.#certainly(() => this.#mapping.persistAsync(offset, length));
   }
 
   allocate(offset: number, length: number): Promise<void> {
-    return this.#io.extend(offset, length);
+    return this.#io.space.allocate(offset, length);
+  }
+
+  grow(offset: number, length: number): Promise<void> {
+    return this.#io.space.grow(offset, length);
+  }
+
+  space(): Promise<MediumSpace | undefined> {
+    return this.#io.space.left();
   }
 
   get isDirect(): boolean {

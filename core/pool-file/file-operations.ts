@@ -3,7 +3,7 @@
  * the system's `flock` command on the descriptor it inherits, by writing zeros, and by a write for each.
  */
 import { spawn } from 'node:child_process';
-import type { FileHandle } from 'node:fs/promises';
+import { statfs, type FileHandle } from 'node:fs/promises';
 import type * as native from '../../native/index.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 
@@ -19,12 +19,18 @@ export interface FileOperations {
    * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if nothing is there to lock it by
    */
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
-  /** Gives a range its space; bytes that are there stay, others are zero. @throws ENOSPC, … */
+  /** Keeps a file at hand for all calls on it, which need no descriptor of their own then; absent where they do not. Let go before it is closed. */
+  hold?(file: FileHandle): { close(): void };
+  /** Gives a range its space that reads as zeros, and that nobody else has. If it fails, it has taken none. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and gives its space back if the file system can. */
-  clear(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero that keeps its space. */
+  /** The same for a range with bytes, which stay; absent where that cannot be. */
+  fill?(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Makes a range zero, and leaves it its space. */
   zero(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Makes a range zero, and gives its space back; absent where that cannot be. @throws ENOTSUP if the file system cannot, … */
+  discard?(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** What the file system of a file has left; absent, or nothing, where it does not say. */
+  freeBytes?(file: FileHandle, path: string): Promise<number | undefined>;
   /** Looks whether the file is at least so long, and what the path leads to; absent where that takes more than one job. @throws ESTALE */
   verify?(file: FileHandle, path: string, size: number): Promise<void>;
   /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
@@ -60,9 +66,18 @@ function nativeOperations({
   punchHole,
   verify,
   writeMany,
+  zeroRange,
+  HeldFile,
   LockedError,
 }: Native): FileOperations {
+  const held = new WeakMap<FileHandle, InstanceType<Native['HeldFile']>>();
+  const of = (file: FileHandle): FileHandle | InstanceType<Native['HeldFile']> => held.get(file) ?? file;
   return {
+    hold(file) {
+      const kept = new HeldFile(file);
+      held.set(file, kept);
+      return kept;
+    },
     async lock(file, path, shared) {
       try {
         await lock(file, { shared });
@@ -71,17 +86,20 @@ function nativeOperations({
         throw NO_LOCKS.includes(systemCodeOf(error) ?? '') ? noLocks(path, messageOf(error), error) : error;
       }
     },
-    allocate: (file, offset, length) => allocate(file, offset, length),
-    writeMany: (file, pieces) => writeMany(file, pieces),
-    dropCache: (file) => dropCache(file),
-    link: (file, path) => linkFile(file, path),
-    verify: (file, path, size) => verify(file, { path, size }),
-    zero: writeZeros,
-    async clear(file, offset, length) {
+    allocate: (file, offset, length) => allocate(of(file), offset, length),
+    fill: (file, offset, length) => allocate(of(file), offset, length),
+    discard: (file, offset, length) => punchHole(of(file), offset, length),
+    writeMany: (file, pieces) => writeMany(of(file), pieces),
+    dropCache: (file) => dropCache(of(file)),
+    link: (file, path) => linkFile(of(file), path),
+    verify: (file, path, size) => verify(of(file), { path, size }),
+    freeBytes: freeBytesOf,
+    async zero(file, offset, length) {
       try {
-        await punchHole(file, offset, length);
+        await zeroRange(of(file), offset, length);
       } catch (error) {
-        if (systemCodeOf(error) !== 'ENOTSUP' && systemCodeOf(error) !== 'EOPNOTSUPP') throw error;
+        // What lacks a range of zeros may have room for zeros.
+        if (!['ENOTSUP', 'EOPNOTSUPP', 'ENOSPC'].includes(systemCodeOf(error) ?? '')) throw error;
         await writeZeros(file, offset, length);
       }
     },
@@ -90,11 +108,17 @@ function nativeOperations({
 
 export const plainOperations: FileOperations = {
   lock: lockByCommand,
-  // Only where nothing was ever stored, so zeros are what is there.
   allocate: writeZeros,
-  clear: writeZeros,
   zero: writeZeros,
+  freeBytes: freeBytesOf,
 };
+
+/** By what is open, as the name may be another file's by now; it takes no descriptor. */
+async function freeBytesOf(file: FileHandle, path: string): Promise<number | undefined> {
+  const found = await statfs(`/proc/self/fd/${file.fd}`).catch(() => statfs(path).catch(() => undefined));
+  // What is set aside for root, and for the file system's own records, is not for pools.
+  return found === undefined || found.blocks === 0 ? undefined : found.bsize * found.bavail;
+}
 
 /** flock(1) on a descriptor that it inherits; the lock belongs to the opening of the file, so it stays when the command ends. */
 async function lockByCommand(file: FileHandle, path: string, shared: boolean): Promise<void> {

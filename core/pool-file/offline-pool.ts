@@ -3,7 +3,7 @@
  * mapped and nothing made, so a file that is damaged in any way can be looked at.
  */
 import { BedrockError, systemCodeOf } from '../errors.js';
-import { fileOperations, type FileOperations } from './file-operations.js';
+import { fileOperations } from './file-operations.js';
 import { openPoolAsItIs, type FoundFile } from './pool-file.js';
 import { PoolFileIo } from './pool-file-io.js';
 
@@ -12,10 +12,10 @@ export class OfflinePool {
   readonly #io: PoolFileIo;
   #size: number;
 
-  private constructor({ path, file, size }: FoundFile, operations: FileOperations) {
+  private constructor({ path, size }: FoundFile, io: PoolFileIo) {
     this.path = path;
     this.#size = size;
-    this.#io = new PoolFileIo({ file, path, size }, operations);
+    this.#io = io;
   }
 
   /**
@@ -26,7 +26,8 @@ export class OfflinePool {
   static async open(given: string, isReadOnly: boolean): Promise<OfflinePool> {
     const operations = await fileOperations();
     try {
-      return new OfflinePool(await openPoolAsItIs(given, isReadOnly, operations), operations);
+      const found = await openPoolAsItIs(given, isReadOnly, operations);
+      return new OfflinePool(found, await PoolFileIo.take(found, operations));
     } catch (error) {
       throw madePlain(error);
     }
@@ -52,7 +53,7 @@ export class OfflinePool {
 
   /** Gives the file more bytes, all zero, with space behind them. @throws OUT_OF_SPACE */
   async extend(size: number): Promise<void> {
-    await this.#io.allocate(this.#size, size - this.#size);
+    await this.#io.space.allocate(this.#size, size - this.#size);
     this.#size = size;
   }
 
@@ -63,7 +64,7 @@ export class OfflinePool {
   }
 
   close(): Promise<void> {
-    return this.#io.file.close();
+    return this.#io.close();
   }
 }
 

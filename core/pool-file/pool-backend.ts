@@ -28,6 +28,7 @@ export interface OpenedPoolFile extends PoolFile {
   readonly sync: boolean;
   readonly syncWrites: boolean;
   readonly requiresPmem: boolean;
+  readonly reclaims: boolean;
   readonly isReadOnly: boolean;
   readonly logger: Logger;
 }
@@ -113,6 +114,7 @@ async function openStorage(
     sync_writes: syncWrites = defaultSyncWrites,
     read_only: isReadOnly = false,
     require_pmem: requiresPmem = false,
+    reclaim: reclaims = false,
   } = settings;
   const operations = await fileOperations();
   const opened = await openPoolFile(
@@ -130,9 +132,18 @@ async function openStorage(
     logger,
   );
   const failed = (error: BedrockError): void => logger.error(error.message);
-  const io = new PoolFileIo(opened, operations, failed);
+  const io = await PoolFileIo.take(opened, operations, failed);
   try {
-    const medium = await openMedium({ ...opened, io, sync, syncWrites, requiresPmem, isReadOnly, logger });
+    const medium = await openMedium({
+      ...opened,
+      io,
+      sync,
+      syncWrites,
+      requiresPmem,
+      reclaims,
+      isReadOnly,
+      logger,
+    });
     if (!isReadOnly) io.watch();
     return { medium, maxBytes };
   } catch (error) {

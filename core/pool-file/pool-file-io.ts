@@ -11,6 +11,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
 import { changeOf, type KnownFile } from './file-change.js';
 import type { FileOperations } from './file-operations.js';
+import { FileSpace } from './file-space.js';
 import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
 
 /** fs takes no more at once. */
@@ -22,8 +23,9 @@ const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 export class PoolFileIo {
   readonly file: FileHandle;
+  readonly path: string;
+  readonly space: FileSpace;
   readonly #known: KnownFile;
-  readonly #path: string;
   readonly #operations: FileOperations;
   /** Absent where writes are better made one by one. */
   readonly #group: WriteGroup | undefined;
@@ -32,6 +34,7 @@ export class PoolFileIo {
   #timer: NodeJS.Timeout | undefined;
   /** For those who ask before it has begun. */
   #nextLook: Promise<void> | undefined;
+  readonly #held: { close(): void } | undefined;
 
   /** @param failed is told, once, why nothing that changes is taken any more */
   constructor(
@@ -42,11 +45,23 @@ export class PoolFileIo {
     const { file, path } = known;
     this.file = file;
     this.#known = known;
-    this.#path = path;
+    this.path = path;
+    this.space = new FileSpace(this, operations);
     this.#operations = operations;
     this.#failed = failed;
+    this.#held = operations.hold?.(file);
     if (operations.writeMany !== undefined)
       this.#group = new WriteGroup((pieces) => operations.writeMany?.(file, pieces) ?? Promise.resolve());
+  }
+
+  /** The same, but the file is closed if that fails: there may be no descriptor left. */
+  static async take(...given: ConstructorParameters<typeof PoolFileIo>): Promise<PoolFileIo> {
+    try {
+      return new PoolFileIo(...given);
+    } catch (error) {
+      await given[0].file.close();
+      throw error;
+    }
   }
 
   /** Whether changes are taken. */
@@ -61,6 +76,7 @@ export class PoolFileIo {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#held?.close();
     await this.file.close();
   }
 
@@ -73,7 +89,7 @@ export class PoolFileIo {
         await this.#look();
         throw new BedrockError(
           'POOL_CORRUPT',
-          `the pool ${this.#path} ends at ${offset + at}, before bytes that it should have`,
+          `the pool ${this.path} ends at ${offset + at}, before bytes that it should have`,
         );
       }
       at += bytesRead;
@@ -82,9 +98,8 @@ export class PoolFileIo {
 
   /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    this.checkSound();
-    // It alone could hide that the file was cut off, by making it as long as it was.
-    if (offset + bytes.length >= this.#known.size) await this.look();
+    const looked = this.checkBeforeChange(offset + bytes.length);
+    if (looked !== undefined) await looked;
     if (this.#group === undefined || bytes.length > MAX_PIECE_BYTES) return this.#writeAlone(offset, bytes);
     // What failed was perhaps the write of another: a region without space must cost neither a descriptor nor a header its own.
     return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
@@ -95,47 +110,19 @@ export class PoolFileIo {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);
       const { bytesWritten } = await this.file
         .write(bytes, at, length, offset + at)
-        .catch((error: unknown) => this.#refused(error, length));
+        .catch((error: unknown) => this.refused(error, length));
       at += bytesWritten;
     }
   }
 
   /**
-   * Gives a range behind what the pool has had its space, zero and durable: a header that names it may reach the disk at once. What stood
-   * there is nobody's, as of a larger pool that a backup of a smaller one was written over.
-   * @throws OUT_OF_SPACE, READ_ONLY
+   * Before bytes up to `end` are changed.
+   * @throws READ_ONLY after a failure
    */
-  async extend(offset: number, length: number): Promise<void> {
-    // A file that was cut off would come back as long as it was.
-    await this.look();
-    await this.clear(offset, length);
-    await this.allocate(offset, length);
-  }
-
-  /** Gives a range its space, durably; bytes that are there stay. @throws OUT_OF_SPACE, READ_ONLY */
-  async allocate(offset: number, length: number): Promise<void> {
+  checkBeforeChange(end: number): undefined | Promise<void> {
     this.checkSound();
-    await this.#operations
-      .allocate(this.file, offset, length)
-      .catch((error: unknown) => this.#refused(error, length));
-    await this.certainly(this.file.datasync());
-  }
-
-  /** Makes a range zero, and gives its space back where that can be. @throws OUT_OF_SPACE, READ_ONLY */
-  async clear(offset: number, length: number): Promise<void> {
-    this.checkSound();
-    await this.#operations
-      .clear(this.file, offset, length)
-      .catch((error: unknown) => this.#refused(error, length));
-  }
-
-  /** Makes a range zero that keeps its space. @throws OUT_OF_SPACE, READ_ONLY */
-  async zero(offset: number, length: number): Promise<void> {
-    if (length <= MAX_PIECE_BYTES) return this.write(offset, new Uint8Array(length));
-    this.checkSound();
-    await this.#operations
-      .zero(this.file, offset, length)
-      .catch((error: unknown) => this.#refused(error, length));
+    // The change alone could hide that the file was cut off, by making it as long as it was.
+    return end >= this.#known.size ? this.look() : undefined;
   }
 
   /** @throws READ_ONLY after a failure */
@@ -205,16 +192,19 @@ export class PoolFileIo {
     if (this.#failure === undefined) {
       this.#failure = new BedrockError(
         'READ_ONLY',
-        `the pool ${this.#path} can be read, and takes no more changes: ${why}`,
-        { details: { path: this.#path }, ...(cause !== undefined && { cause }) },
+        `the pool ${this.path} can be read, and takes no more changes: ${why}`,
+        { details: { path: this.path }, ...(cause !== undefined && { cause }) },
       );
       this.#failed(this.#failure);
     }
     return this.#failure;
   }
 
-  /** Of a write that the system did not take; of what it has taken before, each byte is old or new. */
-  async #refused(error: unknown, length: number): Promise<never> {
+  /**
+   * Of a change that the system did not take; of what it has taken before, each byte is old or new.
+   * @throws OUT_OF_SPACE, READ_ONLY, what the system says
+   */
+  async refused(error: unknown, length: number): Promise<never> {
     const code = systemCodeOf(error);
     if (code === undefined || !REFUSALS.includes(code)) {
       await this.#look();
@@ -222,7 +212,7 @@ export class PoolFileIo {
     }
     throw new BedrockError(
       'OUT_OF_SPACE',
-      `the file system has no ${length} bytes more for ${this.#path} (${code})`,
+      `the file system has no ${length} bytes more for ${this.path} (${code})`,
       { cause: error },
     );
   }

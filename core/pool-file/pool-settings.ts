@@ -17,6 +17,7 @@ export interface PoolSettings {
   sync_writes?: boolean;
   read_only?: boolean;
   require_pmem?: boolean;
+  reclaim?: boolean;
 }
 
 /** Of a pool that may be made and has no size; the schemas say so too. */

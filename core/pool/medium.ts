@@ -52,14 +52,32 @@ export interface PoolMedium {
   /** Stores the aligned 8 bytes of a descriptor's first word, durable when this ends; a power failure leaves the old or the new ones. */
   publishWord(offset: number, word: bigint): Eventually<void>;
 
-  /** Makes a range read as zeros, durably when this ends, and gives its space back where that can be. */
+  /** Makes a range read as zeros, durably when this ends; it has its space then. @throws OUT_OF_SPACE if it lacked it and gets none */
   clear(offset: number, length: number): Eventually<void>;
 
+  /** Whether the space of erased regions goes back to the file system, by `discard`. */
+  readonly reclaims?: boolean;
+
+  /** Makes a range read as zeros, durably when this ends, and gives its space to the file system; absent where that is never asked for. */
+  discard?(offset: number, length: number): Eventually<void>;
+
   /**
-   * Gives a range behind the capacity its space, durably when this ends. It reads as zeros then, whatever stood there.
-   * @throws OUT_OF_SPACE if the file system has none
+   * Gives a range of free space that is zeros its space, durably when this ends.
+   * @throws OUT_OF_SPACE if there is none to be had, whatever the reason; then it has taken none
    */
   allocate(offset: number, length: number): Eventually<void>;
+
+  /**
+   * The same for a range behind the capacity. It reads as zeros then, whatever stood there.
+   * @throws OUT_OF_SPACE
+   */
+  grow(offset: number, length: number): Eventually<void>;
+
+  /** Whether free space may lack space on the file system when the pool is opened. */
+  readonly isSparse?: boolean;
+
+  /** What the file system has left; absent, or nothing, where nobody knows. Waits for it on the thread pool. */
+  space?(): Promise<MediumSpace | undefined>;
 
   /**
    * Refuses once the medium has failed, before anything is taken that could not be given back; absent where it cannot fail.
@@ -87,6 +105,14 @@ export interface PoolMedium {
 
   /** Gives everything back; nothing is called after it. Everything acknowledged is durable already. */
   close(): Eventually<void>;
+}
+
+/** What there is for a pool to grow into. */
+export interface MediumSpace {
+  /** Bytes that the process may still take of the file system. */
+  readonly freeBytes: number;
+  /** The pool's file, to name the file system by. */
+  readonly path: string;
 }
 
 export interface MediumRange {

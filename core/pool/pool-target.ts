@@ -99,6 +99,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const { pool, regions, bytes, quarantined, findings } = await recoverPool(medium, {
       maxBytes,
       isReadOnly: this.#isReadOnly,
+      logger: this.logger,
     });
     this.#logFindings(findings);
     this.#openPool = pool;
@@ -124,6 +125,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async closeStorage(): Promise<void> {
     const medium = this.#medium;
+    await this.#openPool?.end();
     this.#medium = undefined;
     this.#openPool = undefined;
     this.#regions = new RegionCache();
@@ -147,9 +149,18 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#isReadOnly ? 'read-only' : this.#store.mode;
   }
 
-  protected usage(): Usage {
-    const { table, capacityBytes, freeBytes, largestFreeBytes } = this.#pool;
-    return { regions: table.live, usedBytes: capacityBytes - freeBytes, capacityBytes, largestFreeBytes };
+  protected async usage(): Promise<Usage> {
+    const pool = this.#pool;
+    // The file system is asked before the figures are taken, all in one step.
+    if (!this.#isReadOnly) await pool.askForSpace();
+    const { table, capacityBytes, freeBytes, largestFreeBytes, pendingBytes } = pool;
+    return {
+      regions: table.live,
+      usedBytes: capacityBytes - freeBytes,
+      capacityBytes,
+      largestFreeBytes,
+      pendingBytes,
+    };
   }
 
   get #pool(): RegionPool {

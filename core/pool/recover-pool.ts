@@ -1,5 +1,6 @@
 /** Recovery of a pool from its medium: headers, then descriptors in bulk; damage is set aside and costs nothing else. */
 import { BedrockError } from '../errors.js';
+import type { Logger } from '../logging.js';
 import { HEADER_BYTES, HEADERS_BYTES } from './extent.js';
 import { findingsOf, type Finding } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
@@ -13,6 +14,7 @@ export interface RecoverOptions {
   maxBytes: number;
   /** Nothing is written. */
   isReadOnly: boolean;
+  logger?: Logger;
 }
 
 export interface RecoveredPool {
@@ -27,7 +29,7 @@ export interface RecoveredPool {
 /** @throws POOL_CORRUPT, NOT_SUPPORTED (a pool of newer software), what the medium throws */
 export async function recoverPool(
   medium: PoolMedium,
-  { maxBytes, isReadOnly }: RecoverOptions,
+  { maxBytes, isReadOnly, logger }: RecoverOptions,
 ): Promise<RecoveredPool> {
   const choice = chooseHeader(...(await readHeaderPages(medium)));
   const { header } = choice;
@@ -49,6 +51,7 @@ export async function recoverPool(
     table: recovery.table,
     free,
     maxBytes: mayGrow ? maxBytes : header.capacity,
+    logger,
   });
   if (!isReadOnly) {
     await pool.makeRecoveredDurable();

@@ -5,11 +5,14 @@
  *
  * - Free space reads as zeros, durably, so a region is made without touching its bytes. Only what recovery found free below freshFrom
  *   may hold bytes of a region that was never acknowledged: it stands in `#unclean` too, and is cleared when it is taken.
+ * - Free space has its space on the medium, so a region that was made can be written. Only where the medium gives erased space back to its
+ *   file system, or could not get all of it, some may lack it: that stands in `#unbacked` too, and gets it when it is taken.
  * - What may have to wait (more space, more slots, a higher freshFrom) runs one at a time; everything else ends at once where the
  *   medium does.
  */
 import type { Eventually } from '../target/lifecycle.js';
-import { BedrockError } from '../errors.js';
+import { BedrockError, messageOf } from '../errors.js';
+import type { Logger } from '../logging.js';
 import { idTaken } from '../target/importable-target.js';
 import type { RegionId } from '../target/region-id.js';
 import {
@@ -33,6 +36,8 @@ import {
 import { erasedDescriptors, erasedSlots } from './erased-slots.js';
 import { ExtentAllocator } from './extent-allocator.js';
 import { HEADERS_BYTES, HEADER_BYTES, alignDown, alignUp } from './extent.js';
+import { GiveBacks } from './give-backs.js';
+import { Growth } from './growth.js';
 import type { HeaderCopy } from './header-choice.js';
 import { decodeHeader, encodeHeader, type PoolHeader } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
@@ -40,8 +45,6 @@ import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 /** Space beyond freshFrom is taken in steps, as each costs two header writes. */
 const FRESH_STEP_BYTES = 2 ** 24;
-/** Growth allocates this much at most at once. */
-const GROWTH_STEP_BYTES = 2 ** 30;
 
 /** A free descriptor's word covers none of the others. */
 const NO_BYTES = new Uint8Array(0);
@@ -64,6 +67,7 @@ export interface PoolState {
   free: Iterable<Extent>;
   /** Most that the pool may grow to. */
   maxBytes: number;
+  logger?: Logger | undefined;
 }
 
 export class RegionPool {
@@ -72,6 +76,10 @@ export class RegionPool {
   readonly #space: ExtentAllocator;
   /** The part of the free space that may not read as zeros. */
   readonly #unclean: ExtentAllocator;
+  /** The part of it that may lack space on the medium. */
+  readonly #unbacked: ExtentAllocator;
+  readonly #growth: Growth;
+  readonly #giveBacks: GiveBacks;
   #header: PoolHeader;
   /** A descriptor on its way to the medium. */
   #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
@@ -84,17 +92,27 @@ export class RegionPool {
 
   readonly table: SlotTable;
 
-  constructor({ medium, header, table, free, maxBytes }: PoolState) {
+  constructor({ medium, header, table, free, maxBytes, logger }: PoolState) {
     this.#medium = medium;
     this.#header = header;
     this.#maxBytes = Math.max(header.capacity, alignDown(maxBytes, header.alignment));
     this.table = table;
     this.#space = new ExtentAllocator(header.alignment);
     this.#unclean = new ExtentAllocator(header.alignment);
+    this.#unbacked = new ExtentAllocator(header.alignment);
+    this.#growth = new Growth(medium, logger);
+    this.#giveBacks = new GiveBacks(
+      {
+        clear: ({ offset, length }) => this.#clearErased(offset, length),
+        take: ({ offset, length }) => this.#freeErased(offset, length),
+      },
+      logger,
+    );
     for (const { offset, length } of free) {
       this.#space.add(offset, length);
       const unclean = Math.min(offset + length, header.freshFrom) - offset;
       if (unclean > 0) this.#unclean.add(offset, unclean);
+      if (medium.isSparse === true) this.#unbacked.add(offset, length);
     }
   }
 
@@ -102,27 +120,56 @@ export class RegionPool {
     return this.#header;
   }
 
-  /** Bytes that the pool can hold when it has grown as far as it may. */
+  /** Bytes that the pool can hold: when it has grown as far as it may, or as far as its file system lets it. */
   get capacityBytes(): number {
-    return this.#maxBytes;
+    return this.#usedBytes + this.freeBytes;
+  }
+
+  get #usedBytes(): number {
+    return this.#header.capacity - this.#space.freeBytes;
   }
 
   get freeBytes(): number {
-    return this.#space.freeBytes + this.#growthBytes;
+    const missing = Math.max(0, this.#unbacked.freeBytes - this.#growth.availableBytes);
+    return this.#space.freeBytes - missing + this.#growthBytes;
   }
 
   /** The longest extent that there is, or that growing makes. */
   get largestFreeBytes(): number {
-    return Math.max(this.#space.largestFree, this.#atEndBytes);
+    const longest = Math.max(this.#space.largestFree, this.#atEndBytes);
+    // Which of the extents lack space is not looked for here: so much can be had of any.
+    const { availableBytes } = this.#growth;
+    return this.#unbacked.freeBytes > availableBytes ? Math.min(longest, availableBytes) : longest;
   }
 
-  /** What is free at the end, when the pool has grown as far as it may. */
+  /** What is free at the end, when the pool has grown as far as it can. */
   get #atEndBytes(): number {
     return this.#space.freeBefore(this.#header.capacity) + this.#growthBytes;
   }
 
+  /** By which the pool may grow, and finds space to. */
   get #growthBytes(): number {
+    const available = Math.max(0, this.#growth.availableBytes - this.#unbacked.freeBytes);
+    return Math.min(this.#growthLimitBytes, alignDown(available, this.#header.alignment));
+  }
+
+  get #growthLimitBytes(): number {
     return this.#maxBytes - this.#header.capacity;
+  }
+
+  /** Bytes of erased regions that are still to be given back. */
+  get pendingBytes(): number {
+    return this.#giveBacks.bytes;
+  }
+
+  /** Asks the file system what it has left, on which the figures depend. */
+  async askForSpace(): Promise<void> {
+    if (this.#growthLimitBytes > 0 || this.#unbacked.freeBytes > 0) await this.#growth.ask();
+  }
+
+  /** Ends what goes on by itself. */
+  end(): Promise<void> {
+    return this.#giveBacks.end();
   }
 
   /** Bytes of the extent of a region. */
@@ -139,7 +186,7 @@ export class RegionPool {
     const length = this.extentLength(size);
     const offset = length === 0 ? 0 : this.#space.allocate(length);
     if (offset >= 0) {
-      if (offset + length <= this.#header.freshFrom && !this.#isUnclean(offset, length)) {
+      if (offset + length <= this.#header.freshFrom && this.#isReady(offset, length)) {
         const slot = this.table.takeFree();
         if (slot >= 0) return { slot, offset, length };
       }
@@ -270,20 +317,50 @@ export class RegionPool {
     const state = this.table.state(slot.slot);
     if (state !== SlotState.erasing && state !== SlotState.taken)
       throw new BedrockError('INTERNAL', `slot ${slot.slot} is released, though nobody has it`);
-    const cleared = length === 0 ? undefined : this.#medium.clear(offset, length);
+    let cleared: Eventually<void>;
+    try {
+      cleared = length === 0 ? undefined : this.#clearErased(offset, length);
+    } catch (error) {
+      this.#giveBackLater(slot, error);
+      return undefined;
+    }
     if (cleared === undefined) {
       this.#giveBack(slot);
       return undefined;
     }
-    return cleared.then(() => this.#giveBack(slot));
+    return cleared.then(
+      () => this.#giveBack(slot),
+      (error: unknown) => this.#giveBackLater(slot, error),
+    );
   }
 
-  #giveBack({ slot, offset, length }: NewSlot): void {
-    const { table } = this;
+  #giveBack(slot: NewSlot): void {
     // The table first: it refuses a slot that is somebody else's by now, and then the space is theirs too.
+    this.#giveBackSlot(slot.slot);
+    if (slot.length > 0) this.#freeErased(slot.offset, slot.length);
+  }
+
+  /** The slot needs no clearing. */
+  #giveBackLater({ slot, offset, length }: NewSlot, error: unknown): void {
+    this.#giveBackSlot(slot);
+    this.#giveBacks.add({ offset, length }, error);
+  }
+
+  #giveBackSlot(slot: number): void {
+    const { table } = this;
     if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
     else table.giveBack(slot);
-    if (length > 0) this.#space.free(offset, length);
+  }
+
+  #clearErased(offset: number, length: number): Eventually<void> {
+    const medium = this.#medium;
+    if (medium.reclaims !== true || medium.discard === undefined) return medium.clear(offset, length);
+    return medium.discard(offset, length);
+  }
+
+  #freeErased(offset: number, length: number): void {
+    this.#space.free(offset, length);
+    if (this.#medium.reclaims === true) this.#unbacked.add(offset, length);
   }
 
   /** Offset of a slot's descriptor. */
@@ -319,10 +396,7 @@ export class RegionPool {
     const offset = await this.#findSpace(length, requested);
     try {
       await this.#raiseFresh(offset + length);
-      if (this.#isUnclean(offset, length)) {
-        await this.#medium.clear(offset, length);
-        this.#unclean.reserve(offset, length);
-      }
+      if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);
     } catch (error) {
       this.#space.free(offset, length);
       throw error;
@@ -331,27 +405,53 @@ export class RegionPool {
   }
 
   async #findSpace(length: number, requested: number): Promise<number> {
-    for (;;) {
+    for (let hasRetried = false; ;) {
       const offset = this.#space.allocate(length);
       if (offset >= 0) return offset;
-      if (this.#growthBytes === 0 || length > this.#atEndBytes) throw this.#outOfSpace(requested);
-      await this.#grow(length, requested);
+      if (!hasRetried && this.#giveBacks.bytes > 0) {
+        await this.#giveBacks.retry();
+        hasRetried = true;
+        continue;
+      }
+      // What the file system has may be more by now.
+      const needed = length - this.#space.freeBefore(this.#header.capacity);
+      if (needed > this.#growthLimitBytes) throw this.#outOfSpace(requested);
+      await this.#grow(needed, requested);
     }
   }
 
-  #isUnclean(offset: number, length: number): boolean {
-    return this.#unclean.freeBytes > 0 && this.#unclean.overlaps(offset, length);
+  /** Whether a free range is known to be zeros, and to have its space. */
+  #isReady(offset: number, length: number): boolean {
+    return !this.#isIn(this.#unclean, offset, length) && !this.#isIn(this.#unbacked, offset, length);
   }
 
-  async #grow(wanted: number, requested: number): Promise<void> {
-    const { capacity } = this.#header;
-    const length = Math.min(this.#growthBytes, GROWTH_STEP_BYTES, Math.max(wanted, FRESH_STEP_BYTES));
+  #isIn(part: ExtentAllocator, offset: number, length: number): boolean {
+    return part.freeBytes > 0 && part.overlaps(offset, length);
+  }
+
+  /** Of a range that was taken, and is nobody else's. What was cleared has its space as well. */
+  async #makeReady(offset: number, length: number, requested: number): Promise<void> {
     try {
-      await this.#medium.allocate(capacity, length);
+      if (this.#isIn(this.#unclean, offset, length)) await this.#medium.clear(offset, length);
+      else await this.#medium.allocate(offset, length);
     } catch (error) {
-      throw isOutOfSpace(error) ? this.#outOfSpace(requested, error) : error;
+      throw this.#refused(error, requested);
     }
+    this.#unclean.reserve(offset, length);
+    this.#unbacked.reserve(offset, length);
+  }
+
+  async #grow(needed: number, requested: number): Promise<void> {
+    const { capacity, alignment } = this.#header;
+    const limits = { needed, most: this.#growthLimitBytes, alignment };
+    const length = await this.#growth.extend(capacity, limits).catch((error: unknown) => {
+      throw this.#refused(error, requested);
+    });
     await this.#changeHeader({ capacity: capacity + length }, () => this.#space.add(capacity, length));
+  }
+
+  #refused(error: unknown, requested: number): unknown {
+    return isOutOfSpace(error) ? this.#outOfSpace(requested, error) : error;
   }
 
   /** Before a byte beyond the durable mark is stored, the mark moves beyond it. */
@@ -474,12 +574,17 @@ export class RegionPool {
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
     const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes } = this;
-    const used = capacityBytes - free;
-    return new BedrockError(
-      'OUT_OF_SPACE',
-      `${requested} bytes do not fit: of ${capacityBytes} bytes ${used} are used and ${free} free, ${largestFree} of them in one piece`,
-      { details: { requested, used, free, largestFree }, ...(cause !== undefined && { cause }) },
-    );
+    const used = this.#usedBytes;
+    const figures = `${requested} bytes do not fit: of ${capacityBytes} bytes ${used} are used and ${free} free, ${largestFree} of them in one piece`;
+    const isShort = this.#growthBytes < this.#growthLimitBytes || this.#unbacked.freeBytes > 0;
+    const why = [
+      cause !== undefined ? messageOf(cause) : isShort ? this.#growth.description : undefined,
+      this.pendingBytes > 0 ? `${this.pendingBytes} of erased regions are to be given back still` : undefined,
+    ].filter((reason) => reason !== undefined);
+    return new BedrockError('OUT_OF_SPACE', [figures, ...why].join('; '), {
+      details: { requested, used, free, largestFree },
+      ...(cause !== undefined && { cause }),
+    });
   }
 
   /** Makes durable what recovery has believed, so that no crash takes it back. */

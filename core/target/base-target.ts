@@ -66,6 +66,8 @@ export interface Usage {
   capacityBytes: number | null;
   /** null: unlimited. */
   largestFreeBytes: number | null;
+  /** See TargetStats; 0 unless told. */
+  pendingBytes?: number;
 }
 
 const NO_OPTIONS: WriteOptions = {};
@@ -223,9 +225,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   /** Releases a region that nobody waits for. A failure goes to the log: it must not hide why the region is given back. */
   #giveBack(region: R): Eventually<void> {
     const note = (error: unknown): void => {
-      this.logger.error(`the space of region ${region.id.toString()} was not given back`, {
-        error: explain(error),
-      });
+      this.logger.error(`the space of region ${region.id.toString()} was not given back: ${explain(error)}`);
     };
     try {
       const released = this.release(region);
@@ -284,7 +284,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   async stats(): Promise<TargetStats> {
     this.enter();
     try {
-      const { regions, usedBytes, capacityBytes, largestFreeBytes } = await this.usage();
+      const { regions, usedBytes, capacityBytes, largestFreeBytes, pendingBytes = 0 } = await this.usage();
       const freeBytes = capacityBytes === null ? null : capacityBytes - usedBytes;
       const scattered =
         freeBytes === null || freeBytes === 0 ? 0 : 1 - (largestFreeBytes ?? freeBytes) / freeBytes;
@@ -297,6 +297,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
         usedBytes,
         freeBytes,
         largestFreeBytes,
+        pendingBytes,
         fragmentation: scattered,
         recovery: this.recovery,
       };

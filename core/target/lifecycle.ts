@@ -127,7 +127,7 @@ export abstract class Lifecycle {
     try {
       await this.closeStorage();
     } catch (error) {
-      this.logger.warning('after a failed open, closing failed too', { error: explain(error) });
+      this.logger.warning(`after a failed open, closing failed too: ${explain(error)}`);
     }
   }
 

@@ -79,13 +79,15 @@ export interface TargetStats {
   readonly state: TargetState;
   /** Live regions. */
   readonly regions: number;
-  /** null: unlimited. */
+  /** What it can hold: by its configuration, or less where its file system has less left. null: unlimited. */
   readonly capacityBytes: number | null;
   readonly usedBytes: number;
   /** null: unlimited. */
   readonly freeBytes: number | null;
   /** Largest region that could be created now; null: unlimited. */
   readonly largestFreeBytes: number | null;
+  /** Bytes of erased regions that could not be cleared or given back yet, and count as used until then; that is tried again. */
+  readonly pendingBytes: number;
   /** 0 (all free space in one piece) to 1: the part of the free space outside its largest piece. */
   readonly fragmentation: number;
   readonly recovery: RecoveryReport;

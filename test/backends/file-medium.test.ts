@@ -25,8 +25,8 @@ function mediumOn(file: SlowFile): FileMedium {
     {
       lock: () => Promise.resolve(),
       allocate: () => Promise.resolve(void file.calls.push('allocate')),
-      clear: () => Promise.resolve(void file.calls.push('clear')),
       zero: () => Promise.resolve(void file.calls.push('zero')),
+      discard: () => Promise.resolve(void file.calls.push('discard')),
       verify: () => Promise.resolve(),
     },
   );
@@ -52,9 +52,9 @@ it('runs one fdatasync at a time, as the kernel tells a failure to one of them o
 
 it('makes new space durable before anything can name it', async () => {
   const file = new SlowFile();
-  const allocated = mediumOn(file).allocate(0, 4096);
+  const allocated = mediumOn(file).grow(0, 4096);
   await turn();
   file.running.shift()?.();
   await allocated;
-  expect(file.calls).toEqual(['clear', 'allocate', 'datasync']);
+  expect(file.calls).toEqual(['discard', 'allocate', 'datasync']);
 });

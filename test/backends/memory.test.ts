@@ -83,6 +83,7 @@ describe('MemoryTarget', () => {
       usedBytes: 1000,
       freeBytes: null,
       largestFreeBytes: null,
+      pendingBytes: 0,
       fragmentation: 0,
       recovery: { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 },
     });

@@ -16,6 +16,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
+import { nativeAddon } from '../fixtures/needs.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
 
@@ -215,6 +216,72 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     expect(Buffer.from(await saved.read(later, 0, 5)).toString()).toBe('later');
   });
 });
+
+describe('space of erased regions that cannot be cleared', () => {
+  /** So that a file pool's zeros fail as the disk has it; small ones are written with others. */
+  async function failZeros(code: string): Promise<void> {
+    const { addon } = await import('../../native/addon.js');
+    const errno = constants.errno[code as 'EIO'];
+    jest.spyOn(addon, 'zeroRange').mockRejectedValue(Object.assign(new Error(code), { errno }));
+  }
+
+  nativeAddon.it('is used until it is given back, and is tried again when space is short', async () => {
+    const target = await openPool('file');
+    const id = await target.createAndWrite(Buffer.alloc(5 * MIB, 1), { persist: true });
+    await failZeros('EIO');
+    await target.erase(id);
+    await expect(target.read(id, 0, 1)).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
+    expect(await target.stats()).toMatchObject({ regions: 0, pendingBytes: 5 * MIB });
+    const refusal = await target.create(6 * MIB).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'OUT_OF_SPACE' });
+    const [line] = log.entries.filter(({ level }) => level === 'error');
+    expect(line?.message).toMatch(/could not be given back: EIO/);
+    expect(errors()).toBe(1);
+    jest.restoreAllMocks();
+    const next = await target.create(6 * MIB);
+    expect(Buffer.from(await target.read(next, 0, 6 * MIB)).equals(Buffer.alloc(6 * MIB))).toBe(true);
+    expect(await target.stats()).toMatchObject({ regions: 1, pendingBytes: 0 });
+  });
+
+  nativeAddon.it('is given back by itself once that can be, and at the next open', async () => {
+    const target = await openPool('file');
+    const ids = await Promise.all([1, 2].map(() => target.createAndWrite(Buffer.alloc(2 * MIB, 1))));
+    const empty = (await target.stats()).usedBytes - 4 * MIB;
+    await failZeros('EIO');
+    for (const id of ids) await target.erase(id);
+    expect((await target.stats()).pendingBytes).toBe(4 * MIB);
+    jest.restoreAllMocks();
+    while ((await target.stats()).pendingBytes > 0) await delay(20);
+    expect((await target.stats()).usedBytes).toBe(empty);
+    const last = await target.createAndWrite(Buffer.alloc(2 * MIB, 1), { persist: true });
+    await failZeros('EIO');
+    await target.erase(last);
+    await target.close();
+    jest.restoreAllMocks();
+    const again = await openPool('file');
+    expect(await again.stats()).toMatchObject({ usedBytes: empty, pendingBytes: 0 });
+    const made = await again.create(6 * MIB);
+    expect(Buffer.from(await again.read(made, 0, 6 * MIB)).equals(Buffer.alloc(6 * MIB))).toBe(true);
+  });
+});
+
+it.each(['ENOSPC', 'EIO', 'EFBIG'])(
+  'a pool whose growth the system refuses with %s is full, and says why',
+  async (code) => {
+    const target = await openPool('file', { max_size: 64 * MIB });
+    const operations =
+      addonState().attributes === undefined ? undefined : await import('../../native/addon.js');
+    const errno = constants.errno[code as 'EIO'];
+    if (operations === undefined) await failing('write', code);
+    else
+      jest.spyOn(operations.addon, 'allocate').mockRejectedValue(Object.assign(new Error(code), { errno }));
+    const refusal = await target.create(20 * MIB).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'OUT_OF_SPACE', details: { requested: 20 * MIB } });
+    expect(String(refusal)).toContain(code);
+    jest.restoreAllMocks();
+    await target.create(20 * MIB);
+  },
+);
 
 it('a file pool that is cut off under the target takes no more changes', async () => {
   const target = await openPool('file');

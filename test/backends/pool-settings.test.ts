@@ -101,7 +101,7 @@ describe.each(BACKENDS)('the log of a %s pool', (type) => {
     const first = await runDaemon(type, growing, [40 * MIB]);
     expect(first.lines[1]).toBe('[info] [warabi:42] Pool size: 16 MiB, growing up to 64 MiB');
     const second = await runDaemon(type, growing);
-    const [, size = ''] = /Pool size: (\d+) MiB, growing up to 64 MiB$/.exec(second.lines[1] ?? '') ?? [];
+    const [, size = ''] = /Pool size: ([\d.]+) MiB, growing up to 64 MiB$/.exec(second.lines[1] ?? '') ?? [];
     expect(Number(size)).toBeGreaterThan(40);
     expect(second.lines[2]).toBe('[info] [warabi:42] Recovered 1 existing regions');
   });

@@ -58,6 +58,9 @@ class Delegate implements PoolMedium {
   allocate(offset: number, length: number): Eventually<void> {
     return this.real.allocate(offset, length);
   }
+  grow(offset: number, length: number): Eventually<void> {
+    return this.real.grow(offset, length);
+  }
   map(offset: number, length: number): Uint8Array[] {
     return this.real.map?.(offset, length) ?? [];
   }

@@ -72,8 +72,8 @@ export class SimulatedFile {
       });
       return this.#process.start(steps, () => undefined);
     },
-    clear: (_file, offset, length) => this.#zero(offset, length),
     zero: (_file, offset, length) => this.#zero(offset, length),
+    discard: (_file, offset, length) => this.#zero(offset, length),
     // Nobody else is here to change it.
     verify: () => Promise.resolve(),
   };

@@ -28,6 +28,8 @@ export interface PoolShape {
   readonly mode: Mode;
   /** Whether every write is durable when it ends. */
   readonly syncWrites: boolean;
+  /** Whether a file pool gives the space of erased regions back. */
+  readonly reclaims?: boolean;
   readonly alignment: number;
   /** In a chunk. A pool that is made for users has 1024. */
   readonly slots: number;
@@ -117,7 +119,7 @@ const capabilities: Capabilities = {
 
 /** A target that is not open, as the backend would make it. */
 export function simulatedTarget(
-  { mode, syncWrites }: PoolShape,
+  { mode, syncWrites, reclaims = false }: PoolShape,
   media: SimulatedMedia,
   process: SimulatedProcess,
   clock: { now(): number },
@@ -130,7 +132,8 @@ export function simulatedTarget(
       file.operations,
     );
     if (mode === 'file') {
-      const options = { io, size: media.bytes.length, sync: true, syncWrites };
+      const size = media.bytes.length;
+      const options = { io, size, sync: true, syncWrites, reclaims, isSparse: reclaims };
       return flaw.file?.(options) ?? new FileMedium(options);
     }
     if (native === undefined) throw new Error('there is no mapping without the addon');

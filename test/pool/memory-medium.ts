@@ -61,6 +61,10 @@ export class MemoryMedium implements PoolMedium, RepairMedium {
     // Everything is as durable as it gets.
   }
 
+  grow(): undefined {
+    return undefined;
+  }
+
   extend(size: number): void {
     this.bytes = Buffer.concat([this.bytes, Buffer.alloc(size - this.size)]);
   }

@@ -127,6 +127,7 @@ export function statsOf(reply: Reply): TargetStats {
     usedBytes: numberOf(map.get('usedBytes')),
     freeBytes: limit('freeBytes'),
     largestFreeBytes: limit('largestFreeBytes'),
+    pendingBytes: numberOf(map.get('pendingBytes')),
     fragmentation: numberOf(map.get('fragmentation')),
     recovery: {
       regions: numberOf(recovery.get('regions')),

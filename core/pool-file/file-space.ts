@@ -1,0 +1,113 @@
+/**
+ * The space of a pool's file: given to it, kept, given back to its file system, and how much of that there is. A file system may have too
+ * little, or be full of what others store, so each of these can be refused; a refusal takes nothing, and all else goes on.
+ */
+import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import type { MediumSpace } from '../pool/medium.js';
+import type { FileOperations } from './file-operations.js';
+import type { PoolFileIo } from './pool-file-io.js';
+import { MAX_PIECE_BYTES } from './write-group.js';
+
+/** In which the blocks of a file are counted (stat(2)). */
+const BLOCK_BYTES = 512;
+/** What a file system says of a call that it does not have. */
+const LACKING = ['ENOTSUP', 'EOPNOTSUPP'];
+const ZEROS = new Uint8Array(MAX_PIECE_BYTES);
+
+export class FileSpace {
+  readonly #io: PoolFileIo;
+  readonly #operations: FileOperations;
+
+  constructor(io: PoolFileIo, operations: FileOperations) {
+    this.#io = io;
+    this.#operations = operations;
+  }
+
+  /**
+   * Gives a range behind what the pool has had its space, zero and durable: a header that names it may reach the disk at once. What stood
+   * there is nobody's, as of a larger pool that a backup of a smaller one was written over.
+   * @throws OUT_OF_SPACE if there is none to be had, for whatever reason; READ_ONLY
+   */
+  async grow(offset: number, length: number): Promise<void> {
+    // Where nothing can be discarded, allocating is writing zeros.
+    if (this.canDiscard) await this.discard(offset, length);
+    await this.allocate(offset, length);
+  }
+
+  /**
+   * Gives a range that holds nothing its space, durably. Nobody else uses it.
+   * @throws OUT_OF_SPACE if there is none to be had, for whatever reason; READ_ONLY
+   */
+  async allocate(offset: number, length: number): Promise<void> {
+    const io = this.#io;
+    // A file that was cut off would come back as long as it was.
+    await io.look();
+    await this.#operations
+      .allocate(io.file, offset, length)
+      .catch((error: unknown) => this.#noneHad(error, length));
+    await io.certainly(io.file.datasync());
+  }
+
+  /**
+   * Gives what is a hole below `end` its space, durably, as of a copy that was made sparse. No other call is under way.
+   * @throws OUT_OF_SPACE
+   */
+  async fillHoles(end: number): Promise<void> {
+    const io = this.#io;
+    io.checkSound();
+    const missing = end - (await io.file.stat()).blocks * BLOCK_BYTES;
+    const left = missing > 0 ? await this.left() : undefined;
+    // Asked first, so that others need not do without for a moment.
+    if (left !== undefined && missing > left.freeBytes) await this.#noneHad(undefined, missing);
+    if (this.#operations.fill === undefined)
+      return missing > 0 ? this.#noneHad(undefined, missing) : undefined;
+    await this.#operations
+      .fill(io.file, 0, end)
+      .catch((error: unknown) => this.#noneHad(error, Math.max(missing, 0)));
+    await io.certainly(io.file.datasync());
+  }
+
+  /** What the file system has left; nothing where it does not say. */
+  async left(): Promise<MediumSpace | undefined> {
+    const { file, path } = this.#io;
+    const freeBytes = await this.#operations.freeBytes?.(file, path);
+    return freeBytes === undefined ? undefined : { freeBytes, path };
+  }
+
+  /** Makes a range zero, and leaves it its space. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
+  async zero(offset: number, length: number): Promise<void> {
+    const io = this.#io;
+    // A small one is better written, together with others.
+    if (length <= MAX_PIECE_BYTES) return io.write(offset, ZEROS.subarray(0, length));
+    await io.checkBeforeChange(offset + length);
+    await this.#operations.zero(io.file, offset, length).catch((error: unknown) => io.refused(error, length));
+  }
+
+  /** Whether `discard` can be asked for. */
+  get canDiscard(): boolean {
+    return this.#operations.discard !== undefined;
+  }
+
+  /** Makes a range zero, and gives its space back if the file system can. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
+  async discard(offset: number, length: number): Promise<void> {
+    const io = this.#io;
+    io.checkSound();
+    try {
+      await this.#operations.discard?.(io.file, offset, length);
+    } catch (error) {
+      if (!LACKING.includes(systemCodeOf(error) ?? '')) return io.refused(error, length);
+      await this.zero(offset, length);
+    }
+  }
+
+  async #noneHad(error: unknown, length: number): Promise<never> {
+    const left = await this.left();
+    const free = left === undefined ? '' : `, which has ${left.freeBytes} bytes free`;
+    const why = error === undefined ? '' : ` (${messageOf(error)})`;
+    throw new BedrockError(
+      'OUT_OF_SPACE',
+      `${length} bytes more are not to be had of the file system of ${this.#io.path}${free}${why}`,
+      { ...(error !== undefined && { cause: error }) },
+    );
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Space of erased regions that could not be cleared, as after an error of the disk: it is tried again, after a second at first and every
+ * minute at last, and whenever space is short. Until then it counts as used. The next open needs none of this: what no region has is free
+ * then, and cleared before it is used.
+ */
+import { explain } from '../errors.js';
+import type { Logger } from '../logging.js';
+import type { Eventually } from '../target/lifecycle.js';
+import type { Extent } from './extent-allocator.js';
+
+const FIRST_DELAY_MS = 1000;
+const MAX_DELAY_MS = 60_000;
+
+export interface GiveBackSteps {
+  /** Makes the extent zeros. */
+  clear(extent: Extent): Eventually<void>;
+  /** Takes it in as free space. */
+  take(extent: Extent): void;
+}
+
+export class GiveBacks {
+  readonly #steps: GiveBackSteps;
+  readonly #logger: Logger | undefined;
+  #waiting: Extent[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #delayMs = FIRST_DELAY_MS;
+  #running: Promise<void> | undefined;
+  #isEnded = false;
+
+  constructor(steps: GiveBackSteps, logger: Logger | undefined) {
+    this.#steps = steps;
+    this.#logger = logger;
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes an extent that could not be cleared. */
+  add(extent: Extent, error: unknown): void {
+    if (this.#bytes === 0) {
+      this.#logger?.error(
+        `the space of an erased region, ${extent.length} bytes, could not be given back: ${explain(error)}; it is tried again`,
+        { error },
+      );
+    }
+    this.#waiting.push(extent);
+    this.#bytes += extent.length;
+    this.#schedule();
+  }
+
+  /** Tries again. Ends with the first that fails: what is short of space does not wait for all of them to fail. */
+  retry(): Promise<void> {
+    if (this.#waiting.length === 0 || this.#isEnded) return Promise.resolve();
+    return (this.#running ??= this.#retry().finally(() => (this.#running = undefined)));
+  }
+
+  /** Tries no more; resolves when nothing is under way. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #retry(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (let left = this.#waiting.length; left > 0; left--) {
+      const extent = this.#waiting.shift() as Extent;
+      try {
+        await this.#steps.clear(extent);
+      } catch {
+        // Behind the others, which may lie on sounder ground.
+        this.#waiting.push(extent);
+        break;
+      }
+      this.#bytes -= extent.length;
+      this.#steps.take(extent);
+    }
+    if (this.#isEnded) return;
+    this.#delayMs = this.#bytes === 0 ? FIRST_DELAY_MS : Math.min(2 * this.#delayMs, MAX_DELAY_MS);
+    if (this.#bytes === 0) this.#logger?.info('the space of all erased regions is given back');
+    else this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isEnded) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.retry();
+    }, this.#delayMs).unref();
+  }
+}
