@@ -28,6 +28,8 @@ export class LogFile {
   #waitingBytes = 0;
   #isFlushAhead = false;
   #isClosed = false;
+  /** The last step was carried out. */
+  #hasEnded = false;
   #lost = { lines: 0, reason: '' };
   /** Steps on the file, one after another: writes, openings, the end. None rejects. */
   #steps: Promise<unknown> = Promise.resolve();
@@ -47,6 +49,8 @@ export class LogFile {
   /** Goes on with whatever the name leads to now. If that cannot be opened, it goes on as before. @throws errors of the system */
   reopen(): Promise<void> {
     return this.#next(async () => {
+      // A signal may come while the daemon stops: nobody would close the file any more.
+      if (this.#hasEnded) return;
       const found = await open(this.path, 'a');
       const old = this.#handle;
       this.#handle = found;
@@ -60,6 +64,7 @@ export class LogFile {
     this.#isClosed = true;
     return this.#next(async () => {
       await this.#flush();
+      this.#hasEnded = true;
       const handle = this.#handle;
       this.#handle = undefined;
       await handle?.close();

@@ -1,5 +1,6 @@
 /** The file of the log: appended to, opened anew after a rotation, whole lines in their order, and what is lost is told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -49,6 +50,15 @@ describe('a log file', () => {
     all.push(await contents(name));
     const written = [0, 1, 2].map((round) => `before ${round}\nbetween ${round}\n`);
     expect(all.join('')).toBe(`${written.join('')}after\n`);
+  });
+
+  it('stays closed if it is to be opened anew after its end, as by a signal during a stop', async () => {
+    const log = new LogFile(name);
+    await log.open();
+    const closed = log.close();
+    await rm(name);
+    await Promise.all([closed, log.reopen()]);
+    expect(existsSync(name)).toBe(false);
   });
 
   it('has no hole after a rotation that copies and truncates', async () => {
