@@ -13,7 +13,7 @@ import { connect, type Server } from 'node:net';
 import path from 'node:path';
 import { MAX_SOCKET_PATH_BYTES } from '../config/address.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
-import { listening } from './listening.js';
+import { closed, listening } from './listening.js';
 import { BOUND_BELOW, ownerOfSocket } from './socket-owner.js';
 
 /** What a file system without hard links says. */
@@ -42,6 +42,10 @@ export class UnixSocket {
       const identity = await identityOf(made);
       await giveName(made, place);
       return new UnixSocket(place, identity ?? '');
+    } catch (error) {
+      // It may listen by now, where nobody can find it, and would keep the process running.
+      if (server.listening) await closed(server);
+      throw error;
     } finally {
       await handle.close();
       await rm(folder, { recursive: true, force: true });

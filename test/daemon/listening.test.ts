@@ -143,6 +143,8 @@ describe('a socket', () => {
     const bound = await Promise.allSettled([one, other].map((server) => UnixSocket.bind(server, place)));
     const won = bound.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     expect(won).toHaveLength(1);
+    // The other one would keep its process running.
+    expect([one, other].filter((server) => server.listening)).toHaveLength(1);
     expect(await answers()).toBe(true);
     await won[0]?.remove();
   });
