@@ -83,7 +83,9 @@ export class PmemMedium implements PoolMedium {
       );
   }
 
-  async #readInPieces(offset: number, into: Uint8Array): Promise<void> {
+  async #readInPieces(offset: number, given: Uint8Array): Promise<void> {
+    // Of a fixed length: the caller's array may become longer between two pieces, and the range was checked before.
+    const into = given.subarray(0, given.length);
     for (let at = 0; at < into.length; at += PIECE_BYTES) {
       if (at > 0) await setImmediate();
       if (!this.#isDirect) return this.readCarefully(offset + at, into.subarray(at));
@@ -159,8 +161,9 @@ export class PmemMedium implements PoolMedium {
   }
 
   async #writeThrough(offset: number, bytes: Uint8Array, isDurable: boolean): Promise<void> {
+    const { length } = bytes;
     await this.#io.write(offset, bytes);
-    if (isDurable) await this.#certainly(() => this.#mapping.persist(offset, bytes.length));
+    if (isDurable) await this.#certainly(() => this.#mapping.persist(offset, length));
   }
 
   /** What a step with the mapping throws: if pages are lost, why nothing that changes is taken any more. */

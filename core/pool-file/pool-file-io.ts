@@ -82,8 +82,10 @@ export class PoolFileIo {
 
   /** Fills `into` from `offset` on. @throws POOL_CORRUPT at the file's end, what the system says */
   async read(offset: number, into: Uint8Array): Promise<void> {
-    for (let at = 0; at < into.length;) {
-      const length = Math.min(into.length - at, MAX_TRANSFER_BYTES);
+    // Asked once: the array may become longer meanwhile, and behind the range that was checked another region begins.
+    const { length: size } = into;
+    for (let at = 0; at < size;) {
+      const length = Math.min(size - at, MAX_TRANSFER_BYTES);
       const { bytesRead } = await this.file.read(into, at, length, offset + at);
       if (bytesRead === 0) {
         await this.#look();
@@ -97,7 +99,9 @@ export class PoolFileIo {
   }
 
   /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
-  async write(offset: number, bytes: Uint8Array): Promise<void> {
+  async write(offset: number, given: Uint8Array): Promise<void> {
+    // Of a fixed length, as the caller's array may become longer before the system takes it: what follows is another region's.
+    const bytes = given.subarray(0, given.length);
     const looked = this.checkBeforeChange(offset + bytes.length);
     if (looked !== undefined) await looked;
     if (this.#group === undefined || bytes.length > MAX_PIECE_BYTES) return this.#writeAlone(offset, bytes);
@@ -105,6 +109,7 @@ export class PoolFileIo {
     return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
   }
 
+  /** @param bytes of a fixed length */
   async #writeAlone(offset: number, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, MAX_TRANSFER_BYTES);

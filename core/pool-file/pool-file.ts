@@ -118,7 +118,9 @@ async function openExisting(
       const own = await handle.stat({ bigint: true });
       checkKind(file, own);
       await operations.lock(handle, file, isReadOnly);
-      if (await isStill(file, own)) return { path: file, file: handle, size: Number(own.size) };
+      // Asked under the lock: whoever had it before may have made the file longer.
+      const { size } = await handle.stat();
+      if (await isStill(file, own)) return { path: file, file: handle, size };
     } catch (error) {
       await handle.close();
       throw error;

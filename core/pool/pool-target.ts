@@ -250,6 +250,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async allocateAs(id: RegionId, size: number, createdAt: number): Promise<PoolRegion> {
     this.#checkWritable();
+    this.#store.checkSound?.();
     const { offset, length } = await this.#pool.allocateAs(id, size);
     return new PoolRegion(id, size, createdAt, offset, length);
   }

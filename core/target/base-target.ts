@@ -195,14 +195,15 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     let offset = 0;
     for await (const bytes of source) {
       checkBytes('a piece of the source', bytes);
-      if (bytes.length > region.size - offset) {
+      const { length } = bytes;
+      if (length > region.size - offset) {
         throw new BedrockError(
           'INVALID_ARGUMENT',
           `the source gave more than the ${region.size} bytes it announced`,
         );
       }
       await this.writeBytes(region, offset, bytes);
-      offset += bytes.length;
+      offset += length;
     }
     if (offset < region.size) {
       throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${offset} of ${region.size} bytes`);

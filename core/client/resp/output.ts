@@ -66,7 +66,8 @@ export class Output {
       this.room(HEAD_BYTES);
       this.#length(DOLLAR, length);
       this.#cut();
-      this.#pieces.push(bytes);
+      // As long as it was announced, whatever becomes of the caller's array before the socket takes it.
+      this.#pieces.push(bytes.subarray(0, length));
       this.added += length;
       this.referencedTo = this.added;
       this.room(HEAD_BYTES);
