@@ -34,6 +34,8 @@ export class PoolFileIo {
   #timer: NodeJS.Timeout | undefined;
   /** For those who ask before it has begun. */
   #nextLook: Promise<void> | undefined;
+  /** Looks under way. Each has the file open for itself, and with it the lock. */
+  readonly #looking = new Set<Promise<void>>();
   readonly #held: { close(): void } | undefined;
 
   /** @param failed is told, once, why nothing that changes is taken any more */
@@ -76,6 +78,8 @@ export class PoolFileIo {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    // The next to open the pool would meet a lock that is nobody's.
+    await Promise.all(this.#looking);
     this.#held?.close();
     await this.file.close();
   }
@@ -164,7 +168,13 @@ export class PoolFileIo {
     this.checkSound();
   }
 
-  async #look(): Promise<void> {
+  #look(): Promise<void> {
+    const looking = this.#lookNow().finally(() => this.#looking.delete(looking));
+    this.#looking.add(looking);
+    return looking;
+  }
+
+  async #lookNow(): Promise<void> {
     if (!this.isSound) return;
     const { file, path, size } = this.#known;
     try {

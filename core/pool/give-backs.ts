@@ -67,7 +67,7 @@ export class GiveBacks {
   async #retry(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (let left = this.#waiting.length; left > 0; left--) {
+    for (let left = this.#waiting.length; left > 0 && !this.#isEnded; left--) {
       const extent = this.#waiting.shift() as Extent;
       try {
         await this.#steps.clear(extent);

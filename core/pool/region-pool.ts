@@ -305,9 +305,10 @@ export class RegionPool {
    */
   async #unchanged(slot: number, before: 'free' | 'live', error: unknown): Promise<never> {
     if (!isOutOfSpace(error)) throw error;
-    const there = new Uint8Array(DESCRIPTOR_BYTES);
-    await this.#medium.read(this.#placeOf(slot), there);
-    if (decodeDescriptor(there, 0, slot, this.#header, new DescriptorFields()) === before) throw error;
+    // What cannot be read back may be anything.
+    const there = await this.#readBack(this.#placeOf(slot), DESCRIPTOR_BYTES);
+    const state = there && decodeDescriptor(there, 0, slot, this.#header, new DescriptorFields());
+    if (state === before) throw error;
     throw this.#medium.fail?.(`the descriptor of slot ${slot} was stored in part`, error) ?? error;
   }
 
@@ -561,10 +562,20 @@ export class RegionPool {
   }
 
   async #hasHeader(offset: number, sequence: number): Promise<boolean> {
-    const there = new Uint8Array(HEADER_BYTES);
-    await this.#medium.read(offset, there);
-    const decoded = decodeHeader(there);
-    return 'header' in decoded && decoded.header.sequence === sequence;
+    const there = await this.#readBack(offset, HEADER_BYTES);
+    const decoded = there && decodeHeader(there);
+    return decoded !== undefined && 'header' in decoded && decoded.header.sequence === sequence;
+  }
+
+  /** What stands somewhere after a store was refused; nothing if that cannot be read. */
+  async #readBack(offset: number, length: number): Promise<Uint8Array | undefined> {
+    const there = new Uint8Array(length);
+    try {
+      await this.#medium.read(offset, there);
+      return there;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Makes the header durable with what recovery has corrected in it. */

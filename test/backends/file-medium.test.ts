@@ -3,12 +3,18 @@ import { expect, it } from '@jest/globals';
 import type { FileHandle } from 'node:fs/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
+import { Gate } from '../fixtures/gate.js';
 
 /** A file whose fdatasyncs end when they are told to. */
 class SlowFile {
   readonly calls: string[] = [];
   readonly running: (() => void)[] = [];
   most = 0;
+
+  close(): Promise<void> {
+    this.calls.push('close');
+    return Promise.resolve();
+  }
 
   datasync(): Promise<void> {
     this.calls.push('datasync');
@@ -19,7 +25,7 @@ class SlowFile {
   }
 }
 
-function mediumOn(file: SlowFile): FileMedium {
+function mediumOn(file: SlowFile, verify = (): Promise<void> => Promise.resolve()): FileMedium {
   const io = new PoolFileIo(
     { file: file as unknown as FileHandle, path: 'pool', size: 2 ** 20 },
     {
@@ -27,7 +33,7 @@ function mediumOn(file: SlowFile): FileMedium {
       allocate: () => Promise.resolve(void file.calls.push('allocate')),
       zero: () => Promise.resolve(void file.calls.push('zero')),
       discard: () => Promise.resolve(void file.calls.push('discard')),
-      verify: () => Promise.resolve(),
+      verify,
     },
   );
   return new FileMedium({ io, size: 2 ** 20, sync: true, syncWrites: false });
@@ -57,4 +63,19 @@ it('makes new space durable before anything can name it', async () => {
   file.running.shift()?.();
   await allocated;
   expect(file.calls).toEqual(['discard', 'allocate', 'datasync']);
+});
+
+it('closes its file when nobody looks at it any more, as whoever does so keeps its lock', async () => {
+  const file = new SlowFile();
+  const gate = new Gate();
+  gate.shut();
+  const medium = mediumOn(file, () => gate.pass());
+  const looked = medium.look();
+  await gate.arrivals(1);
+  const closed = medium.close();
+  await turn();
+  expect(file.calls).toEqual([]);
+  gate.open();
+  await Promise.all([looked, closed]);
+  expect(file.calls).toEqual(['close']);
 });

@@ -113,6 +113,34 @@ describe('a descriptor that is refused', () => {
   });
 });
 
+describe('what is refused, and cannot be read back,', () => {
+  it.each(['publish', 'unpublish'] as const)(
+    'is a descriptor, in %s, that fails the medium',
+    async (step) => {
+      const region = step === 'unpublish' ? await made() : await pool.allocate(100);
+      medium.refuses = isDescriptor;
+      medium.lostPages.add(HEADERS_BYTES / HEADER_BYTES);
+      const refused = 'id' in region ? pool.unpublish(region as never) : pool.publish(region, 100, 1);
+      await expect(refused).rejects.toMatchObject({ code: 'READ_ONLY' });
+    },
+  );
+
+  it('is a header that is the last one, as a second could tear the other copy', async () => {
+    const before = Buffer.from(medium.bytes.subarray(HEADER_BYTES, HEADERS_BYTES));
+    medium.refuses = (offset) => offset === 0;
+    medium.tornBytes = 64;
+    const readable = medium.read.bind(medium);
+    medium.read = (offset, into) => {
+      if (offset === 0) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      return readable(offset, into);
+    };
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    medium.refuses = () => false;
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    expect(medium.bytes.subarray(HEADER_BYTES, HEADERS_BYTES).equals(before)).toBe(true);
+  });
+});
+
 describe('a header that is refused', () => {
   it('in copy 0 changes nothing, as often as it is tried, and later the change is made', async () => {
     medium.refuses = (offset) => offset === 0;
