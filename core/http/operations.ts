@@ -51,13 +51,12 @@ export function isHandedOver(request: IncomingMessage): boolean {
   return handovers.has(request);
 }
 
+type Handle<R extends TargetRoute> = (exchange: Exchange<R>) => Promise<unknown>;
+
 /** Makes handlers of routes below `/v1/providers/:provider`. An operation takes until its handler ends. */
 export function operationsOf(providers: ProviderManager) {
-  return <R extends TargetRoute>(
-      operation: Operation,
-      handle: (exchange: Exchange<R>) => Promise<unknown>,
-    ): RouteHandler<R> =>
-    async (request, reply) => {
+  return <R extends TargetRoute>(operation: Operation, handle: Handle<R>): RouteHandler<R> => {
+    return async (request, reply) => {
       const { begun, failure } = handovers.get(request.raw) ?? {
         begun: performance.now(),
         failure: undefined,
@@ -87,6 +86,7 @@ export function operationsOf(providers: ProviderManager) {
         throw error;
       }
     };
+  };
 }
 
 function codeOf(error: unknown): ErrorCode {

@@ -76,8 +76,12 @@ export interface PoolHeader extends PoolId, PoolGeometry {
 /** `absent`: no header at all. `damaged`: one whose bytes cannot be trusted. `unsupported`: a whole one of another format. */
 export type HeaderFault = 'absent' | 'damaged' | 'unsupported';
 
-export type DecodedHeader =
-  { readonly header: PoolHeader } | { readonly fault: HeaderFault; readonly reason: string };
+export type DecodedHeader = { readonly header: PoolHeader } | Unreadable;
+
+interface Unreadable {
+  readonly fault: HeaderFault;
+  readonly reason: string;
+}
 
 /**
  * @returns one header copy, 4096 bytes

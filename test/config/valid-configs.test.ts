@@ -31,7 +31,7 @@ async function running<T>(config: ConfigInput, look: (daemon: Daemon) => T, dire
 }
 
 const configOf = (config: string | object, directory?: string): Promise<BedrockConfig> =>
-  running(config as ConfigInput, (daemon) => daemon.config, directory);
+  running(config, (daemon) => daemon.config, directory);
 
 const json = (text: string): ConfigInput => parseConfig(text, 'json', 'bedrock.json');
 const toml = (text: string): ConfigInput => parseConfig(text, 'toml', 'bedrock.toml');

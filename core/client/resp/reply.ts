@@ -1,8 +1,9 @@
 /** Replies of the Redis protocol, as values. */
 
 /** Simple strings are strings, bulk strings are bytes; a map of version 2 is an array of keys and values. */
-export type Reply =
-  null | boolean | number | bigint | string | Buffer | ReplyError | readonly Reply[] | ReplyMap;
+export type Reply = Scalar | Buffer | ReplyError | readonly Reply[] | ReplyMap;
+
+type Scalar = null | boolean | number | bigint | string;
 
 export type ReplyMap = ReadonlyMap<string, Reply>;
 

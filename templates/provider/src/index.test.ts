@@ -23,9 +23,7 @@ it('beats while the daemon runs', async () => {
     const [region] = (await store.list()).regions;
     assert.ok(region);
     const count = async () => Buffer.from(await store.read(region.id, 0, HEARTBEAT_BYTES)).readBigUInt64LE(8);
-    const deadline = Date.now() + 5000;
-    while ((await count()) < 3n && Date.now() < deadline) await delay(5);
-    assert.ok((await count()) >= 3n);
+    while ((await count()) < 3n) await delay(5);
   } finally {
     await daemon.close();
   }
@@ -46,9 +44,7 @@ it('takes other settings while it runs, and counts its heartbeats', async () => 
     assert.deepEqual(daemon.config.providers?.[1]?.config, { interval_ms: 1 });
     const written = /^sample_heartbeats_total\{(?=.*provider="heartbeat")(?=.*outcome="written").*\} [1-9]/m;
     const metrics = async () => (await fetch(`${daemon.address}/metrics`)).text();
-    const deadline = Date.now() + 5000;
-    while (!written.test(await metrics()) && Date.now() < deadline) await delay(5);
-    assert.match(await metrics(), written);
+    while (!written.test(await metrics())) await delay(5);
   } finally {
     await daemon.close();
   }
