@@ -17,6 +17,7 @@ import type { Share, ShareHolder } from '../net/byte-budget.js';
 import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { Calls, type Caller } from './calls.js';
+import type { ClientFacts } from './client-line.js';
 import { commandOf } from './commands.js';
 import {
   WAIT,
@@ -35,6 +36,7 @@ import { Places } from './places.js';
 import { Failure, OUT_OF_MEMORY, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
 import { Request } from './request.js';
 import { Found, RequestParser } from './request-parser.js';
+import { checkTransaction } from './transaction-commands.js';
 import { Uploads } from './uploads.js';
 
 /** Requests of one connection that run at once. */
@@ -63,6 +65,8 @@ const NOTHING = Buffer.alloc(0);
 
 export class Client implements CommandClient, Caller {
   name = '';
+  library = { name: '', version: '' };
+  isInTransaction = false;
   protocol: Protocol = 2;
   tellsDetails = false;
   readonly uploads = new Uploads();
@@ -78,6 +82,8 @@ export class Client implements CommandClient, Caller {
   /** When the bytes came that are being looked at, by performance.now(). */
   arrivedAt = performance.now();
 
+  readonly #connectedAt = this.arrivedAt;
+  #lastCommand = 'NULL';
   readonly #input: Input;
   readonly #parser: RequestParser;
   readonly #request: Request;
@@ -373,6 +379,8 @@ export class Client implements CommandClient, Caller {
       const [least, most] = command.arity;
       if (request.count < least || request.count > most)
         throw new BedrockError('INVALID_ARGUMENT', `wrong number of arguments for ${command.name}`);
+      this.#lastCommand = command.name;
+      if (this.isInTransaction) checkTransaction(command);
       return command.run(request, this) !== WAIT;
     } catch (error) {
       // A line that is no command is the request of another protocol, perhaps of a web page that has found the port.
@@ -387,7 +395,6 @@ export class Client implements CommandClient, Caller {
   }
 
   #end(failure: Failure): void {
-    this.failedRequests++;
     this.reply(failure);
     this.#isEnding = true;
     // Where it was found that there is no room for more, nothing else would send it.
@@ -413,7 +420,9 @@ export class Client implements CommandClient, Caller {
   #land(length: number): Landed | undefined {
     const request = this.#request;
     request.set(this.#input.bytes, this.#long.all);
-    return commandOf(request)?.land?.(request, this, length);
+    const command = commandOf(request);
+    if (command !== undefined && this.isInTransaction) checkTransaction(command);
+    return command?.land?.(request, this, length);
   }
 
   keep(index: number): KeptBytes {
@@ -469,6 +478,7 @@ export class Client implements CommandClient, Caller {
   }
 
   reply(value: Reply): void {
+    if (value instanceof Failure) this.failedRequests++;
     this.replies.encoded(this.encode(value));
   }
 
@@ -499,6 +509,24 @@ export class Client implements CommandClient, Caller {
   }
 
   // ---- what commands ask for ----
+
+  get facts(): ClientFacts {
+    const { id, name, library, protocol, isInTransaction, requests, arrivedAt } = this;
+    return {
+      ...{ id, name, library, protocol, isInTransaction, requests, arrivedAt },
+      lastCommand: this.#lastCommand,
+      connectedAt: this.#connectedAt,
+      providerId: this.#places.selectedId,
+      memory: {
+        inputBytes: this.#input.end - this.#parser.begin,
+        inputFreeBytes: this.#input.bytes.length - this.#input.end,
+        argumentBytes: this.#inUse.bytes,
+        replyBytes: this.replies.bytes,
+        waitingReplies: this.replies.waiting,
+        heldBytes: this.#arriving.bytes + this.#inUse.bytes + this.replies.countedBytes,
+      },
+    };
+  }
 
   select(place: string | undefined): void {
     this.#places.select(place);

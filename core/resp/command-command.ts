@@ -2,8 +2,11 @@
 import type { Command, Run } from './command.js';
 import { answering } from './connection-commands.js';
 import { invalid } from './region-arguments.js';
-import { ReplyMap, Simple, type Reply } from './replies.js';
+import { ReplyMap, ReplySet, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
+
+/** Clients print it beside a command. */
+const FIRST_VERSION = '0.1.0';
 
 const NO_KEYS = [0, 0, 0] as const;
 
@@ -11,8 +14,11 @@ const NO_KEYS = [0, 0, 0] as const;
 export function commandCommand(all: () => readonly Command[]): Run {
   return answering((request) => {
     if (request.count === 1) return all().map(describe);
-    if (request.isWord(1, 'count')) return all().length;
-    if (request.isWord(1, 'list')) return all().map(({ name }) => name);
+    if (request.isWord(1, 'count') && request.count === 2) return all().length;
+    if (request.isWord(1, 'list')) {
+      if (request.count === 2) return all().map(({ name }) => name);
+      throw invalid('COMMAND LIST gives all commands; it has no filters');
+    }
     if (request.isWord(1, 'info'))
       return request.count === 2
         ? all().map(describe)
@@ -41,18 +47,65 @@ function named(request: Request, all: readonly Command[]): (Command | undefined)
 function documentation({ name, summary }: Command): ReplyMap {
   return new ReplyMap([
     ['summary', summary],
+    ['since', FIRST_VERSION],
     ['group', name.startsWith('blob.') ? 'module' : 'generic'],
   ]);
 }
 
-/** As Redis describes a command: name, arity (negative: at least), flags, first and last key, step. */
-function describe({ name, arity: [least, most], isWrite, keys = NO_KEYS }: Command): Reply {
+/**
+ * As Redis 7 describes a command: name, arity (negative: at least), flags, first and last key, step; then categories of its access control,
+ * hints for proxies, where keys stand, and commands within it.
+ */
+function describe(command: Command): Reply {
+  const { name, arity, keys = NO_KEYS } = command;
+  const [least, most] = arity;
+  const { flags, category } = kindOf(command);
   return [
     name,
     most === least ? least : -least,
-    [new Simple(isWrite === true ? 'write' : 'readonly')],
+    new ReplySet(flags.map((flag) => new Simple(flag))),
     ...keys,
+    new ReplySet([new Simple(`@${category}`), new Simple('@slow')]),
+    [],
+    command.keys === undefined ? [] : [keySpecification(command)],
+    [],
   ];
+}
+
+/** Those without regions are carried out while the daemon starts, too. */
+function kindOf({ isWrite, isRead, keys }: Command): { flags: readonly string[]; category: string } {
+  if (isWrite === true) return { flags: ['write'], category: 'write' };
+  if (isRead === true || keys !== undefined) return { flags: ['readonly'], category: 'read' };
+  return { flags: ['noscript', 'loading', 'stale'], category: 'connection' };
+}
+
+/** https://redis.io/docs/latest/develop/reference/key-specs/ */
+function keySpecification({ isWrite, keys = NO_KEYS }: Command): ReplyMap {
+  const [first, last, step] = keys;
+  const specification = (type: string, spec: readonly (readonly [string, Reply])[]): ReplyMap =>
+    new ReplyMap([
+      ['type', type],
+      ['spec', new ReplyMap(spec)],
+    ]);
+  return new ReplyMap([
+    [
+      'flags',
+      new ReplySet([
+        new Simple(isWrite === true ? 'RW' : 'RO'),
+        new Simple(isWrite === true ? 'update' : 'access'),
+      ]),
+    ],
+    ['begin_search', specification('index', [['index', first]])],
+    // The last one from the first on, where it does not count from the end.
+    [
+      'find_keys',
+      specification('range', [
+        ['lastkey', last < 0 ? last : last - first],
+        ['keystep', step],
+        ['limit', 0],
+      ]),
+    ],
+  ]);
 }
 
 /** The arguments of a whole command that name regions. */

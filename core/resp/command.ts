@@ -30,6 +30,10 @@ export interface Command {
   /** One line for people, in COMMAND DOCS. */
   readonly summary: string;
   readonly isWrite?: boolean;
+  /** That it looks at a target as a whole, where it names no region. */
+  readonly isRead?: boolean;
+  /** Whether it is carried out after a MULTI that was refused, and ends that. */
+  readonly endsTransaction?: boolean;
   /** Where the names of regions stand: first, last (-1: the last argument), step. Absent: nowhere. */
   readonly keys?: readonly [first: number, last: number, step: number];
 }
@@ -86,6 +90,10 @@ export interface CommandClient {
   readonly id: number;
   /** As CLIENT SETNAME gave it. */
   name: string;
+  /** Of the client's software, as CLIENT SETINFO gave it. */
+  library: { readonly name: string; readonly version: string };
+  /** A MULTI was refused, and what ends it has not come yet. */
+  isInTransaction: boolean;
   protocol: Protocol;
   /** Whether the text of an error is JSON: message and details. */
   tellsDetails: boolean;
@@ -137,10 +145,10 @@ export interface DaemonFacts {
   readonly config: () => unknown;
   /** Begins to stop the daemon; does not wait for it. */
   readonly shutdown: () => void;
-  /** Lines `name:value` about connections and commands, for INFO. */
-  readonly figures: () => readonly string[];
+  /** Lines `name:value` about connections, and about what was done, for INFO. */
+  readonly figures: () => { readonly clients: readonly string[]; readonly stats: readonly string[] };
   /** A client's own line, for CLIENT INFO. */
   readonly describe: (client: CommandClient) => string;
-  /** Those of all clients, for CLIENT LIST. */
-  readonly describeAll: () => string;
+  /** Those of all clients, or of some by their numbers, for CLIENT LIST. */
+  readonly describeAll: (ids?: ReadonlySet<number>) => string;
 }

@@ -58,8 +58,9 @@ function greet(request: Request, client: CommandClient): Reply {
   }
   for (let index = 2; index < request.count; index += 2) {
     if (request.isWord(index, 'auth')) return NO_PASSWORD;
-    if (!request.isWord(index, 'setname') || index + 1 === request.count)
+    if (!request.isWord(index, 'setname'))
       throw invalid(`HELLO has SETNAME name, and no ${request.text(index).slice(0, 32)}`);
+    if (index + 1 === request.count) throw invalid('the name after SETNAME is missing');
     name = nameOf(request, index + 1);
   }
   client.protocol = protocol;
@@ -75,10 +76,11 @@ function greet(request: Request, client: CommandClient): Reply {
   ]);
 }
 
-function nameOf(request: Request, index: number): string {
+/** An argument that is to stand as a word in what describes a connection. @throws INVALID_ARGUMENT */
+export function nameOf(request: Request, index: number): string {
   const name = request.text(index);
   if (request.lengthOf(index) <= MAX_NAME_BYTES && /^[!-~]*$/.test(name)) return name;
-  throw invalid(`the name of a connection is at most ${MAX_NAME_BYTES} printable characters without blanks`);
+  throw invalid(`a name has at most ${MAX_NAME_BYTES} printable characters, and no blanks`);
 }
 
 /**
@@ -97,48 +99,13 @@ const reset: Run = (_request, client) => {
   if (client.isBusy) return WAIT;
   client.protocol = 2;
   client.name = '';
+  client.isInTransaction = false;
   client.tellsDetails = false;
   client.uploads.abandon();
   client.select(undefined);
   client.reply(RESET);
   return undefined;
 };
-
-/** CLIENT SETNAME name | GETNAME | ID | INFO | LIST | SETINFO … | NO-EVICT … | NO-TOUCH … */
-const clientCommand = answering((request, client) => {
-  if (request.isWord(1, 'setname') && request.count === 3) {
-    client.name = nameOf(request, 2);
-    return OK;
-  }
-  if (request.isWord(1, 'getname')) return client.name === '' ? null : client.name;
-  if (request.isWord(1, 'id')) return client.id;
-  if (request.isWord(1, 'info')) return client.daemon.describe(client);
-  if (request.isWord(1, 'list') && request.count === 2) return client.daemon.describeAll();
-  // What a client's library is called, and hints for a cache: there is nobody to tell.
-  if (['setinfo', 'no-evict', 'no-touch'].some((word) => request.isWord(1, word))) return OK;
-  throw invalid(`CLIENT has SETNAME, GETNAME, ID, INFO and LIST, and no ${request.text(1).slice(0, 32)}`);
-});
-
-/** INFO [section]… */
-const info = answering((_request, client) => {
-  const { version, startedAt, providers, figures } = client.daemon;
-  const uptime = Math.floor((performance.now() - startedAt) / 1000);
-  const lines = [
-    '# Server',
-    `bedrock_version:${version}`,
-    `process_id:${process.pid}`,
-    `uptime_in_seconds:${uptime}`,
-    '',
-    '# Clients and commands',
-    ...figures(),
-    '',
-    '# Providers',
-    ...providers.map(
-      ({ name, type, providerId, state }) => `${name}:type=${type},id=${providerId},state=${state}`,
-    ),
-  ];
-  return lines.join('\r\n') + '\r\n';
-});
 
 /** Of Redis's settings those that its own tools ask for: there are no snapshots, and no log of the commands. */
 const SETTINGS: readonly (readonly [name: string, value: string])[] = [
@@ -171,9 +138,13 @@ export const CONNECTION_COMMANDS: readonly Command[] = [
   { name: 'hello', arity: [1, 7], run: hello, summary: 'Chooses the version of the protocol.' },
   { name: 'auth', arity: [2, 3], run: auth, summary: 'Fails: there is no password.' },
   { name: 'select', arity: [2, 2], run: select, summary: 'Chooses the provider, by id or name.' },
-  { name: 'client', arity: [2, MANY], run: clientCommand, summary: 'Names the connection, or describes it.' },
-  { name: 'info', arity: [1, MANY], run: info, summary: 'Describes the daemon.' },
   { name: 'config', arity: [2, MANY], run: config, summary: 'CONFIG GET knows save and appendonly.' },
-  { name: 'reset', arity: [1, 1], run: reset, summary: 'Makes the connection as it was at first.' },
-  { name: 'quit', arity: [1, 1], run: quit, summary: 'Ends the connection.' },
+  {
+    name: 'reset',
+    arity: [1, 1],
+    run: reset,
+    endsTransaction: true,
+    summary: 'Makes the connection as it was at first.',
+  },
+  { name: 'quit', arity: [1, 1], run: quit, endsTransaction: true, summary: 'Ends the connection.' },
 ];

@@ -123,6 +123,16 @@ export class Pipeline {
     return this.gatheredBytes + this.#waitingBytes + this.#promisedBytes + sent;
   }
 
+  /** Of them those that count against the memory for all clients. */
+  get countedBytes(): number {
+    return this.share.bytes;
+  }
+
+  /** Replies that are not there yet, or wait behind one that is not. */
+  get waiting(): number {
+    return this.#pending.length - this.#first;
+  }
+
   /** @throws OVERLOADED if there is no memory for a reply of so many bytes */
   admit(bytes: number): void {
     if (!this.#admits(bytes)) throw noMemory();
@@ -159,7 +169,7 @@ export class Pipeline {
   }
 
   get #isWaiting(): boolean {
-    return this.#pending.length > this.#first;
+    return this.waiting > 0;
   }
 
   // ---- replies that are there at once; `flush` sends them ----

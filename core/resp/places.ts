@@ -18,13 +18,15 @@ export class Places {
   readonly #known = new Map<string, Place>();
   /** In the form of a prefix. */
   #selected: string | undefined;
+  /** Id of the provider that was selected; 0 if none was. */
+  selectedId = 0;
 
   constructor(private readonly finder: PlaceFinder) {}
 
   /** See CommandClient. */
   select(place: string | undefined): void {
     const prefix = place === undefined ? undefined : `${place}/`;
-    if (prefix !== undefined) this.#find(prefix);
+    this.selectedId = prefix === undefined ? 0 : this.#find(prefix).provider.providerId;
     this.#selected = prefix;
     this.#known.delete('');
   }

@@ -1,6 +1,6 @@
 /**
  * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
- * there: a map as an array of keys and values, null as a bulk string of length -1.
+ * there: a map as an array of keys and values, a set as an array, null as a bulk string of length -1.
  */
 import { allocateBytes, copyBytes } from '../allocation.js';
 import type { BedrockError } from '../errors.js';
@@ -8,7 +8,8 @@ import type { BedrockError } from '../errors.js';
 export type Protocol = 2 | 3;
 
 /** A reply as a value; bytes and strings are bulk strings. */
-export type Reply = null | number | string | Uint8Array | Simple | Failure | ReplyMap | readonly Reply[];
+export type Reply =
+  null | number | string | Uint8Array | Simple | Failure | ReplyMap | ReplySet | readonly Reply[];
 
 /** A line without bytes that could end it, such as `OK`. */
 export class Simple {
@@ -25,6 +26,11 @@ export class Failure {
 /** Keys and values in turn. */
 export class ReplyMap {
   constructor(readonly entries: readonly (readonly [string, Reply])[]) {}
+}
+
+/** Values in no order. */
+export class ReplySet {
+  constructor(readonly members: readonly Reply[]) {}
 }
 
 export const OK = new Simple('OK');
@@ -81,6 +87,10 @@ function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Proto
       addReply(pieces, key, protocol);
       addReply(pieces, value, protocol);
     }
+  } else if (reply instanceof ReplySet) {
+    const { members } = reply;
+    pieces.push(`${protocol === 3 ? '~' : '*'}${members.length}\r\n`);
+    for (const each of members) addReply(pieces, each, protocol);
   } else {
     pieces.push(`*${reply.length}\r\n`);
     for (const each of reply) addReply(pieces, each, protocol);

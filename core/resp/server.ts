@@ -16,6 +16,7 @@ import { targetOf, type ProviderManager, type RunningProvider } from '../provide
 import { DirectTarget } from '../target/index.js';
 import type { DoorFigures } from '../metrics/resp-metrics.js';
 import { Client } from './client.js';
+import { clientLine } from './client-line.js';
 import type { Place } from './command.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
@@ -79,7 +80,11 @@ export class RespServer implements Door {
       shutdown,
       figures: () => this.#figureLines(),
       describe: (client) => this.#describe(client as Client),
-      describeAll: () => [...this.#clients.keys()].map((client) => this.#describe(client)).join(''),
+      describeAll: (ids) =>
+        [...this.#clients.keys()]
+          .filter(({ id }) => ids === undefined || ids.has(id))
+          .map((client) => this.#describe(client))
+          .join(''),
     };
   }
 
@@ -239,29 +244,31 @@ export class RespServer implements Door {
   }
 
   /** As INFO has them. */
-  #figureLines(): string[] {
+  #figureLines(): ReturnType<Door['daemon']['figures']> {
     const { connections, accepted, refused, evicted, requests, failed, arrivingBytes, bufferedBytes } =
       this.figures;
-    return [
-      `connected_clients:${connections}`,
-      `total_connections_received:${accepted}`,
-      `rejected_connections:${refused}`,
-      `evicted_clients:${evicted}`,
-      `total_commands_processed:${requests}`,
-      `total_error_replies:${failed}`,
-      `arriving_bytes:${arrivingBytes}`,
-      `buffered_bytes:${bufferedBytes}`,
-    ];
+    return {
+      clients: [
+        `connected_clients:${connections}`,
+        `maxclients:${this.#options.settings.max_connections}`,
+        'blocked_clients:0',
+        `arriving_bytes:${arrivingBytes}`,
+        `buffered_bytes:${bufferedBytes}`,
+      ],
+      stats: [
+        `total_connections_received:${accepted}`,
+        `total_commands_processed:${requests}`,
+        `rejected_connections:${refused}`,
+        `evicted_clients:${evicted}`,
+        `total_error_replies:${failed}`,
+      ],
+    };
   }
 
-  /** A line in the manner of Redis. */
   #describe(client: Client): string {
-    const { id, name, protocol, requests, arrivedAt } = client;
-    const { remoteAddress, remotePort } = this.#clients.get(client) ?? {};
-    const address =
-      remoteAddress === undefined ? 'unix' : formatHostPort({ host: remoteAddress, port: remotePort ?? 0 });
-    const idle = Math.floor((performance.now() - arrivedAt) / 1000);
-    return `id=${id} addr=${address} name=${name} idle=${idle} resp=${protocol} tot-cmds=${requests}\n`;
+    const socket = this.#clients.get(client);
+    // What a connection that is gone has left to carry out, nobody reads.
+    return socket === undefined ? '' : clientLine(client.facts, socket, this.#options.address.unix);
   }
 }
 

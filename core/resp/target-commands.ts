@@ -107,8 +107,20 @@ const blobStats = stats(
 const dbsize = stats(({ regions }) => regions);
 
 export const TARGET_COMMANDS: readonly Command[] = [
-  { name: 'blob.list', arity: [1, 7], run: blobList, summary: 'Gives the regions of a target, in pages.' },
-  { name: 'blob.stats', arity: [1, 3], run: blobStats, summary: 'Says how full a target is.' },
-  { name: 'dbsize', arity: [1, 3], run: dbsize, summary: 'Gives how many regions a target has.' },
-  { name: 'scan', arity: [2, 4], run: scan, summary: 'Gives the IDs of a target, in pages.' },
+  {
+    name: 'blob.list',
+    arity: [1, 7],
+    run: blobList,
+    isRead: true,
+    summary: 'Gives the regions of a target, in pages.',
+  },
+  { name: 'blob.stats', arity: [1, 3], run: blobStats, isRead: true, summary: 'Says how full a target is.' },
+  {
+    name: 'dbsize',
+    arity: [1, 3],
+    run: dbsize,
+    isRead: true,
+    summary: 'Gives how many regions a target has.',
+  },
+  { name: 'scan', arity: [2, 4], run: scan, isRead: true, summary: 'Gives the IDs of a target, in pages.' },
 ];

@@ -99,6 +99,7 @@ function parse(bytes: Buffer, at: number): { value: Value; end: number } | undef
       return { value: bytes.toString('latin1', end, end + length), end: end + length + 2 };
     }
     case '*':
+    case '~':
     case '%': {
       const isMap = bytes[at] === 37;
       const values: Value[] = [];

@@ -1,7 +1,9 @@
-/** Clients that were written for Redis: its own tools where they are installed, and the `redis` package. */
-import { execFile } from 'node:child_process';
+/** Clients that were written for Redis: its own tools and libraries of other languages where they are installed, and two of npm. */
+import { execFile, spawnSync } from 'node:child_process';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { hasCommand, needs } from '../fixtures/needs.js';
 import { RunningDoor, closeDoors } from './running-door.js';
@@ -68,6 +70,65 @@ needs('redis-benchmark', hasCommand('redis-benchmark')).describe('redis-benchmar
   });
 });
 
+/** A library of another language: how it is looked for, and the session that it runs. */
+const LIBRARIES: readonly (readonly [
+  library: string,
+  look: [string, ...string[]],
+  session: [string, string],
+])[] = [
+  ['redis-py', ['/usr/bin/python3', '-c', 'import redis'], ['/usr/bin/python3', 'session.py']],
+  ['lua-redis', ['lua5.1', '-e', 'require "redis"'], ['lua5.1', 'session.lua']],
+  [
+    'Predis',
+    ['php', '-r', 'exit(is_file("/usr/share/php/Predis/Autoloader.php") ? 0 : 1);'],
+    ['php', 'session.php'],
+  ],
+];
+
+describe.each(LIBRARIES)('%s', (library, [program, ...args], [interpreter, session]) => {
+  needs(library, spawnSync(program, args).status === 0).it('runs through a session', async () => {
+    const script = path.join(import.meta.dirname, 'clients', session);
+    const { stdout } = await run(interpreter, [script, String(door.port), id]);
+    expect(stdout).toMatch(/^\S+( \S+)?: [1-9] session/);
+  });
+});
+
+describe('ioredis', () => {
+  let client: Redis;
+  beforeAll(async () => {
+    client = new Redis({
+      port: door.port,
+      lazyConnect: true,
+      connectionName: 'io',
+      retryStrategy: () => null,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+  });
+  afterAll(() => client.disconnect());
+
+  it('is ready, reads and writes, and finds regions', async () => {
+    expect(client.status).toBe('ready');
+    expect(await client.setrange(id, 20, 'from io')).toBe(4096);
+    expect((await client.getrangeBuffer(id, 20, 26)).toString()).toBe('from io');
+    const found: string[] = [];
+    for await (const ids of client.scanStream()) found.push(...(ids as string[]));
+    expect(found).toEqual([id]);
+    expect(await client.client('LIST')).toMatch(/ name=io .* lib-name=ioredis/);
+    expect(await client.info('clients')).toMatch(/^# Clients\r\n/);
+  });
+
+  it('pipelines, and learns that a transaction did nothing', async () => {
+    expect(await client.pipeline().setrange(id, 20, 'again').getrange(id, 20, 24).exec()).toEqual([
+      [null, 4096],
+      [null, 'again'],
+    ]);
+    const transaction = client.multi().setrange(id, 20, 'WRONG').del(id).exec();
+    await expect(transaction).rejects.toThrow(/^EXECABORT /);
+    expect(await client.getrange(id, 20, 24)).toBe('again');
+  });
+});
+
 describe.each([2, 3] as const)('the redis package, version %d of the protocol', (RESP) => {
   const open = () =>
     createClient({ RESP, socket: { host: '127.0.0.1', port: door.port, reconnectStrategy: false } });
@@ -114,6 +175,12 @@ describe.each([2, 3] as const)('the redis package, version %d of the protocol', 
       expect.objectContaining({ name: 'ping' }),
       null,
     ]);
+  });
+
+  it('learns that a transaction did nothing', async () => {
+    await client.setRange(id, 10, 'as it was');
+    await expect(client.multi().setRange(id, 10, 'WRONG').del(id).exec()).rejects.toThrow();
+    expect(await client.getRange(id, 10, 18)).toBe('as it was');
   });
 });
 
