@@ -87,6 +87,8 @@ export interface AddonBinding {
   punchHole(file: FileBinding, offset: number, length: number): Promise<void>;
   zeroRange(file: FileBinding, offset: number, length: number): Promise<void>;
   dropCache(file: FileBinding): Promise<void>;
+  /** -1 if there is none. */
+  firstNonZero(file: FileBinding, offset: number, end: number): Promise<number>;
   verify(file: FileBinding, path: string, size: number): Promise<void>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;

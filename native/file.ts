@@ -135,6 +135,25 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
 }
 
 /**
+ * The first place of a range where a byte is not zero (lseek(2), SEEK_DATA: holes are not read); nothing if there is none, also behind
+ * the file's end.
+ * @throws INVALID_ARGUMENT; EIO, EBADF (also of a file that is not open for reading)
+ */
+export async function firstNonZero(
+  file: OpenFile | HeldFile,
+  offset: number,
+  end: number,
+): Promise<number | undefined> {
+  let found = -1;
+  await onFile('read', file, async (fd) => {
+    checkSize('offset', offset);
+    checkSize('end', end);
+    found = await addon.firstNonZero(fd, offset, end);
+  });
+  return found < 0 ? undefined : found;
+}
+
+/**
  * Looks whether an open file still has its bytes and its name, in one job of the thread pool.
  * @param known what it had: at least `size` bytes, and the name `path`
  * @throws ESTALE if it is shorter now, or if the path leads elsewhere or nowhere; INVALID_ARGUMENT, EBADF

@@ -13,6 +13,7 @@ export { SystemError } from './errors.js';
 export {
   allocate,
   dropCache,
+  firstNonZero,
   HeldFile,
   linkFile,
   lock,

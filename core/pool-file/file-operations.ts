@@ -31,6 +31,8 @@ export interface FileOperations {
   discard?(file: FileHandle, offset: number, length: number): Promise<void>;
   /** What the file system of a file has left; absent, or nothing, where it does not say. */
   freeBytes?(file: FileHandle, path: string): Promise<number | undefined>;
+  /** The first place of a range where a byte is not zero; absent where holes would have to be read. */
+  firstNonZero?(file: FileHandle, offset: number, end: number): Promise<number | undefined>;
   /** Looks whether the file is at least so long, and what the path leads to; absent where that takes more than one job. @throws ESTALE */
   verify?(file: FileHandle, path: string, size: number): Promise<void>;
   /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
@@ -61,6 +63,7 @@ type Native = typeof native;
 function nativeOperations({
   allocate,
   dropCache,
+  firstNonZero,
   linkFile,
   lock,
   punchHole,
@@ -93,6 +96,7 @@ function nativeOperations({
     dropCache: (file) => dropCache(of(file)),
     link: (file, path) => linkFile(of(file), path),
     verify: (file, path, size) => verify(of(file), { path, size }),
+    firstNonZero: (file, offset, end) => firstNonZero(of(file), offset, end),
     freeBytes: freeBytesOf,
     async zero(file, offset, length) {
       try {

@@ -74,6 +74,11 @@ export class FileSpace {
     return freeBytes === undefined ? undefined : { freeBytes, path };
   }
 
+  /** The first byte of a range that is not zero; nothing if there is none, or if nobody can tell without reading the holes. */
+  async firstNonZero(offset: number, end: number): Promise<number | undefined> {
+    return this.#operations.firstNonZero?.(this.#io.file, offset, end);
+  }
+
   /** Makes a range zero, and leaves it its space. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
   async zero(offset: number, length: number): Promise<void> {
     const io = this.#io;

@@ -38,6 +38,11 @@ export class OfflinePool {
     return this.#size;
   }
 
+  /** The first byte from an offset on that is not zero; nothing if there is none, or if nobody can tell. */
+  async firstNonZero(offset: number): Promise<number | undefined> {
+    return this.#io.space.firstNonZero(offset, this.#size);
+  }
+
   read(offset: number, into: Uint8Array): Promise<void> {
     return this.#io.read(offset, into);
   }

@@ -13,11 +13,16 @@ export function* checkPool(inspection: Inspection): Generator<Finding> {
 /** What no open complains of. */
 export function notesOf({ headers }: Inspection): string[] {
   if ('refusal' in headers) return [];
-  const { choice, recovery, reservedInUse } = headers;
+  const { choice, recovery, excess, reservedInUse } = headers;
   const { features } = choice.header;
   const notes: string[] = [];
   if (choice.rewrite !== undefined && choice.damage === undefined)
     notes.push(`header copy ${choice.rewrite} is older, as after a crash; the next open makes both equal`);
+  if (excess !== undefined)
+    notes.push(
+      `bytes that are not zero stand behind the capacity of ${choice.header.capacity}, from ${excess} on, as of a larger pool that a smaller ` +
+        'backup was written over; they belong to no region, and become zeros before the pool grows over them',
+    );
   if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
     notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);
   if (recovery.quarantined.some(({ reason }) => reason === 'unreadable'))

@@ -23,6 +23,8 @@ export interface UsableHeaders {
   readonly choice: HeaderChoice;
   readonly recovery: RecoveryResult;
   readonly table: SlotTable;
+  /** Where the first byte behind the capacity stands that is not zero, if there is one. */
+  readonly excess: number | undefined;
   /** Live regions whose descriptor has something in its reserved bytes. */
   readonly reservedInUse: number;
 }
@@ -30,6 +32,11 @@ export interface UsableHeaders {
 /** None counts: both are damaged, or they contradict each other. */
 export interface UnusableHeaders {
   readonly refusal: BedrockError;
+}
+
+/** A medium that may tell what stands behind the capacity. */
+export interface InspectedMedium extends ReadableMedium {
+  firstNonZero?(offset: number): Promise<number | undefined>;
 }
 
 export interface InspectOptions {
@@ -41,7 +48,7 @@ export interface InspectOptions {
 
 /** @throws POOL_CORRUPT if the file is no pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the medium throws */
 export async function inspectPool(
-  medium: ReadableMedium,
+  medium: InspectedMedium,
   { prefer, onRead }: InspectOptions = {},
 ): Promise<Inspection> {
   const pages = await readHeaderPages(medium);
@@ -64,7 +71,8 @@ export async function inspectPool(
     }
     onRead?.(slots * DESCRIPTOR_BYTES, total);
   }
-  return { ...facts, headers: { choice: chosen, recovery: recovery.finish(), table, reservedInUse } };
+  const excess = await medium.firstNonZero?.(header.capacity);
+  return { ...facts, headers: { choice: chosen, recovery: recovery.finish(), table, excess, reservedInUse } };
 }
 
 function choose(pages: HeaderPages, prefer: HeaderCopy | undefined): HeaderChoice | BedrockError {

@@ -111,7 +111,10 @@ export interface Capabilities {
 
 /** Views over a region's own bytes; the region's space stays until they are released. */
 export interface RegionMapping {
-  /** In order; one, unless the region is larger than a view may be. */
+  /**
+   * In order; one, unless the region is larger than a view may be. Of a medium that fails, or whose file is cut off, a view shows zeros and
+   * stores go nowhere; `persist` says so, and `stats().mode`.
+   */
   readonly views: readonly Uint8Array[];
   release(): void;
 }

@@ -7,8 +7,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace bedrock {
@@ -33,7 +37,7 @@ Share duplicate(const Napi::CallbackInfo& info) {
 }
 
 // `call` answers 0 or errno. A signal is no reason to give up.
-Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call) {
+Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call, Task::Reply reply = nullptr) {
   const Share* const held = shareOf(info[0]);
   const Share file = held == nullptr ? duplicate(info) : *held ? *held : std::make_shared<Descriptor>(-1);
   return Task::start(info.Env(), [=]() -> Outcome {
@@ -44,7 +48,7 @@ Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call
     }
     if (error == 0) return {};
     return {error, std::string(name) + ": " + std::strerror(error)};
-  });
+  }, std::move(reply));
 }
 
 int errorOf(int result) { return result == 0 ? 0 : errno; }
@@ -187,6 +191,45 @@ Napi::Value verify(const Napi::CallbackInfo& info) {
   return onFile(info, "stat", [=](int fd) { return verifyFile(fd, path, size); });
 }
 
+template <size_t kBytes>
+bool isZero(const std::array<uint8_t, kBytes>& bytes, size_t size) {
+  return size == 0 || (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, size - 1) == 0);
+}
+
+// The first place from `at` on, before `end`, where a byte is not zero; -1 if there is none. Holes are not read, where the system tells
+// of them. @returns 0 or errno
+int findNonZero(int fd, off_t at, off_t end, off_t* found) {
+  // On the stack, as the thread pool is no place to run out of memory in.
+  std::array<uint8_t, 1 << 16> piece;
+  *found = -1;
+  while (at < end) {
+    const off_t data = lseek(fd, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return 0;
+    // A file system that knows of no holes has data everywhere.
+    if (data > at) at = data;
+    const auto wanted = std::min<off_t>(piece.size(), end - at);
+    if (wanted <= 0) return 0;
+    const ssize_t size = pread(fd, piece.data(), static_cast<size_t>(wanted), at);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return size < 0 ? errno : 0;
+    if (!isZero(piece, static_cast<size_t>(size))) {
+      *found = at + (std::find_if(piece.begin(), piece.end(), [](uint8_t byte) { return byte != 0; }) - piece.begin());
+      return 0;
+    }
+    at += size;
+  }
+  return 0;
+}
+
+Napi::Value firstNonZero(const Napi::CallbackInfo& info) {
+  const auto from = static_cast<off_t>(sizeArgument(info, 1));
+  const auto end = static_cast<off_t>(sizeArgument(info, 2));
+  const auto found = std::make_shared<off_t>(-1);
+  return onFile(
+      info, "pread", [=](int fd) { return findNonZero(fd, from, end, found.get()); },
+      [found](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*found)); });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -202,6 +245,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
   exports.Set("linkFile", Napi::Function::New(env, linkFile, "linkFile"));
+  exports.Set("firstNonZero", Napi::Function::New(env, firstNonZero, "firstNonZero"));
   exports.Set("verify", Napi::Function::New(env, verify, "verify"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));

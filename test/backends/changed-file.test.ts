@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
+import { checkPool, notesOf } from '../../core/pool/check.js';
+import { inspectPool } from '../../core/pool/inspection.js';
+import { OfflinePool } from '../../core/pool-file/offline-pool.js';
 import { nativeAddon } from '../fixtures/needs.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
@@ -52,6 +55,15 @@ async function filled(target: Target): Promise<{ first: RegionId; large: RegionI
   const first = await target.createAndWrite(Buffer.from('first'), { persist: true });
   const large = await target.createAndWrite(Buffer.alloc(LARGE_BYTES, 7), { persist: true });
   return { first, large };
+}
+
+/** What `bedrock pool check` notes; it has no findings. */
+async function expectNote(text: string): Promise<void> {
+  const pool = await OfflinePool.open(file, true);
+  const inspection = await inspectPool(pool);
+  await pool.close();
+  expect([...checkPool(inspection)]).toEqual([]);
+  expect(notesOf(inspection)).toEqual(nativeAddon.isHere ? [expect.stringContaining(text)] : []);
 }
 
 describe.each(BACKENDS)('a %s pool', (type) => {
@@ -148,6 +160,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     const bytes = await readFile(file);
     // As where a backup of a smaller pool was written over a larger one.
     await writeFile(file, Buffer.concat([bytes, Buffer.alloc(32 * MIB, 'old')]));
+    await expectNote(` from ${POOL_BYTES} on`);
     const target = await openPool(type, { max_size: 40 * MIB });
     for (let left = 3; left > 0; left--) {
       const id = await target.create(10 * MIB);

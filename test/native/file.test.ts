@@ -2,10 +2,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { link, open, rename, truncate, writeFile } from 'node:fs/promises';
 import {
   allocate,
   dropCache,
+  firstNonZero,
   HeldFile,
   lock,
   LockedError,
@@ -13,6 +14,7 @@ import {
   unlock,
   writeMany,
   zeroRange,
+  verify,
 } from '../../native/index.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
@@ -255,5 +257,41 @@ describe('lock', () => {
     await expect(locking).resolves.toBeUndefined();
     await using again = await open(at('lock'), 'r+');
     await lock(again);
+  });
+});
+
+describe('firstNonZero', () => {
+  it('finds the byte behind holes and zeros, and none where there is none', async () => {
+    await using file = await open(at('sparse'), 'w+');
+    await file.truncate(2 ** 36);
+    await expect(firstNonZero(file, 0, 2 ** 36)).resolves.toBeUndefined();
+    await file.write(Buffer.alloc(2 ** 21), 0, 2 ** 21, 2 ** 35);
+    await file.write(Buffer.from([7]), 0, 1, 2 ** 35 + 2 ** 20 + 5);
+    await expect(firstNonZero(file, 3, 2 ** 36)).resolves.toBe(2 ** 35 + 2 ** 20 + 5);
+    await expect(firstNonZero(file, 0, 2 ** 35 + 2 ** 20 + 5)).resolves.toBeUndefined();
+    await expect(firstNonZero(file, 2 ** 35 + 2 ** 20 + 6, 2 ** 50)).resolves.toBeUndefined();
+    await expect(firstNonZero(file, -1, 5)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
+describe('verify', () => {
+  const known = (size = 100): { path: string; size: number } => ({ path: at('file'), size });
+
+  it('says nothing of a file that has its bytes and its name, whatever other names it has', async () => {
+    await writeFile(at('file'), Buffer.alloc(100));
+    await using file = await open(at('file'), 'r');
+    await link(at('file'), at('other'));
+    await expect(verify(file, known())).resolves.toBeUndefined();
+    await expect(verify(file, known(101))).rejects.toMatchObject({ code: 'ESTALE' });
+    await expect(verify(file, { path: 'a\0b', size: 0 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it.each(['cut off', 'moved', 'replaced'])('says that a file was %s', async (change) => {
+    await writeFile(at('file'), Buffer.alloc(100));
+    await using file = await open(at('file'), 'r');
+    if (change === 'cut off') await truncate(at('file'), 99);
+    else await rename(at('file'), at('other'));
+    if (change === 'replaced') await writeFile(at('file'), Buffer.alloc(100));
+    await expect(verify(file, known())).rejects.toMatchObject({ code: 'ESTALE' });
   });
 });
