@@ -2,6 +2,7 @@
  * `bedrock pool copy`: another pool with the same regions under the same IDs. FROM is only read; TO gets its name when it is complete
  * and durable, and was opened again and counted. Whatever ends the command before, nothing is left behind.
  */
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { BedrockError } from '../errors.js';
 import type { CopyReport } from '../target/copy.js';
@@ -11,7 +12,7 @@ import { subcommand } from './command-line.js';
 import type { Destination, Survey } from './copy-destination.js';
 import type { CopyPlace, Door } from './copy-place.js';
 import { ExitStatus } from './exit-status.js';
-import { Conclusion } from './failure.js';
+import { Conclusion, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
@@ -66,6 +67,7 @@ async function copy(
   const { openDestination, surveyOf } = await import('./copy-destination.js');
   const door = await Door.open(options.library ?? []);
   const [fromPlace, toPlace] = [door.place(fromText), door.place(toText)];
+  await mustDiffer(fromPlace, toPlace);
   const from = await openSource(door, fromPlace);
   try {
     const survey = await surveyOf(from);
@@ -97,6 +99,24 @@ async function openSource(door: Door, place: CopyPlace): Promise<Target> {
   const from = await door.make(place, door.validated(place, settings), 'FROM');
   await from.open();
   return from;
+}
+
+/** A copy reads FROM as long as it makes TO, so it cannot take its place. @throws UsageError */
+async function mustDiffer(from: CopyPlace, to: CopyPlace): Promise<void> {
+  const { placeOf } = await import('../pool-file/pool-place.js');
+  const identityOf = async ({ settings }: CopyPlace): Promise<string | undefined> => {
+    if (typeof settings.path !== 'string') return undefined;
+    const file = await placeOf({
+      path: settings.path,
+      baseDirectory: process.cwd(),
+      isDirectory: settings.size !== undefined,
+    });
+    const there = await stat(file, { bigint: true }).catch(() => undefined);
+    return there === undefined ? undefined : `${there.dev} ${there.ino}`;
+  };
+  const [one, other] = [await identityOf(from), await identityOf(to)];
+  if (one === undefined || one !== other) return;
+  throw new UsageError('FROM and TO are the same pool; copy it to another place, and move that over it');
 }
 
 /** Says of what cannot be opened what a user of commands can do about it, and does not wait at a pipe. */

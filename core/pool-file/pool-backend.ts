@@ -76,7 +76,7 @@ export function definePoolBackend(backend: PoolBackend): BackendDefinition {
 async function createTarget(
   backend: PoolBackend,
   settings: PoolSettings,
-  { logger, clock, baseDirectory, poolId }: BackendContext,
+  { logger, clock, baseDirectory, poolId, providerName: owner }: BackendContext,
 ): Promise<Target> {
   const { type, capabilities } = backend;
   const openMedium = await backend.load();
@@ -93,7 +93,7 @@ async function createTarget(
     logger,
     clock,
     storage: {
-      open: () => openStorage(backend, openMedium, settings, { ...place, poolId }, logger),
+      open: () => openStorage(backend, openMedium, settings, { ...place, poolId, owner }, logger),
       destroy: () => deletePoolFile(place),
     },
   });
@@ -103,7 +103,7 @@ async function openStorage(
   backend: PoolBackend,
   openMedium: OpenMedium,
   settings: PoolSettings,
-  place: PoolPlace & Pick<PoolFileOptions, 'poolId'>,
+  place: PoolPlace & Pick<PoolFileOptions, 'poolId' | 'owner'>,
   logger: Logger,
 ): Promise<OpenedStorage> {
   const { type, defaultAlignment, defaultSyncWrites } = backend;

@@ -12,6 +12,7 @@ import { HEADER_BYTES } from '../pool/extent.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
 import { removeLeftovers } from './leftovers.js';
+import { noteOpenPool, ownerOf } from './open-pools.js';
 import { makePoolFile, type NewPoolFile } from './new-pool-file.js';
 import { POOL_NAME, checkKind, nameOf, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
 
@@ -34,6 +35,8 @@ export interface PoolFileOptions extends PoolPlace {
   accept?: NewPoolFile['accept'];
   /** Backend that asks, for the log. */
   type: string;
+  /** Name of the provider that asks. */
+  owner: string;
 }
 
 /** A file that may hold a pool, open and locked. */
@@ -61,8 +64,9 @@ export async function openPoolFile(
     found !== undefined && options.overrideBytes === undefined
       ? await useExisting(found, options, operations, logger)
       : await replace(file, found, options, operations, logger);
-  if (options.isReadOnly) return opened;
   try {
+    await noteOpenPool(opened.file, options.owner);
+    if (options.isReadOnly) return opened;
     await warnOfFileSystem(file, logger);
     await removeLeftovers(file, opened.file, operations, logger);
   } catch (error) {
@@ -117,7 +121,9 @@ async function openExisting(
     try {
       const own = await handle.stat({ bigint: true });
       checkKind(file, own);
-      await operations.lock(handle, file, isReadOnly);
+      await operations.lock(handle, file, isReadOnly).catch((error: unknown) => {
+        throw inUseByUs(file, own, error);
+      });
       // Asked under the lock: whoever had it before may have made the file longer.
       const { size } = await handle.stat();
       if (await isStill(file, own)) return { path: file, file: handle, size };
@@ -131,6 +137,19 @@ async function openExisting(
   throw new BedrockError('POOL_IN_USE', `the pool ${file} is being replaced again and again`, {
     details: { path: file },
   });
+}
+
+/** A lock that this process holds itself is named by its provider. */
+function inUseByUs(file: string, own: BigIntStats, error: unknown): unknown {
+  if (!(error instanceof BedrockError) || error.code !== 'POOL_IN_USE') return error;
+  const owner = ownerOf(own);
+  if (owner === undefined) return error;
+  return new BedrockError(
+    'POOL_IN_USE',
+    `the pool ${file} is in use: the provider "${owner}" of this process has it open, and a pool belongs to one target alone; give ` +
+      'one of them another path',
+    { details: { path: file, provider: owner }, cause: error },
+  );
 }
 
 /** Opens what is there, without waiting for the other end of a FIFO. @throws START_FAILED */

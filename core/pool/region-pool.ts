@@ -480,7 +480,7 @@ export class RegionPool {
     const { chunks, alignment } = this.#header;
     for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
       const length = chunkLength(count, alignment);
-      if (count === 0) throw this.#outOfSpace(DESCRIPTOR_BYTES);
+      if (count === 0) throw this.#outOfSlots('a pool has no more of them');
       // Each try would keep the space of a chunk that no header can name.
       if (this.#headerFailure !== undefined) throw this.#headerFailure;
       try {
@@ -489,7 +489,9 @@ export class RegionPool {
         return;
       } catch (error) {
         // A pool that is nearly full, or scattered, may still have room for a smaller one.
-        if (!isOutOfSpace(error) || count <= MIN_CHUNK_COUNT) throw error;
+        if (!isOutOfSpace(error)) throw error;
+        if (count <= MIN_CHUNK_COUNT)
+          throw this.#outOfSlots(`the descriptors of more take ${length} bytes in one piece`, error);
       }
     }
   }
@@ -581,6 +583,18 @@ export class RegionPool {
   /** Makes the header durable with what recovery has corrected in it. */
   storeHeader(): Promise<void> {
     return this.#inTurn(() => this.#changeHeader({}));
+  }
+
+  /** Not for want of the region's own bytes, of which there may be none. */
+  #outOfSlots(why: string, cause?: unknown): BedrockError {
+    const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes } = this;
+    const used = capacityBytes - free;
+    return new BedrockError(
+      'OUT_OF_SPACE',
+      `no slot is free for one more region: all ${this.table.slots} are taken, and ${why}; of ${capacityBytes} bytes ${used} are used and ` +
+        `${free} free, ${largestFree} of them in one piece`,
+      { details: { requested: 0, used, free, largestFree }, ...(cause !== undefined && { cause }) },
+    );
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {

@@ -141,7 +141,7 @@ describe('bedrock pool copy', () => {
     const cases: [args: string[], status: number, code: string][] = [
       [[inPlace('used'), inPlace('new')], 1, 'POOL_IN_USE'],
       [[source, inPlace('used'), '--override'], 1, 'POOL_IN_USE'],
-      [[source, source, '--override'], 1, 'POOL_IN_USE'],
+      [[source, source, '--override'], 2, 'INVALID_ARGUMENT'],
       [[source, inPlace('there')], 1, 'INVALID_ARGUMENT'],
       [[source, inPlace('there'), '--override'], 2, 'POOL_CORRUPT'],
       [[inPlace('there'), inPlace('new')], 2, 'POOL_CORRUPT'],
