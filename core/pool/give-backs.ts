@@ -23,6 +23,7 @@ export class GiveBacks {
   readonly #logger: Logger | undefined;
   #waiting: Extent[] = [];
   #bytes = 0;
+  #failed = 0;
   #timer: NodeJS.Timeout | undefined;
   #delayMs = FIRST_DELAY_MS;
   #running: Promise<void> | undefined;
@@ -38,6 +39,11 @@ export class GiveBacks {
     return this.#bytes;
   }
 
+  /** Extents that could not be cleared when their region ended. */
+  get failed(): number {
+    return this.#failed;
+  }
+
   /** Takes an extent that could not be cleared. */
   add(extent: Extent, error: unknown): void {
     if (this.#bytes === 0) {
@@ -48,6 +54,7 @@ export class GiveBacks {
     }
     this.#waiting.push(extent);
     this.#bytes += extent.length;
+    this.#failed++;
     this.#schedule();
   }
 

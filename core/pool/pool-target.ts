@@ -153,13 +153,14 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const pool = this.#pool;
     // The file system is asked before the figures are taken, all in one step.
     if (!this.#isReadOnly) await pool.askForSpace();
-    const { table, capacityBytes, freeBytes, largestFreeBytes, pendingBytes } = pool;
+    const { table, capacityBytes, freeBytes, largestFreeBytes, pendingBytes, failedGiveBacks } = pool;
     return {
       regions: table.live,
       usedBytes: capacityBytes - freeBytes,
       capacityBytes,
       largestFreeBytes,
       pendingBytes,
+      failedGiveBacks,
     };
   }
 

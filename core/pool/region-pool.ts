@@ -162,6 +162,10 @@ export class RegionPool {
     return this.#giveBacks.bytes;
   }
 
+  get failedGiveBacks(): number {
+    return this.#giveBacks.failed;
+  }
+
   /** Asks the file system what it has left, on which the figures depend. */
   async askForSpace(): Promise<void> {
     if (this.#growthLimitBytes > 0 || this.#unbacked.freeBytes > 0) await this.#growth.ask();

@@ -68,6 +68,8 @@ export interface Usage {
   largestFreeBytes: number | null;
   /** See TargetStats; 0 unless told. */
   pendingBytes?: number;
+  /** Those that the backend tries again by itself; 0 unless told. */
+  failedGiveBacks?: number;
 }
 
 const NO_OPTIONS: WriteOptions = {};
@@ -77,6 +79,7 @@ const DONE = Promise.resolve();
 
 export abstract class BaseTarget<R extends Region = Region> extends Lifecycle implements Target {
   abstract readonly capabilities: Capabilities;
+  #failedGiveBacks = 0;
 
   // ---- hooks: storage (and those of Lifecycle) ----
 
@@ -226,6 +229,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   /** Releases a region that nobody waits for. A failure goes to the log: it must not hide why the region is given back. */
   #giveBack(region: R): Eventually<void> {
     const note = (error: unknown): void => {
+      this.#failedGiveBacks++;
       this.logger.error(`the space of region ${region.id.toString()} was not given back: ${explain(error)}`);
     };
     try {
@@ -285,7 +289,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   async stats(): Promise<TargetStats> {
     this.enter();
     try {
-      const { regions, usedBytes, capacityBytes, largestFreeBytes, pendingBytes = 0 } = await this.usage();
+      const { regions, usedBytes, capacityBytes, largestFreeBytes, ...unusual } = await this.usage();
+      const { pendingBytes = 0, failedGiveBacks = 0 } = unusual;
       const freeBytes = capacityBytes === null ? null : capacityBytes - usedBytes;
       const scattered =
         freeBytes === null || freeBytes === 0 ? 0 : 1 - (largestFreeBytes ?? freeBytes) / freeBytes;
@@ -299,6 +304,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
         freeBytes,
         largestFreeBytes,
         pendingBytes,
+        failedGiveBacks: this.#failedGiveBacks + failedGiveBacks,
         fragmentation: scattered,
         recovery: this.recovery,
       };

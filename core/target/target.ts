@@ -88,6 +88,8 @@ export interface TargetStats {
   readonly largestFreeBytes: number | null;
   /** Bytes of erased regions that could not be cleared or given back yet, and count as used until then; that is tried again. */
   readonly pendingBytes: number;
+  /** Regions whose space could not be given back at once when they ended. Only rises while the target is open. */
+  readonly failedGiveBacks: number;
   /** 0 (all free space in one piece) to 1: the part of the free space outside its largest piece. */
   readonly fragmentation: number;
   readonly recovery: RecoveryReport;

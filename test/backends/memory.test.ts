@@ -84,6 +84,7 @@ describe('MemoryTarget', () => {
       freeBytes: null,
       largestFreeBytes: null,
       pendingBytes: 0,
+      failedGiveBacks: 0,
       fragmentation: 0,
       recovery: { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 },
     });

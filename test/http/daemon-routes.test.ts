@@ -93,6 +93,7 @@ describe('the routes of the daemon', () => {
       freeBytes: 1000 - usedBytes - 90,
       largestFreeBytes: 1000 - usedBytes - 90,
       pendingBytes: 0,
+      failedGiveBacks: 0,
       fragmentation: 0,
       recovery: { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 },
     });

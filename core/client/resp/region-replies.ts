@@ -128,6 +128,7 @@ export function statsOf(reply: Reply): TargetStats {
     freeBytes: limit('freeBytes'),
     largestFreeBytes: limit('largestFreeBytes'),
     pendingBytes: numberOf(map.get('pendingBytes')),
+    failedGiveBacks: numberOf(map.get('failedGiveBacks')),
     fragmentation: numberOf(map.get('fragmentation')),
     recovery: {
       regions: numberOf(recovery.get('regions')),
