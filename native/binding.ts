@@ -90,6 +90,8 @@ export interface AddonBinding {
   /** -1 if there is none. */
   firstNonZero(file: FileBinding, offset: number, end: number): Promise<number>;
   verify(file: FileBinding, path: string, size: number): Promise<void>;
+  /** Whether the file is what it was. */
+  commit(file: FileBinding, path: string, size: number): Promise<boolean>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
   linkFile(file: FileBinding, path: string): Promise<void>;

@@ -163,11 +163,34 @@ export function verify(
   { path, size }: { readonly path: string; readonly size: number },
 ): Promise<void> {
   return onFile('verify', file, (fd) => {
-    if (typeof path !== 'string' || path.includes('\0'))
-      throw invalidArgument(`path must be a string without NUL, not ${show(path)}`);
-    checkSize('size', size);
+    checkKnown(path, size);
     return addon.verify(fd, path, size);
   });
+}
+
+/**
+ * Makes what was written to a file durable (fdatasync(2)), and looks then whether it still has its bytes and its name, in one job of the
+ * thread pool: what is acknowledged is in the file that the next one to open the path finds.
+ * @param known as of `verify`
+ * @returns whether it has
+ * @throws INVALID_ARGUMENT; EIO, ENOSPC, … if not everything may be durable; EBADF
+ */
+export async function commit(
+  file: OpenFile | HeldFile,
+  { path, size }: { readonly path: string; readonly size: number },
+): Promise<boolean> {
+  let isSame = false;
+  await onFile('fdatasync', file, async (fd) => {
+    checkKnown(path, size);
+    isSame = await addon.commit(fd, path, size);
+  });
+  return isSame;
+}
+
+function checkKnown(path: unknown, size: unknown): void {
+  if (typeof path !== 'string' || path.includes('\0'))
+    throw invalidArgument(`path must be a string without NUL, not ${show(path)}`);
+  checkSize('size', size);
 }
 
 /**

@@ -12,6 +12,7 @@ export { crc32c } from './crc32c.js';
 export { SystemError } from './errors.js';
 export {
   allocate,
+  commit,
   dropCache,
   firstNonZero,
   HeldFile,

@@ -130,9 +130,7 @@ export class FileMedium implements PoolMedium {
 
   async #commit(): Promise<void> {
     try {
-      this.#io.checkSound();
-      // What is committed was written before, so it may be looked for meanwhile; a file that is cut off later was whole and durable.
-      await Promise.all([this.#io.certainly(this.#io.file.datasync()), this.#io.look()]);
+      await this.#io.commit();
     } finally {
       this.#running = undefined;
     }

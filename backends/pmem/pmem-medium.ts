@@ -214,7 +214,7 @@ export class PmemMedium implements PoolMedium {
 
   barrier(): undefined | Promise<void> {
     this.#io.checkSound();
-    if (!this.#mapping.isPmem) return this.#certainly(() => this.#io.file.datasync());
+    if (!this.#mapping.isPmem) return this.#io.commit();
     this.#drainNow();
     return undefined;
   }

@@ -35,6 +35,8 @@ export interface FileOperations {
   firstNonZero?(file: FileHandle, offset: number, end: number): Promise<number | undefined>;
   /** Looks whether the file is at least so long, and what the path leads to; absent where that takes more than one job. @throws ESTALE */
   verify?(file: FileHandle, path: string, size: number): Promise<void>;
+  /** Makes what was written durable, and does the same; absent where that takes more than one job. @returns whether the file is what it was */
+  commit?(file: FileHandle, path: string, size: number): Promise<boolean>;
   /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
   dropCache?(file: FileHandle): Promise<void>;
   /** Gives an open file a name that is free; absent where only a file that has one can get another. @throws EEXIST, EPERM, … */
@@ -62,6 +64,7 @@ type Native = typeof native;
 
 function nativeOperations({
   allocate,
+  commit,
   dropCache,
   firstNonZero,
   linkFile,
@@ -96,6 +99,7 @@ function nativeOperations({
     dropCache: (file) => dropCache(of(file)),
     link: (file, path) => linkFile(of(file), path),
     verify: (file, path, size) => verify(of(file), { path, size }),
+    commit: (file, path, size) => commit(of(file), { path, size }),
     firstNonZero: (file, offset, end) => firstNonZero(of(file), offset, end),
     freeBytes: freeBytesOf,
     async zero(file, offset, length) {

@@ -45,7 +45,7 @@ export class FileSpace {
     await this.#operations
       .allocate(io.file, offset, length)
       .catch((error: unknown) => this.#noneHad(error, length));
-    await io.certainly(io.file.datasync());
+    await io.commit();
   }
 
   /**
@@ -64,7 +64,7 @@ export class FileSpace {
     await this.#operations
       .fill(io.file, 0, end)
       .catch((error: unknown) => this.#noneHad(error, Math.max(missing, 0)));
-    await io.certainly(io.file.datasync());
+    await io.commit();
   }
 
   /** What the file system has left; nothing where it does not say. */

@@ -143,8 +143,8 @@ export class PoolFileIo {
    * Awaits what, if it fails, leaves the medium in a state that nobody knows: what is durable of it, or half done.
    * @throws READ_ONLY then; OUT_OF_SPACE for a write that was refused
    */
-  certainly(step: undefined | Promise<void>): undefined | Promise<void> {
-    return step?.catch((error: unknown) => {
+  certainly<T>(step: Promise<T>): Promise<T> {
+    return step.catch((error: unknown) => {
       if (isOutOfSpace(error)) throw error;
       const cure =
         this.#operations.dropCache === undefined
@@ -152,6 +152,24 @@ export class PoolFileIo {
           : ', and restart';
       throw this.fail(`the medium failed to make some durable: ${messageOf(error)}; see to it${cure}`, error);
     });
+  }
+
+  /**
+   * Makes durable what was written before, and looks whether the file is still what was opened: what is made durable is in it then, and is
+   * found by the next start.
+   * @throws READ_ONLY if either is not so
+   */
+  async commit(): Promise<void> {
+    this.checkSound();
+    const { file, path, size } = this.#known;
+    if (this.#operations.commit === undefined) {
+      // What is committed was written before, so it may be looked for meanwhile; a file that is cut off later was whole and durable.
+      await Promise.all([this.certainly(file.datasync()), this.look()]);
+      return;
+    }
+    const isSame = await this.certainly(this.#operations.commit(file, path, size));
+    if (isSame) this.checkSound();
+    else await this.look();
   }
 
   /**

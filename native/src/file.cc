@@ -230,6 +230,22 @@ Napi::Value firstNonZero(const Napi::CallbackInfo& info) {
       [found](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*found)); });
 }
 
+// fdatasync first: what it made durable was in the file that is looked at after it, or is not found.
+Napi::Value commit(const Napi::CallbackInfo& info) {
+  const std::string path = info[1].ToString().Utf8Value();
+  const uint64_t size = sizeArgument(info, 2);
+  const auto isSame = std::make_shared<bool>(false);
+  return onFile(
+      info, "fdatasync",
+      [=](int fd) {
+        if (fdatasync(fd) != 0) return errno;
+        const int error = verifyFile(fd, path, size);
+        *isSame = error == 0;
+        return error == ESTALE ? 0 : error;
+      },
+      [isSame](Napi::Env env) { return Napi::Boolean::New(env, *isSame); });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -247,6 +263,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("linkFile", Napi::Function::New(env, linkFile, "linkFile"));
   exports.Set("firstNonZero", Napi::Function::New(env, firstNonZero, "firstNonZero"));
   exports.Set("verify", Napi::Function::New(env, verify, "verify"));
+  exports.Set("commit", Napi::Function::New(env, commit, "commit"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));

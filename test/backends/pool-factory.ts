@@ -8,6 +8,7 @@ import pmem from '../../backends/pmem/index.js';
 import type { TargetFactory } from '../../core/conformance/index.js';
 import type { BackendContext, Logger, Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
+import { addonState } from '../../native/load.js';
 import type { FileConfig } from '../../schemas/generated/file.js';
 import type { PmemConfig } from '../../schemas/generated/pmem.js';
 
@@ -81,6 +82,7 @@ export function poolFactory(
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => spaceOf(type, size),
     maxRegionBytes: 16 * MIB,
-    syncsByNode: type === 'file',
+    // With the addon it is the addon that asks for them (commits.test.ts).
+    syncsByNode: type === 'file' && addonState().attributes === undefined,
   };
 }

@@ -56,7 +56,7 @@ async function openPool(type: PoolBackend, config: Partial<PoolConfig> = {}): Pr
 type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** What file handles do by themselves, to be applied to one. */
-function methodOf(name: 'read' | 'write' | 'datasync'): Method {
+function methodOf(name: 'read' | 'write'): Method {
   return Reflect.get(files, name) as Method;
 }
 
@@ -66,11 +66,12 @@ function systemError(code: string): Error {
 
 async function failing(method: 'datasync' | 'write' | 'read', code: string): Promise<void> {
   jest.spyOn(files, method as 'datasync').mockImplementation(() => Promise.reject(systemError(code)));
-  // Small writes go by the addon, if it is there.
-  if (method !== 'write' || addonState().attributes === undefined) return;
+  // Small writes and commits go by the addon, if it is there.
+  if (method === 'read' || addonState().attributes === undefined) return;
   const { addon } = await import('../../native/addon.js');
   const errno = constants.errno[code as 'EIO'];
-  jest.spyOn(addon, 'writeMany').mockRejectedValue(Object.assign(new Error(code), { errno }));
+  const byAddon = method === 'write' ? 'writeMany' : 'commit';
+  jest.spyOn(addon, byAddon).mockRejectedValue(Object.assign(new Error(code), { errno }));
 }
 
 async function failMsync(): Promise<void> {
@@ -295,15 +296,18 @@ it('a file pool that is cut off under the target takes no more changes', async (
 it('all who wait for a flush that fails are refused, and none before it', async () => {
   const target = await openPool('file');
   const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
-  const datasync = methodOf('datasync');
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   let flushes = 0;
-  jest.spyOn(files, 'datasync').mockImplementation(async function (this: FileHandle) {
-    if (++flushes > 1) throw systemError('EIO');
+  const flush = async (): Promise<void> => {
+    if (++flushes > 1) throw Object.assign(systemError('EIO'), { errno: constants.errno.EIO });
     await released;
-    await Reflect.apply(datasync, this, []);
-  });
+  };
+  if (addonState().attributes === undefined) jest.spyOn(files, 'datasync').mockImplementation(flush);
+  else {
+    const { addon } = await import('../../native/addon.js');
+    jest.spyOn(addon, 'commit').mockImplementation(() => flush().then(() => true));
+  }
   const first = target.persist(id);
   // Who comes before it has begun is taken along.
   await delay(1);

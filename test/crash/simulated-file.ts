@@ -76,6 +76,7 @@ export class SimulatedFile {
     discard: (_file, offset, length) => this.#zero(offset, length),
     // Nobody else is here to change it.
     verify: () => Promise.resolve(),
+    commit: () => this.datasync().then(() => true),
   };
 
   #zero(offset: number, length: number): Promise<undefined> {

@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { link, open, rename, truncate, writeFile } from 'node:fs/promises';
 import {
   allocate,
+  commit,
   dropCache,
   firstNonZero,
   HeldFile,
@@ -184,6 +185,35 @@ function cachedBytes(name: string): number | undefined {
   const { status, stdout } = spawnSync('fincore', ['-n', '-b', '-o', 'RES', at(name)], { encoding: 'utf8' });
   return status === 0 ? Number(stdout) : undefined;
 }
+
+describe('commit', () => {
+  it('makes durable, and tells a file that has its bytes and its name from one that has not', async () => {
+    await using file = await open(at('pool'), 'w+');
+    await file.write(Buffer.alloc(100, 7));
+    const known = { path: at('pool'), size: 100 };
+    await expect(commit(file, known)).resolves.toBe(true);
+    await expect(commit(file, { ...known, size: 101 })).resolves.toBe(false);
+    await expect(commit(file, { ...known, path: at('none') })).resolves.toBe(false);
+    await rename(at('pool'), at('moved'));
+    await expect(commit(file, known)).resolves.toBe(false);
+    await using other = await open(at('pool'), 'w+');
+    await other.write(Buffer.alloc(100, 7));
+    await expect(commit(file, known)).resolves.toBe(false);
+  });
+
+  it('refuses what is no file, and arguments that are none', async () => {
+    const file = await open(at('closed'), 'w');
+    await file.close();
+    await expect(commit(file, { path: at('closed'), size: 0 })).rejects.toMatchObject({ code: 'EBADF' });
+    await using one = await open(at('one'), 'w');
+    for (const known of [
+      { path: 'a\0b', size: 0 },
+      { path: 1, size: 0 },
+      { path: 'a', size: -1 },
+    ])
+      await expect(commit(one, known as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
 
 describe('dropCache', () => {
   it('drops what is durable from the cache, and nothing from the file', async () => {
