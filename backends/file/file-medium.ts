@@ -115,6 +115,10 @@ export class FileMedium implements PoolMedium {
     return this.#io.fail(why, cause);
   }
 
+  isZero(offset: number, length: number): Promise<boolean> {
+    return this.#io.space.isZero(offset, length);
+  }
+
   space(): Promise<MediumSpace | undefined> {
     return this.#io.space.left();
   }

@@ -268,6 +268,10 @@ export class PmemMedium implements PoolMedium {
     return this.#io.space.grow(offset, length);
   }
 
+  isZero(offset: number, length: number): Promise<boolean> {
+    return this.#io.space.isZero(offset, length);
+  }
+
   space(): Promise<MediumSpace | undefined> {
     return this.#io.space.left();
   }

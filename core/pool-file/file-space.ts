@@ -13,6 +13,9 @@ const BLOCK_BYTES = 512;
 /** What a file system says of a call that it does not have. */
 const LACKING = ['ENOTSUP', 'EOPNOTSUPP'];
 const ZEROS = new Uint8Array(MAX_PIECE_BYTES);
+/** Searched for a byte that is not zero in one job, which must not keep a thread of the pool for long; less where it is read first. */
+const SEARCH_BYTES = 2 ** 26;
+const READ_BYTES = 2 ** 20;
 
 export class FileSpace {
   readonly #io: PoolFileIo;
@@ -74,9 +77,34 @@ export class FileSpace {
     return freeBytes === undefined ? undefined : { freeBytes, path };
   }
 
-  /** The first byte of a range that is not zero; nothing if there is none, or if nobody can tell without reading the holes. */
+  /** Whether `firstNonZero` can tell, without reading the holes. */
+  get knowsHoles(): boolean {
+    return this.#operations.firstNonZero !== undefined;
+  }
+
+  /** The first byte of a range that is not zero; nothing if there is none. */
   async firstNonZero(offset: number, end: number): Promise<number | undefined> {
     return this.#operations.firstNonZero?.(this.#io.file, offset, end);
+  }
+
+  /** Whether a range is all zeros. Of what cannot be read nobody knows. */
+  async isZero(offset: number, length: number): Promise<boolean> {
+    const end = offset + length;
+    try {
+      const piece = this.knowsHoles ? SEARCH_BYTES : READ_BYTES;
+      for (let at = offset; at < end; at += piece)
+        if (!(await this.#isPieceZero(at, Math.min(at + piece, end)))) return false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #isPieceZero(offset: number, end: number): Promise<boolean> {
+    if (this.knowsHoles) return (await this.firstNonZero(offset, end)) === undefined;
+    const bytes = Buffer.alloc(end - offset);
+    await this.#io.read(offset, bytes);
+    return bytes.equals(Buffer.alloc(bytes.length));
   }
 
   /** Makes a range zero, and leaves it its space. @throws OUT_OF_SPACE, READ_ONLY, what the system says */

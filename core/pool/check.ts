@@ -20,8 +20,8 @@ export function notesOf({ headers }: Inspection): string[] {
     notes.push(`header copy ${choice.rewrite} is older, as after a crash; the next open makes both equal`);
   if (excess !== undefined)
     notes.push(
-      `bytes that are not zero stand behind the capacity of ${choice.header.capacity}, from ${excess} on, as of a larger pool that a smaller ` +
-        'backup was written over; they belong to no region, and become zeros before the pool grows over them',
+      `bytes that are not zero stand ${excess < choice.header.capacity ? 'where the pool has stored nothing' : `behind the capacity of ${choice.header.capacity}`}, ` +
+        `from ${excess} on, as of a newer pool that a backup was written over; they belong to no region, and become zeros before a region gets them`,
     );
   if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
     notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);

@@ -23,7 +23,7 @@ export interface UsableHeaders {
   readonly choice: HeaderChoice;
   readonly recovery: RecoveryResult;
   readonly table: SlotTable;
-  /** Where the first byte behind the capacity stands that is not zero, if there is one. */
+  /** Where the first byte stands that is not zero though the pool has stored nothing there, or behind its capacity, if there is one. */
   readonly excess: number | undefined;
   /** Live regions whose descriptor has something in its reserved bytes. */
   readonly reservedInUse: number;
@@ -71,8 +71,10 @@ export async function inspectPool(
     }
     onRead?.(slots * DESCRIPTOR_BYTES, total);
   }
-  const excess = await medium.firstNonZero?.(header.capacity);
-  return { ...facts, headers: { choice: chosen, recovery: recovery.finish(), table, excess, reservedInUse } };
+  const found = recovery.finish();
+  // Headers that are older than the regions do not know how far the pool had come.
+  const excess = await medium.firstNonZero?.(found.isHeaderOld ? header.capacity : header.freshFrom);
+  return { ...facts, headers: { choice: chosen, recovery: found, table, excess, reservedInUse } };
 }
 
 function choose(pages: HeaderPages, prefer: HeaderCopy | undefined): HeaderChoice | BedrockError {

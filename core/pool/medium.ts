@@ -73,6 +73,12 @@ export interface PoolMedium {
    */
   grow(offset: number, length: number): Eventually<void>;
 
+  /**
+   * Whether all of a range is zeros that was never stored to; absent where nobody but the pool can have stored something. Holes are not
+   * read where the file system tells of them.
+   */
+  isZero?(offset: number, length: number): Promise<boolean>;
+
   /** Whether free space may lack space on the file system when the pool is opened. */
   readonly isSparse?: boolean;
 

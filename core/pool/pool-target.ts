@@ -27,6 +27,9 @@ import type { NewSlot, RegionPool } from './region-pool.js';
 /** Findings of an open that get a line in the log each. */
 const MAX_LOGGED_FINDINGS = 20;
 
+/** Bytes behind the capacity that an open looks at. */
+const MAX_EXCESS_BYTES = 2 ** 20;
+
 /** Opens and deletes what a pool lies on. */
 export interface PoolStorage {
   /** Opens the pool, locked, and makes it if it is not there and may be made. */
@@ -102,6 +105,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
       logger: this.logger,
     });
     this.#logFindings(findings);
+    if (!this.#isReadOnly) await this.#noteExcess(pool.header.capacity);
     this.#openPool = pool;
     this.#poolLow = pool.header.poolLow;
     this.#poolHigh = pool.header.poolHigh;
@@ -120,6 +124,17 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const more = untold === 0 ? '' : `${untold} more findings are not shown; `;
     this.logger.warning(
       `${more}what is damaged is set aside and costs nothing else: see \`bedrock pool check\` and \`bedrock pool repair\``,
+    );
+  }
+
+  /** Told as far as it costs nothing; `bedrock pool check` looks at all of it. */
+  async #noteExcess(capacity: number): Promise<void> {
+    const medium = this.#store;
+    const length = Math.min(medium.size - capacity, MAX_EXCESS_BYTES);
+    if (length <= 0 || ((await medium.isZero?.(capacity, length)) ?? true)) return;
+    this.logger.warning(
+      `the pool's file is longer than its capacity of ${capacity} bytes, and holds bytes behind it, as of a larger pool that a smaller backup was ` +
+        'written over; they belong to no region, and become zeros before the pool grows over them',
     );
   }
 

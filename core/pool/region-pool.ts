@@ -4,7 +4,8 @@
  * What it keeps true, beside the orders of docs/pool-format.md:
  *
  * - Free space reads as zeros, durably, so a region is made without touching its bytes. Only what recovery found free below freshFrom
- *   may hold bytes of a region that was never acknowledged: it stands in `#unclean` too, and is cleared when it is taken.
+ *   may hold bytes of a region that was never acknowledged, and what somebody else has stored above it: that stands in `#unclean` too, and is
+ *   cleared when it is taken.
  * - Free space has its space on the medium, so a region that was made can be written. Only where the medium gives erased space back to its
  *   file system, or could not get all of it, some may lack it: that stands in `#unbacked` too, and gets it when it is taken.
  * - What may have to wait (more space, more slots, a higher freshFrom) runs one at a time; everything else ends at once where the
@@ -78,6 +79,7 @@ export class RegionPool {
   readonly #unclean: ExtentAllocator;
   /** The part of it that may lack space on the medium. */
   readonly #unbacked: ExtentAllocator;
+  readonly #logger: Logger | undefined;
   readonly #growth: Growth;
   readonly #giveBacks: GiveBacks;
   #header: PoolHeader;
@@ -100,6 +102,7 @@ export class RegionPool {
     this.#space = new ExtentAllocator(header.alignment);
     this.#unclean = new ExtentAllocator(header.alignment);
     this.#unbacked = new ExtentAllocator(header.alignment);
+    this.#logger = logger;
     this.#growth = new Growth(medium, logger);
     this.#giveBacks = new GiveBacks(
       {
@@ -463,7 +466,18 @@ export class RegionPool {
   async #raiseFresh(end: number): Promise<void> {
     const { freshFrom, capacity } = this.#header;
     if (end <= freshFrom) return;
-    await this.#changeHeader({ freshFrom: Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES)) });
+    const next = Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES));
+    const length = next - freshFrom;
+    // The pool has stored nothing there. Somebody else may have, as with a backup that was written over a newer pool, but for its holes.
+    const isClean = (await this.#medium.isZero?.(freshFrom, length)) ?? true;
+    if (!isClean)
+      this.#logger?.warning(
+        `bytes that are not zero stand from ${freshFrom} on, where the pool has stored nothing, as of a newer pool that a backup was ` +
+          'written over; they become zeros before a region gets them',
+      );
+    await this.#changeHeader({ freshFrom: next }, () => {
+      if (!isClean) this.#unclean.add(freshFrom, length);
+    });
   }
 
   /**

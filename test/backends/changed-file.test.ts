@@ -3,7 +3,18 @@
  * here for the file to be looked at: the very next change notices.
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { copyFile, link, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  mkdtemp,
+  open,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -167,6 +178,33 @@ describe.each(BACKENDS)('a %s pool', (type) => {
       expect(Buffer.from(await target.read(id, 0, 10 * MIB)).equals(Buffer.alloc(10 * MIB))).toBe(true);
     }
     expect(Buffer.from(await target.read(first, 0, 5)).toString()).toBe('first');
+  });
+
+  it('shows no byte of a newer pool that an older backup was written over, but for its holes', async () => {
+    const settings = { create_if_missing_with_size: 40 * MIB };
+    const older = await openPool(type, settings);
+    const first = await older.createAndWrite(Buffer.from('first'), { persist: true });
+    await older.close();
+    const backup = await readFile(file);
+    const newer = await openPool(type, settings);
+    for (let left = 3; left > 0; left--) await newer.createAndWrite(Buffer.alloc(12 * MIB, 'new'));
+    await newer.close();
+    // As dd with conv=sparse,notrunc restores it.
+    await using handle = await open(file, 'r+');
+    const BLOCK = 4096;
+    for (let at = 0; at < backup.length; at += BLOCK) {
+      const block = backup.subarray(at, at + BLOCK);
+      if (!block.equals(Buffer.alloc(block.length))) await handle.write(block, 0, block.length, at);
+    }
+    await expectNote('where the pool has stored nothing');
+    const target = await openPool(type, settings);
+    expect((await target.stats()).regions).toBe(1);
+    for (let left = 3; left > 0; left--) {
+      const id = await target.create(12 * MIB);
+      expect(Buffer.from(await target.read(id, 0, 12 * MIB)).equals(Buffer.alloc(12 * MIB))).toBe(true);
+    }
+    expect(Buffer.from(await target.read(first, 0, 5)).toString()).toBe('first');
+    expect(log.entries.filter(({ message }) => message.includes('has stored nothing'))).toHaveLength(2);
   });
 
   it('that is read only is left as it is, whatever stands behind its capacity', async () => {
