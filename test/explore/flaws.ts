@@ -38,13 +38,19 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: REGION_POOL,
-        from: `return stored.then(() => {
-      table.setLive(slot, generation, offset, size, createdAt);
-      becameLive?.(region);
-    });`,
-        to: `return stored
-      .then(() => table.setLive(slot, generation, offset, size, createdAt))
-      .then(() => becameLive?.(region));`,
+        from: `    return stored.then(
+      () => {
+        table.setLive(slot, generation, offset, size, createdAt);
+        becameLive?.(region);
+      },
+`,
+        to: `    return stored.then(
+      async () => {
+        table.setLive(slot, generation, offset, size, createdAt);
+        await undefined;
+        becameLive?.(region);
+      },
+`,
       },
       { file: 'core/target/region-cache.ts', from: 'if (other !== undefined) {', to: 'if (false) {' },
     ],

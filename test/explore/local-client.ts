@@ -438,13 +438,15 @@ export class LocalClient {
     const how = schedule.random.below(4);
     if (how === 0) all.push(this.#createAndWrite());
     else if (how < 3 && isImportable) all.push(this.#import(id));
+    // Who fails is asked at the end, with all of them.
+    all[0]?.catch(() => undefined);
     const found: true[] = [];
     this.#isGuessing = true;
     note(`${this.name} looks for ${id.toString()} again and again`);
     for (let left = schedule.random.pick([1, 8, 20]) * LOOKS; left > 0 && found.length === 0; left--) {
       const look = doesMap ? this.#map(id) : this.#read(id);
       all.push(look);
-      void look.then((isThere) => isThere && found.push(true));
+      look.then((isThere) => isThere && found.push(true)).catch(() => undefined);
       // In each of many microtasks; then when it is its turn again.
       if (left % LOOKS === 1) await schedule.pause();
       else await Promise.resolve();
