@@ -51,5 +51,6 @@ function randomShape(random: Random, number: number): PoolShape {
     chunks: random.chance(0.1) ? 18 : 1,
     space: addsChunks ? 69_632 : random.pick([1024, 2048, 8192]),
     growth: random.chance(0.3) ? 2048 : 0,
+    reclaims: mode === 'file' && random.chance(0.3),
   };
 }
