@@ -140,7 +140,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async closeStorage(): Promise<void> {
     const medium = this.#medium;
-    await this.#openPool?.end();
+    await this.#openPool?.space.end();
     this.#medium = undefined;
     this.#openPool = undefined;
     this.#regions = new RegionCache();
@@ -167,11 +167,11 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   protected async usage(): Promise<Usage> {
     const pool = this.#pool;
     // The file system is asked before the figures are taken, all in one step.
-    if (!this.#isReadOnly) await pool.askForSpace();
-    const { table, capacityBytes, freeBytes, largestFreeBytes, pendingBytes, failedGiveBacks } = pool;
+    if (!this.#isReadOnly) await pool.space.ask();
+    const { usedBytes, capacityBytes, largestFreeBytes, pendingBytes, failedGiveBacks } = pool.space;
     return {
-      regions: table.live,
-      usedBytes: capacityBytes - freeBytes,
+      regions: pool.table.live,
+      usedBytes,
       capacityBytes,
       largestFreeBytes,
       pendingBytes,

@@ -18,7 +18,7 @@ export interface FlawedCode {
 export const SMALL_STEPS: readonly Patch[] = [
   { file: 'core/pool/chunk-directory.ts', from: 'MIN_CHUNK_COUNT = 1024', to: 'MIN_CHUNK_COUNT = 4' },
   { file: 'core/pool/chunk-directory.ts', from: 'MAX_CHUNK_COUNT = 2 ** 18', to: 'MAX_CHUNK_COUNT = 8' },
-  { file: 'core/pool/region-pool.ts', from: 'FRESH_STEP_BYTES = 2 ** 24', to: 'FRESH_STEP_BYTES = 2 ** 9' },
+  { file: 'core/pool/pool-space.ts', from: 'FRESH_STEP_BYTES = 2 ** 24', to: 'FRESH_STEP_BYTES = 2 ** 9' },
   { file: 'core/pool/growth.ts', from: 'STEP_BYTES = 2 ** 24', to: 'STEP_BYTES = 2 ** 9' },
   // What comes next can be guessed.
   { file: 'core/target/generation-step.ts', from: 'FIRST_SPAN = 2 ** 26', to: 'FIRST_SPAN = 1' },

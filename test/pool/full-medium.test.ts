@@ -144,10 +144,10 @@ describe('what is refused, and cannot be read back,', () => {
 describe('a header that is refused', () => {
   it('in copy 0 changes nothing, as often as it is tried, and later the change is made', async () => {
     medium.refuses = (offset) => offset === 0;
-    const free = pool.freeBytes;
+    const free = pool.space.freeBytes;
     for (let attempt = 0; attempt < 3; attempt++) {
       await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
-      expect(pool.freeBytes).toBe(free);
+      expect(pool.space.freeBytes).toBe(free);
       expect(await recovered()).toMatchObject({ capacity: CAPACITY, findings: [] });
     }
     medium.refuses = () => false;
@@ -187,11 +187,11 @@ describe('a header that is refused', () => {
 
 it('descriptors for new slots that are refused cost no space', async () => {
   while (pool.table.count(SlotState.free) > 0) await pool.allocate(0);
-  const free = pool.freeBytes;
+  const free = pool.space.freeBytes;
   medium.refuses = isDescriptor;
   for (let attempt = 0; attempt < 3; attempt++) {
     await expect(pool.allocate(0)).rejects.toMatchObject(FULL);
-    expect(pool.freeBytes).toBe(free);
+    expect(pool.space.freeBytes).toBe(free);
   }
   medium.refuses = () => false;
   await pool.allocate(0);

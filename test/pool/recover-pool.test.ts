@@ -32,7 +32,7 @@ test('a header copy is mended by the very bytes of the other one, reserved ones 
 
 test('a pool whose file was cut off does not grow', async () => {
   const open = async (medium: MemoryMedium): Promise<number> =>
-    (await recoverPool(medium, { maxBytes: 2 * CAPACITY, isReadOnly: false })).pool.capacityBytes;
+    (await recoverPool(medium, { maxBytes: 2 * CAPACITY, isReadOnly: false })).pool.space.capacityBytes;
   const medium = newPool();
   await expect(open(medium)).resolves.toBe(2 * CAPACITY);
   medium.truncate(CAPACITY / 2);
@@ -77,9 +77,9 @@ test.each([
     };
     const attempt = async (): Promise<number> => {
       await expect(async () => pool.allocate(0)).rejects.toMatchObject({ code });
-      return pool.freeBytes;
+      return pool.space.freeBytes;
     };
-    const free = pool.freeBytes;
+    const free = pool.space.freeBytes;
     const left = await attempt();
     expect(free - left).toBe(lost);
     expect(await attempt()).toBe(left);
