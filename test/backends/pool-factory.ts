@@ -46,6 +46,8 @@ export interface PoolFactoryOptions {
   /** Size of a pool that nobody asked a size for; it must have room for 16 MiB of regions. */
   bytes?: number;
   where?: 'disk' | 'memory';
+  /** Settings of its own. */
+  settings?: Partial<PoolConfig>;
 }
 
 /** Bytes that a region takes. */
@@ -56,7 +58,7 @@ export function spaceOf(type: PoolBackend, size: number): number {
 /** For the conformance suite. */
 export function poolFactory(
   type: PoolBackend,
-  { bytes = 64 * MIB, where = 'disk' }: PoolFactoryOptions = {},
+  { bytes = 64 * MIB, where = 'disk', settings = {} }: PoolFactoryOptions = {},
 ): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
   const make = async (config: PoolConfig, home: string, poolId?: Uint8Array): Promise<Target> => {
@@ -67,7 +69,11 @@ export function poolFactory(
   const facts = (target: Target): { home: string; config: PoolConfig } =>
     made.get(target) as { home: string; config: PoolConfig };
   const fresh = async (capacity: number, poolId?: Uint8Array): Promise<Target> =>
-    make({ path: 'pool', create_if_missing_with_size: capacity }, await poolFolder(where), poolId);
+    make(
+      { path: 'pool', create_if_missing_with_size: capacity, ...settings },
+      await poolFolder(where),
+      poolId,
+    );
   return {
     create: () => fresh(bytes),
     createBounded: (capacity) => fresh(Math.max(8 * MIB, capacity)),
