@@ -24,6 +24,8 @@ const WINDOW_SPAN = 2 ** 32;
 /** What a call does at once; more goes to the thread pool, or in pieces with turns of the event loop in between. */
 const AT_ONCE_BYTES = 2 ** 20;
 const PIECE_BYTES = 2 ** 22;
+/** What a range counts for beside its bytes. */
+const RANGE_BYTES = 128;
 const WORD_BYTES = 8;
 
 const WORD = new DataView(new ArrayBuffer(WORD_BYTES));
@@ -197,12 +199,11 @@ export class PmemMedium implements PoolMedium {
 
   persist(ranges: readonly MediumRange[]): undefined | Promise<void> {
     this.#io.checkSound();
-    const total = ranges.reduce((sum, { size }) => sum + size, 0);
-    if (total > AT_ONCE_BYTES) {
-      return this.#certainly(async () => {
-        await Promise.all(ranges.map(({ offset, size }) => this.#mapping.persistAsync(offset, size)));
-      });
-    }
+    const cost = ranges.reduce((sum, range) => sum + flushCost(range), 0);
+    if (cost > AT_ONCE_BYTES)
+      return this.#certainly(() =>
+        this.#mapping.isPmem ? this.#persistInTurn(ranges) : this.#persistSpan(ranges),
+      );
     if (!this.#mapping.isPmem) return this.#certainly(() => this.#mapping.persistRanges(ranges));
     try {
       void this.#mapping.persistRanges(ranges);
@@ -210,6 +211,40 @@ export class PmemMedium implements PoolMedium {
     } catch (error) {
       throw this.#failed(error);
     }
+  }
+
+  /** Flushes ranges one after another: small ones here, as many at once as a call may, and a large one by a job of the thread pool. */
+  async #persistInTurn(ranges: readonly MediumRange[]): Promise<void> {
+    let small: MediumRange[] = [];
+    let cost = 0;
+    const flush = async (): Promise<void> => {
+      void this.#mapping.persistRanges(small);
+      small = [];
+      cost = 0;
+      await setImmediate();
+    };
+    for (const range of ranges) {
+      const more = flushCost(range);
+      if (cost + more > AT_ONCE_BYTES && small.length > 0) await flush();
+      if (more > AT_ONCE_BYTES) {
+        await this.#mapping.persistAsync(range.offset, range.size);
+      } else {
+        small.push(range);
+        cost += more;
+      }
+    }
+    if (small.length > 0) await flush();
+  }
+
+  /** One msync, of all that lies between too: what is clean there costs nothing. */
+  async #persistSpan(ranges: readonly MediumRange[]): Promise<void> {
+    let start = Infinity;
+    let end = 0;
+    for (const { offset, size } of ranges) {
+      start = Math.min(start, offset);
+      end = Math.max(end, offset + size);
+    }
+    await this.#mapping.persistAsync(start, end - start);
   }
 
   barrier(): undefined | Promise<void> {
@@ -321,6 +356,11 @@ export class PmemMedium implements PoolMedium {
       await this.#io.close();
     }
   }
+}
+
+/** What it takes to flush a range, as the bytes of a long one: a line of the cache at least, and the call. */
+function flushCost({ size }: MediumRange): number {
+  return size + RANGE_BYTES;
 }
 
 /** The first eight bytes as a number. */

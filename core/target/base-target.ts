@@ -12,6 +12,7 @@
  * Hooks return nothing or a promise; a hook that returns nothing costs no turn of the event loop, and needs no pin, as nothing else
  * runs meanwhile. `write` is the shortest way there is and no async function: on persistent memory it would cost as much as the bytes.
  */
+import { setImmediate } from 'node:timers/promises';
 import { BedrockError, explain } from '../errors.js';
 import {
   allocateBuffer,
@@ -25,6 +26,7 @@ import {
 } from './arguments.js';
 import { sourceOf } from './contents.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
+import { unionOf } from './range-union.js';
 import type { RegionId } from './region-id.js';
 import type {
   Capabilities,
@@ -74,6 +76,10 @@ export interface Usage {
 
 const NO_OPTIONS: WriteOptions = {};
 
+/** What a call on many ranges moves before others have their turn, and what each range counts for beside its bytes. */
+const TURN_BYTES = 2 ** 20;
+const RANGE_BYTES = 256;
+
 /** What a call gives that has ended already. */
 const DONE = Promise.resolve();
 
@@ -108,7 +114,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   protected abstract readBytes(region: R, offset: number, into: Uint8Array): Eventually<void>;
   /** Takes a copy of `bytes` to `offset`. */
   protected abstract writeBytes(region: R, offset: number, bytes: Uint8Array): Eventually<void>;
-  /** Makes ranges durable; undefined means the whole region. */
+  /** Makes ranges durable, which are sorted and apart from each other; undefined means the whole region. */
   protected abstract persistRanges(region: R, ranges: readonly RegionRange[] | undefined): Eventually<void>;
 
   /** Writes durably; backends that can do both in one step override it. */
@@ -356,12 +362,10 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
           `the ranges hold ${total} bytes, but ${bytes.length} were given`,
         );
       }
-      let from = 0;
-      for (const { offset, size } of checked) {
-        await this.writeBytes(region, offset, bytes.subarray(from, from + size));
-        from += size;
-      }
-      if (persist) await this.persistRanges(region, checked);
+      await this.#forEach(checked, (offset, size, from) =>
+        this.writeBytes(region, offset, bytes.subarray(from, from + size)),
+      );
+      if (persist) await this.persistRanges(region, unionOf(checked));
     } finally {
       this.unpin(region);
     }
@@ -397,22 +401,45 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     try {
       const { ranges: checked, total } = checkRanges('read', ranges, region.size);
       const buffer = allocateBuffer(total);
-      let to = 0;
-      for (const { offset, size } of checked) {
-        await this.readBytes(region, offset, buffer.subarray(to, to + size));
-        to += size;
-      }
+      await this.#forEach(checked, (offset, size, from) =>
+        this.readBytes(region, offset, buffer.subarray(from, from + size)),
+      );
       return buffer;
     } finally {
       this.unpin(region);
     }
   }
 
+  /**
+   * Takes a step for each range, one after another; those that need no turn of the event loop leave it to others now and then. The region
+   * is pinned meanwhile.
+   * @param step with the range, and where its bytes are among those of all
+   */
+  async #forEach(
+    ranges: readonly RegionRange[],
+    step: (offset: number, size: number, from: number) => Eventually<void>,
+  ): Promise<void> {
+    let from = 0;
+    let done = 0;
+    for (const { offset, size } of ranges) {
+      const pending = step(offset, size, from);
+      from += size;
+      done += size + RANGE_BYTES;
+      if (pending !== undefined) await pending;
+      else if (done >= TURN_BYTES) {
+        done = 0;
+        await setImmediate();
+      }
+    }
+  }
+
   async persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
     const region = this.#pinned(id);
     try {
-      const checked = ranges === undefined ? undefined : checkRanges('persist', ranges, region.size).ranges;
-      await this.persistRanges(region, checked);
+      const checked =
+        ranges === undefined ? undefined : unionOf(checkRanges('persist', ranges, region.size).ranges);
+      // No bytes are durable already.
+      if (checked?.length !== 0) await this.persistRanges(region, checked);
     } finally {
       this.unpin(region);
     }

@@ -1,7 +1,7 @@
 /** The medium over a mapping that writes down what is asked of it: stores that share a drain. */
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
-import type { PoolFileIo } from '../../core/index.js';
+import type { MediumRange, PoolFileIo } from '../../core/index.js';
 import type { Mapping } from '../../native/index.js';
 
 const BYTES = Buffer.from('some bytes');
@@ -11,6 +11,8 @@ class NotedMapping {
   readonly size = 2 ** 24;
   readonly mode: string;
   failure: Error | undefined;
+  jobs = 0;
+  mostJobs = 0;
 
   constructor(readonly isPmem: boolean) {
     this.mode = isPmem ? 'pmem' : 'msync';
@@ -18,6 +20,18 @@ class NotedMapping {
 
   copy(offset: number): void {
     this.calls.push(`copy ${offset}`);
+  }
+
+  persistRanges(ranges: readonly MediumRange[]): undefined {
+    this.calls.push(`ranges ${ranges.length}`);
+    return undefined;
+  }
+
+  async persistAsync(offset: number, size: number): Promise<void> {
+    this.calls.push(`job ${offset}+${size}`);
+    this.mostJobs = Math.max(this.mostJobs, ++this.jobs);
+    await Promise.resolve();
+    this.jobs--;
   }
 
   drain(): undefined {
@@ -28,7 +42,11 @@ class NotedMapping {
 }
 
 function mediumOver(mapping: NotedMapping): PmemMedium {
-  const io = { checkSound: () => undefined } as unknown as PoolFileIo;
+  const io = {
+    checkSound: () => undefined,
+    certainly: (step: Promise<void>) => step,
+    look: () => Promise.resolve(),
+  } as unknown as PoolFileIo;
   return new PmemMedium({ io, mapping: mapping as unknown as Mapping, syncWrites: true });
 }
 
@@ -71,5 +89,35 @@ describe('stores that are durable a turn later', () => {
     const onDisk = new NotedMapping(false);
     expect(mediumOver(onDisk).storeDurably(0, BYTES)).toBeUndefined();
     expect([...mapping.calls, ...onDisk.calls]).toEqual([]);
+  });
+});
+
+describe('many ranges that are made durable', () => {
+  const LARGE = 2 ** 21;
+  const apart = (count: number, size: number): MediumRange[] =>
+    Array.from({ length: count }, (_, index) => ({ offset: index * 2 * size, size }));
+
+  it('of few bytes are flushed within the call', () => {
+    const mapping = new NotedMapping(true);
+    expect(mediumOver(mapping).persist(apart(100, 64))).toBeUndefined();
+    expect(mapping.calls).toEqual(['ranges 100']);
+  });
+
+  it('take one job of the thread pool at a time, and only those that are large', async () => {
+    const mapping = new NotedMapping(true);
+    const small = apart(20_000, 1);
+    await mediumOver(mapping).persist([...small, ...apart(3, LARGE), ...apart(2, 64)]);
+    expect(mapping.mostJobs).toBe(1);
+    const flushes = mapping.calls.filter((call) => call.startsWith('ranges'));
+    expect(mapping.calls.filter((call) => call.startsWith('job'))).toHaveLength(3);
+    // Each costs more than its byte, so that they are not flushed all at once.
+    expect(flushes.length).toBeGreaterThan(2);
+    expect(flushes.reduce((sum, call) => sum + Number(call.slice('ranges '.length)), 0)).toBe(20_002);
+  });
+
+  it('are one msync of what they span where the medium is a disk', async () => {
+    const mapping = new NotedMapping(false);
+    await mediumOver(mapping).persist(apart(50, LARGE));
+    expect(mapping.calls).toEqual([`job 0+${99 * LARGE}`]);
   });
 });

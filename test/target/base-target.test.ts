@@ -2,7 +2,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { inFlight, isPending } from '../../core/conformance/assertions.js';
 import type { RegionId } from '../../core/index.js';
-import { ScriptedTarget } from './scripted-target.js';
+import { Arena, ArenaTarget } from './arena-target.js';
+import { LogKeeper, ScriptedTarget } from './scripted-target.js';
 
 async function openTarget(): Promise<ScriptedTarget> {
   const target = new ScriptedTarget();
@@ -211,7 +212,7 @@ describe('a write', () => {
     await target.writev(id, ranges, bytes);
     expect(target.hooks).toEqual(['write 20+3', 'write 0+5']);
     await target.writev(id, ranges, bytes, { persist: true });
-    expect(target.hooks.slice(2)).toEqual(['write 20+3', 'write 0+5', 'persist 20+3,0+5']);
+    expect(target.hooks.slice(2)).toEqual(['write 20+3', 'write 0+5', 'persist 0+5,20+3']);
   });
 
   test('goes by the ranges as they were when it was called', async () => {
@@ -225,7 +226,7 @@ describe('a write', () => {
     Object.assign(ranges[1] ?? {}, { offset: 2 ** 40 });
     ranges.pop();
     await writing;
-    expect(target.hooks).toEqual(['write 20+3', 'write 0+5', 'persist 20+3,0+5']);
+    expect(target.hooks).toEqual(['write 20+3', 'write 0+5', 'persist 0+5,20+3']);
   });
 
   test('that is out of range reaches no hook', async () => {
@@ -245,4 +246,50 @@ test('a mapping that fails does not hold its region', async () => {
   await target.erase(id);
   expect(target.count('release')).toBe(1);
   await target.close();
+});
+
+describe('ranges of one call', () => {
+  const ranges = (count: number, offset: number): { offset: number; size: number }[] =>
+    Array.from({ length: count }, () => ({ offset, size: 8 }));
+
+  test('are made durable once, however often their bytes are named', async () => {
+    const { target, id } = await withRegion();
+    await target.persist(id, [...ranges(1000, 8), ...ranges(1000, 0), ...ranges(1000, 32)]);
+    await target.writev(id, [...ranges(2, 40), ...ranges(2, 48)], Buffer.alloc(32), { persist: true });
+    expect(target.hooks.filter((hook) => hook.startsWith('persist'))).toEqual([
+      'persist 0+16,32+8',
+      'persist 40+16',
+    ]);
+  });
+
+  test('that hold no bytes are durable already, and their bounds are checked all the same', async () => {
+    const { target, id } = await withRegion();
+    await target.persist(id, []);
+    await target.persist(id, [{ offset: 64, size: 0 }]);
+    expect(target.count('persist')).toBe(0);
+    await expect(target.persist(id, [{ offset: 65, size: 0 }])).rejects.toMatchObject({
+      code: 'OUT_OF_RANGE',
+    });
+  });
+
+  test.each(['readv', 'writev'] as const)(
+    '%s leaves the event loop to others while it moves many',
+    async (call) => {
+      const target = new ArenaTarget(new Arena(2 ** 16), new LogKeeper());
+      await target.open();
+      const id = await target.create(64);
+      let turns = 0;
+      let isOver = false;
+      const count = (): void => {
+        turns++;
+        if (!isOver) setImmediate(count);
+      };
+      setImmediate(count);
+      const many = ranges(50_000, 8);
+      await (call === 'readv' ? target.readv(id, many) : target.writev(id, many, Buffer.alloc(400_000)));
+      isOver = true;
+      expect(turns).toBeGreaterThan(5);
+      await target.close();
+    },
+  );
 });
