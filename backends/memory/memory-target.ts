@@ -23,8 +23,8 @@ import {
   type Usage,
 } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
-import { availableBytes, drop, machineBytes, noteHeld } from './process-memory.js';
-import { MAX_CELL_BYTES, SlabHeap } from './slab-heap.js';
+import { processMemory, type ProcessMemory } from './process-memory.js';
+import { MAX_CELL_BYTES, NO_CELL, SlabHeap } from './slab-heap.js';
 
 /** Bytes of a segment; each but a region's last has exactly as many. */
 const SEGMENT_BYTES = 2 ** 30;
@@ -37,10 +37,6 @@ export const MEMORY_CAPABILITIES: Capabilities = {
   snapshots: false,
 };
 
-/** Smaller buffers of regions are left to the garbage collector. */
-const SMALLEST_DROPPED_BYTES = 2 ** 20;
-/** The place of regions that have no cell. */
-const NO_CELL = -1;
 const NO_BYTES = new Uint8Array(0);
 const NO_SEGMENTS: readonly Uint8Array[] = [];
 
@@ -67,23 +63,28 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   readonly capabilities = MEMORY_CAPABILITIES;
 
   readonly #clock: Clock;
-  /** What the configuration allows; null: as much as there is. */
-  readonly #maxBytes: number | null;
-  /** `max_bytes`, or the machine's memory if that is less: the system would promise more, and kill the process later. */
-  readonly #limitBytes: number;
+  /** What the configuration allows. Without it, as much as there is. */
+  readonly #maxBytes: number | undefined;
+  /** What all targets of the process share. */
+  readonly #memory: ProcessMemory;
   #regions: RowTable<MemoryRegion>;
-  readonly #cells = new SlabHeap();
+  readonly #cells: SlabHeap;
   /** The segments of regions that have no cell, by slot. */
   readonly #segments = new Map<number, readonly Uint8Array[]>();
   /** Regions being created included, as their space is taken. */
   #usedBytes = 0;
 
-  constructor(config: MemoryConfig, context: Pick<BackendContext, 'logger' | 'clock' | 'poolId'>) {
+  constructor(
+    config: MemoryConfig,
+    context: Pick<BackendContext, 'logger' | 'clock' | 'poolId'>,
+    memory = processMemory,
+  ) {
     super(context.logger);
     this.#clock = context.clock;
     this.#regions = this.#newTable(context.poolId);
-    this.#maxBytes = config.max_bytes ?? null;
-    this.#limitBytes = Math.min(config.max_bytes ?? Infinity, machineBytes());
+    this.#maxBytes = config.max_bytes;
+    this.#memory = memory;
+    this.#cells = new SlabHeap(memory);
   }
 
   protected get mode(): string {
@@ -95,7 +96,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected closeStorage(): void {
-    for (const segments of this.#segments.values()) dropSegments(segments);
+    for (const segments of this.#segments.values()) this.#dropSegments(segments);
     this.#segments.clear();
     this.#cells.clear();
     // A new table has a new pool id: IDs of before stay invalid after a reopen.
@@ -112,18 +113,24 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected usage(): Usage {
-    const isUnlimited = this.#maxBytes === null;
+    const freeBytes = this.#freeBytes();
     return {
       regions: this.#regions.size,
       usedBytes: this.#usedBytes,
-      capacityBytes: isUnlimited ? null : this.#limitBytes,
-      largestFreeBytes: isUnlimited ? null : this.#freeBytes(),
+      capacityBytes: this.#maxBytes ?? null,
+      freeBytes,
+      largestFreeBytes: freeBytes,
     };
   }
 
-  /** Of the target's own limit, and of the memory that all targets of the process share. */
+  /** Of `max_bytes`, and of the memory that all targets of the process share. */
   #freeBytes(): number {
-    return Math.max(0, Math.min(this.#limitBytes - this.#usedBytes, availableBytes()));
+    return Math.min(this.#allowedBytes, this.#memory.roomBytes);
+  }
+
+  /** What `max_bytes` leaves. */
+  get #allowedBytes(): number {
+    return this.#maxBytes === undefined ? Infinity : this.#maxBytes - this.#usedBytes;
   }
 
   protected find(id: RegionId): MemoryRegion | undefined {
@@ -163,19 +170,34 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
 
   /** @param wanted the ID that it is to have, if it has one elsewhere */
   #newRegion(size: number, createdAt: number, wanted: RegionId | undefined): MemoryRegion {
-    if (size > this.#freeBytes()) throw this.#outOfSpace(size);
+    if (size > this.#allowedBytes) throw this.#outOfSpace(size);
     let place = NO_CELL;
     let segments = NO_SEGMENTS;
-    try {
-      if (size > MAX_CELL_BYTES) segments = allocateSegments(size);
-      else if (size > 0) place = this.#cells.allocate(size);
-    } catch (cause) {
-      throw this.#outOfSpace(size, cause);
-    }
+    if (size > MAX_CELL_BYTES) segments = this.#allocateSegments(size);
+    else if (size > 0) place = this.#allocateCell(size);
     const id = this.#idFor(wanted, place);
     if (segments.length > 0) this.#setSegments(id.slot, segments);
     this.#usedBytes += size;
     return this.#regionOf(id, size, createdAt, place);
+  }
+
+  #allocateCell(size: number): number {
+    try {
+      const place = this.#cells.allocate(size);
+      if (place !== NO_CELL) return place;
+    } catch (cause) {
+      throw this.#outOfSpace(size, cause);
+    }
+    throw this.#outOfSpace(size);
+  }
+
+  #allocateSegments(size: number): Uint8Array[] {
+    if (!this.#memory.hasRoomFor(size)) throw this.#outOfSpace(size);
+    try {
+      return segmentsOf(size);
+    } catch (cause) {
+      throw this.#outOfSpace(size, cause);
+    }
   }
 
   #idFor(wanted: RegionId | undefined, place: number): RegionId {
@@ -208,21 +230,29 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
 
   #setSegments(slot: number, segments: readonly Uint8Array[]): void {
     this.#segments.set(slot, segments);
-    for (const { length } of segments) noteHeld(length);
+    for (const { length } of segments) this.#memory.note(length);
+  }
+
+  #dropSegments(segments: readonly Uint8Array[]): void {
+    for (const segment of segments) this.#memory.giveBack(segment);
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
+    const used = this.#usedBytes;
     const free = this.#freeBytes();
     const [limit, cure] =
-      this.#maxBytes === this.#limitBytes
-        ? [`max_bytes ${this.#limitBytes}`, 'erase regions or raise max_bytes']
-        : [`the machine's memory, ${this.#limitBytes} bytes`, 'erase regions'];
+      requested > this.#allowedBytes
+        ? [`max_bytes ${this.#maxBytes} allows ${free} more`, 'erase regions or raise max_bytes']
+        : [
+            `there is memory for ${free} more, as ${this.#memory.bound}`,
+            'erase regions, or give the daemon more memory',
+          ];
     const why = cause === undefined ? '' : ` (${messageOf(cause)})`;
     return new BedrockError(
       'OUT_OF_SPACE',
-      `a region of ${requested} bytes does not fit: ${this.#usedBytes} used, ${free} free of ${limit}${why}; ${cure}`,
+      `a region of ${requested} bytes does not fit beside the ${used} of this target: ${limit}${why}; ${cure}`,
       {
-        details: { requested, used: this.#usedBytes, free, largestFree: free },
+        details: { requested, used, free, largestFree: free },
         ...(cause !== undefined && { cause }),
       },
     );
@@ -239,7 +269,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   protected release(region: MemoryRegion): void {
     if (region.place !== NO_CELL) this.#cells.free(region.place);
     else if (this.#segments.delete(region.id.slot)) {
-      dropSegments(region.segments);
+      this.#dropSegments(region.segments);
       region.segments = NO_SEGMENTS;
     }
     region.bytes = NO_BYTES;
@@ -300,18 +330,11 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
 }
 
 /** @throws RangeError if the system refuses the memory */
-function allocateSegments(size: number): Uint8Array[] {
+function segmentsOf(size: number): Uint8Array[] {
   const segments: Uint8Array[] = [];
   for (let left = size; left > 0; left -= SEGMENT_BYTES)
     segments.push(new Uint8Array(Math.min(left, SEGMENT_BYTES)));
   return segments;
-}
-
-function dropSegments(segments: readonly Uint8Array[]): void {
-  for (const segment of segments) {
-    noteHeld(-segment.length);
-    if (segment.length >= SMALLEST_DROPPED_BYTES) drop(segment);
-  }
 }
 
 interface Part {

@@ -6,16 +6,19 @@
  * slabs are full, about half as large as those together, so that no size holds much more than it needs; and of the slabs that
  * become empty it keeps one, for regions that come and go. Nobody else may keep a view into a slab: its memory is given back at once.
  */
-import { drop, noteHeld } from './process-memory.js';
+import { processMemory } from './process-memory.js';
 
 /** Larger regions do not go into cells: a buffer of their own costs some 650 bytes more, but nothing for rounding up. */
 export const MAX_CELL_BYTES = 2 ** 13;
+/** The place of a cell that is none. */
+export const NO_CELL = -1;
 
 const MIN_SLAB_BYTES = 2 ** 16;
 const MAX_SLAB_BYTES = 2 ** 20;
 /** Up to here sizes are 16 bytes apart; beyond, each doubling has eight. */
 const FINE_BYTES = 128;
-const NO_CELL = 0xffff_ffff;
+/** The number behind the last free cell of a slab. */
+const NO_NUMBER = 0xffff_ffff;
 
 class Slab {
   readonly bytes: Uint8Array;
@@ -26,7 +29,7 @@ class Slab {
   openAt = -1;
   /** Cells that were ever used: the first ones. */
   #touched = 0;
-  #nextFree = NO_CELL;
+  #nextFree = NO_NUMBER;
 
   constructor(
     readonly index: number,
@@ -45,7 +48,7 @@ class Slab {
   take(): number {
     this.used++;
     const cell = this.#nextFree;
-    if (cell === NO_CELL) return this.#touched++ * this.cellBytes;
+    if (cell === NO_NUMBER) return this.#touched++ * this.cellBytes;
     const start = cell * this.cellBytes;
     this.#nextFree = this.#words[start >>> 2] as number;
     this.bytes.fill(0, start, start + this.cellBytes);
@@ -74,16 +77,19 @@ export class SlabHeap {
   readonly #slabs: (Slab | undefined)[] = [];
   readonly #gaps: number[] = [];
 
+  constructor(private readonly memory = processMemory) {}
+
   /**
    * Takes a cell, all zero.
    * @param size 1 to MAX_CELL_BYTES
-   * @returns its place, which stays its own until `free`
+   * @returns its place, which stays its own until `free`; NO_CELL if a slab for it would leave the process too little memory
    * @throws RangeError if the system refuses the memory for a slab
    */
   allocate(size: number): number {
     const index = sizeIndex(size);
     const ofSize = (this.#sizes[index] ??= this.#addSizes(index));
     const slab = ofSize.open.at(-1) ?? this.#addSlab(ofSize, cellBytesOf(index));
+    if (slab === undefined) return NO_CELL;
     if (slab === ofSize.empty) ofSize.empty = undefined;
     const place = slab.index * MAX_SLAB_BYTES + slab.take();
     if (slab.isFull) close(ofSize, slab);
@@ -111,7 +117,7 @@ export class SlabHeap {
 
   /** Gives all slabs back; no place is valid any more. */
   clear(): void {
-    for (const slab of this.#slabs) if (slab !== undefined) this.#release(slab);
+    for (const slab of this.#slabs) if (slab !== undefined) this.memory.giveBack(slab.bytes);
     this.#sizes.length = 0;
     this.#slabs.length = 0;
     this.#gaps.length = 0;
@@ -126,14 +132,18 @@ export class SlabHeap {
     return this.#sizes[index] as Size;
   }
 
-  #addSlab(ofSize: Size, cellBytes: number): Slab {
-    const wanted = Math.min(MAX_SLAB_BYTES, Math.max(MIN_SLAB_BYTES, ofSize.slabBytes / 2));
+  #addSlab(ofSize: Size, cellBytes: number): Slab | undefined {
+    let wanted = Math.min(MAX_SLAB_BYTES, Math.max(MIN_SLAB_BYTES, ofSize.slabBytes / 2));
+    if (!this.memory.hasRoomFor(wanted)) {
+      wanted = MIN_SLAB_BYTES;
+      if (!this.memory.hasRoomFor(wanted)) return undefined;
+    }
     const index = this.#gaps.at(-1) ?? this.#slabs.length;
     const slab = new Slab(index, cellBytes, Math.floor(wanted / cellBytes));
     this.#gaps.pop();
     this.#slabs[index] = slab;
     ofSize.slabBytes += slab.bytes.length;
-    noteHeld(slab.bytes.length);
+    this.memory.note(slab.bytes.length);
     open(ofSize, slab);
     return slab;
   }
@@ -153,12 +163,7 @@ export class SlabHeap {
     ofSize.slabBytes -= slab.bytes.length;
     this.#slabs[slab.index] = undefined;
     this.#gaps.push(slab.index);
-    this.#release(slab);
-  }
-
-  #release({ bytes }: Slab): void {
-    noteHeld(-bytes.length);
-    drop(bytes);
+    this.memory.giveBack(slab.bytes);
   }
 }
 

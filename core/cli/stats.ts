@@ -16,7 +16,8 @@ Examples:
   bedrock stats 42 --json | jq '.[0].usedBytes'
 
 With --json it is an array with an object for each target: provider, target (its number), type, state, and, if it is open,
-mode, regions, capacityBytes, usedBytes, freeBytes, largestFreeBytes (null: unlimited), fragmentation and recovery.
+mode, regions, capacityBytes (null: unlimited), usedBytes, freeBytes and largestFreeBytes (what can be had now; null: not known),
+fragmentation and recovery.
 `;
 
 const BAR_WIDTH = 20;
@@ -63,11 +64,15 @@ async function ask(service: Service, place: Place, call: CallOptions): Promise<R
   return { ...place, ...(await service.stats(place.provider, place.target, call)) };
 }
 
-function cellsOf({ provider, target, type, state, mode, regions, usedBytes, capacityBytes }: Row): string[] {
+function cellsOf(row: Row): string[] {
+  const { provider, target, type, state, mode, regions, usedBytes, capacityBytes, freeBytes } = row;
   const place = [provider, String(target), type];
   if (usedBytes === undefined) return [...place, state, '-', '-', '-', ''];
   const figures = [mode ?? '', String(regions), formatSize(usedBytes)];
-  if (capacityBytes === null || capacityBytes === undefined) return [...place, ...figures, 'unlimited', ''];
+  if (capacityBytes === null || capacityBytes === undefined) {
+    const free = typeof freeBytes === 'number' ? `${formatSize(freeBytes)} free` : '';
+    return [...place, ...figures, 'unlimited', free];
+  }
   const part = capacityBytes === 0 ? 1 : usedBytes / capacityBytes;
   const percent = `${Math.round(part * 100)}%`.padStart(4);
   return [...place, ...figures, formatSize(capacityBytes), `${bar(part, BAR_WIDTH)} ${percent}`];

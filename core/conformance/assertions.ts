@@ -168,7 +168,9 @@ export async function snapshotOf(target: Target): Promise<Snapshot> {
     const contents = Buffer.from(await target.read(id, 0, size)).toString('latin1');
     regions.push({ id: id.toString(), size, createdAt, contents });
   }
-  const { usedBytes, capacityBytes, largestFreeBytes } = stats;
+  const { usedBytes, capacityBytes } = stats;
+  // Without a limit of its own it is not the target that decides what is free.
+  const largestFreeBytes = capacityBytes === null ? null : stats.largestFreeBytes;
   return { figures: [stats.regions, usedBytes, capacityBytes, largestFreeBytes], regions };
 }
 

@@ -72,7 +72,8 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
   rule("never shows an erased region's bytes in a new one", async (bench) => {
     // With little capacity the new region must lie where the old one was.
     const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
-    const most = (await target.stats()).largestFreeBytes ?? 2 ** 20;
+    const { capacityBytes, largestFreeBytes } = await target.stats();
+    const most = capacityBytes === null || largestFreeBytes === null ? 2 ** 20 : largestFreeBytes;
     for (const size of [64, 4096, 4097, 100_000, most]) {
       for (let round = 1; round <= 3; round++) {
         await target.erase(await target.createAndWrite(pattern(size, round), { persist: round === 2 }));

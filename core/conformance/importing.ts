@@ -291,8 +291,8 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
   rule('refuses imports that do not fit with OUT_OF_SPACE, changing nothing', async (bench) => {
     const copy = await copyOf(bench, bench.target);
     const id = await bench.target.create(64);
-    const { freeBytes } = await copy.stats();
-    const size = freeBytes === null ? Number.MAX_SAFE_INTEGER : freeBytes + 1;
+    const { capacityBytes, freeBytes } = await copy.stats();
+    const size = capacityBytes === null || freeBytes === null ? Number.MAX_SAFE_INTEGER : freeBytes + 1;
     await changesNothing(copy, () =>
       rejects(copy.importRegion(id, { size, source: [] }, TIME), 'OUT_OF_SPACE'),
     );

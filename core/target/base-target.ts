@@ -66,6 +66,8 @@ export interface Usage {
   usedBytes: number;
   /** null: unlimited. */
   capacityBytes: number | null;
+  /** What can still be had, where that is not what the capacity leaves. */
+  freeBytes?: number;
   /** null: unlimited. */
   largestFreeBytes: number | null;
   /** See TargetStats; 0 unless told. */
@@ -297,7 +299,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     try {
       const { regions, usedBytes, capacityBytes, largestFreeBytes, ...unusual } = await this.usage();
       const { pendingBytes = 0, failedGiveBacks = 0 } = unusual;
-      const freeBytes = capacityBytes === null ? null : capacityBytes - usedBytes;
+      const freeBytes = unusual.freeBytes ?? (capacityBytes === null ? null : capacityBytes - usedBytes);
       const scattered =
         freeBytes === null || freeBytes === 0 ? 0 : 1 - (largestFreeBytes ?? freeBytes) / freeBytes;
       return {

@@ -79,12 +79,12 @@ export interface TargetStats {
   readonly state: TargetState;
   /** Live regions. */
   readonly regions: number;
-  /** What it can hold: by its configuration, or less where its file system has less left. null: unlimited. */
+  /** What it can hold: by its configuration, or less where its file system has less left. null: it has no limit of its own. */
   readonly capacityBytes: number | null;
   readonly usedBytes: number;
-  /** null: unlimited. */
+  /** What can still be had. It may be less than the capacity leaves; null: not known. */
   readonly freeBytes: number | null;
-  /** Largest region that could be created now; null: unlimited. */
+  /** Largest region that could be created now; null: not known. */
   readonly largestFreeBytes: number | null;
   /** Bytes of erased regions that could not be cleared or given back yet, and count as used until then; that is tried again. */
   readonly pendingBytes: number;

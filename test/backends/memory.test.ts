@@ -1,10 +1,9 @@
 /** The memory backend: the contract of a target, and what it promises beyond it. */
-import { totalmem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
-import { availableBytes } from '../../backends/memory/process-memory.js';
+import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { RegionId, Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
@@ -13,8 +12,16 @@ import type { MemoryConfig } from '../../schemas/generated/memory.js';
 const GIB = 2 ** 30;
 const logger = createLogger({ level: 'off', format: 'text' });
 
-/** The machine's memory, or what the process may use of it. */
-const MACHINE_BYTES = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+/** Memory of a machine where nothing else is going on. */
+function memoryOf(roomBytes: number): ProcessMemory {
+  const limits = () => [{ name: 'a test', limitBytes: 2 ** 42, usedBytes: 2 ** 42 - 2 ** 29 - roomBytes }];
+  const memory: ProcessMemory = new ProcessMemory({
+    limits,
+    residentBytes: () => 0,
+    engineBytes: () => memory.heldBytes,
+  });
+  return memory;
+}
 
 /** Bytes of the heap without its garbage. */
 function liveHeapBytes(): number {
@@ -25,12 +32,8 @@ function liveHeapBytes(): number {
 
 let time = 1_700_000_000_000;
 
-function makeTarget(config: MemoryConfig = {}): MemoryTarget {
-  return new MemoryTarget(config, { logger, clock: { now: () => time } });
-}
-
-async function openTarget(config: MemoryConfig = {}): Promise<MemoryTarget> {
-  const target = makeTarget(config);
+async function openTarget(config: MemoryConfig = {}, memory?: ProcessMemory): Promise<MemoryTarget> {
+  const target = new MemoryTarget(config, { logger, clock: { now: () => time } }, memory);
   await target.open();
   return target;
 }
@@ -44,7 +47,7 @@ describe('a memory target without max_bytes', () => {
     {
       create: () => new MemoryTarget({}, { logger, clock }),
       createImporting: (poolId) => new MemoryTarget({}, { logger, clock, poolId }),
-      maxRegionBytes: MACHINE_BYTES,
+      maxRegionBytes: processMemory.roomBytes,
     },
     MEMORY_CAPABILITIES,
   );
@@ -60,20 +63,48 @@ describe('a memory target with max_bytes', () => {
 });
 
 describe('MemoryTarget', () => {
-  test('shares the memory of the machine with the other targets of the process', async () => {
-    const [one, other] = [await openTarget(), await openTarget({ max_bytes: Number.MAX_SAFE_INTEGER })];
-    const half = Math.floor(availableBytes() / 2);
-    await one.create(half);
-    await expect(other.create(half + 2)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
-    const before = availableBytes();
+  test('shares the memory of the process with its other targets', async () => {
+    const memory = memoryOf(100 * 2 ** 20);
+    const one = await openTarget({}, memory);
+    const other = await openTarget({ max_bytes: Number.MAX_SAFE_INTEGER }, memory);
+    const most = (await other.stats()).largestFreeBytes as number;
+    expect(most).toBe(100 * 2 ** 20);
+    await one.create(most / 2);
+    expect(await other.stats()).toMatchObject({ freeBytes: most / 2, largestFreeBytes: most / 2 });
+    await expect(other.create(most / 2 + 1)).rejects.toMatchObject({
+      code: 'OUT_OF_SPACE',
+      details: { requested: most / 2 + 1, used: 0, free: most / 2, largestFree: most / 2 },
+      message: expect.stringMatching(/a test allows 4398046511104 bytes/) as unknown,
+    });
     await one.close();
-    expect(availableBytes()).toBe(before + half);
+    await other.erase(await other.create(most));
     await other.close();
+    expect(memory.heldBytes).toBe(0);
   });
 
-  test('says volatile, and no limits without max_bytes', async () => {
-    const target = await openTarget();
+  test('refuses small regions, too, where there is no memory for them', async () => {
+    const memory = memoryOf(2 ** 20);
+    const target = await openTarget({}, memory);
+    const ids: RegionId[] = [];
+    const fill = async (): Promise<void> => {
+      for (;;) ids.push(await target.create(100));
+    };
+    await expect(fill()).rejects.toMatchObject({ code: 'OUT_OF_SPACE', details: { requested: 100 } });
+    expect(memory.heldBytes).toBeLessThanOrEqual(2 ** 20);
+    expect(ids.length * 100).toBeGreaterThan(2 ** 19);
+    const [first] = ids as [RegionId];
+    await target.erase(first);
+    await target.create(100);
+    await target.create(0);
+    await target.close();
+    expect(memory.heldBytes).toBe(0);
+  });
+
+  test('says volatile, no capacity without max_bytes, and what is free of the memory', async () => {
+    const memory = memoryOf(2 ** 30);
+    const target = await openTarget({}, memory);
     const id = await target.create(1000);
+    const free = 2 ** 30 - memory.heldBytes;
     expect(await target.stats()).toEqual({
       type: 'memory',
       mode: 'volatile',
@@ -81,8 +112,8 @@ describe('MemoryTarget', () => {
       regions: 1,
       capacityBytes: null,
       usedBytes: 1000,
-      freeBytes: null,
-      largestFreeBytes: null,
+      freeBytes: free,
+      largestFreeBytes: free,
       pendingBytes: 0,
       failedGiveBacks: 0,
       fragmentation: 0,
@@ -185,20 +216,14 @@ describe('MemoryTarget', () => {
     expect(await target.stats()).toMatchObject({ regions: 0, usedBytes: 0 });
   });
 
-  test("without max_bytes refuses what exceeds the machine's memory with OUT_OF_SPACE", async () => {
+  test('without max_bytes refuses what exceeds the memory with OUT_OF_SPACE', async () => {
     const target = await openTarget();
-    for (const size of [MACHINE_BYTES + 1, 2 ** 45, Number.MAX_SAFE_INTEGER]) {
+    for (const size of [2 ** 45, Number.MAX_SAFE_INTEGER]) {
       await expect(target.create(size)).rejects.toMatchObject({
         code: 'OUT_OF_SPACE',
-        details: { requested: size, used: 0, free: availableBytes(), largestFree: availableBytes() },
+        details: { requested: size, used: 0 },
       });
     }
-    const id = await target.create(GIB);
-    await expect(target.create(MACHINE_BYTES - GIB + 1)).rejects.toMatchObject({
-      code: 'OUT_OF_SPACE',
-      details: { used: GIB, free: availableBytes() },
-    });
-    await target.erase(id);
     expect((await target.stats()).usedBytes).toBe(0);
   });
 
@@ -206,19 +231,19 @@ describe('MemoryTarget', () => {
     test('takes little more than their bytes for many, and gives it back', async () => {
       const target = await openTarget();
       const heapBytes = liveHeapBytes();
-      const before = availableBytes();
+      const before = processMemory.heldBytes;
       const ids: RegionId[] = [];
       for (let index = 0; index < 50_000; index++) {
         const id = await target.create(64);
         // What the test itself keeps is not to count.
         if (index % 100 === 0) ids.push(id);
       }
-      expect(before - availableBytes()).toBeLessThan(50_000 * 64 * 1.5);
+      expect(processMemory.heldBytes - before).toBeLessThan(50_000 * 64 * 1.5);
       // Objects of their own would be 400 bytes a region; there are none but for the last few thousand.
       expect(liveHeapBytes() - heapBytes).toBeLessThan(50_000 * 60);
       for (const id of ids) expect(await target.read(id, 0, 64)).toEqual(Buffer.alloc(64));
       await target.close();
-      expect(availableBytes()).toBe(before);
+      expect(processMemory.heldBytes).toBe(before);
     });
 
     test('never shows the bytes of one in another, however they come and go', async () => {
@@ -274,11 +299,11 @@ describe('MemoryTarget', () => {
       const target = await openTarget();
       const id = await target.create(64);
       const { usedBytes } = await target.stats();
-      const before = availableBytes();
+      const before = processMemory.heldBytes;
       await expect(target.importRegion(id, Buffer.alloc(64), { createdAt: 1 })).rejects.toMatchObject({
         code: 'ID_TAKEN',
       });
-      expect([(await target.stats()).usedBytes, availableBytes()]).toEqual([usedBytes, before]);
+      expect([(await target.stats()).usedBytes, processMemory.heldBytes]).toEqual([usedBytes, before]);
       await target.close();
     });
   });
@@ -329,7 +354,7 @@ describe('MemoryTarget', () => {
     }
 
     test('fails with OUT_OF_SPACE and gives back the segments that it had', async () => {
-      const target = await openTarget({ max_bytes: 8 * GIB });
+      const target = await openTarget({ max_bytes: 8 * GIB }, memoryOf(2 ** 40));
       const id = await target.createAndWrite(Buffer.alloc(100, 7));
       const before = await target.stats();
       allowSegments(2);

@@ -1,12 +1,18 @@
 /** SlabHeap: cells that share no byte, zeroed for whoever comes next, in slabs that are given back when they are empty. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { availableBytes } from '../../backends/memory/process-memory.js';
-import { MAX_CELL_BYTES, SlabHeap, cellBytesOf, sizeIndex } from '../../backends/memory/slab-heap.js';
+import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';
+import {
+  MAX_CELL_BYTES,
+  NO_CELL,
+  SlabHeap,
+  cellBytesOf,
+  sizeIndex,
+} from '../../backends/memory/slab-heap.js';
 
 /** Bytes of slabs that were taken since. */
 function heldSince(before: number): number {
-  return before - availableBytes();
+  return processMemory.heldBytes - before;
 }
 
 function cell(heap: SlabHeap, place: number, size: number): Uint8Array {
@@ -39,7 +45,7 @@ describe('SlabHeap', () => {
       which: fc.nat(),
       count: fc.integer({ min: 1, max: 40 }),
     });
-    const before = availableBytes();
+    const before = processMemory.heldBytes;
     fc.assert(
       fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
         const heap = new SlabHeap();
@@ -72,7 +78,7 @@ describe('SlabHeap', () => {
 
   test.each([1, 64, 100, 1000, MAX_CELL_BYTES])('holds many cells of %i bytes in little more', (size) => {
     const heap = new SlabHeap();
-    const before = availableBytes();
+    const before = processMemory.heldBytes;
     const count = Math.ceil(2 ** 23 / size);
     const cellBytes = cellBytesOf(sizeIndex(size));
     for (let index = 0; index < Math.min(count, 100_000); index++) heap.allocate(size);
@@ -83,7 +89,7 @@ describe('SlabHeap', () => {
 
   test('gives slabs back as they become empty, all but a small one of each size', () => {
     const heap = new SlabHeap();
-    const before = availableBytes();
+    const before = processMemory.heldBytes;
     const places = Array.from({ length: 100_000 }, () => heap.allocate(64));
     const held = heldSince(before);
     const half = places.splice(0, 50_000);
@@ -103,9 +109,9 @@ describe('SlabHeap', () => {
       const held = new Set<number>();
       for (let round = 0; round < 1000; round++) {
         const place = heap.allocate(64);
-        held.add(availableBytes());
+        held.add(processMemory.heldBytes);
         heap.free(place);
-        held.add(availableBytes());
+        held.add(processMemory.heldBytes);
       }
       expect(held.size).toBe(1);
     }
@@ -124,9 +130,26 @@ describe('SlabHeap', () => {
     heap.clear();
   });
 
+  test('takes a small slab where a larger one would leave the process too little, and then none', () => {
+    const roomBytes = 2 ** 21;
+    const limits = () => [{ name: 'a test', limitBytes: 2 ** 42, usedBytes: 2 ** 42 - 2 ** 29 - roomBytes }];
+    const memory: ProcessMemory = new ProcessMemory({
+      limits,
+      residentBytes: () => 0,
+      engineBytes: () => memory.heldBytes,
+    });
+    const heap = new SlabHeap(memory);
+    let cells = 0;
+    while (heap.allocate(64) !== NO_CELL) cells++;
+    expect(memory.heldBytes).toBe(cells * 64);
+    expect(memory.roomBytes).toBeLessThan(2 ** 16);
+    heap.clear();
+    expect(memory.heldBytes).toBe(0);
+  });
+
   test('is as it was when the system refuses a slab', () => {
     const heap = new SlabHeap();
-    const before = availableBytes();
+    const before = processMemory.heldBytes;
     const Bytes = globalThis.Uint8Array;
     globalThis.Uint8Array = new Proxy(Bytes, {
       construct() {

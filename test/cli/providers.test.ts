@@ -39,7 +39,7 @@ describe('bedrock stats', () => {
     const { status, stdout } = await run(['stats'], { env: running.env });
     const [, store, scratch] = lines(stdout);
     expect(status).toBe(0);
-    expect(store).toMatch(/^store +0 +memory +volatile +0 +0 B +unlimited$/);
+    expect(store).toMatch(/^store +0 +memory +volatile +0 +0 B +unlimited +\d+\.\d [KMGT]iB free$/);
     expect(scratch).toMatch(/^scratch +0 +memory +volatile +1 +512\.0 KiB +1\.0 MiB +\[#{10}-{10}\] +50%$/);
   });
 
