@@ -3,11 +3,11 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { readdir, rm } from 'node:fs/promises';
 import { failingSystem } from '../fixtures/failing-system.js';
 import { openPools, type Attempt } from './new-pool-program.js';
-import { poolFolder } from './pool-factory.js';
+import { poolFolder, poolTarget } from './pool-factory.js';
 
 const CALLS = ['flock', 'ftruncate', 'posix_fallocate', 'pwrite', 'fsync', 'link', 'rename', 'unlink'];
 /** Of each call. Writes of zeros, where nothing else gives space, are more. */
-const MOST = 5;
+const MOST = 3;
 
 const system = failingSystem();
 afterAll(() => system?.dispose());
@@ -30,10 +30,9 @@ afterAll(() => system?.dispose());
   it.each(cases)('at $call, $title, override: $override', async ({ failures, env, override, call }) => {
     const home = await poolFolder();
     try {
-      const plain: Attempt = { type: 'file', config: {} };
       const killed: Attempt = { type: 'file', config: { override_if_exists: override } };
       for (let nth = 1; nth <= MOST; nth++) {
-        if (override) await openPools(undefined, home, [plain]);
+        if (override) await openHere(home);
         else await rm(`${home}/pool`, { force: true });
         const { end } = await openPools(
           system,
@@ -42,8 +41,7 @@ afterAll(() => system?.dispose());
           { ...failures, kill: { call, nth, within: home } },
           env,
         );
-        const { outcomes } = await openPools(undefined, home, [plain]);
-        expect(outcomes[0]?.message).toBeUndefined();
+        await openHere(home);
         await expect(readdir(home)).resolves.toEqual(['pool']);
         if (end.signal === null) break;
       }
@@ -52,3 +50,11 @@ afterAll(() => system?.dispose());
     }
   });
 });
+
+/** What a start does that nothing befalls; in this process, as another one takes longer than all else here. */
+async function openHere(home: string): Promise<void> {
+  const target = await poolTarget('file', { path: 'pool', create_if_missing_with_size: 2 ** 23 }, home);
+  await target.open();
+  await target.createAndWrite(Buffer.from('contents'), { persist: true });
+  await target.close();
+}

@@ -6,7 +6,8 @@ import path from 'node:path';
 import type { RegionId } from '../../core/index.js';
 import { encodeDescriptor } from '../../core/pool/descriptor.js';
 import { decodeHeader, encodeHeader, type PoolHeader } from '../../core/pool/header.js';
-import { codeOf, run, type Ended } from '../fixtures/run-command.js';
+import { codeOf, type Ended } from '../fixtures/run-command.js';
+import { runHere } from '../fixtures/run-here.js';
 import { poolTarget } from '../backends/pool-factory.js';
 
 const MIB = 2 ** 20;
@@ -28,7 +29,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-const pool = (...args: string[]): Promise<Ended> => run(['pool', ...args]);
+const pool = (...args: string[]): Promise<Ended> => runHere(['pool', ...args]);
 
 async function put(offset: number, bytes: Uint8Array): Promise<void> {
   const handle = await open(file, 'r+');

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RegionId, type Target } from '../../core/index.js';
 import {
   ONE_STORE,
@@ -15,6 +16,7 @@ import {
   type Running,
 } from '../fixtures/run-command.js';
 import { runHere as run } from '../fixtures/run-here.js';
+import { sampled } from '../fixtures/thoroughness.js';
 
 let home: string;
 let running: Running;
@@ -50,14 +52,16 @@ async function contentsOf(printed: string): Promise<string> {
 }
 
 describe('bedrock region create', () => {
-  it.each([
+  const sizes: [string, number][] = [
     ['4096', 4096],
     ['4K', 4096],
     ['4k', 4096],
     ['2KiB', 2048],
     ['1MiB', 2 ** 20],
     ['0', 0],
-  ])('makes an empty region of --size %s and prints its ID', async (text, size) => {
+  ];
+
+  it.each(sampled(2, sizes))('makes an empty region of --size %s and prints its ID', async (text, size) => {
     const { status, stdout } = await region(['create', '--size', text]);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^[0-9a-f]{32}\n$/);
@@ -85,10 +89,13 @@ describe('bedrock region create', () => {
     await expect(contentsOf(stdout)).resolves.toBe('');
   });
 
-  it.each([[['-']], [[]]])('takes its contents from a pipe of known length, with %j', async (dash) => {
-    const { stdout } = await region(['create', ...dash, '--size', '5'], { stdin: 'hello' });
-    await expect(contentsOf(stdout)).resolves.toBe('hello');
-  });
+  it.each(sampled(1, [[['-']], [[]]]))(
+    'takes its contents from a pipe of known length, with %j',
+    async (dash) => {
+      const { stdout } = await region(['create', ...dash, '--size', '5'], { stdin: 'hello' });
+      await expect(contentsOf(stdout)).resolves.toBe('hello');
+    },
+  );
 
   it('is empty if nobody named standard input and it ends without a byte', async () => {
     const { stdout } = await region(['create', '--size', '3'], { stdin: '' });
@@ -107,25 +114,36 @@ describe('bedrock region create', () => {
     expect(outcome(await shell('echo hello | bedrock region create'))).toEqual(USAGE);
   });
 
-  it.each([
+  const others: [string, string][] = [
     ['more', 'hello world'],
     ['fewer', 'hell'],
     ['no', ''],
-  ])('makes no region of a pipe that gives %s bytes than announced', async (_, stdin) => {
-    const before = await target.stats();
-    const ended = await region(['create', '-', '--size', '5'], { stdin });
-    expect(outcome(ended)).toEqual({ status: 1, code: 'INVALID_ARGUMENT', stdout: '' });
-    expect((await target.stats()).regions).toBe(before.regions);
-  });
+  ];
+
+  it.each(sampled(2, others))(
+    'makes no region of a pipe that gives %s bytes than announced',
+    async (_, stdin) => {
+      const before = await target.stats();
+      const ended = await region(['create', '-', '--size', '5'], { stdin });
+      expect(outcome(ended)).toEqual({ status: 1, code: 'INVALID_ARGUMENT', stdout: '' });
+      expect((await target.stats()).regions).toBe(before.regions);
+    },
+  );
 
   it('makes no region of a pipe with more bytes than announced, though they come in a piece of their own', async () => {
     const before = await target.stats();
-    const ended = await shell('(printf hello; sleep 0.5; printf world) | bedrock region create - --size 5');
-    expect(outcome(ended)).toEqual({ status: 1, code: 'INVALID_ARGUMENT', stdout: '' });
+    const script = 'head -c 1048576 /dev/zero; read -r -n 1 -t 200 <&3; printf more';
+    const fifo = path.join(home, 'go-on');
+    expect((await shell(`mkfifo '${fifo}'`)).status).toBe(0);
+    const ending = shell(`exec 3<>'${fifo}'; (${script}) | bedrock region create - --size 1M`);
+    // Once its space is taken, the command is sending.
+    while ((await target.stats()).usedBytes === before.usedBytes) await delay(5);
+    await writeFile(fifo, 'x');
+    expect(outcome(await ending)).toEqual({ status: 1, code: 'INVALID_ARGUMENT', stdout: '' });
     expect((await target.stats()).regions).toBe(before.regions);
   });
 
-  it.each([
+  const misuses: [string, string[]][] = [
     ['neither size nor contents', []],
     ['a size that is none', ['--size', '12 apples']],
     ['a size with decimal units', ['--size', '1MB']],
@@ -133,7 +151,9 @@ describe('bedrock region create', () => {
     ['a folder', [tmpdir()]],
     ['an unknown option', ['--siez', '1']],
     ['a target that is no number', ['--size', '1', '-t', 'x']],
-  ])('refuses %s with INVALID_ARGUMENT and status 2', async (_, args) => {
+  ];
+
+  it.each(sampled(3, misuses))('refuses %s with INVALID_ARGUMENT and status 2', async (_, args) => {
     expect(outcome(await region(['create', ...args]))).toEqual(USAGE);
   });
 
@@ -183,22 +203,26 @@ describe('bedrock region write and read', () => {
     expect(outcome(await region(['write', id.toString()], { stdin: 'there' }))).toEqual(USAGE);
   });
 
-  it.each([
+  const reads: [string[], string][] = [
     [[], 'hello world'],
     [['--offset', '6'], 'world'],
     [['--length', '5'], 'hello'],
     [['--offset', '4', '--length', '3'], 'o w'],
     [['--offset', '11'], ''],
     [['--length', '0'], ''],
-  ])('reads with %j', async (args, expected) => {
+  ];
+
+  it.each(sampled(3, reads))('reads with %j', async (args, expected) => {
     const { status, stdout, stderr } = await region(['read', id.toString(), ...args]);
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expected, stderr: '' });
   });
 
-  it.each([
+  const excesses: [string, string[]][] = [
     ['starts past the end', ['--offset', '12']],
     ['ends past the end', ['--offset', '6', '--length', '6']],
-  ])('prints nothing of a range that %s, with OUT_OF_RANGE', async (_, args) => {
+  ];
+
+  it.each(sampled(1, excesses))('prints nothing of a range that %s, with OUT_OF_RANGE', async (_, args) => {
     const ended = await region(['read', id.toString(), ...args]);
     expect(outcome(ended)).toEqual({ status: 1, code: 'OUT_OF_RANGE', stdout: '' });
   });
@@ -333,7 +357,7 @@ describe('the choice of a provider and a target', () => {
     expect(ended.stderr).toMatch(/store.*scratch/);
   });
 
-  it.each(['scratch', '43'])('takes a provider as %s', async (provider) => {
+  it.each(sampled(1, ['43', 'scratch']))('takes a provider as %s', async (provider) => {
     const { stdout } = await run(['region', 'create', '--size', '1', '-p', provider], { env: two.env });
     const id = RegionId.parse(stdout.trim());
     await expect(two.daemon.target('scratch').stat(id)).resolves.toMatchObject({ size: 1 });

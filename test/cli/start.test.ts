@@ -13,6 +13,7 @@ import {
   type BedrockProcess,
   type Exit,
 } from '../fixtures/bedrock-process.js';
+import { sampled, sampledEntries } from '../fixtures/thoroughness.js';
 
 const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory', config: {} } } };
 const FREE_PORT = 'http://127.0.0.1:0';
@@ -45,8 +46,12 @@ interface Launched {
   get: (title: string) => BedrockProcess;
 }
 
-/** Launches several at once when the tests around begin, so that they need not wait for one another. */
-function launchTogether(launches: Record<string, () => BedrockProcess | Promise<BedrockProcess>>): Launched {
+/** Launches several, a sample of so many, at once when the tests around begin, so that they need not wait for one another. */
+function launchTogether(
+  count: number,
+  all: Record<string, () => BedrockProcess | Promise<BedrockProcess>>,
+): Launched {
+  const launches = sampledEntries(count, all);
   const launched = new Map<string, BedrockProcess>();
   beforeAll(async () => {
     for (const [title, launch] of Object.entries(launches)) launched.set(title, await launch());
@@ -92,7 +97,7 @@ function complaints({ stderr }: Exit): string[] {
 }
 
 describe('bedrock start', () => {
-  const forms = launchTogether({
+  const forms = launchTogether(1, {
     'with its name': () => bedrock(['start', '-c', file]),
     'without its name, as it is the default command': () => bedrock(['-c', file]),
   });
@@ -143,7 +148,7 @@ describe('bedrock start', () => {
   });
 
   it('takes bedrock.json of the working directory if no configuration is named', async () => {
-    const daemons = [[], [FREE_PORT]].map((args) => bedrock(args, { cwd: home }));
+    const daemons = sampled(1, [[], [FREE_PORT]]).map((args) => bedrock(args, { cwd: home }));
     for (const daemon of daemons) {
       await expect(providersAt(await daemon.address())).resolves.toEqual(['store']);
       expect((await stopped(daemon)).status).toBe(0);
@@ -153,7 +158,9 @@ describe('bedrock start', () => {
   it('says that there is none, and how to make one, and exits with 2', async () => {
     const empty = path.join(home, 'empty');
     await mkdir(empty);
-    const exits = [[], ['start', FREE_PORT], ['--check']].map((args) => bedrock(args, { cwd: empty }).exit);
+    const exits = sampled(2, [[], ['start', FREE_PORT], ['--check']]).map(
+      (args) => bedrock(args, { cwd: empty }).exit,
+    );
     for (const exit of await Promise.all(exits)) {
       expect(exit).toMatchObject({ status: 2, stdout: '' });
       expect(complaints(exit)).toEqual([expect.stringMatching(/^error CONFIG_INVALID: .*bedrock init/)]);
@@ -185,7 +192,7 @@ describe('the configuration', () => {
   const text = JSON.stringify({ 'margo.mercury.address': FREE_PORT, providers: [store] });
   const toml = `margo.mercury.address = "${FREE_PORT}"\n[[providers]]\ntype = "warabi"\nname = "store"\nconfig.target.type = "memory"\n`;
 
-  const sources = launchTogether({
+  const sources = launchTogether(2, {
     'from standard input': () => bedrock(['start', '--stdin'], { stdin: text }),
     'from standard input in TOML': () => bedrock(['--stdin', '--toml'], { stdin: toml }),
     'in TOML, by the ending of the file': async () => bedrock(['-c', await put('bedrock.TOML', toml)]),
@@ -209,7 +216,7 @@ describe('the configuration', () => {
       `${run} -c <(cat lib.json)`,
       `exec 7< lib.json; ${run} -c /dev/fd/7`,
     ];
-    const exits = scripts.map((script) => inShell(script, { cwd: home }).exit);
+    const exits = sampled(2, scripts).map((script) => inShell(script, { cwd: home }).exit);
     for (const exit of await Promise.all(exits)) {
       expect(exit.status).toBe(2);
       expect(complaints(exit)).toEqual([expect.stringContaining('found and loaded')]);
@@ -337,7 +344,7 @@ describe('a bad configuration', () => {
       );
   });
 
-  const faulty = launchTogether({
+  const faulty = launchTogether(2, {
     'a file that is not there': () => bedrock(['-c', '/nowhere/bedrock.json']),
     'malformed TOML': () => bedrock(['--stdin', '--toml'], { stdin: '[' }),
     'an empty standard input': () => bedrock(['--stdin'], { stdin: '' }),

@@ -10,8 +10,8 @@ it('leaves nothing of a thousand daemons', async () => {
   try {
     const { heapGrowth, ...left } = await closeDaemons(1000, folder);
     expect(left).toEqual({ daemons: 0, resources: [], observers: 2, listeners: 0 });
-    // A few KiB each, as a listener or a metric takes, would be more.
-    expect(heapGrowth).toBeLessThan(2 * 2 ** 20);
+    // 4 KiB each, as a metric or a listener with what it holds takes, would be more; compiled code comes and goes by 2 MiB.
+    expect(heapGrowth).toBeLessThan(3.5 * 2 ** 20);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 /**
- * Thousands of damaged pools in memory: opened, used, checked, repaired, and the repair undone. Another `DAMAGE_SEED`
+ * Hundreds of damaged pools in memory, thousands in the long test: opened, used, checked, repaired, and the repair undone. Another `DAMAGE_SEED`
  * makes others; a failure names its own.
  */
 import { beforeAll, describe, test } from '@jest/globals';
@@ -15,11 +15,12 @@ import { DAMAGES } from './damages.js';
 import { MemoryMedium } from './memory-medium.js';
 import { makeWorld, targetOver, type PoolWorld, type WorldRegion } from './pool-world.js';
 import { Random } from '../fixtures/random.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 const SEED = Number(process.env.DAMAGE_SEED ?? 1382106035);
 const ALIGNMENTS = [64, 256, 4096];
-const POOLS_OF_A_KIND = 60;
-const POOLS_OF_SEVERAL = 1200;
+const POOLS_OF_A_KIND = isThorough ? 60 : 15;
+const POOLS_OF_SEVERAL = isThorough ? 1200 : 300;
 
 let worlds: PoolWorld[];
 let others: PoolWorld[];
