@@ -25,12 +25,20 @@ export const ERROR_CODES = {
     status: 403,
     meaning: 'The Host or Origin header names a party that may not call this daemon.',
   },
+  NOT_FOUND: {
+    status: 404,
+    meaning: 'What the request names is not there: by a provider, of what it serves by itself.',
+  },
   REGION_NOT_FOUND: { status: 404, meaning: 'No live region of this target has that ID.' },
   PROVIDER_NOT_FOUND: { status: 404, meaning: 'The daemon runs no provider of that name or id.' },
   ROUTE_NOT_FOUND: { status: 404, meaning: 'The daemon serves nothing under that path.' },
   METHOD_NOT_ALLOWED: { status: 405, meaning: 'The path exists, but not for that HTTP method.' },
   REQUEST_TIMEOUT: { status: 408, meaning: 'The client made no progress for too long.' },
   LENGTH_REQUIRED: { status: 411, meaning: 'A body needs Content-Length or ?size=.' },
+  CONFLICT: {
+    status: 409,
+    meaning: 'What is there already does not allow the request: by a provider, of what it serves by itself.',
+  },
   ID_TAKEN: {
     status: 409,
     meaning: 'A region has that ID, or had it or a later one of its place; none can be imported under it.',

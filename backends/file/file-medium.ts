@@ -5,7 +5,7 @@
  * kernel may have dropped the pages it could not write, so that nothing more can be known to be durable: from then on everything that
  * changes is refused.
  */
-import type { MediumSpace, PoolFileIo, PoolMedium } from '../../core/index.js';
+import type { MediumSpace, PoolFileIo, PoolMedium, TargetMode } from '../../core/index.js';
 
 const WORD_BYTES = 8;
 
@@ -42,7 +42,7 @@ export class FileMedium implements PoolMedium {
     this.#syncWrites = syncWrites;
   }
 
-  get mode(): string {
+  get mode(): TargetMode {
     if (!this.#io.isSound) return 'read-only';
     return this.#sync ? 'fdatasync' : 'unsynced';
   }

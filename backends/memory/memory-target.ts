@@ -21,6 +21,7 @@ import {
   type ListedRegion,
   type RegionId,
   type Usage,
+  type TargetMode,
 } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
 import { processMemory, type ProcessMemory } from './process-memory.js';
@@ -87,7 +88,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     this.#cells = new SlabHeap(memory);
   }
 
-  protected get mode(): string {
+  protected get mode(): TargetMode {
     return 'volatile';
   }
 

@@ -14,6 +14,7 @@ import {
   type MediumSpace,
   type PoolFileIo,
   type PoolMedium,
+  type TargetMode,
 } from '../../core/index.js';
 import type { Durable, Mapping } from '../../native/index.js';
 
@@ -56,7 +57,7 @@ export class PmemMedium implements PoolMedium {
     this.#isDirect = mapping.isPmem;
   }
 
-  get mode(): string {
+  get mode(): TargetMode {
     this.#noteLoss();
     return this.#io.isSound ? this.#mapping.mode : 'read-only';
   }

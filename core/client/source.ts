@@ -20,9 +20,13 @@ export interface SourceBounds {
   readonly where?: string;
 }
 
+/** How much of the contents is held back until the source has ended, bytes. */
+const HELD_BYTES = 2 ** 12;
+
 /**
- * The pieces of a source, no fewer and no more bytes than it announced. The last piece waits until the source has ended: once all
- * announced bytes are out the daemon acknowledges them, and it would be too late to find that there are more.
+ * The pieces of a source, no fewer and no more bytes than it announced. The last bytes wait until the source has ended: once all
+ * announced bytes are out the daemon acknowledges them, and it would be too late to find that there are more. They are a copy, as a
+ * piece is the source's again when the next one is asked for.
  * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED
  */
 export async function* exactly(
@@ -39,7 +43,11 @@ export async function* exactly(
       throw new BedrockError('INVALID_ARGUMENT', `the source gave more than the ${size} bytes it announced`);
     }
     if (given < size) yield piece;
-    else last ??= piece;
+    else if (last === undefined) {
+      const held = Math.max(0, piece.length - HELD_BYTES);
+      if (held > 0) yield piece.subarray(0, held);
+      last = Buffer.from(piece.subarray(held));
+    }
   }
   if (given < size)
     throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${given} of ${size} bytes`);

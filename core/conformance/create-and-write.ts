@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { RegionSource, Target } from '../target/index.js';
-import { aMoment, failureOf, listedIds, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
+import { failureOf, listedIds, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
 import type { Bench } from './bench.js';
 import type { Rules } from './describe-target.js';
 
@@ -74,14 +74,6 @@ export const createAndWriteRules: Rules = (rule) => {
       sameBytes(await target.read(id, 0, size), pattern(size));
     }
     assert.equal((await target.stats()).regions, 5);
-  });
-
-  rule('takes a copy of the given bytes', async ({ target }) => {
-    const bytes = Buffer.from(pattern(64));
-    const id = await target.createAndWrite(bytes, { persist: true });
-    bytes.fill(0);
-    await aMoment();
-    sameBytes(await target.read(id, 0, 64), pattern(64));
   });
 
   rule('takes part of a buffer as contents, and no byte beside it', async ({ target }) => {

@@ -8,6 +8,7 @@ import { messageOf } from '../errors.js';
 import type { Capabilities } from '../target/index.js';
 import { Bench } from './bench.js';
 import { boundsRules } from './bounds.js';
+import { bufferRules } from './buffers.js';
 import { concurrencyRules } from './concurrency.js';
 import { crashRules } from './crash.js';
 import { createAndWriteRules } from './create-and-write.js';
@@ -41,6 +42,7 @@ const SUBJECTS: readonly (readonly [string, Rules])[] = [
   ['write and persist', writeRules],
   ['readv and writev', vectoredRules],
   ['bounds', boundsRules],
+  ['buffers', bufferRules],
   ['region IDs', idRules],
   ['erase', eraseRules],
   ['list', listRules],

@@ -1,11 +1,9 @@
 /** Rules of `stats`: exact figures that agree with each other, with `list` and with what was created and erased. */
 import assert from 'node:assert/strict';
-import type { RegionId, Target, TargetStats } from '../target/index.js';
+import { DURABILITY_MODES, type RegionId, type Target, type TargetStats } from '../target/index.js';
 import { listAll, pattern, rejects } from './assertions.js';
 import type { Bench } from './bench.js';
 import type { Rules } from './describe-target.js';
-
-const MODES = ['volatile', 'fdatasync', 'unsynced', 'pmem', 'pmem-forced', 'msync'];
 
 /** What holds of the figures at every moment. */
 function agree(stats: TargetStats): void {
@@ -74,7 +72,7 @@ export const statsRules: Rules = (rule, { isBounded }) => {
   rule('says its type, a mode of the contract and that it is open', async ({ target }) => {
     const { type, mode, state } = await target.stats();
     assert.equal(type, target.type);
-    assert.ok(MODES.includes(mode), `mode is ${mode}`);
+    assert.ok((DURABILITY_MODES as readonly string[]).includes(mode), `mode is ${mode}`);
     assert.equal(state, 'open');
   });
 

@@ -7,6 +7,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
 import type { FastifyValidationResult } from 'fastify/types/schema.js';
+import { jsonText } from './json-text.js';
 import { schemaParts } from './schemas.js';
 
 type Compilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>;
@@ -40,5 +41,5 @@ const checkLate: FastifySchemaCompiler<unknown> = ({ schema }) => {
 export const compilers: Compilers = {
   // Fastify's types take the argument for the schema itself.
   buildValidator: (() => checkLate) as unknown as NonNullable<Compilers['buildValidator']>,
-  buildSerializer: () => () => (value) => JSON.stringify(value),
+  buildSerializer: () => () => (value) => jsonText(value) ?? '',
 };

@@ -3,6 +3,7 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError, asBedrockError, messageOf, type ErrorCode } from '../errors.js';
 import { isInstance, propertyOf } from '../plain.js';
+import { jsonText } from './json-text.js';
 import { lingerAfterResponse } from '../net/linger.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -45,13 +46,14 @@ export function sendable(thrown: unknown): Error {
 }
 
 export function problemBody(error: BedrockError): string {
-  return JSON.stringify({
+  const text = jsonText({
     title: STATUS_CODES[error.status] ?? 'Error',
     status: error.status,
     detail: error.message,
     code: error.code,
     ...(Object.keys(error.details).length > 0 && { details: error.details }),
   });
+  return text ?? '';
 }
 
 /** Answers a request with an error. If its body is still coming, the connection is closed in good order. */

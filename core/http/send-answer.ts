@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { BedrockError, messageOf } from '../errors.js';
 import type { Answer } from '../provider/route.js';
+import { jsonText } from './json-text.js';
 import { sendable } from './problem.js';
 
 const BYTES = 'application/octet-stream';
@@ -46,11 +47,9 @@ export function sendAnswer(
 
 /** As text: a serialiser of Fastify's would go by the type of the value, and send a string as plain text. */
 function textOf(body: unknown): string {
-  // Nothing for a function, say, which its type does not tell.
-  const stringify: (value: unknown) => string | undefined = JSON.stringify;
   let text: string | undefined;
   try {
-    text = stringify(body);
+    text = jsonText(body);
   } catch (cause) {
     throw wrongAnswer(`with something that JSON has no form for: ${messageOf(cause)}`, cause);
   }

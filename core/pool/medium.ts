@@ -9,10 +9,11 @@
  * new is an aligned word of 8 bytes on persistent memory and a sector of 512 bytes on a disk.
  */
 import type { Eventually } from '../target/lifecycle.js';
+import type { TargetMode } from '../target/mode.js';
 
 export interface PoolMedium {
   /** How stores become durable, for `stats().mode`. */
-  readonly mode: string;
+  readonly mode: TargetMode;
   /** Length of the pool's file. Fixed while it is open. */
   readonly size: number;
 

@@ -10,6 +10,7 @@ import type { Logger } from '../logging.js';
 import { Region, type ListedRegion, type Usage } from '../target/base-target.js';
 import { ImportableTarget } from '../target/importable-target.js';
 import type { Eventually } from '../target/lifecycle.js';
+import type { TargetMode } from '../target/mode.js';
 import { RegionId } from '../target/region-id.js';
 import type {
   Capabilities,
@@ -160,7 +161,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#storage.destroy();
   }
 
-  protected get mode(): string {
+  protected get mode(): TargetMode {
     return this.#isReadOnly ? 'read-only' : this.#store.mode;
   }
 

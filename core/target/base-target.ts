@@ -26,6 +26,7 @@ import {
 } from './arguments.js';
 import { sourceOf } from './contents.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
+import type { TargetMode } from './mode.js';
 import { unionOf } from './range-union.js';
 import type { RegionId } from './region-id.js';
 import type {
@@ -92,7 +93,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   // ---- hooks: storage (and those of Lifecycle) ----
 
   /** How writes become durable, for `stats().mode`. */
-  protected abstract get mode(): string;
+  protected abstract get mode(): TargetMode;
   protected abstract usage(): Eventually<Usage>;
 
   // ---- hooks: regions ----
@@ -110,7 +111,8 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
   /** Gives back the space of a region that was never published, or no longer is. No call is in flight on it. */
   protected abstract release(region: R): Eventually<void>;
 
-  // ---- hooks: bytes ----
+  // ---- hooks: bytes. `into` and `bytes` are the caller's again when the promise settles, or without one when the hook returns: a
+  // ---- hook neither keeps nor touches them after that, and never changes `bytes`. ----
 
   /** Fills `into` from `offset` on. */
   protected abstract readBytes(region: R, offset: number, into: Uint8Array): Eventually<void>;

@@ -6,6 +6,8 @@ export { DIRECT_BYTES, DirectTarget, type Landing } from './direct-target.js';
 export { ImportableTarget } from './importable-target.js';
 export { Lifecycle } from './lifecycle.js';
 export type { Eventually, Recovered } from './lifecycle.js';
+export { DURABILITY_MODES } from './mode.js';
+export type { DurabilityMode, TargetMode } from './mode.js';
 export { REGION_ID_BYTES, RegionId } from './region-id.js';
 export { RegionTable } from './region-table.js';
 export { RowTable, type MakeRegion } from './row-table.js';

@@ -4,7 +4,13 @@
  * A target holds regions: ranges of bytes whose size is fixed at creation. Sizes and offsets are bytes, safe integers from 0 up.
  * Times are integer milliseconds since the epoch. Every call may throw TARGET_CLOSED, and INVALID_ARGUMENT for arguments of the
  * wrong type; what else it throws stands beside it. Everything that fails leaves the target as it was, unless said otherwise.
+ *
+ * Memory has one user at a time. Bytes that a caller gives, to be written or to be filled, are the target's from the call until its
+ * promise settles, either way: the caller leaves them alone until then, and the target afterwards, for good. It never changes bytes
+ * that are to be written. A piece of a source is the target's until it asks for the next one, or ends the iteration. What `read` and
+ * `readv` give is the caller's alone.
  */
+import type { TargetMode } from './mode.js';
 import type { RegionId } from './region-id.js';
 
 /** A part of a region. */
@@ -74,8 +80,8 @@ export interface RecoveryReport {
 export interface TargetStats {
   /** Backend type, such as `memory`. */
   readonly type: string;
-  /** How writes become durable: `volatile`, `fdatasync`, `unsynced`, `pmem`, `pmem-forced`, `msync`; `read-only` if none are taken. */
-  readonly mode: string;
+  /** How writes become durable. */
+  readonly mode: TargetMode;
   readonly state: TargetState;
   /** Live regions. */
   readonly regions: number;

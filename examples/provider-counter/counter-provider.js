@@ -194,5 +194,5 @@ async function readSnapshot(file) {
 
 /** @param {string} name */
 function unknown(name) {
-  return new BedrockError('INVALID_ARGUMENT', `there is no counter ${name}`);
+  return new BedrockError('NOT_FOUND', `there is no counter ${name}`);
 }

@@ -160,7 +160,7 @@ export class CounterTable {
     const counter = this.#counters.get(name) ?? (await this.#make(name));
     const value = counter.value + by;
     if (!Number.isSafeInteger(value))
-      throw new BedrockError('INVALID_ARGUMENT', `${name} is ${counter.value}; ${by} more is beyond 2^53`);
+      throw new BedrockError('CONFLICT', `${name} is ${counter.value}; ${by} more is beyond 2^53`);
     counter.value = value;
     await this.#write(counter);
     return value;

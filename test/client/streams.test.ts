@@ -1,8 +1,24 @@
 /** Contents that stream between a program and a daemon. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type RemoteTarget, type Service } from '../../core/index.js';
 import { ONE_STORE, startDaemon, type Running } from '../fixtures/run-command.js';
+
+/** A provider with a target, as a daemon describes it. */
+const STORE = JSON.stringify({
+  providers: [
+    {
+      name: 'store',
+      type: 'warabi',
+      provider_id: 1,
+      tags: [],
+      state: 'running',
+      targets: [{ type: 'memory', state: 'open', capabilities: {} }],
+    },
+  ],
+});
 
 let running: Running;
 let service: Service;
@@ -102,5 +118,65 @@ describe('a source', () => {
   it('may give empty pieces', async () => {
     const id = await target.createAndWrite({ size: 5, source: slowly('', 'hello', '', '') });
     expect(Buffer.from(await target.read(id, 0, 5)).toString()).toBe('hello');
+  });
+});
+
+describe('the memory of a piece', () => {
+  /** Takes nothing of a request until all of its pieces were asked for. */
+  async function slowReader(): Promise<{
+    url: string;
+    proceed: () => void;
+    body: Promise<Buffer>;
+    server: Server;
+  }> {
+    let proceed!: () => void;
+    const allowed = new Promise<void>((resolve) => (proceed = resolve));
+    const server = createServer();
+    const body = new Promise<Buffer>((resolve, reject) => {
+      server.on('request', (request, response) => {
+        if (request.method === 'GET') {
+          const isConfig = request.url === '/v1/config';
+          response.setHeader('content-type', 'application/json').end(isConfig ? '{}' : STORE);
+          return;
+        }
+        void allowed.then(async () => {
+          const pieces: Buffer[] = [];
+          for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
+          resolve(Buffer.concat(pieces));
+          response.setHeader('content-type', 'application/json').end(`{"id":"${'0'.repeat(32)}","size":0}`);
+        }, reject);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    return { url: `http://127.0.0.1:${port}`, proceed, body, server };
+  }
+
+  it("is the source's again when the next one is asked for, also where the connection stands still", async () => {
+    const { url, proceed, body, server } = await slowReader();
+    const far = await connect(url);
+    const size = 2 ** 24;
+    const buffer = Buffer.alloc(1000);
+    function* fromOneBuffer(): Generator<Uint8Array> {
+      for (let at = 0; at < size; at += buffer.length) {
+        buffer.fill((at / buffer.length) % 251);
+        yield buffer.subarray(0, Math.min(buffer.length, size - at));
+        buffer.fill(0xff);
+        // As much as a socket and the system hold at most is out, or waits; the daemon has taken nothing.
+        if (at > 2 ** 23) proceed();
+      }
+    }
+    // Where the system holds less, the source is not asked that far before something is taken.
+    const timer = setInterval(proceed, 200);
+    await far.target('store').createAndWrite({ size, source: fromOneBuffer() });
+    clearInterval(timer);
+    const found = await body;
+    const expected = Buffer.alloc(size);
+    for (let at = 0; at < size; at += buffer.length)
+      expected.fill((at / buffer.length) % 251, at, Math.min(size, at + buffer.length));
+    expect(found.length).toBe(size);
+    expect(Buffer.compare(found, expected)).toBe(0);
+    await far.close();
+    await new Promise((resolve) => server.close(resolve));
   });
 });

@@ -12,6 +12,7 @@ import { runTests, type Results, type RunOptions } from './collecting-runner.js'
 import { Delegate } from './delegate.js';
 import { DISTANT_CAPABILITIES, DistantTarget } from './distant-target.js';
 import * as backends from './wrong-backends.js';
+import * as buffers from './wrong-buffer-users.js';
 import * as delegates from './wrong-delegates.js';
 
 const logger = createLogger({ level: 'off', format: 'text' });
@@ -129,8 +130,7 @@ const WRONG_DELEGATES: Record<keyof typeof delegates, string> = {
   ClampsReads: 'bounds: rejects a read past the end with OUT_OF_RANGE',
   ResolvesWritesTooEarly: 'write and persist: shows a write with {} when it resolves',
   ReadsLiveViews: 'read: gives a copy that later writes do not change',
-  KeepsTheCallersBuffer:
-    'write and persist: takes a copy: what happens to the buffer later does not reach the region',
+  KeepsTheCallersBuffer: 'buffers: uses the bytes of write no more when it has resolved',
   WritesOneByteTooMany: 'write and persist: changes exactly the bytes of the range that is written',
   ErasesTwice: 'erase: refuses to erase a region twice, with REGION_NOT_FOUND',
   RefusesErasedIdsTooLate: 'erase: refuses the ID from the call of erase on, not from its end',
@@ -191,6 +191,14 @@ describe('a wrong target is found out if it', () => {
 
   const again = 'by the same object opened again';
   for (const [Wrong, title] of [
+    [buffers.StoresWritesBehind, 'buffers: uses the bytes of write no more when it has resolved'],
+    [
+      buffers.ReadsDurableWritesFromTheirBuffers,
+      'buffers: uses the bytes of write with persist no more when it has resolved',
+    ],
+    [buffers.InvertsTheCallersBytes, 'buffers: leaves the bytes of writev as they are'],
+    [buffers.KeepsPiecesOfSources, 'buffers: is done with a piece of 4096 bytes when it asks for the next'],
+    [buffers.KeepsFilledBuffers, 'buffers: leaves a buffer alone that it has filled'],
     [backends.ForgetsToZero, "erase: never shows an erased region's bytes in a new one"],
     [
       backends.ZeroesNothingAroundWrites,

@@ -4,7 +4,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
-import type { MediumRange, PoolMedium } from '../../core/index.js';
+import type { MediumRange, PoolMedium, TargetMode } from '../../core/index.js';
 import { DESCRIPTOR_BYTES, encodeDescriptor } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, HEADERS_BYTES, type PoolId } from '../../core/pool/extent.js';
 import { decodeHeader } from '../../core/pool/header.js';
@@ -25,7 +25,7 @@ export interface FlawedImplementation {
 class Delegate implements PoolMedium {
   constructor(protected readonly real: PoolMedium) {}
 
-  get mode(): string {
+  get mode(): TargetMode {
     return this.real.mode;
   }
   get size(): number {

@@ -257,7 +257,7 @@ class LateTarget extends TableTarget<LateRegion> {
     importable: false,
     snapshots: false,
   };
-  readonly mode = 'late';
+  readonly mode = 'unsynced';
 
   constructor(
     context: Context,

@@ -6,7 +6,7 @@ import type { RepairMedium } from '../../core/pool/repair.js';
 const PAGE_BYTES = 4096;
 
 export class MemoryMedium implements PoolMedium, RepairMedium {
-  readonly mode = 'memory';
+  readonly mode = 'volatile';
   bytes: Buffer;
   /** Numbers of the pages that cannot be read. */
   readonly lostPages: Set<number>;

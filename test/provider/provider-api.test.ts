@@ -96,7 +96,7 @@ describe('a route of a provider', () => {
     ])
       expectProblem(await put('/notes/bad', body), 400, 'INVALID_ARGUMENT');
     expectProblem(await put('/notes/bad', { text: 'x' }, 'text/plain'), 415, 'UNSUPPORTED_MEDIA_TYPE');
-    expectProblem(await get('/notes/bad'), 400, 'INVALID_ARGUMENT');
+    expectProblem(await get('/notes/bad'), 404, 'NOT_FOUND');
     await put('/notes/shout', { text: 'hey' });
     const appended = await daemon.call('POST', '/v1/providers/notes/notes/shout/append');
     expect([appended.status, appended.bytes.length]).toEqual([204, 0]);
@@ -181,7 +181,7 @@ describe('a route of a provider', () => {
       Buffer.from(await notes.request<Uint8Array>({ method: 'GET', path: '/notes/far' })).toString(),
     ).toBe('far');
     await expect(notes.request({ method: 'GET', path: '/notes/none' })).rejects.toMatchObject({
-      code: 'INVALID_ARGUMENT',
+      code: 'NOT_FOUND',
     });
     await service.close();
   });

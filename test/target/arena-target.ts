@@ -13,6 +13,7 @@ import {
   RegionTable,
   type Capabilities,
   type Logger,
+  type TargetMode,
   type RecoveryReport,
   type RegionId,
   type Usage,
@@ -132,7 +133,7 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
     super(logger);
   }
 
-  protected get mode(): string {
+  protected get mode(): TargetMode {
     return 'unsynced';
   }
 

@@ -6,6 +6,7 @@ import {
   RegionTable,
   type Capabilities,
   type Logger,
+  type TargetMode,
   type RegionId,
   type RegionRange,
   type Usage,
@@ -85,7 +86,7 @@ export class ScriptedTarget extends BaseTarget {
     if (this.failing.has(hook)) throw new Error(`${hook} failed`);
   }
 
-  protected get mode(): string {
+  protected get mode(): TargetMode {
     return 'volatile';
   }
   protected async openStorage(): Promise<undefined> {

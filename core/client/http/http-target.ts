@@ -2,7 +2,6 @@
 import type { Readable } from 'node:stream';
 import { BedrockError } from '../../errors.js';
 import { checkRanges, checkTotal, type CheckedRanges } from '../../target/arguments.js';
-import { sourceOf } from '../../target/contents.js';
 import {
   RegionId,
   type RegionPage,
@@ -39,8 +38,9 @@ export class HttpTarget extends RemoteTarget {
     persist: boolean,
     call: CallOptions,
   ): Promise<RegionId> {
-    const source = sourceOf(contents);
-    return this.#create({ query: { size: source.size, persist }, ...bodyOfSource(source), ...call });
+    const isInMemory = ArrayBuffer.isView(contents);
+    const query = { size: isInMemory ? contents.length : contents.size, persist };
+    return this.#create({ query, ...(isInMemory ? bodyOfBytes(contents) : bodyOfSource(contents)), ...call });
   }
 
   async #create(request: Pick<HttpRequest, 'query' | 'headers' | 'body'> & CallOptions): Promise<RegionId> {

@@ -4,6 +4,7 @@ import {
   RegionId,
   type RegionPage,
   type RegionStat,
+  type TargetMode,
   type TargetState,
   type TargetStats,
 } from '../../target/index.js';
@@ -120,7 +121,7 @@ export function statsOf(reply: Reply): TargetStats {
   const limit = (name: string): number | null => (map.get(name) === null ? null : numberOf(map.get(name)));
   return {
     type: textOf(map.get('type')),
-    mode: textOf(map.get('mode')),
+    mode: textOf(map.get('mode')) as TargetMode,
     state: textOf(map.get('state')) as TargetState,
     regions: numberOf(map.get('regions')),
     capacityBytes: limit('capacityBytes'),

@@ -103,12 +103,12 @@ describe('a counter provider', () => {
     assert.deepEqual(await all(), { a: 40, 'b c': 0 });
     assert.deepEqual(await visits.request({ method: 'GET', path: '/counters/a' }), { name: 'a', value: 40 });
     await visits.request({ method: 'DELETE', path: '/counters/a' });
-    await fails(visits.request({ method: 'GET', path: '/counters/a' }), 'INVALID_ARGUMENT');
-    await fails(visits.request({ method: 'DELETE', path: '/counters/a' }), 'INVALID_ARGUMENT');
+    await fails(visits.request({ method: 'GET', path: '/counters/a' }), 'NOT_FOUND');
+    await fails(visits.request({ method: 'DELETE', path: '/counters/a' }), 'NOT_FOUND');
     await fails(add('a', 0.5), 'INVALID_ARGUMENT');
     await fails(add('x'.repeat(48)), 'INVALID_ARGUMENT');
     await add('big', Number.MAX_SAFE_INTEGER);
-    await fails(add('big'), 'INVALID_ARGUMENT');
+    await fails(add('big'), 'CONFLICT');
     assert.deepEqual(await all(), { 'b c': 0, big: Number.MAX_SAFE_INTEGER });
     await stop();
   });
