@@ -4,6 +4,7 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../errors.js';
 import { describeProviders } from '../provider/description.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
+import { checkedTarget } from '../target/checked-target.js';
 import { withProviderRoutes } from './openapi.js';
 import { naturalNumber } from './query.js';
 import { PROBLEMS, parameters, part } from './schemas.js';
@@ -153,7 +154,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     },
     async (request) => {
       const provider = providers.get(request.params.provider);
-      const target = targetOf(provider, naturalNumber('target', request.query.target ?? '0'));
+      const target = checkedTarget(targetOf(provider, naturalNumber('target', request.query.target ?? '0')));
       return provider.pool.run(() => target.stats());
     },
   );

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../errors.js';
 import type { Operation } from '../metrics/operation-meter.js';
 import type { ExecutionPool } from '../provider/execution-pool.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
+import { checkedTarget } from '../target/checked-target.js';
 import type { Target } from '../target/index.js';
 import { ClientGone, toBedrockError } from './problem.js';
 import { naturalNumber } from './query.js';
@@ -64,7 +65,7 @@ export function operationsOf(providers: ProviderManager) {
       const provider = providers.get((request.params as TargetRoute['Params']).provider);
       const number = (request.query as TargetRoute['Querystring']).target;
       const index = number === undefined ? 0 : naturalNumber('target', number);
-      const target = targetOf(provider, index);
+      const target = checkedTarget(targetOf(provider, index));
       const figures = provider.meters[index]?.[operation];
       const exchange: Exchange<R> = {
         request,

@@ -13,6 +13,7 @@ import { ByteBudget } from '../net/byte-budget.js';
 import { boundTo, closed, listenFailure, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
+import { checkedTarget } from '../target/checked-target.js';
 import { DirectTarget } from '../target/index.js';
 import type { DoorFigures } from '../metrics/resp-metrics.js';
 import { Client } from './client.js';
@@ -200,7 +201,7 @@ export class RespServer implements Door {
   place(provider: string | undefined, index: number): Place {
     const { providers } = this.#options;
     const found = provider === undefined ? this.#firstWithRegions() : providers.get(provider);
-    const target = targetOf(found, index);
+    const target = checkedTarget(targetOf(found, index));
     return { provider: found, index, target, direct: target instanceof DirectTarget ? target : undefined };
   }
 

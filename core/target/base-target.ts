@@ -28,7 +28,7 @@ import { sourceOf } from './contents.js';
 import { Lifecycle, type Eventually } from './lifecycle.js';
 import type { TargetMode } from './mode.js';
 import { unionOf } from './range-union.js';
-import type { RegionId } from './region-id.js';
+import { RegionId } from './region-id.js';
 import type {
   Capabilities,
   ErasedPage,
@@ -150,7 +150,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     this.enter();
     try {
       const allocated = this.allocate(size);
-      const region = allocated instanceof Region ? allocated : await allocated;
+      const region = this.#checked(allocated instanceof Region ? allocated : await allocated);
       const published = this.#publishOrRelease(region);
       if (published !== undefined) await published;
       return region.id;
@@ -164,12 +164,21 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     const persist = checkPersist(options);
     this.enter();
     try {
-      const region = await this.allocate(size);
+      const region = this.#checked(await this.allocate(size));
       await this.fillAndPublish(region, source, persist);
       return region.id;
     } finally {
       this.leave();
     }
+  }
+
+  /** What `allocate` gave: backends are written in JavaScript, too. */
+  #checked(region: R): R {
+    if (region.id instanceof RegionId) return region;
+    throw new BedrockError(
+      'INTERNAL',
+      `allocate of the backend "${this.type}" gave a region without a RegionId`,
+    );
   }
 
   // ---- import: what ImportableTarget overrides ----

@@ -17,6 +17,7 @@ const doors: RunningDoor[] = [];
 export interface DoorOptions {
   resp?: RespSettings;
   drainTimeoutMs?: number;
+  libraries?: string[];
   providers?: BedrockConfig['providers'];
   margo?: BedrockConfig['margo'];
   logger?: Logger;
@@ -30,6 +31,7 @@ export class RunningDoor {
   static async start({
     resp,
     drainTimeoutMs,
+    libraries = [],
     providers,
     margo,
     logger,
@@ -41,7 +43,7 @@ export class RunningDoor {
           resp: { address: '127.0.0.1:0', ...resp },
           ...(drainTimeoutMs !== undefined && { drain_timeout_ms: drainTimeoutMs }),
         },
-        libraries: [GATED_LIBRARY],
+        libraries: [GATED_LIBRARY, ...libraries],
         ...(margo !== undefined && { margo }),
         providers: providers ?? [
           { name: 'store', type: 'warabi', provider_id: 1, config: { target: memory } },

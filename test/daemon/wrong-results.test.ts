@@ -1,0 +1,111 @@
+/** What a backend gives is not taken at its word: each result that the contract does not have is INTERNAL by both doors, and they go on. */
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { RegionId } from '../../core/index.js';
+import { STAT, STATS, lie, persisted } from '../fixtures/lying-library.js';
+import { codeOf, type RawClient, type Value } from '../resp/raw-client.js';
+import { RunningDoor, closeDoors } from '../resp/running-door.js';
+
+const LIBRARY = fileURLToPath(new URL('../fixtures/lying-library.ts', import.meta.url));
+const id = STAT.id.toString();
+
+let door: RunningDoor;
+let client: RawClient;
+beforeAll(async () => {
+  door = await RunningDoor.start({
+    libraries: [LIBRARY],
+    providers: [{ name: 'store', type: 'warabi', config: { target: { type: 'lying' } } }],
+  });
+  client = await door.client();
+});
+afterEach(() => {
+  lie.at = undefined;
+});
+afterAll(closeDoors);
+
+const regions = '/v1/providers/store/regions';
+/** How each call is asked for: by HTTP (method, path, headers, body), where it has it, and by a command. */
+const ASKS: Readonly<
+  Record<string, { http?: [string, string, RequestInit?]; command: (string | number)[] }>
+> = {
+  create: { http: ['POST', `${regions}?size=8`], command: ['BLOB.CREATE', 8] },
+  createAndWrite: {
+    http: ['POST', regions, { body: 'contents' }],
+    command: ['BLOB.CREATE', 8, 'DATA', 'contents'],
+  },
+  read: { http: ['GET', `${regions}/${id}`], command: ['GETRANGE', id, 0, -1] },
+  readv: { command: ['BLOB.READV', id, 0, 4, 4, 4] },
+  stat: { http: ['HEAD', `${regions}/${id}`], command: ['STRLEN', id] },
+  list: { http: ['GET', `${regions}?limit=1`], command: ['BLOB.LIST', 'COUNT', 1] },
+  stats: { http: ['GET', '/v1/providers/store/stats'], command: ['BLOB.STATS'] },
+};
+
+async function statusOf([method, path, init]: [string, string, RequestInit?]): Promise<number> {
+  const response = await fetch(`${door.daemon.address ?? ''}${path}`, { method, ...init });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+const other = RegionId.of(9, 9, 9, 9);
+const stat = (members: object): unknown => ({ ...STAT, ...members });
+const LIES: readonly [call: string, what: string, value: unknown][] = [
+  ...['create', 'createAndWrite'].flatMap((call): [string, string, unknown][] => [
+    [call, 'nothing', undefined],
+    [call, 'a short text', 'abc'],
+    [call, 'the text of an ID', id],
+    [call, 'bytes', Buffer.alloc(16)],
+    [call, 'what looks like an ID', { toString: () => 'ab' }],
+  ]),
+  ...['read', 'readv'].flatMap((call): [string, string, unknown][] => [
+    [call, 'nothing', undefined],
+    [call, 'text', '12345678'],
+    [call, 'too few bytes', Buffer.alloc(7)],
+    [call, 'too many bytes', Buffer.alloc(9)],
+  ]),
+  ['stat', 'nothing', undefined],
+  ['stat', 'a negative size', stat({ size: -1 })],
+  ['stat', 'half a byte', stat({ size: 7.5 })],
+  ['stat', 'a size as text', stat({ size: '8' })],
+  ['stat', 'no time', stat({ createdAt: undefined })],
+  ['stat', 'a time that is a Date', stat({ createdAt: new Date() })],
+  ['stat', 'another region', stat({ id: other })],
+  ['list', 'nothing', undefined],
+  ['list', 'no list', { regions: 'none' }],
+  ['list', 'a hole', { regions: [null] }],
+  ['list', 'more than was asked for', { regions: [STAT, STAT] }],
+  ['list', 'a region without an ID', { regions: [stat({ id })] }],
+  ['list', 'a next that is no ID', { regions: [STAT], next: id }],
+  ['list', 'no end', { regions: [], next: STAT.id }],
+  ['stats', 'nothing', undefined],
+  ['stats', 'negative regions', { ...STATS, regions: -1 }],
+  ['stats', 'no use', { ...STATS, usedBytes: NaN }],
+  ['stats', 'a capacity that is a BigInt', { ...STATS, capacityBytes: 8n }],
+  ['stats', 'no recovery', { ...STATS, recovery: undefined }],
+  ['stats', 'no mode', { ...STATS, mode: 4 }],
+];
+
+describe('a backend', () => {
+  it.each(Object.keys(ASKS))('%s: is served as long as it is right', async (call) => {
+    const { http, command } = ASKS[call] as (typeof ASKS)[string];
+    expect(await client.call(...command)).not.toBeInstanceOf(Error);
+    if (http !== undefined) expect(await statusOf(http)).toBeLessThan(300);
+  });
+
+  it.each(LIES)('whose %s gives %s is INTERNAL', async (call, _what, value) => {
+    const { http, command } = ASKS[call] as (typeof ASKS)[string];
+    lie.at = call;
+    lie.value = value;
+    const answer: Value = await client.call(...command);
+    expect(codeOf(answer)).toBe('INTERNAL');
+    expect((answer as Error).message).toContain('"lying"');
+    if (http !== undefined) expect(await statusOf(http)).toBe(500);
+    lie.at = undefined;
+    expect(await client.call(...command)).not.toBeInstanceOf(Error);
+  });
+
+  it('is told of each byte once that is to be durable', async () => {
+    const command = ['BLOB.PERSIST', id, ...Array<number[]>(1000).fill([0, 4]).flat(), 4, 4];
+    expect(await client.call(...command)).toBe('OK');
+    expect(persisted.ranges).toEqual([{ offset: 0, size: 8 }]);
+  });
+});
