@@ -9,11 +9,12 @@ import { DAMAGES } from '../pool/damages.js';
 import { MemoryMedium } from '../pool/memory-medium.js';
 import { makeWorld, type PoolWorld } from '../pool/pool-world.js';
 import { Random } from '../fixtures/random.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { poolFolder, poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
 
 const SEED = Number(process.env.DAMAGE_SEED ?? 1);
 const BACKENDS: PoolBackend[] = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
-const POOLS = 160;
+const POOLS = isThorough ? 160 : 50;
 
 /** A file has no pages that cannot be read, short of a broken disk. */
 const KINDS = Object.keys(DAMAGES).filter((kind) => kind !== 'a page that cannot be read');

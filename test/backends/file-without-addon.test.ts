@@ -5,6 +5,7 @@ import path from 'node:path';
 import { FILE_CAPABILITIES } from '../../backends/file/index.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import { fileOperations } from '../../core/pool-file/file-operations.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { poolFactory, poolFolder, poolTarget, type PoolConfig } from './pool-factory.js';
 
 // Of this file alone: each has an environment of its own. The addon is looked for when a target first opens.
@@ -14,7 +15,12 @@ const MIB = 2 ** 20;
 
 // Each pool is written whole when it is made, so small ones, in memory.
 const factory = poolFactory('file', { bytes: 24 * MIB, where: 'memory' });
-describeTarget({ describe, it, beforeEach, afterEach }, factory, FILE_CAPABILITIES);
+/** What the addon has a part in: space, syncs, locks. The long test has every rule. */
+const GROUPS = ['target contract', 'lifecycle', 'create', 'erase', 'space', 'persistence', 'crashes'];
+const chosen = (title: string, define: () => void): void => {
+  if (isThorough || GROUPS.includes(title)) describe(title, define);
+};
+describeTarget({ describe: chosen, it, beforeEach, afterEach }, factory, FILE_CAPABILITIES);
 
 describe('a file pool without the addon', () => {
   let home: string;
