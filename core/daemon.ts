@@ -71,7 +71,7 @@ export class Daemon {
     this.#logFile = parts.logFile;
     this.#manager = new ProviderManager(container, config, registry);
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
-    registerDaemonMetrics(metrics, this.#manager, this.#logger);
+    registerDaemonMetrics(metrics, this.#manager, this.#logger, version);
     if (!parts.listen) return;
     this.#server = new HttpServer({
       address: config.address,

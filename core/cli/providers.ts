@@ -23,10 +23,17 @@ export function addProviders(program: Command): void {
           String(providerId),
           type,
           state,
-          targets.map((target) => target.type).join(',') || '-',
+          targets
+            .map(({ type, readOnly }) => (readOnly === undefined ? type : `${type} (read-only)`))
+            .join(',') || '-',
           tags.join(',') || '-',
         ]);
-        return printLine(table([['NAME', 'ID', 'TYPE', 'STATE', 'TARGETS', 'TAGS'], ...rows], ['ID']));
+        await printLine(table([['NAME', 'ID', 'TYPE', 'STATE', 'TARGETS', 'TAGS'], ...rows], ['ID']));
+        for (const { name, targets } of providers) {
+          for (const [target, { readOnly }] of targets.entries())
+            if (readOnly !== undefined)
+              await printLine(`\ntarget ${target} of ${name} has turned read-only: ${readOnly}`);
+        }
       }),
     );
 }

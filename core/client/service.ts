@@ -20,6 +20,8 @@ export interface RemoteProvider {
     readonly type: string;
     readonly state: TargetState;
     readonly capabilities: Capabilities;
+    /** Why it takes no changes any more; absent as long as it does, or if its configuration says so. */
+    readonly readOnly?: string;
   }[];
 }
 

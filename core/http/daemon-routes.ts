@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../errors.js';
 import { describeProviders } from '../provider/description.js';
+import { turnedReadOnly } from '../provider/read-only.js';
 import { targetOf, type ProviderManager } from '../provider/manager.js';
 import { checkedTarget } from '../target/checked-target.js';
 import { withProviderRoutes } from './openapi.js';
@@ -44,18 +45,27 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     () => ({ status: 'ok' }),
   );
 
-  app.get(
+  app.get<{ Querystring: { exclude?: string } }>(
     '/readyz',
     {
       schema: {
         tags: ['daemon'],
-        summary: 'Whether all providers are up',
-        querystring: parameters('NoQuery'),
+        summary: 'Whether all providers are up, and no target has turned read-only',
+        querystring: parameters('ReadyQuery'),
         response: { 200: status, ...PROBLEMS },
       },
     },
-    () => {
+    ({ query }) => {
       if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
+      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(providers.all);
+      if (readOnly.length > 0) {
+        const which = readOnly.map(({ provider, target }) => `target ${target} of "${provider}"`).join(', ');
+        throw new BedrockError(
+          'NOT_READY',
+          `${which} has turned read-only; ask for /readyz?exclude=read_only where reads are enough`,
+          { details: { readOnly } },
+        );
+      }
       return { status: 'ready' };
     },
   );

@@ -8,10 +8,33 @@ import type { TargetStats } from '../target/index.js';
 import { LATENCY_BUCKETS, OPERATIONS, type OperationFigures } from './operation-meter.js';
 
 /** Registers them; each is made when it is asked for. */
-export function registerDaemonMetrics(metrics: Registry, manager: ProviderManager, logger: Logger): void {
+export function registerDaemonMetrics(
+  metrics: Registry,
+  manager: ProviderManager,
+  logger: Logger,
+  version: string,
+): void {
+  const build = { version, node_version: process.version };
+  register(metrics, 'gauge', 'bedrock_build_info', 'What runs, in its labels; always 1.', () => [
+    { labels: build, value: 1 },
+  ]);
+  registerReadOnly(metrics, manager);
   registerTargets(metrics, manager, logger);
   registerOperations(metrics, manager);
   registerExecutionPools(metrics, manager);
+}
+
+/** Asked of the targets themselves, as it must be told even if stats cannot be had. */
+function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
+  const help = 'Whether a target takes no changes any more, though its configuration lets it: 1 or 0.';
+  register(metrics, 'gauge', 'bedrock_target_read_only', help, () =>
+    manager.all.flatMap(({ name, targets }) =>
+      targets.map(({ failure }, target) => ({
+        labels: { provider: name, target },
+        value: failure === undefined ? 0 : 1,
+      })),
+    ),
+  );
 }
 
 function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
@@ -32,6 +55,26 @@ function registerTargets(metrics: Registry, manager: ProviderManager, logger: Lo
     'bedrock_capacity_bytes',
     'Bytes that a target can hold; absent if unlimited.',
     ({ capacityBytes }) => capacityBytes,
+  );
+  gauge(
+    'bedrock_free_bytes',
+    'Bytes that can still be had; absent if not known.',
+    (stats) => stats.freeBytes,
+  );
+  gauge(
+    'bedrock_quarantined_regions',
+    'Damaged regions that were set aside when the target was opened.',
+    ({ recovery }) => recovery.quarantined,
+  );
+  gauge(
+    'bedrock_pending_bytes',
+    'Bytes of erased regions that could not be given back yet.',
+    ({ pendingBytes }) => pendingBytes,
+  );
+  gauge(
+    'bedrock_failed_give_backs',
+    'Regions whose space could not be given back at once since the target was opened.',
+    ({ failedGiveBacks }) => failedGiveBacks,
   );
 }
 

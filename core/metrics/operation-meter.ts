@@ -16,6 +16,8 @@ export const LATENCY_BUCKETS = [
   0.5, 1, 2.5, 5, 10, 30,
 ] as const;
 
+const WATCHED = ['OUT_OF_SPACE', 'READ_ONLY', 'INTERNAL', 'OVERLOADED'] as const;
+
 const BOUNDS_MS = Float64Array.from(LATENCY_BUCKETS, (seconds) => seconds * 1000);
 
 export class OperationFigures {
@@ -27,7 +29,8 @@ export class OperationFigures {
   milliseconds = 0;
   /** How many operations took at most each bound and more than the one before; the last counts those beyond all. */
   readonly buckets = new Float64Array(BOUNDS_MS.length + 1);
-  readonly errors = new Map<ErrorCode, number>();
+  /** Those that operators watch are there from the start: what rises from nothing is no increase to Prometheus. */
+  readonly errors = new Map<ErrorCode, number>(WATCHED.map((code) => [code, 0]));
 
   record(bytes: number, milliseconds: number): void {
     this.count++;

@@ -5,7 +5,7 @@
  * among the last few thousand, so that a region in use is found by two array reads and a million idle ones cost no objects.
  */
 import { soundClock, type Clock } from '../clock.js';
-import { BedrockError } from '../errors.js';
+import { BedrockError, asBedrockError } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { Region, type ListedRegion, type Usage } from '../target/base-target.js';
 import { ImportableTarget } from '../target/importable-target.js';
@@ -186,6 +186,16 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   get #store(): PoolMedium {
     return this.#medium as PoolMedium;
+  }
+
+  get failure(): BedrockError | undefined {
+    if (this.state !== 'open' || this.#isReadOnly) return undefined;
+    try {
+      this.#medium?.checkSound?.();
+      return undefined;
+    } catch (error) {
+      return asBedrockError(error);
+    }
   }
 
   #checkWritable(): void {

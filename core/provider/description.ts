@@ -13,6 +13,7 @@ export function describeProviders(providers: readonly RunningProvider[]): object
         type: target.type,
         state: target.state,
         capabilities: target.capabilities,
+        ...(target.failure !== undefined && { readOnly: target.failure.message }),
       })),
     })),
   };

@@ -10,6 +10,7 @@
  * that are to be written. A piece of a source is the target's until it asks for the next one, or ends the iteration. What `read` and
  * `readv` give is the caller's alone.
  */
+import type { BedrockError } from '../errors.js';
 import type { TargetMode } from './mode.js';
 import type { RegionId } from './region-id.js';
 
@@ -132,6 +133,8 @@ export interface Target {
   readonly type: string;
   readonly capabilities: Capabilities;
   readonly state: TargetState;
+  /** Why it takes no changes any more, though its configuration lets it; a target whose medium cannot fail need not have it. */
+  readonly failure?: BedrockError | undefined;
 
   /** Recovers the regions of an earlier run and starts to serve. Does nothing if open. */
   open(): Promise<void>;
