@@ -5,6 +5,7 @@
  * socket's own buffer, so a target that cannot keep up slows the client down.
  */
 import type { IncomingMessage } from 'node:http';
+import { copyBytes } from '../allocation.js';
 import { BedrockError } from '../errors.js';
 import { noteDropped } from '../young-generation.js';
 import { askForBody } from './continue.js';
@@ -113,7 +114,7 @@ function unequal(announced: number, received: string): BedrockError {
 
 /**
  * A whole body of text, at most as long as `maxBodyBytes`. A body that says it is longer is not asked for.
- * @throws BODY_TOO_LARGE, INVALID_ARGUMENT, REQUEST_TIMEOUT, ClientGone
+ * @throws BODY_TOO_LARGE, INVALID_ARGUMENT, REQUEST_TIMEOUT, OVERLOADED, ClientGone
  */
 export async function readText(
   request: IncomingMessage,
@@ -130,7 +131,7 @@ export async function readText(
   checkLimit(Number(request.headers['content-length'] ?? 0));
   const parts: Buffer[] = [];
   for await (const piece of pieces(request, progressTimeoutMs, checkLimit)) parts.push(piece);
-  return Buffer.concat(parts).toString();
+  return copyBytes(parts).toString();
 }
 
 /** Announces to the reader of a body that the rest of it will never come. */

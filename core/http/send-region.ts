@@ -6,6 +6,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { allocateBytes } from '../allocation.js';
 import type { ExecutionPool } from '../provider/execution-pool.js';
 import type { RegionId, RegionStat, Target } from '../target/index.js';
 import { ClientGone } from './problem.js';
@@ -61,14 +62,16 @@ export interface RegionPart extends ByteRange {
  * @throws what the target throws before
  */
 export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise<unknown> {
-  const first = Buffer.allocUnsafeSlow(CAUTIOUS_PIECE_BYTES);
+  // Both before the head of the answer: where there is no memory for them, that is the answer.
+  const first = allocateBytes(CAUTIOUS_PIECE_BYTES);
+  const second = allocateBytes(CAUTIOUS_PIECE_BYTES);
   await part.pool.resume(() => part.target.readInto(part.id, part.start, first));
 
   reply.hijack();
   const response = reply.raw;
   response.writeHead(reply.statusCode, reply.getHeaders() as NodeJS.Dict<string | string[]>);
   try {
-    await stream(response, part, first);
+    await stream(response, part, first, second);
     response.end();
     return undefined;
   } catch (error) {
@@ -81,13 +84,14 @@ async function stream(
   response: ServerResponse,
   { target, pool, id, start, end }: RegionPart,
   first: Buffer,
+  second: Buffer,
 ): Promise<void> {
   let filled = first;
-  let spare: Buffer = Buffer.allocUnsafeSlow(first.length);
+  let spare = second;
   let sending = send(response, filled);
   for (let offset = start + first.length; offset < end;) {
     if (offset - start >= CAUTIOUS_BYTES && spare.length < PIECE_BYTES) {
-      spare = Buffer.allocUnsafeSlow(PIECE_BYTES);
+      spare = largerOr(spare);
     }
     const piece = spare.subarray(0, Math.min(spare.length, end - offset));
     const from = offset;
@@ -103,6 +107,15 @@ async function stream(
     offset += piece.length;
   }
   await sending;
+}
+
+/** A buffer for large pieces, or the one that is there, where the system gives no memory now. */
+function largerOr(spare: Buffer): Buffer {
+  try {
+    return allocateBytes(PIECE_BYTES);
+  } catch {
+    return spare;
+  }
 }
 
 /** Resolves when the bytes are with the system, so that their buffer may be filled again. */
