@@ -143,9 +143,12 @@ export class RegionPool {
           descriptors.map(async ({ offset, bytes }) => this.#medium.writeDurably(offset, bytes)),
         );
         for (const each of stored) if (each.status === 'rejected') throw each.reason;
-      } finally {
-        for (const { slot, generation } of slots) table.giveBack(slot, generation);
+      } catch (error) {
+        // With the generation of before: who asks again must not be told of what was never stored.
+        for (const { slot } of slots) table.giveBack(slot);
+        throw error;
       }
+      for (const { slot, generation } of slots) table.giveBack(slot, generation);
     });
   }
 

@@ -149,5 +149,8 @@ describe('between the steps of a pool', () => {
     const ids = [0, 3].map((slot) => RegionId.of(slot, 5, 1, 2));
     await expect(pool.takeErased(ids)).rejects.toThrow('a medium that fails');
     expect(stores).toEqual(['begun', 'ended']);
+    // What failed is stored when it is asked for again, and not taken for done.
+    await pool.takeErased(ids);
+    expect(stores).toHaveLength(4);
   });
 });
