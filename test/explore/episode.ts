@@ -6,9 +6,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Target } from '../../core/index.js';
 import { Random } from '../fixtures/random.js';
 import { exploredStorage, KINDS, type ExploredStorage, type Kind } from './explored-targets.js';
-import { LocalClient, type Surroundings } from './local-client.js';
+import { Failures } from './failures.js';
+import { HttpClient } from './http-client.js';
+import { HttpDoor } from './http-door.js';
+import { codeOf, LocalClient, type Surroundings } from './local-client.js';
 import { Ownership } from './ownership.js';
-import { makeDoor, RespClient } from './resp-client.js';
+import { makeDoor, makeProvider, RespClient } from './resp-client.js';
 import { Schedule } from './schedule.js';
 
 /** Of what happened, the end that a report shows. */
@@ -52,13 +55,15 @@ class Episode {
   readonly #storage: ExploredStorage;
   readonly #ownership = new Ownership();
   readonly #notes: string[] = [];
+  readonly #failures: Failures;
   #number = 0;
 
   constructor(
     kind: Kind,
     readonly schedule: Schedule,
   ) {
-    this.#storage = exploredStorage(kind, schedule);
+    this.#failures = new Failures(schedule);
+    this.#storage = exploredStorage(kind, schedule, this.#failures);
   }
 
   get notes(): string {
@@ -71,7 +76,9 @@ class Episode {
       const target = this.#storage.target();
       await this.schedule.drive(target.open());
       await this.#look(target);
+      if (this.#storage.mayFail) this.#failures.begin();
       await this.#use(target);
+      this.#failures.forget();
       this.#storage.closed();
       if (!this.#storage.isPersistent) this.#ownership.forgetAll();
     }
@@ -88,26 +95,49 @@ class Episode {
     const clients = Array.from({ length: 1 + random.below(4) }, (_, index) =>
       new LocalClient(`client ${index}`, around).run(2 + random.below(20)),
     );
-    const door = makeDoor(target, schedule);
-    for (let left = random.below(3); left > 0; left--)
-      clients.push(new RespClient(`connection ${left}`, around, door).run(1 + random.below(5)));
+    const provider = makeProvider(target, schedule);
+    const redis = makeDoor(provider, target, schedule);
+    const http = await HttpDoor.open(provider, (error) => {
+      if (!this.#failures.mayBeTold) schedule.fail(error);
+    });
+    for (let left = random.below(3); left > 0; left--) {
+      const [name, batches] = [`connection ${left}`, 1 + random.below(5)];
+      const client =
+        random.below(2) === 0 ? new RespClient(name, around, redis) : new HttpClient(name, around, http);
+      clients.push(client.run(batches));
+    }
     const all = Promise.all(clients);
     // Some targets are closed while they are used.
-    const closing = random.below(3) === 0 ? this.#closeEarly(target, around) : undefined;
+    const closing = random.below(3) === 0 ? this.#closeEarly(target, http, around) : undefined;
     await schedule.drive(Promise.all([all, closing]));
     await schedule.settle();
-    if (closing === undefined) {
-      await this.#look(target);
-      await schedule.drive(target.close());
+    this.#failures.end();
+    if (closing !== undefined) return;
+    // What nobody knows of a medium that has failed, the next open finds out.
+    if (!this.#failures.hasFailed) await this.#look(target);
+    await schedule.drive(this.#close(target));
+  }
+
+  /** One that cannot end durable says so. */
+  async #close(target: Target): Promise<void> {
+    try {
+      await target.close();
+    } catch (error) {
+      if (!this.#failures.areUncertain(codeOf(error))) throw error;
     }
   }
 
-  async #closeEarly(target: Target, { calls, note }: Surroundings): Promise<void> {
+  async #closeEarly(target: Target, http: HttpDoor, { calls, note }: Surroundings): Promise<void> {
     const { schedule } = this;
     for (let left = schedule.random.below(40); left > 0; left--) await schedule.pause();
+    if (schedule.random.below(2) === 0) {
+      note('the HTTP door is told to stop');
+      http.stop();
+      await schedule.pause();
+    }
     const before = new Map(calls);
     note('the target is closed…');
-    await target.close();
+    await this.#close(target);
     note('the target is closed: done');
     // Those who called are told a few microtasks later.
     await turn();
@@ -124,6 +154,7 @@ class Episode {
       isMappable,
       isImportable,
       isCheap,
+      failures: this.#failures,
       calls: new Map(),
       nextNumber: () => ++this.#number,
       note: (text) => this.#notes.push(text),
@@ -135,12 +166,14 @@ class Episode {
     this.#notes.push('everything is looked at');
     const regions = await this.schedule.drive(everything(target));
     this.#ownership.settle(regions);
-    const { usedBytes, regions: count } = await this.schedule.drive(target.stats());
+    const { usedBytes, pendingBytes, regions: count } = await this.schedule.drive(target.stats());
     if (count !== regions.length)
       throw new Error(`${regions.length} regions are listed, and ${count} counted`);
-    const accounted = this.#storage.usedBytes(regions.map(({ size }) => size));
+    const accounted = this.#storage.usedBytes(regions.map(({ size }) => size)) + pendingBytes;
     if (usedBytes !== accounted)
-      throw new Error(`${usedBytes} bytes are used, but the regions take ${accounted}`);
+      throw new Error(
+        `${usedBytes} bytes are used, but the regions, and what is given back, take ${accounted}`,
+      );
   }
 }
 

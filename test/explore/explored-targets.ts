@@ -23,6 +23,7 @@ import { SimulatedFile } from '../crash/simulated-file.js';
 import { SimulatedMapping } from '../crash/simulated-mapping.js';
 import { SimulatedMedia } from '../crash/simulated-media.js';
 import { SMALL_POOL, formatSmallPool } from '../crash/simulated-pool.js';
+import type { Failures } from './failures.js';
 import { ScheduledProcess, type Schedule } from './schedule.js';
 
 export type Kind = 'file' | 'msync' | 'pmem' | 'memory' | 'table';
@@ -41,6 +42,8 @@ export interface ExploredStorage {
   readonly isImportable: boolean;
   /** Whether making a region waits for nothing. */
   readonly isCheap: boolean;
+  /** Whether it lies on a medium that may fail. */
+  readonly mayFail: boolean;
   /** A target that is not open. */
   target(): Target;
   /** The target was closed: it may use the storage no more. */
@@ -49,10 +52,12 @@ export interface ExploredStorage {
   usedBytes(sizes: readonly number[]): number;
 }
 
-/** What the target tells its log is nothing that should happen. */
-function strictLogger(schedule: Schedule): Logger {
-  const fail = (message: string, fields?: unknown): void =>
+/** What the target tells its log is nothing that should happen, unless its medium fails. */
+function strictLogger(schedule: Schedule, failures: Failures): Logger {
+  const fail = (message: string, fields?: unknown): void => {
+    if (failures.mayBeTold) return;
     schedule.fail(new Error(`the log says: ${message} ${JSON.stringify(fields ?? {})}`));
+  };
   const quiet = (): void => undefined;
   const logger: Logger = {
     critical: fail,
@@ -66,8 +71,9 @@ function strictLogger(schedule: Schedule): Logger {
   return logger;
 }
 
-export function exploredStorage(kind: Kind, schedule: Schedule): ExploredStorage {
-  const context = { logger: strictLogger(schedule), clock: { now: () => schedule.now } };
+/** @param failures those of its medium, where it has one that can fail */
+export function exploredStorage(kind: Kind, schedule: Schedule, failures: Failures): ExploredStorage {
+  const context = { logger: strictLogger(schedule, failures), clock: { now: () => schedule.now }, failures };
   if (kind === 'memory') return new ExploredMemory(context, schedule);
   if (kind === 'table') return new ExploredTable(context, schedule);
   return new ExploredPool(kind, context, schedule);
@@ -76,10 +82,12 @@ export function exploredStorage(kind: Kind, schedule: Schedule): ExploredStorage
 interface Context {
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly failures: Failures;
 }
 
 class ExploredMemory implements ExploredStorage {
   readonly isPersistent = false;
+  readonly mayFail = false;
   readonly isMappable = true;
   readonly isImportable = true;
   readonly isCheap = true;
@@ -136,8 +144,25 @@ class AllocatingFile extends SimulatedFile {
   constructor(
     private readonly storage: AllocatedMedia,
     private readonly pool: ScheduledProcess,
+    private readonly failures: Failures,
   ) {
     super(storage, pool);
+  }
+
+  /** A job that fails when its turn comes. */
+  async #fail(error: Error): Promise<never> {
+    await this.pool.start([{ run: () => undefined }], () => undefined);
+    throw error;
+  }
+
+  override write(...given: Parameters<SimulatedFile['write']>): ReturnType<SimulatedFile['write']> {
+    const error = this.failures.store();
+    return error === undefined ? super.write(...given) : this.#fail(error);
+  }
+
+  override datasync(): Promise<void> {
+    const error = this.failures.flush();
+    return error === undefined ? super.datasync() : this.#fail(error);
   }
 
   override async close(): Promise<void> {
@@ -149,7 +174,20 @@ class AllocatingFile extends SimulatedFile {
   get allocating(): SimulatedFile['operations'] {
     return {
       ...this.operations,
+      // It has the file open as long as it takes.
+      verify: () => this.pool.start([{ run: () => undefined }], () => undefined),
+      zero: (file, offset, length) => {
+        const error = this.failures.store();
+        return error === undefined ? this.operations.zero(file, offset, length) : this.#fail(error);
+      },
+      // None of them is there then: of one that might be, nobody could say that it was refused.
+      writeMany: async (file, pieces) => {
+        const error = this.failures.store();
+        await (error === undefined ? this.operations.writeMany?.(file, pieces) : this.#fail(error));
+      },
       allocate: (_file, offset, length) => {
+        const error = this.failures.store();
+        if (error !== undefined) return this.#fail(error);
         const run = (): void =>
           void (this.storage.allocated = Math.max(this.storage.allocated, offset + length));
         return this.pool.start([{ run: () => undefined }, { run }], () => undefined);
@@ -158,8 +196,28 @@ class AllocatingFile extends SimulatedFile {
   }
 }
 
+/** The mapping of a disk whose msyncs may fail. */
+class FailingMapping extends SimulatedMapping {
+  constructor(
+    media: AllocatedMedia,
+    private readonly pool: ScheduledProcess,
+    isPmem: boolean,
+    private readonly failures: Failures,
+  ) {
+    super(media, pool, isPmem);
+  }
+
+  override async msyncAsync(offset: number, length: number): Promise<void> {
+    const error = this.failures.flush();
+    if (error === undefined) return super.msyncAsync(offset, length);
+    await this.pool.start([{ run: () => undefined }], () => undefined);
+    throw error;
+  }
+}
+
 class ExploredPool implements ExploredStorage {
   readonly isPersistent = true;
+  readonly mayFail = true;
   readonly isImportable = true;
   readonly isMappable: boolean;
   readonly isCheap: boolean;
@@ -188,7 +246,8 @@ class ExploredPool implements ExploredStorage {
     this.#process = process;
     const media = this.#media;
     const { kind } = this;
-    const file = new AllocatingFile(media, process);
+    const { failures } = this.context;
+    const file = new AllocatingFile(media, process, failures);
     const io = new PoolFileIo(
       { file: file.asFileHandle(), path: 'pool', size: media.bytes.length },
       file.allocating,
@@ -197,7 +256,10 @@ class ExploredPool implements ExploredStorage {
       if (kind === 'file')
         return new FileMedium({ io, size: media.bytes.length, sync: true, syncWrites: false });
       if (native === undefined) throw new Error('there is no mapping without the addon');
-      const mapping = new native.Mapping('pool', new SimulatedMapping(media, process, kind === 'pmem'));
+      const mapping = new native.Mapping(
+        'pool',
+        new FailingMapping(media, process, kind === 'pmem', failures),
+      );
       return new PmemMedium({ io, mapping, syncWrites: false });
     };
     return new PoolTarget({
@@ -330,6 +392,7 @@ class LateTarget extends TableTarget<LateRegion> {
 
 class ExploredTable implements ExploredStorage {
   readonly isPersistent = true;
+  readonly mayFail = false;
   readonly isMappable = false;
   readonly isImportable = false;
   readonly isCheap = false;

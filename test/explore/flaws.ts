@@ -20,6 +20,18 @@ export const SMALL_STEPS: readonly Patch[] = [
   { file: 'core/pool/chunk-directory.ts', from: 'MAX_CHUNK_COUNT = 2 ** 18', to: 'MAX_CHUNK_COUNT = 8' },
   { file: 'core/pool/pool-space.ts', from: 'FRESH_STEP_BYTES = 2 ** 24', to: 'FRESH_STEP_BYTES = 2 ** 9' },
   { file: 'core/pool/growth.ts', from: 'STEP_BYTES = 2 ** 24', to: 'STEP_BYTES = 2 ** 9' },
+  // Every other answer goes out in pieces, and every other request goes by the routes.
+  {
+    file: 'core/http/send-region.ts',
+    from: 'export const PIECE_BYTES = 256 * 1024',
+    to: 'export const PIECE_BYTES = 128',
+  },
+  {
+    file: 'core/http/send-region.ts',
+    from: 'CAUTIOUS_PIECE_BYTES = 32 * 1024',
+    to: 'CAUTIOUS_PIECE_BYTES = 48',
+  },
+  { file: 'core/http/send-region.ts', from: 'CAUTIOUS_BYTES = 10 * 2 ** 20', to: 'CAUTIOUS_BYTES = 2 ** 8' },
   // What comes next can be guessed.
   { file: 'core/target/generation-step.ts', from: 'FIRST_SPAN = 2 ** 26', to: 'FIRST_SPAN = 1' },
   { file: 'core/target/generation-step.ts', from: 'NEXT_SPAN = 2 ** 10', to: 'NEXT_SPAN = 1' },
@@ -75,14 +87,13 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: BASE_TARGET,
-        from: 'await this.readBytes(region, offset, buffer.subarray(to, to + size));',
-        to: `const pending = this.readBytes(region, offset, buffer.subarray(to, to + size));
-        this.unpin(region);
-        try {
-          await pending;
-        } finally {
-          this.pin(region);
-        }`,
+        from: 'this.readBytes(region, offset, buffer.subarray(from, from + size)),\n      );\n      return buffer;',
+        to: `{
+          const pending = this.readBytes(region, offset, buffer.subarray(from, from + size));
+          this.unpin(region);
+          return Promise.resolve(pending).finally(() => this.pin(region));
+        });
+      return buffer;`,
       },
     ],
   },
@@ -219,6 +230,98 @@ export const FLAWS: readonly FlawedCode[] = [
         file: 'core/resp/uploads.ts',
         from: 'this.#failure ??= { error };\n    this.#next?.reject(error);',
         to: 'this.#isComplete = true;\n    void error;\n    this.#next?.resolve();',
+      },
+    ],
+  },
+  {
+    title: 'a small body is answered as written before it is',
+    kinds: ['file', 'msync', 'table'],
+    patches: [
+      {
+        file: 'core/http/receive-region.ts',
+        from: 'await target.write(id, range.offset, whole, options);',
+        to: 'void target.write(id, range.offset, whole, options).catch(() => undefined);',
+      },
+    ],
+  },
+  {
+    title: 'a piece of an answer is read to where the one before is still sent from',
+    patches: [
+      {
+        file: 'core/http/send-region.ts',
+        from: 'const piece = spare.subarray(0, Math.min(spare.length, end - offset));',
+        to: 'const piece = filled.subarray(0, Math.min(filled.length, end - offset));',
+      },
+    ],
+  },
+  {
+    title: 'requests of one HTTP connection are carried out at the same time',
+    kinds: ['file', 'msync', 'table'],
+    patches: [
+      {
+        file: 'core/http/connections.ts',
+        from: 'if (inFlight.length === 1) {\n      this.handle(request, response);\n      return;\n    }',
+        to: 'this.handle(request, response);\n    if (inFlight.length > 0) return;',
+      },
+      {
+        file: 'core/http/connections.ts',
+        from: 'else this.handle(next.request, next.response);',
+        to: '',
+      },
+    ],
+  },
+  {
+    title: 'a body that breaks off is taken for whole, and its region appears',
+    patches: [
+      {
+        file: 'core/http/body.ts',
+        from: 'throw new ClientGone(`the client left after ${received} bytes of its body`);',
+        to: 'return;',
+      },
+      { file: BASE_TARGET, from: 'if (offset < region.size) {', to: 'if (offset > region.size) {' },
+    ],
+  },
+  {
+    title: 'a small request that has been answered keeps its place among those that are carried out',
+    patches: [
+      {
+        file: 'core/http/small-requests.ts',
+        from: '} finally {\n      pool.leave();\n    }',
+        to: '} finally {\n      if (failure !== undefined) pool.leave();\n    }',
+      },
+    ],
+  },
+  {
+    title: 'a region whose erase was refused stays refused',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: BASE_TARGET,
+        from: 'region.isErased = false;\n      this.unpin(region);',
+        to: 'this.unpin(region);',
+      },
+    ],
+  },
+  {
+    title: 'space that was taken for what was refused is lost',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/pool/pool-space.ts',
+        from: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);\n    } catch (error) {\n      this.#space.free(offset, length);',
+        to: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);\n    } catch (error) {',
+      },
+    ],
+  },
+  {
+    title: 'the file is closed while somebody looks at it',
+    kinds: ['file', 'msync'],
+    patches: [
+      { file: 'core/pool-file/pool-file-io.ts', from: 'await Promise.all(this.#looking);', to: '' },
+      {
+        file: 'core/pool/pool-target.ts',
+        from: 'await medium.look?.();',
+        to: 'void medium.look?.().catch(() => undefined);',
       },
     ],
   },

@@ -4,6 +4,7 @@
  */
 import { RegionId, type RegionMapping, type Target } from '../../core/index.js';
 import { contentsOf } from '../crash/program-run.js';
+import type { Failures } from './failures.js';
 import type { Owned, Ownership, Span } from './ownership.js';
 import { wordsOf } from './ownership.js';
 import type { Schedule } from './schedule.js';
@@ -14,6 +15,8 @@ export interface Surroundings {
   readonly ownership: Ownership;
   readonly isMappable: boolean;
   readonly isImportable: boolean;
+  /** Of the medium below. */
+  readonly failures: Failures;
   /** Whether making a region waits for nothing. */
   readonly isCheap: boolean;
   /** Calls that have not ended, with what they are. */
@@ -178,7 +181,7 @@ export class LocalClient {
     } catch (error) {
       const code = codeOf(error);
       if (!this.#isGuessing) note(`${text}: ${code}`);
-      if (!REFUSALS.has(code)) throw error;
+      if (!REFUSALS.has(code) && !this.around.failures.areUncertain(code)) throw error;
       refused?.(span, code);
       return undefined;
     } finally {
@@ -195,9 +198,15 @@ export class LocalClient {
         owned = ownership.beginCreate(size, undefined, span);
         return target.create(size);
       },
-      () => ownership.notCreated(owned as Owned),
+      (_span, code) => this.#notCreated(owned as Owned, code),
     );
     if (made !== undefined) ownership.created(owned as Owned, made.result.toString());
+  }
+
+  #notCreated(owned: Owned, code: string): void {
+    const { ownership, failures } = this.around;
+    if (failures.areUncertain(code)) ownership.lostCreate(owned);
+    else ownership.notCreated(owned);
   }
 
   async #createAndWrite(size = this.around.schedule.random.pick(SIZES)): Promise<void> {
@@ -213,7 +222,7 @@ export class LocalClient {
         const source = random.below(2) === 0 ? contents : { size, source: this.#pieces(contents) };
         return target.createAndWrite(source, { persist });
       },
-      () => ownership.notCreated(owned as Owned),
+      (_span, code) => this.#notCreated(owned as Owned, code),
     );
     if (made !== undefined) ownership.created(owned as Owned, made.result.toString());
   }
@@ -245,7 +254,7 @@ export class LocalClient {
 
   async #erase(id: RegionId | undefined): Promise<void> {
     if (id === undefined) return;
-    const { target, ownership } = this.around;
+    const { target, ownership, failures } = this.around;
     const text = id.toString();
     const done = await this.#call(
       `erase ${text}`,
@@ -255,7 +264,8 @@ export class LocalClient {
       },
       (span, code) => {
         if (code === 'REGION_NOT_FOUND') ownership.missed(text, span);
-        ownership.notErased(text, span);
+        if (failures.areUncertain(code)) ownership.lostErase(text, span);
+        else ownership.notErased(text, span);
       },
     );
     if (done !== undefined) ownership.erased(text, done.span);
@@ -476,6 +486,8 @@ export class LocalClient {
     const uses: Promise<unknown>[] = [];
     for (let left = 1 + random.below(3); left > 0; left--)
       uses.push(random.pick([() => this.#write(id), () => this.#read(id), () => this.#writeMany(id)])());
+    // Who fails is asked later.
+    for (const use of uses) use.catch(() => undefined);
     for (let left = random.below(12); left > 0; left--) await Promise.resolve();
     await this.#erase(id);
     for (let left = 1 + random.below(3); left > 0; left--) await this.#createAndWrite(size);
@@ -521,7 +533,7 @@ export class LocalClient {
         owned = ownership.beginCreate(size, contents, span);
         return target.importRegion(id, source, { createdAt: 1 });
       },
-      () => ownership.notCreated(owned as Owned),
+      (_span, code) => this.#notCreated(owned as Owned, code),
     );
     if (done !== undefined) ownership.created(owned as Owned, id.toString());
   }

@@ -226,7 +226,10 @@ export class Ownership {
   /** Nobody will ever know whether it took place. */
   lostErase(id: string, span: Span): void {
     const owned = this.#regions.get(id);
-    if (owned?.erases.has(span) === true) owned.isUncertain = true;
+    if (owned?.erases.delete(span) !== true) return;
+    owned.isUncertain = true;
+    // It refuses nothing any more, if it has not taken place.
+    owned.erases.add(span.asSeveralCalls());
   }
 
   markDead(slot: number, generation: number): void {
@@ -320,14 +323,14 @@ export class Ownership {
   }
 
   /** A listing that was whole: every region that was there all the time is in it, once, and nothing that cannot be. */
-  listed(regions: readonly { readonly id: string; readonly size: number }[], span: Span): void {
+  listed(regions: readonly { readonly id: string; readonly size?: number }[], span: Span): void {
     this.end(span);
     const seen = new Set<string>();
     for (const { id, size } of regions) {
       if (seen.has(id)) fault(`the region ${id} is listed twice`);
       seen.add(id);
       const owned = this.#regions.get(id);
-      if (owned !== undefined && owned.size !== size)
+      if (owned !== undefined && size !== undefined && owned.size !== size)
         fault(`the region ${id} is listed with ${size} bytes, not ${owned.size}`);
       this.saw(id, 0, NOTHING, span);
     }

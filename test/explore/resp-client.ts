@@ -31,12 +31,23 @@ const REFUSALS = [
   'OVERLOADED',
 ];
 
-export function makeDoor(target: Target, schedule: Schedule): Door {
+/** What both doors serve. */
+export function makeProvider(target: Target, schedule: Schedule): RunningProvider {
   const pool = new ExecutionPool('explored', {
     maxInFlight: schedule.random.pick([1, 2, 256]),
     maxQueued: 4096,
   });
-  const provider = { pool, meters: [createOperationMeter()], state: 'running' } as unknown as RunningProvider;
+  const provider = {
+    name: 'store',
+    pool,
+    targets: [target],
+    meters: [createOperationMeter()],
+    state: 'running',
+  };
+  return provider as unknown as RunningProvider;
+}
+
+export function makeDoor(provider: RunningProvider, target: Target, schedule: Schedule): Door {
   const direct = target instanceof DirectTarget ? target : undefined;
   return {
     limits: {
@@ -74,6 +85,8 @@ export class RespClient {
   #arrived = Buffer.alloc(0);
   #isGone = false;
   #room: Buffer | undefined;
+  /** Requests that answers have led to. */
+  readonly #next: (() => Buffer)[] = [];
 
   constructor(
     private readonly name: string,
@@ -97,7 +110,7 @@ export class RespClient {
     const { random } = schedule;
     const breaksOff = random.below(3) === 0;
     for (let left = batches; left > 0 && !this.#isGone; left--) {
-      const requests: Buffer[] = [];
+      const requests = this.#led();
       for (let count = 1 + random.below(6); count > 0; count--) requests.push(...this.#request());
       await this.#send(Buffer.concat(requests));
       if (random.below(3) === 0) await this.#allAnswered();
@@ -106,10 +119,17 @@ export class RespClient {
       note(`${this.name} breaks off`);
       this.#socket.destroy();
     } else {
-      await this.#allAnswered();
+      do {
+        await this.#send(Buffer.concat(this.#led()));
+        await this.#allAnswered();
+      } while (this.#next.length > 0 && !this.#isGone);
       this.#socket.destroy();
     }
     await schedule.pause();
+  }
+
+  #led(): Buffer[] {
+    return this.#next.splice(0).map((make) => make());
   }
 
   async #allAnswered(): Promise<void> {
@@ -166,7 +186,7 @@ export class RespClient {
     const id = this.#someId();
     if (id === undefined || random.below(5) === 0)
       return random.below(3) === 0 ? this.#upload() : [this.#create()];
-    switch (random.below(8)) {
+    switch (random.below(9)) {
       case 0:
         return [this.#erase(id)];
       case 1:
@@ -175,6 +195,8 @@ export class RespClient {
         return [this.#persist(id)];
       case 3:
         return [this.#stat(id)];
+      case 4:
+        return [random.below(2) === 0 ? this.#list() : this.#scan()];
       default:
         // What is written is read behind it, often the same bytes, sometimes others.
         return [
@@ -200,7 +222,7 @@ export class RespClient {
 
   #created(owned: Owned, answer: Answer | undefined): void {
     const { ownership } = this.around;
-    if (answer === undefined) ownership.lostCreate(owned);
+    if (answer === undefined || this.#isUncertain(answer)) ownership.lostCreate(owned);
     else if (this.#isRefused(answer)) ownership.notCreated(owned);
     else ownership.created(owned, String(answer));
   }
@@ -282,22 +304,61 @@ export class RespClient {
     });
   }
 
+  #list(): Buffer {
+    const { ownership, schedule } = this.around;
+    const limit = String(schedule.random.pick([1, 2, 1000]));
+    const span = ownership.begin(this.#lane);
+    const found: { id: string; size: number }[] = [];
+    const page = (after: readonly string[]): Buffer =>
+      this.#ask(['BLOB.LIST', ...after, 'COUNT', limit], (answer) => {
+        if (this.#isRefused(answer)) return;
+        const [next, regions] = answer as [Buffer | null, readonly [Buffer, string][]];
+        for (const [id, size] of regions) found.push({ id: String(id), size: Number(size.slice(1)) });
+        if (next !== null) this.#next.push(() => page(['AFTER', String(next)]));
+        else ownership.listed(found, span);
+      });
+    return page([]);
+  }
+
+  /** The same by the protocol's own command, which tells no sizes. */
+  #scan(): Buffer {
+    const { ownership, schedule } = this.around;
+    const limit = String(schedule.random.pick([1, 2, 1000]));
+    const span = ownership.begin(this.#lane);
+    const found: { id: string; size?: number }[] = [];
+    const page = (cursor: string): Buffer =>
+      this.#ask(['SCAN', cursor, 'COUNT', limit], (answer) => {
+        if (this.#isRefused(answer)) return;
+        const [next, ids] = answer as [Buffer, readonly Buffer[]];
+        for (const id of ids) found.push({ id: String(id) });
+        if (String(next) !== '0') this.#next.push(() => page(String(next)));
+        else ownership.listed(found, span);
+      });
+    return page('0');
+  }
+
   #erase(id: string): Buffer {
     const { ownership } = this.around;
     const span = ownership.begin(this.#lane);
     ownership.beginErase(id, span);
     return this.#ask(['BLOB.ERASE', id], (answer) => {
-      if (answer === undefined) ownership.lostErase(id, span);
+      if (answer === undefined || this.#isUncertain(answer)) ownership.lostErase(id, span);
       else if (this.#isMissing(id, span, answer)) ownership.notErased(id, span);
       else ownership.erased(id, span);
     });
+  }
+
+  /** Whether nobody knows what has become of a change. */
+  #isUncertain(answer: Answer): boolean {
+    const code = typeof answer === 'string' ? /^-(\w+)/.exec(answer)?.[1] : undefined;
+    return code !== undefined && this.around.failures.areUncertain(code);
   }
 
   /** @throws if it is a failure that must not be */
   #isRefused(answer: Answer | undefined): boolean {
     if (answer === undefined) return true;
     if (typeof answer !== 'string' || !answer.startsWith('-')) return false;
-    if (REFUSALS.some((code) => answer.startsWith(`-${code} `))) return true;
+    if (REFUSALS.some((code) => answer.startsWith(`-${code} `)) || this.#isUncertain(answer)) return true;
     throw new Error(`${this.name} was answered ${answer}`);
   }
 

@@ -19,6 +19,8 @@ const AT_ONCE = [1, 1, 1, 2, 3, 8];
 const VERY_LOW = 2 ** 16;
 /** Turns of the event loop in which nothing is let go before a call counts as stuck. */
 const MAX_IDLE_TURNS = 100;
+/** So many steps, where a round has some thousand, are those of somebody who waits for what never comes. */
+const MAX_STEPS = 50_000;
 
 export class Schedule {
   readonly #jobs: Job[] = [];
@@ -63,6 +65,7 @@ export class Schedule {
     for (let idle = 0; !outcome.isSettled;) {
       if (this.#step()) idle = 0;
       else if (++idle > MAX_IDLE_TURNS) throw new Error('a call never ends');
+      if (this.now > MAX_STEPS) throw new Error('somebody waits for ever');
       await turn();
       this.check();
     }
@@ -116,6 +119,7 @@ export class Schedule {
 export class ScheduledProcess extends SimulatedProcess {
   readonly #schedule: Schedule;
   #isOver = false;
+  #underWay = 0;
 
   constructor(schedule: Schedule) {
     super(schedule.random);
@@ -125,16 +129,24 @@ export class ScheduledProcess extends SimulatedProcess {
   /** The medium was closed: nothing may be asked of it any more. */
   end(): void {
     this.#isOver = true;
+    if (this.#underWay > 0)
+      this.#schedule.fail(
+        new Error(`the medium was closed, and ${this.#underWay} calls of it are under way`),
+      );
   }
 
   override start<T>(steps: readonly Step[], result: () => T): Promise<T> {
     if (this.#isOver) this.#schedule.fail(new Error('the medium is used after it was closed'));
+    this.#underWay++;
     return new Promise((resolve) => {
       const left = [...steps];
       const next = (): void => {
         left.shift()?.run();
         if (left.length > 0) this.#schedule.add(next);
-        else resolve(result());
+        else {
+          this.#underWay--;
+          resolve(result());
+        }
       };
       this.#schedule.add(next);
     });
