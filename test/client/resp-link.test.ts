@@ -94,11 +94,11 @@ describe('a daemon that stalls', () => {
   });
 
   it('may take longer as long as something comes', async () => {
-    await reach({ progressTimeoutMs: 200 });
+    await reach({ progressTimeoutMs: 1500 });
     daemon.answers((_words, socket) => {
       const reply = bulk('slowly, slowly');
       for (let at = 0; at < reply.length; at++)
-        setTimeout(() => socket.write(reply.subarray(at, at + 1)), 30 * at);
+        setTimeout(() => socket.write(reply.subarray(at, at + 1)), 100 * at);
       return undefined;
     });
     expect(Buffer.from(await target.read(ID, 0, 14)).toString()).toBe('slowly, slowly');
