@@ -134,9 +134,10 @@ class AllocatedMedia extends SimulatedMedia {
   }
 
   override fill(offset: number, length: number, value: number): void {
-    // Nothing was ever stored there, and a hole takes no space.
-    if (value === 0 && offset >= this.allocated) return;
-    super.fill(offset, length, value);
+    // Behind what is allocated nothing was ever stored, and a hole takes no space. A growth whose header was refused leaves the next one
+    // a range of which only a part is allocated.
+    const end = value === 0 ? Math.min(offset + length, this.allocated) : offset + length;
+    if (end > offset) super.fill(offset, end - offset, value);
   }
 }
 
