@@ -1,8 +1,10 @@
 /** What the daemon logs: the text that users of Bedrock know, or JSON, one line an event. */
 import { describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
 import { LOG_LEVELS, createLogger, type LogFormat, type Logger, type LogThreshold } from '../core/logging.js';
 import { withoutTimes } from './fixtures/log-times.js';
+import { thrownValues } from './fixtures/thrown-values.js';
 
 interface Output {
   logger: Logger;
@@ -137,6 +139,21 @@ describe('the JSON form', () => {
       expect.objectContaining({ message: 'x', level: 'info' }),
       expect.objectContaining({ message: 'y' }),
     ]);
+  });
+});
+
+describe.each<LogFormat>(['text', 'json'])('anything that a library logs, in the %s form', (format) => {
+  it('is one line a call, and no call throws', () => {
+    const property = fc.property(thrownValues, thrownValues, (makeMessage, makeFields) => {
+      const { logger, lines } = output(format);
+      const given = [makeMessage(), makeFields()] as [string, Record<string, unknown>];
+      logger.info(...given);
+      logger.info('x', { field: given[0] });
+      logger.child({ component: given[0] }).info('y');
+      logger.child(given[1] as { component: string }).info('z');
+      expect(lines()).toHaveLength(4);
+    });
+    fc.assert(property, { numRuns: 200 });
   });
 });
 

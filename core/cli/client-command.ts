@@ -22,6 +22,9 @@ export const ADDRESS_HELP =
   `${SERVICE_URL_FORMS} of the daemon ` +
   `(default: the environment's BEDROCK_ADDRESS, else ${DEFAULT_ADDRESS})`;
 
+const HOW_TO_REACH =
+  'Is the daemon running? "bedrock start" starts one; -a or the environment\'s BEDROCK_ADDRESS says where it is';
+
 export interface AddressOptions {
   address?: string;
 }
@@ -68,9 +71,10 @@ export async function connectTo(address: string, call: CallOptions): Promise<Ser
   try {
     return await connect(address, call);
   } catch (error) {
-    throw error instanceof BedrockError && error.code === 'INVALID_ARGUMENT'
-      ? new UsageError(error.message)
-      : error;
+    if (!(error instanceof BedrockError)) throw error;
+    if (error.code === 'INVALID_ARGUMENT') throw new UsageError(error.message);
+    if (error.code !== 'UNREACHABLE') throw error;
+    throw new BedrockError('UNREACHABLE', `${error.message}. ${HOW_TO_REACH}`, { cause: error });
   }
 }
 

@@ -57,12 +57,26 @@ async function readSchema(file: string): Promise<Schema> {
   // Only now, as everything that is large here: help and complaints about options come at once.
   const { compileSchema } = await import('../config/schema.js');
   try {
-    const schema = JSON.parse(text) as Schema;
+    const schema: unknown = JSON.parse(text);
+    if (!isSchema(schema)) throw new TypeError('a schema of settings is an object');
     compileSchema(schema);
     return schema;
   } catch (cause) {
-    throw new BedrockError('CONFIG_INVALID', `${file} is no JSON Schema: ${messageOf(cause)}`, { cause });
+    const reason = firstReasons(messageOf(cause));
+    throw new BedrockError('CONFIG_INVALID', `${file} is no JSON Schema: ${reason}`, { cause });
   }
+}
+
+/** Ajv says of each wrong place all that it could have been; one reason for a place is enough. */
+function firstReasons(message: string): string {
+  const prefix = 'schema is invalid: ';
+  if (!message.startsWith(prefix)) return message;
+  const byPlace = new Map<string, string>();
+  for (const reason of message.slice(prefix.length).split(/, (?=data)/)) {
+    const [place = ''] = reason.split(' ', 1);
+    if (!byPlace.has(place)) byPlace.set(place, reason.replace(/^data/, '').replace(/^\//, ''));
+  }
+  return [...byPlace.values()].join('; ');
 }
 
 /** Of the project that the schema is in, else this package's own. */

@@ -55,6 +55,24 @@ describe('bedrock stats', () => {
   });
 });
 
+describe('an address that leads to no daemon that speaks this way', () => {
+  it('is answered with how to reach the daemon over the Redis protocol, if HTTP went to that port', async () => {
+    const config = { ...ONE_STORE, bedrock: { resp: { address: '127.0.0.1:0' } } };
+    const { daemon } = await startDaemon(config);
+    const address = `resp://${daemon.config.bedrock?.resp?.address ?? ''}`;
+    const ended = await run(['stats', '-a', address.replace(/^resp/, 'http')]);
+    await daemon.close();
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 1, code: 'UNREACHABLE' });
+    expect(ended.stderr).toContain(address);
+  });
+
+  it('is answered with how to start a daemon and how to name another', async () => {
+    const ended = await run(['providers', '-a', 'http://127.0.0.1:1']);
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 1, code: 'UNREACHABLE' });
+    for (const cure of ['"bedrock start"', '-a', 'BEDROCK_ADDRESS']) expect(ended.stderr).toContain(cure);
+  });
+});
+
 describe('bedrock shutdown', () => {
   it('stops the daemon', async () => {
     const { daemon, env } = await startDaemon(ONE_STORE);

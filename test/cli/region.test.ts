@@ -1,6 +1,6 @@
 /** `bedrock region`: one region after another, from files, pipes and the command line. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -82,11 +82,24 @@ describe('bedrock region create', () => {
     await expect(contentsOf(stdout)).resolves.toBe('redirected');
   });
 
-  it('makes a region of an empty file', async () => {
+  it('makes a region of an empty file, without a word', async () => {
     const file = path.join(home, 'empty');
     await writeFile(file, '');
-    const { stdout } = await region(['create', file]);
+    const { stdout, stderr } = await run(['region', 'create', file], { env: running.env });
+    expect(stderr).toBe('');
     await expect(contentsOf(stdout)).resolves.toBe('');
+  });
+
+  it('asks for the size of a file that is made as it is read, and takes its bytes then', async () => {
+    const file = '/proc/version';
+    const unsized = await region(['create', file]);
+    expect({ status: unsized.status, code: codeOf(unsized) }).toEqual({
+      status: 2,
+      code: 'INVALID_ARGUMENT',
+    });
+    const expected = await readFile(file, 'utf8');
+    const { stdout } = await region(['create', file, '--size', String(expected.length)]);
+    await expect(contentsOf(stdout)).resolves.toBe(expected);
   });
 
   it.each(sampled(1, [[['-']], [[]]]))(

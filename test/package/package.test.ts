@@ -123,6 +123,15 @@ describe('bedrock types', () => {
     const { status, output } = await project.bedrock(['types', 'wrong.json']);
     expect(status).toBe(2);
     expect(output).toMatch(/^error CONFIG_INVALID: wrong\.json /);
+    // Each place once, whatever else it could have been.
+    expect(output.match(/\btype must/g)).toHaveLength(1);
+  });
+
+  it('says what a schema is where a file holds something else', async () => {
+    await writeFile(path.join(project.folder, 'list.json'), '[1]');
+    const { status, output } = await project.bedrock(['types', 'list.json']);
+    expect(status).toBe(2);
+    expect(output).toMatch(/^error CONFIG_INVALID: list\.json .*an object\n$/);
   });
 
   it('says what to install where its tool is not', async () => {

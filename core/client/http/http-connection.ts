@@ -98,6 +98,10 @@ export class HttpConnection {
     if (propertyOf(error, 'name') === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
+    if (propertyOf(error, 'name') === 'HTTPParserError') {
+      const message = `${where} does not speak HTTP; if it is the daemon's port for the Redis protocol, connect to ${this.url.text.replace(/^http/, 'resp')}`;
+      return new BedrockError('UNREACHABLE', message, { cause: error });
+    }
     if (!CONNECTION_CODES.test(code)) throw error;
     return new BedrockError('UNREACHABLE', `${where} cannot be reached or broke off: ${messageOf(error)}`, {
       cause: error,
