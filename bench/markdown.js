@@ -3,7 +3,7 @@
  * rows whose name matches, where `line` names the line and `column` the column; without a `column` the references are the columns.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { format, resolveConfig } from 'prettier';
+import { mustTool } from '../scripts/run.js';
 import { figure, ratioText } from './table.js';
 
 const REDIS = /^redis-server/;
@@ -66,7 +66,8 @@ export async function writeTables(file, rows) {
     const text = tables.map((table) => tableOf(table, own)).filter((each) => each !== '');
     page = `${page.slice(0, from)}${begin}\n\n${text.join('\n\n')}\n\n${page.slice(to)}`;
   }
-  writeFileSync(file, await format(page, { ...(await resolveConfig(file)), filepath: file }));
+  writeFileSync(file, page);
+  await mustTool('oxfmt/bin/oxfmt', [file]);
 }
 
 function tableOf({ head, match, reference = /./, scale = 1 }, rows) {

@@ -49,7 +49,7 @@ function names(tags: '*' | readonly string[], id: RegionId): boolean {
 }
 
 /** A tag of a list, with what may stand before it and behind it; `W/` makes it weak. */
-// eslint-disable-next-line regexp/no-super-linear-move -- each look begins where the one before ended
+// oxlint-disable-next-line regexp/no-super-linear-move -- each look begins where the one before ended
 const TAG = /[ \t,]*(W\/)?"([^"]*)"[ \t]*(?:,|$)/y;
 
 /** The strong tags of a header in lower case, or that it means any region. */

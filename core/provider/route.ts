@@ -88,7 +88,7 @@ export function defineRoute<const Path extends string, const Query extends strin
   route: RouteDescription<Path, Query, undefined> & { readonly body?: never },
 ): ProviderRoute;
 export function defineRoute<const Path extends string, const Query extends string = never>(
-  // eslint-disable-next-line @typescript-eslint/unified-signatures -- as one, neither body would have a type of its own
+  // oxlint-disable-next-line typescript/unified-signatures -- as one, neither body would have a type of its own
   route: RouteDescription<Path, Query, ByteStream> & { readonly body: 'bytes' },
 ): ProviderRoute;
 export function defineRoute<Body, const Path extends string, const Query extends string = never>(

@@ -9,7 +9,15 @@ export type Protocol = 2 | 3;
 
 /** A reply as a value; bytes and strings are bulk strings. */
 export type Reply =
-  null | number | string | Uint8Array | Simple | Failure | ReplyMap | ReplySet | readonly Reply[];
+  | null
+  | number
+  | string
+  | Uint8Array
+  | Simple
+  | Failure
+  | ReplyMap
+  | ReplySet
+  | readonly Reply[];
 
 /** A line without bytes that could end it, such as `OK`. */
 export class Simple {

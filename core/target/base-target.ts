@@ -195,7 +195,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     return this.#refuseImport();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  // oxlint-disable-next-line typescript/require-await -- what it throws must reject
   async #refuseImport(): Promise<never> {
     this.checkOpen();
     throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target hands no IDs over and takes none`);
@@ -282,14 +282,14 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
     this.leave();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  // oxlint-disable-next-line typescript/require-await -- what it throws must reject
   async stat(id: RegionId): Promise<RegionStat> {
     const region = this.#pinned(id);
     this.unpin(region);
     return statOf(region);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  // oxlint-disable-next-line typescript/require-await -- what it throws must reject
   async list(options: ListOptions = {}): Promise<RegionPage> {
     const { after, limit } = checkListOptions(options);
     this.checkOpen();
@@ -343,7 +343,7 @@ export abstract class BaseTarget<R extends Region = Region> extends Lifecycle im
       return this.writeChecked(region, offset, bytes, persist) ?? DONE;
     } catch (error) {
       // What the checks and the hooks throw: errors, which the linter cannot know.
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors
       return Promise.reject(error);
     }
   }

@@ -55,7 +55,7 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
     }
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must reject
+  // oxlint-disable-next-line typescript/require-await -- what it throws must reject
   override async listErased(options: ListOptions = {}): Promise<ErasedPage> {
     const { after, limit } = checkListOptions(options);
     this.checkOpen();

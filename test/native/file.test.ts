@@ -164,7 +164,7 @@ describe('writeMany', () => {
     Object.defineProperty(grows, 1, {
       get: () => (grows.push(good), good),
     });
-    // eslint-disable-next-line no-sparse-arrays -- the hole is what is tested
+    // oxlint-disable-next-line no-sparse-arrays -- the hole is what is tested
     for (const bad of [undefined, null, 5, 'text', {}, { length: 1 }, [null], [5], [, good], new Map()])
       await expect(writeMany(file, bad as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect((await file.stat()).size).toBe(0);
