@@ -240,6 +240,11 @@ export class Daemon {
     };
   }
 
+  /** Says in the log that a signal came which does nothing here. */
+  noteIgnored(signal: NodeJS.Signals): void {
+    this.#logger.info(`${signal} is ignored; the inspector of Node.js stays shut`);
+  }
+
   /**
    * Goes on with the file that `bedrock.log.file` names now, after a rotation by renaming. A file that cannot be opened leaves
    * everything as it is. What came of it is a line in the log.

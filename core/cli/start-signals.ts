@@ -1,6 +1,7 @@
 /**
  * What signals do to a daemon. SIGTERM and SIGINT stop it in good order, also one that is still starting, and a second one ends the
  * process at once. SIGHUP has it open the file of its log anew and go on; one whose log goes to a terminal has lost that, and stops.
+ * SIGUSR1 is a line in the log.
  */
 import { constants } from 'node:os';
 import type { Daemon } from '../daemon.js';
@@ -42,6 +43,8 @@ export function listenToSignals(): StartSignals {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('SIGHUP', hangUp);
+  // Node.js would open its inspector, through which any user of the machine can run code here. A listener takes the place of that.
+  process.on('SIGUSR1', () => running?.noteIgnored('SIGUSR1'));
   return {
     stop: starting.signal,
     with(daemon) {

@@ -215,6 +215,21 @@ describe('SIGHUP', () => {
   });
 });
 
+describe('SIGUSR1', () => {
+  it('is a line in the log, opens no inspector, and the daemon goes on', async () => {
+    const daemon = bedrock(['-c', file]);
+    const address = await daemon.address();
+    daemon.signal('SIGUSR1');
+    await daemon.line(/SIGUSR1 is ignored/);
+    await expect(isListening(address)).resolves.toBe(true);
+    daemon.signal('SIGTERM');
+    const { stdout, stderr } = await daemon.exit;
+    expect(stdout).toContain('[info] [bedrock] stopped\n');
+    // Where one is opened, Node.js says so.
+    expect(stderr).toBe('');
+  });
+});
+
 describe('npm start', () => {
   it('passes its arguments on, and SIGTERM to npm stops the daemon in good order and leaves no process', async () => {
     const npm = npmStart(['-c', file, 'http://127.0.0.1:0']);
