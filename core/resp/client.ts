@@ -110,6 +110,8 @@ export class Client implements CommandClient, Caller {
   #isStalled = false;
   /** Whether the bytes that are being looked at are surely not the last that have come. */
   #isMoreThere = false;
+  /** Requests are being carried out, straight out of the input. */
+  #isAtWork = false;
   readonly #turn = new Turn(() => this.#advance());
   /** Where the bytes that come next were told to land: the room, and what must still be so then. */
   #room: Buffer = NOTHING;
@@ -163,6 +165,8 @@ export class Client implements CommandClient, Caller {
 
   /** Whether it is the client's turn: to send the rest of a request or an upload, or to take replies. */
   get isAwaited(): boolean {
+    // A request that asks for memory must not have its own client evicted for it, and its bytes taken from under it.
+    if (this.#isAtWork) return false;
     if (this.#socket.writableLength > 0) return true;
     if (this.#isStalled) return false;
     if (this.#parser.isWithin || this.#parser.position < this.#input.end) return true;
@@ -306,7 +310,12 @@ export class Client implements CommandClient, Caller {
 
   #goOn(): void {
     if (this.#isClosed) return;
-    this.#isStalled = !this.#carryOut();
+    this.#isAtWork = true;
+    try {
+      this.#isStalled = !this.#carryOut();
+    } finally {
+      this.#isAtWork = false;
+    }
     if (this.#isInputOver && !this.#isStalled) this.#isEnding = true;
     // A request that waits seldom waits long, so a few more may come meanwhile. What comes behind the last one is read and
     // dropped: unread, it would make the system cut the last reply off.
