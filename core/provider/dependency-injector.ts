@@ -47,7 +47,8 @@ export class DependencyInjector {
       if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among.timeoutMs);
       return this.#local(reference.provider);
     } catch (error) {
-      if (reference.isRequired) throw error;
+      // What has been given up goes on with nothing.
+      if (reference.isRequired || this.remotes.isClosed) throw error;
       this.logger.warning(`${messageOf(error)}; the dependency is not required, so it goes on without`);
       return undefined;
     }

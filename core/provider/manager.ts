@@ -23,7 +23,7 @@ import { ExecutionPool } from './execution-pool.js';
 import { startStopped } from './library.js';
 import type { Provider, ProviderState } from './provider.js';
 import type { TypeRegistry } from './registry.js';
-import { RemoteDependencies } from './remote-dependencies.js';
+import { RemotesOfProvider, type RemoteDependencies } from './remote-dependencies.js';
 import { RouteTable } from './route-table.js';
 import { Sequence } from './sequence.js';
 
@@ -60,7 +60,7 @@ class Entry implements RunningProvider {
   routes = NO_ROUTES;
   readonly administration = new Sequence();
   /** Those that it has now; `changeDependency` replaces some. */
-  readonly remotes = new Map<string, RemoteDependencies>();
+  readonly remotes = new RemotesOfProvider();
 
   constructor(
     readonly resolved: ResolvedProvider,
@@ -255,10 +255,8 @@ export class ProviderManager {
 
   /** Gives back the connections of its dependencies. A call that never ends is left behind. */
   async #closeRemotes({ remotes, logger }: Entry, timeoutMs: number): Promise<void> {
-    const closing = Promise.all([...remotes.values()].map((one) => one.close()));
-    remotes.clear();
     const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
-    await withTimeout(closing, timeoutMs, late).catch((error: unknown) => {
+    await withTimeout(remotes.close(), timeoutMs, late).catch((error: unknown) => {
       logger.warning(`the connections of its dependencies did not close: ${messageOf(error)}`);
     });
   }
@@ -312,11 +310,12 @@ export class ProviderManager {
     return target;
   }
 
+  /** When the start is given up, that which connects is closed, and nothing behind it begins. */
   async #dependenciesOf(entry: Entry): Promise<Dependencies> {
     const found: Record<string, Dependencies[string]> = {};
     for (const [name, reference] of Object.entries(entry.resolved.dependencies)) {
-      const remotes = new RemoteDependencies();
-      entry.remotes.set(name, remotes);
+      const remotes = entry.remotes.begin();
+      entry.remotes.use(name, remotes);
       found[name] = await this.#injector(entry, remotes).resolve(reference);
     }
     return found;
@@ -345,7 +344,8 @@ export class ProviderManager {
     const entry = this.get(provider) as Entry;
     await administer(entry, 'changeDependency', async (instance) => {
       const found = findChangedDependency(this.config, this.registry, entry.resolved, name, reference);
-      const remotes = new RemoteDependencies();
+      const remotes = entry.remotes.begin();
+      let before: RemoteDependencies | undefined;
       try {
         const dependency = await this.#injector(entry, remotes).resolve(found);
         if (dependency === undefined)
@@ -354,13 +354,13 @@ export class ProviderManager {
             `"${String(reference)}" cannot be had; the log says why`,
           );
         await instance.changeDependency?.(name, dependency);
+        // The provider's stop does not wait for ever: it may be over, and all that the provider had is closed then.
+        before = entry.remotes.use(name, remotes);
       } catch (error) {
-        await remotes.close();
+        await entry.remotes.drop(remotes);
         throw error;
       }
-      const before = entry.remotes.get(name);
-      entry.remotes.set(name, remotes);
-      await before?.close();
+      await entry.remotes.drop(before);
     });
   }
 

@@ -14,9 +14,16 @@ import { BedrockError, messageOf } from '../errors.js';
 /** Between two looks at a daemon that is starting. */
 const RETRY_MS = 100;
 
+const GIVEN_UP = 'whoever asked for it has given up';
+
 export class RemoteDependencies {
   readonly #services: Service[] = [];
   readonly #closing = new AbortController();
+
+  /** Whether nobody wants them any more. What is asked for is refused then, and what was on its way is closed when it arrives. */
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
 
   /**
    * @param timeoutMs how long a daemon may take to get ready
@@ -29,12 +36,15 @@ export class RemoteDependencies {
         details: { reference: text },
         ...(cause !== undefined && { cause }),
       });
+    if (this.isClosed) throw unresolved(GIVEN_UP);
     const service = await connectWhenReady(url, timeoutMs, this.#closing.signal).catch((error: unknown) => {
       throw unresolved(messageOf(error), error);
     });
     this.#services.push(service);
-    // A start that took too long has been given up meanwhile.
-    if (this.#closing.signal.aborted) await this.close();
+    if (this.#closing.signal.aborted) {
+      await this.close();
+      throw unresolved(GIVEN_UP);
+    }
     const found = service.providers.find((one) =>
       'name' in target
         ? one.name === target.name
@@ -54,6 +64,46 @@ export class RemoteDependencies {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all(this.#services.splice(0).map((service) => service.close()));
+  }
+}
+
+/** Those of one provider, by the keys of its configuration. Once closed for good, none is left open, nor any that is still being made. */
+export class RemotesOfProvider {
+  readonly #inUse = new Map<string, RemoteDependencies>();
+  readonly #open = new Set<RemoteDependencies>();
+  #isClosed = false;
+
+  /** A set to connect with; from now on `close` closes it. @throws NOT_READY after that */
+  begin(): RemoteDependencies {
+    this.#checkOpen();
+    const remotes = new RemoteDependencies();
+    this.#open.add(remotes);
+    return remotes;
+  }
+
+  /** Has a set take the place of the one that a key had. @returns that one, to be dropped. @throws NOT_READY after `close` */
+  use(name: string, remotes: RemoteDependencies): RemoteDependencies | undefined {
+    this.#checkOpen();
+    const before = this.#inUse.get(name);
+    this.#inUse.set(name, remotes);
+    return before;
+  }
+
+  /** Closes a set that is of no use. */
+  async drop(remotes: RemoteDependencies | undefined): Promise<void> {
+    if (remotes === undefined) return;
+    await remotes.close();
+    this.#open.delete(remotes);
+  }
+
+  /** Ends all connections, after the calls in flight, and lets none be made any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#open].map((remotes) => this.drop(remotes)));
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new BedrockError('NOT_READY', 'the provider has been stopped meanwhile');
   }
 }
 

@@ -1,5 +1,6 @@
 /** Starts that end before their time: by a signal, or because something does not come to an end. */
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { bootstrap, checkConfig, type BedrockConfig } from '../../core/index.js';
@@ -106,6 +107,56 @@ describe('a signal during the start', () => {
       await new Promise((resolve) => silent.close(resolve));
     }
   });
+});
+
+/** A listener that says nothing, and counts those who came. */
+async function silentListener(): Promise<{
+  url: string;
+  came: Socket[];
+  first: Promise<void>;
+  close(): Promise<void>;
+}> {
+  const came: Socket[] = [];
+  const server = createServer();
+  const first = new Promise<void>((resolve) => {
+    server.on('connection', (socket) => {
+      came.push(socket.on('error', () => undefined));
+      resolve();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const close = async (): Promise<void> => {
+    for (const socket of came) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return { url, came, first, close };
+}
+
+test('a start that is given up closes the connection under way, and begins none for the dependencies behind it', async () => {
+  const [slow, behind] = [await silentListener(), await silentListener()];
+  try {
+    const dependencies = {
+      upstream: `other@${slow.url}`,
+      spare: `other@${behind.url}`,
+      many: [`other@${behind.url}`],
+    };
+    const config = { libraries: [RECORDER], providers: [{ type: 'recorder', dependencies }] };
+    await interrupted(config, slow.first);
+    for (const socket of slow.came)
+      if (!socket.closed) await new Promise((resolve) => socket.resume().once('close', resolve));
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    // Listeners take connections in order: whoever came before is there when this one is.
+    const last = createConnection(Number(new URL(behind.url).port), '127.0.0.1');
+    await once(last, 'connect');
+    const ours = last.localPort;
+    while (!behind.came.some(({ remotePort }) => remotePort === ours)) await new Promise(setImmediate);
+    last.destroy();
+    expect(behind.came.map(({ remotePort }) => remotePort)).toEqual([ours]);
+  } finally {
+    await slow.close();
+    await behind.close();
+  }
 });
 
 describe('what comes into being after the start was given up', () => {

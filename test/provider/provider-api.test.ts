@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { bootstrap } from '../../core/bootstrap.js';
 import { connect, type BedrockConfig, type Daemon, type ProviderDependency } from '../../core/index.js';
-import { journal, migration, stores } from '../fixtures/notes-library.js';
+import { changing, journal, migration, stores } from '../fixtures/notes-library.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import {
   closeDaemons,
@@ -314,6 +314,20 @@ describe('a provider of another daemon', () => {
     expect((await store.targets[0]?.stats())?.state).toBe('open');
     await other.changeDependency('needy', 'store', 'mine');
     await expect(store.targets[0]?.stats()).rejects.toBeDefined();
+  });
+
+  it('is closed, and refused as NOT_READY, if the provider is stopped before it has taken it', async () => {
+    const providers = [memoryStore('mine', 1), ...needing('mine')];
+    const config = { libraries: [LIBRARY], providers, bedrock: { drain_timeout_ms: 1 } };
+    const other = await bootstrap(config, { listen: false, logLevel: 'off', directory: home });
+    changing.shut();
+    const changed = other.changeDependency('needy', 'store', `second@${daemon.url}`);
+    await changing.arrivals(1);
+    await other.close();
+    changing.open();
+    await expect(changed).rejects.toMatchObject({ code: 'NOT_READY' });
+    const store = stores.get('needy') as ProviderDependency;
+    await expect(store.targets[0]?.stats()).rejects.toMatchObject({ code: 'UNREACHABLE' });
   });
 
   it('that is not there leaves a dependant without it that can do without, and says so', async () => {
