@@ -43,6 +43,12 @@ export function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | unde
   return either;
 }
 
+/** Bounds of a call that is made of several: those of the whole. @throws INVALID_ARGUMENT */
+export function ofTheWhole(call: CallOptions): CallOptions {
+  const signal = signalOf(call);
+  return signal === undefined ? {} : { signal };
+}
+
 /**
  * What a promise gives, unless the caller's bounds end the waiting first; what it stands for goes on.
  * @throws what the promise throws, TIMEOUT, ABORTED

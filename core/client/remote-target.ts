@@ -99,6 +99,8 @@ export abstract class RemoteTarget extends Lifecycle implements Target {
     call: CallOptions,
   ): Promise<void>;
   protected abstract fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void>;
+  /** Takes no buffer for what the region may not have. */
+  protected abstract sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array>;
   /** Pieces of a range that is not empty. */
   protected abstract stream(id: RegionId, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array>;
   /** Fills a buffer with ranges, one behind the other; the bounds were not compared with the region's size. */
@@ -195,20 +197,12 @@ export abstract class RemoteTarget extends Lifecycle implements Target {
       checkSize('offset', offset);
       checkSize('size', size);
       this.checkOpen();
-      if (size > CHECKED_FIRST_BYTES) return this.#readLarge(id, offset, size, call);
+      if (size > CHECKED_FIRST_BYTES) return this.sendReadLarge(id, { offset, size }, call);
       const buffer = allocateBuffer(size);
       return this.fill(id, offset, buffer, call).then(() => buffer);
     } catch (error) {
       return Promise.reject(asBedrockError(error));
     }
-  }
-
-  /** No buffer is taken for what the region may not have. */
-  async #readLarge(id: RegionId, offset: number, size: number, call: CallOptions): Promise<Uint8Array> {
-    checkRange('read', offset, size, (await this.stat(id, call)).size);
-    const buffer = allocateBuffer(size);
-    await this.fill(id, offset, buffer, call);
-    return buffer;
   }
 
   readInto(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions = UNBOUNDED): Promise<void> {

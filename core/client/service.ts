@@ -3,7 +3,7 @@ import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError } from '../errors.js';
 import type { ProviderState } from '../provider/provider.js';
 import type { Capabilities, TargetState, TargetStats } from '../target/index.js';
-import type { CallOptions, ConnectOptions } from './call-options.js';
+import { ofTheWhole, type CallOptions, type ConnectOptions } from './call-options.js';
 import { RemoteProviderHandle } from './remote-provider.js';
 import type { RemoteTarget } from './remote-target.js';
 import { parseServiceUrl, type ServiceUrl } from './service-url.js';
@@ -38,9 +38,16 @@ export class Service {
 
   /** See `connect`. */
   static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
-    const service = new Service(await transportTo(parseServiceUrl(url), options));
+    const { connections, progressTimeoutMs } = options;
+    const whole = ofTheWhole(options);
+    const how = {
+      ...(connections !== undefined && { connections }),
+      ...(progressTimeoutMs !== undefined && { progressTimeoutMs }),
+      ...whole,
+    };
+    const service = new Service(await transportTo(parseServiceUrl(url), how));
     try {
-      await service.refresh(options);
+      await service.refresh(whole);
     } catch (error) {
       await service.close();
       throw error;

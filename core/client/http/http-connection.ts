@@ -7,7 +7,7 @@
 import { Pool, type Dispatcher } from 'undici';
 import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../errors.js';
 import { isRecord, propertyOf } from '../../plain.js';
-import { signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
+import { endedByCaller, signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
 import type { HttpUrl } from '../service-url.js';
 import { SourceFailure } from '../source.js';
 
@@ -25,6 +25,10 @@ export type HttpResponse = Dispatcher.ResponseData;
 
 export class HttpConnection {
   readonly #pool: Pool;
+  /** Calls in flight, of one request or several. */
+  #calls = 0;
+  #closing: Promise<void> | undefined;
+  #whenIdle: (() => void) | undefined;
 
   constructor(
     readonly url: HttpUrl,
@@ -81,9 +85,37 @@ export class HttpConnection {
     return response;
   }
 
-  /** Ends the connections; calls in flight end first. */
+  /** Begins a call of one or several requests, which `close` will wait for until `leave`. @throws UNREACHABLE after it */
+  enter(): void {
+    if (this.#closing !== undefined) {
+      throw new BedrockError('UNREACHABLE', `the connection to ${this.url.text} was closed`);
+    }
+    this.#calls++;
+  }
+
+  leave(): void {
+    if (--this.#calls === 0) this.#whenIdle?.();
+  }
+
+  /** A call, from its first request to its last. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.enter();
+    try {
+      return await work();
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Ends the connections; calls in flight end first, all requests of each. */
   close(): Promise<void> {
-    return this.#pool.close();
+    this.#closing ??= this.#closeWhenIdle();
+    return this.#closing;
+  }
+
+  async #closeWhenIdle(): Promise<void> {
+    if (this.#calls > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.#pool.close();
   }
 
   /** What went wrong on the way, in the terms of the table. What the caller's own source of bytes threw is thrown as it is. */
@@ -91,7 +123,7 @@ export class HttpConnection {
     if (error instanceof BedrockError) return error;
     const where = this.url.text;
     if (request.signal?.aborted === true) {
-      return new BedrockError('ABORTED', 'the caller ended the call', { cause: error });
+      return endedByCaller(request.signal.reason, where);
     }
     if (error instanceof SourceFailure) throw error.cause;
     const code = systemCodeOf(error) ?? '';

@@ -1,7 +1,16 @@
-/** A target of another daemon over HTTP: one request a call, and one a range where there are several. */
+/**
+ * A target of another daemon over HTTP: one request a call, and one a range where there are several. The requests of a call are one
+ * work: closing waits for all of them, and the caller's bounds are those of the whole.
+ */
 import type { Readable } from 'node:stream';
 import { BedrockError } from '../../errors.js';
-import { checkRanges, checkTotal, type CheckedRanges } from '../../target/arguments.js';
+import {
+  allocateBuffer,
+  checkRange,
+  checkRanges,
+  checkTotal,
+  type CheckedRanges,
+} from '../../target/arguments.js';
 import {
   RegionId,
   type RegionPage,
@@ -10,7 +19,7 @@ import {
   type RegionStat,
   type TargetStats,
 } from '../../target/index.js';
-import type { CallOptions } from '../call-options.js';
+import { ofTheWhole, type CallOptions } from '../call-options.js';
 import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
 import { bodyOfBytes, bodyOfSource } from './contents.js';
 import type { HttpConnection, HttpRequest, HttpResponse } from './http-connection.js';
@@ -73,7 +82,11 @@ export class HttpTarget extends RemoteTarget {
     query: { offset: number; persist: boolean },
     body: Pick<HttpRequest, 'headers' | 'body'> & CallOptions,
   ): Promise<void> {
-    await this.#send({ ...body, method: 'PUT', path: `/regions/${id.toString()}`, query });
+    await this.#send({ ...this.#put(id, query), ...body });
+  }
+
+  #put(id: RegionId, query: { offset: number; persist: boolean }): HttpRequest {
+    return { method: 'PUT', path: `/regions/${id.toString()}`, query };
   }
 
   protected async sendWritev(
@@ -83,34 +96,69 @@ export class HttpTarget extends RemoteTarget {
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    const { size } = await this.stat(id, call);
-    checkRanges('write', ranges, size);
-    checkTotal(total, bytes);
-    let from = 0;
-    for (const range of ranges) {
-      await this.write(id, range.offset, bytes.subarray(from, from + range.size), {}, call);
-      from += range.size;
-    }
-    if (persist) await this.persist(id, ranges, call);
+    await this.#during(async () => {
+      const whole = ofTheWhole(call);
+      checkRanges('write', ranges, (await this.#stat(id, whole)).size);
+      checkTotal(total, bytes);
+      let from = 0;
+      for (const { offset, size } of ranges) {
+        const part = bytes.subarray(from, (from += size));
+        const query = { offset, persist: false };
+        await this.#request({ ...this.#put(id, query), ...bodyOfBytes(part), ...whole });
+      }
+      if (persist) await this.#request(this.#persist(id, ranges, whole));
+    });
   }
 
   protected async fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
-    let at = 0;
-    for await (const piece of this.readStream(id, offset, buffer.length, call)) {
-      buffer.set(piece, at);
-      at += piece.length;
+    const range = { offset, size: buffer.length };
+    await this.#during(async () => {
+      // There are no bytes to ask for; the bounds still count.
+      if (isUnaskable(range)) checkRange('read', offset, range.size, (await this.#stat(id, call)).size);
+      else await this.#take(id, range, () => buffer, call);
+    });
+  }
+
+  /** The head of the answer says whether the region has it all. */
+  protected sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
+    const { offset, size } = range;
+    return this.#during(async () => {
+      if (isUnaskable(range)) checkRange('read', offset, size, (await this.#stat(id, call)).size);
+      return this.#take(id, range, () => allocateBuffer(size), call);
+    });
+  }
+
+  /** Reads a range that is not empty, in one request; the buffer is taken when its bounds are known to be right. */
+  async #take<B extends Uint8Array>(
+    id: RegionId,
+    range: RegionRange,
+    take: () => B,
+    call: CallOptions,
+  ): Promise<B> {
+    const body = await this.#bodyOfRange(id, range, call);
+    try {
+      const buffer = take();
+      let at = 0;
+      for await (const piece of body as AsyncIterable<Buffer>) {
+        buffer.set(piece, at);
+        at += piece.length;
+      }
+      return buffer;
+    } catch (error) {
+      body.destroy();
+      throw this.connection.translate(error, call);
     }
   }
 
   protected async *stream(id: RegionId, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array> {
-    this.enter();
+    this.#enter();
     try {
       const body = await this.#bodyOfRange(id, range, call);
       for await (const piece of body as AsyncIterable<Buffer>) yield piece;
     } catch (error) {
       throw this.connection.translate(error, call);
     } finally {
-      this.leave();
+      this.#leave();
     }
   }
 
@@ -141,15 +189,17 @@ export class HttpTarget extends RemoteTarget {
     take: () => Buffer,
     call: CallOptions,
   ): Promise<Buffer> {
-    const { size } = await this.stat(id, call);
-    checkRanges('read', ranges, size);
-    const buffer = take();
-    let at = 0;
-    for (const range of ranges) {
-      await this.fill(id, range.offset, buffer.subarray(at, at + range.size), call);
-      at += range.size;
-    }
-    return buffer;
+    return this.#during(async () => {
+      const whole = ofTheWhole(call);
+      checkRanges('read', ranges, (await this.#stat(id, whole)).size);
+      const buffer = take();
+      let at = 0;
+      for (const range of ranges) {
+        const part = buffer.subarray(at, (at += range.size));
+        if (range.size > 0) await this.#take(id, range, () => part, whole);
+      }
+      return buffer;
+    });
   }
 
   protected async sendPersist(
@@ -157,7 +207,11 @@ export class HttpTarget extends RemoteTarget {
     ranges: readonly RegionRange[] | undefined,
     call: CallOptions,
   ): Promise<void> {
-    await this.#send({
+    await this.#send(this.#persist(id, ranges, call));
+  }
+
+  #persist(id: RegionId, ranges: readonly RegionRange[] | undefined, call: CallOptions): HttpRequest {
+    return {
       method: 'POST',
       path: `/regions/${id.toString()}/persist`,
       ...(ranges !== undefined && {
@@ -165,15 +219,19 @@ export class HttpTarget extends RemoteTarget {
         headers: { 'content-type': 'application/json' },
       }),
       ...call,
-    });
+    };
   }
 
   protected async sendErase(id: RegionId, call: CallOptions): Promise<void> {
     await this.#send({ method: 'DELETE', path: `/regions/${id.toString()}`, ...call });
   }
 
-  protected async sendStat(id: RegionId, call: CallOptions): Promise<RegionStat> {
-    const { headers } = await this.#send({ method: 'HEAD', path: `/regions/${id.toString()}`, ...call });
+  protected sendStat(id: RegionId, call: CallOptions): Promise<RegionStat> {
+    return this.#during(() => this.#stat(id, call));
+  }
+
+  async #stat(id: RegionId, call: CallOptions): Promise<RegionStat> {
+    const { headers } = await this.#request({ method: 'HEAD', path: `/regions/${id.toString()}`, ...call });
     return { id, size: Number(headers['content-length']), createdAt: Number(headers['region-created-at']) };
   }
 
@@ -194,27 +252,48 @@ export class HttpTarget extends RemoteTarget {
     return this.#json<TargetStats>({ method: 'GET', path: '/stats', ...call });
   }
 
-  async #json<T>(request: HttpRequest): Promise<T> {
-    this.enter();
-    try {
-      return await this.connection.json<T>(this.#located(request));
-    } finally {
-      this.leave();
-    }
+  #json<T>(request: HttpRequest): Promise<T> {
+    return this.#during(() => this.connection.json<T>(this.#located(request)));
   }
 
-  async #send(request: HttpRequest): Promise<HttpResponse> {
+  #send(request: HttpRequest): Promise<HttpResponse> {
+    return this.#during(() => this.#request(request));
+  }
+
+  /** A request within a call. */
+  #request(request: HttpRequest): Promise<HttpResponse> {
+    return this.connection.send(this.#located(request));
+  }
+
+  /** Begins a call, which the closing of this target and that of the service wait for until `#leave`. */
+  #enter(): void {
+    this.checkOpen();
+    this.connection.enter();
     this.enter();
+  }
+
+  #leave(): void {
+    this.connection.leave();
+    this.leave();
+  }
+
+  async #during<T>(work: () => Promise<T>): Promise<T> {
+    this.#enter();
     try {
-      return await this.connection.send(this.#located(request));
+      return await work();
     } finally {
-      this.leave();
+      this.#leave();
     }
   }
 
   #located(request: HttpRequest): HttpRequest {
     return { ...request, path: this.#path + request.path, query: { ...this.#query, ...request.query } };
   }
+}
+
+/** A header cannot ask for no bytes, nor for more than numbers reach. */
+function isUnaskable({ offset, size }: RegionRange): boolean {
+  return size === 0 || !Number.isSafeInteger(offset + size);
 }
 
 interface WirePage {

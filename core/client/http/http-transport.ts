@@ -19,15 +19,21 @@ export class HttpTransport implements Transport {
   }
 
   config(call: CallOptions): Promise<BedrockConfig> {
-    return this.#connection.json<BedrockConfig>({ method: 'GET', path: '/v1/config', ...call });
+    return this.#json<BedrockConfig>('/v1/config', call);
   }
 
   providers(call: CallOptions): Promise<WireProviders> {
-    return this.#connection.json<WireProviders>({ method: 'GET', path: '/v1/providers', ...call });
+    return this.#json<WireProviders>('/v1/providers', call);
+  }
+
+  #json<T>(path: string, call: CallOptions): Promise<T> {
+    return this.#connection.during(() => this.#connection.json<T>({ method: 'GET', path, ...call }));
   }
 
   async shutdown(call: CallOptions): Promise<void> {
-    await this.#connection.send({ method: 'POST', path: '/v1/shutdown', ...call });
+    await this.#connection.during(() =>
+      this.#connection.send({ method: 'POST', path: '/v1/shutdown', ...call }),
+    );
   }
 
   target(place: RemoteTargetPlace, description: RemoteTargetDescription): HttpTarget {
@@ -47,6 +53,10 @@ export class HttpTransport implements Transport {
       ...(sent !== undefined && { body: sent }),
       ...call,
     };
+    return this.#connection.during(() => this.#answer(request, call));
+  }
+
+  async #answer(request: HttpRequest, call: CallOptions): Promise<unknown> {
     const response = await this.#connection.request(request);
     try {
       if (/^application\/json\b/.test(String(response.headers['content-type'])))

@@ -5,7 +5,13 @@
  * compared with the region's size, so that nothing is written of what cannot be written whole. Many ranges share a command.
  */
 import { BedrockError } from '../../errors.js';
-import { checkRange, checkRanges, checkTotal, type CheckedRanges } from '../../target/arguments.js';
+import {
+  allocateBuffer,
+  checkRange,
+  checkRanges,
+  checkTotal,
+  type CheckedRanges,
+} from '../../target/arguments.js';
 import type {
   RegionId,
   RegionPage,
@@ -14,7 +20,7 @@ import type {
   RegionStat,
   TargetStats,
 } from '../../target/index.js';
-import { signalOf, type CallOptions } from '../call-options.js';
+import { ofTheWhole, type CallOptions } from '../call-options.js';
 import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
 import { SourceFailure, type SourceBounds } from '../source.js';
 import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
@@ -24,12 +30,6 @@ import { PIECE_BYTES, WINDOW, gathered, moveBytes, moveSource, type MovePiece } 
 import { ReadCall, TargetPlace, WriteCall, type CommandParts, type RegionCall } from './region-call.js';
 import { fills, idOf, isOk, pageOf, statOf, statsOf } from './region-replies.js';
 import { RegionUpload } from './upload.js';
-
-/** Bounds of a call that is made of several: those of the whole. */
-function ofTheWhole(call: CallOptions): CallOptions {
-  const signal = signalOf(call);
-  return signal === undefined ? {} : { signal };
-}
 
 export class RespTarget extends RemoteTarget {
   readonly #place: TargetPlace;
@@ -239,12 +239,27 @@ export class RespTarget extends RemoteTarget {
   protected fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
     if (buffer.length <= this.#pieceBytes)
       return this.#submit(new ReadCall(this.#place, id, offset, buffer), call);
+    return this.#fillLarge(id, { offset, size: buffer.length }, () => buffer, call).then(() => undefined);
+  }
+
+  protected sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
+    return this.#fillLarge(id, range, () => allocateBuffer(range.size), call);
+  }
+
+  #fillLarge<B extends Uint8Array>(
+    id: RegionId,
+    { offset, size }: RegionRange,
+    take: () => B,
+    call: CallOptions,
+  ): Promise<B> {
     return this.#during(async () => {
       const whole = ofTheWhole(call);
-      checkRange('read', offset, buffer.length, (await this.#stat(id, whole)).size);
+      checkRange('read', offset, size, (await this.#stat(id, whole)).size);
+      const buffer = take();
       await moveBytes(buffer, this.#pieceBytes, (piece, at) =>
         this.link.submit(new ReadCall(this.#place, id, offset + at, piece), whole),
       );
+      return buffer;
     });
   }
 
