@@ -50,6 +50,7 @@ export class RespServer implements Door {
   readonly #clients = new Map<Client, Socket>();
   #socket: UnixSocket | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
+  #uploadTimer: NodeJS.Timeout | undefined;
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
@@ -130,6 +131,11 @@ export class RespServer implements Door {
     }
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
+    const { upload_timeout_ms: uploadMs } = this.#options.settings;
+    const expire = (): void => {
+      for (const client of this.#clients.keys()) client.uploads.expire(uploadMs);
+    };
+    this.#uploadTimer = setInterval(expire, Math.max(10, uploadMs / 8)).unref();
     return { tcp: tcp && { ...tcp, port }, unix, bound };
   }
 
@@ -152,6 +158,7 @@ export class RespServer implements Door {
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
     clearInterval(this.#idleTimer);
+    clearInterval(this.#uploadTimer);
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });

@@ -1,6 +1,7 @@
 /**
  * Regions that a connection is making out of parts. Each runs as one `createAndWrite` of its target, whose source gives the parts
- * as they come: the region appears when the last is there, and a failure or the end of the connection gives its space back.
+ * as they come: the region appears when the last is there, and a failure or the end of the connection gives its space back. So does
+ * a long time without a part, whatever else the connection asks for meanwhile.
  */
 import { BedrockError, asBedrockError } from '../errors.js';
 import type { RegionId } from '../target/index.js';
@@ -22,6 +23,8 @@ export class Upload {
   #next: Waiting<void> | undefined;
   #isComplete = false;
   #isClaimed = false;
+  /** When a step of it was last taken; while the target has not begun it, never. */
+  #steppedAt = Infinity;
   #failure: { readonly error: BedrockError } | undefined;
 
   constructor(
@@ -29,6 +32,7 @@ export class Upload {
     readonly place: Place,
     size: number,
     persist: boolean,
+    private readonly now: () => number,
   ) {
     let isAskedFor!: () => void;
     const asked = new Promise<void>((resolve) => (isAskedFor = resolve));
@@ -36,7 +40,10 @@ export class Upload {
     this.#made = place.target.createAndWrite({ size, source }, { persist });
     this.#made.catch((error: unknown) => this.#fail(asBedrockError(error)));
     this.begun = Promise.race([asked, this.#made.then(() => undefined)]);
-    this.begun.catch(() => undefined);
+    this.begun.then(
+      () => (this.#steppedAt = this.now()),
+      () => undefined,
+    );
   }
 
   /** Whether a request on it is under way, be it that it waits for its admission; the next one comes after it. */
@@ -50,7 +57,13 @@ export class Upload {
 
   readonly unclaim = (): void => {
     this.#isClaimed = false;
+    this.#steppedAt = this.now();
   };
+
+  /** Whether the next part has not come since then. */
+  isIdleSince(time: number): boolean {
+    return !this.#isClaimed && this.#steppedAt <= time;
+  }
 
   /** Gives the target a part, which must not change until it has been taken. @throws what the target throws */
   give(part: Uint8Array): Promise<void> {
@@ -114,6 +127,9 @@ export class Uploads {
   #last = 0;
   #isOver = false;
 
+  /** @param now milliseconds */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
   get count(): number {
     return this.#uploads.size;
   }
@@ -121,7 +137,7 @@ export class Uploads {
   /** @throws ABORTED if the connection is gone, and with it whoever could end or cancel the upload */
   begin(place: Place, size: number, persist: boolean): { readonly number: number; readonly upload: Upload } {
     if (this.#isOver) throw new BedrockError('ABORTED', 'the connection is gone');
-    const upload = new Upload(place, size, persist);
+    const upload = new Upload(place, size, persist, this.now);
     const number = ++this.#last;
     this.#uploads.set(number, upload);
     return { number, upload };
@@ -131,12 +147,25 @@ export class Uploads {
   get(number: number): Upload {
     const upload = this.#uploads.get(number);
     if (upload !== undefined) return upload;
-    throw new BedrockError('INVALID_ARGUMENT', `this connection has no upload ${number}`);
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      `this connection has no upload ${number}; one that gets no part for long is given up`,
+    );
   }
 
   /** Forgets one; what becomes of it is somebody else's. */
   remove(number: number): void {
     this.#uploads.delete(number);
+  }
+
+  /** Gives those up that have had no part for so long. */
+  expire(timeoutMs: number): void {
+    const latest = this.now() - timeoutMs;
+    for (const [number, upload] of this.#uploads) {
+      if (!upload.isIdleSince(latest)) continue;
+      this.#uploads.delete(number);
+      void upload.abandon();
+    }
   }
 
   /** Gives all of them up. */

@@ -1,6 +1,8 @@
 /** Regions that come in parts: their life cycle, and what becomes of one when its client errs, gives up or goes. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { RegionId } from '../../core/index.js';
+import type { Place } from '../../core/resp/command.js';
+import { Uploads } from '../../core/resp/uploads.js';
 import { gates } from '../fixtures/gated-library.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
 import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
@@ -163,6 +165,75 @@ describe('an upload that is given up', () => {
     );
   });
 });
+
+describe('an upload that gets no part', () => {
+  it('is given up when the time since its last one is over, and no other is', async () => {
+    const opened = await open();
+    let now = 0;
+    const uploads = new Uploads(() => now);
+    const place = { target: opened.door.daemon.target('store') } as unknown as Place;
+    const [stale, fresh, busy] = [0, 1, 2].map(() => uploads.begin(place, 100, false));
+    if (stale === undefined || fresh === undefined || busy === undefined) throw new Error('none began');
+    await Promise.all([stale, fresh, busy].map(({ upload }) => upload.begun));
+    now = 60;
+    fresh.upload.claim();
+    await fresh.upload.give(Buffer.from('a'));
+    fresh.upload.unclaim();
+    busy.upload.claim();
+    now = 99;
+    uploads.expire(100);
+    expect(uploads.count).toBe(3);
+    now = 100;
+    uploads.expire(100);
+    expect(() => uploads.get(stale.number)).toThrow('no upload');
+    expect(uploads.count).toBe(2);
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 200,
+    );
+    now = 160;
+    uploads.expire(100);
+    expect(uploads.count).toBe(1);
+    uploads.close();
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 0,
+    );
+  });
+
+  it('gives its space back though its client goes on asking', async () => {
+    const opened = await open('store', { resp: { upload_timeout_ms: 50 } });
+    const { client } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    await eventually(
+      async () => {
+        expect(await client.call('PING')).toBe('PONG');
+        return used(opened);
+      },
+      (bytes) => bytes === 0,
+    );
+    expect(codeOf(await client.call('BLOB.UPLOAD.END', number))).toBe('INVALID_ARGUMENT');
+  });
+});
+
+it.each(['too few', 'all'])(
+  'a connection that ends right behind UPLOAD.END, with %s of the bytes there, leaves a whole region or none',
+  async (there) => {
+    const opened = await open('gated');
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    await client.call('BLOB.UPLOAD.PART', number, there === 'all' ? 'abcd' : 'ab');
+    client.send('BLOB.UPLOAD.END', number);
+    client.socket.end();
+    await client.ended();
+    const target = door.daemon.target('gated');
+    await eventually(
+      async () => (await target.stats()).usedBytes,
+      (bytes) => bytes === (there === 'all' ? 4 : 0),
+    );
+    expect((await target.stats()).regions).toBe(there === 'all' ? 1 : 0);
+  },
+);
 
 describe('where requests queue for an execution pool', () => {
   const margo = { argobots: { pools: [{ name: '__primary__', max_in_flight: 2 }] } };
