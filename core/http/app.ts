@@ -9,6 +9,7 @@ import type { ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
+import { ByteBudget } from '../net/byte-budget.js';
 import { isInstance, propertyOf } from '../plain.js';
 import { compilers } from './compilers.js';
 import { tellBrowsers } from './cors.js';
@@ -24,6 +25,9 @@ import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { answerSmallRequests } from './small-requests.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
+
+/** What bodies in JSON that are on their way may take together; more where a single one may be that large. */
+const GATHERED_BYTES = 64 * 2 ** 20;
 
 export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady'> {
   address: ListenAddress;
@@ -127,7 +131,11 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     if (!isInstance(error, ClientGone)) logInternal(options.logger, request, toBedrockError(error));
   };
   const daemonRoutes = { ...options, isReady: () => state.isReady };
-  const jsonLimits = { maxBodyBytes: settings.http.max_json_body_bytes, progressTimeoutMs };
+  const jsonLimits = {
+    maxBodyBytes: settings.http.max_json_body_bytes,
+    progressTimeoutMs,
+    gathering: new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes)),
+  };
   await app.register((scope, _options, done) => {
     takeJsonBodies(scope, jsonLimits);
     addDaemonRoutes(scope, daemonRoutes);

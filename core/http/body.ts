@@ -5,15 +5,23 @@
  * socket's own buffer, so a target that cannot keep up slows the client down.
  */
 import type { IncomingMessage } from 'node:http';
-import { copyBytes } from '../allocation.js';
 import { BedrockError } from '../errors.js';
+import type { ByteBudget } from '../net/byte-budget.js';
 import { noteDropped } from '../young-generation.js';
 import { askForBody } from './continue.js';
+import { GatheredBody } from './gathered-body.js';
+import { checkNesting } from './json-nesting.js';
 import { ClientGone } from './problem.js';
 
 export interface BodyLimits {
   maxBodyBytes: number;
   progressTimeoutMs: number;
+}
+
+/** Of bodies in JSON, which are gathered until they are whole. */
+export interface JsonLimits extends BodyLimits {
+  /** What all of them together may take. */
+  gathering: ByteBudget;
 }
 
 /** Whether the request has a body, possibly an empty one. */
@@ -113,12 +121,12 @@ function unequal(announced: number, received: string): BedrockError {
 }
 
 /**
- * A whole body of text, at most as long as `maxBodyBytes`. A body that says it is longer is not asked for.
+ * The text of a whole body in JSON, at most as long as `maxBodyBytes`. A body that says it is longer is not asked for.
  * @throws BODY_TOO_LARGE, INVALID_ARGUMENT, REQUEST_TIMEOUT, OVERLOADED, ClientGone
  */
 export async function readText(
   request: IncomingMessage,
-  { maxBodyBytes, progressTimeoutMs }: BodyLimits,
+  { maxBodyBytes, progressTimeoutMs, gathering }: JsonLimits,
 ): Promise<string> {
   const checkLimit = (size: number): void => {
     if (size <= maxBodyBytes) return;
@@ -129,9 +137,15 @@ export async function readText(
     );
   };
   checkLimit(Number(request.headers['content-length'] ?? 0));
-  const parts: Buffer[] = [];
-  for await (const piece of pieces(request, progressTimeoutMs, checkLimit)) parts.push(piece);
-  return copyBytes(parts).toString();
+  const body = new GatheredBody(gathering, request);
+  try {
+    for await (const piece of pieces(request, progressTimeoutMs, checkLimit)) body.add(piece);
+    const text = body.text();
+    checkNesting(text);
+    return text;
+  } finally {
+    body.release();
+  }
 }
 
 /** Announces to the reader of a body that the rest of it will never come. */

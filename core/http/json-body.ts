@@ -1,8 +1,8 @@
 /** JSON bodies of routes that take any: no other content type, at most as long as configured, and with the time-out of all bodies. */
 import type { FastifyInstance } from 'fastify';
-import { readText, type BodyLimits } from './body.js';
+import { readText, type JsonLimits } from './body.js';
 
-export function takeJsonBodies(app: FastifyInstance, limits: BodyLimits): void {
+export function takeJsonBodies(app: FastifyInstance, limits: JsonLimits): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', (request, _payload, done) => {
     readText(request.raw, limits).then((text) => {

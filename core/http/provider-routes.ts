@@ -20,7 +20,7 @@ import {
   type ByteStream,
   type RouteMethod,
 } from '../provider/route.js';
-import { announcedSize, hasBody, readBody, readText, type BodyLimits } from './body.js';
+import { announcedSize, hasBody, readBody, readText, type BodyLimits, type JsonLimits } from './body.js';
 import { optionalNumber } from './query.js';
 import { PROBLEMS, emptyResponse, parameters, part } from './schemas.js';
 import { sendAnswer } from './send-answer.js';
@@ -30,7 +30,7 @@ export interface ProviderRoutesOptions {
   /** Of bodies of bytes. */
   limits: BodyLimits;
   /** Of bodies in JSON. */
-  jsonLimits: BodyLimits;
+  jsonLimits: JsonLimits;
   /** Takes the failure of a response that may be under way already, and so can no longer tell the client. */
   logFailure: (request: FastifyRequest, error: unknown) => void;
 }
@@ -140,7 +140,7 @@ function queryOf(
 async function jsonOf(
   { raw, headers }: FastifyRequest,
   isOptional: boolean | undefined,
-  limits: BodyLimits,
+  limits: JsonLimits,
 ): Promise<unknown> {
   const isThere = hasBody(raw) && headers['content-length'] !== '0';
   if (isOptional === undefined) {
