@@ -134,34 +134,36 @@ describe('a caller who gives up', () => {
     ['by a signal later', () => ({ signal: signalIn(10) }), 'ABORTED'],
     ['after a time', () => ({ timeoutMs: 10 }), 'TIMEOUT'],
   ])('%s does not disturb the calls behind', async (_title, bounds, code) => {
+    const givenUp = new AbortController();
     daemon.answers(([, , offset], socket) => {
-      setTimeout(() => socket.write(bulk(`at ${offset ?? ''}`)), 40);
+      whenAborted(givenUp.signal, () => socket.write(bulk(`at ${offset ?? ''}`)));
       return undefined;
     });
     const first = target.read(ID, 1, 4, bounds());
     const second = target.read(ID, 2, 4);
     await expect(first).rejects.toMatchObject({ code });
+    givenUp.abort();
     expect(Buffer.from(await second).toString()).toBe('at 2');
   });
 
   it('has nothing written to his buffer afterwards, though the daemon sends on', async () => {
     const size = 2 ** 18;
     const reply = bulk(Buffer.alloc(size, 1));
+    const caller = new AbortController();
+    const givenUp = new AbortController();
     daemon.answers(([, , offset], socket) => {
-      if (offset !== '0') {
-        setTimeout(() => socket.write(bulk('next')), 75);
-        return undefined;
-      }
-      socket.write(reply.subarray(0, 100_000));
-      setTimeout(() => socket.write(reply.subarray(100_000, 150_000)), 25);
-      setTimeout(() => socket.write(reply.subarray(150_000)), 50);
+      if (offset === '0') socket.write(reply.subarray(0, 100_000), () => caller.abort());
+      whenAborted(givenUp.signal, () =>
+        socket.write(offset === '0' ? reply.subarray(100_000) : bulk('next')),
+      );
       return undefined;
     });
     const buffer = Buffer.alloc(size);
-    const read = target.readInto(ID, 0, buffer, { signal: signalIn(10) });
+    const read = target.readInto(ID, 0, buffer, { signal: caller.signal });
     const next = target.read(ID, 1, 4);
     await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
     const then = Buffer.from(buffer);
+    givenUp.abort();
     expect(Buffer.from(await next).toString()).toBe('next');
     expect(buffer.equals(then)).toBe(true);
     expect(daemon.commands).toHaveLength(2);
@@ -200,4 +202,10 @@ function signalIn(ms: number): AbortSignal {
   const controller = new AbortController();
   setTimeout(() => controller.abort(), ms);
   return controller.signal;
+}
+
+/** Does `act` at once if the signal has been given already: a command may come after it. */
+function whenAborted(signal: AbortSignal, act: () => void): void {
+  if (signal.aborted) act();
+  else signal.addEventListener('abort', act, { once: true });
 }
