@@ -139,14 +139,17 @@ describe('the memory of a piece', () => {
           response.setHeader('content-type', 'application/json').end(isConfig ? '{}' : STORE);
           return;
         }
-        void allowed.then(async () => {
+        const taken = allowed.then(async () => {
           const pieces: Buffer[] = [];
           for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
           resolve(Buffer.concat(pieces));
           response.setHeader('content-type', 'application/json').end(`{"id":"${'0'.repeat(32)}","size":0}`);
-        }, reject);
+        });
+        taken.catch(reject);
       });
     });
+    // A request that breaks off fails the call that is awaited first.
+    body.catch(() => undefined);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     return { url: `http://127.0.0.1:${port}`, proceed, body, server };
@@ -168,15 +171,19 @@ describe('the memory of a piece', () => {
     }
     // Where the system holds less, the source is not asked that far before something is taken.
     const timer = setInterval(proceed, 200);
-    await far.target('store').createAndWrite({ size, source: fromOneBuffer() });
-    clearInterval(timer);
-    const found = await body;
-    const expected = Buffer.alloc(size);
-    for (let at = 0; at < size; at += buffer.length)
-      expected.fill((at / buffer.length) % 251, at, Math.min(size, at + buffer.length));
-    expect(found.length).toBe(size);
-    expect(Buffer.compare(found, expected)).toBe(0);
-    await far.close();
-    await new Promise((resolve) => server.close(resolve));
+    try {
+      await far.target('store').createAndWrite({ size, source: fromOneBuffer() });
+      const found = await body;
+      const expected = Buffer.alloc(size);
+      for (let at = 0; at < size; at += buffer.length)
+        expected.fill((at / buffer.length) % 251, at, Math.min(size, at + buffer.length));
+      expect(found.length).toBe(size);
+      expect(Buffer.compare(found, expected)).toBe(0);
+    } finally {
+      clearInterval(timer);
+      await far.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
   });
 });
