@@ -11,12 +11,13 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import { formatAddress, formatHostPort } from './config/address.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { TOKENS } from './container.js';
+import { DescriptorWatch } from './descriptor-watch.js';
 import { explain, messageOf } from './errors.js';
 import { isRecord, plainOf } from './plain.js';
 import { HttpServer } from './http/server.js';
 import type { LogFile } from './log-file.js';
 import type { Logger } from './logging.js';
-import { registerDaemonMetrics } from './metrics/daemon-metrics.js';
+import { registerDaemonMetrics, registerDescriptorShortages } from './metrics/daemon-metrics.js';
 import { registerRespMetrics } from './metrics/resp-metrics.js';
 import type { RespServer } from './resp/server.js';
 import { ProviderManager } from './provider/manager.js';
@@ -53,6 +54,7 @@ export class Daemon {
   readonly #manager: ProviderManager;
   readonly #server: HttpServer | undefined;
   #respServer: RespServer | undefined;
+  readonly #descriptors: DescriptorWatch;
   readonly #resolved: ResolvedConfig;
   readonly #config: BedrockConfig;
   readonly #logFile: LogFile | undefined;
@@ -72,6 +74,9 @@ export class Daemon {
     this.#manager = new ProviderManager(container, config, registry);
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
     registerDaemonMetrics(metrics, this.#manager, this.#logger, version);
+    const descriptors = new DescriptorWatch({ logger: this.#logger });
+    this.#descriptors = descriptors;
+    registerDescriptorShortages(metrics, () => descriptors.shortages);
     if (!parts.listen) return;
     this.#server = new HttpServer({
       address: config.address,
@@ -104,6 +109,7 @@ export class Daemon {
       await Promise.all([this.#server?.close(0), this.#respServer?.close(0)]);
       throw error;
     }
+    if (listen) this.#descriptors.start();
     if (this.#server !== undefined) this.#server.isReady = true;
     if (this.#respServer !== undefined) this.#respServer.isServing = true;
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
@@ -278,6 +284,7 @@ export class Daemon {
     this.#logger.info('stopping');
     const drainMs = this.#resolved.settings.drain_timeout_ms;
     const isSilent = await this.#stopListening(drainMs);
+    this.#descriptors.stop();
     const isStopped = await this.#manager.stop();
     const isClean = isSilent && isStopped;
     this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');

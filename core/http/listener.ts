@@ -7,7 +7,7 @@ import type { ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { explain } from '../errors.js';
 import type { Logger } from '../logging.js';
-import { boundTo, closed, listenTcp } from '../net/listening.js';
+import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
@@ -40,11 +40,13 @@ export class Listener {
       const server = this.#make();
       this.#socket = await UnixSocket.bind(server, address.path);
       this.#servers = [server];
+      goOnAfterFailures(server, this.logger);
       return { address, bound: '' };
     }
     const { servers, port, addresses } = await listenTcp(() => this.#make(), address);
     // All of them are of `#make`.
     this.#servers = servers as Server[];
+    for (const server of servers) goOnAfterFailures(server, this.logger);
     return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
   }
 

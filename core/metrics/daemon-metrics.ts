@@ -24,6 +24,14 @@ export function registerDaemonMetrics(
   registerExecutionPools(metrics, manager);
 }
 
+/** Nothing else tells of them: no event comes of a connection for which there is no descriptor. */
+export function registerDescriptorShortages(metrics: Registry, shortages: () => number): void {
+  const help = 'Times that hardly a file descriptor was left.';
+  register(metrics, 'counter', 'bedrock_descriptor_shortages_total', help, () => [
+    { labels: {}, value: shortages() },
+  ]);
+}
+
 /** Asked of the targets themselves, as it must be told even if stats cannot be had. */
 function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
   const help = 'Whether a target takes no changes any more, though its configuration lets it: 1 or 0.';

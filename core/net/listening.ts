@@ -8,6 +8,7 @@ import { stat } from 'node:fs/promises';
 import { isIP, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import type { Logger } from '../logging.js';
 import { ownerOfPort, ownerOfSocket } from './socket-owner.js';
 
 /** Servers that listen at the addresses of one name. */
@@ -90,6 +91,20 @@ export function listening(server: Server, options: ListenOptions): Promise<void>
       server.off('error', reject);
       resolve();
     });
+  });
+}
+
+/** Least time between two log lines of failures to accept, milliseconds. */
+const ACCEPT_LOG_MS = 60_000;
+
+/** Has a server that listens go on if a connection cannot be accepted, with a line in the log, not for each of them. */
+export function goOnAfterFailures(server: Server, logger: Logger): void {
+  let loggedAt = -Infinity;
+  server.on('error', (error) => {
+    const now = performance.now();
+    if (now - loggedAt < ACCEPT_LOG_MS) return;
+    loggedAt = now;
+    logger.warning(`a connection could not be accepted: ${messageOf(error)}`);
   });
 }
 

@@ -10,7 +10,7 @@ import { formatHostPort, type RespAddress } from '../config/address.js';
 import { BedrockError, explain, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { ByteBudget } from '../net/byte-budget.js';
-import { boundTo, closed, listenFailure, listenTcp } from '../net/listening.js';
+import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
 import { checkedTarget } from '../target/checked-target.js';
@@ -92,6 +92,7 @@ export class RespServer implements Door {
 
   /** Closes the connections of clients that have asked for nothing in a while. A client within a request is not idle. */
   readonly #closeIdle = (): void => {
+    for (const server of this.#servers) goOnAfterFailures(server, this.#options.logger);
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     const latest = performance.now() - idleMs;
     for (const [client, socket] of this.#clients)
