@@ -71,11 +71,25 @@ export class HttpConnection {
   /** Sends a request whose answer is JSON. */
   async json<T>(request: HttpRequest): Promise<T> {
     const response = await this.request(request);
+    let text: string;
     try {
-      return (await response.body.json()) as T;
+      text = await response.body.text();
     } catch (error) {
       throw this.translate(error, request);
     }
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw this.noDaemon(`it answered ${request.method} ${request.path} with no JSON`);
+    }
+  }
+
+  /** Somebody else than a daemon answers. @param reason what shows it */
+  noDaemon(reason: string): BedrockError {
+    return new BedrockError(
+      'UNREACHABLE',
+      `what answers at ${this.url.text} is no bedrock-node daemon: ${reason}`,
+    );
   }
 
   /** Sends a request of whose answer only the head matters. */
@@ -152,13 +166,20 @@ export class HttpConnection {
       response.headers['error-code'],
       text,
       `${request.method} ${request.path}`,
+      this.url.text,
     );
   }
 }
 
 const CONNECTION_CODES = /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/;
 
-function problemOf(status: number, header: unknown, text: string, asked: string): BedrockError {
+function problemOf(
+  status: number,
+  header: unknown,
+  text: string,
+  asked: string,
+  where: string,
+): BedrockError {
   try {
     const { code, detail, details } = JSON.parse(text) as Record<string, unknown>;
     if (isErrorCode(code) && typeof detail === 'string')
@@ -167,7 +188,7 @@ function problemOf(status: number, header: unknown, text: string, asked: string)
     // The answer to a HEAD, which has no body, or of somebody else.
   }
   const code = isErrorCode(header) ? header : 'INTERNAL';
-  const meaning = code === 'INTERNAL' ? `it was answered with status ${status}` : ERROR_CODES[code].meaning;
+  const meaning = code === 'INTERNAL' ? `${where} answered with status ${status}` : ERROR_CODES[code].meaning;
   return new BedrockError(code, `${asked}: ${meaning}`, { details: { status } });
 }
 

@@ -1,5 +1,7 @@
 /** The way to a daemon over HTTP. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
+import { BedrockError } from '../../errors.js';
+import { isRecord, propertyOf } from '../../plain.js';
 import type { CallOptions, ConnectOptions } from '../call-options.js';
 import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote-target.js';
 import type { HttpUrl } from '../service-url.js';
@@ -19,15 +21,26 @@ export class HttpTransport implements Transport {
   }
 
   config(call: CallOptions): Promise<BedrockConfig> {
-    return this.#json<BedrockConfig>('/v1/config', call);
+    return this.#about('/v1/config', isRecord, call);
   }
 
   providers(call: CallOptions): Promise<WireProviders> {
-    return this.#json<WireProviders>('/v1/providers', call);
+    return this.#about('/v1/providers', (answer) => Array.isArray(propertyOf(answer, 'providers')), call);
   }
 
-  #json<T>(path: string, call: CallOptions): Promise<T> {
-    return this.#connection.during(() => this.#connection.json<T>({ method: 'GET', path, ...call }));
+  /** What the daemon says of itself; `connect` asks it first. @throws UNREACHABLE also if somebody else answers */
+  async #about<T>(path: string, fits: (answer: unknown) => boolean, call: CallOptions): Promise<T> {
+    let answer: unknown;
+    try {
+      answer = await this.#connection.during(() => this.#connection.json({ method: 'GET', path, ...call }));
+    } catch (error) {
+      // A daemon has these paths. One that fails at them says so with a status from 500 on, and so does a proxy before it.
+      const status = error instanceof BedrockError && error.code === 'INTERNAL' ? error.details.status : 0;
+      if (typeof status !== 'number' || status < 400 || status >= 500) throw error;
+      throw this.#connection.noDaemon(`it answered GET ${path} with status ${status}`);
+    }
+    if (fits(answer)) return answer as T;
+    throw this.#connection.noDaemon(`it answered GET ${path} with other JSON than a daemon`);
   }
 
   async shutdown(call: CallOptions): Promise<void> {
