@@ -1,11 +1,12 @@
 /** `bedrock init`: writes a configuration to begin with, commented, that names its schema for editors. */
-import { readFile, realpath, writeFile } from 'node:fs/promises';
+import { open, readFile, realpath, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
 import { BedrockError, systemCodeOf } from '../errors.js';
 import { makeFolders } from '../folders.js';
 import { subcommand } from './command-line.js';
+import { UsageError } from './failure.js';
 import { printLine } from './output.js';
 import { templateFolder } from './templates.js';
 
@@ -14,7 +15,7 @@ Examples:
   bedrock init && bedrock -c bedrock.json
   bedrock init conf/bedrock.json
 
-A file that is there already is left as it is, and the exit status is 1.
+A file that is there already is left as it is, and the exit status is 1. What is written is JSON, so no name may end in .toml.
 `;
 
 const SCHEMA = 'schemas/bedrock.schema.json';
@@ -28,15 +29,30 @@ export function addInit(program: Command): void {
 }
 
 async function init(file: string): Promise<void> {
+  if (/\.toml$/i.test(file)) {
+    throw new UsageError(
+      `${file} would be read as TOML, and what is written is JSON; name it as ${file.replace(/toml$/i, 'json')}`,
+    );
+  }
   const folder = path.resolve(path.dirname(file));
   await makeFolders(folder);
   const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
   const text = template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
+  let handle: FileHandle;
   try {
-    await writeFile(file, text, { flag: 'wx' });
+    handle = await open(file, 'wx');
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw error;
     throw new BedrockError('INVALID_ARGUMENT', `${file} is there already, and was left as it is`);
+  }
+  try {
+    await handle.writeFile(text);
+  } catch (error) {
+    // A part of a configuration would be in the way of the next attempt.
+    await rm(file, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
   }
   await printLine(`${file}: written; launch it with: npx bedrock -c ${file}`);
 }

@@ -1,0 +1,26 @@
+/** `bedrock init`: what it refuses, and what a failure leaves. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { codeOf, run, runShell } from '../fixtures/run-command.js';
+
+let home: string;
+beforeAll(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'bedrock-init-'));
+});
+afterAll(() => rm(home, { recursive: true }));
+
+it('refuses a name that would be read as TOML, and writes nothing', async () => {
+  const ended = await run(['init', path.join(home, 'daemon.toml')]);
+  expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'INVALID_ARGUMENT' });
+  expect(ended.stderr).toContain('daemon.json');
+  expect(await readdir(home)).toEqual([]);
+});
+
+it('leaves no part of a configuration where the file cannot be written whole', async () => {
+  // No file may grow beyond no bytes at all: as on a full disk, it can be made, and not filled.
+  const ended = await runShell(`trap '' XFSZ; ulimit -f 0; bedrock init '${home}/bedrock.json' | cat`);
+  expect(codeOf(ended)).toBe('EFBIG');
+  expect(await readdir(home)).toEqual([]);
+});
