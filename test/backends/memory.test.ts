@@ -1,6 +1,4 @@
 /** The memory backend: the contract of a target, and what it promises beyond it. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
 import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';
@@ -8,6 +6,7 @@ import { describeTarget } from '../../core/conformance/index.js';
 import type { RegionId, Target } from '../../core/index.js';
 import { createLogger } from '../../core/logging.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
+import { liveHeapBytes } from '../fixtures/live-memory.js';
 
 const GIB = 2 ** 30;
 const logger = createLogger({ level: 'off', format: 'text' });
@@ -21,13 +20,6 @@ function memoryOf(roomBytes: number): ProcessMemory {
     engineBytes: () => memory.heldBytes,
   });
   return memory;
-}
-
-/** Bytes of the heap without its garbage. */
-function liveHeapBytes(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  return process.memoryUsage().heapUsed;
 }
 
 let time = 1_700_000_000_000;

@@ -12,8 +12,8 @@ export interface Results {
 export interface RunOptions {
   /** For a test and each of its hooks. */
   timeoutMs?: number;
-  /** Only this group is run; all of them unless told. */
-  group?: string;
+  /** Only tests whose full titles begin with this are run; all of them unless told. */
+  only?: string;
 }
 
 type Step = () => Promise<void>;
@@ -26,7 +26,6 @@ interface Group {
 
 interface Test {
   title: string;
-  group: string;
   check: Step;
   /** From the outermost on. */
   around: Group[];
@@ -35,12 +34,12 @@ interface Test {
 /** Runs the tests that `define` defines, one after another. */
 export async function runTests(
   define: (runner: TestRunner) => void,
-  { timeoutMs = 200_000, group: only }: RunOptions = {},
+  { timeoutMs = 200_000, only = '' }: RunOptions = {},
 ): Promise<Results> {
   const passed: string[] = [];
   const failed = new Map<string, unknown>();
-  for (const { title, group, check, around } of collect(define)) {
-    if (only !== undefined && group !== only) continue;
+  for (const { title, check, around } of collect(define)) {
+    if (!title.startsWith(only)) continue;
     if (failed.has(title) || passed.includes(title)) throw new Error(`two tests are called "${title}"`);
     const failure = await failureOf([...around.flatMap(({ before }) => before), check], timeoutMs);
     const late = await failureOf(
@@ -69,8 +68,7 @@ function collect(define: (runner: TestRunner) => void): Test[] {
       groups.pop();
     },
     it(title, check) {
-      const group = here().title;
-      tests.push({ title: `${group}: ${title}`, group, check, around: [...groups] });
+      tests.push({ title: `${here().title}: ${title}`, check, around: [...groups] });
     },
     beforeEach: (step) => here().before.push(step),
     afterEach: (step) => here().after.push(step),
