@@ -2,7 +2,7 @@
  * Small values beside the stores that people would take instead: puts that are durable, puts that are not, gets, one at a time and 64 at
  * once; within the process that wants them, and over TCP. And what a million of them takes in memory.
  */
-import { isInstalled } from './setup.js';
+import { present } from './setup.js';
 import { row, sizeText } from './table.js';
 import { DISK, InProcess, SHM } from './target/contenders.js';
 import { Contenders, NODE_HTTP, REDIS, REDIS_DURABLE } from './transport/contenders.js';
@@ -22,7 +22,7 @@ const PLACES = {
     operations: ['writeDurably', 'read'],
     stores: [
       { name: 'pmem', kind: 'pmem', isForced: true },
-      { name: 'lmdb', kind: 'lmdb' },
+      { name: 'lmdb', kind: 'lmdb', needs: 'lmdb' },
       { name: 'better-sqlite3', kind: 'sqlite', needs: 'better-sqlite3' },
       { name: 'classic-level', kind: 'level', needs: 'classic-level' },
       { name: 'plain fs', kind: 'files' },
@@ -33,7 +33,7 @@ const PLACES = {
     operations: ['write', 'read'],
     stores: [
       { name: 'memory', kind: 'memory' },
-      { name: 'lmdb noSync', kind: 'lmdb-unsynced' },
+      { name: 'lmdb noSync', kind: 'lmdb-unsynced', needs: 'lmdb' },
       { name: 'better-sqlite3 synchronous=OFF', kind: 'sqlite-unsynced', needs: 'better-sqlite3' },
       { name: 'classic-level without sync', kind: 'level-unsynced', needs: 'classic-level' },
       { name: 'plain fs', kind: 'files' },
@@ -44,7 +44,7 @@ const PLACES = {
     operations: ['writeDurably', 'read'],
     stores: [
       { name: 'file', kind: 'file' },
-      { name: 'lmdb', kind: 'lmdb' },
+      { name: 'lmdb', kind: 'lmdb', needs: 'lmdb' },
       { name: 'better-sqlite3', kind: 'sqlite', needs: 'better-sqlite3' },
       { name: 'classic-level', kind: 'level', needs: 'classic-level' },
       { name: 'plain fs', kind: 'files' },
@@ -71,12 +71,12 @@ async function compareInProcess(title, { on, operations, stores }, rounds, only)
   const nameOf = (cell) => cellName(`${stores[0].name} ${title}`, cell);
   const cells = cellsOf(operations).filter((cell) => nameOf(cell).includes(only));
   if (cells.length === 0) return [];
-  const present = stores.filter(({ needs }) => needs === undefined || isInstalled(needs));
-  const started = present.map(({ name, kind, isForced }) => [name, { kind, on, isForced }]);
+  const installed = present(stores);
+  const started = installed.map(({ name, kind, isForced }) => [name, { kind, on, isForced }]);
   const contenders = await InProcess.start(Object.fromEntries(started));
   try {
     const rows = [];
-    const names = present.map(({ name }) => name);
+    const names = installed.map(({ name }) => name);
     const [ours, ...references] = stores.map(({ name }) => name);
     for (const cell of cells) {
       const { operation, size, depth } = cell;

@@ -6,11 +6,16 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { isCommand, run } from '../scripts/run.js';
 
-const PACKAGES = ['better-sqlite3', 'classic-level'];
+const PACKAGES = ['better-sqlite3', 'classic-level', 'lmdb'];
 const REDIS = 'redis-server';
 const REDIS_COMMAND = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', REDIS];
 
 const require = createRequire(new URL('peers/package.json', import.meta.url));
+
+/** Those of contenders that can be measured, as what they need is installed. */
+export function present(contenders) {
+  return contenders.filter(({ needs }) => needs === undefined || isInstalled(needs));
+}
 
 /** Whether a peer can be measured: redis-server, or a package. */
 export function isInstalled(peer) {

@@ -2,6 +2,7 @@
  * In-process operations of a target, as a program awaits them, on every backend: beside lmdb and plain files on the same file
  * system, and, with persistent memory forced on /dev/shm, beside the same copies from C with libpmem.
  */
+import { present } from './setup.js';
 import { row, sizeText } from './table.js';
 import { C, DISK, InProcess, SHM } from './target/contenders.js';
 
@@ -13,13 +14,13 @@ const DEPTHS = [1, 64];
 const CONTENDERS = {
   'pmem on /dev/shm': { kind: 'pmem', on: SHM, isForced: true },
   'pmem on /dev/shm, sync_writes off': { kind: 'pmem-unsynced', on: SHM, isForced: true },
-  'lmdb on /dev/shm': { kind: 'lmdb', on: SHM },
+  'lmdb on /dev/shm': { kind: 'lmdb', on: SHM, needs: 'lmdb' },
   memory: { kind: 'memory', on: SHM },
-  'lmdb noSync on /dev/shm': { kind: 'lmdb-unsynced', on: SHM },
+  'lmdb noSync on /dev/shm': { kind: 'lmdb-unsynced', on: SHM, needs: 'lmdb' },
   'file on a disk': { kind: 'file', on: DISK },
   'pmem on a disk': { kind: 'pmem', on: DISK },
-  'lmdb on a disk': { kind: 'lmdb', on: DISK },
-  'lmdb noSync on a disk': { kind: 'lmdb-unsynced', on: DISK },
+  'lmdb on a disk': { kind: 'lmdb', on: DISK, needs: 'lmdb' },
+  'lmdb noSync on a disk': { kind: 'lmdb-unsynced', on: DISK, needs: 'lmdb' },
   'fs on a disk': { kind: 'files', on: DISK },
 };
 
@@ -49,7 +50,10 @@ const NAMES = {
 };
 
 export async function targetSection({ rounds, only = '' }) {
-  const contenders = await InProcess.start(CONTENDERS);
+  const installed = Object.keys(CONTENDERS).filter((name) => present([CONTENDERS[name]]).length > 0);
+  const contenders = await InProcess.start(
+    Object.fromEntries(installed.map((name) => [name, CONTENDERS[name]])),
+  );
   try {
     await contenders.addReference();
     const rows = [];
@@ -57,7 +61,7 @@ export async function targetSection({ rounds, only = '' }) {
       if (!`${ours}, ${NAMES[operation]}`.includes(only)) continue;
       for (const size of SIZES) {
         for (const depth of DEPTHS) {
-          const names = [ours, ...references];
+          const names = [ours, ...references].filter((name) => name === C || installed.includes(name));
           const found = await contenders.measureInTurns(names, operation, size, depth, rounds);
           const name = `${ours}, ${NAMES[operation]}, ${sizeText(size)}${depth > 1 ? `, ${depth} at once` : ''}`;
           for (const reference of references)

@@ -7,7 +7,6 @@
  */
 import { createInterface } from 'node:readline';
 import { openFiles } from './files.js';
-import { openLmdb } from './lmdb.js';
 import { openTarget } from './ours.js';
 
 const KINDS = {
@@ -15,10 +14,10 @@ const KINDS = {
   file: (folder) => openTarget('file', poolIn(folder)),
   pmem: (folder) => openTarget('pmem', poolIn(folder)),
   'pmem-unsynced': (folder) => openTarget('pmem', { ...poolIn(folder), sync_writes: false }),
-  lmdb: (folder) => openLmdb(folder, {}),
-  'lmdb-unsynced': (folder) => openLmdb(folder, { noSync: true }),
   files: (folder) => openFiles(folder),
   // Not among the project's own dependencies, so that they are loaded where they are wanted.
+  lmdb: async (folder) => (await import('../peers/lmdb.js')).openLmdb(folder, {}),
+  'lmdb-unsynced': async (folder) => (await import('../peers/lmdb.js')).openLmdb(folder, { noSync: true }),
   sqlite: async (folder) => (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: true }),
   'sqlite-unsynced': async (folder) =>
     (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: false }),
