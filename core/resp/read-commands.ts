@@ -85,6 +85,7 @@ const getRange: Run = (request, client) => {
     bytesOf: ({ length }) => length,
     call: async (reply) => {
       const { size } = await target.stat(id);
+      // Safe: a region's size never changes, nor does its ID come to name another; of one that is erased by now the read fails.
       const from = start < 0 ? size + start : start;
       const to = end < 0 ? size + end : end;
       if (from < 0 || to < -1)

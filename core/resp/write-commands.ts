@@ -3,7 +3,7 @@
  *
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never an extension.
  */
-import { DIRECT_BYTES, type RegionRange, type RegionStat } from '../target/index.js';
+import { DIRECT_BYTES, type RegionRange } from '../target/index.js';
 import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type CommandClient, type Landed, type Run } from './command.js';
 import { MANY, OK_LINE, ONE, isPersistent, placeOf } from './region-arguments.js';
@@ -35,8 +35,8 @@ function write(
   if (client.calls.conflicts(use)) return WAIT;
   if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
     try {
-      const durable = direct.writeNow(id, offset, request.bytes(BYTES), persist);
       const line = answersSize ? sizeLine(direct.statNow(id).size) : OK_LINE;
+      const durable = direct.writeNow(id, offset, request.bytes(BYTES), persist);
       if (durable !== undefined) client.calls.leaveWhen(durable, place, 'write', size, line);
       else {
         client.calls.leave(place, 'write', size);
@@ -48,22 +48,17 @@ function write(
     return undefined;
   }
   const kept = client.keep(BYTES);
-  client.calls.operate<RegionStat | undefined>({
+  const put = (): Promise<undefined> =>
+    target.write(id, offset, kept.bytes, persist ? PERSIST : undefined) as Promise<undefined>;
+  client.calls.operate<string | undefined>({
     operation: 'write',
     place,
     use,
     bytes: size,
     kept,
-    call: () => {
-      const written = target.write(
-        id,
-        offset,
-        kept.bytes,
-        persist ? PERSIST : undefined,
-      ) as Promise<undefined>;
-      return answersSize ? written.then(() => target.stat(id)) : written;
-    },
-    answer: (stat, to) => (to.head = stat === undefined ? OK_LINE : sizeLine(stat.size)),
+    // The size, which never changes, is asked for first: nothing but the write itself can fail behind the write.
+    call: answersSize ? () => target.stat(id).then((stat) => put().then(() => sizeLine(stat.size))) : put,
+    answer: (line, to) => (to.head = line ?? OK_LINE),
   });
   return undefined;
 }
