@@ -1,5 +1,5 @@
 /** Commands for the life of regions as a whole: they are made, made durable, looked at and removed. */
-import { BedrockError } from '../errors.js';
+import { BedrockError, asBedrockError } from '../errors.js';
 import type { RegionId, RegionStat } from '../target/index.js';
 import { RegionUse } from './conflicts.js';
 import { WAIT, type Command, type Place, type Run } from './command.js';
@@ -82,7 +82,7 @@ function stat(answer: (stat: RegionStat) => Reply): Run {
   };
 }
 
-/** One ID after another; those without a region count nothing. */
+/** One ID after another, up to the first that fails; those without a region count nothing. */
 function countOf(operation: 'erase' | 'stat'): Run {
   return (request, client) => {
     if (client.isBusy) return WAIT;
@@ -99,7 +99,14 @@ function countOf(operation: 'erase' | 'stat'): Run {
       kept: client.keepList(named.length),
       call: async () => {
         let count = 0;
-        for (const { place, id } of named) count += await isThere(place, id, operation);
+        // Safe: nothing is known of a region before its own call, and a target that is closed by then refuses it.
+        for (const { place, id } of named) {
+          try {
+            count += await isThere(place, id, operation);
+          } catch (error) {
+            throw operation === 'erase' ? failedAfter(count, named.length, error) : error;
+          }
+        }
         return count;
       },
       answer: (count, to) => (to.head = `:${count}\r\n`),
@@ -116,6 +123,15 @@ async function isThere({ target }: Place, id: RegionId, operation: 'erase' | 'st
     if (error instanceof BedrockError && error.code === 'REGION_NOT_FOUND') return 0;
     throw error;
   }
+}
+
+/** Why an erasure of several failed, and how many were erased before. */
+function failedAfter(erased: number, named: number, cause: unknown): BedrockError {
+  const { code, message, details } = asBedrockError(cause);
+  return new BedrockError(code, `${message}; ${erased} of ${named} regions were erased before`, {
+    details: { ...details, erased },
+    cause,
+  });
 }
 
 export const LIFE_COMMANDS: readonly Command[] = [

@@ -1,11 +1,16 @@
 /** What a reply says is what was done, whatever others do to the region meanwhile. */
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { RegionId } from '../../core/index.js';
+import { BedrockError, RegionId } from '../../core/index.js';
 import { gates } from '../fixtures/gated-library.js';
+import { clearTrap, setTrap } from '../fixtures/throwing-library.js';
 import { codeOf, type RawClient } from './raw-client.js';
 import { RunningDoor, closeDoors } from './running-door.js';
 
-afterEach(closeDoors);
+afterEach(async () => {
+  clearTrap();
+  await closeDoors();
+});
 
 interface Opened {
   door: RunningDoor;
@@ -50,5 +55,56 @@ describe('of a region that somebody erases meanwhile', () => {
     await erase(opened);
     gates.stat.open();
     expect(codeOf(await client.reply())).toBe('REGION_NOT_FOUND');
+  });
+});
+
+describe('DEL of several regions', () => {
+  const memory = { type: 'memory', config: {} };
+
+  /** A door with the provider `worn`, whose regions can be made to fail, beside a sound one. */
+  async function openWorn(): Promise<{ client: RawClient; sound: string[]; worn: string }> {
+    const door = await RunningDoor.start({
+      libraries: [fileURLToPath(new URL('../fixtures/throwing-library.ts', import.meta.url))],
+      providers: [
+        { name: 'store', type: 'warabi', provider_id: 1, config: { target: memory } },
+        {
+          name: 'worn',
+          type: 'warabi',
+          provider_id: 2,
+          config: { target: { type: 'throwing', config: {} } },
+        },
+      ],
+    });
+    const client = await door.client();
+    const sound: string[] = [];
+    while (sound.length < 3) sound.push((await client.call('BLOB.CREATE', 1)) as string);
+    const worn = (await client.call('BLOB.CREATE', 1, 'AT', 'worn')) as string;
+    return { client, sound, worn: `worn/${worn}` };
+  }
+
+  it.each([
+    ['READ_ONLY', new BedrockError('READ_ONLY', 'the medium has failed'), false],
+    ['INTERNAL', new Error('the medium has failed'), true],
+  ])(
+    'that fails with %s on the way says what was erased, and leaves the rest',
+    async (code, error, isLate) => {
+      const { client, sound, worn } = await openWorn();
+      const [a = '', b = '', c = ''] = sound;
+      await client.call('BEDROCK.HELLO');
+      setTrap('erase', error, isLate);
+      const failed = (await client.call('DEL', a, '0'.repeat(32), b, worn, c)) as Error;
+      clearTrap();
+      expect(codeOf(failed)).toBe(code);
+      const { details } = JSON.parse(failed.message.slice(code.length)) as { details: unknown };
+      expect(details).toEqual({ erased: 2 });
+      expect(await client.call('EXISTS', a, b)).toBe(0);
+      expect(await client.call('EXISTS', worn, c)).toBe(2);
+    },
+  );
+
+  it.each(['nonsense', `none/${'0'.repeat(32)}`])('erases none where one is named %s', async (wrong) => {
+    const { client, sound } = await openWorn();
+    expect(await client.call('DEL', ...sound, wrong)).toBeInstanceOf(Error);
+    expect(await client.call('EXISTS', ...sound)).toBe(3);
   });
 });
