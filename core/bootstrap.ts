@@ -8,10 +8,11 @@ import { isObject } from './config/expand.js';
 import { resolveConfig } from './config/resolve.js';
 import type { ResolvedConfig } from './config/resolved-config.js';
 import { createContainer, TOKENS } from './container.js';
-import { Daemon } from './daemon.js';
+import type { Daemon } from './daemon.js';
 import { messageOf } from './errors.js';
 import { LogFile } from './log-file.js';
-import { LOG_LEVELS, createLogger, type Logger, type LogFormat, type LogThreshold } from './logging.js';
+import { LOG_LEVELS, type LogThreshold } from './log-levels.js';
+import { createLogger, type Logger, type LogFormat } from './logging.js';
 import { packageVersion } from './package-version.js';
 import { LibraryLoader } from './provider/library.js';
 
@@ -49,6 +50,8 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
   await logFile?.open();
   const { registry } = prepared.container.get(LibraryLoader);
   try {
+    // Only now: what is wrong, or only to be checked, needs neither of the doors.
+    const { Daemon } = await import('./daemon.js');
     return await Daemon.start({
       ...prepared,
       registry,

@@ -8,13 +8,9 @@
  * call throws, and each writes one line at most.
  */
 import winston from 'winston';
+import { LOG_LEVELS, type LogLevel, type LogThreshold } from './log-levels.js';
 import { plainOf, propertyOf, textOf, isInstance, type Plain } from './plain.js';
 
-/** From the gravest to the most talkative; `off` logs nothing. */
-export const LOG_LEVELS = ['critical', 'error', 'warning', 'info', 'debug', 'trace'] as const;
-
-export type LogLevel = (typeof LOG_LEVELS)[number];
-export type LogThreshold = LogLevel | 'off';
 export type LogFormat = 'text' | 'json';
 
 type LogMethod = (message: string, fields?: Record<string, unknown>) => void;

@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
-import { LOG_LEVELS, createLogger, type LogFormat, type Logger, type LogThreshold } from '../core/logging.js';
+import { LOG_LEVELS, type LogThreshold } from '../core/log-levels.js';
+import { createLogger, type LogFormat, type Logger } from '../core/logging.js';
 import { withoutTimes } from './fixtures/log-times.js';
 import { thrownValues } from './fixtures/thrown-values.js';
 

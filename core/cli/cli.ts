@@ -1,6 +1,6 @@
 /** Commands and options of `bedrock`. */
 import { CommanderError, Option, type Command } from 'commander';
-import { LOG_LEVELS } from '../logging.js';
+import { LOG_LEVELS } from '../log-levels.js';
 import { packageVersion } from '../package-version.js';
 import { addClientCommands } from './client-commands.js';
 import { rootCommand, subcommand, withDefaultCommand } from './command-line.js';

@@ -6,7 +6,7 @@ import { looksLikeAddress } from '../config/address.js';
 import { parseConfig, readConfigFile, type ConfigDocument } from '../config/document.js';
 import type { Daemon } from '../daemon.js';
 import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import type { LogThreshold } from '../logging.js';
+import type { LogThreshold } from '../log-levels.js';
 import { ExitStatus } from './exit-status.js';
 import { failureLine, reportFailure, UsageError } from './failure.js';
 import { printLine } from './output.js';

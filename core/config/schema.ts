@@ -30,6 +30,10 @@ interface Collector {
 }
 
 const ajv = new Ajv2020({
+  // What the start of a daemon would mostly go into: see checkSchema.
+  validateSchema: false,
+  // Compiling takes longer than the few checks that are ever made.
+  code: { optimize: false },
   allErrors: true,
   useDefaults: true,
   verbose: true,
@@ -61,6 +65,9 @@ ajv.addKeyword({
 /** Compiling takes far longer than validating, and a process may run many daemons. */
 const compiled = new WeakMap<SchemaSource, SchemaCheck>();
 
+/** Where the schemas of this package lie. A test holds them valid, so that no start has to. */
+const OWN_SCHEMAS = new URL('../../schemas/', import.meta.url).href;
+
 /** @throws what Ajv or the file system throws if it is no valid schema */
 export function compileSchema(source: SchemaSource): SchemaCheck {
   const check = compiled.get(source) ?? compile(source);
@@ -70,6 +77,7 @@ export function compileSchema(source: SchemaSource): SchemaCheck {
 
 function compile(source: SchemaSource): SchemaCheck {
   const schema = source instanceof URL ? readSchema(source) : source;
+  if (!isOwn(source)) checkSchema(schema);
   const validate: ValidateFunction = ajv.compile(schema);
   return (value) => {
     const collector: Collector = { remarks: [] };
@@ -77,6 +85,15 @@ function compile(source: SchemaSource): SchemaCheck {
     const faults = (validate.errors ?? []).map((error) => findingOf(error, value, schema));
     return { faults, remarks: collector.remarks };
   };
+}
+
+function isOwn(source: SchemaSource): boolean {
+  return source instanceof URL && source.href.startsWith(OWN_SCHEMAS);
+}
+
+/** @throws what Ajv throws if it is no valid schema: whatever a library may give is judged by the schema of schemas */
+export function checkSchema(schema: object): void {
+  void ajv.validateSchema(schema, true);
 }
 
 export function readSchema(url: URL): Record<string, unknown> {
