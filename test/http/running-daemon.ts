@@ -3,6 +3,7 @@
  *
  * A test file calls `closeDaemons` after its tests.
  */
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
 import { Agent, request, type Dispatcher } from 'undici';
@@ -11,6 +12,9 @@ import type { Daemon, BedrockConfig } from '../../core/index.js';
 import type { Logger } from '../../core/logging.js';
 
 const GATED_LIBRARY = fileURLToPath(new URL('../fixtures/gated-library.ts', import.meta.url));
+
+/** Longer than any test may take: what is no subject of a test never ends for its time. */
+const PATIENCE_MS = 600_000;
 
 type HttpSettings = NonNullable<NonNullable<BedrockConfig['bedrock']>['http']>;
 type ProviderEntry = NonNullable<BedrockConfig['providers']>[number];
@@ -40,7 +44,7 @@ export interface DaemonOptions {
 export function configOf(options: DaemonOptions): BedrockConfig {
   return {
     margo: options.margo ?? {},
-    bedrock: { http: options.http ?? {}, drain_timeout_ms: options.drainTimeoutMs ?? 5000 },
+    bedrock: { http: options.http ?? {}, drain_timeout_ms: options.drainTimeoutMs ?? PATIENCE_MS },
     libraries: options.gated === true ? [GATED_LIBRARY] : [],
     providers: options.providers ?? [memoryStore('store', 42)],
   };
@@ -81,8 +85,9 @@ export class RunningDaemon {
     const socketPath = daemon.address?.startsWith('unix:') === true ? daemon.address.slice(5) : undefined;
     this.#agent = new Agent({
       keepAliveTimeout: 10_000,
-      bodyTimeout: 20_000,
-      headersTimeout: 20_000,
+      // What hangs is left to the time-out of the test.
+      bodyTimeout: 0,
+      headersTimeout: 0,
       ...(socketPath !== undefined && { connect: { socketPath } }),
     });
   }
@@ -161,10 +166,20 @@ export async function eventually<T>(look: () => T | Promise<T>, isRight: (value:
     const value = await look();
     if (isRight(value)) return value;
     if (Date.now() > end) throw new Error(`it did not come to pass: ${JSON.stringify(value)}`);
-    await sleep(10);
+    await delay(10);
   }
 }
 
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/**
+ * Lets the event loop turn so often that whatever is going to happen has happened: daemon and client are in this process, so what
+ * one of them sends is with the other a turn later, however slow the machine. For what must not happen; for what must, wait for it.
+ */
+export async function turns(count = 50): Promise<void> {
+  for (let done = 0; done < count; done++) await turn();
+}
+
+/** Whether a promise has settled after so many turns. */
+export async function hasSettled(promise: Promise<unknown>): Promise<boolean> {
+  const settled = (): boolean => true;
+  return Promise.race([promise.then(settled, settled), turns().then(() => false)]);
 }
