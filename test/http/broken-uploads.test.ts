@@ -1,5 +1,4 @@
 /** Uploads that break off: what is left of them, and that nothing else is. */
-import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { gates, openGates } from '../fixtures/gated-library.js';
 import { RawConnection, head } from './raw-connection.js';
@@ -10,6 +9,7 @@ import {
   gatedStore,
   memoryStore,
   runDaemon,
+  turns,
   type RunningDaemon,
 } from './running-daemon.js';
 
@@ -18,13 +18,13 @@ const NEW = Buffer.alloc(SIZE, 'N');
 const OLD = Buffer.alloc(SIZE, 'o');
 
 let daemon: RunningDaemon;
+/** One that gives up early on clients that stop sending. */
+let impatient: RunningDaemon;
 
 beforeAll(async () => {
-  daemon = await runDaemon({
-    gated: true,
-    http: { progress_timeout_ms: 400 },
-    providers: [memoryStore('store', 42), gatedStore('gated', 7)],
-  });
+  const options = { gated: true, providers: [memoryStore('store', 42), gatedStore('gated', 7)] };
+  daemon = await runDaemon(options);
+  impatient = await runDaemon({ ...options, http: { progress_timeout_ms: 400 } });
 });
 afterEach(openGates);
 afterAll(closeDaemons);
@@ -35,6 +35,13 @@ function expectPrefix(bytes: Buffer, sent: number): void {
   expect(end).toBeLessThanOrEqual(sent);
   expect(bytes.subarray(0, end).equals(NEW.subarray(0, end))).toBe(true);
   expect(bytes.subarray(end).equals(OLD.subarray(end))).toBe(true);
+}
+
+/** Writes that have ended at the daemon, well or not. */
+async function writesEnded(provider: string): Promise<number> {
+  const text = (await daemon.call('GET', '/metrics')).bytes.toString();
+  const pattern = `^bedrock_operations_total\\{provider="${provider}",target="0",operation="write"\\} (\\d+)$`;
+  return Number(new RegExp(pattern, 'm').exec(text)?.[1]);
 }
 
 /** The ways in which an upload ends before its body does. */
@@ -49,12 +56,19 @@ describe.each(['store', 'gated'])('an upload to %s whose client', (provider) => 
 
   it.each(ENDS)('%s half way leaves a prefix in the region (PUT)', async (_how, end) => {
     const place = await daemon.regionOf(OLD, provider);
+    const before = await writesEnded(provider);
     const connection = await RawConnection.open(daemon.port);
     connection.send(head(`PUT ${place}`, `Content-Length: ${SIZE}`)).send(NEW.subarray(0, SIZE / 2));
-    await after(20);
+    await eventually(
+      async () => (await daemon.call('GET', place, { headers: { range: 'bytes=0-0' } })).bytes.toString(),
+      (first) => first === 'N',
+    );
     end(connection);
     await connection.closed();
-    await after(20);
+    await eventually(
+      () => writesEnded(provider),
+      (count) => count === before + 1,
+    );
     expectPrefix((await daemon.call('GET', place)).bytes, SIZE / 2);
     expect((await daemon.call('DELETE', place)).status).toBe(204);
     await eventually(
@@ -81,24 +95,23 @@ describe.each(['store', 'gated'])('an upload to %s whose client', (provider) => 
   });
 
   it('stops sending gets REQUEST_TIMEOUT (408), and the space comes back (POST)', async () => {
-    const connection = await RawConnection.open(daemon.port);
+    const connection = await RawConnection.open(impatient.port);
     connection.send(head(`POST ${regions}`, `Content-Length: ${SIZE}`)).send(NEW.subarray(0, SIZE / 2));
     const answer = await connection.answer();
     expectProblem(answer, 408, 'REQUEST_TIMEOUT');
     expect(answer.headers.connection).toBe('close');
     connection.destroy();
-    expect(await daemon.stats(provider)).toMatchObject({ regions: 0, usedBytes: 0 });
+    expect(await impatient.stats(provider)).toMatchObject({ regions: 0, usedBytes: 0 });
   });
 
   it('stops sending gets REQUEST_TIMEOUT (408), and a prefix stays (PUT)', async () => {
-    const place = await daemon.regionOf(OLD, provider);
-    const connection = await RawConnection.open(daemon.port);
-    connection.send(head(`PUT ${place}?size=${SIZE}`, 'Transfer-Encoding: chunked'));
-    connection.send('3\r\nNNN\r\n');
+    const place = await impatient.regionOf(OLD, provider);
+    const connection = await RawConnection.open(impatient.port);
+    connection.send(`${head(`PUT ${place}?size=${SIZE}`, 'Transfer-Encoding: chunked')}3\r\nNNN\r\n`);
     expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
     connection.destroy();
-    expect((await daemon.call('GET', place)).bytes.subarray(0, 5).toString()).toBe('NNNoo');
-    expect((await daemon.call('DELETE', place)).status).toBe(204);
+    expect((await impatient.call('GET', place)).bytes.subarray(0, 5).toString()).toBe('NNNoo');
+    expect((await impatient.call('DELETE', place)).status).toBe(204);
   });
 });
 
@@ -111,7 +124,7 @@ describe('a broken upload', () => {
       .send(NEW.subarray(9));
     await gates.write.arrivals(1);
     connection.destroy();
-    await after(50);
+    await turns();
     expect(await daemon.stats('gated')).toMatchObject({ regions: 0, usedBytes: SIZE });
     gates.write.open();
     await eventually(
@@ -124,7 +137,12 @@ describe('a broken upload', () => {
     for (let round = 0; round < 20; round++) {
       const connection = await RawConnection.open(daemon.port);
       connection.send(head('POST /v1/providers/store/regions', `Content-Length: ${SIZE}`)).send('x');
-      if (round % 2 === 0) await after(5);
+      // The others leave before the daemon knows of them, or just then.
+      if (round % 2 === 0)
+        await eventually(
+          () => daemon.stats(),
+          ({ usedBytes }) => usedBytes > 0,
+        );
       connection.destroy();
     }
     await eventually(
@@ -136,9 +154,9 @@ describe('a broken upload', () => {
 
 describe('a JSON body that', () => {
   it('stops coming gets REQUEST_TIMEOUT (408)', async () => {
-    const place = await daemon.regionOf(Buffer.from('x'));
+    const place = await impatient.regionOf(Buffer.from('x'));
     for (const coding of ['Content-Length: 100', 'Transfer-Encoding: chunked']) {
-      const connection = await RawConnection.open(daemon.port);
+      const connection = await RawConnection.open(impatient.port);
       connection.send(head(`POST ${place}/persist`, 'Content-Type: application/json', coding));
       connection.send(coding.startsWith('T') ? '1\r\n{\r\n' : '{');
       expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');

@@ -9,7 +9,7 @@ import {
   gatedStore,
   memoryStore,
   runDaemon,
-  sleep,
+  turns,
   type Answer,
   type RunningDaemon,
 } from './running-daemon.js';
@@ -109,7 +109,8 @@ describe('a refusal of 64 MiB that are on their way', () => {
       connection.socket.write(head(`PUT ${NOWHERE}`, `Content-Length: ${size}`));
       connection.socket.write(Buffer.alloc(size), resolve);
     });
-    await sleep(50);
+    // All is sent; whatever the daemon does about it, it has done before the client reads.
+    await turns();
     connection.socket.resume();
     expectProblem(await connection.answer(), 404, 'REGION_NOT_FOUND');
     connection.destroy();

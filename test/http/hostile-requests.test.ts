@@ -13,7 +13,7 @@ let daemon: RunningDaemon;
 let place: string;
 
 beforeAll(async () => {
-  daemon = await runDaemon({ http: { progress_timeout_ms: 400 } });
+  daemon = await runDaemon();
   place = await daemon.regionOf(Buffer.from('abcdefghij'));
 });
 afterEach(async () => {

@@ -1,7 +1,7 @@
 /** Several requests on one connection, sent without waiting: each is answered in its turn, and meets what the one before has done. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { gates, openGates } from '../fixtures/gated-library.js';
-import { RawConnection, head } from './raw-connection.js';
+import { RawConnection, head, progressTimeOut } from './raw-connection.js';
 import {
   closeDaemons,
   eventually,
@@ -9,7 +9,7 @@ import {
   gatedStore,
   memoryStore,
   runDaemon,
-  sleep,
+  turns,
   type RunningDaemon,
 } from './running-daemon.js';
 
@@ -24,7 +24,6 @@ let gated: string;
 beforeAll(async () => {
   daemon = await runDaemon({
     gated: true,
-    http: { progress_timeout_ms: 400 },
     providers: [memoryStore('store', 42), gatedStore('gated', 7)],
   });
 });
@@ -74,7 +73,7 @@ describe('requests sent at once', () => {
       ].join(''),
     );
     await gates.write.arrivals(1);
-    await sleep(50);
+    await turns();
     expect(connection.unread).toBe('');
     gates.write.open();
     expect((await connection.answer()).status).toBe(204);
@@ -119,9 +118,9 @@ describe('requests sent at once', () => {
     connection.send(head(`GET ${gated}`) + head(`DELETE ${gated}`));
     await gates.read.arrivals(1);
     connection.destroy();
-    await sleep(50);
+    await turns();
     gates.read.open();
-    await sleep(50);
+    await turns();
     expect((await daemon.call('GET', gated)).bytes.toString()).toBe('abcdefghij');
   });
 });
@@ -139,7 +138,7 @@ describe('nonsense behind requests', () => {
       ].join(''),
     );
     await gates.write.arrivals(1);
-    await sleep(50);
+    await turns();
     expect(connection.unread).toBe('');
     gates.write.open();
     expect((await connection.answer()).status).toBe(204);
@@ -186,13 +185,21 @@ describe('nonsense behind requests', () => {
   });
 
   it('that never ends is answered after the time-out, behind those that came before', async () => {
+    const impatient = await runDaemon({
+      gated: true,
+      http: { progress_timeout_ms: 400 },
+      providers: [gatedStore('gated', 7)],
+    });
+    const slow = await impatient.regionOf(Buffer.from('abcdefghij'), 'gated');
+    const sender = await RawConnection.open(impatient.port);
     gates.read.shut();
-    connection.send(`${head(`GET ${gated}`)}GET /heal`);
+    sender.send(`${head(`GET ${slow}`)}GET /heal`);
     await gates.read.arrivals(1);
-    await sleep(1000);
-    expect(connection.unread).toBe('');
+    await progressTimeOut(impatient.port);
+    expect(sender.unread).toBe('');
     gates.read.open();
-    expect((await connection.answer()).bytes.toString()).toBe('abcdefghij');
-    expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
+    expect((await sender.answer()).bytes.toString()).toBe('abcdefghij');
+    expectProblem(await sender.answer(), 408, 'REQUEST_TIMEOUT');
+    sender.destroy();
   });
 });

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { counters, gates, openGates } from '../fixtures/gated-library.js';
-import { RawConnection, head } from './raw-connection.js';
+import { RawConnection, head, progressTimeOut } from './raw-connection.js';
 import {
   closeDaemons,
   eventually,
@@ -15,14 +15,16 @@ import {
 } from './running-daemon.js';
 
 const MIB = 2 ** 20;
-const TIMEOUT_MS = 300;
+const TIMEOUT_MS = 1000;
+/** Of clients that are slow but steady: so far below the time-out that only a standstill of the whole process could trip it. */
+const STEP_MS = TIMEOUT_MS / 20;
 
 let daemon: RunningDaemon;
 
 beforeAll(async () => {
   daemon = await runDaemon({
     gated: true,
-    http: { progress_timeout_ms: TIMEOUT_MS, keep_alive_timeout_ms: 100 },
+    http: { progress_timeout_ms: TIMEOUT_MS },
     providers: [memoryStore('store', 42), gatedStore('gated', 7)],
   });
 });
@@ -31,11 +33,11 @@ afterAll(closeDaemons);
 
 describe('a client that is slow but steady', () => {
   it('ends its upload, which takes longer than the time-out', async () => {
-    const bytes = randomBytes(20);
+    const bytes = randomBytes(40);
     const connection = await RawConnection.open(daemon.port);
-    connection.send(head('POST /v1/providers/store/regions', 'Content-Length: 20'));
+    connection.send(head('POST /v1/providers/store/regions', `Content-Length: ${bytes.length}`));
     for (const byte of bytes) {
-      await after(TIMEOUT_MS / 10);
+      await after(STEP_MS);
       connection.send(Buffer.of(byte));
     }
     const answer = await connection.answer();
@@ -52,22 +54,22 @@ describe('a client that is slow but steady', () => {
     socket.pause();
     connection.send(head(`GET ${place}`, 'Connection: close'));
     const begin = Date.now();
-    // A dozen gulps, with a pause before each.
+    // Two dozen gulps, with a pause before each.
     const gulp = (): void => {
       if (socket.destroyed) return;
-      const until = socket.bytesRead + 2 * MIB;
+      const until = socket.bytesRead + MIB;
       socket.resume();
       const drink = (): void => {
         if (socket.bytesRead < until) return;
         socket.off('data', drink);
         socket.pause();
-        setTimeout(gulp, TIMEOUT_MS / 5);
+        setTimeout(gulp, STEP_MS);
       };
       socket.on('data', drink);
     };
-    setTimeout(gulp, TIMEOUT_MS / 5);
+    setTimeout(gulp, STEP_MS);
     await connection.closed();
-    expect(Date.now() - begin).toBeGreaterThan(2 * TIMEOUT_MS);
+    expect(Date.now() - begin).toBeGreaterThan(TIMEOUT_MS);
     const received = Buffer.from(connection.unread, 'latin1');
     expect(received.subarray(received.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
     await daemon.call('DELETE', place);
@@ -81,12 +83,8 @@ describe('a client that takes nothing of its response', () => {
     const connection = await RawConnection.open(daemon.port);
     connection.socket.pause();
     connection.send(head(`GET ${place}`));
-    await eventually(
-      () => counters.bytesRead - before,
-      (bytes) => bytes > 0,
-    );
     // The end can only be seen once everything before it is read.
-    await after(4 * TIMEOUT_MS);
+    await eventually(readsAborted, (count) => count === 1);
     const read = counters.bytesRead - before;
     connection.socket.resume();
     await connection.closed();
@@ -94,16 +92,24 @@ describe('a client that takes nothing of its response', () => {
     expect(connection.unread.length).toBeLessThan(64 * MIB);
     await daemon.call('DELETE', place);
   });
+
+  /** Downloads from the gated store that the daemon has given up. */
+  async function readsAborted(): Promise<number> {
+    const text = (await daemon.call('GET', '/metrics')).bytes.toString();
+    const [, count = '0'] =
+      /^bedrock_operation_errors_total\{provider="gated",target="0",operation="read",code="ABORTED"\} (\d+)$/m.exec(
+        text,
+      ) ?? [];
+    return Number(count);
+  }
 });
 
 describe('a target that is slower than the time-out', () => {
-  const SLOW_MS = 3 * TIMEOUT_MS;
-
   it('does not cost its clients their uploads', async () => {
     gates.write.shut();
     const upload = daemon.call('POST', '/v1/providers/gated/regions', { body: Buffer.alloc(MIB) });
     await gates.write.arrivals(1);
-    await after(SLOW_MS);
+    await progressTimeOut(daemon.port);
     gates.write.open();
     const answer = await upload;
     expect(answer.status).toBe(201);
@@ -118,7 +124,7 @@ describe('a target that is slower than the time-out', () => {
     gates.read.shut();
     const downloads = places.map((place) => daemon.call('GET', place));
     await gates.read.arrivals(2);
-    await after(SLOW_MS);
+    await progressTimeOut(daemon.port);
     gates.read.open();
     expect((await Promise.all(downloads)).map(({ bytes }) => bytes.length)).toEqual([10, MIB]);
     await Promise.all(places.map((place) => daemon.call('DELETE', place)));
@@ -127,10 +133,11 @@ describe('a target that is slower than the time-out', () => {
 
 describe('a connection without a request', () => {
   it('ends after the keep-alive time-out', async () => {
-    const connection = await RawConnection.open(daemon.port);
-    for (let round = 0; round < 2; round++) {
-      expect((await connection.send(head('GET /healthz')).answer()).status).toBe(200);
-    }
+    const brief = await runDaemon({ http: { keep_alive_timeout_ms: 100, progress_timeout_ms: 600_000 } });
+    const connection = await RawConnection.open(brief.port);
+    // At once: the time-out is so short that the second might meet it.
+    connection.send(head('GET /healthz').repeat(2));
+    for (let count = 0; count < 2; count++) expect((await connection.answer()).status).toBe(200);
     await connection.closed();
     expect(connection.unread).toBe('');
   });
@@ -143,7 +150,7 @@ describe('a connection without a request', () => {
   it('ends with REQUEST_TIMEOUT (408) if one has begun to come and does not end', async () => {
     for (const before of ['', head('GET /healthz')]) {
       const connection = await RawConnection.open(daemon.port);
-      connection.send(before).send('GET /healthz HTTP/1.1\r\nHost: local');
+      connection.send(`${before}GET /healthz HTTP/1.1\r\nHost: local`);
       if (before !== '') expect((await connection.answer()).status).toBe(200);
       expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
       connection.socket.end();
@@ -154,9 +161,12 @@ describe('a connection without a request', () => {
   it('ends with REQUEST_TIMEOUT (408) if its headers only drip', async () => {
     const connection = await RawConnection.open(daemon.port);
     connection.send('GET /healthz HTTP/1.1\r\n');
-    const drip = setInterval(() => connection.send('X: y\r\n'), TIMEOUT_MS / 10);
-    expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
-    clearInterval(drip);
-    connection.destroy();
+    const drip = setInterval(() => connection.send('X: y\r\n'), STEP_MS);
+    try {
+      expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
+    } finally {
+      clearInterval(drip);
+      connection.destroy();
+    }
   });
 });

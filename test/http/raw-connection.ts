@@ -105,6 +105,17 @@ export class RawConnection {
   }
 }
 
+/**
+ * Waits until the daemon's progress time-out has passed: a request that begins now and does not go on has met it. So has, before,
+ * whatever had begun to wait by then.
+ */
+export async function progressTimeOut(port: number): Promise<void> {
+  const connection = await RawConnection.open(port);
+  const answer = await connection.send('GET /').answer();
+  connection.destroy();
+  if (answer.status !== 408) throw new Error(`the answer is ${answer.status}, not 408`);
+}
+
 /** The head of a request, with the Host header. */
 export function head(line: string, ...headers: string[]): string {
   return [`${line} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
