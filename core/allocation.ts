@@ -6,18 +6,30 @@
  * matter: when it is full the process ends, so that what peers can put there is bounded instead.
  */
 import { MessageChannel } from 'node:worker_threads';
-import { BedrockError } from './errors.js';
+import { BedrockError, messageOf } from './errors.js';
+import { isInstance } from './plain.js';
 
 export type Allocator = (bytes: number) => Buffer;
 
 const fromSystem: Allocator = (bytes) => Buffer.allocUnsafeSlow(bytes);
+/** Small ones are cut out of larger buffers that Node keeps for them. */
+const fromPool: Allocator = (bytes) => Buffer.allocUnsafe(bytes);
 
 let allocator = fromSystem;
 
 /** A buffer of its own, with whatever bytes. @throws OVERLOADED */
 export function allocateBytes(bytes: number): Buffer {
+  return allocate(allocator, bytes);
+}
+
+/** The same, where it may share its memory with others if it is small. @throws OVERLOADED */
+export function allocateShared(bytes: number): Buffer {
+  return allocate(bytes < Buffer.poolSize >>> 1 ? fromPool : allocator, bytes);
+}
+
+function allocate(from: Allocator, bytes: number): Buffer {
   try {
-    return allocator(bytes);
+    return from(bytes);
   } catch (cause) {
     throw new BedrockError('OVERLOADED', `the system gives no memory for ${bytes} bytes; try again later`, {
       cause,
@@ -25,11 +37,27 @@ export function allocateBytes(bytes: number): Buffer {
   }
 }
 
-/** The same for bytes that are there already: one copy of them all. @throws OVERLOADED */
+/** Whether what was thrown says that the system gives no memory for a buffer. */
+export function isRefusal(thrown: unknown): boolean {
+  return isInstance(thrown, RangeError) && messageOf(thrown) === 'Array buffer allocation failed';
+}
+
+/** Shorter texts go by the quick way, which takes their memory from Node's own. */
+const SHORT_TEXT = 2048;
+
+/** A text as UTF-8. @throws OVERLOADED */
+export function encodeText(text: string): Buffer {
+  if (text.length < SHORT_TEXT) return Buffer.from(text);
+  const bytes = allocateBytes(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
+}
+
+/** One copy of bytes that are there already, which may share its memory with others if it is small. @throws OVERLOADED */
 export function copyBytes(pieces: readonly Uint8Array[]): Buffer {
   let total = 0;
   for (const { length } of pieces) total += length;
-  const copy = allocateBytes(total);
+  const copy = allocateShared(total);
   let at = 0;
   for (const piece of pieces) {
     copy.set(piece, at);

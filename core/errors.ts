@@ -63,7 +63,10 @@ export const ERROR_CODES = {
     meaning: 'Neither header of the pool can be used, or the file is no pool.',
   },
   NOT_SUPPORTED: { status: 501, meaning: 'This target or provider does not offer the operation.' },
-  OVERLOADED: { status: 503, meaning: 'The execution pool of the provider is full; try again later.' },
+  OVERLOADED: {
+    status: 503,
+    meaning: 'An execution pool, or the memory for requests and answers, is full; try again later.',
+  },
   READ_ONLY: {
     status: 503,
     meaning: 'The target takes no changes, by configuration or after a failure of its medium.',

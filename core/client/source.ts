@@ -1,4 +1,5 @@
 /** A caller's own source of contents, watched on the way to a daemon. */
+import { copyBytes } from '../allocation.js';
 import { BedrockError } from '../errors.js';
 import { within } from './call-options.js';
 import { checkBytes } from '../target/arguments.js';
@@ -27,7 +28,7 @@ const HELD_BYTES = 2 ** 12;
  * The pieces of a source, no fewer and no more bytes than it announced. The last bytes wait until the source has ended: once all
  * announced bytes are out the daemon acknowledges them, and it would be too late to find that there are more. They are a copy, as a
  * piece is the source's again when the next one is asked for.
- * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED
+ * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function* exactly(
   size: number,
@@ -46,7 +47,7 @@ export async function* exactly(
     else if (last === undefined) {
       const held = Math.max(0, piece.length - HELD_BYTES);
       if (held > 0) yield piece.subarray(0, held);
-      last = Buffer.from(piece.subarray(held));
+      last = copyBytes([piece.subarray(held)]);
     }
   }
   if (given < size)

@@ -2,7 +2,7 @@
  * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
  * there: a map as an array of keys and values, a set as an array, null as a bulk string of length -1.
  */
-import { allocateBytes, copyBytes } from '../allocation.js';
+import { copyBytes, encodeText } from '../allocation.js';
 import type { BedrockError } from '../errors.js';
 
 export type Protocol = 2 | 3;
@@ -64,21 +64,13 @@ export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
     if (typeof piece === 'string') {
       text += piece;
       if (text.length < TEXT_LENGTH) continue;
-      encoded.push(bytesOf(text));
+      encoded.push(encodeText(text));
     } else if (text === '') encoded.push(piece);
-    else encoded.push(bytesOf(text), piece);
+    else encoded.push(encodeText(text), piece);
     text = '';
   }
-  if (encoded.length === 0) return bytesOf(text);
-  return copyBytes([...encoded, bytesOf(text)]);
-}
-
-function bytesOf(text: string): Buffer {
-  // Small ones are cut out of larger buffers that Node keeps for them.
-  if (text.length < TEXT_LENGTH / 2 ** 5) return Buffer.from(text);
-  const bytes = allocateBytes(Buffer.byteLength(text));
-  bytes.write(text);
-  return bytes;
+  if (encoded.length === 0) return encodeText(text);
+  return copyBytes([...encoded, encodeText(text)]);
 }
 
 function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Protocol): void {

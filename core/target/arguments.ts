@@ -1,7 +1,7 @@
 /** Checks of what callers pass to a target. Bounds come first, so that nothing is half done when they fail. */
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
-import { allocateBytes } from '../allocation.js';
+import { allocateShared } from '../allocation.js';
 import { BedrockError } from '../errors.js';
 import { RegionId } from './region-id.js';
 import type { ImportOptions, ListOptions, RegionRange, WriteOptions } from './target.js';
@@ -111,8 +111,7 @@ export function allocateBuffer(size: number): Buffer {
       `a read of ${size} bytes exceeds the largest buffer, ${constants.MAX_LENGTH} bytes; read it in parts`,
     );
   }
-  // Small ones are cut out of larger buffers that Node keeps for them.
-  return size < Buffer.poolSize >>> 1 ? Buffer.allocUnsafe(size) : allocateBytes(size);
+  return allocateShared(size);
 }
 
 /** Regions in a page of `list` unless the caller says otherwise. */

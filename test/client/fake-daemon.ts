@@ -21,7 +21,8 @@ const CAPABILITIES = {
   importable: false,
   snapshots: false,
 };
-const PROVIDERS = JSON.stringify({
+/** One provider with a target, as both wires describe it. */
+export const PROVIDERS = JSON.stringify({
   providers: [
     {
       name: 'store',

@@ -1,4 +1,5 @@
 /** Contents on their way to a daemon, as bodies of requests. */
+import { copyBytes } from '../../allocation.js';
 import type { RegionSource } from '../../target/index.js';
 import { exactly } from '../source.js';
 import type { HttpRequest } from './http-connection.js';
@@ -25,7 +26,7 @@ export function bodyOfSource({ size, source }: RegionSource): Body {
 }
 
 async function* handedOver(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of pieces) yield piece.length < COPIED_BELOW_BYTES ? Buffer.from(piece) : piece;
+  for await (const piece of pieces) yield piece.length < COPIED_BELOW_BYTES ? copyBytes([piece]) : piece;
 }
 
 function headersOf(size: number): Record<string, string> {

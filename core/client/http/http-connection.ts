@@ -5,6 +5,7 @@
  * an AbortSignal.
  */
 import { Pool, type Dispatcher } from 'undici';
+import { copyBytes, isRefusal } from '../../allocation.js';
 import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../errors.js';
 import { isRecord, propertyOf } from '../../plain.js';
 import { endedByCaller, signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
@@ -70,17 +71,29 @@ export class HttpConnection {
 
   /** Sends a request whose answer is JSON. */
   async json<T>(request: HttpRequest): Promise<T> {
-    const response = await this.request(request);
-    let text: string;
+    return (await this.jsonOf(await this.request(request), request)) as T;
+  }
+
+  /** The body of an answer, which is JSON. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
+  async jsonOf(response: HttpResponse, request: HttpRequest): Promise<unknown> {
+    const text = (await this.bytesOf(response, request)).toString();
     try {
-      text = await response.body.text();
-    } catch (error) {
-      throw this.translate(error, request);
-    }
-    try {
-      return JSON.parse(text) as T;
+      return JSON.parse(text) as unknown;
     } catch {
       throw this.noDaemon(`it answered ${request.method} ${request.path} with no JSON`);
+    }
+  }
+
+  /** The whole body of an answer. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
+  async bytesOf({ body }: HttpResponse, request: HttpRequest): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    try {
+      for await (const piece of body as AsyncIterable<Buffer>) pieces.push(piece);
+      const [first] = pieces;
+      // A short answer needs no further memory, so that one that says what was made is not lost.
+      return pieces.length === 1 && first !== undefined ? first : copyBytes(pieces);
+    } catch (error) {
+      throw this.translate(error, request);
     }
   }
 
@@ -140,6 +153,8 @@ export class HttpConnection {
       return endedByCaller(request.signal.reason, where);
     }
     if (error instanceof SourceFailure) throw error.cause;
+    if (isRefusal(error))
+      return new BedrockError('OVERLOADED', 'the system gives no memory; try again later', { cause: error });
     const code = systemCodeOf(error) ?? '';
     if (propertyOf(error, 'name') === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });

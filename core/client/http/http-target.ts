@@ -3,6 +3,7 @@
  * work: closing waits for all of them, and the caller's bounds are those of the whole.
  */
 import type { Readable } from 'node:stream';
+import { encodeText } from '../../allocation.js';
 import { BedrockError } from '../../errors.js';
 import {
   allocateBuffer,
@@ -145,7 +146,8 @@ export class HttpTarget extends RemoteTarget {
       }
       return buffer;
     } catch (error) {
-      body.destroy();
+      // Nobody reads it who would hear that it ended before its end.
+      body.on('error', () => undefined).destroy();
       throw this.connection.translate(error, call);
     }
   }
@@ -215,7 +217,7 @@ export class HttpTarget extends RemoteTarget {
       method: 'POST',
       path: `/regions/${id.toString()}/persist`,
       ...(ranges !== undefined && {
-        body: JSON.stringify({ ranges }),
+        body: encodeText(JSON.stringify({ ranges })),
         headers: { 'content-type': 'application/json' },
       }),
       ...call,

@@ -1,5 +1,6 @@
 /** The way to a daemon over HTTP. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
+import { encodeText } from '../../allocation.js';
 import { BedrockError } from '../../errors.js';
 import { isRecord, propertyOf } from '../../plain.js';
 import type { CallOptions, ConnectOptions } from '../call-options.js';
@@ -57,7 +58,9 @@ export class HttpTransport implements Transport {
     provider: string,
     { method, path, query, json, body, ...call }: RemoteCall,
   ): Promise<unknown> {
-    const sent = json === undefined ? body : JSON.stringify(json);
+    // Nothing for what JSON has no form for.
+    const text = JSON.stringify(json) as string | undefined;
+    const sent = text === undefined ? body : encodeText(text);
     const request: HttpRequest = {
       method,
       path: `/v1/providers/${provider}${path}`,
@@ -66,19 +69,16 @@ export class HttpTransport implements Transport {
       ...(sent !== undefined && { body: sent }),
       ...call,
     };
-    return this.#connection.during(() => this.#answer(request, call));
+    return this.#connection.during(() => this.#answer(request));
   }
 
-  async #answer(request: HttpRequest, call: CallOptions): Promise<unknown> {
-    const response = await this.#connection.request(request);
-    try {
-      if (/^application\/json\b/.test(String(response.headers['content-type'])))
-        return await response.body.json();
-      const bytes = await response.body.bytes();
-      return response.statusCode === 204 ? undefined : bytes;
-    } catch (error) {
-      throw this.#connection.translate(error, call);
-    }
+  async #answer(request: HttpRequest): Promise<unknown> {
+    const connection = this.#connection;
+    const response = await connection.request(request);
+    if (/^application\/json\b/.test(String(response.headers['content-type'])))
+      return connection.jsonOf(response, request);
+    const bytes = await connection.bytesOf(response, request);
+    return response.statusCode === 204 ? undefined : bytes;
   }
 
   close(): Promise<void> {

@@ -2,7 +2,7 @@
  * A command on its way: what is sent, where the reply goes, and the promise of whoever waits for it. One object a call, as what a
  * small call costs is mostly what it allocates.
  */
-import type { BedrockError } from '../../errors.js';
+import { asBedrockError, type BedrockError } from '../../errors.js';
 import type { Output } from './output.js';
 import { ReplyError, type Reply } from './reply.js';
 
@@ -35,7 +35,7 @@ export abstract class Call<T> {
     this.#reject = rejectNext;
   }
 
-  /** Adds the command. */
+  /** Adds the command. @throws OVERLOADED, with a part of it added */
   abstract encode(output: Output): void;
 
   /** What a reply says to the caller. Throws what the call is to be rejected with. */
@@ -68,6 +68,11 @@ export abstract class Call<T> {
    */
   broken(error: BedrockError, _wasSent: boolean): void {
     this.fail(error);
+  }
+
+  /** It cannot be sent: the connection knows nothing of it. */
+  refused(error: unknown): void {
+    this.fail(asBedrockError(error));
   }
 
   fail(error: unknown): void {

@@ -45,6 +45,10 @@ class Choice extends ArgumentsCall {
   override broken(): void {
     // The next connection asks again.
   }
+
+  override refused(): void {
+    // Commands go on to name their target.
+  }
 }
 
 export class Lane {
@@ -90,6 +94,11 @@ export class Lane {
   returned(call: RegionCall<unknown>): void {
     this.#bytes -= call.cost;
     if (this.#next < this.#waiting.length) this.#sendWaiting();
+  }
+
+  /** It could not be sent. Those that wait are seen to by whoever sends. */
+  refused(call: RegionCall<unknown>): void {
+    this.#bytes -= call.cost;
   }
 
   /** A caller waits no more. */

@@ -168,7 +168,8 @@ export class Link {
 function handshakeFailure(error: unknown, url: string): BedrockError {
   const refusal = error instanceof ReplyError ? refusalOf(error) : asBedrockError(error);
   if (!(error instanceof ReplyError) && refusal.code !== 'INTERNAL') return refusal;
-  if (refusal.code === 'NOT_READY') return refusal;
+  // Such as a daemon says, and our own memory.
+  if (refusal.code === 'NOT_READY' || refusal.code === 'OVERLOADED') return refusal;
   return new BedrockError(
     'UNREACHABLE',
     `what answers at ${url} is no bedrock-node daemon: ${refusal.message}`,

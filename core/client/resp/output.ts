@@ -3,6 +3,7 @@
  * between them by reference. All of it goes out in one write.
  */
 import type { Socket } from 'node:net';
+import { allocateBytes, encodeText } from '../../allocation.js';
 import { writeNow } from '../../net/write-now.js';
 
 const BUFFER_BYTES = 2 ** 16;
@@ -26,7 +27,7 @@ export class Output {
   added = 0;
   /** How many of them end with the last that are sent where they are. */
   referencedTo = 0;
-  #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  #buffer = allocateBytes(BUFFER_BYTES);
   /** What is not in `#pieces` yet: from here… */
   #begin = 0;
   /** …to here. */
@@ -107,7 +108,7 @@ export class Output {
   #text(text: string): void {
     const { length } = text;
     if (length > LOOP_CHARACTERS) {
-      this.bytes(Buffer.from(text));
+      this.bytes(encodeText(text));
       return;
     }
     this.room(HEAD_BYTES + length);
@@ -120,7 +121,7 @@ export class Output {
       if (code > 127) {
         this.added -= this.#end - before;
         this.#end = before;
-        this.bytes(Buffer.from(text));
+        this.bytes(encodeText(text));
         return;
       }
       buffer[end++] = code;
@@ -161,11 +162,12 @@ export class Output {
     this.added += 2;
   }
 
-  /** Makes room in the buffer, for `raw`. */
+  /** Makes room in the buffer, for `raw`. @throws OVERLOADED */
   room(bytes: number): void {
     if (this.#buffer.length - this.#end >= bytes) return;
+    const buffer = allocateBytes(Math.max(BUFFER_BYTES, bytes));
     this.#cut();
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(BUFFER_BYTES, bytes));
+    this.#buffer = buffer;
     this.#begin = 0;
     this.#end = 0;
   }
@@ -174,6 +176,20 @@ export class Output {
     if (this.#end === this.#begin) return;
     this.#pieces.push(this.#buffer.subarray(this.#begin, this.#end));
     this.#begin = this.#end;
+  }
+
+  /** Takes back what was added last, and is not with a socket yet: all but so many bytes that were added in all. */
+  undo(added: number): void {
+    let excess = this.added - added;
+    this.added = added;
+    this.referencedTo = Math.min(this.referencedTo, added);
+    const inBuffer = Math.min(excess, this.#end - this.#begin);
+    this.#end -= inBuffer;
+    for (excess -= inBuffer; excess > 0;) {
+      const piece = this.#pieces.pop() as Uint8Array;
+      if (piece.length > excess) this.#pieces.push(piece.subarray(0, piece.length - excess));
+      excess -= piece.length;
+    }
   }
 
   /** Hands everything to a socket. */

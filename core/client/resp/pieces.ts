@@ -1,4 +1,5 @@
 /** Large transfers in pieces, several on their way at once. */
+import { allocateBytes } from '../../allocation.js';
 import type { RegionSource } from '../../target/index.js';
 import { exactly, type SourceBounds } from '../source.js';
 
@@ -46,9 +47,9 @@ export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: Mov
   await window.end();
 }
 
-/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED */
+/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED */
 export async function gathered({ size, source }: RegionSource, bounds: SourceBounds): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(size);
+  const buffer = allocateBytes(size);
   let filled = 0;
   for await (const piece of exactly(size, source, bounds)) {
     buffer.set(piece, filled);
@@ -59,7 +60,7 @@ export async function gathered({ size, source }: RegionSource, bounds: SourceBou
 
 /**
  * Moves what a source gives. It is copied together into pieces, as the source may be done with its own when it is asked for the next.
- * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED
+ * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function moveSource(
   { size, source }: RegionSource,
@@ -69,7 +70,7 @@ export async function moveSource(
 ): Promise<void> {
   const window = new Window();
   const spare: Buffer[] = [];
-  const take = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(pieceBytes, size));
+  const take = (): Buffer => spare.pop() ?? allocateBytes(Math.min(pieceBytes, size));
   const send = async (buffer: Buffer, length: number, at: number): Promise<void> => {
     await window.add(move(buffer.subarray(0, length), at).finally(() => spare.push(buffer)));
   };

@@ -70,6 +70,11 @@ export abstract class RegionCall<T> extends Call<T> {
     this.lane?.broken(this, error, wasSent);
   }
 
+  override refused(error: unknown): void {
+    super.refused(error);
+    this.lane?.refused(this);
+  }
+
   protected override refusal(error: ReplyError): Error {
     return refusalOf(error);
   }

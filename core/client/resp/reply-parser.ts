@@ -5,9 +5,12 @@
  * - Bulk strings go where the call wants them (`into`), one behind the other if they are several; others are copied out, so the
  *   bytes may be overwritten when `next` has returned. Of a long one the bytes that are still to come can be read from the socket to
  *   where they belong (`landing`, `landed`).
+ * - Where there is no memory for a bulk string, it is dropped, and the reply is an error of the code OVERLOADED.
  * - A peer is not trusted: what it announces is checked against `into` or the limits before memory is taken.
  * - What was understood of an incomplete reply is kept; only an incomplete line is looked at again, and lines are bounded.
  */
+import { allocateShared } from '../../allocation.js';
+import { asBedrockError } from '../../errors.js';
 import { ReplyError, textOf, type Reply } from './reply.js';
 
 export interface ReplyLimits {
@@ -78,6 +81,8 @@ export class ReplyParser {
   fault = '';
 
   readonly #stack: Frame[] = [];
+  /** Why the reply cannot be given as it came. */
+  #refusal: ReplyError | undefined;
   /** What the reply holds so far. */
   #replyBytes = 0;
   /** Type of the bulk string whose bytes are expected. */
@@ -138,7 +143,9 @@ export class ReplyParser {
         }
       }
       if (this.#stack.length > 0 && (value = this.#folded(value)) === undefined) continue;
-      this.value = into === undefined || value instanceof ReplyError ? value : this.#intoValue;
+      this.value =
+        this.#refusal ?? (into === undefined || value instanceof ReplyError ? value : this.#intoValue);
+      this.#refusal = undefined;
       this.#filled = -1;
       this.#replyBytes = 0;
       return Found.reply;
@@ -267,11 +274,22 @@ export class ReplyParser {
       this.#filled += length;
     } else {
       if (!this.#takesMemory(length)) return undefined;
-      this.#bulk = Buffer.allocUnsafe(length);
+      this.#bulk = this.#allocate(length);
       this.#bulkAt = 0;
     }
     this.#bulkLeft = length;
     return undefined;
+  }
+
+  /** @returns nothing if there is no memory for it */
+  #allocate(length: number): Buffer | undefined {
+    try {
+      return allocateShared(length);
+    } catch (error) {
+      const { code, message } = asBedrockError(error);
+      if (!this.#isBesideReply) this.#refusal = new ReplyError(`${code} ${message}`);
+      return undefined;
+    }
   }
 
   /** Whether what is being read is a push or an attribute, and no reply. */

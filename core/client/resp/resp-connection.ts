@@ -4,10 +4,13 @@
  * - The commands of a turn go out in one write; replies settle their calls in order.
  * - A large reply is read from the socket straight to where its call wants it. The system is told where before it reads, so what
  *   came before the reply's head was seen, at most `SCRATCH_BYTES`, is copied.
+ * - Where the system refuses memory for a command or a reply, that call alone fails, as OVERLOADED: nothing of the command is sent, and
+ *   the reply is read and dropped.
  * - A connection breaks when the peer says what it may not, closes, or makes no progress; then every call that waits is told.
  *   There is no second try here.
  */
 import { connect, type Socket } from 'node:net';
+import { allocateBytes } from '../../allocation.js';
 import { BedrockError, asBedrockError, messageOf } from '../../errors.js';
 import { within } from '../call-options.js';
 import { ArgumentsCall, IntoCall, type Argument, type Call } from './call.js';
@@ -52,7 +55,7 @@ export class RespConnection {
   readonly #parser: ReplyParser;
   readonly #output = new Output();
   readonly #socket: Socket;
-  readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  readonly #scratch = allocateBytes(SCRATCH_BYTES);
   /** Bytes at the beginning of the scratch that are not understood yet. */
   #kept = 0;
   /** The caller's memory that the system reads into; undefined if that is the scratch. */
@@ -99,7 +102,7 @@ export class RespConnection {
     this.#socket.on('error', (error) => this.break(this.#unreachable(messageOf(error), error)));
   }
 
-  /** @throws UNREACHABLE, TIMEOUT, ABORTED */
+  /** @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
   static async open(endpoint: RespEndpoint, options: RespConnectionOptions = {}): Promise<RespConnection> {
     const connection = new RespConnection(endpoint, options);
     const connected = connection.#connect(options.progressTimeoutMs ?? 30_000);
@@ -166,9 +169,15 @@ export class RespConnection {
       return;
     }
     const output = this.#output;
-    this.#calls.push(call);
     const before = output.added;
-    call.encode(output);
+    try {
+      call.encode(output);
+    } catch (error) {
+      output.undo(before);
+      call.refused(error);
+      return;
+    }
+    this.#calls.push(call);
     call.sentAt = output.added;
     call.heldUntil = output.referencedTo > before ? output.referencedTo : 0;
     if (this.#isFlushing) {

@@ -4,6 +4,7 @@
  * A small read or write is one command. Of a large one, pieces of `PIECE_BYTES` are on their way at once, after its bounds were
  * compared with the region's size, so that nothing is written of what cannot be written whole. Many ranges share a command.
  */
+import { allocateBytes } from '../../allocation.js';
 import { BedrockError } from '../../errors.js';
 import {
   allocateBuffer,
@@ -289,7 +290,7 @@ export class RespTarget extends RemoteTarget {
   }
 
   #piece(id: RegionId, offset: number, size: number, call: CallOptions): Piece {
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const bytes = allocateBytes(size);
     const read = new ReadCall(this.#place, id, offset, bytes);
     // Whoever takes the pieces meets the failure when its turn comes, if it comes.
     this.link.submit(read, call).catch(() => undefined);
