@@ -59,7 +59,8 @@ export class LockedError extends SystemError {
 /**
  * Gives a range of a file its space on the medium, and the file at least the size that ends it (posix_fallocate(3)). Bytes that
  * are there stay. A write into the range, or a store into a mapping of it, cannot run out of space afterwards. If it fails, what it took is
- * given back, and with it space of the range that was never written to; so nobody else may write there, or extend the file, meanwhile.
+ * given back, where the file system undoes it by itself or tells what was taken (FS_IOC_FIEMAP), and what the range had before stays; so nobody
+ * else may write there, or extend the file, meanwhile.
  * @param options.emulate whether a file system that cannot allocate may be made to by writing a byte into every block (which is
  *   slow, and not safe beside other writers); unless told it may
  * @throws INVALID_ARGUMENT; ENOSPC, EFBIG, EBADF, EINVAL (length 0), ENOTSUP without emulation

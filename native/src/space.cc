@@ -1,11 +1,16 @@
 #include "space.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <vector>
 
 namespace bedrock {
 
@@ -13,9 +18,59 @@ namespace {
 
 int errorOf(int result) { return result == 0 ? 0 : errno; }
 
+struct Range {
+  off_t start;
+  off_t end;
+};
+
+// What of a range has its space, in order: also what was allocated and never written to (FS_IOC_FIEMAP).
+// @returns false where the file system does not tell
+bool listAllocated(int fd, off_t offset, off_t end, std::vector<Range>* allocated) {
+  constexpr uint32_t kExtents = 128;
+  std::vector<uint64_t> memory((sizeof(fiemap) + kExtents * sizeof(fiemap_extent)) / sizeof(uint64_t));
+  auto* const map = reinterpret_cast<fiemap*>(memory.data());
+  for (off_t at = offset; at < end;) {
+    *map = {};
+    map->fm_start = static_cast<uint64_t>(at);
+    map->fm_length = static_cast<uint64_t>(end - at);
+    map->fm_extent_count = kExtents;
+    if (ioctl(fd, FS_IOC_FIEMAP, map) != 0) return false;
+    if (map->fm_mapped_extents == 0) return true;
+    for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+      const fiemap_extent& extent = map->fm_extents[i];
+      const auto start = static_cast<off_t>(extent.fe_logical);
+      allocated->push_back({start, start + static_cast<off_t>(extent.fe_length)});
+      if ((extent.fe_flags & FIEMAP_EXTENT_LAST) != 0) return true;
+    }
+    if (allocated->back().end <= at) return false;
+    at = allocated->back().end;
+  }
+  return true;
+}
+
+int punch(int fd, off_t start, off_t end) {
+  return errorOf(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start));
+}
+
+// Punches what a range of holes has beside `kept`. @returns 0 or errno
+int punchBeside(int fd, Range holes, const std::vector<Range>& kept) {
+  const auto isBefore = [](const Range& range, off_t place) { return range.end <= place; };
+  auto next = std::lower_bound(kept.begin(), kept.end(), holes.start, isBefore);
+  for (off_t at = holes.start; at < holes.end; ++next) {
+    const bool isLast = next == kept.end() || next->start >= holes.end;
+    const off_t stop = isLast ? holes.end : next->start;
+    if (stop > at) {
+      if (const int error = punch(fd, at, stop); error != 0) return error;
+    }
+    if (isLast) break;
+    at = next->end;
+  }
+  return 0;
+}
+
 // Space that was allocated and never written to still counts as a hole (lseek(2), SEEK_HOLE), on every file system that tells the two
-// apart; so what a failed allocation has left is found among the holes, and no byte is lost with it.
-void giveBackHoles(int fd, off_t offset, off_t end) {
+// apart; so what a failed allocation has left is found among the holes, beside what had its space before, and no byte is lost with it.
+void giveBackHoles(int fd, off_t offset, off_t end, const std::vector<Range>& kept) {
   const off_t position = lseek(fd, 0, SEEK_CUR);
   for (off_t at = offset; at < end;) {
     const off_t hole = lseek(fd, at, SEEK_HOLE);
@@ -23,7 +78,7 @@ void giveBackHoles(int fd, off_t offset, off_t end) {
     off_t data = lseek(fd, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) break;
     data = data < 0 ? end : std::min(data, end);
-    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole, data - hole) != 0) break;
+    if (punchBeside(fd, {hole, data}, kept) != 0) break;
     at = data;
   }
   if (position >= 0) lseek(fd, position, SEEK_SET);
@@ -34,6 +89,10 @@ void giveBackHoles(int fd, off_t offset, off_t end) {
 int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   struct stat before;
   if (fstat(fd, &before) != 0) return errno;
+  // What had its space before keeps it: somebody may have been promised that it can be written. Where nobody tells, nothing is given back.
+  const off_t end = std::min(offset + size, before.st_size);
+  std::vector<Range> kept;
+  const bool isKnown = listAllocated(fd, offset, end, &kept);
   int error = 0;
   do error = emulates ? posix_fallocate(fd, offset, size) : errorOf(fallocate(fd, 0, offset, size));
   while (error == EINTR);
@@ -44,7 +103,7 @@ int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
     if (ftruncate(fd, before.st_size) != 0) return error;
   }
   // An argument that is refused has taken nothing.
-  if (error != EINVAL && error != EBADF) giveBackHoles(fd, offset, std::min(offset + size, before.st_size));
+  if (isKnown && error != EINVAL && error != EBADF) giveBackHoles(fd, offset, end, kept);
   return error;
 }
 

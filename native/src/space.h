@@ -5,14 +5,15 @@
 
 namespace bedrock {
 
-// Gives a range of a file its space, and the file at least the size that ends it. If that fails, what was taken is given back: a file
-// system that is full keeps what it could give otherwise. Nobody else may write to the range, or extend the file, meanwhile.
+// Gives a range of a file its space, and the file at least the size that ends it. If that fails, what was taken is given back, and what
+// had its space before keeps it: a file system that is full keeps what it could give otherwise. Nobody else may write to the range, or
+// extend the file, meanwhile.
 // @param emulates whether a byte is written into every block where the file system cannot allocate
 // @returns 0 or errno
 int allocateSpace(int fd, off_t offset, off_t size, bool emulates);
 
 // Creates a file, or opens one that is there, makes it `size` bytes long and gives it its space. Unless `keep` is called it ends as it
-// was: a new one is gone, one that was there has its former size, and holes where it had holes. (What was cut off is lost.)
+// was: a new one is gone, one that was there has its former size and its former space. (What was cut off is lost.)
 class CreatedFile {
  public:
   // @returns 0 or errno

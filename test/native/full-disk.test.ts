@@ -38,6 +38,23 @@ describe.each(FILE_SYSTEMS)('on a full %s', (type) => {
     await allocate(file, 0, 8 * MIB);
   });
 
+  test('allocate that cannot have all takes nothing from what had its space before', async () => {
+    await using file = await open(disk.at('file'), 'w+');
+    await file.truncate(64 * MIB);
+    await allocate(file, MIB, MIB);
+    await allocate(file, 4 * MIB, 3 * MIB);
+    await file.write('before', 3 * MIB);
+    const { blocks } = await file.stat();
+    const left = disk.freeBytes;
+    await expect(allocate(file, 0, 32 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect((await file.stat()).blocks).toBeGreaterThanOrEqual(blocks);
+    expect(disk.freeBytes).toBeGreaterThanOrEqual(left - MIB / 2);
+    disk.fill(0);
+    await file.write(Buffer.alloc(MIB, 1), 0, MIB, MIB);
+    await file.write(Buffer.alloc(3 * MIB, 1), 0, 3 * MIB, 4 * MIB);
+    await file.sync();
+  });
+
   test('mapFile leaves no file where there was none, and one that was there as it was', async () => {
     const all = { create: true, size: 32 * MIB };
     await expect(mapFile(disk.at('new'), all)).rejects.toMatchObject({ code: 'ENOSPC' });
