@@ -40,13 +40,11 @@ export class Listener {
       const server = this.#make();
       this.#socket = await UnixSocket.bind(server, address.path);
       this.#servers = [server];
-      goOnAfterFailures(server, this.logger);
       return { address, bound: '' };
     }
     const { servers, port, addresses } = await listenTcp(() => this.#make(), address);
     // All of them are of `#make`.
     this.#servers = servers as Server[];
-    for (const server of servers) goOnAfterFailures(server, this.logger);
     return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
   }
 
@@ -78,6 +76,8 @@ export class Listener {
       // The guard asks for it, as node:http would refuse without saying why.
       requireHostHeader: false,
     });
+    // From the first moment on: connections come while the next address is bound.
+    server.once('listening', () => goOnAfterFailures(server, logger));
     // node:http would drop headers beyond a number; their size has a limit already.
     server.maxHeadersCount = 0;
     server.maxConnections = settings.max_connections;

@@ -92,7 +92,6 @@ export class RespServer implements Door {
 
   /** Closes the connections of clients that have asked for nothing in a while. A client within a request is not idle. */
   readonly #closeIdle = (): void => {
-    for (const server of this.#servers) goOnAfterFailures(server, this.#options.logger);
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     const latest = performance.now() - idleMs;
     for (const [client, socket] of this.#clients)
@@ -145,6 +144,8 @@ export class RespServer implements Door {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#connected(socket),
     );
+    // From the first moment on: connections come while the next address is bound.
+    server.once('listening', () => goOnAfterFailures(server, logger));
     server.maxConnections = settings.max_connections;
     server.on('drop', () => {
       if (this.#refused++ > 0) return;

@@ -1,6 +1,6 @@
 /** Where a daemon listens: at every address of a host name, and at sockets that it takes from nobody and leaves to nobody. */
 import { mkdtemp, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
-import { createServer, connect, type AddressInfo, type Server } from 'node:net';
+import { Server, connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -148,4 +148,24 @@ describe('a socket', () => {
     expect(await answers()).toBe(true);
     await won[0]?.remove();
   });
+});
+
+/** The servers of this process that listen, those of node:http too. */
+function serversHere(): Server[] {
+  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles: () => unknown[] };
+  return handles().filter((handle) => handle instanceof Server);
+}
+
+it('a connection that cannot be accepted leaves both doors as they are', async () => {
+  const resp = { address: '127.0.0.1:0' };
+  const daemon = await bootstrap({ bedrock: { resp } }, { address: 'http://127.0.0.1:0', logLevel: 'off' });
+  try {
+    const servers = serversHere();
+    expect(servers).toHaveLength(2);
+    // As Node tells of it.
+    for (const server of servers) server.emit('error', new Error('accept EMFILE'));
+    expect(serversHere()).toEqual(servers);
+  } finally {
+    await daemon.close();
+  }
 });
