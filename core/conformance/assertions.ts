@@ -1,9 +1,9 @@
 /** What the rules of the contract are checked with: error codes, bytes, work in flight, and what a target looks like as a whole. */
-import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { types } from 'node:util';
-import { messageOf, type ErrorCode } from '../errors.js';
-import type { RegionId, RegionStat, Target } from '../target/index.js';
+import type { ErrorCode } from '../errors.js';
+import type { RegionId, RegionStat, Target, TargetState } from '../target/index.js';
+import { BrokenRule, failureInWords, holds, inWords, is, sameFigures, sameList } from './findings.js';
 
 /** How long a promise is watched before it counts as pending. */
 const PENDING_MS = 20;
@@ -16,25 +16,53 @@ const NOISE_BYTES = 65_521;
 const SEED_STEP = 7919;
 const NOISE = makeNoise();
 
-/** Asserts that a call fails with a code. `what` names the call where a rule makes several. */
-export async function rejects(call: Promise<unknown>, code: ErrorCode, what = 'the call'): Promise<void> {
-  hasCode(await failureOf(call, `${what} succeeded; it must fail with ${code}`), code, what);
+/** Asserts that a call fails with a code. @param what the call */
+export async function rejects(call: Promise<unknown>, code: ErrorCode, what: string): Promise<void> {
+  hasCode(await failureOf(call, code, what), code, what);
+}
+
+/** Asserts that a call fails with this very error, which is the caller's own. */
+export async function rejectsWith(call: Promise<unknown>, own: Error, what: string): Promise<void> {
+  const failure = await failureOf(call, `the caller's own error`, what);
+  const expected = `it to fail with the caller's own error (${own.message})`;
+  if (failure !== own) throw new BrokenRule(what, failureInWords(failure), expected);
 }
 
 /** Asserts that what a call failed with has a code. */
 export function hasCode(failure: unknown, code: ErrorCode, what: string): void {
   const found = (failure as { code?: unknown } | null | undefined)?.code;
-  assert.equal(found, code, `${what} failed with ${String(found)}, not ${code}: ${messageOf(failure)}`);
+  if (found !== code) throw new BrokenRule(what, failureInWords(failure), `it to fail with ${code}`);
 }
 
-/** What a call failed with; asserts that it did fail. */
-export async function failureOf(call: Promise<unknown>, whatIfNot: string): Promise<unknown> {
+/** What a call failed with; asserts that it did fail. @param how what it must fail with, in words */
+export async function failureOf(call: Promise<unknown>, how: string, what: string): Promise<unknown> {
   const outcome = await call.then(
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  assert.ok(outcome !== undefined, whatIfNot);
+  if (outcome === undefined) throw new BrokenRule(what, 'that it succeeded', `it to fail with ${how}`);
   return outcome.error;
+}
+
+/** Asserts what state a target is in. */
+export function inState(target: Target, state: TargetState, when: string): void {
+  is(target.state, state, `the state of the target ${when}`);
+}
+
+/** Asserts how many regions `stats` count. */
+export async function counts(target: Target, regions: number, when: string): Promise<void> {
+  is((await target.stats()).regions, regions, `the regions that stats count ${when}`);
+}
+
+/** Asserts how many bytes are used. */
+export async function uses(target: Target, usedBytes: number, when: string): Promise<void> {
+  is((await target.stats()).usedBytes, usedBytes, `usedBytes of stats ${when}`);
+}
+
+/** Asserts that a promise has not settled. @param until what it must wait for */
+export async function waits(call: Promise<unknown>, what: string, until: string): Promise<void> {
+  if (!(await isPending(call)))
+    throw new BrokenRule(what, 'that it has settled', `it to wait until ${until}`);
 }
 
 /** Bytes that tell positions and seeds apart, none of them zero. */
@@ -60,20 +88,17 @@ function makeNoise(): Uint8Array {
 }
 
 /** Asserts that `actual` is a Uint8Array that holds exactly `expected`. */
-export function sameBytes(actual: Uint8Array, expected: Uint8Array, what = 'the bytes'): void {
-  assert.ok(types.isUint8Array(actual), `${what} must come as a Uint8Array`);
-  assert.equal(
-    actual.length,
-    expected.length,
-    `${what}: ${actual.length} bytes instead of ${expected.length}`,
-  );
+export function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string): void {
+  holds(types.isUint8Array(actual), what, actual, `a Uint8Array of ${expected.length} bytes`);
+  if (actual.length !== expected.length)
+    throw new BrokenRule(what, `${actual.length} bytes`, `${expected.length} bytes`);
   if (Buffer.compare(actual, expected) === 0) return;
   let at = 0;
   while (actual[at] === expected[at]) at++;
-  assert.fail(`${what}: byte ${at} is ${String(actual[at])} instead of ${String(expected[at])}`);
+  throw new BrokenRule(what, `${inWords(actual[at])} at byte ${at}`, inWords(expected[at]));
 }
 
-export function allZero(actual: Uint8Array, what = 'the bytes'): void {
+export function allZero(actual: Uint8Array, what: string): void {
   sameBytes(actual, new Uint8Array(actual.length), what);
 }
 
@@ -95,6 +120,8 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
 /** Long enough for what was put off to happen. */
 export async function aMoment(): Promise<void> {
   await delay(10);
+  // However late the timer comes: what was put off to the next turns has had them.
+  for (let count = 0; count < 3; count++) await turn();
 }
 
 /** Waits until a check passes; when patience ends, its failure. */
@@ -143,7 +170,7 @@ export async function listAll(target: Target, limit?: number): Promise<RegionSta
     regions.push(...page.regions);
     after = page.next;
     const place = after?.toString() ?? 'the end';
-    assert.ok(!pages.has(place), `list named ${place} as the next page twice`);
+    holds(!pages.has(place), 'the next page that list names', `${place} a second time`, 'each only once');
     pages.add(place);
   } while (after !== undefined);
   return regions;
@@ -155,8 +182,7 @@ export async function listedIds(target: Target, limit?: number): Promise<string[
 
 /** What must be the same before and after a call that fails. */
 export interface Snapshot {
-  /** Of `stats`: regions, used, capacity, largest free piece. */
-  readonly figures: readonly unknown[];
+  readonly figures: Readonly<Record<'regions' | 'usedBytes' | 'capacityBytes' | 'largestFreeBytes', unknown>>;
   readonly regions: readonly { id: string; size: number; createdAt: number; contents: string }[];
 }
 
@@ -171,14 +197,33 @@ export async function snapshotOf(target: Target): Promise<Snapshot> {
   const { usedBytes, capacityBytes } = stats;
   // Without a limit of its own it is not the target that decides what is free.
   const largestFreeBytes = capacityBytes === null ? null : stats.largestFreeBytes;
-  return { figures: [stats.regions, usedBytes, capacityBytes, largestFreeBytes], regions };
+  return { figures: { regions: stats.regions, usedBytes, capacityBytes, largestFreeBytes }, regions };
+}
+
+/** Asserts that a target is as it was. @param when what may have changed it */
+export async function isUnchanged(target: Target, before: Snapshot, when: string): Promise<void> {
+  const now = await snapshotOf(target);
+  sameRegions(now.regions, before.regions, when);
+  sameFigures(now.figures, before.figures, `the stats ${when}`);
+}
+
+/** Asserts that regions are the same, in order, with their sizes, times and bytes. */
+export function sameRegions(found: Snapshot['regions'], expected: Snapshot['regions'], when: string): void {
+  const ids = (regions: Snapshot['regions']): string[] => regions.map(({ id }) => id);
+  sameList(ids(found), ids(expected), `the regions ${when}`);
+  for (const [at, { contents, ...stat }] of expected.entries()) {
+    const region = found[at] ?? { contents: '' };
+    sameFigures(region, stat, `region ${stat.id} ${when}`);
+    const [bytes, old] = [region.contents, contents].map((text) => Buffer.from(text, 'latin1'));
+    sameBytes(bytes as Buffer, old as Buffer, `the bytes of region ${stat.id} ${when}`);
+  }
 }
 
 /** Runs calls that must leave the target as it is. */
 export async function changesNothing(target: Target, calls: () => Promise<void>): Promise<void> {
   const before = await snapshotOf(target);
   await calls();
-  assert.deepEqual(await snapshotOf(target), before, 'what fails must leave the target as it was');
+  await isUnchanged(target, before, 'after calls that must change nothing');
 }
 
 /** Every call on a region, none of which would fail on a live region of 16 bytes or more. */

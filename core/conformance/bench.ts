@@ -4,7 +4,7 @@
  * What a close waits for, sources and mappings, is begun here too and ended before the targets are closed: a test that fails half
  * way must not leave a close waiting for ever.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError, messageOf } from '../errors.js';
 import type { RegionId, RegionMapping, Target } from '../target/index.js';
 import { Gate, eventually, heldBack, inFlight } from './assertions.js';
 import type { TargetFactory } from './factory.js';
@@ -56,7 +56,7 @@ export class Bench {
       await target.close().catch((failure: unknown) => failures.push(failure));
     }
     for (const target of this.#targets) await this.factory.dispose?.(target);
-    if (failures.length > 0) throw new AggregateError(failures, 'close failed after the test');
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join('; '));
   }
 
   /** A fresh target on storage of its own, not open. */

@@ -5,28 +5,30 @@
  * A kill is what the rules can see: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost
  * only when the power fails, which no test inside a process can bring about.
  */
-import assert from 'node:assert/strict';
 import type { RegionId, Target } from '../target/index.js';
 import {
   allZero,
-  failureOf,
-  hasCode,
+  isUnchanged,
   listAll,
   listedIds,
   pattern,
   refusesAllCalls,
+  rejects,
   sameBytes,
   snapshotOf,
+  uses,
 } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameItems, sameList } from './findings.js';
 
 /** What is known of a region by what was acknowledged. */
 type Contents = Map<string, Uint8Array>;
 
 /** Asserts that exactly these regions are there, with these bytes. */
-async function holds(target: Target, expected: Contents, when: string): Promise<void> {
+async function contains(target: Target, expected: Contents, when: string): Promise<void> {
   const { regions } = await snapshotOf(target);
-  assert.deepEqual(regions.map(({ id }) => id).sort(), [...expected.keys()].sort(), `the regions ${when}`);
+  const ids = regions.map(({ id }) => id);
+  sameItems(ids, [...expected.keys()], `the regions ${when}`);
   for (const { id, contents } of regions) {
     sameBytes(Buffer.from(contents, 'latin1'), expected.get(id) ?? new Uint8Array(0), `region ${id} ${when}`);
   }
@@ -47,12 +49,9 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     }
     const created = (await listAll(target)).map(({ id, createdAt }) => [String(id), createdAt]);
     const survivor = await bench.crashed(target);
-    await holds(survivor, expected, 'after the kill');
-    assert.deepEqual(
-      (await listAll(survivor)).map(({ id, createdAt }) => [String(id), createdAt]),
-      created,
-      'IDs and times, in order',
-    );
+    await contains(survivor, expected, 'after the kill');
+    const survived = (await listAll(survivor)).map(({ id, createdAt }) => [String(id), createdAt]);
+    sameList(survived, created, 'the IDs and times after the kill, in order');
   });
 
   rule('keeps every write that was acknowledged as durable when it is killed', async (bench) => {
@@ -77,7 +76,7 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     await target.persist(id, [{ offset: 50_000, size: 5000 }]);
     await target.write(id, 90_000, note(90_000, pattern(10_000, 5)));
     await target.persist(id);
-    await holds(await bench.crashed(target), new Map([[id.toString(), bytes]]), 'after the kill');
+    await contains(await bench.crashed(target), new Map([[id.toString(), bytes]]), 'after the kill');
   });
 
   rule('has resolved no durable write too early: each is there if it is killed at once', async (bench) => {
@@ -109,8 +108,8 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     const { usedBytes } = await target.stats();
     const survivor = await bench.crashed(target);
     for (const id of erased) await refusesAllCalls(survivor, id, 'REGION_NOT_FOUND', 'an erased ID');
-    assert.equal((await listedIds(survivor)).length, 3);
-    assert.equal((await survivor.stats()).usedBytes, usedBytes, 'used bytes after the kill');
+    is((await listedIds(survivor)).length, 3, 'the number of listed regions after the kill');
+    await uses(survivor, usedBytes, 'after the kill');
   });
 
   rule('has no trace of a source that was in flight when it was killed', async (bench) => {
@@ -121,8 +120,8 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     await taken;
     const survivor = await bench.crashed(target);
     finish();
-    assert.deepEqual(await snapshotOf(survivor), before, 'the target after the kill');
-    sameBytes(await survivor.read(kept, 0, 3000), pattern(3000));
+    await isUnchanged(survivor, before, 'after the kill');
+    sameBytes(await survivor.read(kept, 0, 3000), pattern(3000), 'the region that was there');
     // Its space is zeroed before it is anyone else's.
     const id = await survivor.create(200_000);
     allZero(await survivor.read(id, 0, 200_000), 'a region that was created after the kill');
@@ -135,7 +134,8 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
       const ids: RegionId[] = [];
       for (let count = 0; count < 20; count++) {
         const id = await target.create(16);
-        assert.ok(!given.has(id.toString()), `the ID ${id.toString()} was given out again in round ${round}`);
+        const isNew = !given.has(id.toString());
+        holds(isNew, `the ID of a new region after ${round} kills`, id, 'one never given before');
         given.add(id.toString());
         ids.push(id);
       }
@@ -157,7 +157,7 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
         expected.set((await target.createAndWrite(bytes, { persist: true })).toString(), bytes);
       }
       target = await bench.crashed(target);
-      await holds(target, expected, `after kill ${round}`);
+      await contains(target, expected, `after kill ${round}`);
     }
   });
 
@@ -166,10 +166,9 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     const survivor = await bench.crashed(bench.target);
     await survivor.write(id, 0, pattern(100, 2));
     const again = await bench.reopened(survivor, 'same');
-    sameBytes(await again.read(id, 0, 100), pattern(100, 2));
-    sameBytes(await again.read(id, 100, 4900), pattern(5000).subarray(100));
+    sameBytes(await again.read(id, 0, 100), pattern(100, 2), 'what was written after the kill');
+    sameBytes(await again.read(id, 100, 4900), pattern(5000).subarray(100), 'what was written before it');
     await again.erase(id);
-    const failure = await failureOf(again.read(id, 0, 1), 'an erased region was read');
-    hasCode(failure, 'REGION_NOT_FOUND', 'read of an erased region');
+    await rejects(again.read(id, 0, 1), 'REGION_NOT_FOUND', 'read of an erased region');
   });
 };

@@ -2,11 +2,20 @@
  * Rules of `createAndWrite`: contents given as bytes or by a source, and that a region appears whole or not at all. A source that
  * fails, ends early, gives too much or gives something else leaves neither a region nor used space.
  */
-import assert from 'node:assert/strict';
 import type { RegionSource, Target } from '../target/index.js';
-import { failureOf, listedIds, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
+import {
+  counts,
+  isUnchanged,
+  listedIds,
+  pattern,
+  rejects,
+  rejectsWith,
+  sameBytes,
+  snapshotOf,
+} from './assertions.js';
 import type { Bench } from './bench.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameItems, sameList } from './findings.js';
 
 /** What is no source at all. */
 const NOT_CONTENTS: readonly unknown[] = [
@@ -62,25 +71,23 @@ export const createAndWriteRules: Rules = (rule) => {
     await target.createAndWrite(pattern(100));
     const before = await snapshotOf(target);
     await calls(target);
-    await bench.settled(async () => {
-      assert.deepEqual(await snapshotOf(target), before, 'what a failed createAndWrite left behind');
-    });
+    await bench.settled(() => isUnchanged(target, before, 'after a createAndWrite that failed'));
   };
 
   rule('makes a region that holds the given bytes', async ({ target }) => {
     for (const size of [0, 1, 100, 4096, 1_048_579]) {
       const id = await target.createAndWrite(pattern(size));
-      assert.equal((await target.stat(id)).size, size);
-      sameBytes(await target.read(id, 0, size), pattern(size));
+      is((await target.stat(id)).size, size, 'the size that stat gives');
+      sameBytes(await target.read(id, 0, size), pattern(size), `the region of ${size} bytes`);
     }
-    assert.equal((await target.stats()).regions, 5);
+    await counts(target, 5, 'after as many calls');
   });
 
   rule('takes part of a buffer as contents, and no byte beside it', async ({ target }) => {
     const whole = pattern(100);
     const id = await target.createAndWrite(whole.subarray(33, 66));
-    assert.equal((await target.stat(id)).size, 33);
-    sameBytes(await target.read(id, 0, 33), whole.slice(33, 66));
+    is((await target.stat(id)).size, 33, 'the size that stat gives');
+    sameBytes(await target.read(id, 0, 33), whole.slice(33, 66), 'the region');
   });
 
   for (const [kind, sourceOf] of [
@@ -93,8 +100,8 @@ export const createAndWriteRules: Rules = (rule) => {
       const pieces = cuts.slice(1).map((end, at) => whole.subarray(cuts[at], end));
       for (const persist of [false, true]) {
         const id = await target.createAndWrite({ size: whole.length, source: sourceOf(pieces) }, { persist });
-        assert.equal((await target.stat(id)).size, whole.length);
-        sameBytes(await target.read(id, 0, whole.length), whole);
+        is((await target.stat(id)).size, whole.length, 'the size that stat gives');
+        sameBytes(await target.read(id, 0, whole.length), whole, 'the region of the pieces');
       }
     });
   }
@@ -102,7 +109,7 @@ export const createAndWriteRules: Rules = (rule) => {
   rule('makes a region of zero bytes of a source that gives none', async ({ target }) => {
     for (const source of [[], slowly([]), [new Uint8Array(0)]]) {
       const id = await target.createAndWrite({ size: 0, source });
-      assert.equal((await target.stat(id)).size, 0);
+      is((await target.stat(id)).size, 0, 'the size that stat gives');
     }
   });
 
@@ -112,14 +119,14 @@ export const createAndWriteRules: Rules = (rule) => {
     const { created, finish } = bench.beginCreate(target, 64, pattern(64));
     // Some turns in which all bytes arrive, and still the source might give more.
     for (let turn = 0; turn < 5; turn++) {
-      assert.deepEqual(await listedIds(target), [before.toString()], 'listed before its source ended');
-      assert.equal((await target.stats()).regions, 1, 'counted before its source ended');
+      sameList(await listedIds(target), [before.toString()], 'the regions before the source has ended');
+      await counts(target, 1, 'before the source has ended');
     }
     finish();
     const id = await created;
-    assert.ok((await listedIds(target)).includes(id.toString()));
-    assert.equal((await target.stats()).regions, 2);
-    sameBytes(await target.read(id, 0, 64), pattern(64));
+    sameItems(await listedIds(target), [before, id].map(String), 'the regions after the source has ended');
+    await counts(target, 2, 'after the source has ended');
+    sameBytes(await target.read(id, 0, 64), pattern(64), 'the region of the source');
   });
 
   rule('goes on serving while a source is slow', async (bench) => {
@@ -127,10 +134,10 @@ export const createAndWriteRules: Rules = (rule) => {
     const { created, finish } = bench.beginCreate(target, 9, pattern(9));
     const other = await target.createAndWrite(pattern(32, 2));
     await target.write(other, 8, pattern(8, 3));
-    sameBytes(await target.read(other, 8, 8), pattern(8, 3));
+    sameBytes(await target.read(other, 8, 8), pattern(8, 3), 'another region meanwhile');
     await target.erase(other);
     finish();
-    sameBytes(await target.read(await created, 0, 9), pattern(9));
+    sameBytes(await target.read(await created, 0, 9), pattern(9), 'the region of the source');
   });
 
   rule('passes on what a source throws, and leaves no region and no used space behind', (bench) =>
@@ -138,7 +145,7 @@ export const createAndWriteRules: Rules = (rule) => {
       for (const given of [[], [pattern(10)], [pattern(64)]]) {
         const failure = new Error('the disk of the sender failed');
         const call = target.createAndWrite({ size: 64, source: failing(given, failure) });
-        assert.equal(await failureOf(call, 'the call succeeded although its source threw'), failure);
+        await rejectsWith(call, failure, 'createAndWrite of a source that throws');
       }
     }),
   );
@@ -147,7 +154,8 @@ export const createAndWriteRules: Rules = (rule) => {
     leavesNothing(bench, async (target) => {
       const sources = [[], [pattern(63)], slowly([pattern(30), pattern(33)])];
       for (const source of sources) {
-        await rejects(target.createAndWrite({ size: 64, source }), 'INVALID_ARGUMENT');
+        const call = target.createAndWrite({ size: 64, source });
+        await rejects(call, 'INVALID_ARGUMENT', 'createAndWrite of a source that ends early');
       }
     }),
   );
@@ -155,10 +163,10 @@ export const createAndWriteRules: Rules = (rule) => {
   rule('rejects a source that gives too much with INVALID_ARGUMENT, and leaves nothing behind', (bench) =>
     leavesNothing(bench, async (target) => {
       const sources = [[pattern(65)], [pattern(64), pattern(1)], slowly([pattern(60), pattern(60)])];
-      for (const source of sources) {
-        await rejects(target.createAndWrite({ size: 64, source }), 'INVALID_ARGUMENT');
-      }
-      await rejects(target.createAndWrite({ size: 0, source: [pattern(1)] }), 'INVALID_ARGUMENT');
+      const what = 'createAndWrite of a source that gives too much';
+      for (const source of sources)
+        await rejects(target.createAndWrite({ size: 64, source }), 'INVALID_ARGUMENT', what);
+      await rejects(target.createAndWrite({ size: 0, source: [pattern(1)] }), 'INVALID_ARGUMENT', what);
     }),
   );
 
@@ -171,8 +179,14 @@ export const createAndWriteRules: Rules = (rule) => {
         isEnded = true;
       }
     }
-    await rejects(target.createAndWrite({ size: 64, source: endless() }), 'INVALID_ARGUMENT');
-    assert.ok(isEnded, 'the source was left hanging, with whatever it holds open');
+    const call = target.createAndWrite({ size: 64, source: endless() });
+    await rejects(call, 'INVALID_ARGUMENT', 'createAndWrite of a source without end');
+    holds(
+      isEnded,
+      'a source that is read no more',
+      'it left hanging',
+      'return called, which gives back what it holds',
+    );
   });
 
   rule('rejects pieces that are no Uint8Array with INVALID_ARGUMENT, and leaves nothing behind', (bench) =>

@@ -1,8 +1,8 @@
 /** Rules of `create` and `stat`: exact sizes, zeros, IDs and times, and that regions do not reach into each other. */
-import assert from 'node:assert/strict';
 import { RegionId } from '../target/index.js';
-import { allZero, listedIds, pattern, sameBytes } from './assertions.js';
+import { allZero, counts, listedIds, pattern, sameBytes } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
 
 /** Around the sizes that storage is managed in: words, cache lines, sectors, pages, a MiB. */
 const SIZES = [
@@ -14,52 +14,52 @@ const CLOCK_TOLERANCE_MS = 600_000;
 
 export const createRules: Rules = (rule, { capabilities }) => {
   rule('says the capabilities it was announced with', async ({ target }) => {
-    assert.deepEqual({ ...target.capabilities }, { ...capabilities });
-    assert.ok(target.type.length > 0, 'a target names its type');
-    assert.equal((await target.stats()).type, target.type);
+    sameFigures(target.capabilities, capabilities, 'the capabilities of the target');
+    holds(target.type !== '', 'the type of the target', target.type, 'a name');
+    is((await target.stats()).type, target.type, 'the type that stats give');
   });
 
   rule('starts without regions', async ({ target }) => {
-    assert.deepEqual((await target.list()).regions, []);
-    const { regions, recovery } = await target.stats();
-    assert.equal(regions, 0);
-    assert.deepEqual([recovery.regions, recovery.bytes, recovery.quarantined], [0, 0, 0]);
+    sameList((await target.list()).regions, [], 'the regions of a fresh target');
+    await counts(target, 0, 'of a fresh target');
+    const { recovery } = await target.stats();
+    sameFigures(recovery, { regions: 0, bytes: 0, quarantined: 0 }, 'what stats say was recovered');
   });
 
   rule('makes regions of exactly the size asked for, all zero', async ({ target }) => {
     for (const size of SIZES) {
       const id = await target.create(size);
-      assert.equal((await target.stat(id)).size, size);
+      is((await target.stat(id)).size, size, 'the size that stat gives');
       const bytes = await target.read(id, 0, size);
-      assert.equal(bytes.length, size);
-      allZero(bytes, `a new region of ${size} bytes`);
+      sameBytes(bytes, new Uint8Array(size), `a new region of ${size} bytes`);
     }
   });
 
   rule('makes regions of zero bytes, which are regions like any other', async ({ target }) => {
     const [first, second] = [await target.create(0), await target.create(0)];
-    assert.ok(!first.equals(second), 'each has an ID of its own');
-    assert.equal((await target.stat(first)).size, 0);
-    assert.deepEqual((await listedIds(target)).sort(), [first.toString(), second.toString()].sort());
-    assert.equal((await target.read(first, 0, 0)).length, 0);
+    holds(!first.equals(second), 'the ID of a second region', second, 'another than that of the first');
+    is((await target.stat(first)).size, 0, 'the size that stat gives');
+    sameItems(await listedIds(target), [first, second].map(String), 'the listed regions');
+    sameBytes(await target.read(first, 0, 0), new Uint8Array(0), 'what a read gives');
     await target.write(first, 0, new Uint8Array(0), { persist: true });
     await target.persist(first);
     await target.erase(first);
-    assert.deepEqual(await listedIds(target), [second.toString()]);
+    sameList(await listedIds(target), [second.toString()], 'the listed regions after an erase');
   });
 
   rule('gives every region an ID of its own, a RegionId', async ({ target }) => {
     const ids = await Promise.all(Array.from({ length: 100 }, (_, at) => target.create(at % 3)));
-    assert.ok(ids.every((id) => id instanceof RegionId));
-    assert.equal(new Set(ids.map(String)).size, ids.length, 'two regions have the same ID');
+    for (const id of ids) holds(id instanceof RegionId, 'what create gives', id, 'a RegionId');
+    is(new Set(ids.map(String)).size, ids.length, `the number of different IDs of ${ids.length} regions`);
   });
 
   rule('has a region there, listed and counted, when create resolves', async ({ target }) => {
     for (let count = 1; count <= 20; count++) {
       const id = await target.create(32);
-      assert.equal((await target.stat(id)).size, 32);
-      assert.ok((await listedIds(target)).includes(id.toString()), 'a new region must be listed');
-      assert.equal((await target.stats()).regions, count);
+      is((await target.stat(id)).size, 32, 'the size that stat gives');
+      const listed = await listedIds(target);
+      holds(listed.includes(id.toString()), 'the list after create', listed, `the ID ${id.toString()} in it`);
+      await counts(target, count, 'after create');
     }
   });
 
@@ -67,17 +67,18 @@ export const createRules: Rules = (rule, { capabilities }) => {
     const ids = [await target.create(10), await target.create(20)];
     for (const [at, id] of ids.entries()) {
       const stat = await target.stat(id);
-      assert.ok(stat.id.equals(id));
-      assert.equal(stat.size, 10 * (at + 1));
+      is(String(stat.id), String(id), 'the ID that stat gives');
+      is(stat.size, 10 * (at + 1), 'the size that stat gives');
     }
   });
 
   rule('says when a region was created, in whole milliseconds since the epoch', async ({ target }) => {
     const id = await target.create(1);
     const { createdAt } = await target.stat(id);
-    assert.ok(Number.isSafeInteger(createdAt), `createdAt is ${createdAt}`);
-    const off = Math.abs(createdAt - Date.now());
-    assert.ok(off < CLOCK_TOLERANCE_MS, `createdAt is ${createdAt}, ${off} ms from now`);
+    holds(Number.isSafeInteger(createdAt), 'createdAt', createdAt, 'a whole number');
+    const now = Date.now();
+    const isNow = Math.abs(createdAt - now) < CLOCK_TOLERANCE_MS;
+    holds(isNow, 'createdAt of a new region', createdAt, `about ${now}, the milliseconds since 1970 by now`);
   });
 
   rule('never changes the size and the time of a region', async ({ target }) => {
@@ -87,9 +88,9 @@ export const createRules: Rules = (rule, { capabilities }) => {
     const begin = Date.now();
     while (Date.now() < begin + 3) await target.write(id, 0, pattern(64), { persist: true });
     const later = await target.stat(id);
-    assert.deepEqual([later.size, later.createdAt], [size, createdAt]);
-    const listed = (await target.list()).regions[0];
-    assert.deepEqual([listed?.size, listed?.createdAt], [size, createdAt]);
+    sameFigures(later, { size, createdAt }, 'what stat gives later');
+    const { regions } = await target.list();
+    sameFigures(regions[0] ?? {}, { size, createdAt }, 'what list gives later');
   });
 
   rule('keeps regions apart: writing all of one changes no other', async ({ target }) => {

@@ -1,10 +1,9 @@
 /**
  * The suite: every rule of the target contract as a test of its own, grouped by what it is about.
  *
- * A test fails with the rule that is broken in its message and the assertion behind it as `cause`. Rules that a target's
- * capabilities or its factory rule out are not defined at all.
+ * A test fails with the rule that is broken, what was looked at, what was found and what was expected in its message, and with the
+ * error behind it as `cause`. Rules that a target's capabilities or its factory rule out are not defined at all.
  */
-import { messageOf } from '../errors.js';
 import type { Capabilities } from '../target/index.js';
 import { Bench } from './bench.js';
 import { boundsRules } from './bounds.js';
@@ -15,6 +14,7 @@ import { createAndWriteRules } from './create-and-write.js';
 import { createRules } from './create.js';
 import { durabilityRules } from './durability.js';
 import { eraseRules } from './erase.js';
+import { findingOf } from './findings.js';
 import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
 import { idRules } from './ids.js';
 import { importRules } from './importing.js';
@@ -106,12 +106,12 @@ function describeSubject(runner: TestRunner, subject: string, rules: Rules, sett
   runner.describe(subject, () => {
     let bench: Bench | undefined;
     runner.beforeEach(async () => {
-      bench = await Bench.setUp(setting.factory);
+      bench = await step('making and opening a target', () => Bench.setUp(setting.factory));
     });
     runner.afterEach(async () => {
       const used = bench;
       bench = undefined;
-      await used?.tearDown();
+      await step('closing the targets after the test', async () => used?.tearDown());
     });
     for (const [title, check] of defined) {
       runner.it(title, async () => {
@@ -119,11 +119,20 @@ function describeSubject(runner: TestRunner, subject: string, rules: Rules, sett
         try {
           await check(bench);
         } catch (cause) {
-          throw new Error(`the contract is broken: ${subject}: a target ${title}\n${messageOf(cause)}`, {
+          throw new Error(`the contract is broken: ${subject}: a target ${title}\n${findingOf(cause)}`, {
             cause,
           });
         }
       });
     }
   });
+}
+
+/** Says of a step around a rule what failed there. */
+async function step<T>(what: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    throw new Error(`the contract is broken: ${findingOf(cause, what)}`, { cause });
+  }
 }

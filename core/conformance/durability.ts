@@ -2,10 +2,10 @@
  * Rules of waiting for the kernel, for persistent targets that say that Node's fs makes their bytes durable: what resolves as durable
  * has asked for an fsync or fdatasync, and waited for it. (That it is of the right file, only a power failure would show.)
  */
-import assert from 'node:assert/strict';
 import type { Target } from '../target/index.js';
-import { inFlight, isPending, pattern } from './assertions.js';
+import { inFlight, pattern, waits } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds } from './findings.js';
 import { SyncWatch } from './sync-watch.js';
 
 const SIZE = 5000;
@@ -66,8 +66,9 @@ export const durabilityRules: Rules = (rule, { capabilities, factory, isRemote }
       try {
         const done = inFlight(call());
         const hasAsked = await Promise.race([watch.asked.then(() => true), done.then(() => false)]);
-        assert.ok(hasAsked, `${name} resolved without an fsync or fdatasync`);
-        assert.ok(await isPending(done), `${name} resolved before the fsync that it asked for had ended`);
+        const outcome = hasAsked ? 'one' : `that it resolved without one`;
+        holds(hasAsked, `${name}, which asks for an fsync or fdatasync`, outcome, 'one');
+        await waits(done, name, 'the fsync that it asked for has ended');
         watch.release();
         await done;
       } finally {

@@ -2,10 +2,10 @@
  * Rules of `erase`: refused from the call on, once and for all; safe beside calls in flight, which end as if the region were
  * still there; and its bytes are never seen again.
  */
-import assert from 'node:assert/strict';
 import {
   allZero,
   callsOn,
+  counts,
   eventually,
   hasCode,
   inFlight,
@@ -13,8 +13,11 @@ import {
   pattern,
   rejects,
   sameBytes,
+  uses,
 } from './assertions.js';
+import type { RegionId } from '../target/index.js';
 import type { Rules } from './describe-target.js';
+import { is, sameItems, sameList } from './findings.js';
 
 /** Of a region that is erased while calls are in flight on it. */
 const SIZE = 320_000;
@@ -28,8 +31,9 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     for (const [at, id] of ids.entries()) {
       await target.erase(id);
       await rejects(target.stat(id), 'REGION_NOT_FOUND', 'stat after erase');
-      assert.ok(!(await listedIds(target)).includes(id.toString()), 'an erased region is listed');
-      assert.equal((await target.stats()).regions, ids.length - at - 1);
+      const left = ids.slice(at + 1);
+      sameItems(await listedIds(target), left.map(String), 'the listed regions after an erase');
+      await counts(target, left.length, 'after an erase');
     }
   });
 
@@ -44,27 +48,24 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     const kept = await target.createAndWrite(pattern(16));
     const id = await target.create(16);
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => target.erase(id)));
-    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1);
+    const succeeded = outcomes.filter(({ status }) => status === 'fulfilled').length;
+    is(succeeded, 1, 'the number of erases that succeeded');
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected') {
         hasCode(outcome.reason, 'REGION_NOT_FOUND', 'the erase that came late');
       }
     }
-    assert.equal((await target.stats()).regions, 1);
-    sameBytes(await target.read(kept, 0, 16), pattern(16));
+    await counts(target, 1, 'after the erases');
+    sameBytes(await target.read(kept, 0, 16), pattern(16), 'the region beside it');
   });
 
   rule('leaves the other regions as they are', async ({ target }) => {
-    const ids = [];
+    const ids: RegionId[] = [];
     for (let seed = 1; seed <= 9; seed++) ids.push(await target.createAndWrite(pattern(seed * 100, seed)));
-    for (const at of [4, 0, 8]) {
-      const id = ids[at];
-      assert.ok(id);
-      await target.erase(id);
-    }
-    for (const at of [1, 2, 3, 5, 6, 7]) {
-      const id = ids[at];
-      assert.ok(id);
+    const erased = [4, 0, 8];
+    for (const at of erased) await target.erase(ids[at] as RegionId);
+    for (const [at, id] of ids.entries()) {
+      if (erased.includes(at)) continue;
       sameBytes(await target.read(id, 0, (at + 1) * 100), pattern((at + 1) * 100, at + 1), `region ${at}`);
     }
   });
@@ -116,7 +117,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
       const source = [pattern(size - 1, round)];
       await rejects(target.createAndWrite({ size, source }), 'INVALID_ARGUMENT', 'a source that ends early');
       const id = await target.create(size);
-      allZero(await target.read(id, 0, size));
+      allZero(await target.read(id, 0, size), 'a region made after a createAndWrite that failed');
       await target.erase(id);
     }
   });
@@ -132,7 +133,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     );
     const listing = inFlight(listedIds(target));
     await Promise.all(calls);
-    assert.deepEqual(await listing, [], 'a region being erased is listed');
+    sameList(await listing, [], 'the listed regions while one is erased');
     await erasing;
   });
 
@@ -185,9 +186,9 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     tooShort.finish();
     whole.finish();
     await rejects(tooShort.created, 'INVALID_ARGUMENT', 'a source that ends early');
-    sameBytes(await target.read(await whole.created, 0, 4000), pattern(4000, 8));
-    allZero(await target.read(next, 0, 5000));
-    assert.equal((await target.stats()).regions, 2);
+    sameBytes(await target.read(await whole.created, 0, 4000), pattern(4000, 8), 'the region of the source');
+    allZero(await target.read(next, 0, 5000), 'a region made meanwhile');
+    await counts(target, 2, 'after the sources have ended');
   });
 
   rule('lets a source read from a region until that is erased', async ({ target }) => {
@@ -198,8 +199,9 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
         if (offset === 200) await target.erase(from);
       }
     }
-    await rejects(target.createAndWrite({ size: 400, source: copying() }), 'REGION_NOT_FOUND');
-    assert.deepEqual((await target.list()).regions, []);
+    const call = target.createAndWrite({ size: 400, source: copying() });
+    await rejects(call, 'REGION_NOT_FOUND', 'createAndWrite from a region that was erased meanwhile');
+    sameList((await target.list()).regions, [], 'the listed regions after a createAndWrite that failed');
   });
 
   rule('gives the space of a region back, after its calls in flight at the latest', async (bench) => {
@@ -208,19 +210,13 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     await target.erase(await target.create(100_000));
     const { usedBytes } = await target.stats();
     const id = await target.create(100_000);
-    assert.equal((await target.stats()).usedBytes, usedBytes + bench.spaceOf(100_000));
+    await uses(target, usedBytes + bench.spaceOf(100_000), 'with a region of 100000 bytes');
     await target.erase(id);
-    assert.equal((await target.stats()).usedBytes, usedBytes, 'the space of an erased region is used');
+    await uses(target, usedBytes, 'after its erase');
     const busy = await target.create(100_000);
     const read = inFlight(target.read(busy, 0, 100_000));
     await target.erase(busy);
     await read;
-    await eventually(async () => {
-      assert.equal(
-        (await target.stats()).usedBytes,
-        usedBytes,
-        'the space is still used after the last read',
-      );
-    });
+    await eventually(() => uses(target, usedBytes, 'after an erase and the last read in flight'));
   });
 };

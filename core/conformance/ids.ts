@@ -2,7 +2,6 @@
  * Rules of region IDs: an ID names one region for ever. A stale ID, the ID of another target, 16 random bytes and every ID that
  * is off by a bit are REGION_NOT_FOUND, never another region's data; what is no RegionId is INVALID_ARGUMENT.
  */
-import assert from 'node:assert/strict';
 import { REGION_ID_BYTES, RegionId, type Target } from '../target/index.js';
 import {
   callsOn,
@@ -14,6 +13,7 @@ import {
   sameBytes,
 } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is } from './findings.js';
 
 const ID_BITS = REGION_ID_BYTES * 8;
 
@@ -41,9 +41,9 @@ export const idRules: Rules = (rule) => {
   rule('finds a region by any RegionId of the same bytes', async ({ target }) => {
     const id = await target.createAndWrite(pattern(16));
     for (const same of [RegionId.parse(id.toString()), RegionId.from(id.toBytes())]) {
-      assert.ok(same.equals(id));
-      sameBytes(await target.read(same, 0, 16), pattern(16));
-      assert.ok((await target.stat(same)).id.equals(id));
+      holds(same.equals(id), 'equals of two RegionIds of the same bytes', false, 'true');
+      sameBytes(await target.read(same, 0, 16), pattern(16), 'the region by another RegionId');
+      is(String((await target.stat(same)).id), String(id), 'the ID that stat gives');
     }
   });
 
@@ -64,13 +64,18 @@ export const idRules: Rules = (rule) => {
     await changesNothing(target, async () => {
       for (const old of stale) await refusesAllCalls(target, old, 'REGION_NOT_FOUND', 'a stale ID');
     });
-    sameBytes(await target.read(id, 0, 64), pattern(64));
+    sameBytes(await target.read(id, 0, 64), pattern(64), 'the new region');
   });
 
   rule('never gives an ID a second time', async ({ target }) => {
     const given = new Set<string>();
     const keep = (id: RegionId): void => {
-      assert.ok(!given.has(id.toString()), `${id.toString()} was given out twice`);
+      holds(
+        !given.has(id.toString()),
+        'the ID of a new region',
+        `${id.toString()} again`,
+        'one never given before',
+      );
       given.add(id.toString());
     };
     for (let round = 0; round < 40; round++) {
@@ -120,27 +125,25 @@ export const idRules: Rules = (rule) => {
       Array.from({ length: 500 }, () => RegionId.random()),
       'the random ID',
     );
-    sameBytes(await target.read(live, 0, 64), pattern(64));
+    sameBytes(await target.read(live, 0, 64), pattern(64), 'the region that is there');
   });
 
   rule('refuses an ID that is off by a bit with REGION_NOT_FOUND', async ({ target }) => {
     const ids = [];
     for (let at = 0; at < 6; at++) ids.push(await target.createAndWrite(pattern(64, at + 1)));
-    const [first, second] = ids;
-    assert.ok(first && second);
+    const [first, second] = ids as [RegionId, RegionId];
     // Places that were taken before, with a history of their own.
     await target.erase(first);
     ids.push(await target.createAndWrite(pattern(64, 7)));
     await target.erase(second);
     const live = new Set(await listedIds(target));
-    assert.equal(live.size, 5);
+    is(live.size, 5, 'the number of listed regions');
     for (const id of ids) await knowsNone(target, offByOneBit(id, live), 'the forged ID');
   });
 
   rule('leaves every region as it is when forged IDs are written to and erased', async ({ target }) => {
     const id = await target.createAndWrite(pattern(64));
     const forgeries = offByOneBit(id, new Set([id.toString()]));
-    assert.equal(forgeries.length, ID_BITS);
     await changesNothing(target, async () => {
       await Promise.all(
         forgeries.flatMap((forged) => [

@@ -2,23 +2,26 @@
  * Rules of `importRegion`, `importErased` and `listErased`, where a target is importable: a copy serves the same regions under the
  * same IDs, and an ID that was erased in the original is never valid in the copy. Elsewhere they are NOT_SUPPORTED.
  */
-import assert from 'node:assert/strict';
 import { RegionId, type ErasedPage, type RegionStat, type Target } from '../target/index.js';
 import {
   allZero,
   changesNothing,
-  failureOf,
+  counts,
   inFlight,
   listAll,
   listedIds,
   pattern,
   refusesAllCalls,
   rejects,
+  rejectsWith,
   sameBytes,
+  sameRegions,
   snapshotOf,
+  uses,
 } from './assertions.js';
 import type { Bench } from './bench.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameFigures, sameList } from './findings.js';
 
 const TIME = { createdAt: 1_234_567_890_123 };
 
@@ -33,7 +36,13 @@ async function allErased(target: Target, limit?: number): Promise<RegionId[]> {
   do {
     const after = page?.next;
     page = await target.listErased({ ...(after && { after }), ...(limit !== undefined && { limit }) });
-    if (limit !== undefined) assert.ok(page.ids.length <= limit, 'a page is no longer than its limit');
+    if (limit !== undefined)
+      holds(
+        page.ids.length <= limit,
+        'the length of a page of erased IDs',
+        page.ids.length,
+        `at most ${limit}`,
+      );
     ids.push(...page.ids);
   } while (page.next !== undefined);
   return ids;
@@ -70,7 +79,8 @@ async function makeHistory(target: Target): Promise<RegionId[]> {
     }
   }
   const kept = await target.createAndWrite(pattern(500, 9));
-  assert.ok(!erased.some((id) => id.equals(kept)));
+  const isNew = !erased.some((id) => id.equals(kept));
+  holds(isNew, 'the ID of a new region', kept, 'one never given before');
   return erased;
 }
 
@@ -88,16 +98,15 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
   rule('lists of each place the last ID that was erased, in pages of any size', async ({ target }) => {
     const erased = await makeHistory(target);
     const listed = await allErased(target);
-    for (const limit of [1, 2, 1000]) assert.deepEqual(await allErased(target, limit), listed);
+    for (const limit of [1, 2, 1000])
+      sameList(await allErased(target, limit), listed, `the erased IDs by pages of ${limit}`);
     const live = await listedIds(target);
     for (const id of listed) {
-      assert.ok(!live.includes(id.toString()), `${id.toString()} is listed as erased, and lives`);
-      assert.ok(
-        erased.some((old) => old.equals(id)),
-        `${id.toString()} was never erased`,
-      );
+      const isErased = !live.includes(id.toString()) && erased.some((old) => old.equals(id));
+      holds(isErased, 'an ID that is listed as erased', id, 'one that was erased, and does not live');
     }
-    assert.equal(new Set(listed.map(({ slot }) => slot)).size, listed.length, 'a place is listed twice');
+    const places = new Set(listed.map(({ slot }) => slot)).size;
+    is(places, listed.length, 'the number of different places among the erased IDs');
   });
 
   if (factory.createImporting === undefined) return;
@@ -107,7 +116,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     const target = await bench.importing(poolId);
     sameBytes(await poolIdOf(target), poolId, 'the pool id');
     sameBytes((await target.create(1)).toBytes().subarray(8), poolId, 'the end of an ID');
-    assert.deepEqual((await target.listErased()).ids, []);
+    sameList((await target.listErased()).ids, [], 'the erased IDs of a fresh target');
   });
 
   for (const order of ['erased first', 'erased last'] as const) {
@@ -115,9 +124,9 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       await makeHistory(bench.target);
       const { regions } = await snapshotOf(bench.target);
       const copy = await copyOf(bench, bench.target, order);
-      assert.deepEqual((await snapshotOf(copy)).regions, regions);
-      assert.equal((await copy.stats()).regions, regions.length);
-      assert.deepEqual(await allErased(copy), await allErased(bench.target), 'what was erased');
+      sameRegions((await snapshotOf(copy)).regions, regions, 'in the copy');
+      await counts(copy, regions.length, 'in the copy');
+      sameList(await allErased(copy), await allErased(bench.target), 'the erased IDs in the copy');
     });
   }
 
@@ -139,7 +148,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       const before = new Set([...erased.map(String), ...(await listedIds(copy))]);
       for (let count = 0; count < 40; count++) {
         const id = await copy.create(count);
-        assert.ok(!before.has(id.toString()), `${id.toString()} was given out again`);
+        holds(!before.has(id.toString()), 'the ID of a new region', id, 'one never given before');
         before.add(id.toString());
         if (count % 3 === 0) await copy.erase(id);
       }
@@ -153,8 +162,10 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       const id = await bench.target.createAndWrite(pattern(5000));
       await copy.importRegion(id, pattern(5000), TIME);
       const again = await bench.reopened(copy, 'second');
-      assert.deepEqual(await again.stat(id), { id, size: 5000, ...TIME });
-      sameBytes(await again.read(id, 0, 5000), pattern(5000));
+      const stat = await again.stat(id);
+      is(String(stat.id), String(id), 'the ID that stat gives');
+      sameFigures(stat, { size: 5000, ...TIME }, 'what stat gives of an imported region');
+      sameBytes(await again.read(id, 0, 5000), pattern(5000), 'an imported region');
     });
   }
 
@@ -163,7 +174,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     const id = await bench.target.create(100);
     await copy.importRegion(id, pattern(100), TIME);
     await copy.write(id, 50, pattern(10, 2), { persist: true });
-    sameBytes(await copy.read(id, 50, 10), pattern(10, 2));
+    sameBytes(await copy.read(id, 50, 10), pattern(10, 2), 'an imported region after a write');
     await copy.erase(id);
     await refusesAllCalls(copy, id, 'REGION_NOT_FOUND', 'the erased ID');
     await rejects(copy.importRegion(id, pattern(100), TIME), 'ID_TAKEN', 'an import under the erased ID');
@@ -183,24 +194,23 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     const erased = await makeHistory(bench.target);
     const copy = await copyOf(bench, bench.target);
     await changesNothing(copy, async () => {
-      for (const id of erased) await rejects(copy.importRegion(id, pattern(8), TIME), 'ID_TAKEN');
+      for (const id of erased)
+        await rejects(copy.importRegion(id, pattern(8), TIME), 'ID_TAKEN', 'an import under an older ID');
     });
   });
 
   rule('takes erased IDs in all or none, and again without effect', async (bench) => {
     const erased = await makeHistory(bench.target);
     const copy = await bench.importing(await poolIdOf(bench.target));
-    const [first] = erased;
-    assert.ok(first);
     const live = await copy.create(10);
-    await rejects(copy.importErased([...erased, live]), 'ID_TAKEN');
-    assert.deepEqual((await copy.listErased()).ids, [], 'what was refused must leave nothing');
+    await rejects(copy.importErased([...erased, live]), 'ID_TAKEN', 'importErased with an ID that lives');
+    sameList((await copy.listErased()).ids, [], 'the erased IDs after a refusal');
     await copy.erase(live);
     await copy.importErased(erased);
     const listed = await allErased(copy);
     await copy.importErased(erased.toReversed());
     await copy.importErased([]);
-    assert.deepEqual(await allErased(copy), listed);
+    sameList(await allErased(copy), listed, 'the erased IDs after taking them in again');
   });
 
   rule('refuses the IDs of another pool with INVALID_ARGUMENT, changing nothing', async (bench) => {
@@ -210,7 +220,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       await rejects(copy.importRegion(foreign, pattern(10), TIME), 'INVALID_ARGUMENT', 'importRegion');
       await rejects(copy.importErased([foreign]), 'INVALID_ARGUMENT', 'importErased');
     });
-    assert.deepEqual((await copy.listErased()).ids, []);
+    sameList((await copy.listErased()).ids, [], 'the erased IDs after a refusal');
   });
 
   rule('refuses wrong arguments with INVALID_ARGUMENT, changing nothing', async (bench) => {
@@ -231,12 +241,12 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     const copy = await copyOf(bench, bench.target);
     const id = await bench.target.create(64);
     const { imported, finish } = bench.beginImport(copy, id, 64, pattern(64));
-    await rejects(copy.stat(id), 'REGION_NOT_FOUND');
-    assert.deepEqual((await copy.list()).regions, []);
+    await rejects(copy.stat(id), 'REGION_NOT_FOUND', 'stat before the source has ended');
+    sameList((await copy.list()).regions, [], 'the listed regions before the source has ended');
     await rejects(copy.importRegion(id, pattern(64), TIME), 'ID_TAKEN', 'a second import meanwhile');
     finish();
     await imported;
-    sameBytes(await copy.read(id, 0, 64), pattern(64));
+    sameBytes(await copy.read(id, 0, 64), pattern(64), 'the imported region');
   });
 
   rule('leaves nothing of an import whose source failed, so that it can be tried again', async (bench) => {
@@ -248,13 +258,16 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       throw fault;
     })();
     await changesNothing(copy, async () => {
-      const failure = await failureOf(copy.importRegion(id, { size: 64, source }, TIME), 'it succeeded');
-      assert.equal(failure, fault);
-      for (const size of [63, 65])
-        await rejects(copy.importRegion(id, { size: 64, source: [pattern(size)] }, TIME), 'INVALID_ARGUMENT');
+      const call = copy.importRegion(id, { size: 64, source }, TIME);
+      await rejectsWith(call, fault, 'an import whose source throws');
+      for (const size of [63, 65]) {
+        const contents = { size: 64, source: [pattern(size)] };
+        const what = `an import of 64 bytes whose source gives ${size}`;
+        await rejects(copy.importRegion(id, contents, TIME), 'INVALID_ARGUMENT', what);
+      }
     });
     await copy.importRegion(id, pattern(64), TIME);
-    sameBytes(await copy.read(id, 0, 64), pattern(64));
+    sameBytes(await copy.read(id, 0, 64), pattern(64), 'the imported region');
   });
 
   rule('lets one of many concurrent imports under an ID succeed', async (bench) => {
@@ -265,8 +278,9 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     );
     const outcomes = await Promise.allSettled(calls);
     const winners = outcomes.flatMap(({ status }, at) => (status === 'fulfilled' ? [at] : []));
-    assert.equal(winners.length, 1, 'imports that succeeded');
-    sameBytes(await copy.read(id, 0, 64), pattern(64, (winners[0] as number) + 1));
+    is(winners.length, 1, 'the number of imports that succeeded');
+    const bytes = pattern(64, (winners[0] as number) + 1);
+    sameBytes(await copy.read(id, 0, 64), bytes, 'the region of the import that succeeded');
   });
 
   rule('does not let an ID of a place far away eat its space', async (bench) => {
@@ -280,10 +294,10 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
         () => true,
         (error: unknown) => (error as { code?: unknown }).code !== 'OUT_OF_SPACE',
       );
-      if (taken) sameBytes(await copy.read(id, 0, 8), pattern(8));
+      if (taken) sameBytes(await copy.read(id, 0, 8), pattern(8), 'the imported region');
       else {
         await rejects(copy.importErased([id]), 'OUT_OF_SPACE', 'importErased');
-        assert.equal((await copy.stats()).usedBytes, usedBytes, 'used bytes after a refusal');
+        await uses(copy, usedBytes, 'after a refusal');
       }
     }
   });
@@ -293,8 +307,9 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     const id = await bench.target.create(64);
     const { capacityBytes, freeBytes } = await copy.stats();
     const size = capacityBytes === null || freeBytes === null ? Number.MAX_SAFE_INTEGER : freeBytes + 1;
+    const contents = { size, source: [] };
     await changesNothing(copy, () =>
-      rejects(copy.importRegion(id, { size, source: [] }, TIME), 'OUT_OF_SPACE'),
+      rejects(copy.importRegion(id, contents, TIME), 'OUT_OF_SPACE', `an import of ${size} bytes`),
     );
     await copy.importRegion(id, pattern(64), TIME);
   });

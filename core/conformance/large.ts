@@ -2,10 +2,10 @@
  * Rules of regions larger than a Buffer or 32 bits can hold: every byte has a place of its own, up to the last one. Only a few
  * pages are touched, so the region costs little where storage is sparse.
  */
-import assert from 'node:assert/strict';
 import type { RegionRange } from '../target/index.js';
 import { allZero, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { is } from './findings.js';
 
 const GIB = 2 ** 30;
 /** A little more than 4 GiB, and no multiple of anything. */
@@ -27,8 +27,8 @@ export const largeRules: Rules = (rule, { maxRegionBytes, capabilities }) => {
 
   rule('gives every byte of a region of more than 4 GiB a place of its own', async ({ target }) => {
     const id = await target.create(SIZE);
-    assert.equal((await target.stat(id)).size, SIZE);
-    assert.equal((await target.list()).regions[0]?.size, SIZE);
+    is((await target.stat(id)).size, SIZE, 'the size that stat gives');
+    is((await target.list()).regions[0]?.size, SIZE, 'the size that list gives');
     for (const [at, { offset, size }] of MARKS.entries()) {
       allZero(await target.read(id, offset, size), `the bytes at ${offset}, not yet written`);
       await target.write(id, offset, pattern(size, at + 1));
@@ -62,11 +62,9 @@ export const largeRules: Rules = (rule, { maxRegionBytes, capabilities }) => {
     const bytes = pattern(MARKS.length * MARK);
     await target.writev(id, MARKS, bytes, { persist: true });
     await target.persist(id, MARKS);
-    sameBytes(await target.readv(id, MARKS), bytes);
-    sameBytes(
-      await target.readv(id, MARKS.toReversed()).then((found) => found.slice(-MARK)),
-      bytes.slice(0, MARK),
-    );
+    sameBytes(await target.readv(id, MARKS), bytes, 'what readv gives');
+    const reversed = await target.readv(id, MARKS.toReversed());
+    sameBytes(reversed.slice(-MARK), bytes.slice(0, MARK), 'the last of the ranges, read in reverse order');
     await target.erase(id);
   });
 
@@ -84,7 +82,7 @@ export const largeRules: Rules = (rule, { maxRegionBytes, capabilities }) => {
       await rejects(target.write(id, offset, pattern(size)), 'OUT_OF_RANGE', `write ${name}`);
     }
     allZero(await target.read(id, SIZE - 13, 13), 'the last bytes');
-    assert.equal((await target.read(id, SIZE, 0)).length, 0);
+    is((await target.read(id, SIZE, 0)).length, 0, 'the bytes that a read of none at the end gives');
     await target.erase(id);
   });
 
@@ -104,7 +102,7 @@ export const largeRules: Rules = (rule, { maxRegionBytes, capabilities }) => {
         }
         begin += view.length;
       }
-      assert.equal(begin, SIZE, 'the views together are as long as the region');
+      is(begin, SIZE, 'the length of all views together');
       sameBytes(found, pattern(MARKS.length * MARK), 'the marks as the views show them');
       mapping.release();
       await target.erase(id);

@@ -2,10 +2,20 @@
  * Rules of open and close: `closed -> opening -> open -> closing -> closed`. Closed means TARGET_CLOSED for every call; both are
  * idempotent, in any interleaving; close refuses from the call on and waits for the work in flight.
  */
-import assert from 'node:assert/strict';
-import type { Target } from '../target/index.js';
-import { callsOn, inFlight, isPending, pattern, refusesAllCalls, rejects, sameBytes } from './assertions.js';
+import { REGION_ID_BYTES, type Target } from '../target/index.js';
+import {
+  callsOn,
+  counts,
+  inFlight,
+  inState,
+  pattern,
+  refusesAllCalls,
+  rejects,
+  sameBytes,
+  waits,
+} from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameList } from './findings.js';
 
 /** Every call that names no region. */
 function callsOnTarget(target: Target): [name: string, call: () => Promise<unknown>][] {
@@ -22,11 +32,11 @@ function callsOnTarget(target: Target): [name: string, call: () => Promise<unkno
 export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
   rule('is closed before it is opened, and open afterwards', async (bench) => {
     const target = await bench.closed();
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'before it is opened');
     await target.open();
-    assert.equal(target.state, 'open');
+    inState(target, 'open', 'after open');
     await target.close();
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   rule('answers every call with TARGET_CLOSED before it is opened', async (bench) => {
@@ -46,16 +56,16 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
   rule('does nothing when it is opened again, or closed again', async ({ target }) => {
     const id = await target.createAndWrite(pattern(64));
     for (let count = 0; count < 3; count++) await target.open();
-    assert.equal(target.state, 'open');
-    sameBytes(await target.read(id, 0, 64), pattern(64));
+    inState(target, 'open', 'after further opens');
+    sameBytes(await target.read(id, 0, 64), pattern(64), 'the region after further opens');
     for (let count = 0; count < 3; count++) await target.close();
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   rule('closes without having been opened', async (bench) => {
     const target = await bench.closed();
     await target.close();
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
     await target.open();
     await target.create(8);
   });
@@ -64,19 +74,20 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     for (let round = 1; round <= 5; round++) {
       await target.close();
       await target.open();
-      assert.equal(target.state, 'open');
+      inState(target, 'open', `after reopening ${round}`);
       const id = await target.createAndWrite(pattern(64, round));
-      sameBytes(await target.read(id, 0, 64), pattern(64, round));
+      sameBytes(await target.read(id, 0, 64), pattern(64, round), `a region after reopening ${round}`);
     }
   });
 
   rule('takes concurrent opens for one, and concurrent closes', async (bench) => {
     const target = await bench.closed();
     await Promise.all([target.open(), target.open(), target.open()]);
-    assert.equal(target.state, 'open');
-    sameBytes(await target.read(await target.createAndWrite(pattern(8)), 0, 8), pattern(8));
+    inState(target, 'open', 'after concurrent opens');
+    const id = await target.createAndWrite(pattern(8));
+    sameBytes(await target.read(id, 0, 8), pattern(8), 'a region after concurrent opens');
     await Promise.all([target.close(), target.close(), target.close()]);
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   rule('ends as the last of many opens and closes made at once says', async (bench) => {
@@ -84,10 +95,11 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
       for (const steps of ['oc', 'co', 'oco', 'coc', 'ooccoo', 'ccoocc']) {
         const target = isOpenFirst ? await bench.another() : await bench.closed();
         await Promise.all(Array.from(steps, (step) => (step === 'o' ? target.open() : target.close())));
-        assert.equal(target.state, steps.endsWith('o') ? 'open' : 'closed', `after ${steps}`);
+        const names = Array.from(steps, (step) => (step === 'o' ? 'open' : 'close')).join(', ');
+        inState(target, steps.endsWith('o') ? 'open' : 'closed', `after ${names}`);
         if (steps.endsWith('c')) await target.open();
         const id = await target.createAndWrite(pattern(8));
-        sameBytes(await target.read(id, 0, 8), pattern(8), `a read after ${steps}`);
+        sameBytes(await target.read(id, 0, 8), pattern(8), `a region after ${names}`);
       }
     }
   });
@@ -97,10 +109,11 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     const opened = inFlight(target.open());
     const closed = inFlight(target.close());
     await opened;
-    assert.notEqual(target.state, 'open');
+    const { state } = target;
+    holds(state !== 'open', 'the state of the target when close was called', state, 'closing or closed');
     await rejects(target.stat(id), 'TARGET_CLOSED', 'stat');
     await closed;
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   rule('refuses every call from the call of close on', async (bench) => {
@@ -108,7 +121,7 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     const id = await target.create(64);
     const { created, finish } = bench.beginCreate(target, 64, pattern(64));
     const closed = inFlight(target.close());
-    assert.equal(target.state, 'closing');
+    inState(target, 'closing', 'after the call of close');
     for (const [name, call] of [...callsOnTarget(target), ...callsOn(target, id)]) {
       await rejects(call(), 'TARGET_CLOSED', `${name}, called after close`);
     }
@@ -121,21 +134,21 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     const { target } = bench;
     const { created, finish } = bench.beginCreate(target, 64, pattern(64));
     const closed = inFlight(target.close());
-    assert.ok(await isPending(closed), 'close resolved while a createAndWrite was in flight');
-    assert.equal(target.state, 'closing');
-    assert.ok(await isPending(created), 'createAndWrite ended before its source');
+    await waits(closed, 'close', 'the createAndWrite in flight has ended');
+    inState(target, 'closing', 'while close waits');
+    await waits(created, 'createAndWrite', 'its source has ended');
     finish();
     const id = await created;
     await closed;
-    assert.equal(target.state, 'closed');
-    assert.equal(id.toBytes().length, 16);
+    inState(target, 'closed', 'after close');
+    is(id.toBytes().length, REGION_ID_BYTES, 'the bytes of the ID of the new region');
   });
 
   rule('waits in close for a source that fails', async (bench) => {
     const { target } = bench;
     const { created, finish } = bench.beginCreate(target, 64, pattern(63));
     const closed = inFlight(target.close());
-    assert.ok(await isPending(closed), 'close resolved while a createAndWrite was in flight');
+    await waits(closed, 'close', 'the createAndWrite in flight has ended');
     finish();
     await rejects(created, 'INVALID_ARGUMENT', 'createAndWrite');
     await closed;
@@ -162,7 +175,7 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     sameBytes(await read, pattern(size), 'a read in flight at close');
     await calls;
     await closed;
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   if (!capabilities.persistent && !isRemote) {
@@ -170,8 +183,8 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
       const ids = [await target.createAndWrite(pattern(64)), await target.create(0)];
       await target.close();
       await target.open();
-      assert.deepEqual((await target.list()).regions, []);
-      assert.equal((await target.stats()).regions, 0);
+      sameList((await target.list()).regions, [], 'the regions after a reopening');
+      await counts(target, 0, 'after a reopening');
       // In the places of the old ones.
       for (let count = 0; count < 4; count++) await target.create(64);
       for (const id of ids)
@@ -183,8 +196,8 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     rule('answers destroy with NOT_SUPPORTED, and keeps everything', async ({ target }) => {
       const id = await target.createAndWrite(pattern(64));
       await rejects(target.destroy(), 'NOT_SUPPORTED', 'destroy');
-      assert.equal(target.state, 'open');
-      sameBytes(await target.read(id, 0, 64), pattern(64));
+      inState(target, 'open', 'after destroy was refused');
+      sameBytes(await target.read(id, 0, 64), pattern(64), 'the region after destroy was refused');
     });
     return;
   }
@@ -193,7 +206,7 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     const id = await bench.target.create(64);
     for (const target of [bench.target, await bench.closed()]) {
       await target.destroy();
-      assert.equal(target.state, 'closed');
+      inState(target, 'closed', 'after destroy');
       await refusesAllCalls(target, id, 'TARGET_CLOSED', 'an ID after destroy');
     }
   });
@@ -203,10 +216,10 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
     const { created, finish } = bench.beginCreate(target, 64, pattern(64));
     const destroyed = inFlight(target.destroy());
     await rejects(target.create(8), 'TARGET_CLOSED', 'create, called after destroy');
-    assert.ok(await isPending(destroyed), 'destroy resolved while a createAndWrite was in flight');
+    await waits(destroyed, 'destroy', 'the createAndWrite in flight has ended');
     finish();
     await created;
     await destroyed;
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after destroy');
   });
 };

@@ -1,8 +1,8 @@
 /** Rules of `list`: every region exactly once, in an order that stays, by pages, also while regions come and go. */
-import assert from 'node:assert/strict';
-import { RegionId, type ListOptions, type Target } from '../target/index.js';
+import { RegionId, type ListOptions, type RegionPage, type Target } from '../target/index.js';
 import { listAll, listedIds, pattern, rejects } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
 
 const NOT_LIMITS: readonly unknown[] = [0, -1, 1.5, NaN, Infinity, 2 ** 53, '1', 1n, null, true, {}];
 
@@ -10,32 +10,35 @@ function makeRegions(target: Target, count: number): Promise<RegionId[]> {
   return Promise.all(Array.from({ length: count }, (_, at) => target.create(at)));
 }
 
-function sorted(ids: readonly RegionId[]): string[] {
-  return ids.map(String).sort();
+function idsOf({ regions }: RegionPage): string[] {
+  return regions.map(({ id }) => id.toString());
 }
 
 export const listRules: Rules = (rule) => {
   rule('lists every region with its exact size and time', async ({ target }) => {
     const ids = await makeRegions(target, 12);
     const regions = await listAll(target);
-    assert.deepEqual(sorted(regions.map(({ id }) => id)), sorted(ids));
+    sameItems(
+      regions.map(({ id }) => String(id)),
+      ids.map(String),
+      'the listed regions',
+    );
     for (const { id, size, createdAt } of regions) {
-      assert.ok(id instanceof RegionId);
+      holds(id instanceof RegionId, 'an ID that list gives', id, 'a RegionId');
       const stat = await target.stat(id);
-      assert.deepEqual([size, createdAt], [stat.size, stat.createdAt]);
-      assert.equal(
-        size,
-        ids.findIndex((other) => other.equals(id)),
-      );
+      sameFigures({ size, createdAt }, { size: stat.size, createdAt: stat.createdAt }, 'a listed region');
+      // Each was made with its place among them for a size.
+      const made = ids.findIndex((other) => other.equals(id));
+      is(size, made, 'the listed size of a region');
     }
   });
 
   rule('gives every region exactly once over pages of any size', async ({ target }) => {
     await makeRegions(target, 23);
     const all = await listedIds(target);
-    assert.equal(new Set(all).size, 23);
+    is(new Set(all).size, 23, 'the number of regions that list gives');
     for (const limit of [1, 2, 5, 22, 23, 24, 10_000]) {
-      assert.deepEqual(await listedIds(target, limit), all, `pages of ${limit}`);
+      sameList(await listedIds(target, limit), all, `the regions by pages of ${limit}`);
     }
   });
 
@@ -43,13 +46,14 @@ export const listRules: Rules = (rule) => {
     await makeRegions(target, 10);
     for (const limit of [3, 5, 9]) {
       const page = await target.list({ limit });
-      assert.equal(page.regions.length, limit);
-      assert.ok(page.next?.equals(page.regions[limit - 1]?.id ?? RegionId.random()), 'next is the last ID');
+      is(page.regions.length, limit, `the length of a page of ${limit} of 10 regions`);
+      const last = page.regions[limit - 1]?.id;
+      is(String(page.next), String(last), 'next of a page that others follow, which is its last ID');
     }
     for (const limit of [10, 11, Number.MAX_SAFE_INTEGER]) {
       const page = await target.list({ limit });
-      assert.equal(page.regions.length, 10);
-      assert.equal(page.next, undefined, 'there is no next page');
+      is(page.regions.length, 10, `the length of a page of ${limit} of 10 regions`);
+      is(page.next, undefined, 'next of the last page');
     }
   });
 
@@ -60,11 +64,9 @@ export const listRules: Rules = (rule) => {
       const all = await listAll(target);
       for (const [at, { id }] of all.entries()) {
         const page = await target.list({ after: RegionId.parse(id.toString()) });
-        assert.deepEqual(
-          page.regions.map((region) => region.id.toString()),
-          all.slice(at + 1).map((region) => region.id.toString()),
-        );
-        assert.equal(page.next, undefined);
+        const rest = all.slice(at + 1).map((region) => region.id.toString());
+        sameList(idsOf(page), rest, `the regions after number ${at + 1} of 8`);
+        is(page.next, undefined, 'next of the last page');
       }
     },
   );
@@ -72,45 +74,33 @@ export const listRules: Rules = (rule) => {
   rule('keeps its order while regions come and go', async ({ target }) => {
     const ids = await makeRegions(target, 20);
     const before = await listedIds(target);
-    assert.deepEqual(await listedIds(target), before);
+    sameList(await listedIds(target), before, 'the regions as they are listed once more');
     const erased = ids.filter((_, at) => at % 3 === 0);
     for (const id of erased) await target.erase(id);
     const made = new Set((await makeRegions(target, 10)).map(String));
     const gone = new Set(erased.map(String));
     const after = (await listedIds(target)).filter((id) => !made.has(id));
-    assert.deepEqual(
-      after,
-      before.filter((id) => !gone.has(id)),
-    );
+    const stayed = before.filter((id) => !gone.has(id));
+    sameList(after, stayed, 'the regions that stayed, as they are listed');
   });
 
   rule('goes on after an ID that was erased meanwhile', async ({ target }) => {
     await makeRegions(target, 9);
     const all = await listAll(target);
-    const last = all[3]?.id;
-    assert.ok(last);
-    const rest = all.slice(4).map(({ id }) => id.toString());
-    await target.erase(last);
-    const page = await target.list({ after: last });
-    assert.deepEqual(
-      page.regions.map(({ id }) => id.toString()),
-      rest,
-    );
+    const [last, ...rest] = all.slice(3).map(({ id }) => id);
+    await target.erase(last as RegionId);
+    const listed = idsOf(await target.list({ after: last as RegionId }));
+    sameList(listed, rest.map(String), 'the regions after the erased one');
   });
 
   rule('goes on after an erased ID whose place was taken again', async ({ target }) => {
     await makeRegions(target, 9);
     const all = await listAll(target);
-    const last = all[3]?.id;
-    assert.ok(last);
-    const rest = all.slice(4).map(({ id }) => id.toString());
-    await target.erase(last);
+    const [last, ...rest] = all.slice(3).map(({ id }) => id);
+    await target.erase(last as RegionId);
     const made = new Set((await makeRegions(target, 3)).map(String));
-    const listed = (await target.list({ after: last })).regions.map(({ id }) => id.toString());
-    assert.deepEqual(
-      listed.filter((id) => !made.has(id)),
-      rest,
-    );
+    const listed = idsOf(await target.list({ after: last as RegionId })).filter((id) => !made.has(id));
+    sameList(listed, rest.map(String), 'the regions after the erased one, without those made since');
   });
 
   rule('misses no region that stays while others are erased and made between pages', async ({ target }) => {
@@ -130,22 +120,19 @@ export const listRules: Rules = (rule) => {
       const victim = ids[39 - 2 * round++];
       if (victim !== undefined && !seen.includes(victim.toString())) await target.erase(victim);
       await target.create(1);
-      assert.ok(round < 100, 'paging does not come to an end');
+      holds(round < 100, 'paging', `no end after ${round} pages`, 'an end');
     } while (after !== undefined);
-    assert.equal(new Set(seen).size, seen.length, 'a region was listed twice');
-    assert.deepEqual(
-      [...staying].filter((id) => !seen.includes(id)),
-      [],
-      'regions that were there all the time are missing',
-    );
+    is(new Set(seen).size, seen.length, 'the number of different regions among those listed');
+    const missing = [...staying].filter((id) => !seen.includes(id));
+    sameList(missing, [], 'the regions that were there all the time and not listed');
   });
 
   rule('lists a source in flight only when it has ended', async (bench) => {
     const { created, finish } = bench.beginCreate(bench.target, 5, pattern(5));
-    assert.deepEqual(await listedIds(bench.target), []);
+    sameList(await listedIds(bench.target), [], 'the regions while the source is in flight');
     finish();
     const id = await created;
-    assert.deepEqual(await listedIds(bench.target), [id.toString()]);
+    sameList(await listedIds(bench.target), [id.toString()], 'the regions after the source has ended');
   });
 
   rule('refuses to go on after an ID of elsewhere, with REGION_NOT_FOUND', async (bench) => {

@@ -2,25 +2,26 @@
  * Rules of `map`, where a target is mappable: views over the region's own bytes, not copies. The region's space stays until they
  * are released, also after an erase, and close waits for that. Elsewhere `map` is NOT_SUPPORTED.
  */
-import assert from 'node:assert/strict';
 import type { RegionMapping } from '../target/index.js';
 import {
   aMoment,
   eventually,
   inFlight,
-  isPending,
+  inState,
   listedIds,
   pattern,
   rejects,
   sameBytes,
+  uses,
+  waits,
 } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { is, sameList } from './findings.js';
 
 /** The one view of a small region. */
 function viewOf({ views }: RegionMapping): Uint8Array {
-  assert.equal(views.length, 1, 'a small region is one view');
-  assert.ok(views[0]);
-  return views[0];
+  is(views.length, 1, 'the number of views of a small region');
+  return views[0] as Uint8Array;
 }
 
 export const mappingRules: Rules = (rule, { capabilities }) => {
@@ -40,17 +41,15 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     const id = await target.createAndWrite(pattern(5000));
     await target.createAndWrite(pattern(100, 3));
     const mapping = await bench.map(target, id);
-    sameBytes(viewOf(mapping), pattern(5000));
+    sameBytes(viewOf(mapping), pattern(5000), 'the view');
     mapping.release();
   });
 
   rule('maps a region of zero bytes as no bytes', async (bench) => {
     const { target } = bench;
     const mapping = await bench.map(target, await target.create(0));
-    assert.equal(
-      mapping.views.reduce((sum, view) => sum + view.length, 0),
-      0,
-    );
+    const length = mapping.views.reduce((sum, view) => sum + view.length, 0);
+    is(length, 0, 'the length of all views together');
     mapping.release();
   });
 
@@ -74,7 +73,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     viewOf(mapping).set(pattern(5000));
     await target.persist(id);
     mapping.release();
-    sameBytes(await target.read(id, 0, 5000), pattern(5000));
+    sameBytes(await target.read(id, 0, 5000), pattern(5000), 'the region after persist and release');
   });
 
   rule('gives several mappings of one region, all over the same bytes', async (bench) => {
@@ -82,7 +81,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     const id = await target.create(64);
     const [first, second] = await Promise.all([bench.map(target, id), bench.map(target, id)]);
     viewOf(first).set(pattern(64));
-    sameBytes(viewOf(second), pattern(64));
+    sameBytes(viewOf(second), pattern(64), 'a view after a write through another');
     first.release();
     sameBytes(viewOf(second), pattern(64), 'a view after the release of another');
     second.release();
@@ -97,7 +96,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     await rejects(target.read(id, 0, 8), 'REGION_NOT_FOUND', 'a read of an erased region that is mapped');
     await rejects(target.map(id), 'REGION_NOT_FOUND', 'map of an erased region that is mapped');
     await rejects(target.erase(id), 'REGION_NOT_FOUND', 'a second erase');
-    assert.deepEqual(await listedIds(target), []);
+    sameList(await listedIds(target), [], 'the listed regions after the erase');
     // Nobody else may get these bytes, and nobody else's bytes may appear in them.
     for (let seed = 2; seed < 12; seed++) {
       const other = await target.createAndWrite(pattern(5000, seed));
@@ -118,16 +117,14 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     const id = await target.create(100_000);
     const mappings = [await bench.map(target, id), await bench.map(target, id)];
     await target.erase(id);
-    assert.equal((await target.stats()).usedBytes, held, 'the space was given back under two mappings');
+    await uses(target, held, 'after an erase under two mappings');
     mappings[0]?.release();
     // Releasing it once more is not releasing the other.
     mappings[0]?.release();
     await aMoment();
-    assert.equal((await target.stats()).usedBytes, held, 'the space was given back under a mapping');
+    await uses(target, held, 'after an erase under a mapping');
     mappings[1]?.release();
-    await eventually(async () => {
-      assert.equal((await target.stats()).usedBytes, usedBytes, 'the space is used after the last release');
-    });
+    await eventually(() => uses(target, usedBytes, 'after an erase and the last release'));
   });
 
   rule('takes a second release for nothing', async (bench) => {
@@ -136,15 +133,15 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     const mapping = await bench.map(target, id);
     mapping.release();
     mapping.release();
-    sameBytes(await target.read(id, 0, 64), pattern(64));
+    sameBytes(await target.read(id, 0, 64), pattern(64), 'the region after both releases');
     const again = await bench.map(target, id);
     mapping.release();
-    sameBytes(viewOf(again), pattern(64));
+    sameBytes(viewOf(again), pattern(64), 'a later view after a further release of the first');
     again.release();
     await target.erase(id);
     mapping.release();
     await target.close();
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 
   rule('waits in close until the views are released', async (bench) => {
@@ -152,10 +149,10 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     const id = await target.createAndWrite(pattern(64));
     const mapping = await bench.map(target, id);
     const closed = inFlight(target.close());
-    assert.ok(await isPending(closed), 'close resolved under a mapping');
-    sameBytes(viewOf(mapping), pattern(64));
+    await waits(closed, 'close', 'the mapping is released');
+    sameBytes(viewOf(mapping), pattern(64), 'the view while close waits');
     mapping.release();
     await closed;
-    assert.equal(target.state, 'closed');
+    inState(target, 'closed', 'after close');
   });
 };

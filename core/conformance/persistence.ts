@@ -2,9 +2,10 @@
  * Rules of persistent targets: everything that was there at close is there after open, under the same IDs, and nothing else is.
  * Held against the same object opened again, and against a second object where the factory makes one.
  */
-import assert from 'node:assert/strict';
 import {
   inFlight,
+  inState,
+  isUnchanged,
   listedIds,
   pattern,
   refusesAllCalls,
@@ -13,6 +14,7 @@ import {
   snapshotOf,
 } from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, sameFigures, sameItems, sameList } from './findings.js';
 
 export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote }) => {
   if (!capabilities.persistent) return;
@@ -35,7 +37,7 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       await bench.target.create(3000);
       const before = await snapshotOf(bench.target);
       const target = await bench.reopened(bench.target, object);
-      assert.deepEqual(await snapshotOf(target), before);
+      await isUnchanged(target, before, 'after the close');
     });
 
     rule(`recovers every kind of write, persisted or not, after a close ${by}`, async (bench) => {
@@ -51,7 +53,7 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       for (let seed = 1; seed <= 4; seed++) expected.set(pattern(100, seed), (seed - 1) * 100);
       expected.set(pattern(10, 5), 50);
       const target = await bench.reopened(bench.target, object);
-      sameBytes(await target.read(id, 0, 400), expected);
+      sameBytes(await target.read(id, 0, 400), expected, 'the region after the close');
     });
 
     rule(`keeps what was erased erased, and its IDs invalid, ${by}`, async (bench) => {
@@ -60,11 +62,12 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       const [kept, erased] = [ids.filter((_, at) => at % 2 === 0), ids.filter((_, at) => at % 2 === 1)];
       for (const id of erased) await bench.target.erase(id);
       const target = await bench.reopened(bench.target, object);
-      assert.deepEqual((await listedIds(target)).sort(), kept.map(String).sort());
+      sameItems(await listedIds(target), kept.map(String), 'the listed regions after the close');
       // New regions take the places of the erased ones.
       for (let seed = 20; seed < 30; seed++) {
-        const id = (await target.createAndWrite(pattern(64, seed))).toString();
-        assert.ok(!ids.some((old) => old.toString() === id), 'an ID was given out again');
+        const id = await target.createAndWrite(pattern(64, seed));
+        const isNew = !ids.some((old) => old.equals(id));
+        holds(isNew, 'the ID of a new region', id, 'one never given before');
       }
       for (const id of erased) await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an erased ID');
       for (const [at, id] of kept.entries()) {
@@ -77,8 +80,10 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       await bench.target.erase(await bench.target.create(5000));
       const target = await bench.reopened(bench.target, object);
       const { recovery } = await target.stats();
-      assert.deepEqual([recovery.regions, recovery.bytes, recovery.quarantined], [4, 3210, 0]);
-      assert.ok(recovery.durationMs >= 0);
+      const expected = { regions: 4, bytes: 3210, quarantined: 0 };
+      sameFigures(recovery, expected, 'what stats say was recovered');
+      const { durationMs } = recovery;
+      holds(durationMs >= 0, 'durationMs of the recovery', durationMs, 'a number from 0');
     });
 
     rule(`makes a region of a source that was in flight at close ${by}`, async (bench) => {
@@ -88,15 +93,16 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       const id = await created;
       await closed;
       const target = await bench.successor(bench.target, object);
-      sameBytes(await target.read(id, 0, 64), pattern(64));
+      sameBytes(await target.read(id, 0, 64), pattern(64), 'the region of the source');
     });
 
     rule(`leaves no trace of a source that failed, ${by}`, async (bench) => {
       await bench.target.create(10);
       const before = await snapshotOf(bench.target);
-      await rejects(bench.target.createAndWrite({ size: 64, source: [pattern(63)] }), 'INVALID_ARGUMENT');
+      const call = bench.target.createAndWrite({ size: 64, source: [pattern(63)] });
+      await rejects(call, 'INVALID_ARGUMENT', 'createAndWrite of a source that ends early');
       const target = await bench.reopened(bench.target, object);
-      await bench.settled(async () => assert.deepEqual(await snapshotOf(target), before));
+      await bench.settled(() => isUnchanged(target, before, 'after the close'));
     });
 
     rule(`goes through many rounds of work and recovery ${by}`, async (bench) => {
@@ -113,10 +119,10 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
         }
         target = await bench.reopened(target, object);
         const found = await snapshotOf(target);
-        assert.equal(found.regions.length, contents.size, `round ${round}`);
+        const ids = found.regions.map(({ id }) => id);
+        sameItems(ids, [...contents.keys()], `the regions in round ${round}`);
         for (const region of found.regions) {
-          const expected = contents.get(region.id);
-          assert.ok(expected, `an unknown region in round ${round}`);
+          const expected = contents.get(region.id) as Uint8Array;
           sameBytes(Buffer.from(region.contents, 'latin1'), expected, `a region in round ${round}`);
         }
       }
@@ -132,13 +138,13 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
         const rival = await bench.rival(target);
         for (let attempt = 0; attempt < 2; attempt++) {
           await rejects(rival.open(), 'POOL_IN_USE', 'a second open of the storage');
-          assert.equal(rival.state, 'closed');
+          inState(rival, 'closed', 'whose open was refused');
         }
         await target.write(id, 0, pattern(64, 2), { persist: true });
-        sameBytes(await target.read(id, 0, 64), pattern(64, 2));
+        sameBytes(await target.read(id, 0, 64), pattern(64, 2), 'the region meanwhile');
         await target.close();
         await rival.open();
-        sameBytes(await rival.read(id, 0, 64), pattern(64, 2));
+        sameBytes(await rival.read(id, 0, 64), pattern(64, 2), 'the region afterwards, by the other object');
       },
     );
   }
@@ -148,7 +154,7 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       const id = await bench.target.createAndWrite(pattern(64));
       await bench.target.destroy();
       const target = await bench.successor(bench.target, 'second');
-      assert.deepEqual((await target.list()).regions, []);
+      sameList((await target.list()).regions, [], 'the regions after destroy');
       await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an ID of before destroy');
     });
   }

@@ -1,7 +1,6 @@
 /** Rules of `read` and `readInto`: the right bytes, no others, and copies that nothing changes later. */
-import assert from 'node:assert/strict';
 import { types } from 'node:util';
-import { pattern, rejects, sameBytes } from './assertions.js';
+import { counts, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './describe-target.js';
 
 const NOT_BUFFERS: readonly unknown[] = [
@@ -31,9 +30,10 @@ export const readRules: Rules = (rule) => {
   rule('reads a MiB at once, and any part of it', async ({ target }) => {
     const whole = pattern(1_048_583);
     const id = await target.createAndWrite(whole);
-    sameBytes(await target.read(id, 0, whole.length), whole);
+    sameBytes(await target.read(id, 0, whole.length), whole, 'the whole region');
     for (const offset of [4095, 65_535, 524_287, 1_000_000]) {
-      sameBytes(await target.read(id, offset, 48_583), whole.slice(offset, offset + 48_583));
+      const part = whole.slice(offset, offset + 48_583);
+      sameBytes(await target.read(id, offset, 48_583), part, `a part at ${offset}`);
     }
   });
 
@@ -92,7 +92,7 @@ export const readRules: Rules = (rule) => {
     ];
     for (const buffer of buffers) {
       await target.readInto(id, 0, buffer);
-      sameBytes(buffer, pattern(48));
+      sameBytes(buffer, pattern(48), 'the buffer that readInto has filled');
     }
   });
 
@@ -106,6 +106,6 @@ export const readRules: Rules = (rule) => {
         `readInto(${types.isAnyArrayBuffer(buffer) ? 'ArrayBuffer' : String(buffer)})`,
       );
     }
-    assert.equal((await target.stats()).regions, 1);
+    await counts(target, 1, 'after the calls');
   });
 };

@@ -2,36 +2,38 @@
  * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and nothing else changes; what `stats` call
  * the largest free piece can be had; what is erased can be used again, for ever.
  */
-import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RegionId, Target } from '../target/index.js';
-import { changesNothing, failureOf, hasCode, pattern, rejects, sameBytes, snapshotOf } from './assertions.js';
+import {
+  changesNothing,
+  failureOf,
+  hasCode,
+  isUnchanged,
+  pattern,
+  rejects,
+  sameBytes,
+  snapshotOf,
+} from './assertions.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameFigures } from './findings.js';
 
 const CAPACITY = 4 * 2 ** 20;
 
 async function largestFree(target: Target): Promise<number> {
   const { largestFreeBytes } = await target.stats();
-  assert.ok(largestFreeBytes !== null, 'a bounded target says what is free');
+  holds(largestFreeBytes !== null, 'largestFreeBytes of a bounded target', largestFreeBytes, 'a number');
   return largestFreeBytes;
 }
 
 /** Asserts that a create fails with the figures that `stats` give. */
 async function isOutOfSpace(target: Target, requested: number, create: Promise<RegionId>): Promise<void> {
-  const failure = await failureOf(create, `creating ${requested} bytes succeeded; it must be OUT_OF_SPACE`);
-  hasCode(failure, 'OUT_OF_SPACE', `creating ${requested} bytes`);
-  const {
-    requested: asked,
-    used,
-    free,
-    largestFree,
-  } = (failure as { details: Record<string, unknown> }).details;
+  const what = `creating ${requested} bytes`;
+  const failure = await failureOf(create, 'OUT_OF_SPACE', what);
+  hasCode(failure, 'OUT_OF_SPACE', what);
+  const { details } = failure as { details?: object };
   const { usedBytes, freeBytes, largestFreeBytes } = await target.stats();
-  assert.deepEqual(
-    { requested: asked, used, free, largestFree },
-    { requested, used: usedBytes, free: freeBytes, largestFree: largestFreeBytes },
-    'the details of OUT_OF_SPACE',
-  );
+  const expected = { requested, used: usedBytes, free: freeBytes, largestFree: largestFreeBytes };
+  sameFigures(details ?? {}, expected, `the details of OUT_OF_SPACE of ${what}`);
 }
 
 /** A source that is not at fault if its region is refused: it goes on until nobody asks any more. */
@@ -58,7 +60,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
     const target = await bench.bounded(CAPACITY);
     for (let round = 0; round < 3; round++) {
       const most = await largestFree(target);
-      assert.ok(most > 0);
+      holds(most > 0, 'largestFreeBytes of an empty target', most, 'more than 0');
       await rejects(
         target.create(most + 1),
         'OUT_OF_SPACE',
@@ -68,7 +70,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
       await target.write(id, most - 8, pattern(8));
       const left = await largestFree(target);
       await rejects(target.create(left + 1), 'OUT_OF_SPACE', `create(${left + 1}) with ${left} left`);
-      sameBytes(await target.read(id, most - 8, 8), pattern(8));
+      sameBytes(await target.read(id, most - 8, 8), pattern(8), 'the end of the region');
       await target.erase(id);
     }
   });
@@ -91,7 +93,8 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
     await changesNothing(target, async () => {
       for (let count = 0; count < 25; count++) {
         await rejects(target.create(most + 1), 'OUT_OF_SPACE', 'create');
-        await rejects(target.createAndWrite({ size: most + 1, source: unending() }), 'OUT_OF_SPACE');
+        const contents = { size: most + 1, source: unending() };
+        await rejects(target.createAndWrite(contents), 'OUT_OF_SPACE', 'createAndWrite');
       }
     });
     // Had something leaked, this would no longer fit.
@@ -102,11 +105,13 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
     const target = await bench.bounded(CAPACITY);
     const small = await target.createAndWrite(pattern(5000));
     await target.create(await largestFree(target));
-    await rejects(target.create((await largestFree(target)) + 1), 'OUT_OF_SPACE');
+    const left = await largestFree(target);
+    await rejects(target.create(left + 1), 'OUT_OF_SPACE', `create(${left + 1}) with ${left} left`);
     await target.write(small, 0, pattern(5000, 2), { persist: true });
-    sameBytes(await target.read(small, 0, 5000), pattern(5000, 2));
+    sameBytes(await target.read(small, 0, 5000), pattern(5000, 2), 'a region of a full target');
     await target.erase(small);
-    sameBytes(await target.read(await target.createAndWrite(pattern(5000, 3)), 0, 5000), pattern(5000, 3));
+    const next = await target.createAndWrite(pattern(5000, 3));
+    sameBytes(await target.read(next, 0, 5000), pattern(5000, 3), 'a region in the place of an erased one');
   });
 
   rule('gives space back for ever: fills and empties it again and again', async (bench) => {
@@ -119,7 +124,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
       for (let count = 0; count < 4; count++) ids.push(await target.create(part));
       for (let count = round % 4; count > 0; count--) ids.push(...ids.splice(0, 1));
       for (const id of ids) await target.erase(id);
-      assert.deepEqual(await snapshotOf(target), empty, `round ${round}`);
+      await isUnchanged(target, empty, `after round ${round} of filling and emptying`);
     }
   });
 
@@ -134,7 +139,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
         'a source that ends early',
       );
       await bench.settled(async () =>
-        assert.equal(await largestFree(target), most, 'the largest free piece'),
+        is(await largestFree(target), most, 'largestFreeBytes after a source that failed'),
       );
     }
     await target.create(most);
@@ -155,6 +160,6 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
       made++;
       sameBytes(await target.read(outcome.value, 0, part), pattern(part, at + 1), `region ${at}`);
     }
-    assert.equal(made, 3, 'regions of a little more than a quarter of the space');
+    is(made, 3, 'the number of regions made of a little more than a quarter of the space each');
   });
 };

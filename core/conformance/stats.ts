@@ -1,41 +1,43 @@
 /** Rules of `stats`: exact figures that agree with each other, with `list` and with what was created and erased. */
-import assert from 'node:assert/strict';
 import { DURABILITY_MODES, type RegionId, type Target, type TargetStats } from '../target/index.js';
-import { listAll, pattern, rejects } from './assertions.js';
+import { counts, listAll, pattern, rejects } from './assertions.js';
 import type { Bench } from './bench.js';
 import type { Rules } from './describe-target.js';
+import { holds, is, sameFigures } from './findings.js';
 
 /** What holds of the figures at every moment. */
 function agree(stats: TargetStats): void {
   const { usedBytes, capacityBytes, freeBytes, largestFreeBytes, fragmentation } = stats;
-  assert.ok(Number.isSafeInteger(usedBytes) && usedBytes >= 0, `usedBytes is ${usedBytes}`);
-  assert.ok(fragmentation >= 0 && fragmentation <= 1, `fragmentation is ${fragmentation}`);
+  const isCount = Number.isSafeInteger(usedBytes) && usedBytes >= 0;
+  holds(isCount, 'usedBytes', usedBytes, 'a whole number from 0');
+  holds(fragmentation >= 0 && fragmentation <= 1, 'fragmentation', fragmentation, 'a number from 0 to 1');
   if (capacityBytes === null && freeBytes === null) {
-    assert.equal(largestFreeBytes, null, 'where it is not known what is free, largestFreeBytes is null');
-    assert.equal(fragmentation, 0, 'where it is not known what is free, fragmentation is 0');
+    is(largestFreeBytes, null, 'largestFreeBytes where it is not known what is free');
+    is(fragmentation, 0, 'fragmentation where it is not known what is free');
     return;
   }
-  assert.ok(freeBytes !== null && largestFreeBytes !== null, 'with a limit, what is free is known');
+  holds(freeBytes !== null, 'freeBytes where capacityBytes is known', freeBytes, 'a number');
+  holds(largestFreeBytes !== null, 'largestFreeBytes where freeBytes is known', largestFreeBytes, 'a number');
   // What a target's medium or machine has left may be less than its limit leaves.
-  assert.ok(
-    usedBytes + freeBytes <= (capacityBytes ?? Infinity),
-    `used and free, ${usedBytes} and ${freeBytes}, are more than the capacity, ${capacityBytes}`,
+  const most = capacityBytes ?? Infinity;
+  holds(
+    usedBytes + freeBytes <= most,
+    `usedBytes ${usedBytes} and freeBytes ${freeBytes} together`,
+    usedBytes + freeBytes,
+    `at most capacityBytes, ${most}`,
   );
-  assert.ok(
-    largestFreeBytes >= 0 && largestFreeBytes <= freeBytes,
-    `largestFreeBytes is ${largestFreeBytes}`,
-  );
+  const isPart = largestFreeBytes >= 0 && largestFreeBytes <= freeBytes;
+  holds(isPart, 'largestFreeBytes', largestFreeBytes, `0 to freeBytes, ${freeBytes}`);
   const scattered = freeBytes === 0 ? 0 : 1 - largestFreeBytes / freeBytes;
-  assert.ok(
-    Math.abs(fragmentation - scattered) < 1e-9,
-    `fragmentation is ${fragmentation}, not ${scattered}`,
-  );
+  const isScattered = Math.abs(fragmentation - scattered) < 1e-9;
+  holds(isScattered, 'fragmentation', fragmentation, `1 - largestFreeBytes / freeBytes, ${scattered}`);
 }
 
 /** What only the target changes: without a limit of its own, what is free is what others have left. */
-function ownFigures(stats: TargetStats): TargetStats {
+function ownFigures(stats: TargetStats): Partial<TargetStats> {
   if (stats.capacityBytes !== null) return stats;
-  return { ...stats, freeBytes: null, largestFreeBytes: null };
+  const others = new Set(['freeBytes', 'largestFreeBytes']);
+  return Object.fromEntries(Object.entries(stats).filter(([name]) => !others.has(name)));
 }
 
 /** Creates and erases, and asserts after every step how many regions and used bytes there are. */
@@ -48,9 +50,8 @@ async function keepsAccount(bench: Bench, target: Target): Promise<void> {
     const stats = await target.stats();
     agree(stats);
     const used = live.reduce((sum, { size }) => sum + bench.spaceOf(size), base.usedBytes);
-    assert.equal(stats.regions, live.length, 'regions');
-    assert.equal(stats.usedBytes, used, 'usedBytes');
-    assert.equal(stats.capacityBytes, base.capacityBytes, 'capacityBytes');
+    const expected = { regions: live.length, usedBytes: used, capacityBytes: base.capacityBytes };
+    sameFigures(stats, expected, `stats with ${live.length} regions`);
   };
   for (const [at, size] of [0, 1, 100, 4096, 4097, 65_536, 100_001].entries()) {
     const id = at % 2 === 0 ? await target.create(size) : await target.createAndWrite(pattern(size));
@@ -60,20 +61,19 @@ async function keepsAccount(bench: Bench, target: Target): Promise<void> {
     await check();
   }
   for (const at of [3, 0, 4, 2, 0, 1, 0]) {
-    const [erased] = live.splice(at, 1);
-    assert.ok(erased);
-    await target.erase(erased.id);
+    for (const erased of live.splice(at, 1)) await target.erase(erased.id);
     await check();
   }
-  assert.deepEqual(ownFigures(await target.stats()), ownFigures(base));
+  sameFigures(await target.stats(), ownFigures(base), 'stats after all regions were erased');
 }
 
 export const statsRules: Rules = (rule, { isBounded }) => {
   rule('says its type, a mode of the contract and that it is open', async ({ target }) => {
     const { type, mode, state } = await target.stats();
-    assert.equal(type, target.type);
-    assert.ok((DURABILITY_MODES as readonly string[]).includes(mode), `mode is ${mode}`);
-    assert.equal(state, 'open');
+    is(type, target.type, 'the type that stats give');
+    const isMode = (DURABILITY_MODES as readonly string[]).includes(mode);
+    holds(isMode, 'the mode that stats give', mode, `one of ${DURABILITY_MODES.join(', ')}`);
+    is(state, 'open', 'the state that stats give');
   });
 
   rule('says figures that agree with each other from the start', async ({ target }) => {
@@ -85,7 +85,8 @@ export const statsRules: Rules = (rule, { isBounded }) => {
   if (isBounded) {
     rule('counts regions and used bytes exactly where capacity is bounded', async (bench) => {
       const target = await bench.bounded(4 * 2 ** 20);
-      assert.ok((await target.stats()).capacityBytes !== null, 'a bounded target says its capacity');
+      const { capacityBytes } = await target.stats();
+      holds(capacityBytes !== null, 'capacityBytes of a bounded target', capacityBytes, 'a number');
       await keepsAccount(bench, target);
     });
   }
@@ -96,10 +97,10 @@ export const statsRules: Rules = (rule, { isBounded }) => {
     const { created, finish } = bench.beginCreate(target, 8, pattern(8));
     const during = await target.stats();
     agree(during);
-    assert.equal(during.regions, 1);
+    is(during.regions, 1, 'the regions that stats count while a source is in flight');
     finish();
     await created;
-    assert.equal((await target.stats()).regions, 2);
+    await counts(target, 2, 'after it has ended');
   });
 
   rule('counts as many regions as it lists, after many concurrent creates and erases', async ({ target }) => {
@@ -111,8 +112,8 @@ export const statsRules: Rules = (rule, { isBounded }) => {
     );
     const stats = await target.stats();
     agree(stats);
-    assert.equal(stats.regions, 40);
-    assert.equal((await listAll(target)).length, 40);
+    is(stats.regions, 40, 'the regions that stats count');
+    is((await listAll(target)).length, 40, 'the number of listed regions');
   });
 
   rule('does not change figures by reading, writing, listing or failing', async ({ target }) => {
@@ -122,8 +123,8 @@ export const statsRules: Rules = (rule, { isBounded }) => {
     await target.persist(id);
     await target.read(id, 0, 4096);
     await target.list();
-    await rejects(target.read(id, 4096, 1), 'OUT_OF_RANGE');
-    await rejects(target.create(-1), 'INVALID_ARGUMENT');
-    assert.deepEqual(ownFigures(await target.stats()), ownFigures(before));
+    await rejects(target.read(id, 4096, 1), 'OUT_OF_RANGE', 'read past the end');
+    await rejects(target.create(-1), 'INVALID_ARGUMENT', 'create(-1)');
+    sameFigures(await target.stats(), ownFigures(before), 'stats after calls that must not change them');
   });
 };

@@ -74,7 +74,7 @@ export const writeRules: Rules = (rule) => {
     for (const [seed, buffer] of [new Uint8Array(48), Buffer.alloc(48), shifted, shared].entries()) {
       buffer.set(pattern(48, seed + 1));
       await target.write(id, 0, buffer);
-      sameBytes(await target.read(id, 0, 48), pattern(48, seed + 1));
+      sameBytes(await target.read(id, 0, 48), pattern(48, seed + 1), `the region after write ${seed + 1}`);
     }
   });
 
@@ -93,7 +93,7 @@ export const writeRules: Rules = (rule) => {
       await target.persist(id, ranges);
       const expected = pattern(10_000);
       expected.set(pattern(7, 2), 5000);
-      sameBytes(await target.read(id, 0, 10_000), expected);
+      sameBytes(await target.read(id, 0, 10_000), expected, 'the region after persist');
     }
   });
 
