@@ -51,6 +51,9 @@ export class FakeDaemon {
   /** How a connection is greeted, and what `connect` asks; an empty answer is none. */
   readonly handshake: Record<string, string | Buffer> = { ...HANDSHAKE };
   #answer: Answer = () => '+OK\r\n';
+  /** Names of all commands that have come. */
+  readonly #names: string[] = [];
+  #arrived: (() => void)[] = [];
 
   private constructor(private readonly server: Server) {
     server.on('connection', (socket) => this.#connected(socket));
@@ -70,6 +73,12 @@ export class FakeDaemon {
   /** How commands on regions are answered from now on; undefined: not at all. */
   answers(answer: Answer): void {
     this.#answer = answer;
+  }
+
+  /** Resolves when so many commands of a name have come, those of the greeting included. */
+  async arrival(name: string, count = 1): Promise<void> {
+    while (this.#names.filter((each) => each === name).length < count)
+      await new Promise<void>((resolve) => this.#arrived.push(resolve));
   }
 
   /** Ends the connections; new ones are taken. */
@@ -100,6 +109,8 @@ export class FakeDaemon {
   #command(command: Reply, socket: Socket): void {
     const words = (command as readonly Buffer[]).map((word) => word.toString('latin1', 0, 64));
     const name = words[0] ?? '';
+    this.#names.push(name);
+    for (const resolve of this.#arrived.splice(0)) resolve();
     const known = this.handshake[name];
     if (known !== undefined) {
       if (known === '') return;

@@ -1,9 +1,10 @@
 /** Calls of several requests over HTTP: what a close that comes between two does, and what bounds them. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RegionId, connect, type RemoteTarget, type Service } from '../../core/index.js';
 import { Gate } from '../fixtures/gate.js';
+import { holdTimeouts } from '../fixtures/held-time.js';
 
 const PROVIDERS = JSON.stringify({
   providers: [
@@ -56,6 +57,7 @@ beforeEach(async () => {
   target = service.target('store');
 });
 afterEach(async () => {
+  jest.restoreAllMocks();
   gate.open();
   await service.close();
   server.closeAllConnections();
@@ -96,23 +98,12 @@ describe.each(CALLS)('$name', ({ call, requests }) => {
     const shut = requests[1] as string;
     gate.shut();
     shutFor = shut;
-    const controller = new AbortController();
-    const timers: number[] = [];
-    const real = AbortSignal.timeout.bind(AbortSignal);
-    AbortSignal.timeout = (ms) => {
-      timers.push(ms);
-      return controller.signal;
-    };
-    try {
-      const done = call({ timeoutMs: 60_000 });
-      const failed = expect(done).rejects.toMatchObject({ code: 'TIMEOUT' });
-      await gate.arrivals(1);
-      controller.abort(new DOMException('it took too long', 'TimeoutError'));
-      await failed;
-    } finally {
-      AbortSignal.timeout = real;
-    }
-    expect(timers).toEqual([60_000]);
+    const timeouts = holdTimeouts();
+    const failed = expect(call({ timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await gate.arrivals(1);
+    timeouts.expire();
+    await failed;
+    expect(timeouts.asked).toEqual([60_000]);
     expect(asked).toEqual(requests.slice(0, 2));
   });
 });

@@ -1,9 +1,9 @@
 /** Over the Redis protocol every call and every close ends, within the caller's bounds, whatever the daemon or a source does. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { RegionId, connect, type RemoteTarget, type Service } from '../../core/index.js';
-import { sleep } from '../resp/running-door.js';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { RegionId, connect, type RegionSource, type RemoteTarget, type Service } from '../../core/index.js';
+import { holdTimeouts, turns } from '../fixtures/held-time.js';
 import { FakeDaemon, bulk } from './fake-daemon.js';
 
 const ID = RegionId.of(1, 2, 3, 4);
@@ -21,6 +21,7 @@ beforeEach(async () => {
   daemon.answers(() => undefined);
 });
 afterEach(async () => {
+  jest.restoreAllMocks();
   await daemon.close();
   await service.close();
 });
@@ -29,20 +30,29 @@ function names(): string[] {
   return daemon.commands.map(([name]) => name ?? '');
 }
 
-/** A source that never gives anything. */
-async function* stalled(): AsyncGenerator<Uint8Array> {
+/** A source that never gives anything. @param asked called when something is asked of it */
+async function* stalled(asked: () => void): AsyncGenerator<Uint8Array> {
+  asked();
   await new Promise(() => undefined);
   yield Buffer.alloc(1);
 }
 
+/** Ends the connection. @returns when the client knows it, which a call has failed by */
+async function hangUp(): Promise<void> {
+  daemon.answers(() => undefined);
+  const lost = expect(target.erase(ID)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  await daemon.arrival('BLOB.ERASE');
+  daemon.hangUp();
+  await lost;
+}
+
 describe('close', () => {
   it('ends as often as it is called', async () => {
-    daemon.answers((_words, socket) => {
-      setTimeout(() => socket.write(bulk('late')), 30);
-      return undefined;
-    });
     const read = target.read(ID, 0, 4);
-    await Promise.all([service.close(), service.close()]);
+    await daemon.arrival('BLOB.READ');
+    const closed = Promise.all([service.close(), service.close()]);
+    for (const socket of daemon.sockets) socket.write(bulk('late'));
+    await closed;
     await read;
   });
 
@@ -61,17 +71,16 @@ describe('close', () => {
   });
 
   it('waits for calls that wait for a connection', async () => {
+    await hangUp();
     daemon.answers(() => bulk('back'));
-    daemon.hangUp();
-    await sleep(10);
     const read = target.read(ID, 0, 4);
     await service.close();
     expect(Buffer.from(await read).toString()).toBe('back');
   });
 
   it('has all calls end when no connection can be made', async () => {
+    await hangUp();
     await daemon.close();
-    await sleep(10);
     const calls = Array.from({ length: 1000 }, (_, at) =>
       at % 2 === 0 ? target.read(ID, at, 4) : target.write(ID, at, Buffer.from('abcd')),
     );
@@ -83,8 +92,13 @@ describe('close', () => {
 describe('connect', () => {
   it.each(['HELLO', 'BEDROCK.CONFIG'])('ends within its bounds when %s is not answered', async (command) => {
     daemon.handshake[command] = '';
-    await expect(connect(daemon.url, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    while (daemon.sockets.size > 1) await sleep(5);
+    const timeouts = holdTimeouts();
+    const late = expect(connect(daemon.url, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    // The one of the service has sent the first.
+    await daemon.arrival(command, 2);
+    timeouts.expire();
+    await late;
+    while (daemon.sockets.size > 1) await turns();
   });
 
   it.each([
@@ -106,41 +120,75 @@ describe('bounds of a call', () => {
     ['large', 2 ** 21],
   ])('hold while a source of %s contents stalls', async (_title, size) => {
     daemon.answers(([name]) => ({ 'BLOB.UPLOAD': ':1\r\n', 'BLOB.STAT': STAT })[name ?? ''] ?? '+OK\r\n');
+    const timeouts = holdTimeouts();
     const bounds = { timeoutMs: 30 };
-    const contents = (): { size: number; source: AsyncIterable<Uint8Array> } => ({ size, source: stalled() });
-    const code = { code: 'TIMEOUT' };
-    await expect(target.createAndWrite(contents(), {}, bounds)).rejects.toMatchObject(code);
-    await expect(target.writeFrom(ID, 0, contents(), {}, bounds)).rejects.toMatchObject(code);
+    for (const send of [
+      (contents: RegionSource) => target.createAndWrite(contents, {}, bounds),
+      (contents: RegionSource) => target.writeFrom(ID, 0, contents, {}, bounds),
+    ]) {
+      let late: Promise<void> | undefined;
+      await new Promise<void>((asked) => {
+        late = expect(send({ size, source: stalled(asked) })).rejects.toMatchObject({ code: 'TIMEOUT' });
+      });
+      timeouts.expire();
+      await late;
+    }
     await target.close();
   });
 
   it('hold while an upload waits for others to end', async () => {
     daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
+    const timeouts = holdTimeouts();
     const bytes = Buffer.alloc(2 ** 21);
     const others = new AbortController();
     const calls = Array.from({ length: 8 }, () =>
       target.createAndWrite(bytes, {}, { signal: others.signal }),
     );
     const last = target.createAndWrite(bytes, {}, { timeoutMs: 30 });
-    await expect(last).rejects.toMatchObject({ code: 'TIMEOUT' });
+    const late = expect(last).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await daemon.arrival('BLOB.UPLOAD.PART', 8);
+    timeouts.expire();
+    await late;
+    expect(names().filter((name) => name === 'BLOB.UPLOAD')).toHaveLength(8);
     others.abort();
     await Promise.allSettled(calls);
   });
 
   it('hold for the end of an upload that the daemon does not answer', async () => {
     daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
+    const timeouts = holdTimeouts();
     const created = target.createAndWrite(Buffer.alloc(2 ** 21), {}, { timeoutMs: 30 });
-    await expect(created).rejects.toMatchObject({ code: 'TIMEOUT' });
+    const late = expect(created).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await daemon.arrival('BLOB.UPLOAD.PART');
+    timeouts.expire();
+    await late;
   });
 
   it('are still there when garbage was collected', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const { signal } = new AbortController();
-    const read = target.read(ID, 0, 4, { signal, timeoutMs: 60 });
-    const timer = setInterval(collect, 10);
-    await expect(read).rejects.toMatchObject({ code: 'TIMEOUT' });
-    clearInterval(timer);
+    const caller = new AbortController();
+    const real = AbortSignal.timeout.bind(AbortSignal);
+    let timeout: WeakRef<AbortSignal> | undefined;
+    AbortSignal.timeout = (milliseconds) => {
+      const made = real(milliseconds);
+      timeout = new WeakRef(made);
+      return made;
+    };
+    let read: Promise<unknown>;
+    try {
+      read = target.read(ID, 0, 4, { signal: caller.signal, timeoutMs: 600_000 });
+      read.catch(() => undefined);
+    } finally {
+      AbortSignal.timeout = real;
+    }
+    for (let round = 0; round < 5; round++) {
+      await turns();
+      collect();
+    }
+    expect(timeout?.deref()).toBeDefined();
+    caller.abort();
+    await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
   it.each([-1, NaN, Infinity, 2 ** 31])(
@@ -161,11 +209,11 @@ describe('a call that is given up', () => {
     });
     const controller = new AbortController();
     const created = target.createAndWrite(Buffer.alloc(2 ** 21), {}, { signal: controller.signal });
-    while (!names().includes('BLOB.UPLOAD')) await sleep(1);
+    await daemon.arrival('BLOB.UPLOAD');
     controller.abort();
     await expect(created).rejects.toMatchObject({ code: 'ABORTED' });
     number();
-    while (names().at(-1) === 'BLOB.UPLOAD') await sleep(1);
+    await daemon.arrival('BLOB.UPLOAD.CANCEL');
     expect(daemon.commands.at(-1)).toEqual(['BLOB.UPLOAD.CANCEL', '7']);
   });
 
@@ -173,14 +221,13 @@ describe('a call that is given up', () => {
     for (const socket of daemon.sockets) socket.pause();
     // More than the system takes at once.
     const writes = Array.from({ length: 7 }, () => target.write(ID, 0, Buffer.alloc(2 ** 20)));
-    await sleep(10);
+    await turns();
     const bounds = { timeoutMs: 20 };
     for (const call of [
       target.read(ID, 0, 2 ** 15, bounds),
       target.write(ID, 0, Buffer.alloc(9), {}, bounds),
     ])
       await expect(call).rejects.toMatchObject({ code: 'TIMEOUT' });
-    await sleep(100);
     daemon.answers(([name]) => (name === 'BLOB.READ' ? bulk(Buffer.alloc(2 ** 15)) : '+OK\r\n'));
     for (const socket of daemon.sockets) socket.resume();
     await Promise.all(writes);
@@ -193,13 +240,14 @@ describe('a call that is given up', () => {
     const { signal } = controller;
     const created = target.createAndWrite(Buffer.alloc(2 ** 23), {}, { signal });
     // Fails first, and has the others be given up in the same breath.
-    while (!names().includes('BLOB.UPLOAD.PART')) await sleep(1);
+    await daemon.arrival('BLOB.UPLOAD.PART');
     const before = timers();
     const erased = target.erase(ID, { signal }).catch(() => controller.abort());
     daemon.hangUp();
     await Promise.allSettled([erased, created]);
-    // A new connection may be under way; what is left behind by a call lasts far longer than these rounds.
-    for (let round = 0; round < 200 && timers() > before; round++) await sleep(10);
+    // No new connection is under way any more when one has answered.
+    daemon.answers(() => bulk('four'));
+    await target.read(ID, 0, 4);
     expect(timers()).toBeLessThanOrEqual(before);
   });
 });
@@ -244,11 +292,12 @@ describe('a target', () => {
     await target.read(ID, 0, 4);
     await target.read(ID, 0, 4);
     daemon.handshake.SELECT = '-NOT_READY later\r\n';
-    daemon.hangUp();
-    await sleep(10);
+    await hangUp();
+    daemon.answers(() => bulk('four'));
     await target.read(ID, 0, 4);
     await target.read(ID, 0, 4);
-    const named = daemon.commands.map(([, region]) => region);
+    const reads = daemon.commands.filter(([name]) => name === 'BLOB.READ');
+    const named = reads.map(([, region]) => region);
     expect(named).toEqual([`store.0/${id}`, id, `store.0/${id}`, `store.0/${id}`]);
   });
 });

@@ -1,8 +1,8 @@
 /** What becomes of calls over the Redis protocol when the connection breaks, stalls or lies, and when their callers give up. */
-import { createServer, type AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { RegionId, connect, type ConnectOptions, type RemoteTarget, type Service } from '../../core/index.js';
+import { holdTimers, turns } from '../fixtures/held-time.js';
 import { FakeDaemon, bulk } from './fake-daemon.js';
 
 const ID = RegionId.of(1, 2, 3, 4);
@@ -69,39 +69,64 @@ describe('a connection that breaks', () => {
       return undefined;
     });
     await expect(change()).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
-    await delay(30);
-    expect(daemon.commands).toHaveLength(1);
+    // It would go out first on the next connection.
+    daemon.answers(() => bulk('next'));
+    await target.read(ID, 0, 4);
+    expect(names().slice(1)).toEqual(['BLOB.READ']);
   });
 
   it('has a change sent on the next one that was not sent yet', async () => {
+    daemon.answers((_words, socket) => {
+      socket.destroy();
+      return undefined;
+    });
+    // The client knows then that the connection is gone.
+    await expect(target.erase(ID)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     serve();
-    await target.write(ID, 0, Buffer.from('one'));
-    daemon.hangUp();
-    while (daemon.sockets.size > 0) await delay(1);
-    await delay(5);
     await target.write(ID, 0, Buffer.from('two'));
-    expect(names()).toEqual(['BLOB.WRITE', 'BLOB.WRITE']);
+    expect(names()).toEqual(['BLOB.ERASE', 'BLOB.WRITE']);
   });
 });
 
 describe('a daemon that stalls', () => {
+  const PROGRESS_MS = 60_000;
+
+  beforeEach(async () => {
+    // What looks for progress, four times within the time-out.
+    holdTimers('setInterval');
+    await reach({ progressTimeoutMs: PROGRESS_MS });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
   it('has its calls fail with TIMEOUT', async () => {
-    await reach({ progressTimeoutMs: 100 });
     daemon.answers(() => undefined);
-    const results = await Promise.allSettled([target.read(ID, 0, 4), target.write(ID, 0, Buffer.from('a'))]);
-    for (const result of results)
+    const calls = [target.read(ID, 0, 4), target.write(ID, 0, Buffer.from('a'))];
+    await daemon.arrival('BLOB.WRITE');
+    jest.advanceTimersByTime(2 * PROGRESS_MS);
+    for (const result of await Promise.allSettled(calls))
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'TIMEOUT' } });
   });
 
   it('may take longer as long as something comes', async () => {
-    await reach({ progressTimeoutMs: 1500 });
-    daemon.answers((_words, socket) => {
-      const reply = bulk('slowly, slowly');
-      for (let at = 0; at < reply.length; at++)
-        setTimeout(() => socket.write(reply.subarray(at, at + 1)), 100 * at);
-      return undefined;
+    const text = 'slowly, slowly';
+    const sent = new Promise<Socket>((resolve) => {
+      daemon.answers((_words, socket) => {
+        resolve(socket);
+        return `$${text.length}\r\n`;
+      });
     });
-    expect(Buffer.from(await target.read(ID, 0, 14)).toString()).toBe('slowly, slowly');
+    const buffer = Buffer.alloc(text.length);
+    const read = target.readInto(ID, 0, buffer);
+    const socket = await sent;
+    for (const [at, byte] of Buffer.from(text).entries()) {
+      socket.write(Buffer.of(byte));
+      while (buffer[at] !== byte) await Promise.race([turns(), read]);
+      jest.advanceTimersByTime(0.75 * PROGRESS_MS);
+    }
+    socket.write('\r\n');
+    await read;
   });
 });
 
@@ -131,7 +156,7 @@ describe('a daemon that lies', () => {
 describe('a caller who gives up', () => {
   it.each([
     ['by a signal', () => ({ signal: AbortSignal.abort() }), 'ABORTED'],
-    ['by a signal later', () => ({ signal: signalIn(10) }), 'ABORTED'],
+    ['by a signal later', () => ({ signal: signalAfter(daemon.arrival('BLOB.READ', 2)) }), 'ABORTED'],
     ['after a time', () => ({ timeoutMs: 10 }), 'TIMEOUT'],
   ])('%s does not disturb the calls behind', async (_title, bounds, code) => {
     const givenUp = new AbortController();
@@ -152,10 +177,8 @@ describe('a caller who gives up', () => {
     const caller = new AbortController();
     const givenUp = new AbortController();
     daemon.answers(([, , offset], socket) => {
-      if (offset === '0') socket.write(reply.subarray(0, 100_000), () => caller.abort());
-      whenAborted(givenUp.signal, () =>
-        socket.write(offset === '0' ? reply.subarray(100_000) : bulk('next')),
-      );
+      if (offset === '0') socket.write(reply.subarray(0, 10_000), () => caller.abort());
+      whenAborted(givenUp.signal, () => socket.write(offset === '0' ? reply.subarray(10_000) : bulk('next')));
       return undefined;
     });
     const buffer = Buffer.alloc(size);
@@ -175,14 +198,19 @@ describe('a caller who gives up', () => {
       socket.write(bulk(Buffer.alloc(size, 1)).subarray(0, 100_000));
       return undefined;
     });
-    const read = target.readInto(ID, 0, Buffer.alloc(size), { signal: signalIn(10) });
+    const buffer = Buffer.alloc(size);
+    const begun = (async () => {
+      while (buffer[0] !== 1) await turns();
+    })();
+    const read = target.readInto(ID, 0, buffer, { signal: signalAfter(begun) });
     await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
   it('may use the bytes of a write again, though the daemon takes nothing', async () => {
     for (const socket of daemon.sockets) socket.pause();
     const bytes = Buffer.alloc(2 ** 20, 1);
-    const calls = Array.from({ length: 7 }, () => target.write(ID, 0, bytes, {}, { signal: signalIn(10) }));
+    const signal = signalAfter(turns());
+    const calls = Array.from({ length: 7 }, () => target.write(ID, 0, bytes, {}, { signal }));
     for (const result of await Promise.allSettled(calls))
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ABORTED' } });
   });
@@ -198,9 +226,9 @@ describe('many calls at once', () => {
   });
 });
 
-function signalIn(ms: number): AbortSignal {
+function signalAfter(event: Promise<void>): AbortSignal {
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), ms);
+  void event.then(() => controller.abort());
   return controller.signal;
 }
 

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type RemoteTarget, type Service } from '../../core/index.js';
+import { turns } from '../fixtures/held-time.js';
 import { ONE_STORE, startDaemon, type Running } from '../fixtures/run-command.js';
 
 /** A provider with a target, as a daemon describes it. */
@@ -39,12 +39,12 @@ async function gather(pieces: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(all).toString();
 }
 
-/** Pieces with a pause before each, so that what came before is out by then. */
+/** Pieces with round trips to the daemon behind each, so that what came before is out by then. */
 async function* slowly(...pieces: (string | Error)[]): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) {
     if (piece instanceof Error) throw piece;
     yield Buffer.from(piece);
-    await delay(100);
+    for (let round = 0; round < 5; round++) await target.stats();
   }
 }
 
@@ -160,8 +160,11 @@ describe('the memory of a piece', () => {
     const far = await connect(url);
     const size = 2 ** 24;
     const buffer = Buffer.alloc(1000);
+    let asked = 0;
+    const written = new AbortController();
     function* fromOneBuffer(): Generator<Uint8Array> {
       for (let at = 0; at < size; at += buffer.length) {
+        asked++;
         buffer.fill((at / buffer.length) % 251);
         yield buffer.subarray(0, Math.min(buffer.length, size - at));
         buffer.fill(0xff);
@@ -170,7 +173,12 @@ describe('the memory of a piece', () => {
       }
     }
     // Where the system holds less, the source is not asked that far before something is taken.
-    const timer = setInterval(proceed, 200);
+    const watching = (async () => {
+      for (let seen = -1; !written.signal.aborted; await turns(100)) {
+        if (asked === seen) proceed();
+        seen = asked;
+      }
+    })();
     try {
       await far.target('store').createAndWrite({ size, source: fromOneBuffer() });
       const found = await body;
@@ -180,7 +188,8 @@ describe('the memory of a piece', () => {
       expect(found.length).toBe(size);
       expect(Buffer.compare(found, expected)).toBe(0);
     } finally {
-      clearInterval(timer);
+      written.abort();
+      await watching;
       await far.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -2,8 +2,9 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { bootstrap, type Daemon } from '../../core/index.js';
+import { stopClock, turns } from '../fixtures/held-time.js';
 import { RawClient, codeOf, encode, type Value } from './raw-client.js';
 
 const LIMITS = {
@@ -58,7 +59,13 @@ async function client(): Promise<RawClient> {
 
 /** Asks until the answer is yes. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!(await holds())) await turns();
+}
+
+/** A figure of INFO. */
+async function figure(c: RawClient, name: string): Promise<number> {
+  const info = (await c.call('INFO')) as string;
+  return Number(new RegExp(`^${name}:(\\d+)\r$`, 'm').exec(info)?.[1]);
 }
 
 beforeEach(async () => {
@@ -68,6 +75,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  jest.restoreAllMocks();
   for (const each of clients) each.close();
   await daemon.close();
   await rm(folder, { recursive: true });
@@ -309,9 +317,10 @@ describe('hostile clients', () => {
     const id = (await c.call('BLOB.CREATE', 2 ** 20)) as string;
     const whole = encode('BLOB.WRITE', id, 0, Buffer.alloc(2 ** 19, 'x'), 'PERSIST');
     c.socket.write(whole.subarray(0, 2 ** 18));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    c.close();
     const other = await client();
+    await until(async () => (await figure(other, 'arriving_bytes')) >= 2 ** 17);
+    c.close();
+    await until(async () => (await figure(other, 'connected_clients')) === 1);
     expect(await other.call('GETRANGE', id, 0, 3)).toBe('\0\0\0\0');
   });
 
@@ -355,26 +364,23 @@ describe('hostile clients', () => {
     await c.ended();
     const idle = await client();
     expect(await idle.call('PING')).toBe('PONG');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // It has been still for longer than one that is closed for that.
+    const later = await client();
+    later.socket.write('*2\r\n$4\r\nECHO\r\n$5\r\nab');
+    await later.ended();
     expect(await idle.call('PING')).toBe('PONG');
-  });
-
-  it('that are idle are closed after idle_timeout_ms', async () => {
-    await daemon.close();
-    await start({ progress_timeout_ms: 50, idle_timeout_ms: 100 });
-    const c = await client();
-    expect(await c.call('PING')).toBe('PONG');
-    await c.ended();
   });
 
   it('beyond the memory for what comes are refused, one by one', async () => {
     await daemon.close();
     await start({ max_arriving_bytes: 2 ** 20 });
+    // Nobody is slow, who would be closed for others.
+    stopClock();
     const [a, b] = [await client(), await client()];
     const id = (await a.call('BLOB.CREATE', 2 ** 20)) as string;
     const half = encode('BLOB.WRITE', id, 0, Buffer.alloc(2 ** 20 - 10, 'x'), 'PERSIST');
     a.socket.write(half.subarray(0, 700_000));
-    while (Number(/^arriving_bytes:(\d+)/m.exec((await b.call('INFO')) as string)?.[1]) < 690_000);
+    await until(async () => (await figure(b, 'arriving_bytes')) >= 690_000);
     const other = ['BLOB.WRITE', id, 0, Buffer.alloc(2 ** 19, 'y'), 'PERSIST'] as const;
     expect(codeOf(await b.call(...other))).toBe('OVERLOADED');
     expect(await b.call('PING')).toBe('PONG');

@@ -1,8 +1,9 @@
 /** Requests that wait for one another: their order, what a connection's end does to them, and what they may cost. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { counters, gates } from '../fixtures/gated-library.js';
+import { holdTimers } from '../fixtures/held-time.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
-import { RunningDoor, closeDoors, sleep } from './running-door.js';
+import { RunningDoor, closeDoors, eventually } from './running-door.js';
 
 afterEach(closeDoors);
 
@@ -32,7 +33,7 @@ describe('a command on several regions', () => {
     gates.stat.shut();
     client.socket.write(Buffer.concat([encode('EXISTS', a, b), encode('BLOB.ERASE', b)]));
     await gates.stat.arrivals(1);
-    await sleep(20);
+    await door.serveAnother();
     gates.stat.open();
     expect(await replies(client, 2)).toEqual([2, 'OK']);
   });
@@ -59,7 +60,7 @@ describe('requests that came whole', () => {
       const requests = Array.from({ length: count }, (_, n) => encode('SETRANGE', id, n % 8, 'x'));
       client.socket.end(Buffer.concat(requests));
       await gates.write.arrivals(1);
-      await sleep(50);
+      await door.serveAnother();
       gates.write.open();
       expect(await replies(client, count)).toEqual(Array(count).fill(8));
       await client.ended();
@@ -79,21 +80,35 @@ describe('requests that came whole', () => {
     client.send('BLOB.WRITE', id, 0, 'x');
     await gates.write.arrivals(1);
     for (let n = 0; n < 4; n++) client.socket.write(large);
-    await sleep(50);
+    await door.serveAnother();
     gates.write.open();
     expect(await replies(client, 5)).toEqual(Array(5).fill('OK'));
     expect(await client.call('BLOB.READ', id, 8000, 2)).toBe('bb');
   });
 
   it('are answered in full, though the client has ended its side and is slow to read', async () => {
-    const door = await RunningDoor.start();
+    // With less room the door would not see that the client has ended its side.
+    const door = await RunningDoor.start({ resp: { max_buffered_bytes: 2 ** 25 } });
     const client = await door.client();
-    const [id = ''] = await regions(client, 1, 2 ** 23);
+    const [id = ''] = await regions(client, 1, 2 ** 24);
     client.socket.pause();
-    client.socket.end(encode('BLOB.READ', id, 0, 2 ** 23));
-    await sleep(2500);
+    holdTimers('setTimeout');
+    try {
+      client.socket.end(encode('BLOB.READ', id, 0, 2 ** 24));
+      await eventually(
+        () => door.figure('buffered_bytes'),
+        (bytes) => bytes > 0,
+      );
+      // However long it takes: a timer that would end the connection has run out.
+      for (let round = 0; round < 20; round++) {
+        await door.serveAnother(1);
+        jest.advanceTimersByTime(600_000);
+      }
+    } finally {
+      jest.useRealTimers();
+    }
     client.socket.resume();
-    expect(((await client.reply()) as string).length).toBe(2 ** 23);
+    expect(((await client.reply()) as string).length).toBe(2 ** 24);
     await client.ended();
   });
 });
@@ -106,7 +121,11 @@ describe('reads whose size only the region tells', () => {
     const before = counters.bytesRead;
     client.socket.pause();
     client.socket.write(Buffer.concat(Array.from({ length: 100 }, () => encode('GETRANGE', id, 0, -1))));
-    await sleep(200);
+    await eventually(
+      () => door.figure('buffered_bytes'),
+      (bytes) => bytes > 0,
+    );
+    await door.serveAnother(100);
     expect(counters.bytesRead - before).toBeLessThan(10 * 2 ** 22);
     client.socket.resume();
     expect(((await client.reply()) as string).length).toBe(2 ** 22);
@@ -139,7 +158,7 @@ describe('a command that is wrong', () => {
     await client.call('SETRANGE', id, 0, '');
     const bytes = encode(...request(id));
     client.socket.write(bytes.subarray(0, 5000));
-    await sleep(20);
+    await door.serveAnother();
     client.socket.write(bytes.subarray(5000));
     expect(codeOf(await client.reply())).toBe('INVALID_ARGUMENT');
     expect(await client.call('BLOB.READ', id, 0, 65536)).toBe('\0'.repeat(65536));

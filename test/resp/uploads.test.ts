@@ -5,7 +5,7 @@ import type { Place } from '../../core/resp/command.js';
 import { Uploads } from '../../core/resp/uploads.js';
 import { gates } from '../fixtures/gated-library.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
-import { RunningDoor, closeDoors, eventually, sleep } from './running-door.js';
+import { RunningDoor, closeDoors, eventually } from './running-door.js';
 
 afterEach(closeDoors);
 
@@ -238,15 +238,17 @@ it.each(['too few', 'all'])(
 describe('where requests queue for an execution pool', () => {
   const margo = { argobots: { pools: [{ name: '__primary__', max_in_flight: 2 }] } };
 
-  /** Writes that fill the pool until the gate opens. */
-  async function fillPool(door: RunningDoor): Promise<void> {
+  /** Writes that fill the pool until the gate opens. @returns the region that the last of them is to */
+  async function fillPool(door: RunningDoor): Promise<string> {
+    let id = '';
     gates.write.shut();
     for (let at = 0; at < 2; at++) {
       const client = await door.client();
-      const id = (await client.call('BLOB.CREATE', 1, 'AT', 'gated')) as string;
+      id = (await client.call('BLOB.CREATE', 1, 'AT', 'gated')) as string;
       client.send('BLOB.WRITE', `gated/${id}`, 0, 'x');
       await gates.write.arrivals(at + 1);
     }
+    return id;
   }
 
   it('parts stay in order, and none is lost', async () => {
@@ -256,7 +258,10 @@ describe('where requests queue for an execution pool', () => {
     await fillPool(door);
     const parts = ['ab', 'cd', 'ef'].map((part) => encode('BLOB.UPLOAD.PART', number, part));
     client.socket.write(Buffer.concat([...parts, encode('BLOB.UPLOAD.END', number)]));
-    await sleep(20);
+    await eventually(
+      () => door.figureOf(client, 'oll'),
+      (count) => count > 0,
+    );
     gates.write.open();
     for (let part = 0; part < 3; part++) expect(await client.reply()).toBe('OK');
     expect(await contents(opened, await client.reply())).toBe('abcdef');
@@ -265,16 +270,26 @@ describe('where requests queue for an execution pool', () => {
   it('an upload that is admitted when its client has gone takes no space', async () => {
     const opened = await open('gated', { margo });
     const { client, door } = opened;
-    await fillPool(door);
+    const id = await fillPool(door);
     client.send('BLOB.UPLOAD', 1000);
-    await sleep(20);
+    await eventually(
+      () => door.figureOf(client, 'oll'),
+      (count) => count > 0,
+    );
     client.socket.resetAndDestroy();
     await eventually(
       () => door.figure('connected_clients'),
       (count) => count === 3,
     );
+    // Its turn comes behind the upload's.
+    const last = await door.client();
+    last.send('BLOB.READ', `gated/${id}`, 0, 1);
+    await eventually(
+      () => door.figureOf(last, 'oll'),
+      (count) => count > 0,
+    );
     gates.write.open();
-    await sleep(20);
+    expect(await last.reply()).toBe('x');
     expect(await used(opened)).toBe(2);
   });
 });
