@@ -151,10 +151,10 @@ export class PoolSpace {
     const offset = await this.#findSpace(length, requested);
     try {
       await this.#raiseFresh(offset + length);
-      if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);
+      if (!this.#isReady(offset, length)) await this.#makeReady(offset, length);
     } catch (error) {
       this.#space.free(offset, length);
-      throw error;
+      return this.#refused(error, requested);
     }
     return offset;
   }
@@ -170,7 +170,7 @@ export class PoolSpace {
       }
       // What the file system has may be more by now.
       const needed = length - this.#space.freeBefore(this.#header.capacity);
-      if (needed > this.#growthLimitBytes) throw this.outOfSpace(requested);
+      if (needed > this.#growthLimitBytes) return this.refuse(requested);
       await this.#grow(needed, requested);
     }
   }
@@ -185,28 +185,30 @@ export class PoolSpace {
   }
 
   /** Of a range that was taken, and is nobody else's. What was cleared has its space as well. */
-  async #makeReady(offset: number, length: number, requested: number): Promise<void> {
-    try {
-      if (this.#isIn(this.#unclean, offset, length)) await this.#medium.clear(offset, length);
-      else await this.#medium.allocate(offset, length);
-    } catch (error) {
-      throw this.#refused(error, requested);
-    }
+  async #makeReady(offset: number, length: number): Promise<void> {
+    if (this.#isIn(this.#unclean, offset, length)) await this.#medium.clear(offset, length);
+    else await this.#medium.allocate(offset, length);
     this.#unclean.reserve(offset, length);
     this.#unbacked.reserve(offset, length);
   }
 
   async #grow(needed: number, requested: number): Promise<void> {
     const { capacity, alignment } = this.#header;
-    const limits = { needed, most: this.#growthLimitBytes, alignment };
-    const length = await this.#growth.extend(capacity, limits).catch((error: unknown) => {
-      throw this.#refused(error, requested);
-    });
-    await this.#headers.change({ capacity: capacity + length }, () => this.#space.add(capacity, length));
+    try {
+      const length = await this.#growth.extend(capacity, {
+        needed,
+        most: this.#growthLimitBytes,
+        alignment,
+      });
+      await this.#headers.change({ capacity: capacity + length }, () => this.#space.add(capacity, length));
+    } catch (error) {
+      return this.#refused(error, requested);
+    }
   }
 
-  #refused(error: unknown, requested: number): unknown {
-    return isOutOfSpace(error) ? this.outOfSpace(requested, error) : error;
+  #refused(error: unknown, requested: number): Promise<never> {
+    if (!isOutOfSpace(error)) throw error;
+    return this.refuse(requested, error);
   }
 
   /** Before a byte beyond the durable mark is stored, the mark moves beyond it. */
@@ -259,7 +261,13 @@ export class PoolSpace {
 
   // ---- refused ----
 
-  outOfSpace(requested: number, cause?: unknown): BedrockError {
+  /** @throws OUT_OF_SPACE, with figures that the file system was asked for now */
+  async refuse(requested: number, cause?: unknown): Promise<never> {
+    await this.ask();
+    throw this.#outOfSpace(requested, cause);
+  }
+
+  #outOfSpace(requested: number, cause: unknown): BedrockError {
     const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes } = this;
     const used = this.usedBytes;
     const figures = `${requested} bytes do not fit: of ${capacityBytes} bytes ${used} are used and ${free} free, ${largestFree} of them in one piece`;

@@ -91,7 +91,7 @@ export class RegionPool {
   /** Takes a slot and zeroed space. @throws OUT_OF_SPACE; then nothing has changed */
   allocate(size: number): Eventually<NewSlot> {
     // Also keeps the sums within the safe integers.
-    if (size > this.space.maxBytes) throw this.space.outOfSpace(size);
+    if (size > this.space.maxBytes) return this.space.refuse(size);
     const length = this.extentLength(size);
     const offset = length === 0 ? 0 : this.space.takeNow(length);
     if (offset >= 0) {
@@ -114,7 +114,7 @@ export class RegionPool {
         `${id.toString()} has generation ${generation}; those of a pool go from 1 to ${MAX_GENERATION}`,
       );
     }
-    if (size > this.space.maxBytes) throw this.space.outOfSpace(size);
+    if (size > this.space.maxBytes) return this.space.refuse(size);
     return this.#inTurn(async () => {
       const length = this.extentLength(size);
       await this.#addSlotsTo(slot, length);
@@ -298,9 +298,10 @@ export class RegionPool {
   async #addSlotsTo(slot: number, length = 0): Promise<void> {
     const missing = slot + 1 - this.table.slots;
     if (missing <= 0) return;
+    await this.space.ask();
     const bytes = missing * DESCRIPTOR_BYTES + length;
     const most = (MAX_CHUNKS - this.header.chunks.length) * MAX_CHUNK_COUNT;
-    if (missing > most || bytes > this.space.freeBytes) throw this.space.outOfSpace(bytes);
+    if (missing > most || bytes > this.space.freeBytes) return this.space.refuse(bytes);
     while (this.table.slots <= slot) await this.#addChunk();
   }
 

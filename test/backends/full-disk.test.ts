@@ -140,6 +140,26 @@ describe('on ext4', () => {
     await fillRegion(target, await target.create(6 * MIB), 6 * MIB);
   });
 
+  describe.each(BACKENDS)('a refusal of a %s pool', (type) => {
+    test('has the figures of now, whatever it is refused for', async () => {
+      makeDisk('ext4');
+      const target = await openPool(type, { max_size: 256 * MIB, reclaim: true });
+      const ids = await fillPool(target, MIB);
+      for (const id of ids.slice(0, 6)) await target.erase(id);
+      // Nothing has asked the file system since it had room for all this.
+      disk.fill(0);
+      for (const size of [type === 'file' ? MIB : 8 * MIB, 100 * MIB, 300 * MIB]) {
+        const refusal: unknown = await target.create(size).catch((error: unknown) => error);
+        const { usedBytes, freeBytes, largestFreeBytes } = await target.stats();
+        expect(refusal).toMatchObject({
+          code: 'OUT_OF_SPACE',
+          details: { requested: size, used: usedBytes, free: freeBytes, largestFree: largestFreeBytes },
+        });
+        expect(largestFreeBytes).toBeLessThan(size);
+      }
+    });
+  });
+
   /** As `cp --sparse=always` leaves a pool that holds one region. */
   async function sparseCopy(): Promise<void> {
     const target = await openPool('file', { create_if_missing_with_size: 24 * MIB });
