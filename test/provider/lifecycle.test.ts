@@ -1,10 +1,10 @@
 /** Providers from start to stop: in order, in time, and with everything given back when one of them fails. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { bootstrap } from '../../core/bootstrap.js';
 import type { Daemon } from '../../core/daemon.js';
 import type { BedrockConfig } from '../../core/index.js';
@@ -197,23 +197,58 @@ describe('a start that fails', () => {
 });
 
 describe('the time-out of a start', () => {
+  // The clock stands still unless it is told to go on.
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'clearImmediate'] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  async function until(step: string): Promise<void> {
+    for (let turns = 0; !steps().includes(step); turns++) {
+      if (turns === 10_000) throw new Error(`${step} did not come: ${steps().join(', ')}`);
+      await turn();
+    }
+  }
+
   it('is one for create and start together', async () => {
     const starting = start([recorder('a', { takes_ms: 60 })], { start_timeout_ms: 100 });
-    await expect(starting).rejects.toMatchObject({ code: 'START_FAILED' });
+    const failure = expect(starting).rejects.toMatchObject({ code: 'START_FAILED' });
+    await until('a create');
+    await jest.advanceTimersByTimeAsync(60);
+    await until('a start');
+    await jest.advanceTimersByTimeAsync(40);
+    await until('a stop');
+    await jest.advanceTimersByTimeAsync(60);
+    await failure;
   });
 
   it('is one for each provider', async () => {
-    const daemon = await start([recorder('a', { takes_ms: 60 }), recorder('b', { takes_ms: 60 })], {
-      start_timeout_ms: 200,
-    });
-    await daemon.close();
+    const slow = { takes_ms: 60 };
+    const starting = start([recorder('a', slow), recorder('b', slow)], { start_timeout_ms: 130 });
+    for (const step of ['a create', 'a start', 'b create', 'b start']) {
+      await until(step);
+      await jest.advanceTimersByTimeAsync(60);
+    }
+    const closed = (await starting).close();
+    for (const step of ['b stop', 'a stop']) {
+      await until(step);
+      await jest.advanceTimersByTimeAsync(60);
+    }
+    await closed;
   });
 
   it('leaves closed the targets whose turn did not come', async () => {
     const targets = [{ label: 'one', opens_after_ms: 100 }, { label: 'two' }];
     const starting = start([stubs('s', ...targets)], { start_timeout_ms: 30 });
-    await expect(starting).rejects.toMatchObject({ code: 'START_FAILED' });
-    await delay(150);
+    const failure = expect(starting).rejects.toMatchObject({ code: 'START_FAILED' });
+    await until('one open');
+    await jest.advanceTimersByTimeAsync(30);
+    await failure;
+    await jest.advanceTimersByTimeAsync(70);
+    await until('one close');
+    for (let turns = 0; turns < 20; turns++) await turn();
     expect(steps()).not.toContain('two open');
   });
 });
