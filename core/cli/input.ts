@@ -5,7 +5,6 @@ import type { RegionSource } from '../target/target.js';
 import { ofNamedFile, UsageError } from './failure.js';
 
 const PIECE_BYTES = 256 * 1024;
-const STDIN = 0;
 /** When to say what the command waits for. */
 const HINT_MS = 2000;
 
@@ -16,7 +15,7 @@ const HINT_MS = 2000;
  */
 export async function openContents(file: string, size: number | undefined): Promise<RegionSource> {
   if (file === '-') {
-    const found = fstatSync(STDIN);
+    const found = fstatSync(process.stdin.fd);
     const known = sizeOf(found, 'standard input', size, found.isFile() && (found.size > 0 || isStdinEmpty()));
     return { size: known, source: process.stdin as AsyncIterable<Uint8Array> };
   }
@@ -45,7 +44,7 @@ async function isEmpty(file: string): Promise<boolean> {
 
 /** Whether something was piped or redirected to standard input, and not a terminal or /dev/null left there. */
 export function isStdinGiven(): boolean {
-  const stat = fstatSync(STDIN);
+  const stat = fstatSync(process.stdin.fd);
   return stat.isFIFO() || stat.isFile() || stat.isSocket();
 }
 
@@ -75,7 +74,7 @@ async function* resume(
 
 /** Reads at a place of its own, so that what reads on begins where it would have. */
 function isStdinEmpty(): boolean {
-  return readSync(STDIN, Buffer.alloc(1), 0, 1, 0) === 0;
+  return readSync(process.stdin.fd, Buffer.alloc(1), 0, 1, 0) === 0;
 }
 
 /** @param isSized whether the system knows how much there is */

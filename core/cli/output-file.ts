@@ -12,7 +12,6 @@ import { print } from './output.js';
 
 /** Pieces are gathered, so that the disk gets fewer and larger writes. */
 const BUFFER_BYTES = 2 ** 20;
-const STDOUT = 1;
 
 const writeTo = promisify(write);
 
@@ -48,9 +47,9 @@ export async function writeWholeFile(
 
 /** @throws OutputClosed, and as writeWholeFile does */
 export async function writeStdout(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-  if (fstatSync(STDOUT).isFile()) {
+  if (fstatSync(process.stdout.fd).isFile()) {
     // process.stdout takes a write to a file for complete even if the disk became full half way.
-    await drain(source, STDOUT, signal);
+    await drain(source, process.stdout.fd, signal);
     return;
   }
   for await (const piece of source) await print(piece, signal);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { poolFolder, poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
-import { run } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 const BACKENDS: PoolBackend[] = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
 const SIZE = { create_if_missing_with_size: 2 ** 23 };

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { bootstrap, type Daemon } from '../../core/index.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { addonState } from '../../native/load.js';
-import { codeOf, run } from '../fixtures/run-command.js';
+import { codeOf } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 import { poolFolder, poolTarget, type PoolBackend } from './pool-factory.js';
 
 const MIB = 2 ** 20;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { makeProgram } from '../../core/cli/cli.js';
 import { ExitStatus } from '../../core/cli/exit-status.js';
-import { codeOf, run } from '../fixtures/run-command.js';
+import { codeOf } from '../fixtures/run-command.js';
 import { runHere } from '../fixtures/run-here.js';
 
 const ID = '0'.repeat(32);
@@ -37,8 +37,6 @@ interface Uses {
   fails?: () => readonly string[];
   /** Ends with 2, beside an option that does not exist. */
   wrong: () => readonly string[];
-  /** Needs a process of its own. */
-  isApart?: boolean;
 }
 
 const USES: Record<string, Uses> = {
@@ -51,17 +49,14 @@ const USES: Record<string, Uses> = {
       'off',
     ],
     wrong: () => ['-c', inHome('nowhere.json')],
-    isApart: true,
   },
   query: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
   providers: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
   stats: { fails: () => NOBODY, wrong: () => ['a', 'b'] },
   shutdown: { fails: () => NOBODY, wrong: () => ['now'] },
-  // It reads standard input, which is empty there.
   'region create': {
     fails: () => ['--size', '1', ...NOBODY],
     wrong: () => ['--size', 'x'],
-    isApart: true,
   },
   'region write': { fails: () => [ID, inHome('empty.json'), ...NOBODY], wrong: () => ['x'] },
   'region read': { fails: () => [ID, ...NOBODY], wrong: () => [] },
@@ -108,7 +103,6 @@ it('docs/cli.md has a table of the statuses, and of those that signals make', ()
 describe.each(leaves)('bedrock %s', (name) => {
   const words = name.split(' ');
   const use = USES[name];
-  const go = use?.isApart === true ? run : runHere;
 
   it('ends with 0 when help is asked for', async () => {
     await expect(runHere([...words, '--help'])).resolves.toMatchObject({ status: 0, stderr: '' });
@@ -116,7 +110,7 @@ describe.each(leaves)('bedrock %s', (name) => {
 
   it('ends with 2 and one line of an error if it is used wrongly', async () => {
     for (const args of [['--no-such-option'], use?.wrong() ?? []]) {
-      const ended = await go([...words, ...args]);
+      const ended = await runHere([...words, ...args]);
       expect([args, ended.status, ended.stdout, codeOf(ended)]).toEqual([args, 2, '', expect.any(String)]);
     }
   });
@@ -124,7 +118,7 @@ describe.each(leaves)('bedrock %s', (name) => {
   const fails = use?.fails;
   if (fails === undefined) return;
   it('ends with 1 and one line of an error if it fails', async () => {
-    const ended = await go([...words, ...fails()]);
+    const ended = await runHere([...words, ...fails()]);
     expect([ended.status, ended.stdout, codeOf(ended)]).toEqual([1, '', expect.any(String)]);
   });
 });

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { codeOf, run, runShell } from '../fixtures/run-command.js';
+import { codeOf, runShell } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 let home: string;
 beforeAll(async () => {

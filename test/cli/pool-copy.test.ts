@@ -209,7 +209,6 @@ describe('bedrock pool copy', () => {
       ]);
       const ended = end(child);
       while ((await readdir(place)).length === 0) await delay(5);
-      await delay(30);
       child.kill(signal);
       expect((await ended).status).toBe(status);
       const left = await readdir(place);

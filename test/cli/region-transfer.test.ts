@@ -14,11 +14,11 @@ import {
   codeOf,
   end,
   launch,
-  run,
   runShell,
   startDaemon,
   type Running,
 } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 /** More than a pipe and the buffers on the way hold. */
 const SIZE = (isThorough ? 64 : 16) * 2 ** 20;

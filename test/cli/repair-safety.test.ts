@@ -20,7 +20,8 @@ import { OfflinePool } from '../../core/pool-file/offline-pool.js';
 import { repairPool, undoBrokenOff, undoRepair } from '../../core/pool-file/repair-pool.js';
 import { backupPath } from '../../core/pool-file/repair-backup.js';
 import { poolTarget } from '../backends/pool-factory.js';
-import { codeOf, run, type Ended } from '../fixtures/run-command.js';
+import { codeOf, type Ended } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 const MIB = 2 ** 20;
 const PAGE = 4096;

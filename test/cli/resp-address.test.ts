@@ -4,7 +4,8 @@ import path from 'node:path';
 import { bootstrap } from '../../core/bootstrap.js';
 import type { BackendContext, BedrockConfig, Daemon, ProviderDependency } from '../../core/index.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
-import { TWO_STORES, codeOf, run, runShell } from '../fixtures/run-command.js';
+import { TWO_STORES, codeOf, type Ended } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
 
 const LIBRARIES = path.resolve(import.meta.dirname, '../fixtures/libraries');
 
@@ -19,15 +20,14 @@ afterAll(() => daemon.close());
 
 describe('a command', () => {
   it('makes, changes, reads and removes a region', async () => {
-    const script = `
-      id=$(printf 'hello world' | bedrock region create - --size 11 -p store --persist)
-      printf 'there' | bedrock region write "$id" --offset 6 --size 5 -p store
-      bedrock region read "$id" -p store
-      bedrock region rm "$id" -p store
-      bedrock region stat "$id" -p store`;
-    const ended = await runShell(script, { env: { BEDROCK_ADDRESS: address } });
-    expect(ended.stdout).toBe('hello there');
-    expect(codeOf(ended)).toBe('REGION_NOT_FOUND');
+    const region = async (line: string, stdin?: string): Promise<Ended> =>
+      run(['region', ...line.split(' '), '-p', 'store', '-a', address], stdin === undefined ? {} : { stdin });
+    const created = await region('create - --size 11 --persist', 'hello world');
+    const id = created.stdout.trim();
+    await expect(region(`write ${id} --offset 6 --size 5`, 'there')).resolves.toMatchObject({ status: 0 });
+    await expect(region(`read ${id}`)).resolves.toMatchObject({ stdout: 'hello there' });
+    await expect(region(`rm ${id}`)).resolves.toMatchObject({ status: 0 });
+    expect(codeOf(await region(`stat ${id}`))).toBe('REGION_NOT_FOUND');
   });
 
   it.each([[['providers', '--json']], [['stats', '--json']]])('%j says the same', async (args) => {
