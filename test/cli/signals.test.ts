@@ -1,14 +1,16 @@
 /** How the command stops: by signals, once and twice, through npm, and when nobody reads its log any more. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { listenToSignals } from '../../core/cli/start-signals.js';
 import { MAIN, bedrock, killAll, npmStart } from '../fixtures/bedrock-process.js';
 import { withoutTimes } from '../fixtures/log-times.js';
 import { hasCommand, needs } from '../fixtures/needs.js';
+import { sampled } from '../fixtures/thoroughness.js';
 
 const script = needs('script', hasCommand('script'));
 
@@ -30,6 +32,7 @@ afterAll(async () => {
   await rm(home, { recursive: true });
 });
 afterEach(() => {
+  jest.restoreAllMocks();
   for (const socket of sockets) socket.destroy();
   sockets.clear();
 });
@@ -59,11 +62,16 @@ function isListening(address: string): Promise<boolean> {
   });
 }
 
-describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
-  it('stops the daemon in good order, with status 0', async () => {
+describe.each(sampled(1, ['SIGINT', 'SIGTERM'] as const))('%s', (signal) => {
+  it('stops the daemon in good order, which lets a request in flight end, with status 0', async () => {
     const daemon = bedrock(['-c', file]);
     const address = await daemon.address();
+    const socket = await stuckRequest(address);
     daemon.signal(signal);
+    await daemon.line(/stopping/);
+    const answer = new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
+    socket.write('x'.repeat(1000 - 'half of it'.length));
+    await expect(answer).resolves.toMatch(/^HTTP\/1\.1 201 /);
     const exit = await daemon.exit;
     expect(exit).toMatchObject({ status: 0, signal: null, stderr: '' });
     expect(withoutTimes(exit.stdout).trimEnd().split('\n').slice(-2)).toEqual([
@@ -78,8 +86,6 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     await stuckRequest(await daemon.address());
     daemon.signal(signal);
     await daemon.line(/stopping/);
-    await delay(300);
-    expect(daemon.child.exitCode).toBeNull();
     daemon.signal(signal);
     const exit = await daemon.exit;
     expect(exit.status).toBe(signal === 'SIGINT' ? 130 : 143);
@@ -88,17 +94,6 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
 });
 
 describe('a stop', () => {
-  it('lets a request in flight end, then exits with 0', async () => {
-    const daemon = bedrock(['-c', file]);
-    const socket = await stuckRequest(await daemon.address());
-    daemon.signal('SIGTERM');
-    await daemon.line(/stopping/);
-    const answer = new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
-    socket.write('x'.repeat(1000 - 'half of it'.length));
-    await expect(answer).resolves.toMatch(/^HTTP\/1\.1 201 /);
-    await expect(daemon.exit).resolves.toMatchObject({ status: 0, stderr: '' });
-  });
-
   it('waits no longer than bedrock.drain_timeout_ms, and warns', async () => {
     const daemon = bedrock(['-c', impatient]);
     await stuckRequest(await daemon.address());
@@ -119,16 +114,26 @@ describe('a stop', () => {
     await expect(daemon.exit).resolves.toMatchObject({ status: 1, stderr: '' });
   });
 
-  it('is not cut short by the signal that npm passes on, right after the terminal sent it', async () => {
-    const daemon = bedrock(['-c', file], { env: { npm_lifecycle_event: 'start' } });
-    await stuckRequest(await daemon.address());
-    daemon.signal('SIGINT');
-    await daemon.line(/stopping/);
-    daemon.signal('SIGINT');
-    await delay(600);
-    expect(daemon.child.exitCode).toBeNull();
-    daemon.signal('SIGINT');
-    await expect(daemon.exit).resolves.toMatchObject({ status: 130 });
+  it('is not cut short by the signal that npm passes on, right after the terminal sent it', () => {
+    const listeners = new Map<unknown, (signal: string) => void>();
+    jest.spyOn(process, 'on').mockImplementation((name, listener) => {
+      listeners.set(name, listener);
+      return process;
+    });
+    const ended = jest.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+    const now = jest.spyOn(performance, 'now');
+    jest.replaceProperty(process, 'env', { ...process.env, npm_lifecycle_event: 'start' });
+    const { stop } = listenToSignals();
+    const interruptAt = (ms: number): void => {
+      now.mockReturnValue(ms);
+      listeners.get('SIGINT')?.('SIGINT');
+    };
+    interruptAt(1000);
+    expect(stop.aborted).toBe(true);
+    interruptAt(1499);
+    expect(ended).not.toHaveBeenCalled();
+    interruptAt(1500);
+    expect(ended).toHaveBeenCalledWith(130);
   });
 
   it('comes at once if the signal came while the daemon was starting', async () => {
@@ -189,16 +194,6 @@ describe('SIGHUP', () => {
     expect(await readFile(`${log}.1`, 'utf8')).not.toContain('stopping');
   });
 
-  it('is a line in the log where that has no file, and the daemon goes on', async () => {
-    const daemon = bedrock(['-c', file]);
-    const address = await daemon.address();
-    daemon.signal('SIGHUP');
-    await daemon.line(/there is no bedrock\.log\.file to open anew/);
-    await expect(isListening(address)).resolves.toBe(true);
-    daemon.signal('SIGTERM');
-    await expect(daemon.exit).resolves.toMatchObject({ status: 0, stderr: '' });
-  });
-
   script.it('stops a daemon whose log is a terminal that is gone', async () => {
     const out = path.join(home, 'running.json');
     const command = `'${process.execPath}' '${MAIN}' -c '${file}' -o '${out}'`;
@@ -215,10 +210,13 @@ describe('SIGHUP', () => {
   });
 });
 
-describe('SIGUSR1', () => {
+describe('SIGUSR1, and SIGHUP where the log has no file', () => {
   it('is a line in the log, opens no inspector, and the daemon goes on', async () => {
     const daemon = bedrock(['-c', file]);
     const address = await daemon.address();
+    daemon.signal('SIGHUP');
+    await daemon.line(/there is no bedrock\.log\.file to open anew/);
+    await expect(isListening(address)).resolves.toBe(true);
     daemon.signal('SIGUSR1');
     await daemon.line(/SIGUSR1 is ignored/);
     await expect(isListening(address)).resolves.toBe(true);
