@@ -34,7 +34,10 @@ describe('the tarball', () => {
       /^docs\/[a-z-]+\.(md|svg)$/,
       /^native\/src\/[\w-]+\.(cc|h)$/,
       /^scripts\/(native|run)\.js$/,
-      /^(CHANGELOG\.md|CMakeLists\.txt|LICENSE|README\.md|bedrock\.json|package\.json)$/,
+      /^examples\/[a-z-]+\/(test\/)?[a-z.-]+\.(js|json)$/,
+      /^examples\/[a-z-]+\/README\.md$/,
+      /^(CHANGELOG|CONTRIBUTING|README|SECURITY)\.md$/,
+      /^(CMakeLists\.txt|LICENSE|bedrock\.json|package\.json)$/,
     ];
     expect(names.filter((name) => !allowed.some((pattern) => pattern.test(name)))).toEqual([]);
     for (const pattern of allowed) expect(names.some((name) => pattern.test(name))).toBe(true);
