@@ -69,7 +69,7 @@ export class Client implements CommandClient, Caller {
   isInTransaction = false;
   protocol: Protocol = 2;
   tellsDetails = false;
-  readonly uploads = new Uploads();
+  readonly uploads: Uploads;
   /** Requests that were carried out. */
   requests = 0;
   /** Errors that were answered. */
@@ -125,6 +125,7 @@ export class Client implements CommandClient, Caller {
     this.daemon = door.daemon;
     this.cursors = door.cursors;
     this.#places = new Places(door);
+    this.uploads = new Uploads(undefined, door.uploads);
     this.#arriving = door.arriving.share(this.#holder(() => this.#receivedBytes, 'a request'));
     this.#inUse = door.arriving.share();
     this.#input = new Input(door.limits.maxRequestBytes, this.#arriving);

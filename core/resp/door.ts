@@ -5,6 +5,7 @@ import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
 import type { PlaceFinder } from './places.js';
 import type { RequestLimits } from './request-parser.js';
+import type { UploadWatch } from './uploads.js';
 
 export interface Door extends PlaceFinder {
   readonly limits: RequestLimits & {
@@ -18,6 +19,8 @@ export interface Door extends PlaceFinder {
   readonly arriving: ByteBudget;
   /** Memory for replies that they have not taken. */
   readonly replies: ByteBudget;
+  /** Ends uploads of any client that come no further. */
+  readonly uploads: UploadWatch;
   /** A client was closed for being slow while there was no memory for others. */
   noteEvicted(what: string): void;
   readonly cursors: Cursors;

@@ -21,6 +21,7 @@ import { clientLine } from './client-line.js';
 import type { Place } from './command.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
+import { UploadWatch } from './uploads.js';
 
 /** An argument of more bytes that is not there whole gets a place of its own. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
@@ -37,6 +38,9 @@ export interface RespServerOptions {
   shutdown: () => void;
 }
 
+/** Where it listens. */
+type Bound = RespAddress & { bound: string };
+
 export class RespServer implements Door {
   /** Whether commands on regions are served. */
   isServing = false;
@@ -45,12 +49,15 @@ export class RespServer implements Door {
   readonly daemon: Door['daemon'];
   readonly arriving: ByteBudget;
   readonly replies: ByteBudget;
+  readonly uploads: UploadWatch;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
   #socket: UnixSocket | undefined;
+  /** Settles when `listen` has ended. */
+  #listening: Promise<void> | undefined;
+  #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
-  #uploadTimer: NodeJS.Timeout | undefined;
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
@@ -73,6 +80,7 @@ export class RespServer implements Door {
     };
     this.arriving = new ByteBudget(settings.max_arriving_bytes);
     this.replies = new ByteBudget(settings.max_replies_bytes);
+    this.uploads = new UploadWatch(settings.upload_timeout_ms);
     this.daemon = {
       version,
       startedAt: performance.now(),
@@ -99,11 +107,20 @@ export class RespServer implements Door {
   };
 
   /**
-   * Begins to listen.
+   * Begins to listen. Where `close` is called meanwhile it fails.
    * @returns the addresses, with the real port, and what the log says of those behind a name
    * @throws START_FAILED
    */
-  async listen(): Promise<RespAddress & { bound: string }> {
+  listen(): Promise<Bound> {
+    const listening = this.#listen();
+    this.#listening = listening.then(
+      () => undefined,
+      () => undefined,
+    );
+    return listening;
+  }
+
+  async #listen(): Promise<Bound> {
     const { tcp, unix } = this.#options.address;
     let where = '';
     let at: { port: number } | { path: string } = { port: 0 };
@@ -115,6 +132,7 @@ export class RespServer implements Door {
         at = { port: tcp.port };
         const listeners = await listenTcp(() => this.#make(), tcp);
         this.#servers.push(...listeners.servers);
+        this.#checkNotClosing();
         port = listeners.port;
         bound = boundTo(tcp.host, listeners.addresses);
       }
@@ -124,19 +142,20 @@ export class RespServer implements Door {
         const server = this.#make();
         this.#socket = await UnixSocket.bind(server, unix);
         this.#servers.push(server);
+        this.#checkNotClosing();
       }
     } catch (cause) {
-      await this.close(0);
+      await this.#stop(0);
       throw await listenFailure(where, at, cause);
     }
+    // Safe: it was not closing just now, and `close` ends the timer.
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
-    const { upload_timeout_ms: uploadMs } = this.#options.settings;
-    const expire = (): void => {
-      for (const client of this.#clients.keys()) client.uploads.expire(uploadMs);
-    };
-    this.#uploadTimer = setInterval(expire, Math.max(10, uploadMs / 8)).unref();
     return { tcp: tcp && { ...tcp, port }, unix, bound };
+  }
+
+  #checkNotClosing(): void {
+    if (this.#isClosing) throw new BedrockError('START_FAILED', 'it was closed before it listened');
   }
 
   #make(): Server {
@@ -158,9 +177,15 @@ export class RespServer implements Door {
 
   /** Takes no further requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
+    this.#isClosing = true;
+    // What it makes is known only when it has ended, be it that it failed.
+    await this.#listening;
+    return this.#stop(drainTimeoutMs);
+  }
+
+  async #stop(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
     clearInterval(this.#idleTimer);
-    clearInterval(this.#uploadTimer);
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });

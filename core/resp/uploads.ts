@@ -127,8 +127,14 @@ export class Uploads {
   #last = 0;
   #isOver = false;
 
-  /** @param now milliseconds */
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  /**
+   * @param now milliseconds
+   * @param watch told whenever their number changes
+   */
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly watch?: UploadWatch,
+  ) {}
 
   get count(): number {
     return this.#uploads.size;
@@ -140,6 +146,7 @@ export class Uploads {
     const upload = new Upload(place, size, persist, this.now);
     const number = ++this.#last;
     this.#uploads.set(number, upload);
+    this.watch?.changed(this);
     return { number, upload };
   }
 
@@ -156,6 +163,7 @@ export class Uploads {
   /** Forgets one; what becomes of it is somebody else's. */
   remove(number: number): void {
     this.#uploads.delete(number);
+    this.watch?.changed(this);
   }
 
   /** Gives those up that have had no part for so long. */
@@ -163,7 +171,7 @@ export class Uploads {
     const latest = this.now() - timeoutMs;
     for (const [number, upload] of this.#uploads) {
       if (!upload.isIdleSince(latest)) continue;
-      this.#uploads.delete(number);
+      this.remove(number);
       void upload.abandon();
     }
   }
@@ -172,6 +180,7 @@ export class Uploads {
   abandon(): void {
     for (const upload of this.#uploads.values()) void upload.abandon();
     this.#uploads.clear();
+    this.watch?.changed(this);
   }
 
   /** The connection is gone: what waits for its admission is not begun any more. */
@@ -179,4 +188,28 @@ export class Uploads {
     this.#isOver = true;
     this.abandon();
   }
+}
+
+/** Gives uploads of all connections up that have had no part for long. It has a timer only while there are uploads. */
+export class UploadWatch {
+  /** Those of connections that have any. */
+  readonly #watched = new Set<Uploads>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly timeoutMs: number) {}
+
+  changed(uploads: Uploads): void {
+    if (uploads.count > 0) this.#watched.add(uploads);
+    else this.#watched.delete(uploads);
+    if (this.#watched.size > 0) {
+      this.#timer ??= setInterval(this.#look, Math.max(10, this.timeoutMs / 8));
+    } else {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  readonly #look = (): void => {
+    for (const uploads of this.#watched) uploads.expire(this.timeoutMs);
+  };
 }

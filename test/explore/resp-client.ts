@@ -7,6 +7,7 @@ import { Client } from '../../core/resp/client.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
+import { UploadWatch } from '../../core/resp/uploads.js';
 import { createOperationMeter } from '../../core/metrics/operation-meter.js';
 import { ExecutionPool } from '../../core/provider/execution-pool.js';
 import type { RunningProvider } from '../../core/provider/manager.js';
@@ -64,6 +65,8 @@ export function makeDoor(provider: RunningProvider, target: Target, schedule: Sc
     place: () => ({ provider, index: 0, target, direct }),
     arriving: new ByteBudget(Infinity, () => 0),
     replies: new ByteBudget(Infinity, () => 0),
+    // No upload gets old.
+    uploads: new UploadWatch(2 ** 30),
     noteEvicted: () => undefined,
     logFailure: (error) => schedule.fail(error),
   };

@@ -1,8 +1,9 @@
 /** Regions that come in parts: their life cycle, and what becomes of one when its client errs, gives up or goes. */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { RegionId } from '../../core/index.js';
+import { RegionId, type RegionStat } from '../../core/index.js';
 import type { Place } from '../../core/resp/command.js';
 import { Uploads } from '../../core/resp/uploads.js';
+import type { Gate } from '../fixtures/gate.js';
 import { gates } from '../fixtures/gated-library.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
 import { RunningDoor, closeDoors, eventually } from './running-door.js';
@@ -201,6 +202,29 @@ describe('an upload that gets no part', () => {
     );
   });
 
+  it('is looked for only while there is one, of whatever client', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const { client, door } = await open();
+    const other = await door.client();
+    const none = timers();
+    await client.call('BLOB.UPLOAD', 1);
+    expect(timers()).toBe(none + 1);
+    await other.call('BLOB.UPLOAD', 0);
+    await client.call('BLOB.UPLOAD.CANCEL', 1);
+    expect(timers()).toBe(none + 1);
+    await other.call('BLOB.UPLOAD.END', 1);
+    expect(timers()).toBe(none);
+    await other.call('BLOB.UPLOAD', 1);
+    await other.call('RESET');
+    expect(timers()).toBe(none);
+    await client.call('BLOB.UPLOAD', 1);
+    client.close();
+    await eventually(
+      () => Promise.resolve(timers()),
+      (count) => count === none,
+    );
+  });
+
   it('gives its space back though its client goes on asking', async () => {
     const opened = await open('store', { resp: { upload_timeout_ms: 50 } });
     const { client } = opened;
@@ -234,6 +258,82 @@ it.each(['too few', 'all'])(
     expect((await target.stats()).regions).toBe(there === 'all' ? 1 : 0);
   },
 );
+
+describe('a connection that is reset while UPLOAD.END waits', () => {
+  /** Resets it, and opens the gate when the daemon knows. */
+  async function reset({ client, door }: Opened, gate: Gate): Promise<void> {
+    const before = await door.figure('connected_clients');
+    client.socket.resetAndDestroy();
+    await eventually(
+      () => door.figure('connected_clients'),
+      (count) => count === before - 1,
+    );
+    gate.open();
+  }
+
+  it('for the region to be made leaves it, whole', async () => {
+    const opened = await open('gated');
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    await client.call('BLOB.UPLOAD.PART', number, 'abcd');
+    gates.publish.shut();
+    client.send('BLOB.UPLOAD.END', number);
+    await gates.publish.arrivals(1);
+    await reset(opened, gates.publish);
+    const target = door.daemon.target('gated');
+    const { regions } = await eventually(
+      () => target.list(),
+      (page) => page.regions.length > 0,
+    );
+    expect(await contents(opened, (regions[0] as RegionStat).id.toString())).toBe('abcd');
+  });
+
+  it('behind the last part leaves nothing', async () => {
+    const opened = await open('gated');
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    gates.write.shut();
+    client.socket.write(
+      Buffer.concat([encode('BLOB.UPLOAD.PART', number, 'abcd'), encode('BLOB.UPLOAD.END', number)]),
+    );
+    await gates.write.arrivals(1);
+    await reset(opened, gates.write);
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 0,
+    );
+    expect((await door.daemon.target('gated').stats()).regions).toBe(0);
+  });
+
+  it('for a place in the execution pool leaves nothing', async () => {
+    const margo = { argobots: { pools: [{ name: '__primary__', max_in_flight: 1 }] } };
+    const opened = await open('gated', { margo });
+    const { client, door } = opened;
+    const number = (await client.call('BLOB.UPLOAD', 4)) as number;
+    await client.call('BLOB.UPLOAD.PART', number, 'abcd');
+    const other = await door.client();
+    const id = (await other.call('BLOB.CREATE', 1, 'AT', 'gated')) as string;
+    gates.write.shut();
+    other.send('BLOB.WRITE', `gated/${id}`, 0, 'x');
+    await gates.write.arrivals(1);
+    client.socket.write(Buffer.concat([encode('BLOB.UPLOAD.END', number), encode('PING')]));
+    const waiting = await eventually(
+      async () => (await metrics(door)).match(/^bedrock_execution_pool_queued\{.*\} (\d+)$/m)?.[1],
+      (count) => count === '1',
+    );
+    expect(waiting).toBe('1');
+    await reset(opened, gates.write);
+    await eventually(
+      () => used(opened),
+      (bytes) => bytes === 1,
+    );
+    expect((await door.daemon.target('gated').stats()).regions).toBe(1);
+  });
+});
+
+async function metrics(door: RunningDoor): Promise<string> {
+  return (await fetch(`${door.daemon.address ?? ''}/metrics`)).text();
+}
 
 describe('where requests queue for an execution pool', () => {
   const margo = { argobots: { pools: [{ name: '__primary__', max_in_flight: 2 }] } };
