@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { types } from 'node:util';
-import Fastify, { type FastifyRequest, type RouteHandlerMethod } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyRequest, type RouteHandlerMethod } from 'fastify';
 import type { ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { BedrockError, failureRecord } from '../errors.js';
@@ -136,24 +136,34 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     progressTimeoutMs,
     gathering: new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes)),
   };
-  await app.register((scope, _options, done) => {
+  await addScope(app, 'daemon routes', (scope) => {
     takeJsonBodies(scope, jsonLimits);
     addDaemonRoutes(scope, daemonRoutes);
     addPersistRoute(scope, { providers });
     addAdministrationRoutes(scope, { providers, directory: options.directory });
-    done();
   });
-  await app.register((scope, _options, done) => {
-    addProviderRoutes(scope, { providers, limits, jsonLimits, logFailure });
-    done();
-  });
-  await app.register((scope, _options, done) => {
-    addRegionRoutes(scope, { providers, limits, logFailure });
-    done();
-  });
+  await addScope(app, 'provider routes', (scope) =>
+    addProviderRoutes(scope, { providers, limits, jsonLimits, logFailure }),
+  );
+  await addScope(app, 'region routes', (scope) =>
+    addRegionRoutes(scope, { providers, limits, logFailure }),
+  );
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return { handle: requestsTo(routes, options, state, guard), close: () => app.close() };
+}
+
+/** Routes with hooks of their own. Without a name Fastify looks for one twice, in every module that the process has loaded. */
+async function addScope(
+  app: FastifyInstance,
+  name: string,
+  add: (scope: FastifyInstance) => void,
+): Promise<void> {
+  const plugin = (scope: FastifyInstance, _options: unknown, done: () => void): void => {
+    add(scope);
+    done();
+  };
+  await app.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
 }
 
 /** What requests go through, from the outside to the routes. */
