@@ -127,15 +127,21 @@ export class CrashImage {
   }
 }
 
-/** Two multiplicative hashes of a unit's contents and place, mixed so that sums of them do not cancel out. */
+/** Two multiplicative hashes of a unit's contents and place, mixed so that sums of them do not cancel out. Units are whole words. */
 function hashOfUnit(unit: number, contents: Uint8Array): Hash {
   let high = Math.imul(unit + 1, 0x9e37_79b1);
   let low = Math.imul(unit + 1, 0x85eb_ca77);
-  for (const byte of contents) {
-    high = Math.imul(high ^ byte, 0x0100_0193);
-    low = Math.imul((low ^ (low >>> 15)) + byte + 1, 0x2c1b_3c6d);
+  for (const word of wordsOf(contents)) {
+    high = Math.imul(high ^ word, 0x0100_0193);
+    high ^= high >>> 15;
+    low = Math.imul((low ^ (low >>> 15)) + word + 1, 0x2c1b_3c6d);
   }
   return { high: mixed(high), low: mixed(low) };
+}
+
+function wordsOf(bytes: Uint8Array): Int32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Int32Array(buffer, byteOffset, length / 4);
 }
 
 function mixed(word: number): number {

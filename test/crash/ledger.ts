@@ -263,13 +263,14 @@ function faultOf({ id, size, createdAt, bytes }: SeenRegion, entry: Entry): stri
   const isWhole = (write: Write): boolean =>
     write.possible === undefined && write.bytes.length === size && Buffer.compare(write.bytes, bytes) === 0;
   if (writes.some(isWhole)) return undefined;
-  for (let at = 0; at < size; at++) {
-    const isPossible = writes.some(
-      ({ offset, bytes: written, possible }) =>
-        written[at - offset] === bytes[at] && possible?.[at - offset] !== 0,
-    );
-    if (!isPossible)
-      return `byte ${at} of the region ${id} is ${String(bytes[at])}, which nobody can have put there`;
+  const isPossible = new Uint8Array(size);
+  for (const { offset, bytes: written, possible } of writes) {
+    const end = Math.min(size, offset + written.length);
+    for (let at = offset; at < end; at++)
+      if (written[at - offset] === bytes[at] && possible?.[at - offset] !== 0) isPossible[at] = 1;
   }
-  return undefined;
+  const at = isPossible.indexOf(0);
+  return at < 0
+    ? undefined
+    : `byte ${at} of the region ${id} is ${String(bytes[at])}, which nobody can have put there`;
 }

@@ -2,10 +2,10 @@
 import { describePowerFailures } from './describe-power-failures.js';
 
 const limits = {
-  all: 24,
-  singles: 6,
-  pairs: 3,
-  samples: 3,
+  all: 16,
+  singles: 4,
+  pairs: 2,
+  samples: 2,
   thorough: 0.02,
   chained: 0.002,
   depth: 2,
@@ -16,6 +16,6 @@ describePowerFailures({
   limits,
   limitsOfLarge: { ...limits, all: 8, singles: 2, pairs: 1, samples: 1 },
   seeds: { file: [1], msync: [3], pmem: [5] },
-  stride: 5,
-  fewestStates: 8_000,
+  stride: 7,
+  fewestStates: 4_000,
 });
