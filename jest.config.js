@@ -20,7 +20,7 @@ export default {
   ],
   // Reporters end in this order: jest's closing lines come last.
   reporters: [['<rootDir>/test/skipped-reporter.js', { leftOut }], 'default'],
-  setupFiles: ['<rootDir>/test/takes-typescript.js'],
+  setupFiles: ['<rootDir>/test/set-up.js'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   modulePathIgnorePatterns: ['<rootDir>/dist/'],

@@ -73,7 +73,7 @@ export const bufferRules: Rules = (rule) => {
 
   for (const pieceBytes of [100, 4096, 150_000]) {
     rule(`is done with a piece of ${pieceBytes} bytes when it asks for the next`, async ({ target }) => {
-      const whole = pattern(600_001);
+      const whole = pattern(Math.min(600_001, 500 * pieceBytes + 1));
       const contents = (): RegionSource => ({ size: whole.length, source: fromOneBuffer(whole, pieceBytes) });
       const ids = await Promise.all([target.createAndWrite(contents()), target.createAndWrite(contents())]);
       for (const id of ids)

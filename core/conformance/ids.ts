@@ -37,7 +37,10 @@ async function knowsNone(target: Target, ids: readonly RegionId[], whose: string
   );
 }
 
-export const idRules: Rules = (rule) => {
+export const idRules: Rules = (rule, { isRemote }) => {
+  // A server's own target is held against the suite as well. Left for the way there is that it hands every bit over.
+  const few = (ids: readonly RegionId[]): readonly RegionId[] => (isRemote ? ids.slice(-1) : ids);
+
   rule('finds a region by any RegionId of the same bytes', async ({ target }) => {
     const id = await target.createAndWrite(pattern(16));
     for (const same of [RegionId.parse(id.toString()), RegionId.from(id.toBytes())]) {
@@ -122,7 +125,7 @@ export const idRules: Rules = (rule) => {
     });
     await knowsNone(
       target,
-      Array.from({ length: 500 }, () => RegionId.random()),
+      Array.from({ length: isRemote ? 50 : 500 }, () => RegionId.random()),
       'the random ID',
     );
     sameBytes(await target.read(live, 0, 64), pattern(64), 'the region that is there');
@@ -138,7 +141,7 @@ export const idRules: Rules = (rule) => {
     await target.erase(second);
     const live = new Set(await listedIds(target));
     is(live.size, 5, 'the number of listed regions');
-    for (const id of ids) await knowsNone(target, offByOneBit(id, live), 'the forged ID');
+    for (const id of few(ids)) await knowsNone(target, offByOneBit(id, live), 'the forged ID');
   });
 
   rule('leaves every region as it is when forged IDs are written to and erased', async ({ target }) => {

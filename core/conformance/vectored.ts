@@ -58,7 +58,7 @@ const BEYOND_THE_END: readonly (readonly RegionRange[])[] = [
   ],
 ];
 
-export const vectoredRules: Rules = (rule) => {
+export const vectoredRules: Rules = (rule, { isRemote }) => {
   rule('reads ranges one after another into one buffer', async ({ target }) => {
     const whole = pattern(SIZE);
     const id = await target.createAndWrite(whole);
@@ -84,13 +84,15 @@ export const vectoredRules: Rules = (rule) => {
     });
   }
 
-  rule('reads and writes a thousand ranges at once', async ({ target }) => {
-    const id = await target.create(8000);
-    const ranges = Array.from({ length: 1000 }, (_, at) => ({ offset: ((at * 7) % 1000) * 8, size: 5 }));
-    await target.writev(id, ranges, pattern(5000));
-    sameBytes(await target.readv(id, ranges), pattern(5000), 'what readv gives after writev');
-    const gaps = Array.from({ length: 1000 }, (_, at) => ({ offset: at * 8 + 5, size: 3 }));
-    sameBytes(await target.readv(id, gaps), new Uint8Array(3000), 'the bytes between the ranges');
+  // Each may be a request of its own.
+  const many = isRemote ? 200 : 1000;
+  rule(`reads and writes ${many} ranges at once`, async ({ target }) => {
+    const id = await target.create(many * 8);
+    const ranges = Array.from({ length: many }, (_, at) => ({ offset: ((at * 7) % many) * 8, size: 5 }));
+    await target.writev(id, ranges, pattern(many * 5));
+    sameBytes(await target.readv(id, ranges), pattern(many * 5), 'what readv gives after writev');
+    const gaps = Array.from({ length: many }, (_, at) => ({ offset: at * 8 + 5, size: 3 }));
+    sameBytes(await target.readv(id, gaps), new Uint8Array(many * 3), 'the bytes between the ranges');
   });
 
   rule('takes no ranges for what they are', async ({ target }) => {

@@ -145,9 +145,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   await addScope(app, 'provider routes', (scope) =>
     addProviderRoutes(scope, { providers, limits, jsonLimits, logFailure }),
   );
-  await addScope(app, 'region routes', (scope) =>
-    addRegionRoutes(scope, { providers, limits, logFailure }),
-  );
+  await addScope(app, 'region routes', (scope) => addRegionRoutes(scope, { providers, limits, logFailure }));
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return { handle: requestsTo(routes, options, state, guard), close: () => app.close() };

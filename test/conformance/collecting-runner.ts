@@ -53,6 +53,11 @@ export async function runTests(
   return { passed, failed };
 }
 
+/** The full titles of the tests that `define` defines. */
+export function titlesOf(define: (runner: TestRunner) => void): string[] {
+  return collect(define).map(({ title }) => title);
+}
+
 function collect(define: (runner: TestRunner) => void): Test[] {
   const groups: Group[] = [];
   const tests: Test[] = [];

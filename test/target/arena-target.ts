@@ -54,7 +54,9 @@ interface Extent {
 
 /** The bytes, the regions in them, and the space that they take. */
 export class Arena {
-  readonly bytes: Uint8Array;
+  readonly capacityBytes: number;
+  /** As far as space was ever given out; do not keep it over an `await`. */
+  bytes = new Uint8Array(0);
   regions = new RegionTable<ArenaRegion>();
   /** Who has it open. */
   holder: unknown;
@@ -62,7 +64,7 @@ export class Arena {
   #taken: Extent[] = [];
 
   constructor(capacityBytes: number) {
-    this.bytes = new Uint8Array(capacityBytes - (capacityBytes % ALIGNMENT));
+    this.capacityBytes = capacityBytes - (capacityBytes % ALIGNMENT);
   }
 
   clear(): void {
@@ -72,8 +74,8 @@ export class Arena {
 
   /** What a kill leaves: the bytes, and the regions that are published. */
   copy(): Arena {
-    const copy = new Arena(this.bytes.length);
-    copy.bytes.set(this.bytes);
+    const copy = new Arena(this.capacityBytes);
+    copy.bytes = this.bytes.slice();
     const poolId = this.regions.reserve().toBytes().subarray(8);
     copy.regions = new RegionTable(poolId, this.regions.slots);
     for (const { id, size, createdAt, start } of this.regions.after()) {
@@ -104,6 +106,7 @@ export class Arena {
     if (space === 0) return 0;
     const gap = this.#gaps().find(({ start, end }) => end - start >= space);
     if (gap === undefined) return undefined;
+    this.#reach(gap.start + space);
     this.#taken.push({ start: gap.start, end: gap.start + space });
     this.#taken.sort((a, b) => a.start - b.start);
     return gap.start;
@@ -113,9 +116,16 @@ export class Arena {
     if (size > 0) this.#taken = this.#taken.filter((extent) => extent.start !== start);
   }
 
+  #reach(end: number): void {
+    if (end <= this.bytes.length) return;
+    const bytes = new Uint8Array(Math.min(this.capacityBytes, Math.max(end, 2 * this.bytes.length)));
+    bytes.set(this.bytes);
+    this.bytes = bytes;
+  }
+
   #gaps(): Extent[] {
     const starts = [0, ...this.#taken.map(({ end }) => end)];
-    const ends = [...this.#taken.map(({ start }) => start), this.bytes.length];
+    const ends = [...this.#taken.map(({ start }) => start), this.capacityBytes];
     return starts
       .map((start, at) => ({ start, end: ends[at] ?? start }))
       .filter(({ start, end }) => start < end);
@@ -169,8 +179,8 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
 
   protected async usage(): Promise<Usage> {
     await turn();
-    const { regions, usedBytes, bytes, largestFreeBytes } = this.arena;
-    return { regions: regions.size, usedBytes, capacityBytes: bytes.length, largestFreeBytes };
+    const { regions, usedBytes, capacityBytes, largestFreeBytes } = this.arena;
+    return { regions: regions.size, usedBytes, capacityBytes, largestFreeBytes };
   }
 
   protected find(id: RegionId): ArenaRegion | undefined {
@@ -188,9 +198,9 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
     await turn();
     const start = this.arena.take(size);
     if (start === undefined) {
-      const { usedBytes: used, largestFreeBytes: largestFree, bytes } = this.arena;
+      const { usedBytes: used, largestFreeBytes: largestFree, capacityBytes } = this.arena;
       throw new BedrockError('OUT_OF_SPACE', `a region of ${size} bytes does not fit`, {
-        details: { requested: size, used, free: bytes.length - used, largestFree },
+        details: { requested: size, used, free: capacityBytes - used, largestFree },
       });
     }
     const region = new ArenaRegion(this.arena.regions.reserve(), size, Date.now(), start);
@@ -221,13 +231,12 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
   }
 
   protected async readBytes({ start }: ArenaRegion, offset: number, into: Uint8Array): Promise<void> {
-    const { bytes } = this.arena;
     const half = into.length >> 1;
     const from = start + offset;
     await turn();
-    into.set(bytes.subarray(from, from + half));
+    into.set(this.arena.bytes.subarray(from, from + half));
     await turn();
-    into.set(bytes.subarray(from + half, from + into.length), half);
+    into.set(this.arena.bytes.subarray(from + half, from + into.length), half);
   }
 
   protected async writeBytes({ start }: ArenaRegion, offset: number, bytes: Uint8Array): Promise<void> {
