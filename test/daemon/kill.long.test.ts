@@ -1,4 +1,5 @@
 /** Rounds of `kill -9` for each kind of pool. */
+import { killKinds } from '../fixtures/kill-rounds.js';
 import { describeKills } from './describe-kills.js';
 
-describeKills(20);
+describeKills(killKinds(), 20);

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connect, type RegionId } from '../../core/index.js';
+import { bootstrap, connect, type Daemon, type RegionId } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { bedrock, killAll, type BedrockProcess } from '../fixtures/bedrock-process.js';
 import { hasCommand, needs } from '../fixtures/needs.js';
@@ -42,6 +42,11 @@ async function start(stores: readonly Store[], env: NodeJS.ProcessEnv = {}): Pro
   const margo = { mercury: { address: 'http://127.0.0.1:0' } };
   await writeFile(file, JSON.stringify({ margo, providers }));
   return bedrock(['-c', file], { env });
+}
+
+/** The same daemon as before in this process. */
+function startHere(): Promise<Daemon> {
+  return bootstrap(path.join(home, 'bedrock.json'), { listen: false, logLevel: 'off' });
 }
 
 async function readyStatus(address: string): Promise<number> {
@@ -86,15 +91,14 @@ describe.each(types)('a daemon whose %s pool meets a limit', (type) => {
       daemon.signal('SIGTERM');
       await expect(daemon.exit).resolves.toMatchObject({ status: 0 });
 
-      const again = await start([{ type }]);
-      const restarted = await connect(await again.address());
-      expect(again.stdout).toContain('[info] [warabi:1] Recovered 20 existing regions\n');
+      const again = await startHere();
+      const restarted = again.target(type);
+      expect((await restarted.stats()).recovery.regions).toBe(20);
       for (const [index, id] of ids.slice(0, 19).entries()) {
         const expected = `region ${index}`;
-        const read = await restarted.target(type).read(id, 0, expected.length);
-        expect(Buffer.from(read).toString()).toBe(expected);
+        expect(Buffer.from(await restarted.read(id, 0, expected.length)).toString()).toBe(expected);
       }
-      await restarted.close();
+      await again.close();
     },
   );
 });
@@ -116,10 +120,9 @@ describe('a daemon without the native addon', () => {
     daemon.signal('SIGKILL');
     await daemon.exit;
 
-    const again = await start([{ type: 'file' }]);
-    const restarted = await connect(await again.address());
-    expect(Buffer.from(await restarted.target('file').read(id, 0, 4)).toString()).toBe('kept');
-    await restarted.close();
+    const again = await startHere();
+    expect(Buffer.from(await again.target('file').read(id, 0, 4)).toString()).toBe('kept');
+    await again.close();
   });
 
   it('does not start where pmem is not optional', async () => {
@@ -139,9 +142,9 @@ describe('a daemon without the native addon', () => {
 it('a second daemon on a pool does not start, whichever way either of them locks', async () => {
   const first = await start([{ type: 'file' }]);
   await first.address();
-  for (const env of [{}, NO_ADDON]) {
-    const { status, stderr } = await (await start([{ type: 'file' }], env)).exit;
-    expect({ status, lines: stderr.trim().split('\n').length }).toEqual({ status: 1, lines: 1 });
-    expect(stderr).toContain(path.join(home, 'file.pool'));
-  }
+  const refusal = { code: 'START_FAILED', message: expect.stringContaining(path.join(home, 'file.pool')) };
+  await expect(startHere()).rejects.toMatchObject(refusal);
+  const { status, stderr } = await (await start([{ type: 'file' }], NO_ADDON)).exit;
+  expect({ status, lines: stderr.trim().split('\n').length }).toEqual({ status: 1, lines: 1 });
+  expect(stderr).toContain(path.join(home, 'file.pool'));
 });

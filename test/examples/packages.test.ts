@@ -1,15 +1,10 @@
-/** The examples that are packages: the configuration that each brings is valid, and their own tests pass. */
-import { afterAll, describe, expect, it } from '@jest/globals';
+/** The examples that are packages: the configuration that each brings is valid, and they load. Their own tests are the long test. */
+import { describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { bedrock, killAll } from '../fixtures/bedrock-process.js';
-import { EXAMPLES, FOLDER, itPassesItsOwnTests } from './own-tests.js';
-
-afterAll(killAll);
-
-// The long test has the others.
-itPassesItsOwnTests('provider-counter');
+import { runHere } from '../fixtures/run-here.js';
+import { EXAMPLES, FOLDER } from './own-tests.js';
 
 describe.each(EXAMPLES)('examples/%s', (name) => {
   const folder = path.join(FOLDER, name);
@@ -24,8 +19,8 @@ describe.each(EXAMPLES)('examples/%s', (name) => {
         verbatimSymlinks: false,
       });
       for (const place of [folder, copy]) {
-        const { exit } = bedrock(['start', '-c', path.join(place, 'bedrock.json'), '--check']);
-        expect(await exit).toMatchObject({ status: 0, stderr: '' });
+        const ended = await runHere(['start', '-c', path.join(place, 'bedrock.json'), '--check']);
+        expect(ended).toMatchObject({ status: 0, stderr: '' });
       }
     } finally {
       await rm(home, { recursive: true });

@@ -1,12 +1,10 @@
 /** The persistent list survives kill -9 at any point: what was acknowledged is there, what was begun is there wholly or not at all. */
 import { describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { useFolder } from '../native/folder.js';
 
 const LIST = path.resolve(import.meta.dirname, '../../examples/persistent-list/list.js');
@@ -46,10 +44,14 @@ function start(script: string, args: readonly string[], isForced: boolean): Retu
   });
 }
 
-async function linesOf(child: ReturnType<typeof spawn>): Promise<string[]> {
+/** @param onLine is told of each, with how many there are */
+async function linesOf(
+  child: ReturnType<typeof spawn>,
+  onLine: (count: number) => void = () => undefined,
+): Promise<string[]> {
   const lines: string[] = [];
   if (child.stdout === null) throw new Error('no output');
-  for await (const line of createInterface({ input: child.stdout })) lines.push(line);
+  for await (const line of createInterface({ input: child.stdout })) onLine(lines.push(line));
   return lines;
 }
 
@@ -72,14 +74,14 @@ describe.each([
   it('the list is the old one or the new one after every kill', async () => {
     let expected: string[] = [];
     let operations = 0;
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < (isThorough ? 6 : 3); round++) {
       const writer = start(WRITER, [at('list'), String(round * 7919 + 1)], isForced);
-      const output = linesOf(writer);
-      await once(writer.stdout as Readable, 'data');
-      await delay(20 + round * 23);
-      writer.kill('SIGKILL');
+      // It goes on until it is gone, so that it is at any point then.
+      const output = await linesOf(writer, (count) => {
+        if (count === 20 + round * 15) writer.kill('SIGKILL');
+      });
       let begun: string | undefined;
-      for (const line of await output) {
+      for (const line of output) {
         if (line !== 'ok') begun = line;
         else if (begun !== undefined) {
           expected = apply(expected, begun);

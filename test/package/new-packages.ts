@@ -1,5 +1,7 @@
 /** The packages that `bedrock new` makes in a project, and that they work as they are. */
 import { beforeAll, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { launchBedrock } from '../fixtures/bedrock-process.js';
 import type { InstalledProject } from './installed.js';
@@ -44,6 +46,20 @@ export function itWorksAsMade(project: () => InstalledProject, packages: readonl
     expect(await launch(project(), path.join(project().folder, name))).toMatch(
       /ready: (1 of 1|2 of 2) providers are up/,
     );
+  });
+}
+
+/** Defines the tests of what lies in packages that have been made. */
+export function itHasTheTypesOfItsSchema(
+  project: () => InstalledProject,
+  packages: readonly Package[],
+): void {
+  it.each(packages)('makes a %s with the types that its schema has', async (_what, _args, name, source) => {
+    const folder = path.join(project().folder, name);
+    expect(existsSync(path.join(folder, 'src', source))).toBe(true);
+    const { status, output } = await project().bedrock(['types', 'schema.json'], { cwd: folder });
+    expect(status).toBe(0);
+    expect(output).toBe(await readFile(path.join(folder, 'src/config.ts'), 'utf8'));
   });
 }
 

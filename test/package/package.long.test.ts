@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { killAll } from '../fixtures/bedrock-process.js';
 import { InstalledProject } from './installed.js';
-import { PACKAGES, itWorksAsMade, makePackages } from './new-packages.js';
+import { PACKAGES, itHasTheTypesOfItsSchema, itWorksAsMade, makePackages } from './new-packages.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -70,4 +70,5 @@ describe('the tarball', () => {
 describe('bedrock new', () => {
   beforeAll(() => makePackages(project, PACKAGES));
   itWorksAsMade(() => project, PACKAGES);
+  itHasTheTypesOfItsSchema(() => project, PACKAGES);
 });

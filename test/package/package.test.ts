@@ -6,8 +6,9 @@ import path from 'node:path';
 import { parse } from 'jsonc-parser';
 import { namesFrom } from '../../core/cli/templates.js';
 import { killAll } from '../fixtures/bedrock-process.js';
+import { runHere } from '../fixtures/run-here.js';
 import { InstalledProject } from './installed.js';
-import { PACKAGES, itWorksAsMade, launch, makePackages } from './new-packages.js';
+import { PACKAGES, itHasTheTypesOfItsSchema, launch, makePackages } from './new-packages.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -81,16 +82,8 @@ describe('bedrock init', () => {
 
 describe('bedrock new', () => {
   beforeAll(() => makePackages(project, PACKAGES));
-  // The long test has the others.
-  itWorksAsMade(() => project, PACKAGES.slice(-1));
-
-  it.each(PACKAGES)('makes a %s with the types that its schema has', async (_what, _args, name, source) => {
-    const folder = path.join(project.folder, name);
-    expect(existsSync(path.join(folder, 'src', source))).toBe(true);
-    const { status, output } = await project.bedrock(['types', 'schema.json'], { cwd: folder });
-    expect(status).toBe(0);
-    expect(output).toBe(await readFile(path.join(folder, 'src/config.ts'), 'utf8'));
-  });
+  // The long test has the others, and that they work, for which they have to be compiled.
+  itHasTheTypesOfItsSchema(() => project, PACKAGES.slice(-1));
 
   it.each(PACKAGES)('leaves no name of the template in a %s', async (_what, _args, name) => {
     const folder = path.join(project.folder, name);
@@ -123,18 +116,18 @@ describe('bedrock new', () => {
 describe('bedrock types', () => {
   it('refuses what is no JSON Schema', async () => {
     await writeFile(path.join(project.folder, 'wrong.json'), '{ "type": "objekt" }');
-    const { status, output } = await project.bedrock(['types', 'wrong.json']);
+    const { status, stderr } = await runHere(['types', 'wrong.json'], { cwd: project.folder });
     expect(status).toBe(2);
-    expect(output).toMatch(/^error CONFIG_INVALID: wrong\.json /);
+    expect(stderr).toMatch(/^error CONFIG_INVALID: wrong\.json /);
     // Each place once, whatever else it could have been.
-    expect(output.match(/\btype must/g)).toHaveLength(1);
+    expect(stderr.match(/\btype must/g)).toHaveLength(1);
   });
 
   it('says what a schema is where a file holds something else', async () => {
     await writeFile(path.join(project.folder, 'list.json'), '[1]');
-    const { status, output } = await project.bedrock(['types', 'list.json']);
+    const { status, stderr } = await runHere(['types', 'list.json'], { cwd: project.folder });
     expect(status).toBe(2);
-    expect(output).toMatch(/^error CONFIG_INVALID: list\.json .*an object\n$/);
+    expect(stderr).toMatch(/^error CONFIG_INVALID: list\.json .*an object\n$/);
   });
 
   it('says what to install where its tool is not', async () => {

@@ -1,0 +1,2 @@
+/** The persistent list through more kills than in the quick test. */
+import './persistent-list.test.js';
