@@ -170,8 +170,13 @@ export class PoolSpace {
       }
       // What the file system has may be more by now.
       const needed = length - this.#space.freeBefore(this.#header.capacity);
-      if (needed > this.#growthLimitBytes) return this.refuse(requested);
-      await this.#grow(needed, requested);
+      try {
+        if (needed > this.#growthLimitBytes) await this.refuse(requested);
+        await this.#grow(needed, requested);
+      } catch (error) {
+        // Meanwhile others may have given back what they had.
+        if (this.#space.largestFree < length) throw error;
+      }
     }
   }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';
 import { PoolTarget } from '../../core/pool/pool-target.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
+import type { NewSlot } from '../../core/pool/region-pool.js';
 import { formatSmallPool, SMALL_POOL } from '../crash/simulated-pool.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { MemoryMedium } from './memory-medium.js';
@@ -129,6 +130,28 @@ describe('between the steps of a pool', () => {
     expect(bursts).toBeGreaterThan(0);
     expect(new Set(taken.map(({ slot }) => slot)).size).toBe(taken.length);
     expect(Math.min(...taken.map(({ slot }) => slot))).toBe(0);
+  });
+
+  test('a creation that is to be refused takes what others give back while the file system is asked', async () => {
+    class FullMedium extends LateMedium {
+      asked = (): Promise<void> => Promise.resolve();
+
+      async space(): Promise<{ freeBytes: number; path: string }> {
+        await this.asked();
+        return { freeBytes: 0, path: 'pool' };
+      }
+    }
+    const medium = new FullMedium(formatSmallPool(SMALL_POOL, 1, 2));
+    const { pool } = await recoverPool(medium, { maxBytes: medium.size + 2 ** 20, isReadOnly: false });
+    await pool.space.ask();
+    const size = pool.space.largestFreeBytes;
+    let all: NewSlot | undefined = await pool.allocate(size);
+    medium.asked = async () => {
+      const given = all;
+      all = undefined;
+      if (given !== undefined) await pool.release(given);
+    };
+    await expect(pool.allocate(size)).resolves.toMatchObject({ length: size });
   });
 
   test('slots of erased IDs are given back when nothing is stored into them any more, also after a failure', async () => {
