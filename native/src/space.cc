@@ -48,24 +48,18 @@ bool listAllocated(int fd, off_t offset, off_t end, std::vector<Range>* allocate
   return true;
 }
 
-int punch(int fd, off_t start, off_t end) {
-  return errorOf(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start));
-}
-
-// Punches what a range of holes has beside `kept`. @returns 0 or errno
-int punchBeside(int fd, Range holes, const std::vector<Range>& kept) {
-  const auto isBefore = [](const Range& range, off_t place) { return range.end <= place; };
-  auto next = std::lower_bound(kept.begin(), kept.end(), holes.start, isBefore);
-  for (off_t at = holes.start; at < holes.end; ++next) {
-    const bool isLast = next == kept.end() || next->start >= holes.end;
-    const off_t stop = isLast ? holes.end : next->start;
-    if (stop > at) {
-      if (const int error = punch(fd, at, stop); error != 0) return error;
-    }
-    if (isLast) break;
-    at = next->end;
+// What a range has beside `kept`, in order.
+std::vector<Range> rangesBeside(Range range, const std::vector<Range>& kept) {
+  std::vector<Range> beside;
+  const auto isBefore = [](const Range& each, off_t place) { return each.end <= place; };
+  off_t at = range.start;
+  for (auto next = std::lower_bound(kept.begin(), kept.end(), at, isBefore); at < range.end; ++next) {
+    const bool isLast = next == kept.end() || next->start >= range.end;
+    const off_t stop = isLast ? range.end : next->start;
+    if (stop > at) beside.push_back({at, stop});
+    at = isLast ? stop : next->end;
   }
-  return 0;
+  return beside;
 }
 
 // Space that was allocated and never written to still counts as a hole (lseek(2), SEEK_HOLE), on every file system that tells the two
@@ -78,7 +72,9 @@ void giveBackHoles(int fd, off_t offset, off_t end, const std::vector<Range>& ke
     off_t data = lseek(fd, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) break;
     data = data < 0 ? end : std::min(data, end);
-    if (punchBeside(fd, {hole, data}, kept) != 0) break;
+    for (const auto& [from, to] : rangesBeside({hole, data}, kept)) {
+      if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from) != 0) break;
+    }
     at = data;
   }
   if (position >= 0) lseek(fd, position, SEEK_SET);
@@ -92,10 +88,18 @@ int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   // What had its space before keeps it: somebody may have been promised that it can be written. Where nobody tells, nothing is given back.
   const off_t end = std::min(offset + size, before.st_size);
   std::vector<Range> kept;
-  const bool isKnown = listAllocated(fd, offset, end, &kept);
+  const bool isKnown = S_ISREG(before.st_mode) && listAllocated(fd, offset, end, &kept);
+  // Only what lacks it is asked for, as XFS refuses a range that is larger than what it has free, though it is allocated already.
+  std::vector<Range> missing;
+  if (isKnown && size > 0) missing = rangesBeside({offset, end}, kept);
+  const off_t rest = isKnown && size > 0 ? std::max(offset, end) : offset;
+  if (rest < offset + size || size <= 0) missing.push_back({rest, offset + size});
   int error = 0;
-  do error = emulates ? posix_fallocate(fd, offset, size) : errorOf(fallocate(fd, 0, offset, size));
-  while (error == EINTR);
+  for (const auto& [from, to] : missing) {
+    do error = emulates ? posix_fallocate(fd, from, to - from) : errorOf(fallocate(fd, 0, from, to - from));
+    while (error == EINTR);
+    if (error != 0) break;
+  }
   if (error == 0 || !S_ISREG(before.st_mode)) return error;
   struct stat after;
   if (fstat(fd, &after) == 0 && after.st_size > before.st_size) {

@@ -55,6 +55,17 @@ describe.each(FILE_SYSTEMS)('on a full %s', (type) => {
     await file.sync();
   });
 
+  test('allocate of what has its space already needs none', async () => {
+    await using file = await open(disk.at('file'), 'w+');
+    await allocate(file, 0, 8 * MIB);
+    await file.write('written', 2 * MIB);
+    await file.sync();
+    disk.fill(0);
+    await allocate(file, 0, 8 * MIB);
+    await allocate(file, MIB - 1, 3 * MIB + 2);
+    expect((await file.stat()).size).toBe(8 * MIB);
+  });
+
   test('mapFile leaves no file where there was none, and one that was there as it was', async () => {
     const all = { create: true, size: 32 * MIB };
     await expect(mapFile(disk.at('new'), all)).rejects.toMatchObject({ code: 'ENOSPC' });
