@@ -139,11 +139,16 @@ describe('a client', () => {
       () => door.figure('buffered_bytes'),
       (bytes) => bytes > 2 ** 16,
     );
-    // What is carried out from now on is what others ask for.
-    const before = await door.figure('total_commands_processed');
-    await door.serveAnother(100);
-    expect(await door.figure('total_commands_processed')).toBe(before + 101);
-    expect(before).toBeLessThan(50_000);
+    // What is carried out then is what others ask for.
+    await eventually(
+      async () => {
+        const before = await door.figure('total_commands_processed');
+        await door.serveAnother(50);
+        return (await door.figure('total_commands_processed')) - before;
+      },
+      (count) => count === 51,
+    );
+    expect(await door.figure('total_commands_processed')).toBeLessThan(50_000);
     expect(await door.figure('buffered_bytes')).toBeLessThan(2 ** 18);
   });
 
