@@ -50,14 +50,17 @@ const USED_WRONGLY: readonly ErrorCode[] = [
 ];
 
 /** What the system says of a name that leads to no file. */
-const NO_FILE = ['ENOENT', 'ENOTDIR', 'EISDIR'];
+const NO_FILE = ['ENOENT', 'ENOTDIR'];
 
-/** Opens or reads a file that the command line names. @throws Conclusion for a name that leads to none */
-export async function ofNamedFile<T>(work: () => Promise<T>): Promise<T> {
+/** Opens or reads a file that the command line names. @throws Conclusion for a name that leads to none, UsageError for a folder */
+export async function ofNamedFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!NO_FILE.includes(systemCodeOf(error) ?? '')) throw error;
+    const code = systemCodeOf(error) ?? '';
+    // The system does not say which.
+    if (code === 'EISDIR') throw new UsageError(`${file} is a directory; name a file`);
+    if (!NO_FILE.includes(code)) throw error;
     throw new Conclusion(ExitStatus.usedWrongly, error as Error);
   }
 }

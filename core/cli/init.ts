@@ -15,7 +15,8 @@ Examples:
   bedrock init && bedrock -c bedrock.json
   bedrock init conf/bedrock.json
 
-A file that is there already is left as it is, and the exit status is 1. What is written is JSON, so no name may end in .toml.
+A file that is there already is left as it is, and the exit status is 1. What is written is JSON, so a name ends in .json or .jsonc,
+or has no such end.
 `;
 
 const SCHEMA = 'schemas/bedrock.schema.json';
@@ -29,10 +30,10 @@ export function addInit(program: Command): void {
 }
 
 async function init(file: string): Promise<void> {
-  if (/\.toml$/i.test(file)) {
-    throw new UsageError(
-      `${file} would be read as TOML, and what is written is JSON; name it as ${file.replace(/toml$/i, 'json')}`,
-    );
+  const extension = path.extname(file);
+  if (!['', '.json', '.jsonc'].includes(extension.toLowerCase())) {
+    const other = `${file.slice(0, file.length - extension.length)}.json`;
+    throw new UsageError(`what is written is JSON, which a name in ${extension} hides; name it as ${other}`);
   }
   const folder = path.resolve(path.dirname(file));
   await makeFolders(folder);

@@ -19,7 +19,7 @@ export async function openContents(file: string, size: number | undefined): Prom
     const known = sizeOf(found, 'standard input', size, found.isFile() && (found.size > 0 || isStdinEmpty()));
     return { size: known, source: process.stdin as AsyncIterable<Uint8Array> };
   }
-  const found = await ofNamedFile(() => stat(file));
+  const found = await ofNamedFile(file, () => stat(file));
   const isSized = found.isFile() && (found.size > 0 || (await isEmpty(file)));
   const known = sizeOf(found, file, size, isSized);
   if (known === 0 && isSized) return { size: 0, source: [] };
@@ -34,7 +34,7 @@ async function* piecesOf(file: string, end: number): AsyncGenerator<Uint8Array> 
 
 /** Whether a file of no bytes has none: those of /proc, for instance, are only made as they are read. */
 async function isEmpty(file: string): Promise<boolean> {
-  const handle = await ofNamedFile(() => open(file));
+  const handle = await ofNamedFile(file, () => open(file));
   try {
     return (await handle.read(Buffer.alloc(1), 0, 1, 0)).bytesRead === 0;
   } finally {

@@ -36,7 +36,12 @@ export function templateFolder(name: string): string {
 export function namesFrom(given: string): Names {
   const tail = given.replace(/^@[^/]*\//, '').replace(/^bedrock-(?:node-)?(?:backend-|provider-)?/, '');
   const type = tail.replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_|_$/g, '');
-  if (!PACKAGE_NAME.test(given) || given.length > MAX_NAME_LENGTH || !/^[a-z]/.test(type)) {
+  if (given.length > MAX_NAME_LENGTH) {
+    throw new UsageError(
+      `the name has ${given.length} characters; npm takes at most ${MAX_NAME_LENGTH} for a package: ${given.slice(0, 60)}…`,
+    );
+  }
+  if (!PACKAGE_NAME.test(given) || !/^[a-z]/.test(type)) {
     throw new UsageError(
       `"${given}" is no name for a package with a type: lower-case letters, digits and hyphens, ` +
         'the type beginning with a letter, as in my-store, bedrock-backend-s3 or @acme/bedrock-backend-s3',

@@ -5,8 +5,9 @@
  * is always there. json-schema-to-typescript does the work. It is a development dependency of whoever calls this: it brings 20 MB
  * along, which no daemon needs.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import type * as SchemaToTypescript from 'json-schema-to-typescript';
@@ -14,7 +15,9 @@ import { packageRoot } from '../../native/load.js';
 import { BedrockError, messageOf } from '../errors.js';
 import { subcommand } from './command-line.js';
 import { ofNamedFile } from './failure.js';
+import { interruptible } from './interruption.js';
 import { print } from './output.js';
+import { writeWholeFile } from './output-file.js';
 
 const EXAMPLES = `
 Examples:
@@ -48,12 +51,12 @@ async function types(file: string, { output }: { output?: string }): Promise<voi
     style: { singleQuote: true, bracketSpacing: true, printWidth: 110 },
   });
   if (output === undefined) await print(text);
-  else await writeFile(output, text);
+  else await interruptible((signal) => writeWholeFile(output, Readable.from([Buffer.from(text)]), signal));
 }
 
 /** @throws CONFIG_INVALID if it is no schema that a daemon would take */
 async function readSchema(file: string): Promise<Schema> {
-  const text = await ofNamedFile(() => readFile(file, 'utf8'));
+  const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
   // Only now, as everything that is large here: help and complaints about options come at once.
   const { compileSchema } = await import('../config/schema.js');
   try {

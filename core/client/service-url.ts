@@ -3,6 +3,7 @@
  * `resp+unix:/path`.
  */
 import {
+  NO_SCHEME,
   SERVICE_URL_FORMS,
   formatAddress,
   formatHostPort,
@@ -32,6 +33,8 @@ export type ServiceUrl = HttpUrl | RespUrl;
 
 const RESP = 'resp://';
 const RESP_UNIX = 'resp+unix:';
+/** As clients of Redis name it: user, password and number of a database are nothing that is known here. */
+const OF_REDIS = /^rediss?:\/\/(?:[^@/]*@)?([^/?#]*)/i;
 
 /** @throws INVALID_ARGUMENT */
 export function parseServiceUrl(url: string, directory = process.cwd()): ServiceUrl {
@@ -58,7 +61,10 @@ export function readServiceUrl(url: string, directory: string): ServiceUrl | str
     if (typeof endpoint === 'string') return endpoint;
     return { kind: 'resp', text: `${RESP}${formatHostPort(endpoint)}`, endpoint };
   }
+  const [, elsewhere] = OF_REDIS.exec(url) ?? [];
+  if (elsewhere !== undefined) return `the Redis protocol is reached by resp:// here: ${RESP}${elsewhere}`;
   const address = parseAddress(url, directory);
+  if (address === NO_SCHEME) return 'it begins with none of http://, unix:, resp:// and resp+unix:';
   if (typeof address === 'string') return address;
   const text = formatAddress(address);
   if (address.kind === 'unix')

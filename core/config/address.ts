@@ -25,6 +25,12 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 /** Transports of Mercury, by which Mochi's users name an address. */
 const MERCURY = /^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/;
 
+/** How addresses of the Redis protocol begin, here and elsewhere. */
+const REDIS = /^(rediss?|resp)(\+unix)?:/i;
+
+/** Why a text is no address to listen on, if nothing of it is known. */
+export const NO_SCHEME = 'it begins with neither http:// nor unix:';
+
 /** Whether whoever wrote it means an address, be it a good one or not. */
 export function looksLikeAddress(text: string): boolean {
   return MERCURY.test(text) || /^[a-z][a-z0-9+]*:/i.test(text) || /^(\[[^\]]*\]|[\w.-]+):\d+$/.test(text);
@@ -38,7 +44,9 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
   if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length), directory);
   if (MERCURY.test(text)) return 'Mercury transports do not exist here';
   if (/^https:/i.test(text)) return 'the daemon speaks plain HTTP; TLS takes a proxy in front of it';
-  if (!/^http:\/\//i.test(text)) return 'it begins with neither http:// nor unix:';
+  if (REDIS.test(text))
+    return 'it is for HTTP; the Redis protocol has --resp-address host:port, and bedrock.resp in a configuration';
+  if (!/^http:\/\//i.test(text)) return NO_SCHEME;
   const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('http:'.length))?.[1] ?? '';
   if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is no number from 0 to 65535';
   // The parser of URLs would drop line breaks and tabs.

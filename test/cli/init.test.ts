@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { codeOf, runShell } from '../fixtures/run-command.js';
-import { runHere as run } from '../fixtures/run-here.js';
+import { runHere } from '../fixtures/run-here.js';
 
 let home: string;
 beforeAll(async () => {
@@ -12,11 +12,21 @@ beforeAll(async () => {
 });
 afterAll(() => rm(home, { recursive: true }));
 
-it('refuses a name that would be read as TOML, and writes nothing', async () => {
-  const ended = await run(['init', path.join(home, 'daemon.toml')]);
-  expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'INVALID_ARGUMENT' });
-  expect(ended.stderr).toContain('daemon.json');
-  expect(await readdir(home)).toEqual([]);
+it.each(['toml', 'TOML', 'yaml', 'yml', 'js'])(
+  'refuses a name in .%s, and writes nothing',
+  async (extension) => {
+    const ended = await runHere(['init', path.join(home, `daemon.${extension}`)]);
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'INVALID_ARGUMENT' });
+    expect(ended.stderr).toContain('daemon.json');
+    expect(await readdir(home)).toEqual([]);
+  },
+);
+
+it.each(['daemon', 'daemon.json', 'daemon.JSONC'])('writes %s', async (name) => {
+  const ended = await runHere(['init', path.join(home, name)]);
+  expect(ended.status).toBe(0);
+  expect(await readdir(home)).toEqual([name]);
+  await rm(path.join(home, name));
 });
 
 it('leaves no part of a configuration where the file cannot be written whole', async () => {

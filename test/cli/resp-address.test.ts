@@ -47,6 +47,23 @@ describe('a command', () => {
   });
 });
 
+describe('an address of another scheme', () => {
+  it.each(['redis://127.0.0.1:1', 'rediss://user:secret@127.0.0.1:1/0'])(
+    '%s is told in the right form',
+    async (where) => {
+      const ended = await run(['providers', '-a', where]);
+      expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'INVALID_ARGUMENT' });
+      expect(ended.stderr).toContain('resp://127.0.0.1:1');
+    },
+  );
+
+  it.each(['redis://127.0.0.1:0', 'resp://127.0.0.1:0'])('%s is none to serve HTTP at', async (where) => {
+    const ended = await run(['start', where]);
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'CONFIG_INVALID' });
+    expect(ended.stderr).toContain('--resp-address');
+  });
+});
+
 describe('a dependency', () => {
   it.each(['store', 'warabi:42'])('%s is found by an address of RESP', async (provider) => {
     const { logger, entries } = recordingLogger();

@@ -99,7 +99,7 @@ describe('bedrock new', () => {
     }
   });
 
-  it.each(['Upper', '../outside', 'bedrock-backend-', '7store', 'a b', ''])(
+  it.each(['Upper', '../outside', 'bedrock-backend-', '7store', 'a b', '', 'a'.repeat(215)])(
     'refuses the name "%s"',
     (name) => {
       expect(() => namesFrom(name)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
