@@ -128,6 +128,8 @@ export class Calls {
       figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
       ended();
     };
+    // Safe: whatever the request was checked against before it waited, its target looks at anew; a reply to a connection that is gone is
+    // dropped; and a change of the protocol waits for the calls before it.
     called.then(done, failed);
   }
 }

@@ -1,7 +1,7 @@
 /** Commands about the daemon as a whole, for programs that drive it: what HTTP has under /v1. Documents are JSON, as they are there. */
 import { BedrockError } from '../errors.js';
 import { describeProviders } from '../provider/description.js';
-import type { Command, CommandClient, Run } from './command.js';
+import { WAIT, type Command, type CommandClient, type Run } from './command.js';
 import { OK, type Reply } from './replies.js';
 import { MAX_UPLOADS } from './upload-commands.js';
 
@@ -16,7 +16,7 @@ function whenReady(answerOf: (client: CommandClient) => Reply): Run {
 }
 
 /** BEDROCK.HELLO: from now on the text of an error is JSON, with its details. */
-const hello = whenReady((client) => {
+const greet = whenReady((client) => {
   client.tellsDetails = true;
   const { maxBulkBytes, maxArguments, maxRequestBytes } = client.limits;
   return JSON.stringify({
@@ -26,6 +26,12 @@ const hello = whenReady((client) => {
     max_uploads: MAX_UPLOADS,
   });
 });
+
+const hello: Run = (request, client) => {
+  // The errors before it are still text.
+  if (client.isBusy) return WAIT;
+  return greet(request, client);
+};
 
 /** BEDROCK.CONFIG */
 const config = whenReady(({ daemon }) => JSON.stringify(daemon.config()));

@@ -282,6 +282,7 @@ export class Pipeline {
     queueMicrotask(this.#flushReady);
   }
 
+  // Safe: of a connection that has gone since, `flush` gives the buffers back.
   readonly #flushReady = (): void => {
     this.#willFlush = false;
     this.flush();

@@ -48,6 +48,7 @@ function read(
     use,
     bytes: size,
     promised: size,
+    // Safe: `into` is the reply's alone until it has gone out.
     call: () =>
       into === undefined
         ? target.read(id, offset, size)

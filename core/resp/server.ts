@@ -189,7 +189,7 @@ export class RespServer implements Door {
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });
-    // Those that have connected meanwhile are among the clients.
+    // Safe: those that have connected meanwhile are among the clients.
     const ended = this.#servers.map(closed);
     for (const client of this.#clients.keys()) client.end();
     let isDrained = true;

@@ -25,6 +25,7 @@ const begin: Run = (request, client) => {
         throw new BedrockError('OVERLOADED', `a connection has at most ${MAX_UPLOADS} uploads at once`);
       const { number, upload } = client.uploads.begin(place, size, persist);
       try {
+        // Safe: whoever gives uploads up meanwhile gives this one up too, and its number is then unknown.
         await upload.begun;
       } catch (error) {
         client.uploads.remove(number);
@@ -73,7 +74,8 @@ const end: Run = (request, client) => {
   return step<RegionId>(client, upload, {
     bytes: 0,
     call: () => {
-      // Not before: a request that is not admitted leaves everything as it is.
+      // Not before: a request that is not admitted leaves everything as it is. Safe: the end of the connection gives the upload up that
+      // waits here, which cannot be completed then; later it does not know of it any more, and the region is made.
       client.uploads.remove(number);
       return upload.complete();
     },

@@ -109,6 +109,7 @@ export class Upload {
         return;
       } else {
         await new Promise<void>((resolve, reject) => (this.#next = { resolve, reject }));
+        // Safe: what has come of it, or that it was given up, is looked at anew.
         this.#next = undefined;
       }
     }

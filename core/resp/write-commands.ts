@@ -23,6 +23,7 @@ function write(
   const size = request.lengthOf(BYTES);
   const landed = request.longAt(BYTES)?.landed;
   if (landed !== undefined) {
+    // Safe: the region was kept since its bounds were checked, and no other request of the connection began meanwhile.
     client.calls.record(landed.place, 'write', size);
     client.replies.line(answersSize ? sizeLine(landed.landing.regionSize) : OK_LINE);
     return undefined;

@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { BedrockError, RegionId } from '../../core/index.js';
-import { gates } from '../fixtures/gated-library.js';
+import { faults, gates } from '../fixtures/gated-library.js';
 import { clearTrap, setTrap } from '../fixtures/throwing-library.js';
-import { codeOf, type RawClient } from './raw-client.js';
+import { codeOf, encode, type RawClient } from './raw-client.js';
 import { RunningDoor, closeDoors } from './running-door.js';
 
 afterEach(async () => {
@@ -56,6 +56,19 @@ describe('of a region that somebody erases meanwhile', () => {
     gates.stat.open();
     expect(codeOf(await client.reply())).toBe('REGION_NOT_FOUND');
   });
+});
+
+it('an error before BEDROCK.HELLO is text, also where it comes late', async () => {
+  const { client, id } = await open();
+  gates.read.shut();
+  faults.read = { error: new BedrockError('READ_ONLY', 'the medium has failed'), from: 0 };
+  client.socket.write(Buffer.concat([encode('BLOB.READ', id, 0, 8), encode('BEDROCK.HELLO')]));
+  await gates.read.arrivals(1);
+  gates.read.open();
+  const failed = (await client.reply()) as Error;
+  expect(codeOf(failed)).toBe('READ_ONLY');
+  expect(failed.message).not.toContain('{');
+  expect(JSON.parse((await client.reply()) as string)).toHaveProperty('max_uploads');
 });
 
 describe('DEL of several regions', () => {
