@@ -29,7 +29,7 @@ import { answerUnknownRoutes } from './unknown-routes.js';
 /** What bodies in JSON that are on their way may take together; more where a single one may be that large. */
 const GATHERED_BYTES = 64 * 2 ** 20;
 
-export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady'> {
+export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'document'> {
   address: ListenAddress;
   settings: DaemonSettings;
   version: string;
@@ -122,7 +122,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   app.addHook('onRoute', (route) => {
     route.handler = catching(route.handler);
   });
-  await describeRoutes(app, version);
+  const document = describeRoutes(app, version);
   addSchemas(app);
   // A body that no route asked for is not read.
   app.removeAllContentTypeParsers();
@@ -130,7 +130,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   const logFailure = (request: FastifyRequest, error: unknown): void => {
     if (!isInstance(error, ClientGone)) logInternal(options.logger, request, toBedrockError(error));
   };
-  const daemonRoutes = { ...options, isReady: () => state.isReady };
+  const daemonRoutes = { ...options, isReady: () => state.isReady, document };
   const jsonLimits = {
     maxBodyBytes: settings.http.max_json_body_bytes,
     progressTimeoutMs,

@@ -16,6 +16,8 @@ export interface DaemonRoutesOptions {
   isReady: () => boolean;
   /** The running configuration. */
   config: () => unknown;
+  /** The OpenAPI document of the daemon's own routes. */
+  document: () => Promise<object>;
   /** Begins to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -29,7 +31,7 @@ export const ALWAYS_SERVED: ReadonlySet<string> = new Set([
 ]);
 
 export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptions): void {
-  const { providers, metrics, isReady } = options;
+  const { providers, metrics, isReady, document } = options;
   const status = { description: 'It is.', ...part('Status') };
 
   app.get(
@@ -99,7 +101,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         },
       },
     },
-    () => withProviderRoutes(app.swagger(), providers),
+    async () => withProviderRoutes(await document(), providers),
   );
 
   app.get(

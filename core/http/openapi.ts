@@ -1,12 +1,46 @@
 /** The OpenAPI document, made of the schemas of the routes. */
-import swagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, RouteOptions } from 'fastify';
 import { readSchema } from '../config/schema.js';
 import type { ProviderManager } from '../provider/manager.js';
 import type { ProviderRoute } from '../provider/route.js';
+import { compilers } from './compilers.js';
+import { addSchemas } from './schemas.js';
 
-/** To be called before the routes are added. */
-export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+/** What the document says of a route. */
+type Described = Pick<RouteOptions, 'method' | 'url' | 'schema' | 'config'>;
+
+/**
+ * To be called before the routes are added.
+ * @returns makes the document of them, once
+ */
+export function describeRoutes(app: FastifyInstance, version: string): () => Promise<object> {
+  const routes: Described[] = [];
+  app.addHook('onRoute', ({ method, url, schema, config }) => {
+    // Fastify writes into the schema when it begins to serve.
+    routes.push({
+      method,
+      url,
+      ...(schema && { schema: structuredClone(schema) }),
+      ...(config && { config }),
+    });
+  });
+  let document: Promise<object> | undefined;
+  const make = (): Promise<object> =>
+    documentOf(routes, version).catch((error: unknown) => {
+      // What it lacked, such as a file descriptor, may be there the next time.
+      document = undefined;
+      throw error;
+    });
+  return () => (document ??= make());
+}
+
+/** Of a server that serves nothing, as few daemons are asked for the document, and what makes it takes long to load. */
+async function documentOf(routes: readonly Described[], version: string): Promise<object> {
+  const [{ default: Fastify }, { default: swagger }] = await Promise.all([
+    import('fastify'),
+    import('@fastify/swagger'),
+  ]);
+  const app = Fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: compilers } });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -29,6 +63,12 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
       return made.openapiObject;
     },
   });
+  addSchemas(app);
+  for (const route of routes) app.route({ ...route, handler: () => undefined });
+  await app.ready();
+  const document = app.swagger();
+  await app.close();
+  return document;
 }
 
 interface PathItem {
