@@ -66,8 +66,10 @@ export class FileMedium implements PoolMedium {
   }
 
   barrier(): Promise<void> {
-    if (!this.#sync) return Promise.resolve();
-    return (this.#next ??= this.#commitAfter(this.#running));
+    if (this.#sync) return (this.#next ??= this.#commitAfter(this.#running));
+    // Nothing waits for the disk; what the file has lost is said all the same.
+    this.#io.checkSound();
+    return Promise.resolve();
   }
 
   /** Begins a turn later at the earliest: whoever comes in the same turn, as those whose bytes were written together, is taken along. */

@@ -1,7 +1,9 @@
 /**
  * What others may do to a pool's file while it is open, as locks keep out only those who lock: cut it off, delete it, put another one in its
- * place, move it away. Whatever is stored from then on is lost, or is not where the next start looks for it.
+ * place, move it away, have the link that was configured lead elsewhere. Whatever is stored from then on is lost, or is not where the next
+ * start looks for it.
  */
+import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { systemCodeOf } from '../errors.js';
@@ -10,29 +12,46 @@ import { systemCodeOf } from '../errors.js';
 export interface KnownFile {
   readonly file: FileHandle;
   readonly path: string;
+  /** The path by which the next start looks for it, if a link leads from there to `path`. */
+  readonly name?: string | undefined;
   /** Bytes that it had at least. */
   readonly size: number;
 }
 
 /** What has become of it. @returns undefined if nothing has, or if nobody can tell */
 export async function changeOf(known: KnownFile): Promise<string | undefined> {
-  const { file, path, size } = known;
+  const { file, path, name = path, size } = known;
   // One that cannot be asked is closed by now, or fails elsewhere.
   const now = await file.stat({ bigint: true }).catch(() => undefined);
   if (now === undefined) return undefined;
   if (now.size < size) return `its file was cut off while it was open, from ${size} to ${now.size} bytes`;
-  let named;
-  try {
-    named = await stat(path, { bigint: true });
-  } catch (error) {
-    const code = systemCodeOf(error);
-    // A folder that may not be looked into any more says nothing of the file.
-    if (code !== 'ENOENT' && code !== 'ENOTDIR' && now.nlink > 0n) return undefined;
-  }
-  if (named?.dev === now.dev && named.ino === now.ino) return undefined;
+  const named = await identityOf(name);
+  // A folder that may not be looked into any more says nothing of the file.
+  if (named === undefined && now.nlink > 0n) return undefined;
+  const isOwn = (other: Identity | null | undefined): boolean =>
+    other?.dev === now.dev && other.ino === now.ino;
+  if (isOwn(named)) return undefined;
+  const isThere = name !== path && isOwn(await identityOf(path));
   // Meanwhile it may have been closed, and its number be another file's.
   if (file.fd < 0) return undefined;
-  return lossOfName(known, named !== undefined, now.nlink === 0n);
+  if (isThere)
+    return (
+      `${name} led to it when it was opened, and leads elsewhere now, where the next start would look; have it lead to ${path} again, ` +
+      'or configure the pool by that path, and restart'
+    );
+  return lossOfName(known, named !== undefined && named !== null, now.nlink === 0n);
+}
+
+type Identity = Pick<BigIntStats, 'dev' | 'ino'>;
+
+/** The file that a path leads to; null if there is none, undefined if nobody can tell. */
+async function identityOf(path: string): Promise<Identity | null | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    const code = systemCodeOf(error);
+    return code === 'ENOENT' || code === 'ENOTDIR' ? null : undefined;
+  }
 }
 
 /** What to save goes beside what was put in its place, and never over it. */

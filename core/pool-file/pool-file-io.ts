@@ -161,13 +161,13 @@ export class PoolFileIo {
    */
   async commit(): Promise<void> {
     this.checkSound();
-    const { file, path, size } = this.#known;
+    const { file, path, name = path, size } = this.#known;
     if (this.#operations.commit === undefined) {
       // What is committed was written before, so it may be looked for meanwhile; a file that is cut off later was whole and durable.
       await Promise.all([this.certainly(file.datasync()), this.look()]);
       return;
     }
-    const isSame = await this.certainly(this.#operations.commit(file, path, size));
+    const isSame = await this.certainly(this.#operations.commit(file, name, size));
     if (isSame) this.checkSound();
     else await this.look();
   }
@@ -194,9 +194,9 @@ export class PoolFileIo {
 
   async #lookNow(): Promise<void> {
     if (!this.isSound) return;
-    const { file, path, size } = this.#known;
+    const { file, path, name = path, size } = this.#known;
     try {
-      if (this.#operations.verify !== undefined) return await this.#operations.verify(file, path, size);
+      if (this.#operations.verify !== undefined) return await this.#operations.verify(file, name, size);
     } catch {
       // What it is about is asked below.
     }

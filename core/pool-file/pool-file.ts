@@ -14,7 +14,15 @@ import type { FileOperations } from './file-operations.js';
 import { removeLeftovers } from './leftovers.js';
 import { noteOpenPool, ownerOf } from './open-pools.js';
 import { makePoolFile, type NewPoolFile } from './new-pool-file.js';
-import { POOL_NAME, checkKind, nameOf, placeOf, warnOfFileSystem, type PoolPlace } from './pool-place.js';
+import {
+  POOL_NAME,
+  checkKind,
+  entryOf,
+  nameOf,
+  placeOf,
+  warnOfFileSystem,
+  type PoolPlace,
+} from './pool-place.js';
 
 const GONE_TRIES = 8;
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -48,6 +56,8 @@ export interface FoundFile {
 }
 
 export interface PoolFile extends FoundFile {
+  /** The path that was configured, by which the next start looks for the file. */
+  readonly name?: string;
   /** Bytes that the pool takes of it, as its header says; a file that was cut off has fewer. */
   readonly capacity: number;
 }
@@ -67,13 +77,14 @@ export async function openPoolFile(
   try {
     await noteOpenPool(opened.file, options.owner);
     if (options.isReadOnly) return opened;
+    const name = await entryOf(options);
     await warnOfFileSystem(file, logger);
     await removeLeftovers(file, opened.file, operations, logger);
+    return { ...opened, name };
   } catch (error) {
     await opened.file.close();
     throw openFailure(file, error);
   }
-  return opened;
 }
 
 async function replace(

@@ -50,6 +50,13 @@ export function nameOf(place: PoolPlace, file: string): string {
   return isByLink(place, file) ? `${file} (to which ${namedBy(place)} leads)` : file;
 }
 
+/** The path by which the next start looks for a pool's file that is there, links and all. */
+export async function entryOf(place: PoolPlace): Promise<string> {
+  const named = namedBy(place);
+  const there = await stat(named).catch(() => undefined);
+  return there?.isDirectory() === true ? path.join(named, POOL_NAME) : named;
+}
+
 function namedBy(place: PoolPlace): string {
   return path.resolve(place.baseDirectory, place.path);
 }

@@ -12,6 +12,7 @@ import {
   rename,
   rm,
   stat,
+  symlink,
   truncate,
   writeFile,
 } from 'node:fs/promises';
@@ -167,6 +168,24 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     expect(Buffer.from(await again.read(first, 0, 5)).toString()).toBe('first');
   });
 
+  it('whose link was made to lead elsewhere refuses what the next start would not find there', async () => {
+    const link = path.join(home, 'link');
+    await symlink('pool', link);
+    const target = await openPool(type, { path: 'link' });
+    const { first } = await filled(target);
+    await rm(link);
+    await symlink('other', link);
+    if ((await target.stats()).mode !== 'pmem-forced')
+      await expect(target.create(100)).rejects.toMatchObject(GONE);
+    await expect(target.close()).rejects.toMatchObject(GONE);
+    expect(reason()).toContain(`have it lead to ${file} again`);
+    await rm(link);
+    await symlink('pool', link);
+    const again = await openPool(type, { path: 'link' });
+    expect(Buffer.from(await again.read(first, 0, 5)).toString()).toBe('first');
+    await again.create(100);
+  });
+
   it('shows no byte that stood behind its capacity before it grew', async () => {
     const small = await openPool(type);
     const first = await small.createAndWrite(Buffer.from('first'), { persist: true });
@@ -217,6 +236,15 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     await (await openPool(type, { read_only: true, max_size: 64 * MIB })).close();
     expect((await readFile(file)).equals(bytes)).toBe(true);
   });
+});
+
+it('a file pool that waits for no disk says of its lost bytes that they are not kept', async () => {
+  const target = await openPool('file', { sync: false });
+  const { first } = await filled(target);
+  await target.persist(first);
+  await truncate(file, 4 * MIB);
+  while ((await target.stats()).mode !== 'read-only') await delay(20);
+  await expect(target.persist(first)).rejects.toMatchObject(GONE);
 });
 
 nativeAddon.it(
