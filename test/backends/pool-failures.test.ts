@@ -298,8 +298,11 @@ it('all who wait for a flush that fails are refused, and none before it', async 
   const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
   let flushes = 0;
   const flush = async (): Promise<void> => {
+    begin();
     if (++flushes > 1) throw Object.assign(systemError('EIO'), { errno: constants.errno.EIO });
     await released;
   };
@@ -310,7 +313,7 @@ it('all who wait for a flush that fails are refused, and none before it', async 
   }
   const first = target.persist(id);
   // Who comes before it has begun is taken along.
-  await delay(1);
+  await begun;
   const others = Array.from({ length: 10 }, () => target.persist(id));
   release();
   await first;

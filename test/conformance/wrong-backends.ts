@@ -116,7 +116,7 @@ export class OpensWhatIsOpen extends ArenaTarget {
   }
 }
 
-/** Durable writes are shown at once, and stored a while later. */
+/** Durable writes are shown at once, and stored when it is closed. */
 export class StoresDurableWritesLate extends ArenaTarget {
   #late: (() => ArenaBytes)[] = [];
 
@@ -133,7 +133,10 @@ export class StoresDurableWritesLate extends ArenaTarget {
     const before = { from, bytes: this.arena.bytes.slice(from, from + bytes.length) };
     this.#late.push(() => before);
     await super.writeBytes(region, offset, bytes);
-    setTimeout(() => (this.#late = this.#late.slice(1)), 30).unref();
+  }
+  protected override async closeStorage(): Promise<void> {
+    this.#late = [];
+    await super.closeStorage();
   }
 }
 
