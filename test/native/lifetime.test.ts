@@ -259,31 +259,33 @@ describe('worker threads', () => {
       const end = await runScript(
         `
       const code = \`
-        const { parentPort, workerData } = require('node:worker_threads');
+        const { workerData } = require('node:worker_threads');
         (async () => {
           const { mapFile, allocate } = await import('bedrock-node/native');
           const fs = require('node:fs');
-          const fd = fs.openSync(workerData, 'r+');
-          const mapping = await mapFile(workerData);
+          const fd = fs.openSync(workerData.path, 'r+');
+          const mapping = await mapFile(workerData.path);
           const window = mapping.window(0);
-          parentPort.postMessage('started');
           for (;;) {
             void mapping.msyncAsync(0, 2 ** 22);
             void mapping.fillAsync(0, 2 ** 22, 1);
             void mapping.crc32cAsync(0, 2 ** 22);
             void allocate(fd, 0, 2 ** 22);
-            void mapFile(workerData);
+            void mapFile(workerData.path);
             window.fill(3, 0, 4096);
             await mapping.persist(0, 4096);
             await new Promise(setImmediate);
-            if (Math.random() < 0.02) { void mapping.close(); break; }
+            if (Atomics.add(workerData.rounds, 0, 1) > 40) { void mapping.close(); break; }
           }
         })();\`;
       fs.writeFileSync(args[0], Buffer.alloc(2 ** 22));
       for (let i = 0; i < 25; i++) {
-        const worker = new Worker(code, { eval: true, execArgv: [], workerData: args[0] });
-        await once(worker, 'message');
-        await delay(i);
+        const rounds = new Int32Array(new SharedArrayBuffer(4));
+        const worker = new Worker(code, { eval: true, execArgv: [], workerData: { path: args[0], rounds } });
+        let isOver = false;
+        worker.on('exit', () => (isOver = true));
+        // Some rounds later each time, at whatever it is doing then; the last ones close their mapping meanwhile.
+        while (Atomics.load(rounds, 0) < 2 * i && !isOver) await turn();
         await worker.terminate();
       }
       const mapping = await mapFile(args[0]);
