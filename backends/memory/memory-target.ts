@@ -41,6 +41,19 @@ export const MEMORY_CAPABILITIES: Capabilities = {
 const NO_BYTES = new Uint8Array(0);
 const NO_SEGMENTS: readonly Uint8Array[] = [];
 
+/** What a region without a cell has. */
+class Segments {
+  /** What nobody has written to, at least. */
+  unwrittenBytes: number;
+
+  constructor(
+    readonly parts: readonly Uint8Array[],
+    readonly sizeBytes: number,
+  ) {
+    this.unwrittenBytes = sizeBytes;
+  }
+}
+
 class MemoryRegion extends Region {
   constructor(
     id: RegionId,
@@ -53,9 +66,13 @@ class MemoryRegion extends Region {
     /** Where it starts there. */
     public start: number,
     /** If it has no cell; none for a region of no bytes. */
-    public segments: readonly Uint8Array[],
+    public store: Segments | undefined,
   ) {
     super(id, size, createdAt);
+  }
+
+  get segments(): readonly Uint8Array[] {
+    return this.store?.parts ?? NO_SEGMENTS;
   }
 }
 
@@ -71,7 +88,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   #regions: RowTable<MemoryRegion>;
   readonly #cells: SlabHeap;
   /** The segments of regions that have no cell, by slot. */
-  readonly #segments = new Map<number, readonly Uint8Array[]>();
+  readonly #segments = new Map<number, Segments>();
   /** Regions being created included, as their space is taken. */
   #usedBytes = 0;
 
@@ -173,11 +190,11 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   #newRegion(size: number, createdAt: number, wanted: RegionId | undefined): MemoryRegion {
     if (size > this.#allowedBytes) throw this.#outOfSpace(size);
     let place = NO_CELL;
-    let segments = NO_SEGMENTS;
+    let segments: Segments | undefined;
     if (size > MAX_CELL_BYTES) segments = this.#allocateSegments(size);
     else if (size > 0) place = this.#allocateCell(size);
     const id = this.#idFor(wanted, place);
-    if (segments.length > 0) this.#setSegments(id.slot, segments);
+    if (segments !== undefined) this.#setSegments(id.slot, segments);
     this.#usedBytes += size;
     return this.#regionOf(id, size, createdAt, place);
   }
@@ -192,10 +209,10 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     throw this.#outOfSpace(size);
   }
 
-  #allocateSegments(size: number): Uint8Array[] {
+  #allocateSegments(size: number): Segments {
     if (!this.#memory.hasRoomFor(size)) throw this.#outOfSpace(size);
     try {
-      return segmentsOf(size);
+      return new Segments(segmentsOf(size), size);
     } catch (cause) {
       throw this.#outOfSpace(size, cause);
     }
@@ -222,20 +239,30 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
         place,
         cells.bytesAt(place),
         cells.startAt(place),
-        NO_SEGMENTS,
+        undefined,
       );
     }
-    const segments = this.#segments.get(id.slot) ?? NO_SEGMENTS;
-    return new MemoryRegion(id, size, createdAt, NO_CELL, segments[0] ?? NO_BYTES, 0, segments);
+    const segments = this.#segments.get(id.slot);
+    return new MemoryRegion(id, size, createdAt, NO_CELL, segments?.parts[0] ?? NO_BYTES, 0, segments);
   }
 
-  #setSegments(slot: number, segments: readonly Uint8Array[]): void {
+  #setSegments(slot: number, segments: Segments): void {
     this.#segments.set(slot, segments);
-    for (const { length } of segments) this.#memory.note(length);
+    this.#memory.note(segments.sizeBytes);
+    this.#memory.noteUnwritten(segments.unwrittenBytes);
   }
 
-  #dropSegments(segments: readonly Uint8Array[]): void {
-    for (const segment of segments) this.#memory.giveBack(segment);
+  #dropSegments(segments: Segments): void {
+    this.#memory.noteUnwritten(-segments.unwrittenBytes);
+    for (const segment of segments.parts) this.#memory.giveBack(segment);
+  }
+
+  /** Notes that so many bytes of a region are or may be written, the same ones perhaps as before. */
+  #noteWritten({ store }: MemoryRegion, bytes: number): void {
+    if (store === undefined || store.unwrittenBytes === 0) return;
+    const written = Math.min(bytes, store.unwrittenBytes);
+    store.unwrittenBytes -= written;
+    this.#memory.noteUnwritten(-written);
   }
 
   #outOfSpace(requested: number, cause?: unknown): BedrockError {
@@ -269,9 +296,10 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
 
   protected release(region: MemoryRegion): void {
     if (region.place !== NO_CELL) this.#cells.free(region.place);
-    else if (this.#segments.delete(region.id.slot)) {
-      this.#dropSegments(region.segments);
-      region.segments = NO_SEGMENTS;
+    else if (region.store !== undefined) {
+      this.#segments.delete(region.id.slot);
+      this.#dropSegments(region.store);
+      region.store = undefined;
     }
     region.bytes = NO_BYTES;
     this.#usedBytes -= region.size;
@@ -290,6 +318,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected writeBytes(region: MemoryRegion, offset: number, bytes: Uint8Array): void {
+    this.#noteWritten(region, bytes.length);
     if (region.segments.length <= 1) {
       region.bytes.set(bytes, region.start + offset);
       return;
@@ -308,11 +337,14 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected override placeOf(region: MemoryRegion, offset: number, size: number): Uint8Array | undefined {
-    return region.segments.length === 1 ? region.bytes.subarray(offset, offset + size) : undefined;
+    if (region.segments.length !== 1) return undefined;
+    this.#noteWritten(region, size);
+    return region.bytes.subarray(offset, offset + size);
   }
 
   protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
     if (region.place !== NO_CELL) this.#moveOut(region);
+    this.#noteWritten(region, region.size);
     return { views: [...region.segments] };
   }
 
@@ -320,12 +352,13 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   #moveOut(region: MemoryRegion): void {
     const { place, bytes, start, size } = region;
     const own = bytes.slice(start, start + size);
-    this.#setSegments(region.id.slot, [own]);
+    const store = new Segments([own], size);
+    this.#setSegments(region.id.slot, store);
     this.#regions.move(region, NO_CELL);
     region.place = NO_CELL;
     region.bytes = own;
     region.start = 0;
-    region.segments = [own];
+    region.store = store;
     this.#cells.free(place);
   }
 }

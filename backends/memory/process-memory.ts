@@ -42,6 +42,8 @@ interface Room {
 
 export class ProcessMemory {
   #heldBytes = 0;
+  /** Of that, what is known for certain not to be written. */
+  #unwrittenBytes = 0;
   #room: Room | undefined;
   /** Of the process without regions. */
   #ownResidentBytes = 0;
@@ -71,6 +73,11 @@ export class ProcessMemory {
   /** Notes that so many bytes were taken, or given back (negative). */
   note(bytes: number): void {
     this.#heldBytes += bytes;
+  }
+
+  /** Notes that so many bytes more of what is held are certainly not written yet, or fewer (negative). */
+  noteUnwritten(bytes: number): void {
+    this.#unwrittenBytes += bytes;
   }
 
   /** Notes that a buffer is not used any more, and frees it, soon at least. */
@@ -111,7 +118,8 @@ export class ProcessMemory {
 
   /**
    * What regions hold and nobody has written yet, by what the process has resident beyond what it had without regions and what its heap
-   * and other buffers have grown by. Where that says too little of regions, more counts as untouched, which is the safe side.
+   * and other buffers have grown by. Where that says too little of regions, more counts as untouched, which is the safe side. It says too much
+   * where memory of buffers that are gone is kept for others, as malloc(3) does; so what is certainly not written counts at least.
    */
   #untouchedBytes(): number {
     const known = this.source.engineBytes() - this.#heldBytes;
@@ -121,7 +129,8 @@ export class ProcessMemory {
       this.#ownKnownBytes = known;
     }
     const ofRegions = resident - this.#ownResidentBytes - (known - this.#ownKnownBytes);
-    return this.#heldBytes - Math.min(this.#heldBytes, Math.max(0, ofRegions));
+    const untouched = this.#heldBytes - Math.min(this.#heldBytes, Math.max(0, ofRegions));
+    return Math.max(untouched, this.#unwrittenBytes);
   }
 }
 

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { MemoryLimit } from '../../backends/memory/control-groups.js';
 import { MemoryLimits } from '../../backends/memory/memory-limits.js';
+import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { ProcessMemory } from '../../backends/memory/process-memory.js';
+import { createLogger } from '../../core/logging.js';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -265,6 +267,58 @@ describe('ProcessMemory', () => {
     await aged();
     expect(memory.hasRoomFor(room - 700 * MIB)).toBe(true);
     expect(memory.hasRoomFor(room - 700 * MIB + 1)).toBe(false);
+  });
+
+  test('promises nothing of what is not written where memory of buffers that are gone is kept', async () => {
+    const source = new Source();
+    source.engine += 300 * MIB;
+    const memory = new ProcessMemory(source);
+    const room = memory.roomBytes;
+    memory.note(600 * MIB);
+    memory.noteUnwritten(600 * MIB);
+    // As much as was written to half of the regions, but it is what malloc(3) has kept.
+    source.engine += 600 * MIB - 300 * MIB;
+    source.all = [{ name: 'a test', limitBytes: GIB, usedBytes: 0 }];
+    await aged();
+    expect(memory.hasRoomFor(room - 600 * MIB + 1)).toBe(false);
+    expect(memory.hasRoomFor(room - 600 * MIB)).toBe(true);
+  });
+
+  test('is told by a target what nobody has written', async () => {
+    let unwritten = 0;
+    class Noting extends ProcessMemory {
+      override noteUnwritten(bytes: number): void {
+        unwritten += bytes;
+        super.noteUnwritten(bytes);
+      }
+    }
+    const logger = createLogger({ level: 'off', format: 'text' });
+    const context = { logger, clock: { now: () => 1 } };
+    const target = new MemoryTarget({}, context, new Noting(new Source()));
+    await target.open();
+    const small = await target.create(100);
+    expect(unwritten).toBe(0);
+    const [first, second, third] = [
+      await target.create(MIB),
+      await target.create(MIB),
+      await target.create(MIB),
+    ];
+    expect(unwritten).toBe(3 * MIB);
+    await target.write(first, 0, Buffer.alloc(1000));
+    expect(unwritten).toBe(3 * MIB - 1000);
+    for (let round = 0; round < 3; round++) await target.write(first, 0, Buffer.alloc(MIB));
+    expect(unwritten).toBe(2 * MIB);
+    target.land(second, 0, 1000)?.release();
+    expect(unwritten).toBe(2 * MIB - 1000);
+    (await target.map(third)).release();
+    (await target.map(small)).release();
+    expect(unwritten).toBe(MIB - 1000);
+    await target.erase(second);
+    await target.erase(first);
+    await target.create(MIB);
+    expect(unwritten).toBe(MIB);
+    await target.close();
+    expect(unwritten).toBe(0);
   });
 
   test('takes what it counts as untouched off no limit that counts it itself', async () => {
