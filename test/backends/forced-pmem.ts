@@ -14,8 +14,12 @@ import { needs } from '../fixtures/needs.js';
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const hasLibpmem = (addonState().attributes?.libpmem ?? null) !== null;
 
-/** @param chosen a part of the tests' titles, as jest takes it; all of them unless told */
-export function itKeepsTheContractForced(title: string, chosen = ''): void {
+const CONTRACT = 'test/backends/pmem.test.ts';
+const POOLS = ['test/backends/pool.test.ts', 'test/backends/changed-file.test.ts'];
+
+/** @param subjects groups of the contract, as a pattern; all of it, and what pools in files have, unless told */
+export function itKeepsTheContractForced(title: string, subjects?: string): void {
+  const chosen = subjects === undefined ? POOLS : ['-t', `target contract (${subjects}) `];
   needs('libpmem', hasLibpmem).it(title, async () => {
     const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
     const home = await mkdtemp(path.join(memory, 'bedrock-forced-'));
@@ -27,10 +31,8 @@ export function itKeepsTheContractForced(title: string, chosen = ''): void {
         'node_modules/jest/bin/jest.js',
         '--silent',
         '--runInBand',
-        'test/backends/pmem.test.ts',
-        'test/backends/pool.test.ts',
-        'test/backends/changed-file.test.ts',
-        ...(chosen === '' ? [] : ['-t', chosen]),
+        CONTRACT,
+        ...chosen,
       ],
       {
         cwd: ROOT,

@@ -3,5 +3,5 @@ import { itKeepsTheContractForced } from './forced-pmem.js';
 
 itKeepsTheContractForced(
   'keeps the contract of writes and recovery on memory that passes for persistent',
-  'target contract (create|write and persist|mapping|persistence) ',
+  'create|write and persist|mapping|persistence',
 );

@@ -1,6 +1,6 @@
 /** Targets over pools in temporary folders. */
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import file from '../../backends/file/index.js';
@@ -36,10 +36,19 @@ export function poolTarget(
   return Promise.resolve(backend.create({ ...config }, context));
 }
 
+/** Room that a file system in memory must have to be taken: containers may have one of 64 MiB. */
+const MEMORY_ROOM_BYTES = 512 * MIB;
+
 /** A temporary folder, on a disk as a rule, or in memory where the system has that. */
-export function poolFolder(where: 'disk' | 'memory' = 'disk'): Promise<string> {
-  const parent = where === 'memory' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+export async function poolFolder(where: 'disk' | 'memory' = 'disk'): Promise<string> {
+  const parent = where === 'memory' && (await hasMemoryFolder()) ? '/dev/shm' : tmpdir();
   return mkdtemp(path.join(parent, 'bedrock-pool-'));
+}
+
+async function hasMemoryFolder(): Promise<boolean> {
+  if (!existsSync('/dev/shm')) return false;
+  const { bavail, bsize } = await statfs('/dev/shm');
+  return bavail * bsize >= MEMORY_ROOM_BYTES;
 }
 
 export interface PoolFactoryOptions {
@@ -58,7 +67,7 @@ export function spaceOf(type: PoolBackend, size: number): number {
 /** For the conformance suite. */
 export function poolFactory(
   type: PoolBackend,
-  { bytes = 64 * MIB, where = 'disk', settings = {} }: PoolFactoryOptions = {},
+  { bytes = 18 * MIB, where = 'disk', settings = {} }: PoolFactoryOptions = {},
 ): TargetFactory {
   const made = new Map<Target, { home: string; config: PoolConfig }>();
   const make = async (config: PoolConfig, home: string, poolId?: Uint8Array): Promise<Target> => {
@@ -81,7 +90,7 @@ export function poolFactory(
     reopen: (target) => make(facts(target).config, facts(target).home),
     crash: async (target) => {
       const { home, config } = facts(target);
-      const copy = await poolFolder();
+      const copy = await poolFolder(where);
       await cp(home, copy, { recursive: true });
       return make(config, copy);
     },
