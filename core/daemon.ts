@@ -18,6 +18,7 @@ import { HttpServer } from './http/server.js';
 import type { LogFile } from './log-file.js';
 import type { Logger } from './logging.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from './metrics/daemon-metrics.js';
+import { registerHttpMetrics } from './metrics/http-metrics.js';
 import { registerRespMetrics } from './metrics/resp-metrics.js';
 import type { RespServer } from './resp/server.js';
 import { ProviderManager } from './provider/manager.js';
@@ -78,7 +79,7 @@ export class Daemon {
     this.#descriptors = descriptors;
     registerDescriptorShortages(metrics, () => descriptors.shortages);
     if (!parts.listen) return;
-    this.#server = new HttpServer({
+    const server = new HttpServer({
       address: config.address,
       settings: config.settings,
       providers: this.#manager,
@@ -89,6 +90,8 @@ export class Daemon {
       directory: config.directory,
       shutdown: () => this.#shutDown('HTTP'),
     });
+    this.#server = server;
+    registerHttpMetrics(metrics, () => server.figures);
   }
 
   /** @throws START_FAILED */

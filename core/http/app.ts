@@ -5,12 +5,14 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { types } from 'node:util';
 import Fastify, { type FastifyInstance, type FastifyRequest, type RouteHandlerMethod } from 'fastify';
+import { encodeText } from '../allocation.js';
 import type { ListenAddress } from '../config/address.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { BedrockError, failureRecord } from '../errors.js';
 import type { Logger } from '../logging.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import { isInstance, propertyOf } from '../plain.js';
+import type { AnswerMemory } from './answer-memory.js';
 import { compilers } from './compilers.js';
 import { tellBrowsers } from './cors.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
@@ -29,11 +31,16 @@ import { answerUnknownRoutes } from './unknown-routes.js';
 /** What bodies in JSON that are on their way may take together; more where a single one may be that large. */
 const GATHERED_BYTES = 64 * 2 ** 20;
 
+/** Shorter texts are sent as they are. */
+const LONG_TEXT = 2 ** 12;
+
 export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'document'> {
   address: ListenAddress;
   settings: DaemonSettings;
   version: string;
   logger: Logger;
+  /** For answers on their way. */
+  answers: AnswerMemory;
   /** Folder that relative paths in requests count from. */
   directory: string;
 }
@@ -73,7 +80,7 @@ function unknownMethod({ method }: FastifyRequest, error: unknown): BedrockError
 }
 
 export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState): Promise<HttpApp> {
-  const { settings, address, providers, version } = options;
+  const { settings, address, providers, version, answers } = options;
   const progressTimeoutMs = settings.http.progress_timeout_ms;
   const guard = createGuard({
     address,
@@ -106,6 +113,20 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
       throw new BedrockError('NOT_READY', `the daemon is ${what}; try again later`);
     }
     done();
+  });
+  app.addHook('onSend', ({ routeOptions }, { raw, statusCode }, payload, done) => {
+    // Not an error in place of an error, and nothing in place of what tells how the daemon does.
+    const isRefusable = statusCode < 400 && !ALWAYS_SERVED.has(routeOptions.url ?? '');
+    const hold = (bytes: number): void =>
+      isRefusable ? answers.hold(raw, bytes) : answers.force(raw, bytes);
+    if (payload instanceof Uint8Array) hold(payload.length);
+    if (typeof payload !== 'string' || payload.length < LONG_TEXT) {
+      done(null, payload);
+      return;
+    }
+    hold(Buffer.byteLength(payload));
+    // A text that is sent as one would be kept beside its bytes.
+    done(null, encodeText(payload));
   });
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof ClientGone) {
@@ -143,9 +164,11 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     addAdministrationRoutes(scope, { providers, directory: options.directory });
   });
   await addScope(app, 'provider routes', (scope) =>
-    addProviderRoutes(scope, { providers, limits, jsonLimits, logFailure }),
+    addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure }),
   );
-  await addScope(app, 'region routes', (scope) => addRegionRoutes(scope, { providers, limits, logFailure }));
+  await addScope(app, 'region routes', (scope) =>
+    addRegionRoutes(scope, { providers, limits, answers, logFailure }),
+  );
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return { handle: requestsTo(routes, options, state, guard), close: () => app.close() };
@@ -167,14 +190,14 @@ async function addScope(
 /** What requests go through, from the outside to the routes. */
 function requestsTo(
   routes: RequestListener,
-  { settings, providers }: HttpAppOptions,
+  { settings, providers, answers }: HttpAppOptions,
   state: HttpAppState,
   guard: (request: IncomingMessage) => void,
 ): RequestListener {
   const { allowed_origins: allowed, max_body_bytes: maxBodyBytes } = settings.http;
   const limits = { maxBodyBytes, progressTimeoutMs: settings.http.progress_timeout_ms };
   const isReady = (): boolean => state.isReady;
-  const small = answerSmallRequests({ providers, limits, isReady, guard, otherwise: routes });
+  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, otherwise: routes });
   const origins = originsOf(allowed);
   return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
 }

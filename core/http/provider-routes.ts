@@ -20,6 +20,7 @@ import {
   type ByteStream,
   type RouteMethod,
 } from '../provider/route.js';
+import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, hasBody, readBody, readText, type BodyLimits, type JsonLimits } from './body.js';
 import { optionalNumber } from './query.js';
 import { PROBLEMS, emptyResponse, parameters, part } from './schemas.js';
@@ -31,6 +32,7 @@ export interface ProviderRoutesOptions {
   limits: BodyLimits;
   /** Of bodies in JSON. */
   jsonLimits: JsonLimits;
+  answers: AnswerMemory;
   /** Takes the failure of a response that may be under way already, and so can no longer tell the client. */
   logFailure: (request: FastifyRequest, error: unknown) => void;
 }
@@ -79,7 +81,7 @@ async function dispatch(
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   const answer = await answerOf(request, provider, match as RouteMatch, options);
   const whole = isAnswer(answer) ? answer : new Answer(answer === undefined ? 204 : 200, answer);
-  return sendAnswer(reply, whole, (error) => options.logFailure(request, error));
+  return sendAnswer(reply, whole, options.answers, (error) => options.logFailure(request, error));
 }
 
 /** The steps below the provider, each decoded by itself. Fastify has refused URLs that cannot be. */

@@ -4,6 +4,7 @@ import { BedrockError } from '../errors.js';
 import type { ProviderManager } from '../provider/manager.js';
 import { checkRange } from '../target/arguments.js';
 import { RegionId, type RegionRange, type WriteOptions } from '../target/index.js';
+import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
 import { operationsOf, type Exchange } from './operations.js';
 import { checkPreconditions, isConditional, isNotWanted } from './preconditions.js';
@@ -15,6 +16,7 @@ import { PIECE_BYTES, askedPart, regionHeaders, sendRegion } from './send-region
 export interface RegionRoutesOptions {
   providers: ProviderManager;
   limits: BodyLimits;
+  answers: AnswerMemory;
   /** Takes the failure of a response that is under way already, and so can no longer tell the client. */
   logFailure: (request: FastifyRequest, error: unknown) => void;
 }
@@ -41,12 +43,14 @@ interface WriteQuery extends CreateQuery {
 }
 
 const MAX_LIST_LIMIT = 10_000;
+/** What a region takes in a list, about. */
+const LISTED_BYTES = 96;
 const REGIONS = '/v1/providers/:provider/regions';
 const REGION = `${REGIONS}/:id`;
 
 /** The routes whose bodies are bytes. They take any content type and read the body themselves. */
 export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptions): void {
-  const { providers, limits } = options;
+  const { providers, limits, answers } = options;
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   // Fastify refuses those that are malformed, and here none means anything.
   app.addHook('onRequest', (request, _reply, done) => {
@@ -67,7 +71,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 200: { description: 'A page of regions.', ...part('RegionPage') }, ...PROBLEMS },
       },
     },
-    operation('list', async ({ request, target, pool }) => {
+    operation('list', async ({ request, reply, target, pool }) => {
       const { after, limit } = request.query;
       const most = optionalNumber('limit', limit);
       if (most !== undefined && (most < 1 || most > MAX_LIST_LIMIT)) {
@@ -78,6 +82,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         ...(most !== undefined && { limit: most }),
       };
       const { regions, next } = await pool.run(() => target.list(options));
+      answers.hold(reply.raw, regions.length * LISTED_BYTES);
       return {
         regions: regions.map(({ id, size, createdAt }) => ({ id: id.toString(), size, createdAt })),
         ...(next !== undefined && { next: next.toString() }),
@@ -162,10 +167,9 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         if (isNotWanted(request.headers, id)) return undefined;
         const part = askedPart(stat, header);
         const { start, end } = part.range;
-        return {
-          part,
-          bytes: end - start <= PIECE_BYTES ? await target.read(id, start, end - start) : undefined,
-        };
+        if (end - start > PIECE_BYTES) return { part, bytes: undefined };
+        answers.hold(reply.raw, end - start);
+        return { part, bytes: await target.read(id, start, end - start) };
       });
       if (found === undefined) return reply.code(304).send();
       const { part, bytes } = found;
@@ -173,7 +177,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
       reply.code(part.status).headers(part.headers);
       exchange.bytes = end - start;
       if (bytes !== undefined) return reply.send(bytes);
-      exchange.failure = await sendRegion(reply, { target, pool, id, start, end });
+      exchange.failure = await sendRegion(reply, { target, pool, id, start, end }, answers);
       if (exchange.failure !== undefined) options.logFailure(request, exchange.failure);
       return reply;
     }),

@@ -4,11 +4,12 @@
  * What a provider gives is not taken at its word: a status, a header or a piece that cannot be sent is INTERNAL, or, behind the head
  * of the answer, breaks the connection off.
  */
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { BedrockError, messageOf } from '../errors.js';
 import type { Answer } from '../provider/route.js';
+import type { AnswerMemory } from './answer-memory.js';
 import { jsonText } from './json-text.js';
 import { sendable } from './problem.js';
 
@@ -19,6 +20,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 export function sendAnswer(
   reply: FastifyReply,
   { status, body, headers }: Answer,
+  answers: AnswerMemory,
   failed: (error: unknown) => void,
 ): FastifyReply {
   const checked = checkedHeaders(headers);
@@ -27,6 +29,7 @@ export function sendAnswer(
   const isBytes = body instanceof Uint8Array;
   const isPieces = !isBytes && isStream(body);
   const text = body === undefined || isBytes || isPieces ? undefined : textOf(body);
+  answers.hold(reply.raw, isBytes ? body.length : (text?.length ?? 0));
   // Only now: what is wrong leaves nothing of it behind in the answer that says so.
   reply.code(status).headers(checked);
   if (body === undefined) return reply.send();
@@ -35,14 +38,31 @@ export function sendAnswer(
   return reply.send(
     isPieces
       ? Readable.from(
-          piecesOf(body, (error) => {
-            // Before it, the error is the answer.
-            if (reply.raw.headersSent) failed(error);
-          }),
+          held(
+            reply.raw,
+            answers,
+            piecesOf(body, (error) => {
+              // Before it, the error is the answer.
+              if (reply.raw.headersSent) failed(error);
+            }),
+          ),
           { objectMode: false },
         )
       : text,
   );
+}
+
+/** The same pieces. Beside each of them the one before may still wait to be taken; those behind the first only take their places. */
+async function* held(
+  response: ServerResponse,
+  answers: AnswerMemory,
+  pieces: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    if (response.headersSent) answers.force(response, 2 * piece.length);
+    else answers.hold(response, 2 * piece.length);
+    yield piece;
+  }
 }
 
 /** As text: a serialiser of Fastify's would go by the type of the value, and send a string as plain text. */

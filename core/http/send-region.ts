@@ -9,6 +9,7 @@ import type { FastifyReply } from 'fastify';
 import { allocateBytes } from '../allocation.js';
 import type { ExecutionPool } from '../provider/execution-pool.js';
 import type { RegionId, RegionStat, Target } from '../target/index.js';
+import type { AnswerMemory } from './answer-memory.js';
 import { ClientGone } from './problem.js';
 import { parseRange, type ByteRange } from './range.js';
 
@@ -61,8 +62,13 @@ export interface RegionPart extends ByteRange {
  * @returns that error
  * @throws what the target throws before
  */
-export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise<unknown> {
+export async function sendRegion(
+  reply: FastifyReply,
+  part: RegionPart,
+  answers: AnswerMemory,
+): Promise<unknown> {
   // Both before the head of the answer: where there is no memory for them, that is the answer.
+  answers.hold(reply.raw, 2 * CAUTIOUS_PIECE_BYTES);
   const first = allocateBytes(CAUTIOUS_PIECE_BYTES);
   const second = allocateBytes(CAUTIOUS_PIECE_BYTES);
   await part.pool.resume(() => part.target.readInto(part.id, part.start, first));
@@ -71,7 +77,7 @@ export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise
   const response = reply.raw;
   response.writeHead(reply.statusCode, reply.getHeaders() as NodeJS.Dict<string | string[]>);
   try {
-    await stream(response, part, first, second);
+    await stream(response, part, [first, second], answers);
     response.end();
     return undefined;
   } catch (error) {
@@ -83,15 +89,15 @@ export async function sendRegion(reply: FastifyReply, part: RegionPart): Promise
 async function stream(
   response: ServerResponse,
   { target, pool, id, start, end }: RegionPart,
-  first: Buffer,
-  second: Buffer,
+  [first, second]: [Buffer, Buffer],
+  answers: AnswerMemory,
 ): Promise<void> {
   let filled = first;
   let spare = second;
   let sending = send(response, filled);
   for (let offset = start + first.length; offset < end;) {
     if (offset - start >= CAUTIOUS_BYTES && spare.length < PIECE_BYTES) {
-      spare = largerOr(spare);
+      spare = largerOr(spare, response, answers);
     }
     const piece = spare.subarray(0, Math.min(spare.length, end - offset));
     const from = offset;
@@ -109,9 +115,10 @@ async function stream(
   await sending;
 }
 
-/** A buffer for large pieces, or the one that is there, where the system gives no memory now. */
-function largerOr(spare: Buffer): Buffer {
+/** A buffer for large pieces, or the one that is there, where there is no memory for it now. */
+function largerOr(spare: Buffer, response: ServerResponse, answers: AnswerMemory): Buffer {
   try {
+    answers.hold(response, 2 * PIECE_BYTES);
     return allocateBytes(PIECE_BYTES);
   } catch {
     return spare;

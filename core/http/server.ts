@@ -6,6 +6,7 @@
  */
 import { formatAddress } from '../config/address.js';
 import { listenFailure } from '../net/listening.js';
+import { AnswerMemory, type AnswerFigures } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
 import { Listener, type Listening } from './listener.js';
 
@@ -16,7 +17,16 @@ export class HttpServer {
   #app: HttpApp | undefined;
   #listener: Listener | undefined;
 
-  constructor(private readonly options: HttpAppOptions) {}
+  readonly #options: HttpAppOptions;
+
+  constructor(options: Omit<HttpAppOptions, 'answers'>) {
+    const { settings, logger } = options;
+    this.#options = { ...options, answers: new AnswerMemory(settings.http.max_answers_bytes, logger) };
+  }
+
+  get figures(): AnswerFigures {
+    return this.#options.answers.figures;
+  }
 
   /** Whether it was told to close. */
   get isStopping(): boolean {
@@ -29,8 +39,8 @@ export class HttpServer {
    * @throws START_FAILED
    */
   async listen(): Promise<Listening> {
-    const { address, settings, logger } = this.options;
-    const app = await buildHttpApp(this.options, this);
+    const { address, settings, logger } = this.#options;
+    const app = await buildHttpApp(this.#options, this);
     const listener = new Listener(app.handle, settings.http, logger);
     this.#app = app;
     this.#listener = listener;

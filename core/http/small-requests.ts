@@ -9,6 +9,7 @@ import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerRespo
 import type { RunningProvider, ProviderManager } from '../provider/manager.js';
 import { checkedTarget } from '../target/checked-target.js';
 import { RegionId, type Target } from '../target/index.js';
+import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
@@ -17,6 +18,7 @@ import { PIECE_BYTES, askedPart } from './send-region.js';
 export interface SmallRequestsOptions {
   providers: ProviderManager;
   limits: BodyLimits;
+  answers: AnswerMemory;
   /** Whether requests are served. */
   isReady: () => boolean;
   /** Throws for a request that may not be served. */
@@ -47,7 +49,7 @@ function isPlain(headers: IncomingHttpHeaders): boolean {
 
 /** @returns a listener that answers small requests and passes the others on */
 export function answerSmallRequests(options: SmallRequestsOptions): RequestListener {
-  const { providers, limits, isReady, guard, otherwise } = options;
+  const { providers, limits, answers, isReady, guard, otherwise } = options;
 
   const largestBody = Math.min(MAX_BODY_BYTES, limits.maxBodyBytes);
 
@@ -99,7 +101,7 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
     try {
       isAnswered =
         request.method === 'GET'
-          ? await answerGet(request, response, found, begun)
+          ? await answerGet(request, response, found, answers, begun)
           : await answerPut(request, response, found, begun);
     } catch (error) {
       failure = { error };
@@ -127,11 +129,13 @@ async function answerGet(
   { headers }: IncomingMessage,
   response: ServerResponse,
   { provider, target, id }: SmallRequest,
+  answers: AnswerMemory,
   begun: number,
 ): Promise<boolean> {
   const part = askedPart(await target.stat(id), headers.range);
   const { start, end } = part.range;
   if (end - start > PIECE_BYTES) return false;
+  answers.hold(response, end - start);
   const bytes = await target.read(id, start, end - start);
   response.writeHead(part.status, part.headers).end(bytes);
   provider.meters[0]?.read.record(bytes.length, performance.now() - begun);

@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { Registry } from 'prom-client';
 import type { Logger } from '../../core/index.js';
 import type { DaemonSettings } from '../../core/config/resolved-config.js';
+import { AnswerMemory } from '../../core/http/answer-memory.js';
 import { buildHttpApp, type HttpApp } from '../../core/http/app.js';
 import { Connections } from '../../core/http/connections.js';
 import { deferContinue } from '../../core/http/continue.js';
@@ -58,6 +59,7 @@ function makeApp(): Promise<HttpApp> {
       settings: { http } as unknown as DaemonSettings,
       version: '0.0.0',
       logger,
+      answers: new AnswerMemory(2 ** 26, logger),
       directory: '/',
       providers,
       metrics: new Registry(),

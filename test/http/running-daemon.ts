@@ -35,6 +35,8 @@ export interface DaemonOptions {
   providers?: ProviderEntry[];
   /** Whether to load the gated library. */
   gated?: boolean;
+  /** Further libraries. */
+  libraries?: string[];
   margo?: NonNullable<BedrockConfig['margo']>;
   address?: string;
   logger?: Logger;
@@ -45,7 +47,7 @@ export function configOf(options: DaemonOptions): BedrockConfig {
   return {
     margo: options.margo ?? {},
     bedrock: { http: options.http ?? {}, drain_timeout_ms: options.drainTimeoutMs ?? PATIENCE_MS },
-    libraries: options.gated === true ? [GATED_LIBRARY] : [],
+    libraries: [...(options.gated === true ? [GATED_LIBRARY] : []), ...(options.libraries ?? [])],
     providers: options.providers ?? [memoryStore('store', 42)],
   };
 }

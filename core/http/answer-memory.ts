@@ -1,0 +1,99 @@
+/**
+ * The memory for answers that clients have not taken, of all connections together. A connection has one answer at a time, so it is the
+ * number of connections that has to be met.
+ *
+ * Small answers are sent whatever there is, those to health checks among them. A larger one for which there is no room is refused, after
+ * those who have taken hardly anything of theirs for a second were closed.
+ */
+import type { ServerResponse } from 'node:http';
+import { BedrockError } from '../errors.js';
+import type { Logger } from '../logging.js';
+import { ByteBudget, type Share } from '../net/byte-budget.js';
+import { takenBytes } from '../net/taken-bytes.js';
+
+/** Answers of fewer bytes are not counted. */
+const FEW_BYTES = 2 ** 12;
+/** Answers of fewer bytes are never refused. */
+const LARGE_BYTES = 2 ** 14;
+
+export interface AnswerFigures {
+  /** Bytes of answers that are being made, or that clients have not taken. */
+  readonly bufferedBytes: number;
+  /** Connections that were closed as slow, for the answers they had not taken. */
+  readonly evicted: number;
+}
+
+export class AnswerMemory {
+  readonly #budget: ByteBudget;
+  readonly #shares = new WeakMap<ServerResponse, Share>();
+  #evicted = 0;
+
+  constructor(
+    limit: number,
+    private readonly logger: Logger,
+  ) {
+    this.#budget = new ByteBudget(limit);
+  }
+
+  get figures(): AnswerFigures {
+    return { bufferedBytes: this.#budget.total, evicted: this.#evicted };
+  }
+
+  /**
+   * Sees to it that an answer has memory for so many bytes, in all, until it is taken or its connection is gone.
+   * @throws OVERLOADED
+   */
+  hold(response: ServerResponse, bytes: number): void {
+    if (bytes < LARGE_BYTES) {
+      this.force(response, bytes);
+      return;
+    }
+    const share = this.#shareOf(response);
+    const more = bytes - (share?.bytes ?? bytes);
+    if (more <= 0 || share?.take(more) === true) return;
+    throw new BedrockError(
+      'OVERLOADED',
+      'answers that clients have not taken fill the memory for them (bedrock.http.max_answers_bytes); try again later',
+    );
+  }
+
+  /** The same for bytes that are there already. */
+  force(response: ServerResponse, bytes: number): void {
+    if (bytes < FEW_BYTES) return;
+    const share = this.#shareOf(response);
+    if (share !== undefined && bytes > share.bytes) share.force(bytes - share.bytes);
+  }
+
+  /** @returns nothing if the answer is over */
+  #shareOf(response: ServerResponse): Share | undefined {
+    const known = this.#shares.get(response);
+    if (known !== undefined || response.destroyed) return known;
+    const { socket } = response.req;
+    const share = this.#budget.share({
+      get isAwaited() {
+        return socket.writableLength > 0;
+      },
+      get movedBytes() {
+        return takenBytes(socket);
+      },
+      evict: () => {
+        this.#noteEvicted();
+        socket.destroy();
+        share.set(0);
+      },
+    });
+    this.#shares.set(response, share);
+    response.once('close', () => {
+      share.set(0);
+      this.#shares.delete(response);
+    });
+    return share;
+  }
+
+  #noteEvicted(): void {
+    if (this.#evicted++ > 0) return;
+    this.logger.warning(
+      'the memory for answers is full: a client that took hardly anything of a large one is closed, and so will be others',
+    );
+  }
+}
