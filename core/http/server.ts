@@ -16,6 +16,8 @@ export class HttpServer {
   #isStopping = false;
   #app: HttpApp | undefined;
   #listener: Listener | undefined;
+  /** Settles when `listen` has ended. */
+  #listening: Promise<void> | undefined;
 
   readonly #options: HttpAppOptions;
 
@@ -34,11 +36,20 @@ export class HttpServer {
   }
 
   /**
-   * Begins to listen.
+   * Begins to listen. `close` ends that, if it is called meanwhile, when it has begun.
    * @returns the address, with the real port
    * @throws START_FAILED
    */
-  async listen(): Promise<Listening> {
+  listen(): Promise<Listening> {
+    const listening = this.#listen();
+    this.#listening = listening.then(
+      () => undefined,
+      () => undefined,
+    );
+    return listening;
+  }
+
+  async #listen(): Promise<Listening> {
     const { address, settings, logger } = this.#options;
     const app = await buildHttpApp(this.#options, this);
     const listener = new Listener(app.handle, settings.http, logger);
@@ -55,12 +66,12 @@ export class HttpServer {
 
   /** Takes no new requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
-    const app = this.#app;
-    if (app === undefined) return true;
     this.isReady = false;
     this.#isStopping = true;
+    // What it makes behind this would stay.
+    await this.#listening;
     const isDrained = (await this.#listener?.close(drainTimeoutMs)) ?? true;
-    await app.close();
+    await this.#app?.close();
     return isDrained;
   }
 }

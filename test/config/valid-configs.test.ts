@@ -222,6 +222,7 @@ describe('defaults', () => {
           max_json_body_bytes: 2 ** 20,
           max_header_bytes: 16384,
           max_connections: 1024,
+          max_answers_bytes: 2 ** 29,
           progress_timeout_ms: 30000,
           keep_alive_timeout_ms: 75000,
           allowed_hosts: [],
