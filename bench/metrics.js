@@ -1,6 +1,6 @@
 /** What the metrics cost a request: the counting of one operation, in a loop, as the daemon does it. */
 import { performance } from 'node:perf_hooks';
-import { createOperationMeter } from '../dist/core/metrics/operation-meter.js';
+import { createOperationMeter } from '../dist/core/runtime/operation-meter.js';
 
 const OPERATIONS = 1_000_000;
 

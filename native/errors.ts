@@ -1,7 +1,7 @@
 /** Errors of native calls: the system's under its own codes, mistakes of the caller as BedrockErrors. */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { BedrockError, messageOf } from '../core/errors.js';
+import { BedrockError, messageOf } from '../core/base/errors.js';
 
 /** A call of the system, or of libpmem, that failed; shaped like those of node:fs. */
 export class SystemError extends Error {

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { BedrockError, messageOf } from '../core/errors.js';
+import { BedrockError, messageOf } from '../core/base/errors.js';
 import type { AddonBinding, PlatformAttributes } from './binding.js';
 
 const CURE = 'run `npx bedrock native build`';

@@ -1,6 +1,6 @@
 /** The errors of calls on a mapping, made of the statuses by which the addon answers. */
 import { constants } from 'node:os';
-import { BedrockError } from '../core/errors.js';
+import { BedrockError } from '../core/base/errors.js';
 import { Status } from './binding.js';
 import { invalidArgument, isSize, show, SystemError } from './errors.js';
 

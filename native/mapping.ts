@@ -9,13 +9,13 @@
  * The addon alone checks arguments; it answers with a number, and mapping-faults.ts makes the error of it. That keeps the checks in one place
  * and the hot path at one call.
  */
+import { BedrockError } from '../core/base/errors.js';
 import { addon } from './addon.js';
-import { Slot, Status, type MappingBinding, type Outcome, type PlatformAttributes } from './binding.js';
-import { BedrockError } from '../core/errors.js';
+import { type MappingBinding, type Outcome, type PlatformAttributes, Slot, Status } from './binding.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
 import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './mapping-faults.js';
 import { MsyncGroup } from './msync-group.js';
-import { spanOf, toPairs, type ByteRange } from './ranges.js';
+import { type ByteRange, spanOf, toPairs } from './ranges.js';
 
 /** `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file is on persistent memory indeed. */
 export type MappingMode = 'pmem' | 'pmem-forced' | 'msync';

@@ -29,7 +29,14 @@ export async function build() {
     writeStamp('schemas/generated/.types.json', { types });
   }
   const sources = fingerprint(
-    ['core', 'backends', ...NATIVE.map((name) => `native/${name}`), 'tsconfig.json', 'tsconfig.build.json'],
+    [
+      'core',
+      'backends',
+      'providers',
+      ...NATIVE.map((name) => `native/${name}`),
+      'tsconfig.json',
+      'tsconfig.build.json',
+    ],
     types,
   );
   if (readStamp(STAMP).sources === sources) return hasNative;

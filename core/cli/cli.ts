@@ -1,7 +1,7 @@
 /** Commands and options of `bedrock`. */
-import { CommanderError, Option, type Command } from 'commander';
-import { LOG_LEVELS } from '../log-levels.js';
-import { packageVersion } from '../package-version.js';
+import { type Command, CommanderError, Option } from 'commander';
+import { LOG_LEVELS } from '../base/log-levels.js';
+import { packageVersion } from '../base/package-version.js';
 import { addClientCommands } from './client-commands.js';
 import { rootCommand, subcommand, withDefaultCommand } from './command-line.js';
 import { ExitStatus } from './exit-status.js';

@@ -4,14 +4,13 @@
  * No command closes its connections: the process ends right after, and closing would wait for a standard input that never ends.
  * The client is loaded only when it is needed, so that help and complaints about options come at once.
  */
-import { InvalidArgumentError, type Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { BedrockError, messageOf } from '../base/errors.js';
 import { connect } from '../client/connect.js';
-import type { CallOptions } from '../client/call-options.js';
-import type { RemoteTarget } from '../client/remote-target.js';
-import type { RemoteProvider, Service } from '../client/service.js';
-import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../config/address.js';
-import { BedrockError, messageOf } from '../errors.js';
-import { RegionId } from '../target/region-id.js';
+import type { Service } from '../client/service.js';
+import { RegionId } from '../contract/region-id.js';
+import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
+import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../net/address.js';
 import { UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { parseNatural } from './sizes.js';

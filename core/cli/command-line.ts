@@ -3,7 +3,7 @@
  * the command, what it found, and the nearest that there is.
  */
 import { Command, type CommanderError } from 'commander';
-import { looksLikeAddress } from '../config/address.js';
+import { looksLikeAddress } from '../net/address.js';
 import { UsageError } from './failure.js';
 
 const DEFAULT_COMMAND = 'start';

@@ -2,13 +2,13 @@
  * Where `bedrock pool copy` puts its copy. What lies in a file is made beside its name and takes the name at the end; any other
  * target is filled where it is, and destroyed if that fails.
  */
-import { BedrockError } from '../errors.js';
-import { firstExtentOffset, MIN_ALIGNMENT, alignUp } from '../pool/extent.js';
-import { DESCRIPTOR_BYTES } from '../pool/descriptor.js';
-import { MIN_CHUNK_COUNT } from '../pool/chunk-directory.js';
+import { BedrockError } from '../base/errors.js';
+import type { Target } from '../contract/target.js';
 import { StagedPoolFile } from '../pool-file/staged-pool-file.js';
-import { erasedPages, regionsOf } from '../target/copy.js';
-import type { Target } from '../target/target.js';
+import { MIN_CHUNK_COUNT } from '../pool/chunk-directory.js';
+import { DESCRIPTOR_BYTES } from '../pool/descriptor.js';
+import { alignUp, firstExtentOffset, MIN_ALIGNMENT } from '../pool/extent.js';
+import { erasedPages, regionsOf } from '../targets/copy.js';
 import type { CopyPlace, Door, Settings } from './copy-place.js';
 import { UsageError } from './failure.js';
 import { formatSize } from './sizes.js';

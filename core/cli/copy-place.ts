@@ -4,16 +4,16 @@
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import { systemClock } from '../clock.js';
-import { readSchema } from '../config/schema.js';
-import { createContainer, TOKENS } from '../container.js';
-import { BedrockError, messageOf } from '../errors.js';
-import { createLogger, type Logger } from '../logging.js';
-import { ProviderMetrics } from '../metrics/provider-metrics.js';
-import type { BackendContext, BackendDefinition } from '../provider/definitions.js';
-import { LibraryLoader } from '../provider/library.js';
-import type { TypeRegistry } from '../provider/registry.js';
-import type { Target } from '../target/target.js';
+import { systemClock } from '../base/clock.js';
+import { BedrockError, messageOf } from '../base/errors.js';
+import { createLogger, type Logger } from '../base/logging.js';
+import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
+import type { Target } from '../contract/target.js';
+import { createContainer, TOKENS } from '../library/container.js';
+import { LibraryLoader } from '../library/library.js';
+import type { TypeRegistry } from '../library/registry.js';
+import { LabelledMetrics } from '../runtime/provider-metrics.js';
+import { readSchema } from '../validation/schema.js';
 import { UsageError } from './failure.js';
 
 /** As long as a daemon waits. */
@@ -105,7 +105,7 @@ export class Door {
       tags: [],
       logger: this.logger.child({ component: role }),
       clock: systemClock,
-      metrics: new ProviderMetrics(this.container.get<MetricsRegistry>(TOKENS.Metrics), role),
+      metrics: new LabelledMetrics(this.container.get<MetricsRegistry>(TOKENS.Metrics), role),
       dependencies: {},
       baseDirectory: process.cwd(),
       ...(poolId !== undefined && { poolId }),

@@ -1,8 +1,8 @@
 /** How a command ends that did not succeed: `error CODE: message` on standard error, a line each fault, and the exit status. */
 import { constants } from 'node:os';
-import { formatIssue, type ConfigIssue } from '../config/issues.js';
-import { BedrockError, asBedrockError, messageOf, systemCodeOf, type ErrorCode } from '../errors.js';
-import { bounded, isInstance, propertyOf } from '../plain.js';
+import { asBedrockError, BedrockError, type ErrorCode, messageOf, systemCodeOf } from '../base/errors.js';
+import { bounded, isInstance, propertyOf } from '../base/plain.js';
+import { type ConfigIssue, formatIssue } from '../validation/issues.js';
 import { ExitStatus } from './exit-status.js';
 
 /** The command line asks for something that cannot be. */

@@ -1,10 +1,10 @@
 /** `bedrock init`: writes a configuration to begin with, commented, that names its schema for editors. */
-import { open, readFile, realpath, rm, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
-import { BedrockError, systemCodeOf } from '../errors.js';
-import { makeFolders } from '../folders.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { makeFolders } from '../base/folders.js';
 import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
 import { printLine } from './output.js';

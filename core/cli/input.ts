@@ -1,7 +1,7 @@
 /** Contents for a region from a file or from standard input, with their size, which must be known before the first byte. */
 import { createReadStream, fstatSync, readSync, type Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import type { RegionSource } from '../target/target.js';
+import type { RegionSource } from '../contract/target.js';
 import { ofNamedFile, UsageError } from './failure.js';
 
 const PIECE_BYTES = 256 * 1024;

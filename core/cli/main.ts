@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `bedrock` command. Thin: it reads arguments and calls the rest. */
-import { holdSmall } from '../young-generation.js';
+import { holdSmall } from '../base/young-generation.js';
 
 // Before everything else is loaded, hence the late import.
 holdSmall();

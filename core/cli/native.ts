@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import { subcommand } from './command-line.js';
 import { printJson, printLine } from './output.js';
 

@@ -62,10 +62,10 @@ async function write(what: 'backend' | 'provider', name: string, options: NewOpt
 /** A daemon would refuse the package that was made. @throws UsageError */
 async function refuseTaken(what: 'backend' | 'provider', type: string): Promise<void> {
   // Only now: what is built in takes a while to load.
-  const { createContainer } = await import('../container.js');
-  const { createLogger } = await import('../logging.js');
-  const { API_VERSION } = await import('../provider/definitions.js');
-  const { LibraryLoader } = await import('../provider/library.js');
+  const { createContainer } = await import('../library/container.js');
+  const { createLogger } = await import('../base/logging.js');
+  const { API_VERSION } = await import('../contract/definitions.js');
+  const { LibraryLoader } = await import('../library/library.js');
   const logger = createLogger({ level: 'off', format: 'text' });
   const loader = new LibraryLoader(logger);
   await loader.loadBuiltIns(createContainer({ logger }));

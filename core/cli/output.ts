@@ -1,5 +1,5 @@
 /** Standard output, and what people read there. */
-import { systemCodeOf } from '../errors.js';
+import { systemCodeOf } from '../base/errors.js';
 import { OutputClosed } from './failure.js';
 
 // Without a listener an error would end the process; each write hears of its own.

@@ -3,11 +3,11 @@
  *
  * What they need is loaded only when they run, so that help and complaints about options come at once.
  */
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import { BedrockError } from '../errors.js';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { BedrockError } from '../base/errors.js';
+import type { OfflinePool } from '../pool-file/offline-pool.js';
 import type { HeaderCopy } from '../pool/header-choice.js';
 import type { Inspection } from '../pool/inspection.js';
-import type { OfflinePool } from '../pool-file/offline-pool.js';
 import { UsageError } from './failure.js';
 import { trackProgress } from './progress.js';
 

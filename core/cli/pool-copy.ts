@@ -4,9 +4,9 @@
  */
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { BedrockError } from '../errors.js';
-import type { CopyReport } from '../target/copy.js';
-import type { Target } from '../target/target.js';
+import { BedrockError } from '../base/errors.js';
+import type { Target } from '../contract/target.js';
+import type { CopyReport } from '../targets/copy.js';
 import { collect } from './client-command.js';
 import { subcommand } from './command-line.js';
 import type { Destination, Survey } from './copy-destination.js';
@@ -16,7 +16,7 @@ import { Conclusion, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
-import { SIZE_FORMS, formatSize, parseSize } from './sizes.js';
+import { formatSize, parseSize, SIZE_FORMS } from './sizes.js';
 
 const EXAMPLES = `
 Examples:
@@ -134,7 +134,7 @@ async function transfer(
   { verify, quiet }: CopyOptions,
   signal: AbortSignal,
 ): Promise<CopyReport> {
-  const { compareRegions, copyRegions } = await import('../target/copy.js');
+  const { compareRegions, copyRegions } = await import('../targets/copy.js');
   const withBar = async <T>(
     label: string,
     work: (onBytes: (count: number) => void) => Promise<T>,
@@ -161,7 +161,7 @@ async function transfer(
 
 /** What lasts is opened again, so that what counts is what was written. */
 async function checkCount(to: Target, { regions, bytes }: CopyReport): Promise<void> {
-  const { regionsOf } = await import('../target/copy.js');
+  const { regionsOf } = await import('../targets/copy.js');
   if (to.capabilities.persistent) {
     await to.close();
     await to.open();

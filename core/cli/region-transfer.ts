@@ -1,17 +1,16 @@
 /** `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a file or a pipe. */
 import type { Command } from 'commander';
-import type { CallOptions } from '../client/call-options.js';
-import type { RemoteTarget } from '../client/remote-target.js';
-import type { RegionId } from '../target/region-id.js';
-import type { RegionSource } from '../target/target.js';
-import { onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { CallOptions, RemoteTarget } from '../contract/remote-provider.js';
+import type { RegionSource } from '../contract/target.js';
+import { onTarget, parseRegionId, type TargetOptions, withTarget } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
 import { isStdinGiven, openContents, openUnnamedStdin } from './input.js';
 import { writeStdout, writeWholeFile } from './output-file.js';
 import { printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
-import { SIZE_FORMS, parseSize } from './sizes.js';
+import { parseSize, SIZE_FORMS } from './sizes.js';
 
 const CREATE_EXAMPLES = `
 Examples:

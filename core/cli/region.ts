@@ -1,13 +1,13 @@
 /** `bedrock region`: regions one by one. Their contents go through region-transfer. */
 import type { Command } from 'commander';
-import type { RegionId } from '../target/region-id.js';
-import type { RegionRange, RegionStat } from '../target/target.js';
-import { collect, onTarget, parseRegionId, withTarget, type TargetOptions } from './client-command.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionRange, RegionStat } from '../contract/target.js';
+import { collect, onTarget, parseRegionId, type TargetOptions, withTarget } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { reportFailure } from './failure.js';
 import { print, printJson, printLine } from './output.js';
 import { addCreate, addRead, addWrite } from './region-transfer.js';
-import { SIZE_FORMS, formatSize, parseByteRange } from './sizes.js';
+import { formatSize, parseByteRange, SIZE_FORMS } from './sizes.js';
 import { formatTime } from './times.js';
 
 const EXAMPLES = `

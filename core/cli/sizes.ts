@@ -1,6 +1,6 @@
 /** Numbers of bytes as people write and read them. */
 import { InvalidArgumentError } from 'commander';
-import type { RegionRange } from '../target/target.js';
+import type { RegionRange } from '../contract/target.js';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 const SIZE = /^(\d+)\s*(?:([KMGT])(?:iB)?|B)?$/i;

@@ -4,7 +4,7 @@
  * SIGUSR1 is a line in the log.
  */
 import { constants } from 'node:os';
-import type { Daemon } from '../daemon.js';
+import type { Daemon } from '../daemon/daemon.js';
 import { endProcess } from './process-end.js';
 
 /** npm passes the terminal's signals on, so the daemon gets each twice within moments. */

@@ -1,12 +1,12 @@
 /** `bedrock start`: launches a daemon and stays until it has stopped. */
 import { access, writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { bootstrap, checkConfig, type BootstrapOptions } from '../bootstrap.js';
-import { looksLikeAddress } from '../config/address.js';
-import { parseConfig, readConfigFile, type ConfigDocument } from '../config/document.js';
-import type { Daemon } from '../daemon.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import type { LogThreshold } from '../log-levels.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import type { LogThreshold } from '../base/log-levels.js';
+import { type ConfigDocument, parseConfig, readConfigFile } from '../config/document.js';
+import { bootstrap, type BootstrapOptions, checkConfig } from '../daemon/bootstrap.js';
+import type { Daemon } from '../daemon/daemon.js';
+import { looksLikeAddress } from '../net/address.js';
 import { ExitStatus } from './exit-status.js';
 import { failureLine, reportFailure, UsageError } from './failure.js';
 import { printLine } from './output.js';

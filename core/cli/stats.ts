@@ -1,10 +1,10 @@
 /** `bedrock stats`: how full targets are. */
 import type { Command } from 'commander';
-import type { CallOptions } from '../client/call-options.js';
+import { BedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
-import { BedrockError } from '../errors.js';
-import type { TargetState, TargetStats } from '../target/target.js';
-import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import type { CallOptions } from '../contract/remote-provider.js';
+import type { TargetState, TargetStats } from '../contract/target.js';
+import { type AddressOptions, onDaemon, withAddress } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { bar, printJson, printLine, table } from './output.js';
 import { formatSize } from './sizes.js';

@@ -6,11 +6,11 @@
  * the package. A leading `_` is dropped from a file's name: npm and compilers have a mind of their own about package.json,
  * tsconfig.json and .gitignore below a package (`_gitignore` gets its dot).
  */
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../../native/load.js';
-import { BedrockError, systemCodeOf } from '../errors.js';
-import { makeFolders } from '../folders.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { makeFolders } from '../base/folders.js';
 import { UsageError } from './failure.js';
 
 /** What is made. */

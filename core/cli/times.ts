@@ -1,5 +1,5 @@
 /** Times, for people. */
-import { MAX_TIME_MS } from '../clock.js';
+import { MAX_TIME_MS } from '../base/clock.js';
 
 /** In UTC, as ISO 8601 has it; what no calendar reaches, as a number. @param milliseconds since the epoch */
 export function formatTime(milliseconds: number): string {

@@ -12,12 +12,12 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import type * as SchemaToTypescript from 'json-schema-to-typescript';
 import { packageRoot } from '../../native/load.js';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, messageOf } from '../base/errors.js';
 import { subcommand } from './command-line.js';
 import { ofNamedFile } from './failure.js';
 import { interruptible } from './interruption.js';
-import { print } from './output.js';
 import { writeWholeFile } from './output-file.js';
+import { print } from './output.js';
 
 const EXAMPLES = `
 Examples:
@@ -58,7 +58,7 @@ async function types(file: string, { output }: { output?: string }): Promise<voi
 async function readSchema(file: string): Promise<Schema> {
   const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
   // Only now, as everything that is large here: help and complaints about options come at once.
-  const { compileSchema } = await import('../config/schema.js');
+  const { compileSchema } = await import('../validation/schema.js');
   try {
     const schema: unknown = JSON.parse(text);
     if (!isSchema(schema)) throw new TypeError('a schema of settings is an object');

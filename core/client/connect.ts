@@ -1,5 +1,6 @@
 /** The way to a daemon somewhere else. The client itself is loaded only here: a daemon that serves does not need its memory. */
-import type { CallOptions, ConnectOptions } from './call-options.js';
+import type { CallOptions } from '../contract/remote-provider.js';
+import type { ConnectOptions } from './remote/call-options.js';
 import type { Service } from './service.js';
 
 /**

@@ -1,34 +1,12 @@
 /** A daemon somewhere else, as a program sees it. */
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { BedrockError } from '../errors.js';
-import type { ProviderState } from '../provider/provider.js';
-import type { Capabilities, TargetState, TargetStats } from '../target/index.js';
-import { ofTheWhole, type CallOptions, type ConnectOptions } from './call-options.js';
-import { RemoteProviderHandle } from './remote-provider.js';
-import type { RemoteTarget } from './remote-target.js';
-import { parseServiceUrl, type ServiceUrl } from './service-url.js';
-import type { Transport } from './transport.js';
-
-/** A provider as the daemon describes it. */
-export interface RemoteProvider {
-  readonly name: string;
-  readonly type: string;
-  readonly providerId: number;
-  readonly tags: readonly string[];
-  readonly state: ProviderState;
-  readonly targets: readonly {
-    readonly type: string;
-    readonly state: TargetState;
-    readonly capabilities: Capabilities;
-    /** Why it takes no changes any more; absent as long as it does, or if its configuration says so. */
-    readonly readOnly?: string;
-  }[];
-}
-
-/** In the form of the wire. */
-export interface WireProvider extends Omit<RemoteProvider, 'providerId'> {
-  readonly provider_id: number;
-}
+import { BedrockError } from '../base/errors.js';
+import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
+import { parseServiceUrl, type ServiceUrl } from '../net/service-url.js';
+import type { TargetStats } from '../targets/index.js';
+import { type ConnectOptions, ofTheWhole } from './remote/call-options.js';
+import type { Transport } from './remote/transport.js';
+import { ServiceProvider } from './service-provider.js';
 
 export class Service {
   #config: BedrockConfig = {};
@@ -110,10 +88,10 @@ export class Service {
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND
    */
-  provider(provider: string | number): RemoteProviderHandle {
+  provider(provider: string | number): ServiceProvider {
     const found = this.#provider(provider);
     const targets = found.targets.map((_target, index) => this.target(found.name, index));
-    return new RemoteProviderHandle(this.transport, found, targets);
+    return new ServiceProvider(this.transport, found, targets);
   }
 
   /** How full a target is. */

@@ -2,7 +2,7 @@
  * The clients of Mochi's components. Nothing is made of them here; yet one that Bedrock would refuse is a mistake in the file, and is
  * reported like any other: its shape by the schema, its name and type here.
  */
-import type { TypeRegistry } from '../provider/registry.js';
+import type { TypeRegistry } from '../library/registry.js';
 import type { FaultList } from './fault-list.js';
 import { entriesOf, reportDuplicates } from './named-entries.js';
 

@@ -2,14 +2,14 @@
  * The dependencies of a provider: those that its type asks for, found among the providers before it and the execution pools.
  * Those of other daemons are checked for their form alone; nothing is connected here.
  */
-import { messageOf } from '../errors.js';
-import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../provider/definitions.js';
-import { parseReference } from '../provider/reference.js';
-import type { Registered, TypeRegistry } from '../provider/registry.js';
-import { readServiceUrl } from '../client/service-url.js';
+import { messageOf } from '../base/errors.js';
+import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../contract/definitions.js';
+import { parseReference } from '../contract/reference.js';
+import type { Registered, TypeRegistry } from '../library/registry.js';
+import { readServiceUrl } from '../net/service-url.js';
+import { type ConfigPath, expected } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import { expected, type ConfigPath } from './issues.js';
 import type { ResolvedPools } from './pools.js';
 import type { RemoteReference, ResolvedReference } from './resolved-config.js';
 

@@ -7,9 +7,15 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as jsonc from 'jsonc-parser';
 import * as toml from 'smol-toml';
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, messageOf } from '../base/errors.js';
+import {
+  configError,
+  type ConfigIssue,
+  type ConfigPath,
+  expected,
+  formatPath,
+} from '../validation/issues.js';
 import { expand, isObject, type JsonObject, type Positions } from './expand.js';
-import { configError, expected, formatPath, type ConfigIssue, type ConfigPath } from './issues.js';
 
 export type ConfigFormat = 'json' | 'toml';
 

@@ -3,7 +3,7 @@
  *
  * Works on a copy; the positions that a parser noted for keys move along, so that faults found later can still be located.
  */
-import { describeFound, type ConfigPath } from './issues.js';
+import { type ConfigPath, describeFound } from '../validation/issues.js';
 
 export type JsonObject = Record<string, unknown>;
 

@@ -1,7 +1,13 @@
 /** Collects the faults and warnings of one document while it is being resolved. */
+import {
+  configError,
+  type ConfigIssue,
+  type ConfigPath,
+  formatIssue,
+  formatPath,
+} from '../validation/issues.js';
+import type { SchemaVerdict } from '../validation/schema.js';
 import type { ConfigDocument } from './document.js';
-import { configError, formatIssue, formatPath, type ConfigIssue, type ConfigPath } from './issues.js';
-import type { SchemaVerdict } from './schema.js';
 
 export class FaultList {
   /** By path: the first fault of a value is its cause, and what else is found there follows from it. */

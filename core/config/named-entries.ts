@@ -1,7 +1,7 @@
 /** Lists of named things, as sections of a configuration hold them before it is known that they are valid. */
+import type { ConfigPath } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import type { ConfigPath } from './issues.js';
 
 /** The entries of a list, an empty one for each that is no object; none if it is no list. */
 export function entriesOf(list: unknown): Record<string, unknown>[] {

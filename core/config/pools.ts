@@ -1,8 +1,8 @@
 /** Execution pools and streams: names that are unique, references that lead somewhere. */
 import type { ExecutionPoolConfig } from '../../schemas/generated/bedrock.js';
+import { type ConfigIssue, type ConfigPath, expected } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import { expected, type ConfigIssue, type ConfigPath } from './issues.js';
 import { entriesOf, reportDuplicates } from './named-entries.js';
 
 /** The pool that always exists. */

@@ -1,12 +1,12 @@
 /** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
-import { messageOf } from '../errors.js';
-import type { ConfigCheck, ProviderDefinition } from '../provider/definitions.js';
-import type { Registered, TypeRegistry } from '../provider/registry.js';
+import { messageOf } from '../base/errors.js';
+import type { ConfigCheck, ProviderDefinition } from '../contract/definitions.js';
+import type { Registered, TypeRegistry } from '../library/registry.js';
+import { type ConfigPath, expected } from '../validation/issues.js';
+import { type Draft, resolveDependencies, resolvePool, type Surroundings } from './dependencies.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import { expected, type ConfigPath } from './issues.js';
 import type { ResolvedPools } from './pools.js';
-import { resolveDependencies, resolvePool, type Draft, type Surroundings } from './dependencies.js';
 import type { ResolvedProvider } from './resolved-config.js';
 
 /** 65535 is reserved (Margo's MARGO_DEFAULT_PROVIDER_ID). */

@@ -4,22 +4,22 @@
  */
 import path from 'node:path';
 import type { Container } from 'inversify';
-import { BedrockError } from '../errors.js';
-import { LibraryLoader } from '../provider/library.js';
-import { isPath } from '../provider/locate-library.js';
-import type { TypeRegistry } from '../provider/registry.js';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { ADDRESS_FORMS, formatAddress, parseAddress, type ListenAddress } from './address.js';
+import { BedrockError } from '../base/errors.js';
+import { LibraryLoader } from '../library/library.js';
+import { isPath } from '../library/locate-library.js';
+import type { TypeRegistry } from '../library/registry.js';
+import { ADDRESS_FORMS, formatAddress, type ListenAddress, parseAddress } from '../net/address.js';
+import { type ConfigPath, describeFound } from '../validation/issues.js';
+import { compileSchema } from '../validation/schema.js';
 import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
-import { FaultList } from './fault-list.js';
 import { isObject } from './expand.js';
-import { describeFound, type ConfigPath } from './issues.js';
+import { FaultList } from './fault-list.js';
 import { resolvePools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
 import { moveResp, resolveRespAddress } from './resp-address.js';
-import { compileSchema } from './schema.js';
 
 const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
 

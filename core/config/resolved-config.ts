@@ -1,7 +1,4 @@
 /** A configuration that passed every check: defaults filled in, names and ids given, references resolved. */
-import type { Reference } from '../provider/reference.js';
-import type { Registered } from '../provider/registry.js';
-import type { ProviderDefinition } from '../provider/definitions.js';
 import type {
   BedrockConfig,
   BedrockSection,
@@ -10,7 +7,10 @@ import type {
   LogConfig,
   RespConfig,
 } from '../../schemas/generated/bedrock.js';
-import type { ListenAddress, RespAddress } from './address.js';
+import type { ProviderDefinition } from '../contract/definitions.js';
+import type { Reference } from '../contract/reference.js';
+import type { Registered } from '../library/registry.js';
+import type { ListenAddress, RespAddress } from '../net/address.js';
 
 /** The sections that the daemon reads, complete. */
 export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | 'http' | 'resp' | 'log'>> {

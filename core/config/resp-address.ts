@@ -1,9 +1,9 @@
 /** Where the daemon speaks the Redis protocol: `bedrock.resp` of a configuration. */
-import { parseHostPort, parseSocketPath, type RespAddress } from './address.js';
+import { parseHostPort, parseSocketPath, type RespAddress } from '../net/address.js';
+import { describeFound } from '../validation/issues.js';
 import type { ConfigDocument } from './document.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
-import { describeFound } from './issues.js';
 
 /** Has a configuration speak it at another address, whether it did so before or not. */
 export function moveResp(root: Record<string, unknown>, address: string): void {

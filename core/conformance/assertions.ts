@@ -1,8 +1,8 @@
 /** What the rules of the contract are checked with: error codes, bytes, work in flight, and what a target looks like as a whole. */
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { types } from 'node:util';
-import type { ErrorCode } from '../errors.js';
-import type { RegionId, RegionStat, Target, TargetState } from '../target/index.js';
+import type { ErrorCode } from '../base/errors.js';
+import type { RegionId, RegionStat, Target, TargetState } from '../targets/index.js';
 import { BrokenRule, failureInWords, holds, inWords, is, sameFigures, sameList } from './findings.js';
 
 /** How long a promise is watched before it counts as pending. */

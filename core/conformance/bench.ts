@@ -4,9 +4,9 @@
  * What a close waits for, sources and mappings, is begun here too and ended before the targets are closed: a test that fails half
  * way must not leave a close waiting for ever.
  */
-import { BedrockError, messageOf } from '../errors.js';
-import type { RegionId, RegionMapping, Target } from '../target/index.js';
-import { Gate, eventually, heldBack, inFlight } from './assertions.js';
+import { BedrockError, messageOf } from '../base/errors.js';
+import type { RegionId, RegionMapping, Target } from '../targets/index.js';
+import { eventually, Gate, heldBack, inFlight } from './assertions.js';
 import type { TargetFactory } from './factory.js';
 
 /** A createAndWrite whose source has given all its bytes and not yet ended. */

@@ -3,10 +3,10 @@
  * that rounds beyond 2^53 must not pass for one that fits.
  */
 import { inspect } from 'node:util';
-import type { RegionId, Target } from '../target/index.js';
+import type { RegionId, Target } from '../targets/index.js';
 import { changesNothing, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { is } from './findings.js';
+import type { Rules } from './rules.js';
 
 const SIZE = 4096;
 const MAX = Number.MAX_SAFE_INTEGER;

@@ -1,8 +1,8 @@
 /** Rules of calls at the same time: overlapping writes mix by bytes only, and what goes on elsewhere never shows. */
+import type { RegionId, Target } from '../targets/index.js';
 import { counts, inFlight, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { BrokenRule } from './findings.js';
-import type { RegionId, Target } from '../target/index.js';
+import type { Rules } from './rules.js';
 
 /** Asserts that each byte is that of one of the candidates. */
 function mixedOf(actual: Uint8Array, candidates: readonly Uint8Array[], what: string): void {

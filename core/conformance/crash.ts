@@ -5,7 +5,7 @@
  * A kill is what the rules can see: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost
  * only when the power fails, which no test inside a process can bring about.
  */
-import type { RegionId, Target } from '../target/index.js';
+import type { RegionId, Target } from '../targets/index.js';
 import {
   allZero,
   isUnchanged,
@@ -18,8 +18,8 @@ import {
   snapshotOf,
   uses,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** What is known of a region by what was acknowledged. */
 type Contents = Map<string, Uint8Array>;

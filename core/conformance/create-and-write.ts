@@ -2,7 +2,7 @@
  * Rules of `createAndWrite`: contents given as bytes or by a source, and that a region appears whole or not at all. A source that
  * fails, ends early, gives too much or gives something else leaves neither a region nor used space.
  */
-import type { RegionSource, Target } from '../target/index.js';
+import type { RegionSource, Target } from '../targets/index.js';
 import {
   counts,
   isUnchanged,
@@ -14,8 +14,8 @@ import {
   snapshotOf,
 } from './assertions.js';
 import type { Bench } from './bench.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** What is no source at all. */
 const NOT_CONTENTS: readonly unknown[] = [

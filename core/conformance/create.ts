@@ -1,8 +1,8 @@
 /** Rules of `create` and `stat`: exact sizes, zeros, IDs and times, and that regions do not reach into each other. */
-import { RegionId } from '../target/index.js';
+import { RegionId } from '../targets/index.js';
 import { allZero, counts, listedIds, pattern, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** Around the sizes that storage is managed in: words, cache lines, sectors, pages, a MiB. */
 const SIZES = [

@@ -4,7 +4,7 @@
  * A test fails with the rule that is broken, what was looked at, what was found and what was expected in its message, and with the
  * error behind it as `cause`. Rules that a target's capabilities or its factory rule out are not defined at all.
  */
-import type { Capabilities } from '../target/index.js';
+import type { Capabilities } from '../targets/index.js';
 import { Bench } from './bench.js';
 import { boundsRules } from './bounds.js';
 import { bufferRules } from './buffers.js';
@@ -14,8 +14,8 @@ import { createAndWriteRules } from './create-and-write.js';
 import { createRules } from './create.js';
 import { durabilityRules } from './durability.js';
 import { eraseRules } from './erase.js';
+import { type Setting, settingOf, type TargetFactory, type TestRunner } from './factory.js';
 import { findingOf } from './findings.js';
-import { settingOf, type Setting, type TargetFactory, type TestRunner } from './factory.js';
 import { idRules } from './ids.js';
 import { importRules } from './importing.js';
 import { LARGE_REGION_BYTES, largeRules } from './large.js';
@@ -24,16 +24,11 @@ import { listRules } from './list.js';
 import { mappingRules } from './mapping.js';
 import { persistenceRules } from './persistence.js';
 import { readRules } from './read.js';
+import type { Rules } from './rules.js';
 import { spaceRules } from './space.js';
 import { statsRules } from './stats.js';
 import { vectoredRules } from './vectored.js';
 import { writeRules } from './write.js';
-
-/** Defines a rule: its title continues the sentence "a target …". */
-export type Rule = (title: string, check: (bench: Bench) => Promise<void>) => void;
-
-/** Defines the rules of one subject. */
-export type Rules = (rule: Rule, setting: Setting) => void;
 
 const SUBJECTS: readonly (readonly [string, Rules])[] = [
   ['create', createRules],

@@ -2,6 +2,7 @@
  * Rules of `erase`: refused from the call on, once and for all; safe beside calls in flight, which end as if the region were
  * still there; and its bytes are never seen again.
  */
+import type { RegionId } from '../targets/index.js';
 import {
   allZero,
   callsOn,
@@ -15,9 +16,8 @@ import {
   sameBytes,
   uses,
 } from './assertions.js';
-import type { RegionId } from '../target/index.js';
-import type { Rules } from './describe-target.js';
 import { is, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** Of a region that is erased while calls are in flight on it. */
 const SIZE = 320_000;

@@ -3,8 +3,8 @@
  * Every check of the suite ends here, so that no failure is bare.
  */
 import { inspect, isDeepStrictEqual, types } from 'node:util';
-import { messageOf } from '../errors.js';
-import { RegionId } from '../target/index.js';
+import { messageOf } from '../base/errors.js';
+import { RegionId } from '../targets/index.js';
 
 /** Items of a list that a message shows. */
 const MOST_ITEMS = 4;

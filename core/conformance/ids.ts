@@ -2,7 +2,7 @@
  * Rules of region IDs: an ID names one region for ever. A stale ID, the ID of another target, 16 random bytes and every ID that
  * is off by a bit are REGION_NOT_FOUND, never another region's data; what is no RegionId is INVALID_ARGUMENT.
  */
-import { REGION_ID_BYTES, RegionId, type Target } from '../target/index.js';
+import { REGION_ID_BYTES, RegionId, type Target } from '../targets/index.js';
 import {
   callsOn,
   changesNothing,
@@ -12,8 +12,8 @@ import {
   rejects,
   sameBytes,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is } from './findings.js';
+import type { Rules } from './rules.js';
 
 const ID_BITS = REGION_ID_BYTES * 8;
 

@@ -2,7 +2,7 @@
  * Rules of `importRegion`, `importErased` and `listErased`, where a target is importable: a copy serves the same regions under the
  * same IDs, and an ID that was erased in the original is never valid in the copy. Elsewhere they are NOT_SUPPORTED.
  */
-import { RegionId, type ErasedPage, type RegionStat, type Target } from '../target/index.js';
+import { type ErasedPage, RegionId, type RegionStat, type Target } from '../targets/index.js';
 import {
   allZero,
   changesNothing,
@@ -20,8 +20,8 @@ import {
   uses,
 } from './assertions.js';
 import type { Bench } from './bench.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameFigures, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 const TIME = { createdAt: 1_234_567_890_123 };
 

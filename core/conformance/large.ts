@@ -2,10 +2,10 @@
  * Rules of regions larger than a Buffer or 32 bits can hold: every byte has a place of its own, up to the last one. Only a few
  * pages are touched, so the region costs little where storage is sparse.
  */
-import type { RegionRange } from '../target/index.js';
+import type { RegionRange } from '../targets/index.js';
 import { allZero, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { is } from './findings.js';
+import type { Rules } from './rules.js';
 
 const GIB = 2 ** 30;
 /** A little more than 4 GiB, and no multiple of anything. */

@@ -2,7 +2,7 @@
  * Rules of open and close: `closed -> opening -> open -> closing -> closed`. Closed means TARGET_CLOSED for every call; both are
  * idempotent, in any interleaving; close refuses from the call on and waits for the work in flight.
  */
-import { REGION_ID_BYTES, type Target } from '../target/index.js';
+import { REGION_ID_BYTES, type Target } from '../targets/index.js';
 import {
   callsOn,
   counts,
@@ -14,8 +14,8 @@ import {
   sameBytes,
   waits,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** Every call that names no region. */
 function callsOnTarget(target: Target): [name: string, call: () => Promise<unknown>][] {

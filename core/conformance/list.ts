@@ -1,8 +1,8 @@
 /** Rules of `list`: every region exactly once, in an order that stays, by pages, also while regions come and go. */
-import { RegionId, type ListOptions, type RegionPage, type Target } from '../target/index.js';
+import { type ListOptions, RegionId, type RegionPage, type Target } from '../targets/index.js';
 import { listAll, listedIds, pattern, rejects } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 const NOT_LIMITS: readonly unknown[] = [0, -1, 1.5, NaN, Infinity, 2 ** 53, '1', 1n, null, true, {}];
 

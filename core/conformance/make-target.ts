@@ -1,13 +1,13 @@
 /** Targets to test, made as the daemon makes them: settings validated by the backend's schema, its defaults filled in. */
 import { Registry as MetricsRegistry } from 'prom-client';
-import { systemClock } from '../clock.js';
-import { compileSchema } from '../config/schema.js';
-import { expected, formatPath } from '../config/issues.js';
-import { BedrockError } from '../errors.js';
-import { createLogger } from '../logging.js';
-import { ProviderMetrics } from '../metrics/provider-metrics.js';
-import type { BackendContext, BackendDefinition } from '../provider/definitions.js';
-import type { Target } from '../target/index.js';
+import { systemClock } from '../base/clock.js';
+import { BedrockError } from '../base/errors.js';
+import { createLogger } from '../base/logging.js';
+import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
+import { LabelledMetrics } from '../runtime/provider-metrics.js';
+import type { Target } from '../targets/index.js';
+import { expected, formatPath } from '../validation/issues.js';
+import { compileSchema } from '../validation/schema.js';
 
 /**
  * A target of a backend, not open.
@@ -39,7 +39,7 @@ export async function makeTarget(
     tags: [],
     logger: createLogger({ level: 'off', format: 'text' }),
     clock: systemClock,
-    metrics: new ProviderMetrics(new MetricsRegistry(), 'test'),
+    metrics: new LabelledMetrics(new MetricsRegistry(), 'test'),
     dependencies: {},
     baseDirectory: process.cwd(),
     ...context,

@@ -2,7 +2,7 @@
  * Rules of `map`, where a target is mappable: views over the region's own bytes, not copies. The region's space stays until they
  * are released, also after an erase, and close waits for that. Elsewhere `map` is NOT_SUPPORTED.
  */
-import type { RegionMapping } from '../target/index.js';
+import type { RegionMapping } from '../targets/index.js';
 import {
   aMoment,
   eventually,
@@ -15,8 +15,8 @@ import {
   uses,
   waits,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { is, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** The one view of a small region. */
 function viewOf({ views }: RegionMapping): Uint8Array {

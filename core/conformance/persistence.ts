@@ -13,8 +13,8 @@ import {
   sameBytes,
   snapshotOf,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, sameFigures, sameItems, sameList } from './findings.js';
+import type { Rules } from './rules.js';
 
 export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote }) => {
   if (!capabilities.persistent) return;

@@ -1,7 +1,7 @@
 /** Rules of `read` and `readInto`: the right bytes, no others, and copies that nothing changes later. */
 import { types } from 'node:util';
 import { counts, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
+import type { Rules } from './rules.js';
 
 const NOT_BUFFERS: readonly unknown[] = [
   undefined,

@@ -3,7 +3,7 @@
  * the largest free piece can be had; what is erased can be used again, for ever.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { RegionId, Target } from '../target/index.js';
+import type { RegionId, Target } from '../targets/index.js';
 import {
   changesNothing,
   failureOf,
@@ -14,8 +14,8 @@ import {
   sameBytes,
   snapshotOf,
 } from './assertions.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameFigures } from './findings.js';
+import type { Rules } from './rules.js';
 
 const CAPACITY = 4 * 2 ** 20;
 

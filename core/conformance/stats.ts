@@ -1,9 +1,9 @@
 /** Rules of `stats`: exact figures that agree with each other, with `list` and with what was created and erased. */
-import { DURABILITY_MODES, type RegionId, type Target, type TargetStats } from '../target/index.js';
+import { DURABILITY_MODES, type RegionId, type Target, type TargetStats } from '../targets/index.js';
 import { counts, listAll, pattern, rejects } from './assertions.js';
 import type { Bench } from './bench.js';
-import type { Rules } from './describe-target.js';
 import { holds, is, sameFigures } from './findings.js';
+import type { Rules } from './rules.js';
 
 /** What holds of the figures at every moment. */
 function agree(stats: TargetStats): void {

@@ -1,7 +1,7 @@
 /** Rules of `readv` and `writev`: ranges in their order, all bounds checked before the first byte. */
-import type { RegionRange } from '../target/index.js';
+import type { RegionRange } from '../targets/index.js';
 import { changesNothing, inFlight, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
+import type { Rules } from './rules.js';
 
 const SIZE = 10_000;
 

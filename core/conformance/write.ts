@@ -1,7 +1,7 @@
 /** Rules of `write` and `persist`: visible when it resolves, and exactly where it was told. */
+import type { WriteOptions } from '../targets/index.js';
 import { changesNothing, pattern, rejects, sameBytes } from './assertions.js';
-import type { Rules } from './describe-target.js';
-import type { WriteOptions } from '../target/index.js';
+import type { Rules } from './rules.js';
 
 const NOT_BYTES: readonly unknown[] = [
   undefined,

@@ -6,8 +6,8 @@
  * those who have taken hardly anything of theirs for a second were closed.
  */
 import type { ServerResponse } from 'node:http';
-import { BedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { ByteBudget, type Share } from '../net/byte-budget.js';
 import { takenBytes } from '../net/taken-bytes.js';
 

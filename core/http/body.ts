@@ -5,9 +5,9 @@
  * socket's own buffer, so a target that cannot keep up slows the client down.
  */
 import type { IncomingMessage } from 'node:http';
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
+import { noteDropped } from '../base/young-generation.js';
 import type { ByteBudget } from '../net/byte-budget.js';
-import { noteDropped } from '../young-generation.js';
 import { askForBody } from './continue.js';
 import { GatheredBody } from './gathered-body.js';
 import { checkNesting } from './json-nesting.js';

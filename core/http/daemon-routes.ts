@@ -1,14 +1,14 @@
 /** What concerns the daemon as a whole: health, metrics, configuration, providers, shutdown. */
 import type { FastifyInstance } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import { BedrockError } from '../errors.js';
-import { describeProviders } from '../provider/description.js';
-import { turnedReadOnly } from '../provider/read-only.js';
-import { targetOf, type ProviderManager } from '../provider/manager.js';
-import { checkedTarget } from '../target/checked-target.js';
+import { BedrockError } from '../base/errors.js';
+import { describeProviders } from '../runtime/description.js';
+import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
+import { turnedReadOnly } from '../runtime/read-only.js';
+import { checkedTarget } from '../targets/checked-target.js';
 import { withProviderRoutes } from './openapi.js';
 import { naturalNumber } from './query.js';
-import { PROBLEMS, parameters, part } from './schemas.js';
+import { parameters, part, PROBLEMS } from './schemas.js';
 
 export interface DaemonRoutesOptions {
   providers: ProviderManager;

@@ -6,8 +6,8 @@
  * those that were waited for and hardly moved have been closed.
  */
 import type { IncomingMessage } from 'node:http';
-import { allocateBytes } from '../allocation.js';
-import { BedrockError } from '../errors.js';
+import { allocateBytes } from '../base/allocation.js';
+import { BedrockError } from '../base/errors.js';
 import type { ByteBudget, Share } from '../net/byte-budget.js';
 import { ClientGone } from './problem.js';
 

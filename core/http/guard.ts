@@ -2,10 +2,10 @@
  * Keeps web pages away from a daemon on the user's own machine: a browser sends the name it was given as Host (so a page that
  * had its name pointed here shows), and the page's origin with whatever could change something.
  */
-import { isIP } from 'node:net';
 import type { IncomingMessage } from 'node:http';
-import type { ListenAddress } from '../config/address.js';
-import { BedrockError } from '../errors.js';
+import { isIP } from 'node:net';
+import { BedrockError } from '../base/errors.js';
+import type { ListenAddress } from '../net/address.js';
 
 export interface GuardOptions {
   address: ListenAddress;

@@ -1,9 +1,9 @@
 /** What a schema finds wrong with a request, in the words that faults of a configuration have: where, found, allowed. */
-import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { ErrorObject } from 'ajv/dist/2020.js';
-import { findingOf } from '../config/schema.js';
-import { formatPath } from '../config/issues.js';
-import { BedrockError } from '../errors.js';
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
+import { BedrockError } from '../base/errors.js';
+import { formatPath } from '../validation/issues.js';
+import { findingOf } from '../validation/schema.js';
 
 /**
  * @param errors as Ajv gives them with `verbose`, at least one; the first is told

@@ -1,5 +1,5 @@
 /** How deep a body in JSON may be nested (RFC 8259, 9, leaves that to the reader): what looks at values in it calls itself for each level. */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 
 export const MAX_NESTING = 256;
 

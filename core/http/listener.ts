@@ -3,10 +3,10 @@
  * the limits and the end of the daemon apply.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { ListenAddress } from '../config/address.js';
+import { explain } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
-import { explain } from '../errors.js';
-import type { Logger } from '../logging.js';
+import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { Connections } from './connections.js';

@@ -1,8 +1,8 @@
 /** The OpenAPI document, made of the schemas of the routes. */
 import type { FastifyInstance, RouteOptions } from 'fastify';
-import { readSchema } from '../config/schema.js';
-import type { ProviderManager } from '../provider/manager.js';
-import type { ProviderRoute } from '../provider/route.js';
+import type { ProviderRoute } from '../contract/route.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import { readSchema } from '../validation/schema.js';
 import { compilers } from './compilers.js';
 import { addSchemas } from './schemas.js';
 

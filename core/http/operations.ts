@@ -1,12 +1,12 @@
 /** Requests that are operations on a target: what they are about is found, what becomes of them is counted. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify';
-import type { ErrorCode } from '../errors.js';
-import type { Operation } from '../metrics/operation-meter.js';
-import type { ExecutionPool } from '../provider/execution-pool.js';
-import { targetOf, type ProviderManager } from '../provider/manager.js';
-import { checkedTarget } from '../target/checked-target.js';
-import type { Target } from '../target/index.js';
+import type { ErrorCode } from '../base/errors.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { Operation } from '../runtime/operation-meter.js';
+import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import type { Target } from '../targets/index.js';
 import { ClientGone, toBedrockError } from './problem.js';
 import { naturalNumber } from './query.js';
 

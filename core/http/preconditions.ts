@@ -6,8 +6,8 @@
  * told that what it has is still good.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { BedrockError } from '../errors.js';
-import type { RegionId } from '../target/index.js';
+import { BedrockError } from '../base/errors.js';
+import type { RegionId } from '../targets/index.js';
 
 type Header = 'if-match' | 'if-none-match';
 

@@ -1,10 +1,10 @@
 /** Errors on the wire: RFC 9457 problem details with a `code` of the one table. */
-import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { BedrockError, asBedrockError, messageOf, type ErrorCode } from '../errors.js';
-import { isInstance, propertyOf } from '../plain.js';
-import { jsonText } from './json-text.js';
+import { asBedrockError, BedrockError, type ErrorCode, messageOf } from '../base/errors.js';
+import { isInstance, propertyOf } from '../base/plain.js';
 import { lingerAfterResponse } from '../net/linger.js';
+import { jsonText } from './json-text.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 

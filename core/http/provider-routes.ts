@@ -7,23 +7,24 @@
  */
 import path from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BedrockError } from '../errors.js';
-import { migrate, restore, snapshot } from '../provider/administration.js';
-import type { ProviderManager, RunningProvider } from '../provider/manager.js';
-import type { MigrateRequest, SnapshotRequest } from '../provider/provider.js';
-import type { RouteMatch } from '../provider/route-table.js';
+import { BedrockError } from '../base/errors.js';
+import type { MigrateRequest, SnapshotRequest } from '../contract/provider-state.js';
 import {
   Answer,
+  type ByteStream,
   isAnswer,
   RESERVED_STEPS,
   ROUTE_METHODS,
-  type ByteStream,
   type RouteMethod,
-} from '../provider/route.js';
+} from '../contract/route.js';
+import { migrate, restore, snapshot } from '../runtime/administration.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import type { RouteMatch } from '../runtime/route-table.js';
+import type { RunningProvider } from '../runtime/running-provider.js';
 import type { AnswerMemory } from './answer-memory.js';
-import { announcedSize, hasBody, readBody, readText, type BodyLimits, type JsonLimits } from './body.js';
+import { announcedSize, type BodyLimits, hasBody, type JsonLimits, readBody, readText } from './body.js';
 import { optionalNumber } from './query.js';
-import { PROBLEMS, emptyResponse, parameters, part } from './schemas.js';
+import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
 import { sendAnswer } from './send-answer.js';
 
 export interface ProviderRoutesOptions {

@@ -1,5 +1,5 @@
 /** Query parameters: the schema has checked their form, here they become values. */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 
 /** @throws INVALID_ARGUMENT beyond 2^53 - 1 */
 export function naturalNumber(name: string, text: string): number {

@@ -1,5 +1,5 @@
 /** The Range header (RFC 9110, 14.2), as far as it is served: one range of bytes. */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 
 export interface ByteRange {
   readonly start: number;

@@ -1,9 +1,9 @@
 /** Bodies on their way into a region. */
 import type { IncomingMessage } from 'node:http';
-import { checkRange } from '../target/arguments.js';
-import type { ExecutionPool } from '../provider/execution-pool.js';
-import type { RegionId, RegionRange, Target, WriteOptions } from '../target/index.js';
-import { readBody, takeBody, type BodyLimits } from './body.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import { checkRange } from '../targets/arguments.js';
+import type { RegionId, RegionRange, Target, WriteOptions } from '../targets/index.js';
+import { type BodyLimits, readBody, takeBody } from './body.js';
 
 export interface Destination {
   target: Target;

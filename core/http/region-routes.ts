@@ -1,17 +1,17 @@
 /** Regions over HTTP. Each handler finds the target, and translates the request to its calls. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { BedrockError } from '../errors.js';
-import type { ProviderManager } from '../provider/manager.js';
-import { checkRange } from '../target/arguments.js';
-import { RegionId, type RegionRange, type WriteOptions } from '../target/index.js';
+import { BedrockError } from '../base/errors.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import { checkRange } from '../targets/arguments.js';
+import { RegionId, type RegionRange, type WriteOptions } from '../targets/index.js';
 import type { AnswerMemory } from './answer-memory.js';
-import { announcedSize, hasBody, readBody, type BodyLimits } from './body.js';
-import { operationsOf, type Exchange } from './operations.js';
+import { announcedSize, type BodyLimits, hasBody, readBody } from './body.js';
+import { type Exchange, operationsOf } from './operations.js';
 import { checkPreconditions, isConditional, isNotWanted } from './preconditions.js';
 import { optionalNumber } from './query.js';
 import { receiveRegion } from './receive-region.js';
-import { PROBLEMS, bytesBody, bytesResponse, emptyResponse, parameters, part } from './schemas.js';
-import { PIECE_BYTES, askedPart, regionHeaders, sendRegion } from './send-region.js';
+import { bytesBody, bytesResponse, emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
+import { askedPart, PIECE_BYTES, regionHeaders, sendRegion } from './send-region.js';
 
 export interface RegionRoutesOptions {
   providers: ProviderManager;

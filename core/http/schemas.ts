@@ -1,6 +1,6 @@
 /** The parts of schemas/http.schema.json, under the names that routes refer to them by. */
 import type { FastifyInstance } from 'fastify';
-import { readSchema } from '../config/schema.js';
+import { readSchema } from '../validation/schema.js';
 
 const definitions = readSchema(new URL('../../schemas/http.schema.json', import.meta.url)).$defs as Record<
   string,

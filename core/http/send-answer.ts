@@ -4,11 +4,11 @@
  * What a provider gives is not taken at its word: a status, a header or a piece that cannot be sent is INTERNAL, or, behind the head
  * of the answer, breaks the connection off.
  */
-import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http';
+import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { BedrockError, messageOf } from '../errors.js';
-import type { Answer } from '../provider/route.js';
+import { BedrockError, messageOf } from '../base/errors.js';
+import type { Answer } from '../contract/route.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { jsonText } from './json-text.js';
 import { sendable } from './problem.js';

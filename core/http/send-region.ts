@@ -6,12 +6,12 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import { allocateBytes } from '../allocation.js';
-import type { ExecutionPool } from '../provider/execution-pool.js';
-import type { RegionId, RegionStat, Target } from '../target/index.js';
+import { allocateBytes } from '../base/allocation.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { RegionId, RegionStat, Target } from '../targets/index.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { ClientGone } from './problem.js';
-import { parseRange, type ByteRange } from './range.js';
+import { type ByteRange, parseRange } from './range.js';
 
 /** Bytes read and sent at once; what is no larger is read whole. */
 export const PIECE_BYTES = 256 * 1024;

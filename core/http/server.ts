@@ -4,9 +4,9 @@
  * It listens before the providers are up and answers NOT_READY until they are. When it stops it takes no new requests, lets
  * those in flight end, and after the drain time-out closes their connections.
  */
-import { formatAddress } from '../config/address.js';
+import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
-import { AnswerMemory, type AnswerFigures } from './answer-memory.js';
+import { type AnswerFigures, AnswerMemory } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
 import { Listener, type Listening } from './listener.js';
 

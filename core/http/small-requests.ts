@@ -6,14 +6,15 @@
  * first; so do errors, for the route to count, log and send them.
  */
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { RunningProvider, ProviderManager } from '../provider/manager.js';
-import { checkedTarget } from '../target/checked-target.js';
-import { RegionId, type Target } from '../target/index.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import type { RunningProvider } from '../runtime/running-provider.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import { RegionId, type Target } from '../targets/index.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
-import { PIECE_BYTES, askedPart } from './send-region.js';
+import { askedPart, PIECE_BYTES } from './send-region.js';
 
 export interface SmallRequestsOptions {
   providers: ProviderManager;

@@ -3,8 +3,8 @@
  * the daemon as a whole (`/` and `*`) it answers OPTIONS too, which load balancers ask unless they are told otherwise.
  */
 import type { FastifyInstance } from 'fastify';
-import { BedrockError } from '../errors.js';
-import { ROUTE_METHODS } from '../provider/route.js';
+import { BedrockError } from '../base/errors.js';
+import { ROUTE_METHODS } from '../contract/route.js';
 import { sendProblem } from './problem.js';
 
 /** To be called before the routes are added. */

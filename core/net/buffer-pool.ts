@@ -4,7 +4,7 @@
  * Lengths are powers of two. What is given back last is taken first, as it is most likely still in the processor's caches.
  */
 
-import { allocateBytes, freeNow } from '../allocation.js';
+import { allocateBytes, freeNow } from '../base/allocation.js';
 
 const LEAST_EXPONENT = 12;
 const MOST_EXPONENT = 22;

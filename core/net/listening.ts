@@ -5,10 +5,10 @@
  */
 import { lookup } from 'node:dns/promises';
 import { stat } from 'node:fs/promises';
-import { isIP, type AddressInfo, type ListenOptions, type Server } from 'node:net';
+import { type AddressInfo, isIP, type ListenOptions, type Server } from 'node:net';
 import path from 'node:path';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { ownerOfPort, ownerOfSocket } from './socket-owner.js';
 
 /** Servers that listen at the addresses of one name. */

@@ -11,8 +11,8 @@ import { constants } from 'node:fs';
 import { chmod, link, lstat, mkdtemp, open, rename, rm, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import path from 'node:path';
-import { MAX_SOCKET_PATH_BYTES } from '../config/address.js';
-import { BedrockError, systemCodeOf } from '../errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { MAX_SOCKET_PATH_BYTES } from './address.js';
 import { closed, listening } from './listening.js';
 import { BOUND_BELOW, ownerOfSocket } from './socket-owner.js';
 

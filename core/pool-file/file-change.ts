@@ -4,9 +4,8 @@
  * start looks for it.
  */
 import type { BigIntStats } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { stat } from 'node:fs/promises';
-import { systemCodeOf } from '../errors.js';
+import { type FileHandle, stat } from 'node:fs/promises';
+import { systemCodeOf } from '../base/errors.js';
 
 /** An open file as it was opened. */
 export interface KnownFile {

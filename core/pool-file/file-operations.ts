@@ -3,9 +3,9 @@
  * the system's `flock` command on the descriptor it inherits, by writing zeros, and by a write for each.
  */
 import { spawn } from 'node:child_process';
-import { statfs, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, statfs } from 'node:fs/promises';
 import type * as native from '../../native/index.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 
 const ZEROS_BYTES = 2 ** 20;
 /** What flock(2) says where the file system has none; ENOLCK where its server does not answer. */

@@ -2,10 +2,10 @@
  * The space of a pool's file: given to it, kept, given back to its file system, and how much of that there is. A file system may have too
  * little, or be full of what others store, so each of these can be refused; a refusal takes nothing, and all else goes on.
  */
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import type { FileHandle } from 'node:fs/promises';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import type { MediumSpace } from '../pool/medium.js';
 import type { FileOperations } from './file-operations.js';
-import type { PoolFileIo } from './pool-file-io.js';
 import { MAX_PIECE_BYTES } from './write-group.js';
 
 /** In which the blocks of a file are counted (stat(2)). */
@@ -17,11 +17,24 @@ const ZEROS = new Uint8Array(MAX_PIECE_BYTES);
 const SEARCH_BYTES = 2 ** 26;
 const READ_BYTES = 2 ** 20;
 
+/** The pool's file, as far as its space needs it; `PoolFileIo` says what each of them does. */
+export interface SpaciousFile {
+  readonly file: FileHandle;
+  readonly path: string;
+  read(offset: number, into: Uint8Array): Promise<void>;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  commit(): Promise<void>;
+  look(): Promise<void>;
+  checkSound(): void;
+  checkBeforeChange(end: number): Promise<void> | undefined;
+  refused(error: unknown, length: number): Promise<never>;
+}
+
 export class FileSpace {
-  readonly #io: PoolFileIo;
+  readonly #io: SpaciousFile;
   readonly #operations: FileOperations;
 
-  constructor(io: PoolFileIo, operations: FileOperations) {
+  constructor(io: SpaciousFile, operations: FileOperations) {
     this.#io = io;
     this.#operations = operations;
   }

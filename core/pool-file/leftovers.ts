@@ -8,11 +8,11 @@
  * - a folder holds nothing but such files;
  * - its lock can be had, which whoever makes it holds from the first moment to the last; or it is one more name of the pool that is open.
  */
-import { constants, type BigIntStats } from 'node:fs';
-import { lstat, open, readdir, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { messageOf } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import type { FileOperations } from './file-operations.js';
 
 /** Of `pool.pmem` it is `pool.pmem.0123456789ab.new`; of a repair's backup `pool.pmem.repair-7.0123456789ab.new`. */

@@ -6,12 +6,12 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { systemClock } from '../clock.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { systemClock } from '../base/clock.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { formatPool } from '../pool/format.js';
 import type { FileOperations } from './file-operations.js';
-import { makeFolder, nameOf, unmakeFolder, type PoolPlace } from './pool-place.js';
+import { makeFolder, nameOf, type PoolPlace, unmakeFolder } from './pool-place.js';
 import { makeFile } from './unfinished-file.js';
 
 export interface NewPoolFile extends PoolPlace {

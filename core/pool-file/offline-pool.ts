@@ -2,10 +2,10 @@
  * A pool's file in the hands of a command, with no daemon around it: opened as it is, locked, read and written in place. Nothing is
  * mapped and nothing made, so a file that is damaged in any way can be looked at.
  */
-import { BedrockError, systemCodeOf } from '../errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { fileOperations } from './file-operations.js';
-import { openPoolAsItIs, type FoundFile } from './pool-file.js';
 import { PoolFileIo } from './pool-file-io.js';
+import { type FoundFile, openPoolAsItIs } from './pool-file.js';
 
 export class OfflinePool {
   readonly path: string;

@@ -3,18 +3,18 @@
  * differs, the medium that bytes go through, and two defaults.
  */
 import type { FileHandle } from 'node:fs/promises';
-import type { BedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
-import type { PoolMedium } from '../pool/medium.js';
-import { PoolTarget, type OpenedStorage } from '../pool/pool-target.js';
+import type { BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import {
   API_VERSION,
-  defineBackend,
   type BackendContext,
   type BackendDefinition,
-  type SchemaSource,
-} from '../provider/definitions.js';
-import type { Capabilities, Target } from '../target/index.js';
+  defineBackend,
+} from '../contract/definitions.js';
+import type { SchemaSource } from '../contract/schema-source.js';
+import type { PoolMedium } from '../pool/medium.js';
+import { type OpenedStorage, PoolTarget } from '../pool/pool-target.js';
+import type { Capabilities, Target } from '../targets/index.js';
 import { fileOperations } from './file-operations.js';
 import { PoolFileIo } from './pool-file-io.js';
 import { deletePoolFile, openPoolFile, type PoolFile, type PoolFileOptions } from './pool-file.js';

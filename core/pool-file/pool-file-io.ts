@@ -8,10 +8,10 @@
  */
 import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import { changeOf, type KnownFile } from './file-change.js';
 import type { FileOperations } from './file-operations.js';
-import { FileSpace } from './file-space.js';
+import { FileSpace, type SpaciousFile } from './file-space.js';
 import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
 
 /** fs takes no more at once. */
@@ -21,7 +21,7 @@ const WATCH_INTERVAL_MS = 1000;
 /** What the system says when it takes no more bytes: of a file system, of a user, of a process's files. */
 const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
-export class PoolFileIo {
+export class PoolFileIo implements SpaciousFile {
   readonly file: FileHandle;
   readonly path: string;
   readonly space: FileSpace;

@@ -4,24 +4,24 @@
  * Every opener checks after locking that the name still leads to the file that it has locked. Overriding locks the old pool first, and puts
  * the new one, when it is whole, in its place.
  */
-import { constants, type BigIntStats } from 'node:fs';
-import { open, stat, unlink, type FileHandle } from 'node:fs/promises';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { HEADER_BYTES } from '../pool/extent.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
 import { removeLeftovers } from './leftovers.js';
-import { noteOpenPool, ownerOf } from './open-pools.js';
 import { makePoolFile, type NewPoolFile } from './new-pool-file.js';
+import { noteOpenPool, ownerOf } from './open-pools.js';
 import {
-  POOL_NAME,
   checkKind,
   entryOf,
   nameOf,
   placeOf,
-  warnOfFileSystem,
+  POOL_NAME,
   type PoolPlace,
+  warnOfFileSystem,
 } from './pool-place.js';
 
 const GONE_TRIES = 8;

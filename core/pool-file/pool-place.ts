@@ -4,9 +4,9 @@
 import type { StatsBase } from 'node:fs';
 import { readlink, realpath, rmdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
-import { makeFolders, makeOneFolder } from '../folders.js';
-import type { Logger } from '../logging.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { makeFolders, makeOneFolder } from '../base/folders.js';
+import type { Logger } from '../base/logging.js';
 import { syncFolder } from './publish.js';
 
 /** Name of the pool in a directory, as Warabi has it. */

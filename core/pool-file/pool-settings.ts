@@ -2,7 +2,7 @@
  * The settings of the backends that keep a pool in a file. All take the same keys, so that a switch between them changes the type
  * alone; what one of them cannot do anything with it accepts, and says so.
  */
-import type { SettingsReport } from '../provider/definitions.js';
+import type { SettingsReport } from '../contract/definitions.js';
 
 /** As the schemas of the backends describe them. */
 export interface PoolSettings {

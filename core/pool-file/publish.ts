@@ -13,7 +13,7 @@ import { constants } from 'node:fs';
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BedrockError, systemCodeOf } from '../errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { FileOperations } from './file-operations.js';
 
 /** What link(2) says where there are no hard links (vfat, exfat, some in user space and over a network), or too many. */

@@ -12,9 +12,9 @@
  * by its name is believed only if it belongs to whoever repairs, or to the pool's owner.
  */
 import { constants } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
-import { systemClock } from '../clock.js';
-import { BedrockError, messageOf, systemCodeOf } from '../errors.js';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { systemClock } from '../base/clock.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import { crc32c } from '../pool/crc32c.js';
 import type { OldRange, RepairRecord } from '../pool/repair.js';
 import { fileOperations } from './file-operations.js';

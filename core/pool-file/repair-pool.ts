@@ -2,14 +2,14 @@
  * Repair of a pool's file: looks at it, keeps a backup of what is about to be rewritten, rewrites it. A repair that was broken off is
  * undone first, by its backup.
  */
-import { BedrockError, messageOf } from '../errors.js';
+import { BedrockError, messageOf } from '../base/errors.js';
 import { chooseHeader, type HeaderCopy } from '../pool/header-choice.js';
 import { isBeingRepaired } from '../pool/header.js';
 import type { Inspection } from '../pool/inspection.js';
 import { poolIdText } from '../pool/pool-info.js';
 import { fingerprintAfter, planRepair } from '../pool/repair-plan.js';
-import { carryOut, oldRanges, undo, type RepairRecord } from '../pool/repair.js';
-import { readDescriptors, readHeaderPages, type HeaderPages } from '../pool/scan.js';
+import { carryOut, oldRanges, type RepairRecord, undo } from '../pool/repair.js';
+import { type HeaderPages, readDescriptors, readHeaderPages } from '../pool/scan.js';
 import type { OfflinePool } from './offline-pool.js';
 import { backupPath, findBackup, readBackup, writeBackup } from './repair-backup.js';
 

@@ -6,10 +6,10 @@
  * so the next copy into its place, or a daemon with its pool there, knows what is left, and removes it (leftovers.ts).
  */
 import { constants, rmSync } from 'node:fs';
-import { mkdtemp, open, rm, stat, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { BedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { fileOperations, type FileOperations } from './file-operations.js';
 import { removeLeftovers } from './leftovers.js';
 import { capacityOf, openPoolAsItIs } from './pool-file.js';

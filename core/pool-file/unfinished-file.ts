@@ -7,9 +7,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { BedrockError, systemCodeOf } from '../errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { FileOperations } from './file-operations.js';
 import { lacksLinks, makeNameDurable, publish } from './publish.js';
 

@@ -5,11 +5,11 @@
  * Written over free descriptors only, 64 bytes each, one write for neighbours. A crash leaves each of them with the old generation or
  * the new one: word 0 is what counts of a free descriptor, and it arrives as a whole.
  */
-import type { RegionId } from '../target/region-id.js';
-import { idTaken } from '../target/importable-target.js';
+import type { RegionId } from '../contract/region-id.js';
+import { idTaken } from '../targets/importable-target.js';
+import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { DESCRIPTOR_BYTES, encodeWordZero, MAX_GENERATION } from './descriptor.js';
 import type { PoolId } from './extent.js';
-import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 export interface ErasedSlot {
   readonly slot: number;

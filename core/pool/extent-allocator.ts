@@ -15,8 +15,8 @@
  * Memory is for free extents only: 32 bytes each, in nodes that are not all full. Measured at a million: 35 bytes when added in
  * ascending order, as recovery does, 52 after random churn; at worst about 75.
  */
-import { BedrockError } from '../errors.js';
-import { MAX_ALIGNMENT, MIN_ALIGNMENT, isAlignment } from './extent.js';
+import { BedrockError } from '../base/errors.js';
+import { isAlignment, MAX_ALIGNMENT, MIN_ALIGNMENT } from './extent.js';
 import { PairTree } from './pair-tree.js';
 
 const MAX_END = 2 ** 53;

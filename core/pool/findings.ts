@@ -11,7 +11,7 @@
  * | `freshFrom` | headers that are older than the regions |
  * | any other | the reason why a slot is quarantined (recovery.ts) |
  */
-import { RegionId } from '../target/region-id.js';
+import { RegionId } from '../contract/region-id.js';
 import type { Chunk } from './chunk-directory.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { HEADER_BYTES } from './extent.js';

@@ -3,9 +3,9 @@
  * minute at last, and whenever space is short. Until then it counts as used. The next open needs none of this: what no region has is free
  * then, and cleared before it is used.
  */
-import { explain } from '../errors.js';
-import type { Logger } from '../logging.js';
-import type { Eventually } from '../target/lifecycle.js';
+import { explain } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import type { Eventually } from '../targets/lifecycle.js';
 import type { Extent } from './extent-allocator.js';
 
 const FIRST_DELAY_MS = 1000;

@@ -3,8 +3,8 @@
  * is asked, and part of it left alone. Growth is refused before anything is taken where there is too little; and where the system refuses
  * all the same (a quota, say), less is tried, down to what is needed.
  */
-import { BedrockError, explain } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError, explain } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { alignDown } from './extent.js';
 import type { MediumSpace, PoolMedium } from './medium.js';
 

@@ -12,7 +12,7 @@
  * | none whole | POOL_CORRUPT |
  * | the one that counts says that a repair is under way | POOL_CORRUPT for all but a repair |
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import {
   type DecodedHeader,
   decodeHeader,

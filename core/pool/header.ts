@@ -25,8 +25,9 @@
  * Before its first change, a writable open makes both copies equal: a barrier (what was read may not be durable yet), then the
  * chosen copy over the other one, barrier. So one whole copy exists at every instant.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import { type Chunk, CHUNK_ENTRY_BYTES, directoryFault, MAX_CHUNKS } from './chunk-directory.js';
+import { crc32c } from './crc32c.js';
 import {
   firstExtentOffset,
   HEADER_BYTES,
@@ -36,7 +37,6 @@ import {
   type PoolGeometry,
   type PoolId,
 } from './extent.js';
-import { crc32c } from './crc32c.js';
 
 export const FORMAT_VERSION = 1;
 

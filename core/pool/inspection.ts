@@ -2,13 +2,13 @@
  * Everything that can be known of a pool without changing it: both header copies, and what recovery makes of the descriptors. It is
  * recovery that looks, so that a check never says anything else than an open would.
  */
+import { BedrockError } from '../base/errors.js';
+import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
-import { decodeHeader, type DecodedHeader } from './header.js';
-import { BedrockError } from '../errors.js';
+import { type DecodedHeader, decodeHeader } from './header.js';
 import { Recovery, type RecoveryResult } from './recovery.js';
-import { readDescriptors, readHeaderPages, type HeaderPages, type ReadableMedium } from './scan.js';
-import { SlotState, type SlotTable } from '../target/slot-table.js';
+import { type HeaderPages, type ReadableMedium, readDescriptors, readHeaderPages } from './scan.js';
 
 export interface Inspection {
   readonly fileBytes: number;

@@ -8,8 +8,8 @@
  * What a power failure may leave: of stores since the last barrier any subset, in any order. The smallest part that is wholly old or
  * new is an aligned word of 8 bytes on persistent memory and a sector of 512 bytes on a disk.
  */
-import type { Eventually } from '../target/lifecycle.js';
-import type { TargetMode } from '../target/mode.js';
+import type { TargetMode } from '../contract/mode.js';
+import type { Eventually } from '../targets/lifecycle.js';
 
 export interface PoolMedium {
   /** How stores become durable, for `stats().mode`. */

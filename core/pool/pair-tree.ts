@@ -10,7 +10,7 @@
  *   inner  0..19 first, 20..39 second, 40..59 child         62 count, 63 unused
  * The pair that stands beside a child is exactly the child's lowest, so the pair after a leaf's last is read without going there.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 
 const NODE = 64;
 const COUNT = 62;

@@ -1,8 +1,8 @@
 /** The facts of a pool, as `bedrock pool info` tells them. */
-import { slotsOf, type Chunk } from './chunk-directory.js';
-import { FORMAT_VERSION, type FeatureFlags } from './header.js';
+import { SlotState } from '../targets/slot-table.js';
+import { type Chunk, slotsOf } from './chunk-directory.js';
+import { type FeatureFlags, FORMAT_VERSION } from './header.js';
 import type { Inspection, UsableHeaders } from './inspection.js';
-import { SlotState } from '../target/slot-table.js';
 
 export interface PoolInfo {
   /** 16 hexadecimal digits, as they end every region ID. */

@@ -9,10 +9,10 @@
  *
  * What may have to wait (`take`) runs one at a time, which is the pool's care; everything else ends at once where the medium does.
  */
-import { BedrockError, messageOf } from '../errors.js';
-import type { Logger } from '../logging.js';
-import type { Eventually } from '../target/lifecycle.js';
-import { ExtentAllocator, type Extent } from './extent-allocator.js';
+import { BedrockError, messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import type { Eventually } from '../targets/lifecycle.js';
+import { type Extent, ExtentAllocator } from './extent-allocator.js';
 import { alignDown } from './extent.js';
 import { GiveBacks } from './give-backs.js';
 import { Growth } from './growth.js';

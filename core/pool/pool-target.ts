@@ -4,25 +4,25 @@
  * A region of a closed or large pool is a row in the pool's tables, nothing more. An object is made for it when it is used, and kept
  * among the last few thousand, so that a region in use is found by two array reads and a million idle ones cost no objects.
  */
-import { soundClock, type Clock } from '../clock.js';
-import { BedrockError, asBedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
-import { Region, type ListedRegion, type Usage } from '../target/base-target.js';
-import { ImportableTarget } from '../target/importable-target.js';
-import type { Eventually } from '../target/lifecycle.js';
-import type { TargetMode } from '../target/mode.js';
-import { RegionId } from '../target/region-id.js';
+import { type Clock, soundClock } from '../base/clock.js';
+import { asBedrockError, BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import type { TargetMode } from '../contract/mode.js';
+import { RegionId } from '../contract/region-id.js';
 import type {
   Capabilities,
   RecoveryReport,
   RegionMapping,
   RegionRange,
   RegionStat,
-} from '../target/target.js';
+} from '../contract/target.js';
+import { type ListedRegion, Region, type Usage } from '../targets/base-target.js';
+import { ImportableTarget } from '../targets/importable-target.js';
+import type { Eventually } from '../targets/lifecycle.js';
+import { RegionCache } from '../targets/region-cache.js';
 import type { Finding } from './findings.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
-import { RegionCache } from '../target/region-cache.js';
 import type { NewSlot, RegionPool } from './region-pool.js';
 
 /** Findings of an open that get a line in the log each. */

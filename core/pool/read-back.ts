@@ -1,5 +1,5 @@
 /** What stands somewhere after a store was refused: whether it is as it was, only a look can tell. */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import type { PoolMedium } from './medium.js';
 
 /** @returns nothing if it cannot be read, and so may be anything */

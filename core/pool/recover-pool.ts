@@ -1,11 +1,11 @@
 /** Recovery of a pool from its medium: headers, then descriptors in bulk; damage is set aside and costs nothing else. */
-import { BedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
 import { HEADER_BYTES, HEADERS_BYTES } from './extent.js';
-import { findingsOf, type Finding } from './findings.js';
+import { type Finding, findingsOf } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
 import type { PoolMedium } from './medium.js';
-import { Recovery, type QuarantinedSlot } from './recovery.js';
+import { type QuarantinedSlot, Recovery } from './recovery.js';
 import { RegionPool } from './region-pool.js';
 import { readDescriptors, readHeaderPages } from './scan.js';
 

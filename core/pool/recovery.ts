@@ -16,14 +16,14 @@
  * What recovery finds may still be in a cache only. Before anything that builds on it is served or written, the caller ends with a
  * barrier over headers and chunks, whether it has written or not: otherwise a power cut can revive an erase that was believed.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
+import { SlotState, SlotTable } from '../targets/slot-table.js';
 import { chunkLength, slotsOf } from './chunk-directory.js';
 import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields, MAX_GENERATION } from './descriptor.js';
-import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { orderByOffset } from './extent-order.js';
+import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { FreeExtents } from './free-extents.js';
 import type { PoolHeader } from './header.js';
-import { SlotState, SlotTable } from '../target/slot-table.js';
 
 /** Why a slot is quarantined. */
 export const QUARANTINE_REASONS = {

@@ -3,37 +3,37 @@
  * medium's. What may have to wait (more space, more slots, a higher freshFrom) runs one at a time; everything else ends at once where the medium
  * does.
  */
-import type { Eventually } from '../target/lifecycle.js';
-import { BedrockError } from '../errors.js';
-import type { Logger } from '../logging.js';
-import { idTaken } from '../target/importable-target.js';
-import type { RegionId } from '../target/region-id.js';
+import { BedrockError } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import type { RegionId } from '../contract/region-id.js';
+import { idTaken } from '../targets/importable-target.js';
+import type { Eventually } from '../targets/lifecycle.js';
+import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import {
-  MAX_CHUNKS,
-  MAX_CHUNK_COUNT,
-  MIN_CHUNK_COUNT,
   chunkLength,
   descriptorOffset,
+  MAX_CHUNK_COUNT,
+  MAX_CHUNKS,
+  MIN_CHUNK_COUNT,
   nextChunkCount,
   slotsOf,
 } from './chunk-directory.js';
 import {
+  decodeDescriptor,
   DESCRIPTOR_BYTES,
   DescriptorFields,
-  MAX_GENERATION,
-  decodeDescriptor,
   encodeDescriptor,
   formatChunk,
+  MAX_GENERATION,
   wordZero,
 } from './descriptor.js';
 import { erasedDescriptors, erasedSlots } from './erased-slots.js';
-import { HEADERS_BYTES, alignUp } from './extent.js';
+import { alignUp, HEADERS_BYTES } from './extent.js';
 import { HeaderStore } from './header-store.js';
 import type { PoolHeader } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { PoolSpace } from './pool-space.js';
 import { isOutOfSpace, readBack } from './read-back.js';
-import { SlotState, type SlotTable } from '../target/slot-table.js';
 
 /** A free descriptor's word covers none of the others. */
 const NO_BYTES = new Uint8Array(0);

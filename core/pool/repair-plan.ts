@@ -10,7 +10,7 @@
  *
  * No descriptor of a whole region is part of it, and no byte of an extent.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import type { Chunk } from './chunk-directory.js';
 import { crc32c } from './crc32c.js';
 import { DESCRIPTOR_BYTES, encodeWordZero, MAX_GENERATION } from './descriptor.js';

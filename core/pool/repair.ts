@@ -19,8 +19,8 @@
  * | 3. the header that counted into both copies, a barrier behind each | it is marked, or as it was |
  * | 4. the old bytes of the copy that did not count, barrier | as it was: that copy may be anything |
  */
-import { BedrockError } from '../errors.js';
-import type { Eventually } from '../target/lifecycle.js';
+import { BedrockError } from '../base/errors.js';
+import type { Eventually } from '../targets/lifecycle.js';
 import { HEADER_BYTES } from './extent.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
 import { encodeHeader, isBeingRepaired } from './header.js';
@@ -29,11 +29,11 @@ import {
   markedHeader,
   noLongerReadable,
   PoolFingerprint,
-  retiredRuns,
   type RepairPlan,
+  retiredRuns,
   unmarkedHeader,
 } from './repair-plan.js';
-import { readDescriptors, readHeaderPages, type HeaderPages, type ReadableMedium } from './scan.js';
+import { type HeaderPages, type ReadableMedium, readDescriptors, readHeaderPages } from './scan.js';
 
 /** What a repair needs of the thing that the pool lies on. */
 export interface RepairMedium extends ReadableMedium {

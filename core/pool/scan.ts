@@ -2,7 +2,7 @@
  * Reads what a pool's truth consists of: both header copies, then every descriptor chunk in large pieces. What cannot be read as a
  * whole is read page by page, so that one bad page costs its own slots only. Recovery and `bedrock pool check` read by it alike.
  */
-import type { Eventually } from '../target/lifecycle.js';
+import type { Eventually } from '../targets/lifecycle.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignDown, HEADER_BYTES } from './extent.js';
 import type { PoolHeader } from './header.js';

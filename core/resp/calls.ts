@@ -3,10 +3,10 @@
  *
  * A call that is done when it returns is `enter`, the call, and then `leave`, `fail` or `leaveWhen`; any other is `operate`.
  */
-import { asBedrockError } from '../errors.js';
-import type { Operation } from '../metrics/operation-meter.js';
-import type { KeptBytes, OperationCall, Place } from './command.js';
+import { asBedrockError } from '../base/errors.js';
+import type { Operation } from '../runtime/operation-meter.js';
 import { Conflicts, type RegionUse } from './conflicts.js';
+import type { KeptBytes, OperationCall, Place } from './operation-call.js';
 import { PendingReply, type Pipeline } from './pipeline.js';
 
 /** What calls need of their connection. */

@@ -3,7 +3,7 @@
  * not exist here, such as subscriptions, has the value that Redis gives where there is none of it.
  */
 import type { Socket } from 'node:net';
-import { formatHostPort } from '../config/address.js';
+import { formatHostPort } from '../net/address.js';
 
 /** What a client knows of itself. */
 export interface ClientFacts {

@@ -10,32 +10,26 @@
  *   without; nothing that happens here reaches another connection.
  */
 import type { Socket } from 'node:net';
-import { BedrockError, asBedrockError } from '../errors.js';
-import { allocateBytes } from '../allocation.js';
+import { allocateBytes } from '../base/allocation.js';
+import { asBedrockError, BedrockError } from '../base/errors.js';
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 import type { Share, ShareHolder } from '../net/byte-budget.js';
 import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
-import { Calls, type Caller } from './calls.js';
+import { type Caller, Calls } from './calls.js';
 import type { ClientFacts } from './client-line.js';
+import { type CommandClient, type DaemonFacts, WAIT } from './command.js';
 import { commandOf } from './commands.js';
-import {
-  WAIT,
-  type CommandClient,
-  type DaemonFacts,
-  type KeptBytes,
-  type Landed,
-  type Place,
-} from './command.js';
 import type { Cursors } from './cursors.js';
 import type { Door } from './door.js';
-import { INPUT_BYTES, Input } from './input.js';
+import { Input, INPUT_BYTES } from './input.js';
 import { LongArguments } from './long-arguments.js';
-import { Pipeline, noMemory } from './pipeline.js';
+import type { KeptBytes, Landed, Place } from './operation-call.js';
+import { noMemory, Pipeline } from './pipeline.js';
 import { Places } from './places.js';
-import { Failure, OUT_OF_MEMORY, encodeReply, failureOf, type Protocol, type Reply } from './replies.js';
-import { Request } from './request.js';
+import { encodeReply, Failure, failureOf, OUT_OF_MEMORY, type Protocol, type Reply } from './replies.js';
 import { Found, RequestParser } from './request-parser.js';
+import { Request } from './request.js';
 import { checkTransaction } from './transaction-commands.js';
 import { Uploads } from './uploads.js';
 

@@ -1,11 +1,9 @@
 /** What a command of the protocol is, and what it may use of the client that sent it. */
-import type { Operation } from '../metrics/operation-meter.js';
-import type { RunningProvider } from '../provider/manager.js';
-import type { DirectTarget, Landing, Target } from '../target/index.js';
+import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Calls } from './calls.js';
-import type { RegionUse } from './conflicts.js';
 import type { Cursors } from './cursors.js';
-import type { PendingReply, Pipeline } from './pipeline.js';
+import type { KeptBytes, Landed, Place } from './operation-call.js';
+import type { Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
 import type { Uploads } from './uploads.js';
@@ -36,53 +34,6 @@ export interface Command {
   readonly endsTransaction?: boolean;
   /** Where the names of regions stand: first, last (-1: the last argument), step. Absent: nowhere. */
   readonly keys?: readonly [first: number, last: number, step: number];
-}
-
-/** A target that a request names. */
-export interface Place {
-  readonly provider: RunningProvider;
-  readonly index: number;
-  readonly target: Target;
-  /** The target, if calls of it are done when they return. */
-  readonly direct: DirectTarget | undefined;
-}
-
-/** Where an argument lands that is written as it comes. */
-export interface Landed {
-  readonly landing: Landing;
-  readonly place: Place;
-}
-
-/** The bytes of an argument, for as long as a call needs them. */
-export interface KeptBytes {
-  readonly bytes: Uint8Array;
-  /** The buffer of the pool that they are in. */
-  readonly lent: Buffer | undefined;
-  /** What they take of the memory for long arguments, bytes. */
-  readonly reserved: number;
-}
-
-export interface OperationCall<T> {
-  readonly operation: Operation;
-  readonly place: Place;
-  /** What it does to a region; requests that must not run beside it wait. */
-  readonly use?: RegionUse | undefined;
-  /** No request behind it begins before it has ended: it meets more than `use` could say. It waits for those before it itself. */
-  readonly isAlone?: boolean;
-  /** Bytes of regions that it moves. */
-  readonly bytes: number;
-  /** Bytes that its reply may have, where those are many. */
-  readonly promised?: number;
-  /** The same, where only the result tells. */
-  readonly bytesOf?: (result: T) => number;
-  /** Bytes of the request that it uses. */
-  readonly kept?: KeptBytes | undefined;
-  /** @param reply what its result will be answered with */
-  readonly call: (reply: PendingReply) => Promise<T>;
-  /** Sets the reply. */
-  readonly answer: (result: T, reply: PendingReply) => void;
-  /** Told when it has ended, also if it was never made. */
-  readonly whenEnded?: (() => void) | undefined;
 }
 
 export interface CommandClient {

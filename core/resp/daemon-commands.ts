@@ -1,7 +1,7 @@
 /** Commands about the daemon as a whole, for programs that drive it: what HTTP has under /v1. Documents are JSON, as they are there. */
-import { BedrockError } from '../errors.js';
-import { describeProviders } from '../provider/description.js';
-import { WAIT, type Command, type CommandClient, type Run } from './command.js';
+import { BedrockError } from '../base/errors.js';
+import { describeProviders } from '../runtime/description.js';
+import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import { OK, type Reply } from './replies.js';
 import { MAX_UPLOADS } from './upload-commands.js';
 

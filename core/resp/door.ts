@@ -1,5 +1,5 @@
 /** What a client of the Redis door uses of the door: its limits, the memory that all clients share, and the way to the daemon. */
-import type { BedrockError } from '../errors.js';
+import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';

@@ -5,7 +5,7 @@
  * request, or of those that must wait, moves to a buffer of the connection's own, where there is always room for more of it: an idle
  * connection holds no memory.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
 import type { Share } from '../net/byte-budget.js';
 

@@ -1,10 +1,11 @@
 /** Commands for the life of regions as a whole: they are made, made durable, looked at and removed. */
-import { BedrockError, asBedrockError } from '../errors.js';
-import type { RegionId, RegionStat } from '../target/index.js';
+import { asBedrockError, BedrockError } from '../base/errors.js';
+import type { RegionId, RegionStat } from '../targets/index.js';
+import { type Command, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
-import { WAIT, type Command, type Place, type Run } from './command.js';
-import { ALL, MANY, OK_LINE, ONE, creationOptions, invalid, placeOf, rangesOf } from './region-arguments.js';
-import { ReplyMap, type Reply } from './replies.js';
+import type { Place } from './operation-call.js';
+import { ALL, creationOptions, invalid, MANY, OK_LINE, ONE, placeOf, rangesOf } from './region-arguments.js';
+import { type Reply, ReplyMap } from './replies.js';
 
 /** BLOB.CREATE size [DATA bytes] [PERSIST] [AT provider] */
 const create: Run = (request, client) => {

@@ -5,10 +5,10 @@
  * An announcement takes next to nothing: bytes count against the memory of all clients as they come, and a buffer is at most twice as
  * long as what is there of it, unless the client has sent as much at a time before.
  */
-import { BedrockError, asBedrockError } from '../errors.js';
-import { MOST_POOLED_BYTES, giveBuffer, takeBuffer } from '../net/buffer-pool.js';
+import { asBedrockError, BedrockError } from '../base/errors.js';
+import { giveBuffer, MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
 import type { Share } from '../net/byte-budget.js';
-import type { KeptBytes, Landed } from './command.js';
+import type { KeptBytes, Landed } from './operation-call.js';
 import type { LongArgument } from './request.js';
 
 /** Arguments up to this size are never refused for want of memory, and the first buffer of a larger one has as many bytes. */

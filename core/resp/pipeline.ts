@@ -9,7 +9,7 @@
  * is an error instead.
  */
 import type { Socket } from 'node:net';
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import { giveBuffer, giveBuffers, takeBuffer } from '../net/buffer-pool.js';
 import type { Share } from '../net/byte-budget.js';
 import { endWhenTaken } from '../net/linger.js';

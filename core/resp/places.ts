@@ -1,6 +1,6 @@
 /** The targets that a connection's requests name, by `provider/` or `provider.target/` before an ID, or by SELECT. */
-import { BedrockError } from '../errors.js';
-import type { Place } from './command.js';
+import { BedrockError } from '../base/errors.js';
+import type { Place } from './operation-call.js';
 
 /** What knows the daemon's targets. */
 export interface PlaceFinder {

@@ -3,12 +3,13 @@
  *
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never less than was asked for.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import { MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
-import { DIRECT_BYTES, type RegionId } from '../target/index.js';
+import { DIRECT_BYTES, type RegionId } from '../targets/index.js';
+import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
-import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
-import { MANY, ONE, invalid, placeOf, rangesOf } from './region-arguments.js';
+import type { Place } from './operation-call.js';
+import { invalid, MANY, ONE, placeOf, rangesOf } from './region-arguments.js';
 
 function checkReplySize(size: number, { limits }: CommandClient): void {
   if (size <= limits.maxBulkBytes) return;

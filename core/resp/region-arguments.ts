@@ -1,7 +1,8 @@
 /** What commands have in common: how they name regions and ranges, and what they refuse. */
-import { BedrockError } from '../errors.js';
-import type { RegionRange } from '../target/index.js';
-import type { CommandClient, Place } from './command.js';
+import { BedrockError } from '../base/errors.js';
+import type { RegionRange } from '../targets/index.js';
+import type { CommandClient } from './command.js';
+import type { Place } from './operation-call.js';
 import type { Request } from './request.js';
 
 export const OK_LINE = '+OK\r\n';

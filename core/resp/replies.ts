@@ -2,8 +2,8 @@
  * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
  * there: a map as an array of keys and values, a set as an array, null as a bulk string of length -1.
  */
-import { copyBytes, encodeText } from '../allocation.js';
-import type { BedrockError } from '../errors.js';
+import { copyBytes, encodeText } from '../base/allocation.js';
+import type { BedrockError } from '../base/errors.js';
 
 export type Protocol = 2 | 3;
 

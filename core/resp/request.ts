@@ -1,7 +1,7 @@
 /** One request as its command sees it: the arguments, read straight out of the buffer. Valid until the command has returned. */
-import { BedrockError } from '../errors.js';
-import { RegionId } from '../target/index.js';
-import type { Landed } from './command.js';
+import { BedrockError } from '../base/errors.js';
+import { RegionId } from '../targets/index.js';
+import type { Landed } from './operation-call.js';
 import type { RequestParser } from './request-parser.js';
 
 const ZERO = 48;

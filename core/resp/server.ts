@@ -4,23 +4,24 @@
  * Sockets read straight into the buffers of `Client` where Node lets them (`onread` of net, for which the connection is handed over
  * to a socket that is made with it); one that cannot is read as any other.
  */
-import { Socket, createServer, type Server, type SocketConstructorOpts } from 'node:net';
+import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
-import { formatHostPort, type RespAddress } from '../config/address.js';
-import { BedrockError, explain, failureRecord } from '../errors.js';
-import type { Logger } from '../logging.js';
+import { BedrockError, explain, failureRecord } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
-import { targetOf, type ProviderManager, type RunningProvider } from '../provider/manager.js';
-import { checkedTarget } from '../target/checked-target.js';
-import { DirectTarget } from '../target/index.js';
-import type { DoorFigures } from '../metrics/resp-metrics.js';
-import { Client } from './client.js';
+import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
+import type { RunningProvider } from '../runtime/running-provider.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import { DirectTarget } from '../targets/index.js';
 import { clientLine } from './client-line.js';
-import type { Place } from './command.js';
+import { Client } from './client.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
+import type { Place } from './operation-call.js';
+import type { DoorFigures } from './resp-metrics.js';
 import { UploadWatch } from './uploads.js';
 
 /** An argument of more bytes that is not there whole gets a place of its own. */

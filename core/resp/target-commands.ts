@@ -1,8 +1,9 @@
 /** Commands about a target as a whole: which regions it has, and how full it is. */
-import type { RegionId, RegionPage, TargetStats } from '../target/index.js';
-import { WAIT, type Command, type CommandClient, type Place, type Run } from './command.js';
+import type { RegionId, RegionPage, TargetStats } from '../targets/index.js';
+import { type Command, type CommandClient, type Run, WAIT } from './command.js';
+import type { Place } from './operation-call.js';
 import { invalid, placeOf } from './region-arguments.js';
-import { ReplyMap, type Reply } from './replies.js';
+import { type Reply, ReplyMap } from './replies.js';
 import type { Request } from './request.js';
 
 /** Regions of one page unless told. */

@@ -3,7 +3,7 @@
  * the error for that of the whole. So nothing that follows is carried out either, as in a transaction that Redis has given up, until EXEC,
  * DISCARD or RESET ends it.
  */
-import { BedrockError } from '../errors.js';
+import { BedrockError } from '../base/errors.js';
 import type { Command, Run } from './command.js';
 import { answering } from './connection-commands.js';
 import { Failure, OK } from './replies.js';

@@ -3,10 +3,11 @@
  * end; until then there is only a number, which is good on this connection alone. The reply to a part comes when the target has
  * taken it, and that is what slows a sender down.
  */
-import { BedrockError } from '../errors.js';
-import type { RegionId } from '../target/index.js';
-import { WAIT, type Command, type CommandClient, type OperationCall, type Run } from './command.js';
-import { OK_LINE, creationOptions } from './region-arguments.js';
+import { BedrockError } from '../base/errors.js';
+import type { RegionId } from '../targets/index.js';
+import { type Command, type CommandClient, type Run, WAIT } from './command.js';
+import type { OperationCall } from './operation-call.js';
+import { creationOptions, OK_LINE } from './region-arguments.js';
 import type { Upload } from './uploads.js';
 
 /** Uploads of one connection at once. */

@@ -3,9 +3,9 @@
  * as they come: the region appears when the last is there, and a failure or the end of the connection gives its space back. So does
  * a long time without a part, whatever else the connection asks for meanwhile.
  */
-import { BedrockError, asBedrockError } from '../errors.js';
-import type { RegionId } from '../target/index.js';
-import type { Place } from './command.js';
+import { asBedrockError, BedrockError } from '../base/errors.js';
+import type { RegionId } from '../targets/index.js';
+import type { Place } from './operation-call.js';
 
 /** What is waited for: the next part, or that one was taken. */
 interface Waiting<T> {

@@ -3,10 +3,11 @@
  *
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never an extension.
  */
-import { DIRECT_BYTES, type RegionRange } from '../target/index.js';
+import { DIRECT_BYTES, type RegionRange } from '../targets/index.js';
+import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
-import { WAIT, type Command, type CommandClient, type Landed, type Run } from './command.js';
-import { MANY, OK_LINE, ONE, isPersistent, placeOf } from './region-arguments.js';
+import type { Landed } from './operation-call.js';
+import { isPersistent, MANY, OK_LINE, ONE, placeOf } from './region-arguments.js';
 import type { Request } from './request.js';
 
 /** Where the bytes stand in a request. */

@@ -1,12 +1,12 @@
 /** Whatever the clock says, what is made is there after a restart: no time is stored that the format has no form for. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { bootstrap, type RegionId, type Target } from '../../core/index.js';
-import { MAX_TIME_MS, soundClock } from '../../core/clock.js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { MAX_TIME_MS, soundClock } from '../../core/base/clock.js';
 import { formatTime } from '../../core/cli/times.js';
-import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
+import { bootstrap, type RegionId, type Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
+import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { poolFolder, poolTarget } from './pool-factory.js';
 
 const BACKENDS = addonState().attributes === undefined ? ['file', 'memory'] : ['file', 'pmem', 'memory'];

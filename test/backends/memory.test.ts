@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
 import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';
+import { createLogger } from '../../core/base/logging.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { RegionId, Target } from '../../core/index.js';
-import { createLogger } from '../../core/logging.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
 import { liveHeapBytes } from '../fixtures/live-memory.js';
 

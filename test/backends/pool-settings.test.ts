@@ -1,17 +1,17 @@
 /** What `file` and `pmem` do as configured: the same keys in both, what is logged, what may stand at the path. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { bootstrap, checkConfig, type BedrockConfig, type RegionId } from '../../core/index.js';
-import { createLogger } from '../../core/logging.js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLogger } from '../../core/base/logging.js';
+import { type BedrockConfig, bootstrap, checkConfig, type RegionId } from '../../core/index.js';
 import { warnOfFileSystem } from '../../core/pool-file/pool-place.js';
 import { nativeAddon, needs } from '../fixtures/needs.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
-import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
+import { type PoolBackend, type PoolConfig, poolTarget } from './pool-factory.js';
 
 const MIB = 2 ** 20;
 const hasAddon = nativeAddon.isHere;

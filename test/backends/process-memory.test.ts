@@ -1,5 +1,5 @@
 /** What bounds the memory of regions: the files of the kernel that tell it, and how often they are read. */
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -7,7 +7,7 @@ import type { MemoryLimit } from '../../backends/memory/control-groups.js';
 import { MemoryLimits } from '../../backends/memory/memory-limits.js';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { ProcessMemory } from '../../backends/memory/process-memory.js';
-import { createLogger } from '../../core/logging.js';
+import { createLogger } from '../../core/base/logging.js';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;

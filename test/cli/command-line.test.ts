@@ -1,8 +1,8 @@
 /** What `bedrock` says of a command line that is wrong: one line, the nearest that there is, and status 2. */
 import { describe, expect, it } from '@jest/globals';
+import { packageVersion } from '../../core/base/package-version.js';
 import { codeOf } from '../fixtures/run-command.js';
 import { runHere } from '../fixtures/run-here.js';
-import { packageVersion } from '../../core/package-version.js';
 
 describe('a command line that is wrong', () => {
   it.each([

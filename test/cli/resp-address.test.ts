@@ -1,10 +1,10 @@
 /** Whatever takes the address of a daemon takes one of the Redis protocol too: commands, and dependencies of providers. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import path from 'node:path';
-import { bootstrap } from '../../core/bootstrap.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { bootstrap } from '../../core/daemon/bootstrap.js';
 import type { BackendContext, BedrockConfig, Daemon, ProviderDependency } from '../../core/index.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
-import { TWO_STORES, codeOf, type Ended } from '../fixtures/run-command.js';
+import { codeOf, type Ended, TWO_STORES } from '../fixtures/run-command.js';
 import { runHere as run } from '../fixtures/run-here.js';
 
 const LIBRARIES = path.resolve(import.meta.dirname, '../fixtures/libraries');

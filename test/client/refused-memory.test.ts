@@ -2,16 +2,16 @@
  * Memory that the system refuses to a client fails one call, over either wire, and nothing else: an allocator that fails at each of its
  * calls in turn. The daemon is another process, whose memory is its own.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { replaceAllocator } from '../../core/allocation.js';
-import { RegionId, connect, type RemoteTarget, type Service } from '../../core/index.js';
-import { bedrock, killAll, type BedrockProcess } from '../fixtures/bedrock-process.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { replaceAllocator } from '../../core/base/allocation.js';
+import { connect, RegionId, type RemoteTarget, type Service } from '../../core/index.js';
+import { bedrock, type BedrockProcess, killAll } from '../fixtures/bedrock-process.js';
 import { eventually } from '../resp/running-door.js';
 import { FakeDaemon, PROVIDERS } from './fake-daemon.js';
 

@@ -1,14 +1,14 @@
 /** Configurations that must be refused: the table in bad-configs.json, and every key of the schema with a value of the wrong type. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { checkConfig } from '../../core/bootstrap.js';
-import { configFromObject, parseConfig, type ConfigFormat } from '../../core/config/document.js';
-import type { ConfigIssue } from '../../core/config/issues.js';
-import { BedrockError } from '../../core/errors.js';
-import { wrongTypes, unknownKeys } from './schema-walk.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BedrockError } from '../../core/base/errors.js';
+import { type ConfigFormat, configFromObject, parseConfig } from '../../core/config/document.js';
+import { checkConfig } from '../../core/daemon/bootstrap.js';
+import type { ConfigIssue } from '../../core/validation/issues.js';
+import { unknownKeys, wrongTypes } from './schema-walk.js';
 
 interface Row {
   test: string;

@@ -2,8 +2,8 @@
  * Bad configurations made from the schema itself, so that no key of it is left out: for every key one of the wrong type, and for
  * every object that is closed an unknown key.
  */
-import { formatPath } from '../../core/config/issues.js';
-import { readSchema } from '../../core/config/schema.js';
+import { formatPath } from '../../core/validation/issues.js';
+import { readSchema } from '../../core/validation/schema.js';
 
 interface Schema {
   $ref?: string;

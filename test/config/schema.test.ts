@@ -1,9 +1,9 @@
 /** The schemas of this package, which no start of a daemon checks: they are held right here. */
-import { describe, expect, it } from '@jest/globals';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { checkSchema, compileSchema, readSchema } from '../../core/config/schema.js';
+import { describe, expect, it } from '@jest/globals';
+import { checkSchema, compileSchema, readSchema } from '../../core/validation/schema.js';
 
 const folder = path.resolve(import.meta.dirname, '../../schemas');
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'));

@@ -1,11 +1,11 @@
 /** Configurations that must be taken, what becomes of them, and that a running configuration is one again. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { bootstrap, checkConfig, type ConfigInput } from '../../core/bootstrap.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parseConfig } from '../../core/config/document.js';
-import type { Daemon } from '../../core/daemon.js';
+import { bootstrap, checkConfig, type ConfigInput } from '../../core/daemon/bootstrap.js';
+import type { Daemon } from '../../core/daemon/daemon.js';
 import type { BedrockConfig } from '../../core/index.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 

@@ -1,22 +1,22 @@
 /** A target as a client sees one: open and close are its own, every call travels, and none arrives in a certain order. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { BedrockError } from '../../core/index.js';
-import { Lifecycle } from '../../core/target/lifecycle.js';
-import type {
-  Capabilities,
-  ErasedPage,
-  ListOptions,
-  RegionId,
-  RegionMapping,
-  RegionPage,
-  RegionRange,
-  RegionSource,
-  RegionStat,
-  Target,
-  TargetStats,
-  WriteOptions,
-  Logger,
+import {
+  BedrockError,
+  type Capabilities,
+  type ErasedPage,
+  type ListOptions,
+  type Logger,
+  type RegionId,
+  type RegionMapping,
+  type RegionPage,
+  type RegionRange,
+  type RegionSource,
+  type RegionStat,
+  type Target,
+  type TargetStats,
+  type WriteOptions,
 } from '../../core/index.js';
+import { Lifecycle } from '../../core/targets/lifecycle.js';
 
 export const DISTANT_CAPABILITIES: Capabilities = {
   persistent: false,

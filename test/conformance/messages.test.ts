@@ -4,12 +4,12 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
+import { createLogger } from '../../core/base/logging.js';
 import { describeTarget, type TargetFactory } from '../../core/conformance/index.js';
 import type { Target } from '../../core/index.js';
-import { createLogger } from '../../core/logging.js';
-import { ARENA_CAPABILITIES, Arena, ArenaTarget, arenaSpaceOf } from '../target/arena-target.js';
-import { runTests } from './collecting-runner.js';
 import { isThorough, sampled } from '../fixtures/thoroughness.js';
+import { Arena, ARENA_CAPABILITIES, arenaSpaceOf, ArenaTarget } from '../targets/arena-target.js';
+import { runTests } from './collecting-runner.js';
 import { expectInForm, expectStepInForm } from './message-form.js';
 
 const logger = createLogger({ level: 'off', format: 'text' });

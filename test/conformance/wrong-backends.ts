@@ -1,8 +1,8 @@
 /** Backends that are wrong in one point, in what only a hook can get wrong. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
-import { RegionTable, type RecoveryReport } from '../../core/index.js';
-import { ArenaRegion, ArenaTarget, type Arena } from '../target/arena-target.js';
+import { type RecoveryReport, RegionTable } from '../../core/index.js';
+import { type Arena, ArenaRegion, ArenaTarget } from '../targets/arena-target.js';
 
 export class NeverFreesSpace extends MemoryTarget {
   protected override release(): void {

@@ -1,6 +1,6 @@
 /** Backends that use the memory of their callers in a way that they must not. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { ArenaTarget, type ArenaRegion } from '../target/arena-target.js';
+import { type ArenaRegion, ArenaTarget } from '../targets/arena-target.js';
 
 /** A write, or a read, by reference to the caller's memory. */
 interface Kept {

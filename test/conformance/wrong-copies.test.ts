@@ -2,17 +2,17 @@
  * Copies of the persistent template that are wrong in one subtle way, as an author may get it wrong: the suite finds each, given what the
  * template's own test gives it.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createLogger } from '../../core/base/logging.js';
 import { describeTarget, type TargetFactory } from '../../core/conformance/index.js';
 import type { BackendContext, RegionId, Target } from '../../core/index.js';
-import { createLogger } from '../../core/logging.js';
 import {
   SAMPLE_CAPABILITIES,
-  SampleTarget,
   type SampleRegion,
+  SampleTarget,
 } from '../../templates/backend-persistent/src/sample-target.js';
 import { runTests } from './collecting-runner.js';
 import { expectInForm } from './message-form.js';

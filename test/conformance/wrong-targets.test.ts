@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
+import { createLogger } from '../../core/base/logging.js';
 import { describeTarget, type TargetFactory, type TestRunner } from '../../core/conformance/index.js';
 import type { Capabilities, Target } from '../../core/index.js';
-import { createLogger } from '../../core/logging.js';
-import { ARENA_CAPABILITIES, Arena, ArenaTarget, arenaSpaceOf } from '../target/arena-target.js';
-import { runTests, titlesOf, type Results, type RunOptions } from './collecting-runner.js';
+import { Arena, ARENA_CAPABILITIES, arenaSpaceOf, ArenaTarget } from '../targets/arena-target.js';
+import { type Results, type RunOptions, runTests, titlesOf } from './collecting-runner.js';
 import { Delegate } from './delegate.js';
 import { DISTANT_CAPABILITIES, DistantTarget } from './distant-target.js';
 import { expectInForm } from './message-form.js';

@@ -8,7 +8,7 @@ import type { MediumRange, PoolMedium, TargetMode } from '../../core/index.js';
 import { DESCRIPTOR_BYTES, encodeDescriptor } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, HEADERS_BYTES, type PoolId } from '../../core/pool/extent.js';
 import { decodeHeader } from '../../core/pool/header.js';
-import type { Eventually } from '../../core/target/lifecycle.js';
+import type { Eventually } from '../../core/targets/lifecycle.js';
 import type { SequenceTitle } from './sequences.js';
 import type { Flaw, Mode } from './simulated-pool.js';
 

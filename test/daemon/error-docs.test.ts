@@ -1,7 +1,7 @@
 /** docs/errors.md and the table of codes say the same. */
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { ERROR_CODES } from '../../core/errors.js';
+import { ERROR_CODES } from '../../core/base/errors.js';
 
 test('docs/errors.md lists every code with its status and meaning, and no other', async () => {
   const page = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8');

@@ -5,17 +5,17 @@
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
-import { request, type Dispatcher } from 'undici';
+import { type Dispatcher, request } from 'undici';
+import { createLogger, type LogFormat } from '../../core/base/logging.js';
 import {
   BedrockError,
-  ERROR_CODES,
   bootstrap,
   connect,
   type Daemon,
+  ERROR_CODES,
   type Service,
   type Target,
 } from '../../core/index.js';
-import { createLogger, type LogFormat } from '../../core/logging.js';
 import { clearTrap, setTrap } from '../fixtures/throwing-library.js';
 import { RawClient, type Value } from '../resp/raw-client.js';
 

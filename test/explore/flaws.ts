@@ -33,13 +33,13 @@ export const SMALL_STEPS: readonly Patch[] = [
   },
   { file: 'core/http/send-region.ts', from: 'CAUTIOUS_BYTES = 10 * 2 ** 20', to: 'CAUTIOUS_BYTES = 2 ** 8' },
   // What comes next can be guessed.
-  { file: 'core/target/generation-step.ts', from: 'FIRST_SPAN = 2 ** 26', to: 'FIRST_SPAN = 1' },
-  { file: 'core/target/generation-step.ts', from: 'NEXT_SPAN = 2 ** 10', to: 'NEXT_SPAN = 1' },
+  { file: 'core/targets/generation-step.ts', from: 'FIRST_SPAN = 2 ** 26', to: 'FIRST_SPAN = 1' },
+  { file: 'core/targets/generation-step.ts', from: 'NEXT_SPAN = 2 ** 10', to: 'NEXT_SPAN = 1' },
   // Larger ones are buffers of their own, which arguments may land in.
   { file: 'backends/memory/slab-heap.ts', from: 'MAX_CELL_BYTES = 2 ** 13', to: 'MAX_CELL_BYTES = 2 ** 6' },
 ];
 
-const BASE_TARGET = 'core/target/base-target.ts';
+const BASE_TARGET = 'core/targets/base-target.ts';
 const REGION_POOL = 'core/pool/region-pool.ts';
 const POOLS = ['file', 'msync', 'pmem'];
 
@@ -64,7 +64,7 @@ export const FLAWS: readonly FlawedCode[] = [
       },
 `,
       },
-      { file: 'core/target/region-cache.ts', from: 'if (other !== undefined) {', to: 'if (false) {' },
+      { file: 'core/targets/region-cache.ts', from: 'if (other !== undefined) {', to: 'if (false) {' },
     ],
   },
   {
@@ -181,7 +181,7 @@ export const FLAWS: readonly FlawedCode[] = [
     title: 'a close does not wait for what is under way',
     patches: [
       {
-        file: 'core/target/lifecycle.ts',
+        file: 'core/targets/lifecycle.ts',
         from: 'if (this.#inFlight > 0) await',
         to: 'if (this.#inFlight > 1e9) await',
       },
@@ -204,9 +204,9 @@ export const FLAWS: readonly FlawedCode[] = [
     title: 'a creation takes its space after it has waited',
     kinds: ['table'],
     patches: [
-      { file: 'core/target/table-target.ts', from: 'this.#usedBytes += size;\n    let id', to: 'let id' },
+      { file: 'core/targets/table-target.ts', from: 'this.#usedBytes += size;\n    let id', to: 'let id' },
       {
-        file: 'core/target/table-target.ts',
+        file: 'core/targets/table-target.ts',
         from: 'return await this.makeRegion(id, size, this.#clock.now());',
         to: 'const made = await this.makeRegion(id, size, this.#clock.now());\n      this.#usedBytes += size;\n      return made;',
       },

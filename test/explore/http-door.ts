@@ -4,14 +4,14 @@
  */
 import { createServer, type Server } from 'node:http';
 import { Registry } from 'prom-client';
-import type { Logger } from '../../core/index.js';
 import type { DaemonSettings } from '../../core/config/resolved-config.js';
 import { AnswerMemory } from '../../core/http/answer-memory.js';
 import { buildHttpApp, type HttpApp } from '../../core/http/app.js';
 import { Connections } from '../../core/http/connections.js';
 import { deferContinue } from '../../core/http/continue.js';
-import { BedrockError } from '../../core/index.js';
-import type { ProviderManager, RunningProvider } from '../../core/provider/manager.js';
+import { BedrockError, type Logger } from '../../core/index.js';
+import type { ProviderManager } from '../../core/runtime/provider-manager.js';
+import type { RunningProvider } from '../../core/runtime/running-provider.js';
 import type { MemoryDuplex } from './memory-duplex.js';
 
 export const HOST = '127.0.0.1:7480';

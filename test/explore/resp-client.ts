@@ -3,15 +3,15 @@
  * and connections that break off. Requests of one connection must look as if they were carried out in their order.
  */
 import type { Socket } from 'node:net';
-import { Client } from '../../core/resp/client.js';
+import { DirectTarget, type Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
+import { Client } from '../../core/resp/client.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
-import { createOperationMeter } from '../../core/metrics/operation-meter.js';
-import { ExecutionPool } from '../../core/provider/execution-pool.js';
-import type { RunningProvider } from '../../core/provider/manager.js';
-import { DirectTarget, type Target } from '../../core/index.js';
+import { AdmissionQueue } from '../../core/runtime/execution-pool.js';
+import { createOperationMeter } from '../../core/runtime/operation-meter.js';
+import type { RunningProvider } from '../../core/runtime/running-provider.js';
 import { contentsOf } from '../crash/program-run.js';
 import type { Surroundings } from './local-client.js';
 import { MemorySocket } from './memory-socket.js';
@@ -34,7 +34,7 @@ const REFUSALS = [
 
 /** What both doors serve. */
 export function makeProvider(target: Target, schedule: Schedule): RunningProvider {
-  const pool = new ExecutionPool('explored', {
+  const pool = new AdmissionQueue('explored', {
     maxInFlight: schedule.random.pick([1, 2, 256]),
     maxQueued: 4096,
   });

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { BedrockError } from '../../core/errors.js';
+import { BedrockError } from '../../core/base/errors.js';
 import { faults, gates, openGates } from '../fixtures/gated-library.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
-import { RawConnection, head } from './raw-connection.js';
+import { head, RawConnection } from './raw-connection.js';
 import {
   closeDaemons,
   eventually,

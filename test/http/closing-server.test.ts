@@ -6,10 +6,10 @@ import { expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
 import { configFromObject } from '../../core/config/document.js';
 import { resolveConfig } from '../../core/config/resolve.js';
-import { createContainer } from '../../core/container.js';
 import { HttpServer } from '../../core/http/server.js';
-import { LibraryLoader } from '../../core/provider/library.js';
-import type { ProviderManager } from '../../core/provider/manager.js';
+import { createContainer } from '../../core/library/container.js';
+import { LibraryLoader } from '../../core/library/library.js';
+import type { ProviderManager } from '../../core/runtime/provider-manager.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 
 it('leaves nothing of a server that is closed while it begins to listen', async () => {

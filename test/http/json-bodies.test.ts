@@ -1,11 +1,11 @@
 /** What bodies in JSON can ask of the daemon's memory and stack, and of the work it does for one request. */
-import { PassThrough } from 'node:stream';
 import type { IncomingMessage } from 'node:http';
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { BedrockError } from '../../core/errors.js';
+import { BedrockError } from '../../core/base/errors.js';
 import { GatheredBody, SMALL_BODY_BYTES } from '../../core/http/gathered-body.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { RawConnection, head } from './raw-connection.js';
+import { head, RawConnection } from './raw-connection.js';
 import { closeDaemons, expectProblem, runDaemon, type RunningDaemon } from './running-daemon.js';
 
 const headers = { 'content-type': 'application/json' };

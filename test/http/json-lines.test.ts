@@ -1,9 +1,9 @@
 /** Every answer in JSON is one line with its end, so that the prompt of a shell stands below it, and is as long as it says. */
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { bootstrap } from '../../core/bootstrap.js';
+import { bootstrap } from '../../core/daemon/bootstrap.js';
 import { RawConnection } from './raw-connection.js';
-import { RunningDaemon, memoryStore, type Answer } from './running-daemon.js';
+import { type Answer, memoryStore, RunningDaemon } from './running-daemon.js';
 
 const NOTES = path.resolve(import.meta.dirname, '../fixtures/notes-library.ts');
 

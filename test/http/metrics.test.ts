@@ -1,6 +1,6 @@
 /** What /metrics says of operations, targets and execution pools. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { LATENCY_BUCKETS, createOperationMeter } from '../../core/metrics/operation-meter.js';
+import { createOperationMeter, LATENCY_BUCKETS } from '../../core/runtime/operation-meter.js';
 import { gates, openGates } from '../fixtures/gated-library.js';
 import {
   closeDaemons,

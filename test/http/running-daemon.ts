@@ -6,10 +6,10 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
-import { Agent, request, type Dispatcher } from 'undici';
-import { bootstrap } from '../../core/bootstrap.js';
-import type { Daemon, BedrockConfig } from '../../core/index.js';
-import type { Logger } from '../../core/logging.js';
+import { Agent, type Dispatcher, request } from 'undici';
+import type { Logger } from '../../core/base/logging.js';
+import { bootstrap } from '../../core/daemon/bootstrap.js';
+import type { BedrockConfig, Daemon } from '../../core/index.js';
 
 const GATED_LIBRARY = fileURLToPath(new URL('../fixtures/gated-library.ts', import.meta.url));
 

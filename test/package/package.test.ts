@@ -1,14 +1,14 @@
 /** What a user of the package has: a tarball without anything else, types, a configuration to begin with, packages of their own. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { existsSync } from 'node:fs';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'jsonc-parser';
 import { namesFrom } from '../../core/cli/templates.js';
 import { killAll } from '../fixtures/bedrock-process.js';
 import { runHere } from '../fixtures/run-here.js';
 import { InstalledProject } from './installed.js';
-import { PACKAGES, itHasTheTypesOfItsSchema, launch, makePackages } from './new-packages.js';
+import { itHasTheTypesOfItsSchema, launch, makePackages, PACKAGES } from './new-packages.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -28,7 +28,7 @@ describe('the tarball', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => path.relative(project.packageFolder, path.join(entry.parentPath, entry.name)));
     const allowed = [
-      /^dist\/(core|backends|native|schemas)\/.*\.(js|d\.ts|js\.map)$/,
+      /^dist\/(core|backends|providers|native|schemas)\/.*\.(js|d\.ts|js\.map)$/,
       /^dist\/schemas\/\w+\.schema\.json$/,
       /^schemas\/\w+\.schema\.json$/,
       /^templates\/[a-z-]+\/(src\/)?[\w.-]+$/,
@@ -46,9 +46,9 @@ describe('the tarball', () => {
 
   it('has source maps that carry what they point to', async () => {
     const map = JSON.parse(
-      await readFile(path.join(project.packageFolder, 'dist/core/target/table-target.js.map'), 'utf8'),
+      await readFile(path.join(project.packageFolder, 'dist/core/targets/table-target.js.map'), 'utf8'),
     ) as { sources: string[]; sourcesContent?: string[] };
-    const source = await readFile(path.join(ROOT, 'core/target/table-target.ts'), 'utf8');
+    const source = await readFile(path.join(ROOT, 'core/targets/table-target.ts'), 'utf8');
     expect(map.sourcesContent).toEqual([source]);
   });
 });

@@ -3,14 +3,14 @@
  * else goes on. Each refusal is followed by a recovery of the bytes as they stand.
  */
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { RegionId } from '../../core/contract/region-id.js';
 import { BedrockError } from '../../core/index.js';
-import { HEADERS_BYTES, HEADER_BYTES } from '../../core/pool/extent.js';
-import { formatPool } from '../../core/pool/format.js';
+import { HEADER_BYTES, HEADERS_BYTES } from '../../core/pool/extent.js';
 import type { Finding } from '../../core/pool/findings.js';
+import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
 import type { NewSlot, RegionPool } from '../../core/pool/region-pool.js';
-import { RegionId } from '../../core/target/region-id.js';
-import { SlotState } from '../../core/target/slot-table.js';
+import { SlotState } from '../../core/targets/slot-table.js';
 import { MemoryMedium } from './memory-medium.js';
 
 const CAPACITY = 2 ** 20;

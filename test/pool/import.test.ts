@@ -1,10 +1,10 @@
 /** Importing into a pool, beyond the contract: slots, generations, retired ones, and what the medium then has. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';
 import { MAX_GENERATION } from '../../core/pool/descriptor.js';
 import { erasedDescriptors, erasedSlots } from '../../core/pool/erased-slots.js';
-import { SlotTable } from '../../core/target/slot-table.js';
+import { SlotTable } from '../../core/targets/slot-table.js';
 import { poolFolder, poolTarget } from '../backends/pool-factory.js';
 
 const MIB = 2 ** 20;

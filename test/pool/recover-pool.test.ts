@@ -1,12 +1,12 @@
 /** What recovery writes, and what it keeps a damaged pool from doing. */
 import { expect, test } from '@jest/globals';
-import { BedrockError } from '../../core/errors.js';
+import { BedrockError } from '../../core/base/errors.js';
+import { RegionId } from '../../core/contract/region-id.js';
 import { crc32c } from '../../core/pool/crc32c.js';
 import { formatPool } from '../../core/pool/format.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
 import type { RegionPool } from '../../core/pool/region-pool.js';
-import { SlotState } from '../../core/target/slot-table.js';
-import { RegionId } from '../../core/target/region-id.js';
+import { SlotState } from '../../core/targets/slot-table.js';
 import { MemoryMedium } from './memory-medium.js';
 
 const CAPACITY = 2 ** 20;

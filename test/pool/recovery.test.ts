@@ -3,13 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { chunkLength, MAX_CHUNK_COUNT } from '../../core/pool/chunk-directory.js';
 import { encodeDescriptor, encodeWordZero, formatChunk, MAX_GENERATION } from '../../core/pool/descriptor.js';
-import { alignUp } from '../../core/pool/extent.js';
 import { orderByOffset } from '../../core/pool/extent-order.js';
+import { alignUp } from '../../core/pool/extent.js';
 import type { PoolHeader } from '../../core/pool/header.js';
-import { Recovery } from '../../core/pool/recovery.js';
-import type { RecoveryResult } from '../../core/pool/recovery.js';
-import { SlotState } from '../../core/target/slot-table.js';
-import type { SlotTable } from '../../core/target/slot-table.js';
+import { Recovery, type RecoveryResult } from '../../core/pool/recovery.js';
+import { SlotState, type SlotTable } from '../../core/targets/slot-table.js';
 
 const ALIGNMENT = 256;
 const CAPACITY = 2 ** 20;

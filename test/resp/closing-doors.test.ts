@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import type { ProviderManager } from '../../core/provider/manager.js';
 import { RespServer } from '../../core/resp/server.js';
+import type { ProviderManager } from '../../core/runtime/provider-manager.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { eventually } from './running-door.js';
 

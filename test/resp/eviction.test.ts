@@ -4,13 +4,13 @@ import { Writable } from 'node:stream';
 import { expect, it } from '@jest/globals';
 import type { Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { ExecutionPool } from '../../core/provider/execution-pool.js';
-import type { RunningProvider } from '../../core/provider/manager.js';
 import { Client } from '../../core/resp/client.js';
-import type { Place } from '../../core/resp/command.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
+import type { Place } from '../../core/resp/operation-call.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
+import { AdmissionQueue } from '../../core/runtime/execution-pool.js';
+import type { RunningProvider } from '../../core/runtime/running-provider.js';
 import { encode } from './raw-client.js';
 
 /** The daemon's end of a connection: keeps what it is sent. */
@@ -43,7 +43,7 @@ class FullDoor {
         return Promise.resolve();
       },
     } as unknown as Target;
-    const pool = new ExecutionPool('pool', { maxInFlight: 8, maxQueued: 8 });
+    const pool = new AdmissionQueue('pool', { maxInFlight: 8, maxQueued: 8 });
     const provider = { pool, meters: [], state: 'running' } as unknown as RunningProvider;
     const place: Place = { provider, index: 0, target, direct: undefined };
     this.#door = {

@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { bootstrap, type BedrockConfig, type Daemon } from '../../core/index.js';
-import type { Logger } from '../../core/logging.js';
+import type { Logger } from '../../core/base/logging.js';
+import { type BedrockConfig, bootstrap, type Daemon } from '../../core/index.js';
 import { openGates } from '../fixtures/gated-library.js';
 import { RawClient } from './raw-client.js';
 

@@ -1,12 +1,12 @@
 /** Regions that come in parts: their life cycle, and what becomes of one when its client errs, gives up or goes. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { RegionId, type RegionStat } from '../../core/index.js';
-import type { Place } from '../../core/resp/command.js';
+import type { Place } from '../../core/resp/operation-call.js';
 import { Uploads } from '../../core/resp/uploads.js';
 import type { Gate } from '../fixtures/gate.js';
 import { gates } from '../fixtures/gated-library.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
-import { RunningDoor, closeDoors, eventually } from './running-door.js';
+import { closeDoors, eventually, RunningDoor } from './running-door.js';
 
 afterEach(closeDoors);
 

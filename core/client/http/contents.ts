@@ -1,7 +1,7 @@
 /** Contents on their way to a daemon, as bodies of requests. */
-import { copyBytes } from '../../allocation.js';
-import type { RegionSource } from '../../target/index.js';
-import { exactly } from '../source.js';
+import { copyBytes } from '../../base/allocation.js';
+import type { RegionSource } from '../../targets/index.js';
+import { exactly } from '../remote/source.js';
 import type { HttpRequest } from './http-connection.js';
 
 /** Bytes handed to the connection at once, so that a large write never waits whole in its buffers. */

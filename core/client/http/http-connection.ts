@@ -4,18 +4,17 @@
  * The time-out counts lack of progress, as the daemon's own does; a call can also be bounded as a whole (`timeoutMs`) or ended by
  * an AbortSignal.
  */
-import { Pool, type Dispatcher } from 'undici';
-import { copyBytes, isRefusal } from '../../allocation.js';
-import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../errors.js';
-import { isRecord, propertyOf } from '../../plain.js';
-import { endedByCaller, signalOf, type CallOptions, type ConnectOptions } from '../call-options.js';
-import type { HttpUrl } from '../service-url.js';
-import { SourceFailure } from '../source.js';
-
-export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+import { type Dispatcher, Pool } from 'undici';
+import { copyBytes, isRefusal } from '../../base/allocation.js';
+import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../base/errors.js';
+import { isRecord, propertyOf } from '../../base/plain.js';
+import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
+import type { HttpUrl } from '../../net/service-url.js';
+import { type ConnectOptions, endedByCaller, signalOf } from '../remote/call-options.js';
+import { SourceFailure } from '../remote/source.js';
 
 export interface HttpRequest extends CallOptions {
-  method: HttpMethod;
+  method: RemoteCall['method'];
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   headers?: Record<string, string>;

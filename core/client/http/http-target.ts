@@ -3,15 +3,16 @@
  * work: closing waits for all of them, and the caller's bounds are those of the whole.
  */
 import type { Readable } from 'node:stream';
-import { encodeText } from '../../allocation.js';
-import { BedrockError } from '../../errors.js';
+import { encodeText } from '../../base/allocation.js';
+import { BedrockError } from '../../base/errors.js';
+import type { CallOptions } from '../../contract/remote-provider.js';
 import {
   allocateBuffer,
+  type CheckedRanges,
   checkRange,
   checkRanges,
   checkTotal,
-  type CheckedRanges,
-} from '../../target/arguments.js';
+} from '../../targets/arguments.js';
 import {
   RegionId,
   type RegionPage,
@@ -19,13 +20,17 @@ import {
   type RegionSource,
   type RegionStat,
   type TargetStats,
-} from '../../target/index.js';
-import { ofTheWhole, type CallOptions } from '../call-options.js';
-import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
+} from '../../targets/index.js';
+import {
+  BaseRemoteTarget,
+  type RemoteTargetDescription,
+  type RemoteTargetPlace,
+} from '../remote/base-remote-target.js';
+import { ofTheWhole } from '../remote/call-options.js';
 import { bodyOfBytes, bodyOfSource } from './contents.js';
 import type { HttpConnection, HttpRequest, HttpResponse } from './http-connection.js';
 
-export class HttpTarget extends RemoteTarget {
+export class HttpTarget extends BaseRemoteTarget {
   readonly #path: string;
   readonly #query: { target?: number };
 

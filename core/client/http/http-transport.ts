@@ -1,12 +1,13 @@
 /** The way to a daemon over HTTP. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
-import { encodeText } from '../../allocation.js';
-import { BedrockError } from '../../errors.js';
-import { isRecord, propertyOf } from '../../plain.js';
-import type { CallOptions, ConnectOptions } from '../call-options.js';
-import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote-target.js';
-import type { HttpUrl } from '../service-url.js';
-import type { RemoteCall, Transport, WireProviders } from '../transport.js';
+import { encodeText } from '../../base/allocation.js';
+import { BedrockError } from '../../base/errors.js';
+import { isRecord, propertyOf } from '../../base/plain.js';
+import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
+import type { HttpUrl } from '../../net/service-url.js';
+import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote/base-remote-target.js';
+import type { ConnectOptions } from '../remote/call-options.js';
+import type { Transport, WireProviders } from '../remote/transport.js';
 import { HttpConnection, type HttpRequest } from './http-connection.js';
 import { HttpTarget } from './http-target.js';
 

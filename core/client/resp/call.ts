@@ -2,9 +2,9 @@
  * A command on its way: what is sent, where the reply goes, and the promise of whoever waits for it. One object a call, as what a
  * small call costs is mostly what it allocates.
  */
-import { asBedrockError, type BedrockError } from '../../errors.js';
+import { asBedrockError, type BedrockError } from '../../base/errors.js';
 import type { Output } from './output.js';
-import { ReplyError, type Reply } from './reply.js';
+import { type Reply, ReplyError } from './reply.js';
 
 export type Argument = string | number | Uint8Array;
 

@@ -9,9 +9,9 @@
  * - A call that its caller has given up counts no more, though its reply is still to come.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { BedrockError } from '../../errors.js';
+import { BedrockError } from '../../base/errors.js';
 import { ArgumentsCall } from './call.js';
-import type { RegionCall, TargetPlace } from './region-call.js';
+import type { CallCarrier, RegionCall, TargetPlace } from './region-call.js';
 import type { Reply } from './reply.js';
 import type { RespConnection } from './resp-connection.js';
 
@@ -51,7 +51,7 @@ class Choice extends ArgumentsCall {
   }
 }
 
-export class Lane {
+export class Lane implements CallCarrier {
   #connection: RespConnection | undefined;
   #isOpening = false;
   /** Ends the attempts to connect. */
@@ -90,23 +90,19 @@ export class Lane {
     else this.#wait(call);
   }
 
-  /** A reply has come. */
   returned(call: RegionCall<unknown>): void {
     this.#bytes -= call.cost;
     if (this.#next < this.#waiting.length) this.#sendWaiting();
   }
 
-  /** It could not be sent. Those that wait are seen to by whoever sends. */
   refused(call: RegionCall<unknown>): void {
     this.#bytes -= call.cost;
   }
 
-  /** A caller waits no more. */
   settled(): void {
     this.#count--;
   }
 
-  /** The connection has broken. */
   broken(call: RegionCall<unknown>, error: BedrockError, wasSent: boolean): void {
     this.#bytes -= call.cost;
     const isLost = error.code === 'UNREACHABLE';

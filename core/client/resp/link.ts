@@ -1,17 +1,19 @@
 /** The connections to a daemon: how they are opened, which call goes over which, and how callers' bounds end calls. */
-import { BedrockError, asBedrockError } from '../../errors.js';
-import { endedByCaller, signalOf, within, type CallOptions, type ConnectOptions } from '../call-options.js';
+import { asBedrockError, BedrockError } from '../../base/errors.js';
+import type { CallOptions } from '../../contract/remote-provider.js';
+import type { RespEndpoint } from '../../net/service-url.js';
+import { type ConnectOptions, endedByCaller, signalOf, within } from '../remote/call-options.js';
 import { Lane } from './lane.js';
 import {
   CommandCall,
-  refusalOf,
   type CommandParts,
+  refusalOf,
   type RegionCall,
   type TargetPlace,
 } from './region-call.js';
-import { limitsOf, type DaemonLimits } from './region-replies.js';
+import { type DaemonLimits, limitsOf } from './region-replies.js';
 import { ReplyError } from './reply.js';
-import { RespConnection, type RespEndpoint } from './resp-connection.js';
+import { RespConnection } from './resp-connection.js';
 
 /** What sends calls: a lane, or a certain connection. */
 interface Way {

@@ -3,7 +3,7 @@
  * between them by reference. All of it goes out in one write.
  */
 import type { Socket } from 'node:net';
-import { allocateBytes, encodeText } from '../../allocation.js';
+import { allocateBytes, encodeText } from '../../base/allocation.js';
 import { writeNow } from '../../net/write-now.js';
 
 const BUFFER_BYTES = 2 ** 16;

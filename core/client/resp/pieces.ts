@@ -1,7 +1,7 @@
 /** Large transfers in pieces, several on their way at once. */
-import { allocateBytes } from '../../allocation.js';
-import type { RegionSource } from '../../target/index.js';
-import { exactly, type SourceBounds } from '../source.js';
+import { allocateBytes } from '../../base/allocation.js';
+import type { RegionSource } from '../../targets/index.js';
+import { exactly, type SourceBounds } from '../remote/source.js';
 
 /** Bytes of one piece. */
 export const PIECE_BYTES = 2 ** 20;

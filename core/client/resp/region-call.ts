@@ -2,15 +2,14 @@
  * Calls of a daemon's targets. The two that programs make most, reading and writing a range, have encodings of their own: what is
  * the same in all of them is copied, the ID goes from its words to the digits.
  */
-import { BedrockError, isErrorCode } from '../../errors.js';
-import { isRecord } from '../../plain.js';
-import type { RegionId } from '../../target/index.js';
-import { Call, encodeArguments, type Argument } from './call.js';
-import type { Lane } from './lane.js';
+import { BedrockError, isErrorCode } from '../../base/errors.js';
+import { isRecord } from '../../base/plain.js';
+import type { RegionId } from '../../targets/index.js';
+import { type Argument, Call, encodeArguments } from './call.js';
 import type { Output } from './output.js';
-import type { RespConnection } from './resp-connection.js';
 import { unexpected } from './region-replies.js';
 import type { Reply, ReplyError } from './reply.js';
+import type { RespConnection } from './resp-connection.js';
 
 const ID_DIGITS = 32;
 
@@ -30,9 +29,21 @@ export class TargetPlace {
 /** The same on a connection that has chosen the target. */
 const CHOSEN_ID_HEAD = Buffer.from(`$${ID_DIGITS}\r\n`);
 
+/** What carries calls to the daemon, as they tell it what became of them. */
+export interface CallCarrier {
+  /** A reply has come. */
+  returned(call: RegionCall<unknown>): void;
+  /** A caller waits no more. */
+  settled(): void;
+  /** The connection has broken. */
+  broken(call: RegionCall<unknown>, error: BedrockError, wasSent: boolean): void;
+  /** It could not be sent. Those that wait are seen to by whoever sends. */
+  refused(call: RegionCall<unknown>): void;
+}
+
 /** A call that a lane sends, again if need be. */
 export abstract class RegionCall<T> extends Call<T> {
-  lane: Lane | undefined;
+  lane: CallCarrier | undefined;
   /** Where it was sent last. */
   connection: RespConnection | undefined;
   /** The target that the connection has chosen. */

@@ -1,5 +1,5 @@
 /** What the replies of a daemon say, checked for the form that they must have. */
-import { BedrockError } from '../../errors.js';
+import { BedrockError } from '../../base/errors.js';
 import {
   RegionId,
   type RegionPage,
@@ -7,8 +7,8 @@ import {
   type TargetMode,
   type TargetState,
   type TargetStats,
-} from '../../target/index.js';
-import { textOf, type Reply, type ReplyMap } from './reply.js';
+} from '../../targets/index.js';
+import { type Reply, type ReplyMap, textOf } from './reply.js';
 
 const ID = /^[0-9a-f]{32}$/;
 

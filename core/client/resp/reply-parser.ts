@@ -9,9 +9,9 @@
  * - A peer is not trusted: what it announces is checked against `into` or the limits before memory is taken.
  * - What was understood of an incomplete reply is kept; only an incomplete line is looked at again, and lines are bounded.
  */
-import { allocateShared } from '../../allocation.js';
-import { asBedrockError } from '../../errors.js';
-import { ReplyError, textOf, type Reply } from './reply.js';
+import { allocateShared } from '../../base/allocation.js';
+import { asBedrockError } from '../../base/errors.js';
+import { type Reply, ReplyError, textOf } from './reply.js';
 
 export interface ReplyLimits {
   /** What a reply may hold beside the bytes that go into a call's own memory, bytes. */

@@ -10,16 +10,15 @@
  *   There is no second try here.
  */
 import { connect, type Socket } from 'node:net';
-import { allocateBytes } from '../../allocation.js';
-import { BedrockError, asBedrockError, messageOf } from '../../errors.js';
-import { within } from '../call-options.js';
-import { ArgumentsCall, IntoCall, type Argument, type Call } from './call.js';
+import { allocateBytes } from '../../base/allocation.js';
+import { asBedrockError, BedrockError, messageOf } from '../../base/errors.js';
+import type { RespEndpoint } from '../../net/service-url.js';
+import { within } from '../remote/call-options.js';
+import { type Argument, ArgumentsCall, type Call, IntoCall } from './call.js';
 import { CallsInOrder } from './calls-in-order.js';
 import { Output } from './output.js';
 import { DISCARD, Found, ReplyParser } from './reply-parser.js';
 import type { Reply } from './reply.js';
-
-export type RespEndpoint = { readonly host: string; readonly port: number } | { readonly path: string };
 
 export interface RespConnectionOptions {
   /** How long replies that are waited for may make no progress, milliseconds; also for connecting. 30000 unless told. */

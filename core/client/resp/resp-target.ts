@@ -4,15 +4,16 @@
  * A small read or write is one command. Of a large one, pieces of `PIECE_BYTES` are on their way at once, after its bounds were
  * compared with the region's size, so that nothing is written of what cannot be written whole. Many ranges share a command.
  */
-import { allocateBytes } from '../../allocation.js';
-import { BedrockError } from '../../errors.js';
+import { allocateBytes } from '../../base/allocation.js';
+import { BedrockError } from '../../base/errors.js';
+import type { CallOptions } from '../../contract/remote-provider.js';
 import {
   allocateBuffer,
+  type CheckedRanges,
   checkRange,
   checkRanges,
   checkTotal,
-  type CheckedRanges,
-} from '../../target/arguments.js';
+} from '../../targets/arguments.js';
 import type {
   RegionId,
   RegionPage,
@@ -20,19 +21,23 @@ import type {
   RegionSource,
   RegionStat,
   TargetStats,
-} from '../../target/index.js';
-import { ofTheWhole, type CallOptions } from '../call-options.js';
-import { RemoteTarget, type RemoteTargetDescription, type RemoteTargetPlace } from '../remote-target.js';
-import { SourceFailure, type SourceBounds } from '../source.js';
+} from '../../targets/index.js';
+import {
+  BaseRemoteTarget,
+  type RemoteTargetDescription,
+  type RemoteTargetPlace,
+} from '../remote/base-remote-target.js';
+import { ofTheWhole } from '../remote/call-options.js';
+import { type SourceBounds, SourceFailure } from '../remote/source.js';
 import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
 import type { Argument } from './call.js';
 import type { Link } from './link.js';
-import { PIECE_BYTES, WINDOW, gathered, moveBytes, moveSource, type MovePiece } from './pieces.js';
-import { ReadCall, TargetPlace, WriteCall, type CommandParts, type RegionCall } from './region-call.js';
+import { gathered, moveBytes, type MovePiece, moveSource, PIECE_BYTES, WINDOW } from './pieces.js';
+import { type CommandParts, ReadCall, type RegionCall, TargetPlace, WriteCall } from './region-call.js';
 import { fills, idOf, isOk, pageOf, statOf, statsOf } from './region-replies.js';
 import { RegionUpload } from './upload.js';
 
-export class RespTarget extends RemoteTarget {
+export class RespTarget extends BaseRemoteTarget {
   readonly #place: TargetPlace;
   readonly #left = (): void => {
     this.link.leave();

@@ -1,13 +1,14 @@
 /** The way to a daemon over the Redis protocol. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
-import { BedrockError } from '../../errors.js';
-import type { CallOptions, ConnectOptions } from '../call-options.js';
-import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote-target.js';
-import type { RespUrl } from '../service-url.js';
-import type { RemoteCall, Transport, WireProviders } from '../transport.js';
+import { BedrockError } from '../../base/errors.js';
+import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
+import type { RespUrl } from '../../net/service-url.js';
+import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote/base-remote-target.js';
+import type { ConnectOptions } from '../remote/call-options.js';
+import type { Transport, WireProviders } from '../remote/transport.js';
 import { Link } from './link.js';
-import { isOk, jsonOf } from './region-replies.js';
 import type { CommandParts } from './region-call.js';
+import { isOk, jsonOf } from './region-replies.js';
 import { RespTarget } from './resp-target.js';
 
 export class RespTransport implements Transport {

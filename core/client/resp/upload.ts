@@ -2,12 +2,13 @@
  * A new region whose contents go to the daemon in parts. All of it happens on one connection: if that breaks, the daemon gives the
  * space back, and as long as the last command was not sent nothing was made.
  */
-import type { BedrockError } from '../../errors.js';
-import type { RegionId } from '../../target/index.js';
-import { within, type CallOptions } from '../call-options.js';
+import type { BedrockError } from '../../base/errors.js';
+import type { CallOptions } from '../../contract/remote-provider.js';
+import type { RegionId } from '../../targets/index.js';
+import { within } from '../remote/call-options.js';
 import type { Argument } from './call.js';
-import type { Link } from './link.js';
 import { outcomeUnknown } from './lane.js';
+import type { Link } from './link.js';
 import { CommandCall, type TargetPlace } from './region-call.js';
 import { idOf, isOk, numberOf } from './region-replies.js';
 import type { Reply } from './reply.js';

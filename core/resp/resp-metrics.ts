@@ -1,0 +1,37 @@
+/** What `/metrics` says of the Redis door: counted by the door itself, and only read here. docs/metrics.md lists it. */
+import type { Registry } from 'prom-client';
+import { register } from '../runtime/daemon-metrics.js';
+
+/** What a door has counted so far. */
+export interface DoorFigures {
+  /** Connections that are open. */
+  readonly connections: number;
+  readonly accepted: number;
+  readonly refused: number;
+  /** Connections that were closed as slow, for the memory they held. */
+  readonly evicted: number;
+  readonly requests: number;
+  /** Requests that were answered with an error. */
+  readonly failed: number;
+  /** Bytes of the memory for long arguments that are taken. */
+  readonly arrivingBytes: number;
+  /** Bytes of replies that clients have not taken. */
+  readonly bufferedBytes: number;
+}
+
+const METRICS: readonly (readonly ['counter' | 'gauge', string, string, keyof DoorFigures])[] = [
+  ['gauge', 'connections', 'Connections of the Redis protocol that are open.', 'connections'],
+  ['counter', 'connections_total', 'Connections that were accepted.', 'accepted'],
+  ['counter', 'connections_refused_total', 'Connections beyond the limit, closed at once.', 'refused'],
+  ['counter', 'connections_evicted_total', 'Slow connections, closed for their memory.', 'evicted'],
+  ['counter', 'requests_total', 'Requests that were carried out, failed ones included.', 'requests'],
+  ['counter', 'errors_total', 'Errors that were answered.', 'failed'],
+  ['gauge', 'arriving_bytes', 'Memory that large arguments and incomplete requests take.', 'arrivingBytes'],
+  ['gauge', 'buffered_bytes', 'Replies that clients have not taken.', 'bufferedBytes'],
+];
+
+/** Registers them; each is made when it is asked for. */
+export function registerRespMetrics(metrics: Registry, figures: () => DoorFigures): void {
+  for (const [type, name, help, figure] of METRICS)
+    register(metrics, type, `bedrock_resp_${name}`, help, () => [{ labels: {}, value: figures()[figure] }]);
+}

@@ -1,0 +1,206 @@
+/** What `/metrics` says of a daemon beside its process: targets, operations, execution pools. docs/metrics.md lists it. */
+import type { Counter, Registry } from 'prom-client';
+import { messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { TargetStats } from '../targets/index.js';
+import { LATENCY_BUCKETS, type OperationFigures, OPERATIONS } from './operation-meter.js';
+import type { ProviderManager } from './provider-manager.js';
+
+/** Registers them; each is made when it is asked for. */
+export function registerDaemonMetrics(
+  metrics: Registry,
+  manager: ProviderManager,
+  logger: Logger,
+  version: string,
+): void {
+  const build = { version, node_version: process.version };
+  register(metrics, 'gauge', 'bedrock_build_info', 'What runs, in its labels; always 1.', () => [
+    { labels: build, value: 1 },
+  ]);
+  registerReadOnly(metrics, manager);
+  registerTargets(metrics, manager, logger);
+  registerOperations(metrics, manager);
+  registerExecutionPools(metrics, manager);
+}
+
+/** Nothing else tells of them: no event comes of a connection for which there is no descriptor. */
+export function registerDescriptorShortages(metrics: Registry, shortages: () => number): void {
+  const help = 'Times that hardly a file descriptor was left.';
+  register(metrics, 'counter', 'bedrock_descriptor_shortages_total', help, () => [
+    { labels: {}, value: shortages() },
+  ]);
+}
+
+/** Asked of the targets themselves, as it must be told even if stats cannot be had. */
+function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
+  const help = 'Whether a target takes no changes any more, though its configuration lets it: 1 or 0.';
+  register(metrics, 'gauge', 'bedrock_target_read_only', help, () =>
+    manager.all.flatMap(({ name, targets }) =>
+      targets.map(({ failure }, target) => ({
+        labels: { provider: name, target },
+        value: failure === undefined ? 0 : 1,
+      })),
+    ),
+  );
+}
+
+function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
+  let collecting: Promise<Labelled<TargetStats>[]> | undefined;
+  // Once for all the metrics of an answer, which are asked for at once.
+  const collect = (): Promise<Labelled<TargetStats>[]> =>
+    (collecting ??= statsOfTargets(manager, logger).finally(() => (collecting = undefined)));
+  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void =>
+    register(metrics, 'gauge', name, help, async () =>
+      (await collect()).flatMap(({ labels, value }) => {
+        const found = figure(value);
+        return found === null ? [] : { labels, value: found };
+      }),
+    );
+  gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
+  gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
+  gauge(
+    'bedrock_capacity_bytes',
+    'Bytes that a target can hold; absent if unlimited.',
+    ({ capacityBytes }) => capacityBytes,
+  );
+  gauge(
+    'bedrock_free_bytes',
+    'Bytes that can still be had; absent if not known.',
+    (stats) => stats.freeBytes,
+  );
+  gauge(
+    'bedrock_quarantined_regions',
+    'Damaged regions that were set aside when the target was opened.',
+    ({ recovery }) => recovery.quarantined,
+  );
+  gauge(
+    'bedrock_pending_bytes',
+    'Bytes of erased regions that could not be given back yet.',
+    ({ pendingBytes }) => pendingBytes,
+  );
+  gauge(
+    'bedrock_failed_give_backs',
+    'Regions whose space could not be given back at once since the target was opened.',
+    ({ failedGiveBacks }) => failedGiveBacks,
+  );
+}
+
+/** Of those that are open: what a closed target had is no figure of now. */
+async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise<Labelled<TargetStats>[]> {
+  const all = manager.all.flatMap(({ name, targets }) =>
+    targets.map(async (target, number): Promise<Labelled<TargetStats>[]> => {
+      if (target.state !== 'open') return [];
+      try {
+        return [{ labels: { provider: name, target: number }, value: await target.stats() }];
+      } catch (error) {
+        // The others' figures are to be had all the same.
+        logger.warning(`no stats of target ${number} of "${name}": ${messageOf(error)}`);
+        return [];
+      }
+    }),
+  );
+  return (await Promise.all(all)).flat();
+}
+
+function registerOperations(metrics: Registry, manager: ProviderManager): void {
+  const figures = (): Labelled<OperationFigures>[] =>
+    manager.all.flatMap(({ name, meters }) =>
+      meters.flatMap((meter, target) =>
+        OPERATIONS.map((operation) => ({
+          labels: { provider: name, target, operation },
+          value: meter[operation],
+        })),
+      ),
+    );
+  register(
+    metrics,
+    'counter',
+    'bedrock_operations_total',
+    'Operations that have ended, failed ones included.',
+    () => figures().map(({ labels, value }) => ({ labels, value: value.count })),
+  );
+  register(metrics, 'counter', 'bedrock_operation_bytes_total', 'Bytes of regions read or written.', () =>
+    figures().map(({ labels, value }) => ({ labels, value: value.bytes })),
+  );
+  register(
+    metrics,
+    'counter',
+    'bedrock_operation_errors_total',
+    'Operations that failed, by error code.',
+    () =>
+      figures().flatMap(({ labels, value }) =>
+        [...value.errors].map(([code, count]) => ({ labels: { ...labels, code }, value: count })),
+      ),
+  );
+  const latency = 'bedrock_operation_duration_seconds';
+  register(
+    metrics,
+    'histogram',
+    latency,
+    'Time from the turn of a request on its connection to the end of its operation.',
+    () => figures().flatMap(({ labels, value }) => histogramOf(latency, labels, value)),
+  );
+}
+
+function registerExecutionPools(metrics: Registry, manager: ProviderManager): void {
+  const perPool = (figure: (pool: ExecutionPool) => number) => (): Sample[] =>
+    manager.pools.map((pool) => ({ labels: { execution_pool: pool.name }, value: figure(pool) }));
+  const prefix = 'bedrock_execution_pool';
+  register(
+    metrics,
+    'gauge',
+    `${prefix}_in_flight`,
+    'Target operations that run.',
+    perPool((pool) => pool.inFlight),
+  );
+  register(
+    metrics,
+    'gauge',
+    `${prefix}_queued`,
+    'Target operations that wait their turn.',
+    perPool((pool) => pool.queued),
+  );
+  register(
+    metrics,
+    'counter',
+    `${prefix}_refused_total`,
+    'Requests refused with OVERLOADED.',
+    perPool((pool) => pool.refused),
+  );
+}
+
+type Labels = Record<string, string | number>;
+interface Labelled<T> {
+  labels: Labels;
+  value: T;
+}
+type Sample = Labelled<number> & { metricName?: string };
+
+function histogramOf(
+  name: string,
+  labels: Labels,
+  { buckets, count, milliseconds }: OperationFigures,
+): Sample[] {
+  let within = 0;
+  const samples: Sample[] = LATENCY_BUCKETS.map((le, index) => {
+    within += buckets[index] ?? 0;
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: within };
+  });
+  samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count });
+  samples.push({ metricName: `${name}_sum`, labels, value: milliseconds / 1000 });
+  samples.push({ metricName: `${name}_count`, labels, value: count });
+  return samples;
+}
+
+/** Registers a metric that is kept elsewhere: all that the registry asks of one is `get`. */
+export function register(
+  metrics: Registry,
+  type: 'counter' | 'gauge' | 'histogram',
+  name: string,
+  help: string,
+  values: () => Sample[] | Promise<Sample[]>,
+): void {
+  const get = async () => ({ name, help, type, aggregator: 'sum', values: await values() });
+  metrics.registerMetric({ name, help, type, get } as unknown as Counter);
+}

@@ -1,0 +1,122 @@
+/**
+ * The providers of other daemons that one provider depends on: connected when it is created, closed after it has stopped.
+ *
+ * A daemon that cannot be reached is an error at once. One that is still starting is waited for, as daemons that belong together
+ * are often launched together.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BedrockError, messageOf } from '../base/errors.js';
+import { connect } from '../client/connect.js';
+import type { Service } from '../client/service.js';
+import type { RemoteReference } from '../config/resolved-config.js';
+import type { RemoteProviderHandle } from '../contract/remote-provider.js';
+
+/** Between two looks at a daemon that is starting. */
+const RETRY_MS = 100;
+
+const GIVEN_UP = 'whoever asked for it has given up';
+
+export class RemoteDependencies {
+  readonly #services: Service[] = [];
+  readonly #closing = new AbortController();
+
+  /** Whether nobody wants them any more. What is asked for is refused then, and what was on its way is closed when it arrives. */
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /**
+   * @param timeoutMs how long a daemon may take to get ready
+   * @throws DEPENDENCY_UNRESOLVED
+   */
+  async connect(reference: RemoteReference, timeoutMs: number): Promise<RemoteProviderHandle> {
+    const { text, url, target, type } = reference;
+    const unresolved = (why: string, cause?: unknown): BedrockError =>
+      new BedrockError('DEPENDENCY_UNRESOLVED', `it depends on "${text}": ${why}`, {
+        details: { reference: text },
+        ...(cause !== undefined && { cause }),
+      });
+    if (this.isClosed) throw unresolved(GIVEN_UP);
+    const service = await connectWhenReady(url, timeoutMs, this.#closing.signal).catch((error: unknown) => {
+      throw unresolved(messageOf(error), error);
+    });
+    this.#services.push(service);
+    if (this.#closing.signal.aborted) {
+      await this.close();
+      throw unresolved(GIVEN_UP);
+    }
+    const found = service.providers.find((one) =>
+      'name' in target
+        ? one.name === target.name
+        : one.type === target.type && one.providerId === target.providerId,
+    );
+    if (found === undefined) {
+      const known = service.providers.map(({ name, type, providerId }) => `${name} (${type}:${providerId})`);
+      throw unresolved(`the daemon there has ${known.length === 0 ? 'no providers' : known.join(', ')}`);
+    }
+    if (found.type !== type)
+      throw unresolved(`it is of type ${found.type}, and one of type ${type} is needed`);
+    if (found.state !== 'running') throw unresolved(`it is ${found.state}`);
+    return service.provider(found.name);
+  }
+
+  /** Ends the connections, after the calls in flight. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#services.splice(0).map((service) => service.close()));
+  }
+}
+
+/** Those of one provider, by the keys of its configuration. Once closed for good, none is left open, nor any that is still being made. */
+export class RemotesOfProvider {
+  readonly #inUse = new Map<string, RemoteDependencies>();
+  readonly #open = new Set<RemoteDependencies>();
+  #isClosed = false;
+
+  /** A set to connect with; from now on `close` closes it. @throws NOT_READY after that */
+  begin(): RemoteDependencies {
+    this.#checkOpen();
+    const remotes = new RemoteDependencies();
+    this.#open.add(remotes);
+    return remotes;
+  }
+
+  /** Has a set take the place of the one that a key had. @returns that one, to be dropped. @throws NOT_READY after `close` */
+  use(name: string, remotes: RemoteDependencies): RemoteDependencies | undefined {
+    this.#checkOpen();
+    const before = this.#inUse.get(name);
+    this.#inUse.set(name, remotes);
+    return before;
+  }
+
+  /** Closes a set that is of no use. */
+  async drop(remotes: RemoteDependencies | undefined): Promise<void> {
+    if (remotes === undefined) return;
+    await remotes.close();
+    this.#open.delete(remotes);
+  }
+
+  /** Ends all connections, after the calls in flight, and lets none be made any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#open].map((remotes) => this.drop(remotes)));
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new BedrockError('NOT_READY', 'the provider has been stopped meanwhile');
+  }
+}
+
+async function connectWhenReady(url: string, timeoutMs: number, signal: AbortSignal): Promise<Service> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const left = Math.max(1, Math.floor(end - performance.now()));
+    try {
+      return await connect(url, { timeoutMs: left, signal });
+    } catch (error) {
+      const isStarting = error instanceof BedrockError && error.code === 'NOT_READY';
+      if (!isStarting || left <= RETRY_MS) throw error;
+      await delay(RETRY_MS, undefined, { signal });
+    }
+  }
+}
