@@ -15,7 +15,12 @@ if (process.argv.includes('--fix')) {
 } else {
   const statuses = await Promise.all([
     check(tsc('.')),
-    check(['./docs.js', '--check'], ['oxfmt/bin/oxfmt', '--check'], ['oxlint/bin/oxlint'], tsc('examples')),
+    check(
+      ['../scripts/docs.js', '--check'],
+      ['oxfmt/bin/oxfmt', '--check'],
+      ['oxlint/bin/oxlint'],
+      tsc('examples'),
+    ),
   ]);
   process.exit(Math.max(...statuses));
 }
