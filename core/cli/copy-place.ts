@@ -11,8 +11,10 @@ import type { BackendContext, BackendDefinition } from '../contract/definitions.
 import type { Target } from '../contract/target.js';
 import { createContainer, TOKENS } from '../library/container.js';
 import { LibraryLoader } from '../library/library.js';
+import { judgeSettings, makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
 import { LabelledMetrics } from '../runtime/provider-metrics.js';
+import { formatPath } from '../validation/issues.js';
 import { readSchema } from '../validation/schema.js';
 import { UsageError } from './failure.js';
 
@@ -74,9 +76,10 @@ export class Door {
   /** Settings with their defaults. @throws UsageError */
   validated({ type }: CopyPlace, settings: Settings): Settings {
     const valid = structuredClone(settings);
-    const faults = this.registry.backend(type)?.check(valid).faults ?? [];
+    const registered = this.registry.backend(type);
+    const faults = registered === undefined ? [] : judgeSettings(registered, valid).faults;
     if (faults.length === 0) return valid;
-    const list = faults.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+    const list = faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
     throw new UsageError(`the settings of "${type}" are wrong: ${list}`);
   }
 
@@ -110,7 +113,7 @@ export class Door {
       baseDirectory: process.cwd(),
       ...(poolId !== undefined && { poolId }),
     };
-    return definition.create(settings, context);
+    return makeTarget(definition, settings, context);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
 import { messageOf } from '../base/errors.js';
 import type { ConfigCheck, ProviderDefinition } from '../contract/definitions.js';
+import { judgeSettings } from '../library/make-target.js';
 import type { Registered, TypeRegistry } from '../library/registry.js';
 import { type ConfigPath, expected } from '../validation/issues.js';
 import { type Draft, resolveDependencies, resolvePool, type Surroundings } from './dependencies.js';
@@ -79,10 +80,7 @@ function configCheck(
       const registered = registry.backend(type);
       if (registered === undefined) return lack([...path, 'type'], registry.unknown('backend', type));
       const place = [...base, ...path, 'config'];
-      if (!faults.takeVerdict(place, registered.check(config))) return;
-      registered.definition.validate?.(config, (where, found, allowed) =>
-        faults.add([...place, ...where], expected(found, allowed)),
-      );
+      faults.takeVerdict(place, judgeSettings(registered, config));
     },
   };
 }

@@ -4,9 +4,10 @@ import { systemClock } from '../base/clock.js';
 import { BedrockError } from '../base/errors.js';
 import { createLogger } from '../base/logging.js';
 import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
+import { judgeSettings, makeTarget as makeByRecipe } from '../library/make-target.js';
 import { LabelledMetrics } from '../runtime/provider-metrics.js';
 import type { Target } from '../targets/index.js';
-import { expected, formatPath } from '../validation/issues.js';
+import { formatPath } from '../validation/issues.js';
 import { compileSchema } from '../validation/schema.js';
 
 /**
@@ -21,19 +22,12 @@ export async function makeTarget(
   context: Partial<BackendContext> = {},
 ): Promise<Target> {
   const settings = structuredClone(config);
-  const faults = compileSchema(backend.schema)(settings).faults.map(
-    ({ path, message }) => `${formatPath(path)}: ${message}`,
-  );
-  if (faults.length === 0) {
-    backend.validate?.(settings, (path, found, allowed) =>
-      faults.push(`${formatPath(path)}: ${expected(found, allowed)}`),
-    );
-  }
+  const { faults } = judgeSettings({ definition: backend, check: compileSchema(backend.schema) }, settings);
   if (faults.length > 0) {
-    const list = faults.join('; ');
+    const list = faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
     throw new BedrockError('CONFIG_INVALID', `the backend "${backend.type}" refuses these settings: ${list}`);
   }
-  return backend.create(settings, {
+  return makeByRecipe(backend, settings, {
     providerName: 'test',
     providerId: 1,
     tags: [],

@@ -17,12 +17,14 @@ import type { ProviderState } from '../contract/provider-state.js';
 import type { Provider } from '../contract/provider.js';
 import { TOKENS } from '../library/container.js';
 import { startStopped } from '../library/library.js';
+import { makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
 import type { Target } from '../targets/index.js';
 import { administer } from './administration.js';
 import { findChangedDependency } from './changed-dependency.js';
 import { DependencyInjector } from './dependency-injector.js';
 import { AdmissionQueue } from './execution-pool.js';
+import { checkProvider } from './instance-check.js';
 import { createOperationMeter, type OperationMeter } from './operation-meter.js';
 import { LabelledMetrics } from './provider-metrics.js';
 import { type RemoteDependencies, RemotesOfProvider } from './remote-dependencies.js';
@@ -286,9 +288,7 @@ export class ProviderManager {
     if (registered === undefined) {
       throw new BedrockError('CONFIG_INVALID', this.registry.unknown('backend', type));
     }
-    const target = await registered.definition.create(config, context);
-    checkTarget(target, `the backend "${type}"`);
-    return target;
+    return makeTarget(registered.definition, config, context);
   }
 
   /** When the start is given up, that which connects is closed, and nothing behind it begins. */
@@ -378,47 +378,3 @@ function stopLate(making: Promise<Provider>, logger: Logger): void {
       logger.debug(`what was made too late did not stop: ${messageOf(error)}`);
     });
 }
-
-/** What a library made is not taken at its word. */
-function checkProvider(instance: unknown, type: string): asserts instance is Provider {
-  const { targets, start, stop } = (instance ?? {}) as Record<keyof Provider, unknown>;
-  const maker = `the provider type "${type}"`;
-  if (!Array.isArray(targets) || typeof start !== 'function' || typeof stop !== 'function') {
-    throw new BedrockError(
-      'START_FAILED',
-      `create of ${maker} gave something that is no provider: it needs a list targets and functions start and stop`,
-    );
-  }
-  for (const target of targets as unknown[]) checkTarget(target, maker);
-}
-
-function checkTarget(made: unknown, maker: string): asserts made is Target {
-  const target = (made ?? {}) as Record<string, unknown>;
-  const missing: string[] = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');
-  if (typeof target.type !== 'string') missing.push('type');
-  if (typeof target.capabilities !== 'object' || target.capabilities === null) missing.push('capabilities');
-  if (missing.length === 0) return;
-  throw new BedrockError(
-    'START_FAILED',
-    `create of ${maker} gave something that is no target: it has no ${missing.join(', ')}`,
-  );
-}
-
-const TARGET_METHODS = [
-  'open',
-  'close',
-  'destroy',
-  'create',
-  'createAndWrite',
-  'write',
-  'writev',
-  'read',
-  'readInto',
-  'readv',
-  'persist',
-  'erase',
-  'stat',
-  'list',
-  'stats',
-  'map',
-] as const satisfies (keyof Target)[];

@@ -165,6 +165,14 @@ describe('bedrock pool copy', () => {
     expect((await readdir(place)).toSorted()).toEqual(['there', 'used']);
   });
 
+  it("refuses settings that contradict each other by the backend's own rules", async () => {
+    const settings = { path: inPlace('there'), size: 16 * MIB, max_size: 8 * MIB };
+    const refused = await copy(path.join(home, 'source'), `file:${JSON.stringify(settings)}`);
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('$.max_size');
+    expect(await readdir(place)).toEqual([]);
+  });
+
   it('replaces a pool with --override, and only then', async () => {
     const old = await openPool(inPlace('old'), { create_if_missing_with_size: 8 * MIB });
     const id = await old.create(10);
