@@ -3,6 +3,7 @@ import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
+import { checkedTarget } from '../targets/checked-target.js';
 import type { TargetStats } from '../targets/index.js';
 import { LATENCY_BUCKETS, type OperationFigures, OPERATIONS } from './operation-meter.js';
 import type { ProviderManager } from './provider-manager.js';
@@ -92,7 +93,7 @@ async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise
     targets.map(async (target, number): Promise<Labelled<TargetStats>[]> => {
       if (target.state !== 'open') return [];
       try {
-        return [{ labels: { provider: name, target: number }, value: await target.stats() }];
+        return [{ labels: { provider: name, target: number }, value: await checkedTarget(target).stats() }];
       } catch (error) {
         // The others' figures are to be had all the same.
         logger.warning(`no stats of target ${number} of "${name}": ${messageOf(error)}`);

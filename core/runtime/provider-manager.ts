@@ -20,6 +20,7 @@ import { startStopped } from '../library/library.js';
 import { makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
 import type { Target } from '../targets/index.js';
+import { checkedTarget } from '../targets/checked-target.js';
 import { administer } from './administration.js';
 import { findChangedDependency } from './changed-dependency.js';
 import { DependencyInjector } from './dependency-injector.js';
@@ -255,7 +256,7 @@ export class ProviderManager {
   }
 
   async #logRunning(entry: Entry): Promise<void> {
-    const targets = await Promise.all(entry.targets.map((target) => target.stats()));
+    const targets = await Promise.all(entry.targets.map((target) => checkedTarget(target).stats()));
     for (const { recovery } of targets) {
       if (recovery.regions + recovery.quarantined === 0) continue;
       const lost = recovery.quarantined === 0 ? '' : `, ${recovery.quarantined} damaged ones set aside`;

@@ -7,7 +7,14 @@
 import { types } from 'node:util';
 import { BedrockError } from '../base/errors.js';
 import { RegionId } from '../contract/region-id.js';
-import type { RegionPage, RegionRange, RegionStat, Target, TargetStats } from '../contract/target.js';
+import type {
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  Target,
+  TargetStats,
+} from '../contract/target.js';
 import { BaseTarget } from './base-target.js';
 import { unionOf } from './range-union.js';
 
@@ -54,8 +61,22 @@ function checking(target: Target): Target {
 
   const overrides: Partial<Target> = {
     create: async (size) => idOf('create', await target.create(size)),
-    createAndWrite: async (contents, options) =>
-      idOf('createAndWrite', await target.createAndWrite(contents, options)),
+    createAndWrite: async (contents, options) => {
+      if (ArrayBuffer.isView(contents))
+        return idOf('createAndWrite', await target.createAndWrite(contents, options));
+      const source = new WatchedSource(contents);
+      // There is nothing to ask a source of no bytes for, and not every target does.
+      if (contents.size === 0) for await (const piece of source) void piece;
+      try {
+        const pieces = contents.size === 0 ? [] : source;
+        const id = await target.createAndWrite({ size: contents.size, source: pieces }, options);
+        if (source.failure !== undefined) throw source.failure.error;
+        if (!source.hasEnded) throw fault('createAndWrite', 'an ID before its source had ended');
+        return idOf('createAndWrite', id);
+      } finally {
+        source.leave();
+      }
+    },
     read: async (id, offset, size) => bytesOf('read', await target.read(id, offset, size), size),
     readv: async (id, ranges) => bytesOf('readv', await target.readv(id, ranges), totalOf(ranges)),
     persist: async (id, ranges) => target.persist(id, ranges && compact(ranges)),
@@ -69,7 +90,12 @@ function checking(target: Target): Target {
       const stats: unknown = await target.stats();
       const wrong = wrongMember(stats);
       if (wrong !== undefined) throw fault('stats', `no ${wrong}`);
-      return stats as TargetStats;
+      const { pendingBytes, failedGiveBacks } = membersOf<TargetStats>(stats);
+      return {
+        ...(stats as TargetStats),
+        pendingBytes: (pendingBytes ?? 0) as number,
+        failedGiveBacks: (failedGiveBacks ?? 0) as number,
+      };
     },
   };
   return new Proxy(overrides as Target, {
@@ -80,6 +106,50 @@ function checking(target: Target): Target {
       return typeof member === 'function' ? (member.bind(target) as unknown) : member;
     },
   });
+}
+
+/** A source as a target is given it: what becomes of it is known, and what it gives is what was announced. */
+class WatchedSource implements AsyncIterable<Uint8Array> {
+  /** Whether the target has asked for everything, and was told of the end. */
+  hasEnded = false;
+  /** What the target was told by its source. */
+  failure: { readonly error: unknown } | undefined;
+  readonly #pieces: AsyncGenerator<Uint8Array>;
+
+  constructor(contents: RegionSource) {
+    this.#pieces = this.#watch(contents);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    return this.#pieces;
+  }
+
+  /** Ends it where the target has not; what holds a place or bytes until the next piece is asked for, gives them back. */
+  leave(): void {
+    // Not awaited: a piece that was asked for may take as long as its sender likes.
+    this.#pieces.return(undefined).catch(() => undefined);
+  }
+
+  async *#watch({ size, source }: RegionSource): AsyncGenerator<Uint8Array> {
+    let given = 0;
+    try {
+      for await (const piece of source) {
+        given += piece.length;
+        if (given > size)
+          throw new BedrockError(
+            'INVALID_ARGUMENT',
+            `the source gave more than the ${size} bytes it announced`,
+          );
+        yield piece;
+      }
+      if (given < size)
+        throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${given} of ${size} bytes`);
+      this.hasEnded = true;
+    } catch (error) {
+      this.failure = { error };
+      throw error;
+    }
+  }
 }
 
 function membersOf<T>(thing: unknown): Partial<Record<keyof T, unknown>> {
@@ -108,6 +178,9 @@ function wrongMember(stats: unknown): string | undefined {
   for (const name of ['regions', 'usedBytes'] as const) if (!isCount(found[name])) return name;
   for (const name of ['capacityBytes', 'freeBytes', 'largestFreeBytes'] as const)
     if (found[name] !== null && !isCount(found[name])) return name;
+  // Libraries of before they were figures do not have them.
+  for (const name of ['pendingBytes', 'failedGiveBacks'] as const)
+    if (found[name] !== undefined && !isCount(found[name])) return name;
   const { fragmentation } = found;
   if (typeof fragmentation !== 'number' || !Number.isFinite(fragmentation)) return 'fragmentation';
   const recovery = membersOf<TargetStats['recovery']>(found.recovery);

@@ -46,6 +46,14 @@ async function statusOf([method, path, init]: [string, string, RequestInit?]): P
   return response.status;
 }
 
+/** Those of that name in /metrics, of all targets. */
+async function figures(name: string): Promise<number[]> {
+  const text = await (await fetch(`${door.daemon.address ?? ''}/metrics`)).text();
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].map(([, figure]) =>
+    Number(figure),
+  );
+}
+
 const other = RegionId.of(9, 9, 9, 9);
 const stat = (members: object): unknown => ({ ...STAT, ...members });
 const LIES: readonly [call: string, what: string, value: unknown][] = [
@@ -82,6 +90,8 @@ const LIES: readonly [call: string, what: string, value: unknown][] = [
   ['stats', 'a capacity that is a BigInt', { ...STATS, capacityBytes: 8n }],
   ['stats', 'no recovery', { ...STATS, recovery: undefined }],
   ['stats', 'no mode', { ...STATS, mode: 4 }],
+  ['stats', 'pending bytes as text', { ...STATS, pendingBytes: '8' }],
+  ['stats', 'half a failed give-back', { ...STATS, failedGiveBacks: 0.5 }],
 ];
 
 describe('a backend', () => {
@@ -101,6 +111,50 @@ describe('a backend', () => {
     if (http !== undefined) expect(await statusOf(http)).toBe(500);
     lie.at = undefined;
     expect(await client.call(...command)).not.toBeInstanceOf(Error);
+  });
+
+  it.each(['source', 'part of a source'])(
+    'that has a region before it has taken the whole contents (%s) is INTERNAL, and holds no place',
+    async (what) => {
+      lie.at = what;
+      expect(await statusOf(['POST', regions, { body: 'contents' }])).toBe(500);
+      const begun = await client.call('BLOB.UPLOAD', 8);
+      if (what === 'source') expect(codeOf(begun)).toBe('INTERNAL');
+      else expect(codeOf(await client.call('BLOB.UPLOAD.PART', begun as number, 'cont'))).toBe('INTERNAL');
+      lie.at = undefined;
+      expect(await figures('bedrock_execution_pool_in_flight')).toEqual([0]);
+    },
+  );
+
+  it('that swallows what is wrong with the contents is not believed that there is a region', async () => {
+    lie.at = 'a broken source';
+    const number = (await client.call('BLOB.UPLOAD', 8)) as number;
+    expect(await client.call('BLOB.UPLOAD.PART', number, 'cont')).toBe('OK');
+    expect(codeOf(await client.call('BLOB.UPLOAD.END', number))).toBe('INVALID_ARGUMENT');
+  });
+
+  it('may leave a source of no bytes alone', async () => {
+    lie.at = 'source';
+    const upload = async (part: string): Promise<Value> => {
+      const number = (await client.call('BLOB.UPLOAD', 0)) as number;
+      const given = await client.call('BLOB.UPLOAD.PART', number, part);
+      return given === 'OK' ? client.call('BLOB.UPLOAD.END', number) : given;
+    };
+    expect(await upload('')).toBe(id);
+    expect(codeOf(await upload('c'))).toBe('INVALID_ARGUMENT');
+  });
+
+  it('whose stats lack what libraries did not always give has it as 0', async () => {
+    const gaps = { pendingBytes: undefined, failedGiveBacks: undefined };
+    lie.at = 'stats';
+    // By way of JSON they are not there at all.
+    for (const value of [{ ...STATS, ...gaps }, JSON.parse(JSON.stringify({ ...STATS, ...gaps }))]) {
+      lie.value = value;
+      for (const name of ['bedrock_pending_bytes', 'bedrock_failed_give_backs', 'bedrock_regions'])
+        expect(await figures(name)).toEqual([name === 'bedrock_regions' ? 1 : 0]);
+    }
+    lie.value = { ...STATS, regions: -1 };
+    expect(await figures('bedrock_regions')).toEqual([]);
   });
 
   it('is told of each byte once that is to be durable', async () => {
