@@ -86,6 +86,7 @@ export interface AddonBinding {
   allocate(file: FileBinding, offset: number, length: number, emulates: boolean): Promise<void>;
   punchHole(file: FileBinding, offset: number, length: number): Promise<void>;
   zeroRange(file: FileBinding, offset: number, length: number): Promise<void>;
+  unshare(file: FileBinding, offset: number, length: number): Promise<void>;
   dropCache(file: FileBinding): Promise<void>;
   /** -1 if there is none. */
   firstNonZero(file: FileBinding, offset: number, end: number): Promise<number>;

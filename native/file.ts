@@ -101,6 +101,19 @@ export function zeroRange(file: OpenFile | HeldFile, offset: number, length: num
   });
 }
 
+/**
+ * Gives what a range shares with another file, as with a copy that `cp` made by reflink, space of its own; the bytes stay (FS_IOC_FIEMAP;
+ * fallocate(2), FALLOC_FL_UNSHARE_RANGE). A write there cannot run out of space afterwards. Does nothing where nothing is shared, or the file
+ * system does not tell. If it fails, a part may have been unshared.
+ * @throws INVALID_ARGUMENT; ENOSPC, ENOTSUP (btrfs, which copies on every write), EBADF
+ */
+export function unshare(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
+  return onFile('unshare', file, (fd) => {
+    checkRange(offset, length);
+    return addon.unshare(fd, offset, length);
+  });
+}
+
 /** Bytes and their place in a file. */
 export interface Piece {
   readonly offset: number;

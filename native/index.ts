@@ -21,6 +21,7 @@ export {
   LockedError,
   punchHole,
   unlock,
+  unshare,
   verify,
   writeMany,
   zeroRange,

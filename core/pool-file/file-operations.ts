@@ -25,6 +25,8 @@ export interface FileOperations {
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
   /** The same for a range with bytes, which stay; absent where that cannot be. */
   fill?(file: FileHandle, offset: number, length: number): Promise<void>;
+  /** Gives what a range shares with a reflinked copy its own space; the bytes stay. Absent where nothing can. @throws ENOSPC, ENOTSUP, … */
+  unshare?(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Makes a range zero, and leaves it its space. */
   zero(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Makes a range zero, and gives its space back; absent where that cannot be. @throws ENOTSUP if the file system cannot, … */
@@ -70,6 +72,7 @@ function nativeOperations({
   linkFile,
   lock,
   punchHole,
+  unshare,
   verify,
   writeMany,
   zeroRange,
@@ -94,6 +97,7 @@ function nativeOperations({
     },
     allocate: (file, offset, length) => allocate(of(file), offset, length),
     fill: (file, offset, length) => allocate(of(file), offset, length),
+    unshare: (file, offset, length) => unshare(of(file), offset, length),
     discard: (file, offset, length) => punchHole(of(file), offset, length),
     writeMany: (file, pieces) => writeMany(of(file), pieces),
     dropCache: (file) => dropCache(of(file)),

@@ -83,6 +83,24 @@ export class FileSpace {
     await io.commit();
   }
 
+  /**
+   * Gives what is shared with a reflinked copy below `end` its own space, durably. Nothing is done where the file system cannot, as one that
+   * copies on every write. No other call is under way.
+   * @throws OUT_OF_SPACE
+   */
+  async unshare(end: number): Promise<void> {
+    const io = this.#io;
+    if (this.#operations.unshare === undefined || end === 0) return;
+    io.checkSound();
+    try {
+      await this.#operations.unshare(io.file, 0, end);
+    } catch (error) {
+      if (LACKING.includes(systemCodeOf(error) ?? '')) return;
+      await this.#noneHad(error, end);
+    }
+    await io.commit();
+  }
+
   /** What the file system has left; nothing where it does not say. */
   async left(): Promise<MediumSpace | undefined> {
     const { file, path } = this.#io;

@@ -3,7 +3,7 @@
  * differs, the medium that bytes go through, and two defaults.
  */
 import type { FileHandle } from 'node:fs/promises';
-import type { BedrockError } from '../base/errors.js';
+import { BedrockError } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import {
   API_VERSION,
@@ -134,6 +134,7 @@ async function openStorage(
   const failed = (error: BedrockError): void => logger.error(error.message);
   const io = await PoolFileIo.take(opened, operations, failed);
   try {
+    if (!isReadOnly) await unshare(io, opened, logger);
     const medium = await openMedium({
       ...opened,
       io,
@@ -149,5 +150,19 @@ async function openStorage(
   } catch (error) {
     await io.close();
     throw error;
+  }
+}
+
+/** Ends that the pool shares blocks with a copy of it, so that what it has been given is its own. Without room for that it is served all the same. */
+async function unshare(io: PoolFileIo, { path, size, capacity }: PoolFile, logger: Logger): Promise<void> {
+  try {
+    await io.space.unshare(Math.min(size, capacity));
+  } catch (error) {
+    if (!(error instanceof BedrockError) || error.code !== 'OUT_OF_SPACE') throw error;
+    logger.warning(
+      `the pool ${path} shares blocks with a copy of it, as \`cp\` makes one, and not all can be given space of their own: ${error.message}; ` +
+        'a full disk refuses writes to what is shared, and loses what is stored through views of it; make room and start again, and copy with ' +
+        '`cp --reflink=never`',
+    );
   }
 }

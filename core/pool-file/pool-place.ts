@@ -14,7 +14,8 @@ export const POOL_NAME = 'pool.pmem';
 /** As Linux has it (path_resolution(7)). */
 const MAX_LINKS = 40;
 
-/** File systems that write everything to a new place (statfs(2), `f_type`). XFS does so with shared blocks only, which pools have none of. */
+/** File systems that write everything to a new place (statfs(2), `f_type`). XFS does so with shared blocks only, as of a pool that `cp` copied;
+ * these are unshared when the pool is opened. */
 const COPY_ON_WRITE = new Map([
   [0x9123683e, 'btrfs'],
   [0x2fc12fc1, 'zfs'],

@@ -87,6 +87,12 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
                 [=](int fd) { return allocateSpace(fd, offset, size, emulates); });
 }
 
+Napi::Value unshare(const Napi::CallbackInfo& info) {
+  const auto offset = static_cast<off_t>(sizeArgument(info, 1));
+  const auto size = static_cast<off_t>(sizeArgument(info, 2));
+  return onFile(info, "fallocate", [=](int fd) { return unshareSpace(fd, offset, size); });
+}
+
 // fallocate(2) with a mode that changes no size.
 template <int kMode>
 Napi::Value withinFile(const Napi::CallbackInfo& info) {
@@ -257,6 +263,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
   exports.Set("punchHole", Napi::Function::New(env, withinFile<FALLOC_FL_PUNCH_HOLE>, "punchHole"));
   exports.Set("zeroRange", Napi::Function::New(env, withinFile<FALLOC_FL_ZERO_RANGE>, "zeroRange"));
+  exports.Set("unshare", Napi::Function::New(env, unshare, "unshare"));
   exports.Set("hold", Napi::Function::New(env, hold, "hold"));
   exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));

@@ -1,6 +1,7 @@
 #include "space.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -21,6 +22,8 @@ int errorOf(int result) { return result == 0 ? 0 : errno; }
 struct Range {
   off_t start;
   off_t end;
+  // Whether another file has it too, so that a write needs space anew.
+  bool isShared = false;
 };
 
 // What of a range has its space, in order: also what was allocated and never written to (FS_IOC_FIEMAP).
@@ -39,7 +42,8 @@ bool listAllocated(int fd, off_t offset, off_t end, std::vector<Range>* allocate
     for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
       const fiemap_extent& extent = map->fm_extents[i];
       const auto start = static_cast<off_t>(extent.fe_logical);
-      allocated->push_back({start, start + static_cast<off_t>(extent.fe_length)});
+      const bool isShared = (extent.fe_flags & FIEMAP_EXTENT_SHARED) != 0;
+      allocated->push_back({start, start + static_cast<off_t>(extent.fe_length), isShared});
       if ((extent.fe_flags & FIEMAP_EXTENT_LAST) != 0) return true;
     }
     if (allocated->back().end <= at) return false;
@@ -72,8 +76,8 @@ void giveBackHoles(int fd, off_t offset, off_t end, const std::vector<Range>& ke
     off_t data = lseek(fd, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) break;
     data = data < 0 ? end : std::min(data, end);
-    for (const auto& [from, to] : rangesBeside({hole, data}, kept)) {
-      if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from) != 0) break;
+    for (const Range& left : rangesBeside({hole, data}, kept)) {
+      if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, left.start, left.end - left.start) != 0) break;
     }
     at = data;
   }
@@ -95,8 +99,9 @@ int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   const off_t rest = isKnown && size > 0 ? std::max(offset, end) : offset;
   if (rest < offset + size || size <= 0) missing.push_back({rest, offset + size});
   int error = 0;
-  for (const auto& [from, to] : missing) {
-    do error = emulates ? posix_fallocate(fd, from, to - from) : errorOf(fallocate(fd, 0, from, to - from));
+  for (const Range& range : missing) {
+    const off_t length = range.end - range.start;
+    do error = emulates ? posix_fallocate(fd, range.start, length) : errorOf(fallocate(fd, 0, range.start, length));
     while (error == EINTR);
     if (error != 0) break;
   }
@@ -109,6 +114,22 @@ int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   // An argument that is refused has taken nothing.
   if (isKnown && error != EINVAL && error != EBADF) giveBackHoles(fd, offset, end, kept);
   return error;
+}
+
+int unshareSpace(int fd, off_t offset, off_t size) {
+  const off_t end = offset + size;
+  std::vector<Range> allocated;
+  if (!listAllocated(fd, offset, end, &allocated)) return 0;
+  for (const auto& [start, stop, isShared] : allocated) {
+    if (!isShared) continue;
+    const off_t from = std::max(start, offset);
+    const off_t to = std::min(stop, end);
+    int error = 0;
+    do error = errorOf(fallocate(fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, from, to - from));
+    while (error == EINTR);
+    if (error != 0) return error;
+  }
+  return 0;
 }
 
 int CreatedFile::open(const char* path, mode_t mode) {

@@ -12,6 +12,11 @@ namespace bedrock {
 // @returns 0 or errno
 int allocateSpace(int fd, off_t offset, off_t size, bool emulates);
 
+// Gives what a range of a file shares with others (FS_IOC_FIEMAP, FIEMAP_EXTENT_SHARED) space of its own; the bytes stay. What was unshared
+// before it fails stays so. Where the file system does not tell, nothing is done.
+// @returns 0 or errno
+int unshareSpace(int fd, off_t offset, off_t size);
+
 // Creates a file, or opens one that is there, makes it `size` bytes long and gives it its space. Unless `keep` is called it ends as it
 // was: a new one is gone, one that was there has its former size and its former space. (What was cut off is lost.)
 class CreatedFile {

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
+import { nativeAddon } from '../fixtures/needs.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { LEAST_BYTES, onDisk, SmallDisk, type FileSystem } from '../fixtures/small-disk.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
@@ -199,4 +200,37 @@ describe('on ext4', () => {
       await fillRegion(target, await target.create(20 * MIB), 20 * MIB);
     },
   );
+});
+
+/** `cp` shares blocks, where the file system can, and a write to shared ones needs space. */
+nativeAddon.describe('a pool that shares its blocks with a copy', () => {
+  const test = onDisk('xfs').it;
+
+  async function shared(type: PoolBackend): Promise<RegionId> {
+    makeDisk('xfs');
+    const target = await openPool(type, { create_if_missing_with_size: 16 * MIB });
+    const id = await target.create(8 * MIB);
+    await fillRegion(target, id, 8 * MIB);
+    await target.close();
+    expect(spawnSync('cp', ['--reflink=always', disk.at('pool'), disk.at('backup')]).status).toBe(0);
+    return id;
+  }
+
+  describe.each(BACKENDS)('under %s', (type) => {
+    test('gets its own when it is opened: a region that exists can be written on a full disk', async () => {
+      const id = await shared(type);
+      const target = await openPool(type, {});
+      for (let left = 3; left > 0; left--) disk.fill(0);
+      await target.write(id, 0, Buffer.alloc(8 * MIB, 9), { persist: true });
+      expect(lines(/shares blocks/)).toBe(0);
+    });
+
+    test('is served with a warning where there is no room for that', async () => {
+      const id = await shared(type);
+      for (let left = 3; left > 0; left--) disk.fill(0);
+      const target = await openPool(type, {});
+      expect(lines(/shares blocks/)).toBe(1);
+      expect((await target.read(id, 0, 8 * MIB)).every((byte) => byte === 7)).toBe(true);
+    });
+  });
 });
