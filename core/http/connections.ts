@@ -9,6 +9,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { endAndLinger } from '../net/linger.js';
+import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
 import { clientErrorResponse } from './problem.js';
@@ -62,7 +63,13 @@ export class Connections {
     server.closeIdleConnections = () => undefined;
     // Also keepAliveTimeout ends here. While the daemon itself is the one who is slow, nothing waits to be sent.
     server.setTimeout(stallTimeoutMs, (socket: Socket) => {
-      if (socket.writableLength > 0 || this.#isIdle(socket)) socket.destroy();
+      const taken = takenBytes(socket);
+      // If it was the daemon that stood still, what the client has taken or sent meanwhile is not known before.
+      setImmediate(() => {
+        if (socket.destroyed) return;
+        if (takenBytes(socket) !== taken) socket.setTimeout(stallTimeoutMs);
+        else if (socket.writableLength > 0 || this.#isIdle(socket)) socket.destroy();
+      });
     });
   }
 
@@ -82,6 +89,16 @@ export class Connections {
 
   /** For what came on a connection and could not be read as a request, or did not come in time. */
   readonly fail = (error: Error, socket: Socket): void => {
+    const last = this.#open.get(socket)?.last;
+    if (last?.complete === false || !isTimeout(error)) this.#fail(error, socket);
+    // As above: what came while the daemon stood still is a request in time.
+    else
+      setImmediate(() => {
+        if (this.#open.get(socket)?.last === last) this.#fail(error, socket);
+      });
+  };
+
+  #fail(error: Error, socket: Socket): void {
     const connection = this.#open.get(socket);
     if (connection === undefined || socket.destroyed) {
       socket.destroy();
@@ -93,7 +110,7 @@ export class Connections {
     const { inFlight, last } = connection;
     if (last?.complete === false) breakBody(last, error);
     if (inFlight.length === 0) this.#answerFault(socket, connection);
-  };
+  }
 
   #opened(socket: Socket): void {
     if (this.#isStopping) {
@@ -172,4 +189,9 @@ export class Connections {
     const connection = this.#open.get(socket);
     return connection?.last !== undefined && connection.inFlight.length === 0;
   }
+}
+
+/** Whether node:http has waited too long for the head of a request. */
+function isTimeout(error: Error): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_HTTP_REQUEST_TIMEOUT';
 }
