@@ -16,6 +16,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
+import { holdTimers, turns } from '../fixtures/held-time.js';
 import { nativeAddon } from '../fixtures/needs.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
@@ -25,6 +26,8 @@ const KIB = 2 ** 10;
 const BACKENDS: PoolBackend[] = addonState().attributes === undefined ? ['file'] : ['file', 'pmem'];
 const CONFIG = { path: 'pool', create_if_missing_with_size: 8 * MIB } as PoolConfig;
 const GONE = { code: 'READ_ONLY' };
+/** At least the time between two looks of a pool at its file. */
+const LOOK_MS = 1000;
 
 let home: string;
 let log: RecordingLogger;
@@ -32,6 +35,7 @@ let opened: Target[];
 /** That of all file handles. */
 let files: FileHandle;
 beforeEach(async () => {
+  holdTimers('setInterval');
   home = await mkdtemp(path.join(tmpdir(), 'bedrock-failures-'));
   log = recordingLogger();
   opened = [];
@@ -40,6 +44,7 @@ beforeEach(async () => {
   await some.close();
 });
 afterEach(async () => {
+  jest.useRealTimers();
   jest.restoreAllMocks();
   // One that has failed cannot end durable, and says so.
   for (const target of opened) await target.close().catch(() => undefined);
@@ -191,7 +196,10 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     const target = await openPool(type);
     const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
     await unlink(path.join(home, 'pool'));
-    while ((await target.stats()).mode !== 'read-only') await delay(20);
+    while ((await target.stats()).mode !== 'read-only') {
+      jest.advanceTimersByTime(LOOK_MS);
+      await turns();
+    }
     const { message = '' } = log.entries.find(({ level }) => level === 'error') ?? {};
     const [, from = '', to = ''] = /cp --sparse=always (\S+) (\S+)$/.exec(message) ?? [];
     expect(to).toBe(path.join(home, 'pool'));
@@ -206,7 +214,10 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     await copyFile(path.join(home, 'pool'), path.join(home, 'backup'));
     const later = await target.createAndWrite(Buffer.from('later'), { persist: true });
     await rename(path.join(home, 'backup'), path.join(home, 'pool'));
-    while ((await target.stats()).mode !== 'read-only') await delay(20);
+    while ((await target.stats()).mode !== 'read-only') {
+      jest.advanceTimersByTime(LOOK_MS);
+      await turns();
+    }
     const { message = '' } = log.entries.find(({ level }) => level === 'error') ?? {};
     const [, from = '', to = ''] = /cp --sparse=always (\S+) (\S+)$/.exec(message) ?? [];
     expect(to).toBe(path.join(home, 'pool.replaced'));
@@ -288,7 +299,10 @@ it('a file pool that is cut off under the target takes no more changes', async (
   const target = await openPool('file');
   const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
   await truncate(path.join(home, 'pool'), 4 * MIB);
-  while ((await target.stats()).mode !== 'read-only') await delay(20);
+  while ((await target.stats()).mode !== 'read-only') {
+    jest.advanceTimersByTime(LOOK_MS);
+    await turns();
+  }
   await expectReadOnly(target, id);
   await expectRestart('file', id);
 });

@@ -18,6 +18,8 @@ const MIB = 2 ** 20;
 const TIMEOUT_MS = 1000;
 /** Of clients that are slow but steady: so far below the time-out that only a standstill of the whole process could trip it. */
 const STEP_MS = TIMEOUT_MS / 20;
+/** Where nothing has to be in time: the sooner the better. */
+const BRIEF_MS = 200;
 
 let daemon: RunningDaemon;
 
@@ -132,9 +134,14 @@ describe('a target that is slower than the time-out', () => {
 });
 
 describe('a connection without a request', () => {
+  let brief: RunningDaemon;
+  beforeAll(async () => {
+    brief = await runDaemon({ http: { progress_timeout_ms: BRIEF_MS } });
+  });
+
   it('ends after the keep-alive time-out', async () => {
-    const brief = await runDaemon({ http: { keep_alive_timeout_ms: 100, progress_timeout_ms: 600_000 } });
-    const connection = await RawConnection.open(brief.port);
+    const patient = await runDaemon({ http: { keep_alive_timeout_ms: 100, progress_timeout_ms: 600_000 } });
+    const connection = await RawConnection.open(patient.port);
     // At once: the time-out is so short that the second might meet it.
     connection.send(head('GET /healthz').repeat(2));
     for (let count = 0; count < 2; count++) expect((await connection.answer()).status).toBe(200);
@@ -143,13 +150,13 @@ describe('a connection without a request', () => {
   });
 
   it('ends after the progress time-out if it never had one', async () => {
-    const connection = await RawConnection.open(daemon.port);
+    const connection = await RawConnection.open(brief.port);
     await connection.closed();
   });
 
   it('ends with REQUEST_TIMEOUT (408) if one has begun to come and does not end', async () => {
     for (const before of ['', head('GET /healthz')]) {
-      const connection = await RawConnection.open(daemon.port);
+      const connection = await RawConnection.open(brief.port);
       connection.send(`${before}GET /healthz HTTP/1.1\r\nHost: local`);
       if (before !== '') expect((await connection.answer()).status).toBe(200);
       expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
@@ -159,7 +166,7 @@ describe('a connection without a request', () => {
   });
 
   it('ends with REQUEST_TIMEOUT (408) if its headers only drip', async () => {
-    const connection = await RawConnection.open(daemon.port);
+    const connection = await RawConnection.open(brief.port);
     connection.send('GET /healthz HTTP/1.1\r\n');
     const drip = setInterval(() => connection.send('X: y\r\n'), STEP_MS);
     try {
