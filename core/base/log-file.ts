@@ -8,6 +8,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { BedrockError, messageOf } from './errors.js';
+import { withCure } from './system-cure.js';
 
 /** Most bytes that wait to be written. */
 const MAX_WAITING_BYTES = 2 ** 22;
@@ -42,7 +43,7 @@ export class LogFile {
     try {
       await this.reopen();
     } catch (cause) {
-      throw new BedrockError('START_FAILED', `the log cannot be written: ${messageOf(cause)}`, { cause });
+      throw new BedrockError('START_FAILED', `the log cannot be written: ${withCure(cause)}`, { cause });
     }
   }
 

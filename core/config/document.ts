@@ -7,7 +7,8 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as jsonc from 'jsonc-parser';
 import * as toml from 'smol-toml';
-import { BedrockError, messageOf } from '../base/errors.js';
+import { BedrockError } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 import {
   configError,
   type ConfigIssue,
@@ -44,7 +45,7 @@ export async function readConfigFile(file: string, format?: ConfigFormat): Promi
     directory = await directoryOf(file);
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new BedrockError('CONFIG_INVALID', `${file}: cannot be read: ${messageOf(cause)}`, {
+    throw new BedrockError('CONFIG_INVALID', `${file}: cannot be read: ${withCure(cause)}`, {
       details: { source: file, issues: [] },
       cause,
     });

@@ -137,6 +137,6 @@ function resolveAddress(
   const place = ['margo', 'mercury', 'address'];
   const message = `found ${describeFound(text)}: ${address}; expected ${ADDRESS_FORMS}`;
   if (override === undefined) faults.add(place, message);
-  else faults.addElsewhere(place, `the address given in its place: ${message}`);
+  else faults.addElsewhere(place, `replaced by the address given at the start: ${message}`);
   return undefined;
 }

@@ -30,7 +30,7 @@ export function resolveRespAddress(
     if (typeof parsed !== 'string') return parsed;
     const message = `found ${describeFound(text)}: ${parsed}; expected ${expected}`;
     if (isMoved && key === 'address')
-      faults.addElsewhere(['bedrock', 'resp', key], `the address given in its place: ${message}`);
+      faults.addElsewhere(['bedrock', 'resp', key], `replaced by the address given at the start: ${message}`);
     else faults.add(['bedrock', 'resp', key], message);
     return undefined;
   };

@@ -7,7 +7,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { systemClock } from '../base/clock.js';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 import type { Logger } from '../base/logging.js';
 import { formatPool } from '../pool/format.js';
 import type { FileOperations } from './file-operations.js';
@@ -55,7 +56,7 @@ export async function makePoolFile(
     if (error instanceof BedrockError) throw error;
     throw new BedrockError(
       'START_FAILED',
-      `no pool can be made at ${nameOf(options, file)}: ${messageOf(error)}`,
+      `no pool can be made at ${nameOf(options, file)}: ${withCure(error)}`,
       { details: { path: file }, cause: error },
     );
   }

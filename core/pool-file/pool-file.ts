@@ -6,7 +6,8 @@
  */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 import type { Logger } from '../base/logging.js';
 import { HEADER_BYTES } from '../pool/extent.js';
 import { chooseHeader } from '../pool/header-choice.js';
@@ -318,7 +319,7 @@ export async function deletePoolFile(place: PoolPlace): Promise<void> {
 }
 
 function openFailure(file: string, cause: unknown): BedrockError {
-  return new BedrockError('START_FAILED', `the pool ${file} cannot be opened: ${messageOf(cause)}`, {
+  return new BedrockError('START_FAILED', `the pool ${file} cannot be opened: ${withCure(cause)}`, {
     details: { path: file },
     cause,
   });

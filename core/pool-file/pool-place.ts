@@ -4,7 +4,8 @@
 import type { StatsBase } from 'node:fs';
 import { readlink, realpath, rmdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 import { makeFolders, makeOneFolder } from '../base/folders.js';
 import type { Logger } from '../base/logging.js';
 import { syncFolder } from './publish.js';
@@ -100,7 +101,7 @@ export async function makeFolder(place: PoolPlace, file: string): Promise<string
     return first;
   } catch (cause) {
     const cure = systemCodeOf(cause) === 'ENOENT' ? '; make its folder, or mount the file system' : '';
-    throw new BedrockError('START_FAILED', `no pool can be made at ${file}: ${messageOf(cause)}${cure}`, {
+    throw new BedrockError('START_FAILED', `no pool can be made at ${file}: ${withCure(cause)}${cure}`, {
       details: { path: file },
       cause,
     });
