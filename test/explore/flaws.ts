@@ -308,8 +308,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/pool/pool-space.ts',
-        from: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);\n    } catch (error) {\n      this.#space.free(offset, length);',
-        to: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length, requested);\n    } catch (error) {',
+        from: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length);\n    } catch (error) {\n      this.#space.free(offset, length);',
+        to: 'if (!this.#isReady(offset, length)) await this.#makeReady(offset, length);\n    } catch (error) {',
       },
     ],
   },

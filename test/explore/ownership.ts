@@ -58,6 +58,8 @@ export class Owned {
   created: Span;
   /** That were asked for: one that succeeded, and those of which nobody knows yet. */
   readonly erases = new Set<Span>();
+  /** Those that were refused. While each was under way, the region was refused as not there. */
+  readonly refusedErases: Span[] = [];
   erased: Span | undefined;
   /** Whether anybody knows whether it is there: its creation, or its erase, was never answered. */
   isUncertain = false;
@@ -79,6 +81,11 @@ export class Owned {
 }
 
 export class OwnershipFault extends Error {}
+
+/** Whether an erase that was refused in the end was under way, which refuses what comes meanwhile. */
+function wasRefused({ refusedErases }: Owned, span: Span): boolean {
+  return refusedErases.some((erase) => erase.began < span.ended && !erase.isBefore(span));
+}
 
 function fault(text: string): never {
   throw new OwnershipFault(text);
@@ -219,7 +226,7 @@ export class Ownership {
   notErased(id: string, span: Span): void {
     this.end(span);
     const owned = this.#regions.get(id);
-    owned?.erases.delete(span);
+    if (owned?.erases.delete(span) === true) owned.refusedErases.push(span);
     this.#earlyErases.get(id)?.delete(span);
   }
 
@@ -260,7 +267,7 @@ export class Ownership {
     if (span.ended === Infinity) this.end(span);
     const owned = this.#regions.get(id);
     if (owned === undefined || owned.isUncertain || !owned.created.isBefore(span)) return;
-    if ([...owned.erases].some((erase) => erase.began < span.ended)) return;
+    if ([...owned.erases].some((erase) => erase.began < span.ended) || wasRefused(owned, span)) return;
     fault(`the region ${id} was acknowledged, and is not found`);
   }
 
@@ -336,7 +343,7 @@ export class Ownership {
     }
     for (const owned of this.#regions.values()) {
       const { id = '', created, erases, isUncertain } = owned;
-      if (seen.has(id) || isUncertain || !created.isBefore(span)) continue;
+      if (seen.has(id) || isUncertain || !created.isBefore(span) || wasRefused(owned, span)) continue;
       if (![...erases].some((erase) => erase.began < span.ended))
         fault(`the region ${id} is there, and not listed`);
     }
