@@ -57,5 +57,34 @@ export type {
   ProviderHistogram,
   ProviderMetrics,
 } from './contract/provider-metrics.js';
-export * from './targets/index.js';
+export { DEFAULT_LIST_LIMIT } from './targets/arguments.js';
+export { BaseTarget, Region } from './targets/base-target.js';
+export type { ListedRegion, Usage } from './targets/base-target.js';
+export { DIRECT_BYTES, DirectTarget, type Landing } from './targets/direct-target.js';
+export { ImportableTarget } from './targets/importable-target.js';
+export { Lifecycle } from './targets/lifecycle.js';
+export type { Eventually, Recovered } from './targets/lifecycle.js';
+export { DURABILITY_MODES } from './contract/mode.js';
+export type { DurabilityMode, TargetMode } from './contract/mode.js';
+export { REGION_ID_BYTES, RegionId } from './contract/region-id.js';
+export { RegionTable } from './targets/region-table.js';
+export { RowTable, type MakeRegion } from './targets/row-table.js';
+export { TableTarget } from './targets/table-target.js';
+export type { TableTargetContext } from './targets/table-target.js';
+export type {
+  Capabilities,
+  ErasedPage,
+  ImportOptions,
+  ListOptions,
+  RecoveryReport,
+  RegionMapping,
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  Target,
+  TargetState,
+  TargetStats,
+  WriteOptions,
+} from './contract/target.js';
 export type { BedrockConfig } from '../schemas/generated/bedrock.js';

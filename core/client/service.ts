@@ -2,8 +2,8 @@
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError } from '../base/errors.js';
 import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
+import type { TargetStats } from '../contract/target.js';
 import { parseServiceUrl, type ServiceUrl } from '../net/service-url.js';
-import type { TargetStats } from '../targets/index.js';
 import { type ConnectOptions, ofTheWhole } from './remote/call-options.js';
 import type { Transport } from './remote/transport.js';
 import { ServiceProvider } from './service-provider.js';

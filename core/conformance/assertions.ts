@@ -2,7 +2,8 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { types } from 'node:util';
 import type { ErrorCode } from '../base/errors.js';
-import type { RegionId, RegionStat, Target, TargetState } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionStat, Target, TargetState } from '../contract/target.js';
 import { BrokenRule, failureInWords, holds, inWords, is, sameFigures, sameList } from './findings.js';
 
 /** How long a promise is watched before it counts as pending. */

@@ -5,7 +5,8 @@
  * way must not leave a close waiting for ever.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
-import type { RegionId, RegionMapping, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionMapping, Target } from '../contract/target.js';
 import { eventually, Gate, heldBack, inFlight } from './assertions.js';
 import type { TargetFactory } from './factory.js';
 

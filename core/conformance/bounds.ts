@@ -3,7 +3,8 @@
  * that rounds beyond 2^53 must not pass for one that fits.
  */
 import { inspect } from 'node:util';
-import type { RegionId, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import { changesNothing, pattern, rejects, sameBytes } from './assertions.js';
 import { is } from './findings.js';
 import type { Rules } from './rules.js';

@@ -2,7 +2,8 @@
  * Rules of memory that callers lend: a target uses it until the promise settles and no longer, and changes only what it was told to
  * fill. Each rule does with the memory afterwards what a caller may do, and looks whether the region, or the memory, shows it.
  */
-import type { RegionId, RegionSource, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionSource, Target } from '../contract/target.js';
 import { aMoment, pattern, sameBytes } from './assertions.js';
 import type { Rules } from './rules.js';
 

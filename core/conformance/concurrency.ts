@@ -1,5 +1,6 @@
 /** Rules of calls at the same time: overlapping writes mix by bytes only, and what goes on elsewhere never shows. */
-import type { RegionId, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import { counts, inFlight, pattern, rejects, sameBytes } from './assertions.js';
 import { BrokenRule } from './findings.js';
 import type { Rules } from './rules.js';

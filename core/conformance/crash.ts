@@ -5,7 +5,8 @@
  * A kill is what the rules can see: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost
  * only when the power fails, which no test inside a process can bring about.
  */
-import type { RegionId, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import {
   allZero,
   isUnchanged,

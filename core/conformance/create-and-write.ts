@@ -2,7 +2,7 @@
  * Rules of `createAndWrite`: contents given as bytes or by a source, and that a region appears whole or not at all. A source that
  * fails, ends early, gives too much or gives something else leaves neither a region nor used space.
  */
-import type { RegionSource, Target } from '../targets/index.js';
+import type { RegionSource, Target } from '../contract/target.js';
 import {
   counts,
   isUnchanged,

@@ -1,5 +1,5 @@
 /** Rules of `create` and `stat`: exact sizes, zeros, IDs and times, and that regions do not reach into each other. */
-import { RegionId } from '../targets/index.js';
+import { RegionId } from '../contract/region-id.js';
 import { allZero, counts, listedIds, pattern, sameBytes } from './assertions.js';
 import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';

@@ -4,7 +4,7 @@
  * A test fails with the rule that is broken, what was looked at, what was found and what was expected in its message, and with the
  * error behind it as `cause`. Rules that a target's capabilities or its factory rule out are not defined at all.
  */
-import type { Capabilities } from '../targets/index.js';
+import type { Capabilities } from '../contract/target.js';
 import { Bench } from './bench.js';
 import { boundsRules } from './bounds.js';
 import { bufferRules } from './buffers.js';

@@ -2,7 +2,7 @@
  * Rules of waiting for the kernel, for persistent targets that say that Node's fs makes their bytes durable: what resolves as durable
  * has asked for an fsync or fdatasync, and waited for it. (That it is of the right file, only a power failure would show.)
  */
-import type { Target } from '../targets/index.js';
+import type { Target } from '../contract/target.js';
 import { inFlight, pattern, waits } from './assertions.js';
 import { holds } from './findings.js';
 import type { Rules } from './rules.js';

@@ -2,7 +2,7 @@
  * Rules of `erase`: refused from the call on, once and for all; safe beside calls in flight, which end as if the region were
  * still there; and its bytes are never seen again.
  */
-import type { RegionId } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
 import {
   allZero,
   callsOn,

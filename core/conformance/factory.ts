@@ -1,5 +1,5 @@
 /** What the suite is given: a test runner, and a factory that says what its targets can be asked for. */
-import type { Capabilities, Target } from '../targets/index.js';
+import type { Capabilities, Target } from '../contract/target.js';
 
 /** The part of a test runner that jest, vitest and node:test have in common. */
 export interface TestRunner {

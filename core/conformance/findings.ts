@@ -4,7 +4,7 @@
  */
 import { inspect, isDeepStrictEqual, types } from 'node:util';
 import { messageOf } from '../base/errors.js';
-import { RegionId } from '../targets/index.js';
+import { RegionId } from '../contract/region-id.js';
 
 /** Items of a list that a message shows. */
 const MOST_ITEMS = 4;

@@ -2,7 +2,8 @@
  * Rules of region IDs: an ID names one region for ever. A stale ID, the ID of another target, 16 random bytes and every ID that
  * is off by a bit are REGION_NOT_FOUND, never another region's data; what is no RegionId is INVALID_ARGUMENT.
  */
-import { REGION_ID_BYTES, RegionId, type Target } from '../targets/index.js';
+import { REGION_ID_BYTES, RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import {
   callsOn,
   changesNothing,

@@ -2,7 +2,8 @@
  * Rules of `importRegion`, `importErased` and `listErased`, where a target is importable: a copy serves the same regions under the
  * same IDs, and an ID that was erased in the original is never valid in the copy. Elsewhere they are NOT_SUPPORTED.
  */
-import { type ErasedPage, RegionId, type RegionStat, type Target } from '../targets/index.js';
+import { RegionId } from '../contract/region-id.js';
+import type { ErasedPage, RegionStat, Target } from '../contract/target.js';
 import {
   allZero,
   changesNothing,

@@ -2,7 +2,7 @@
  * Rules of regions larger than a Buffer or 32 bits can hold: every byte has a place of its own, up to the last one. Only a few
  * pages are touched, so the region costs little where storage is sparse.
  */
-import type { RegionRange } from '../targets/index.js';
+import type { RegionRange } from '../contract/target.js';
 import { allZero, pattern, rejects, sameBytes } from './assertions.js';
 import { is } from './findings.js';
 import type { Rules } from './rules.js';

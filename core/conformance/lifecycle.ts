@@ -2,7 +2,8 @@
  * Rules of open and close: `closed -> opening -> open -> closing -> closed`. Closed means TARGET_CLOSED for every call; both are
  * idempotent, in any interleaving; close refuses from the call on and waits for the work in flight.
  */
-import { REGION_ID_BYTES, type Target } from '../targets/index.js';
+import { REGION_ID_BYTES } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import {
   callsOn,
   counts,

@@ -1,5 +1,6 @@
 /** Rules of `list`: every region exactly once, in an order that stays, by pages, also while regions come and go. */
-import { type ListOptions, RegionId, type RegionPage, type Target } from '../targets/index.js';
+import { RegionId } from '../contract/region-id.js';
+import type { ListOptions, RegionPage, Target } from '../contract/target.js';
 import { listAll, listedIds, pattern, rejects } from './assertions.js';
 import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';

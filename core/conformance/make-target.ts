@@ -4,9 +4,9 @@ import { systemClock } from '../base/clock.js';
 import { BedrockError } from '../base/errors.js';
 import { createLogger } from '../base/logging.js';
 import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
+import type { Target } from '../contract/target.js';
 import { judgeSettings, makeTarget as makeByRecipe } from '../library/make-target.js';
 import { LabelledMetrics } from '../runtime/provider-metrics.js';
-import type { Target } from '../targets/index.js';
 import { formatPath } from '../validation/issues.js';
 import { compileSchema } from '../validation/schema.js';
 

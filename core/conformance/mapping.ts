@@ -2,7 +2,7 @@
  * Rules of `map`, where a target is mappable: views over the region's own bytes, not copies. The region's space stays until they
  * are released, also after an erase, and close waits for that. Elsewhere `map` is NOT_SUPPORTED.
  */
-import type { RegionMapping } from '../targets/index.js';
+import type { RegionMapping } from '../contract/target.js';
 import {
   aMoment,
   eventually,

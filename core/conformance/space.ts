@@ -3,7 +3,8 @@
  * the largest free piece can be had; what is erased can be used again, for ever.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { RegionId, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import {
   changesNothing,
   failureOf,

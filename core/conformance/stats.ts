@@ -1,5 +1,7 @@
 /** Rules of `stats`: exact figures that agree with each other, with `list` and with what was created and erased. */
-import { DURABILITY_MODES, type RegionId, type Target, type TargetStats } from '../targets/index.js';
+import { DURABILITY_MODES } from '../contract/mode.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target, TargetStats } from '../contract/target.js';
 import { counts, listAll, pattern, rejects } from './assertions.js';
 import type { Bench } from './bench.js';
 import { holds, is, sameFigures } from './findings.js';

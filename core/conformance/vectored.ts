@@ -1,5 +1,5 @@
 /** Rules of `readv` and `writev`: ranges in their order, all bounds checked before the first byte. */
-import type { RegionRange } from '../targets/index.js';
+import type { RegionRange } from '../contract/target.js';
 import { changesNothing, inFlight, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './rules.js';
 

@@ -1,5 +1,5 @@
 /** Rules of `write` and `persist`: visible when it resolves, and exactly where it was told. */
-import type { WriteOptions } from '../targets/index.js';
+import type { WriteOptions } from '../contract/target.js';
 import { changesNothing, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './rules.js';
 

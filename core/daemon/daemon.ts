@@ -20,6 +20,7 @@ import type {
   RestoreRequest,
   SnapshotRequest,
 } from '../contract/provider-state.js';
+import type { Target } from '../contract/target.js';
 import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
 import { TOKENS } from '../library/container.js';
@@ -30,7 +31,6 @@ import type { RespServer } from '../resp/server.js';
 import { migrate, restore, snapshot } from '../runtime/administration.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
-import type { Target } from '../targets/index.js';
 import { DescriptorWatch } from './descriptor-watch.js';
 
 export interface ProviderSummary {

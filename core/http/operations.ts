@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify';
 import type { ErrorCode } from '../base/errors.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { Target } from '../contract/target.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
 import { checkedTarget } from '../targets/checked-target.js';
-import type { Target } from '../targets/index.js';
 import { ClientGone, toBedrockError } from './problem.js';
 import { naturalNumber } from './query.js';
 

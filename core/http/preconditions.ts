@@ -7,7 +7,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { BedrockError } from '../base/errors.js';
-import type { RegionId } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
 
 type Header = 'if-match' | 'if-none-match';
 

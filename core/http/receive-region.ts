@@ -1,8 +1,9 @@
 /** Bodies on their way into a region. */
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionRange, Target, WriteOptions } from '../contract/target.js';
 import { checkRange } from '../targets/arguments.js';
-import type { RegionId, RegionRange, Target, WriteOptions } from '../targets/index.js';
 import { type BodyLimits, readBody, takeBody } from './body.js';
 
 export interface Destination {

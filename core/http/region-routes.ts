@@ -1,9 +1,10 @@
 /** Regions over HTTP. Each handler finds the target, and translates the request to its calls. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BedrockError } from '../base/errors.js';
+import { RegionId } from '../contract/region-id.js';
+import type { RegionRange, WriteOptions } from '../contract/target.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import { checkRange } from '../targets/arguments.js';
-import { RegionId, type RegionRange, type WriteOptions } from '../targets/index.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, type BodyLimits, hasBody, readBody } from './body.js';
 import { type Exchange, operationsOf } from './operations.js';

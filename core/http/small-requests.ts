@@ -6,10 +6,11 @@
  * first; so do errors, for the route to count, log and send them.
  */
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import { checkedTarget } from '../targets/checked-target.js';
-import { RegionId, type Target } from '../targets/index.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { handOver } from './operations.js';

@@ -12,9 +12,9 @@ import {
   defineBackend,
 } from '../contract/definitions.js';
 import type { SchemaSource } from '../contract/schema-source.js';
+import type { Capabilities, Target } from '../contract/target.js';
 import type { PoolMedium } from '../pool/medium.js';
 import { type OpenedStorage, PoolTarget } from '../pool/pool-target.js';
-import type { Capabilities, Target } from '../targets/index.js';
 import { fileOperations } from './file-operations.js';
 import { PoolFileIo } from './pool-file-io.js';
 import { deletePoolFile, openPoolFile, type PoolFile, type PoolFileOptions } from './pool-file.js';

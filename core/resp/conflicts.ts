@@ -2,7 +2,8 @@
  * What a connection's requests in flight do to regions. A client that sends a write and then, without waiting, a read of the same
  * bytes is to read what it wrote; requests that do not touch the same bytes run at the same time.
  */
-import type { RegionId, Target } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Target } from '../contract/target.js';
 
 /** Part of a region that a request changes, or only looks at. */
 export class RegionUse {

@@ -1,5 +1,5 @@
 /** The places of listings that SCAN goes on from: the protocol has numbers for them, and a target has IDs. */
-import type { RegionId } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
 
 /** Those of listings that nobody went on with are forgotten when so many younger ones have come. */
 const MAX_CURSORS = 10_000;

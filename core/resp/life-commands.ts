@@ -1,6 +1,7 @@
 /** Commands for the life of regions as a whole: they are made, made durable, looked at and removed. */
 import { asBedrockError, BedrockError } from '../base/errors.js';
-import type { RegionId, RegionStat } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionStat } from '../contract/target.js';
 import { type Command, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
 import type { Place } from './operation-call.js';

@@ -1,7 +1,8 @@
 /** A call of a target on behalf of a request: where it goes, what it needs of the request, how it is answered. */
+import type { Target } from '../contract/target.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import type { DirectTarget, Landing, Target } from '../targets/index.js';
+import type { DirectTarget, Landing } from '../targets/direct-target.js';
 import type { RegionUse } from './conflicts.js';
 import type { PendingReply } from './pipeline.js';
 

@@ -4,8 +4,9 @@
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never less than was asked for.
  */
 import { BedrockError } from '../base/errors.js';
+import type { RegionId } from '../contract/region-id.js';
 import { MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
-import { DIRECT_BYTES, type RegionId } from '../targets/index.js';
+import { DIRECT_BYTES } from '../targets/direct-target.js';
 import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
 import type { Place } from './operation-call.js';

@@ -1,6 +1,6 @@
 /** What commands have in common: how they name regions and ranges, and what they refuse. */
 import { BedrockError } from '../base/errors.js';
-import type { RegionRange } from '../targets/index.js';
+import type { RegionRange } from '../contract/target.js';
 import type { CommandClient } from './command.js';
 import type { Place } from './operation-call.js';
 import type { Request } from './request.js';

@@ -1,6 +1,6 @@
 /** One request as its command sees it: the arguments, read straight out of the buffer. Valid until the command has returned. */
 import { BedrockError } from '../base/errors.js';
-import { RegionId } from '../targets/index.js';
+import { RegionId } from '../contract/region-id.js';
 import type { Landed } from './operation-call.js';
 import type { RequestParser } from './request-parser.js';
 

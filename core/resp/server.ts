@@ -15,7 +15,7 @@ import { UnixSocket } from '../net/unix-socket.js';
 import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import { checkedTarget } from '../targets/checked-target.js';
-import { DirectTarget } from '../targets/index.js';
+import { DirectTarget } from '../targets/direct-target.js';
 import { clientLine } from './client-line.js';
 import { Client } from './client.js';
 import { Cursors } from './cursors.js';

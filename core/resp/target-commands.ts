@@ -1,5 +1,6 @@
 /** Commands about a target as a whole: which regions it has, and how full it is. */
-import type { RegionId, RegionPage, TargetStats } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { RegionPage, TargetStats } from '../contract/target.js';
 import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import type { Place } from './operation-call.js';
 import { invalid, placeOf } from './region-arguments.js';

@@ -4,7 +4,7 @@
  * taken it, and that is what slows a sender down.
  */
 import { BedrockError } from '../base/errors.js';
-import type { RegionId } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
 import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import type { OperationCall } from './operation-call.js';
 import { creationOptions, OK_LINE } from './region-arguments.js';

@@ -4,7 +4,7 @@
  * a long time without a part, whatever else the connection asks for meanwhile.
  */
 import { asBedrockError, BedrockError } from '../base/errors.js';
-import type { RegionId } from '../targets/index.js';
+import type { RegionId } from '../contract/region-id.js';
 import type { Place } from './operation-call.js';
 
 /** What is waited for: the next part, or that one was taken. */

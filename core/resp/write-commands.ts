@@ -3,7 +3,8 @@
  *
  * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never an extension.
  */
-import { DIRECT_BYTES, type RegionRange } from '../targets/index.js';
+import type { RegionRange } from '../contract/target.js';
+import { DIRECT_BYTES } from '../targets/direct-target.js';
 import { type Command, type CommandClient, type Run, WAIT } from './command.js';
 import { RegionUse } from './conflicts.js';
 import type { Landed } from './operation-call.js';

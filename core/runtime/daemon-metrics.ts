@@ -3,8 +3,8 @@ import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { TargetStats } from '../contract/target.js';
 import { checkedTarget } from '../targets/checked-target.js';
-import type { TargetStats } from '../targets/index.js';
 import { LATENCY_BUCKETS, type OperationFigures, OPERATIONS } from './operation-meter.js';
 import type { ProviderManager } from './provider-manager.js';
 

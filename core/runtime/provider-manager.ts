@@ -15,11 +15,11 @@ import type { BackendContext, Dependencies, ProviderContext } from '../contract/
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
 import type { Provider } from '../contract/provider.js';
+import type { Target } from '../contract/target.js';
 import { TOKENS } from '../library/container.js';
 import { startStopped } from '../library/library.js';
 import { makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
-import type { Target } from '../targets/index.js';
 import { checkedTarget } from '../targets/checked-target.js';
 import { administer } from './administration.js';
 import { findChangedDependency } from './changed-dependency.js';

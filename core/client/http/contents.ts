@@ -1,6 +1,6 @@
 /** Contents on their way to a daemon, as bodies of requests. */
 import { copyBytes } from '../../base/allocation.js';
-import type { RegionSource } from '../../targets/index.js';
+import type { RegionSource } from '../../contract/target.js';
 import { exactly } from '../remote/source.js';
 import type { HttpRequest } from './http-connection.js';
 

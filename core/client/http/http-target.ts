@@ -5,7 +5,15 @@
 import type { Readable } from 'node:stream';
 import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
+import { RegionId } from '../../contract/region-id.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
+import type {
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  TargetStats,
+} from '../../contract/target.js';
 import {
   allocateBuffer,
   type CheckedRanges,
@@ -13,14 +21,6 @@ import {
   checkRanges,
   checkTotal,
 } from '../../targets/arguments.js';
-import {
-  RegionId,
-  type RegionPage,
-  type RegionRange,
-  type RegionSource,
-  type RegionStat,
-  type TargetStats,
-} from '../../targets/index.js';
 import {
   BaseRemoteTarget,
   type RemoteTargetDescription,

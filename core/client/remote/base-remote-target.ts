@@ -4,7 +4,20 @@
  */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type { Logger } from '../../base/logging.js';
+import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions, RemoteTarget } from '../../contract/remote-provider.js';
+import type {
+  Capabilities,
+  ErasedPage,
+  ListOptions,
+  RegionMapping,
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  TargetStats,
+  WriteOptions,
+} from '../../contract/target.js';
 import {
   allocateBuffer,
   checkBytes,
@@ -17,19 +30,6 @@ import {
   checkSize,
 } from '../../targets/arguments.js';
 import { sourceOf } from '../../targets/contents.js';
-import type {
-  Capabilities,
-  ErasedPage,
-  ListOptions,
-  RegionId,
-  RegionMapping,
-  RegionPage,
-  RegionRange,
-  RegionSource,
-  RegionStat,
-  TargetStats,
-  WriteOptions,
-} from '../../targets/index.js';
 import { Lifecycle } from '../../targets/lifecycle.js';
 
 /** Reads of more than this are checked against the region's size before a buffer is taken for them. */

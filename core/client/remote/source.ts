@@ -1,8 +1,8 @@
 /** A caller's own source of contents, watched on the way to a daemon. */
 import { copyBytes } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
+import type { RegionSource } from '../../contract/target.js';
 import { checkBytes } from '../../targets/arguments.js';
-import type { RegionSource } from '../../targets/index.js';
 import { within } from './call-options.js';
 
 /** What the caller's own source threw, told apart from failures of the connection that look the same (EIO, EPIPE). */

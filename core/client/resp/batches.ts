@@ -1,5 +1,5 @@
 /** Ranges of one call, as many in a command as the daemon takes. */
-import type { RegionRange } from '../../targets/index.js';
+import type { RegionRange } from '../../contract/target.js';
 import { PIECE_BYTES } from './pieces.js';
 import type { DaemonLimits } from './region-replies.js';
 

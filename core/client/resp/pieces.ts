@@ -1,6 +1,6 @@
 /** Large transfers in pieces, several on their way at once. */
 import { allocateBytes } from '../../base/allocation.js';
-import type { RegionSource } from '../../targets/index.js';
+import type { RegionSource } from '../../contract/target.js';
 import { exactly, type SourceBounds } from '../remote/source.js';
 
 /** Bytes of one piece. */

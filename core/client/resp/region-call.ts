@@ -4,7 +4,7 @@
  */
 import { BedrockError, isErrorCode } from '../../base/errors.js';
 import { isRecord } from '../../base/plain.js';
-import type { RegionId } from '../../targets/index.js';
+import type { RegionId } from '../../contract/region-id.js';
 import { type Argument, Call, encodeArguments } from './call.js';
 import type { Output } from './output.js';
 import { unexpected } from './region-replies.js';

@@ -1,13 +1,8 @@
 /** What the replies of a daemon say, checked for the form that they must have. */
 import { BedrockError } from '../../base/errors.js';
-import {
-  RegionId,
-  type RegionPage,
-  type RegionStat,
-  type TargetMode,
-  type TargetState,
-  type TargetStats,
-} from '../../targets/index.js';
+import type { TargetMode } from '../../contract/mode.js';
+import { RegionId } from '../../contract/region-id.js';
+import type { RegionPage, RegionStat, TargetState, TargetStats } from '../../contract/target.js';
 import { type Reply, type ReplyMap, textOf } from './reply.js';
 
 const ID = /^[0-9a-f]{32}$/;

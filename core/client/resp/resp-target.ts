@@ -6,7 +6,15 @@
  */
 import { allocateBytes } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
+import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
+import type {
+  RegionPage,
+  RegionRange,
+  RegionSource,
+  RegionStat,
+  TargetStats,
+} from '../../contract/target.js';
 import {
   allocateBuffer,
   type CheckedRanges,
@@ -14,14 +22,6 @@ import {
   checkRanges,
   checkTotal,
 } from '../../targets/arguments.js';
-import type {
-  RegionId,
-  RegionPage,
-  RegionRange,
-  RegionSource,
-  RegionStat,
-  TargetStats,
-} from '../../targets/index.js';
 import {
   BaseRemoteTarget,
   type RemoteTargetDescription,

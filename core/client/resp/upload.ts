@@ -3,8 +3,8 @@
  * space back, and as long as the last command was not sent nothing was made.
  */
 import type { BedrockError } from '../../base/errors.js';
+import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
-import type { RegionId } from '../../targets/index.js';
 import { within } from '../remote/call-options.js';
 import type { Argument } from './call.js';
 import { outcomeUnknown } from './lane.js';
