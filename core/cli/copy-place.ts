@@ -12,7 +12,7 @@ import type { Target } from '../contract/target.js';
 import { createContainer, TOKENS } from '../library/container.js';
 import { LibraryLoader } from '../library/library.js';
 import { judgeSettings, makeTarget } from '../library/make-target.js';
-import type { TypeRegistry } from '../library/registry.js';
+import type { Registered, TypeRegistry } from '../library/registry.js';
 import { LabelledMetrics } from '../runtime/provider-metrics.js';
 import { formatPath } from '../validation/issues.js';
 import { readSchema } from '../validation/schema.js';
@@ -29,7 +29,7 @@ export interface CopyPlace {
   readonly type: string;
   /** As given, not yet validated. */
   readonly settings: Settings;
-  readonly definition: BackendDefinition;
+  readonly backend: Registered<BackendDefinition>;
   /** Whether its type has a setting of this name. */
   has(setting: string): boolean;
 }
@@ -56,28 +56,27 @@ export class Door {
   /** @throws UsageError */
   place(text: string): CopyPlace {
     const [, type = DEFAULT_TYPE, rest = text] = WITH_TYPE.exec(text) ?? [];
-    const definition = this.registry.backend(type)?.definition;
-    if (definition === undefined) {
+    const backend = this.registry.backend(type);
+    if (backend === undefined) {
       const unknown = this.registry.unknown('backend', type);
       throw new UsageError(`${unknown} (a path that begins like a type: ./${text})`);
     }
-    const { schema } = definition;
+    const { type: ownType, schema } = backend.definition;
     const { properties = {} } = (schema instanceof URL ? readSchema(schema) : schema) as {
       properties?: object;
     };
     return {
-      type: definition.type,
+      type: ownType,
       settings: rest.startsWith('{') ? settingsOf(text, rest) : pathOf(text, rest),
-      definition,
+      backend,
       has: (setting) => setting in properties,
     };
   }
 
   /** Settings with their defaults. @throws UsageError */
-  validated({ type }: CopyPlace, settings: Settings): Settings {
+  validated({ type, backend }: CopyPlace, settings: Settings): Settings {
     const valid = structuredClone(settings);
-    const registered = this.registry.backend(type);
-    const faults = registered === undefined ? [] : judgeSettings(registered, valid).faults;
+    const { faults } = judgeSettings(backend, valid);
     if (faults.length === 0) return valid;
     const list = faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
     throw new UsageError(`the settings of "${type}" are wrong: ${list}`);
@@ -85,7 +84,7 @@ export class Door {
 
   /** A target that is not open. @throws NOT_SUPPORTED */
   async make(
-    { type, definition }: CopyPlace,
+    { type, backend: { definition } }: CopyPlace,
     settings: Settings,
     role: 'FROM' | 'TO',
     poolId?: Uint8Array,

@@ -16,8 +16,7 @@ export class HttpServer {
   #isStopping = false;
   #app: HttpApp | undefined;
   #listener: Listener | undefined;
-  /** Settles when `listen` has ended. */
-  #listening: Promise<void> | undefined;
+  #listening: Promise<Listening> | undefined;
 
   readonly #options: HttpAppOptions;
 
@@ -41,12 +40,7 @@ export class HttpServer {
    * @throws START_FAILED
    */
   listen(): Promise<Listening> {
-    const listening = this.#listen();
-    this.#listening = listening.then(
-      () => undefined,
-      () => undefined,
-    );
-    return listening;
+    return (this.#listening = this.#listen());
   }
 
   async #listen(): Promise<Listening> {
@@ -69,7 +63,7 @@ export class HttpServer {
     this.isReady = false;
     this.#isStopping = true;
     // What it makes behind this would stay.
-    await this.#listening;
+    await this.#listening?.catch(() => undefined);
     const isDrained = (await this.#listener?.close(drainTimeoutMs)) ?? true;
     await this.#app?.close();
     return isDrained;

@@ -55,8 +55,7 @@ export class RespServer implements Door {
   readonly #servers: Server[] = [];
   readonly #clients = new Map<Client, Socket>();
   #socket: UnixSocket | undefined;
-  /** Settles when `listen` has ended. */
-  #listening: Promise<void> | undefined;
+  #listening: Promise<Bound> | undefined;
   #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #lastClient = 0;
@@ -113,12 +112,7 @@ export class RespServer implements Door {
    * @throws START_FAILED
    */
   listen(): Promise<Bound> {
-    const listening = this.#listen();
-    this.#listening = listening.then(
-      () => undefined,
-      () => undefined,
-    );
-    return listening;
+    return (this.#listening = this.#listen());
   }
 
   async #listen(): Promise<Bound> {
@@ -180,7 +174,7 @@ export class RespServer implements Door {
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.#isClosing = true;
     // What it makes is known only when it has ended, be it that it failed.
-    await this.#listening;
+    await this.#listening?.catch(() => undefined);
     return this.#stop(drainTimeoutMs);
   }
 
