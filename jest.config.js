@@ -1,8 +1,10 @@
 /**
- * swc turns TypeScript into ES modules for the tests; types are checked by tsc, as `npm test` does first.
+ * swc turns TypeScript into ES modules for the tests; types are checked by the linter, as `npm test` does first.
  *
  * `npm test` runs all but `*.long.test.ts`, and `npm run test:all` runs those; scripts/jest.js describes the variables.
  */
+import { availableParallelism } from 'node:os';
+
 const leftOut = process.env.BEDROCK_WITHOUT_ADDON
   ? [
       ['test/native/', 'needs the native addon'],
@@ -20,6 +22,7 @@ export default {
   ],
   // Reporters end in this order: jest's closing lines come last.
   reporters: [['<rootDir>/test/skipped-reporter.js', { leftOut }], 'default'],
+  testSequencer: '<rootDir>/test/sequencer.js',
   setupFiles: ['<rootDir>/test/set-up.js'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
@@ -34,11 +37,16 @@ export default {
           target: 'es2022',
         },
         module: { type: 'es6' },
+        // In files of their own: within the code they would be most of what each test file loads and keeps.
+        sourceMaps: true,
       },
     ],
   },
-  // The tests are processes and pure computation, with sockets and folders of their own: one at a time leaves cores idle.
-  maxWorkers: '100%',
+  // The tests are processes, sockets and folders of their own, and some wait for a disk: one more than there are cores leaves none idle.
+  maxWorkers: availableParallelism() + 1,
+  // Node.js 20 never frees an ES module of a vm context, so that a process keeps all of every test file it has run, and each full
+  // collection goes through that: it would come to a fifth of the whole run.
+  workerIdleMemoryLimit: '250MB',
   // It ends what hangs. No test is judged by its time, so it may be far beyond what the slowest machine takes.
   testTimeout: 300_000,
 };

@@ -44,6 +44,23 @@ const TABLES = {
     },
     { head: 'the counting of an operation, µs', match: /^(?<line>.*metrics.*)$/ },
   ],
+  kv: [
+    { head: 'µs', match: /^(?<line>pmem on \/dev\/shm, (?!.*(CPU|pairs)).*)$/ },
+    { head: 'µs of CPU', match: /^(?<line>pmem on \/dev\/shm, .*), CPU$/ },
+    { head: 'µs', match: /^(?<line>memory, nothing durable, (?!.*(CPU|pairs)).*)$/ },
+    { head: 'µs', match: /^(?<line>file on a disk, (?!.*CPU).*)$/ },
+    { head: 'thousand/s', match: /^(?<line>.*pairs walked)$/, reference: /^lmdb/, scale: 1e-3 },
+    {
+      head: 'thousand/s (ratio to redis-server)',
+      match: /^(?<line>TCP, .*), (?<column>depth \d+)$/,
+      scale: 1e-3,
+    },
+    {
+      head: 'µs of the server’s CPU an operation, depth 32',
+      match: /^(?<line>TCP, .*), depth 32, server CPU$/,
+    },
+    { head: 'bytes', match: /^(?<line>TCP, .*memory of a value.*)$/ },
+  ],
   peers: [
     { head: 'µs', match: /^(?<line>\w+ on \/dev\/shm, (durable put|get).*)$/ },
     { head: 'µs', match: /^(?<line>.*)nothing durable, (?<line2>.*)$/ },

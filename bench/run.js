@@ -2,10 +2,11 @@
  * `npm run bench -- SECTION…`: benchmarks against references measured in the same run.
  *
  *     --rounds N       medians of so many rounds, 5 unless told
- *     --only TEXT      of `target`, `transport` and `peers` only what has the text in its name
+ *     --only TEXT      of `target`, `transport`, `peers` and `kv` only what has the text in its name
+ *     --names N        of `kv`, so many names whose memory is looked at, a million unless told
  *     --json FILE      writes the rows
  *     --from FILE      takes rows that were written before, and measures nothing
- *     --markdown FILE  writes the tables of `transport` and `peers` into a page
+ *     --markdown FILE  writes the tables of `transport`, `peers` and `kv` into a page
  *     --plot FILE      draws `transport`
  *     --setup          installs what is measured beside ours
  *
@@ -16,6 +17,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { allocatorSection } from './allocator.js';
 import { httpSection } from './http.js';
+import { kvSection } from './kv.js';
 import { writeTables } from './markdown.js';
 import { nativeSection } from './native.js';
 import { peersSection } from './peers.js';
@@ -29,6 +31,7 @@ import { transportSection } from './transport.js';
 const SECTIONS = {
   allocator: allocatorSection,
   http: httpSection,
+  kv: kvSection,
   native: nativeSection,
   peers: peersSection,
   recovery: recoverySection,
@@ -42,6 +45,7 @@ const { values, positionals } = parseArgs({
     from: { type: 'string' },
     json: { type: 'string' },
     markdown: { type: 'string' },
+    names: { type: 'string', default: '1000000' },
     only: { type: 'string' },
     plot: { type: 'string' },
     rounds: { type: 'string', default: '5' },
@@ -64,9 +68,10 @@ if (values.setup) {
 }
 
 async function measure() {
+  const options = { rounds: Number(values.rounds), only: values.only, names: Number(values.names) };
   const rows = [];
   for (const name of positionals.length > 0 ? positionals : Object.keys(SECTIONS)) {
-    const found = await SECTIONS[name]({ rounds: Number(values.rounds), only: values.only });
+    const found = await SECTIONS[name](options);
     console.log(`\n${formatTable(name, found)}`);
     rows.push(...found);
   }

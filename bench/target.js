@@ -65,7 +65,9 @@ export async function targetSection({ rounds, only = '' }) {
           const found = await contenders.measureInTurns(names, operation, size, depth, rounds);
           const name = `${ours}, ${NAMES[operation]}, ${sizeText(size)}${depth > 1 ? `, ${depth} at once` : ''}`;
           for (const reference of references)
-            rows.push(row(SECTION, name, 'us', found.get(ours), found.get(reference), reference));
+            rows.push(
+              row(SECTION, name, 'us', found.get(ours).micros, found.get(reference)?.micros, reference),
+            );
         }
       }
     }
@@ -83,13 +85,13 @@ async function compareWithItself(contenders, rounds, only) {
     const title = `${name}, map and release`;
     if (!title.includes(only)) continue;
     const micros = async (operation) =>
-      (await contenders.measureInTurns([name], operation, 4096, 1, rounds)).get(name);
+      (await contenders.measureInTurns([name], operation, 4096, 1, rounds)).get(name).micros;
     rows.push(row(SECTION, title, 'us', await micros('map'), await micros('read'), 'read 4 KiB'));
   }
   for (const name of ['pmem on /dev/shm', 'file on a disk', 'pmem on a disk']) {
     const title = `${name}, create 1 GiB on fresh space`;
     if (!title.includes(only)) continue;
-    const millis = async (size) => (await contenders.ask(name, 'create', size, 1, 1)) / 1e6;
+    const millis = async (size) => (await contenders.ask(name, 'create', size, 1, 1)).nanos / 1e6;
     rows.push(row(SECTION, title, 'ms', await millis(2 ** 30), await millis(2 ** 24), 'create 16 MiB there'));
   }
   return rows;

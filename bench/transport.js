@@ -37,22 +37,15 @@ export async function transportSection({ rounds, only = '' }) {
   }
 }
 
-/** A round goes through all cells, so that what disturbs the machine for seconds disturbs no cell in more than one. */
 async function compareRates(contenders, rounds, only) {
-  const cells = allCells(only);
-  const turns = cells.flatMap((cell) => contendersOf(cell, contenders).map((name) => ({ cell, name })));
-  for (const { cell, name } of turns) await contenders.warmUp(name, cell);
-  const medians = await medianInTurns(turns, rounds, ({ cell, name }) => contenders.measure(name, cell));
-  return cells.flatMap((cell) => {
-    const own = turns.filter((turn) => turn.cell === cell);
-    return rowsOf(cell, new Map(own.map((turn) => [turn.name, medians.get(turn)])));
-  });
+  const cells = allCells(only).map((cell) => ({ ...cell, names: namesOf(cell) }));
+  const measured = await contenders.measureInTurns(cells, rounds);
+  return cells.flatMap((cell) => rowsOf(cell, measured.get(cell)));
 }
 
-/** Those who take part in a cell and are installed. */
-function contendersOf({ comparisons }, contenders) {
-  const involved = new Set(comparisons.flatMap(({ store, reference }) => [store, reference]));
-  return [...involved].filter((name) => contenders.has(name));
+/** Those who take part in a cell. */
+function namesOf({ comparisons }) {
+  return [...new Set(comparisons.flatMap(({ store, reference }) => [store, reference]))];
 }
 
 function rowsOf(cell, found) {

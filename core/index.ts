@@ -6,36 +6,48 @@ export type { Service } from './client/service.js';
 export type { RemoteProvider } from './contract/remote-provider.js';
 export type { RemoteProviderHandle } from './contract/remote-provider.js';
 export type { RemoteCall } from './contract/remote-provider.js';
+export type { OperationOptions, RemoteOperation } from './contract/remote-provider.js';
+export type {
+  OperationContext,
+  OperationProgress,
+  OperationState,
+  OperationStatus,
+} from './contract/operation.js';
 export type { RemoteTarget } from './contract/remote-provider.js';
 export type { ConnectOptions } from './client/remote/call-options.js';
 export type { CallOptions } from './contract/remote-provider.js';
 export type { Clock } from './base/clock.js';
-export { TOKENS } from './library/container.js';
-export type { Daemon, ProviderSummary } from './daemon/daemon.js';
+export { TOKENS } from './library/tokens.js';
+export type { Daemon, OperationCall, ProviderSummary } from './daemon/daemon.js';
+export type { ProviderChange, WrittenReference } from './contract/provider-change.js';
 export { BedrockError, ERROR_CODES, explain, messageOf, systemCodeOf } from './base/errors.js';
 export type { BedrockErrorOptions, ErrorCode } from './base/errors.js';
 export { makeFolders } from './base/folders.js';
+export { LOG_LEVELS } from './base/log-levels.js';
 export type { LogLevel, LogThreshold } from './base/log-levels.js';
-export type { Logger, LogFormat } from './base/logging.js';
+export type { LogFormat, Logger, LogMethod } from './base/logging.js';
 export { fileOperations } from './pool-file/file-operations.js';
-export type { FileOperations } from './pool-file/file-operations.js';
+export type { FileOperations, FilePiece } from './pool-file/file-operations.js';
+export type { FileSpace } from './pool-file/file-space.js';
 export { definePoolBackend } from './pool-file/pool-backend.js';
 export type { NewFile, OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
 export type { PoolFileIo } from './pool-file/pool-file-io.js';
 export type { PoolFile } from './pool-file/pool-file.js';
 export type { MediumRange, MediumSpace, PoolMedium } from './pool/medium.js';
-export { PoolTarget } from './pool/pool-target.js';
-export type { OpenedStorage, PoolStorage, PoolTargetOptions } from './pool/pool-target.js';
 export { API_VERSION, defineBackend, defineProvider } from './contract/definitions.js';
 export type {
   BackendContext,
   BackendDefinition,
+  BackendLookup,
   ConfigCheck,
+  CreateContext,
   Dependencies,
   DependenciesOf,
+  DependencyOfType,
   DependencySpec,
   ProviderContext,
   ProviderDefinition,
+  ResolvedDependency,
   SettingsReport,
 } from './contract/definitions.js';
 export type { Dependency, ProviderDependency } from './contract/provider.js';
@@ -48,9 +60,18 @@ export type {
   RestoreRequest,
   SnapshotRequest,
 } from './contract/provider-state.js';
-export { Answer, defineRoute, jsonBody, optionalJsonBody } from './contract/route.js';
-export type { ByteStream, JsonBody, ProviderRoute, RouteMethod, RouteRequest } from './contract/route.js';
+export { Answer, defineRoute, jsonBody, optionalJsonBody, ROUTE_METHODS } from './contract/route.js';
 export type {
+  ByteStream,
+  JsonBody,
+  PathNames,
+  ProviderRoute,
+  RouteDescription,
+  RouteMethod,
+  RouteRequest,
+} from './contract/route.js';
+export type {
+  LabelArguments,
   MetricDescription,
   ProviderCounter,
   ProviderGauge,
@@ -58,21 +79,48 @@ export type {
   ProviderMetrics,
 } from './contract/provider-metrics.js';
 export { DEFAULT_LIST_LIMIT } from './targets/arguments.js';
-export { BaseTarget, Region } from './targets/base-target.js';
-export type { ListedRegion, Usage } from './targets/base-target.js';
+export { BaseTarget } from './targets/base-target.js';
+export { BytesTarget } from './targets/bytes-target.js';
+export type { Usage } from './targets/target-hooks.js';
 export { DIRECT_BYTES, DirectTarget, type Landing } from './targets/direct-target.js';
 export { ImportableTarget } from './targets/importable-target.js';
 export { Lifecycle } from './targets/lifecycle.js';
+export { PinnedTarget } from './targets/pinned-target.js';
+export { RegionsTarget } from './targets/regions-target.js';
+export { TargetHooks } from './targets/target-hooks.js';
 export type { Eventually, Recovered } from './targets/lifecycle.js';
 export { DURABILITY_MODES } from './contract/mode.js';
 export type { DurabilityMode, TargetMode } from './contract/mode.js';
 export { REGION_ID_BYTES, RegionId } from './contract/region-id.js';
-export { RegionTable } from './targets/region-table.js';
-export { RowTable, type MakeRegion } from './targets/row-table.js';
+export type { NameEntry, Naming, Transaction } from './targets/named-store.js';
+export type { NameWish } from './targets/named-regions.js';
+export { type Hold, type ListedRegion, Region } from './targets/region.js';
+export { RegionDirectory } from './targets/region-directory.js';
+export type { DirectoryOptions, MakeRegion } from './targets/region-directory.js';
+export { restoreSnapshot, takeSnapshot } from './snapshot/snapshots.js';
+export type { SnapshotSummary } from './snapshot/snapshots.js';
+export { verifySnapshot } from './snapshot/snapshot-reader.js';
+export type { Verification } from './snapshot/snapshot-reader.js';
+export type { IndexFile as SnapshotIndexFile, Manifest as SnapshotManifest } from './snapshot/format.js';
 export { TableTarget } from './targets/table-target.js';
 export type { TableTargetContext } from './targets/table-target.js';
+export { DEFAULT_MAX_TRANSACTION_BYTES, MAX_NAME_BYTES } from './contract/names.js';
+export type {
+  Change,
+  CreateOptions,
+  MapNamesOptions,
+  MappedName,
+  NamedRegion,
+  NamesOptions,
+  NamesPage,
+  PutOptions,
+  RegionRef,
+  RenameOptions,
+  TransactionResult,
+} from './contract/names.js';
 export type {
   Capabilities,
+  CreateAndWriteOptions,
   ErasedPage,
   ImportOptions,
   ListOptions,
@@ -87,4 +135,19 @@ export type {
   TargetStats,
   WriteOptions,
 } from './contract/target.js';
-export type { BedrockConfig } from '../schemas/generated/bedrock.js';
+export type {
+  ArgobotsConfig,
+  BedrockConfig,
+  BedrockSection,
+  Name as ConfigName,
+  ExecutionPoolConfig,
+  PoolReference as ExecutionPoolReference,
+  ExecutionStreamConfig,
+  HttpConfig,
+  LogConfig,
+  MargoConfig,
+  MercuryConfig,
+  ProviderConfig,
+  QueryConfig,
+  RespConfig,
+} from '../schemas/generated/bedrock.js';

@@ -1,4 +1,4 @@
-/** The addon, loaded. Importing this is what throws NATIVE_UNAVAILABLE. */
+/** Loads the addon. Importing this file throws NATIVE_UNAVAILABLE if that fails. */
 import { loadAddon } from './load.js';
 
 export const addon = loadAddon();

@@ -1,6 +1,6 @@
-/** The addon as C++ exports it (native/src). Only this folder calls it; what it offers to others is in index.ts. */
+/** The types of the addon's exports (native/src). Only this folder calls the addon; index.ts is its public interface. */
 
-/** What a call on a mapping came to (`Status` in native/src/handle.h). Success on persistent memory is undefined. */
+/** The outcome of a call on a mapping (`Status` in native/src/handle.h). Success on persistent memory is undefined. */
 export const Status = {
   /** Done, but this mapping needs an msync. */
   unsynced: 1,
@@ -10,32 +10,33 @@ export const Status = {
   invalid: 5,
   misaligned: 6,
   readOnly: 7,
-  /** Done or not: the mapping has lost pages. */
+  /** The mapping has lost pages; the call may have been carried out or not. */
   lost: 8,
 } as const;
 
 /** A status as a number, or nothing. */
 export type Outcome = number | undefined;
 
-/** What stands where in the numbers that a mapping and the addon share (`Slots` in native/src/mapping.h). */
+/** Indexes into the numbers that a mapping and the addon share (`Slots` in native/src/mapping.h). */
 export const Slot = {
   offset: 0,
   length: 1,
-  /** The offset within the source, the byte to fill with, or the seed. */
+  /** The offset in the source, the fill byte, or the seed. */
   third: 2,
-  /** Not 0 once a page of the mapping is lost; set by whichever thread meets it. */
+  /** Not 0 once a page of the mapping is lost; set by the thread that touched it. */
   lost: 3,
 } as const;
 
 /**
- * Functions of one mapping. The first ones find their numbers in `slots`. Those that give a promise give a status instead if they could not start.
+ * Functions of one mapping. Those without offset and length among their arguments read them from `slots`. Those that return a promise
+ * return a status instead if they could not start.
  */
 export interface MappingBinding {
   readonly size: number;
   readonly isPmem: boolean;
   readonly isForced: boolean;
   readonly isReadOnly: boolean;
-  /** Memory for a Float64Array of four. */
+  /** Memory of a Float64Array with four elements. */
   readonly slots: ArrayBuffer;
   copyPersist(source: Uint8Array): Outcome;
   copy(source: Uint8Array): Outcome;
@@ -45,8 +46,9 @@ export interface MappingBinding {
   flush(): Outcome;
   drain(): Outcome;
   storePersist64(value: bigint): Outcome;
+  store64(value: bigint): Outcome;
   load64(): bigint | number;
-  /** A checksum, or a status below zero. */
+  /** A checksum, or a negated status. */
   crc32c(): number;
   persistRanges(pairs: Float64Array, count: number): Outcome;
   window(index: number): ArrayBuffer | number;
@@ -60,16 +62,16 @@ export interface MappingBinding {
   close(): Promise<void> | number;
 }
 
-/** What `hold` gives; nothing can be seen of it. */
+/** The result of `hold`; opaque. */
 export interface HeldBinding {
   readonly held?: never;
 }
 
-/** The number of an open file, of which each call takes a duplicate, or one that is held. */
+/** A file descriptor, which each call duplicates, or a held duplicate. */
 export type FileBinding = number | HeldBinding;
 
 export interface AddonBinding {
-  /** @param fd the file to map, if it is open already; `path` is not looked at then */
+  /** @param fd an open file to map; `path` is then not opened */
   mapFile(
     path: string,
     size: number,
@@ -78,9 +80,9 @@ export interface AddonBinding {
     fd: number | undefined,
   ): Promise<MappingBinding>;
   attributes(): PlatformAttributes;
-  /** Undefined if the arguments are not these. */
+  /** Undefined if the arguments are invalid. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
-  /** A duplicate of a descriptor, for calls that must not need a new one. @throws an error with the positive errno */
+  /** A duplicate of a descriptor, for calls that must not need a new one. @throws an error with a positive errno */
   hold(fd: number): HeldBinding;
   drop(file: HeldBinding): void;
   allocate(file: FileBinding, offset: number, length: number, emulates: boolean): Promise<void>;
@@ -88,10 +90,10 @@ export interface AddonBinding {
   zeroRange(file: FileBinding, offset: number, length: number): Promise<void>;
   unshare(file: FileBinding, offset: number, length: number): Promise<void>;
   dropCache(file: FileBinding): Promise<void>;
-  /** -1 if there is none. */
+  /** Offset of the first byte that is not zero; -1 if there is none. */
   firstNonZero(file: FileBinding, offset: number, end: number): Promise<number>;
   verify(file: FileBinding, path: string, size: number): Promise<void>;
-  /** Whether the file is what it was. */
+  /** Whether the file still has its size and its name. */
   commit(file: FileBinding, path: string, size: number): Promise<boolean>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
@@ -101,17 +103,19 @@ export interface AddonBinding {
   unlock(file: FileBinding): Promise<void>;
 }
 
-/** What the machine and libpmem give. */
+/** Properties of the machine and of libpmem. */
 export interface PlatformAttributes {
   /** The version of libpmem that the addon was built with; null without it. */
   readonly libpmem: string | null;
-  /** Caches are flushed at a power failure by the hardware (eADR, pmem_has_auto_flush(3)); null where nobody tells. */
+  /** The hardware flushes caches at a power failure (eADR, pmem_has_auto_flush(3)); null if unknown. */
   readonly hasAutoFlush: boolean | null;
-  /** There is an instruction that waits for flushed stores (pmem_has_hw_drain(3)); null where nobody tells. */
+  /** There is an instruction that waits for flushed stores (pmem_has_hw_drain(3)); null if unknown. */
   readonly hasHardwareDrain: boolean | null;
-  /** How libpmem flushes a cache line; null if it does not, or where nobody tells. */
+  /** How libpmem flushes a cache line; null if it does not, or if unknown. */
   readonly flushInstruction: 'clwb' | 'clflushopt' | 'clflush' | 'dc cvap' | 'dc cvac' | null;
+  /** Bytes of a cache line, the unit of flushes. */
   readonly cacheLineBytes: number;
+  /** Bytes of a page of memory, the unit of msync. */
   readonly pageBytes: number;
   /** Aligned stores of this size are never torn by a power failure. */
   readonly powerFailAtomicBytes: number;

@@ -1,21 +1,22 @@
-/** Errors of native calls: the system's under its own codes, mistakes of the caller as BedrockErrors. */
+/** Errors of native calls: system errors under their own codes, mistakes of the caller as BedrockErrors. */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { BedrockError, messageOf } from '../core/base/errors.js';
 
-/** A call of the system, or of libpmem, that failed; shaped like those of node:fs. */
+/** A failed call of the system or of libpmem. It has the form of errors of node:fs. */
 export class SystemError extends Error {
+  /** Name of the class, the same for every code. */
   override readonly name = 'SystemError';
 
   constructor(
-    /** The system's name for it, such as `ENOENT`. */
+    /** The system's name of the error, such as `ENOENT`. */
     readonly code: string,
-    /** The system's number for it, negative as everywhere in Node. */
+    /** The system's number of the error, negative as everywhere in Node.js. */
     readonly errno: number,
-    /** What failed, such as `mapFile`. */
+    /** The call that failed, such as `mapFile`. */
     readonly syscall: string,
     message: string,
-    /** The file, where its path is known. */
+    /** The file, if its path is known. */
     readonly path: string | undefined,
     cause?: unknown,
   ) {
@@ -23,7 +24,7 @@ export class SystemError extends Error {
   }
 }
 
-/** An error of the addon (its `errno` is positive) as the world is to see it. */
+/** Converts an error of the addon (its `errno` is positive) to the one that callers see. */
 export function systemError(thrown: unknown, syscall: string, path?: string): unknown {
   const errno = (thrown as { errno?: unknown } | undefined)?.errno;
   if (typeof errno !== 'number') return thrown;
@@ -52,7 +53,7 @@ export function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** A value of any kind, in a message. */
+/** A value of any kind, as text for a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'bigint') return `${value.toString()}n`;

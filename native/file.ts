@@ -1,6 +1,6 @@
 /**
- * What FileHandle lacks: allocation, holes, locks, the cache, many writes in one. All run on the thread pool, on a duplicate of the
- * file's descriptor: one that is made for the call, or one that is held.
+ * System calls that FileHandle lacks: allocation, holes, locks, the page cache, many writes in one job. All run on the thread pool, on a
+ * duplicate of the file's descriptor: one made for the call, or a held one.
  */
 import { constants } from 'node:os';
 import { types } from 'node:util';
@@ -9,12 +9,12 @@ import type { FileBinding, HeldBinding } from './binding.js';
 import { checkSize, invalidArgument, show, SystemError, systemError } from './errors.js';
 import { lockHolders, type LockHolder } from './lock-holders.js';
 
-/** A FileHandle, or the number of an open file. */
+/** A FileHandle, or a file descriptor. */
 export type OpenFile = number | { readonly fd: number };
 
 /**
- * A duplicate of a file's descriptor that calls take instead of making one each: so they go on to work when the process has no descriptor
- * left. It keeps a lock of the file as well, so let go of it before the file is closed; one that is forgotten is closed by the garbage collector.
+ * A duplicate of a file's descriptor that several calls share. They still work when the process has no descriptor left. It keeps a lock of
+ * the file too, so close it before the file. If it is never closed, the garbage collector closes it.
  */
 export class HeldFile {
   readonly #binding: HeldBinding;
@@ -29,7 +29,7 @@ export class HeldFile {
     }
   }
 
-  /** Calls in flight end as if it were open still; later ones get EBADF. */
+  /** Calls in flight end normally; later ones fail with EBADF. */
   close(): void {
     addon.drop(this.#binding);
   }
@@ -41,11 +41,11 @@ export class HeldFile {
   }
 }
 
-/** The lock is held by another. `code` is `EAGAIN`. */
+/** Another process, or another opening of the file, holds the lock. `code` is `EAGAIN`. */
 export class LockedError extends SystemError {
   constructor(
     cause: SystemError,
-    /** Who holds it, as far as the system tells. */
+    /** The holders, as far as the system shows them. */
     readonly holders: readonly LockHolder[],
   ) {
     const named = holders.map(
@@ -57,19 +57,25 @@ export class LockedError extends SystemError {
 }
 
 /**
- * Gives a range of a file its space on the medium, and the file at least the size that ends it (posix_fallocate(3)). Bytes that
- * are there stay. A write into the range, or a store into a mapping of it, cannot run out of space afterwards. If it fails, what it took is
- * given back, where the file system undoes it by itself or tells what was taken (FS_IOC_FIEMAP), and what the range had before stays; so nobody
- * else may write there, or extend the file, meanwhile.
- * @param options.emulate whether a file system that cannot allocate may be made to by writing a byte into every block (which is
- *   slow, and not safe beside other writers); unless told it may
+ * Allocates space on the medium for a range of a file, and extends the file to the end of the range if it is shorter (posix_fallocate(3)).
+ * Existing bytes stay. Afterwards a write into the range, or a store into a mapping of it, cannot run out of space.
+ * If it fails, it frees what it allocated, if the file system does that itself or reports what was allocated (FS_IOC_FIEMAP). Space that
+ * the range had before stays. So nobody else may write to the range, or extend the file, meanwhile.
  * @throws INVALID_ARGUMENT; ENOSPC, EFBIG, EBADF, EINVAL (length 0), ENOTSUP without emulation
  */
 export function allocate(
   file: OpenFile | HeldFile,
   offset: number,
   length: number,
-  { emulate = true }: { emulate?: boolean } = {},
+  {
+    emulate = true,
+  }: {
+    /**
+     * Whether to write a byte into every block if the file system cannot allocate. This is slow, and not safe with concurrent writers.
+     * Default: true.
+     */
+    emulate?: boolean;
+  } = {},
 ): Promise<void> {
   return onFile('allocate', file, (fd) => {
     checkRange(offset, length);
@@ -78,8 +84,8 @@ export function allocate(
 }
 
 /**
- * Gives the space of a range back; its bytes read as zero, the file keeps its size (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store
- * into a mapping of the range needs space anew: where there is none, it goes nowhere and the mapping is lost. Allocate first.
+ * Frees the space of a range. Its bytes then read as zeros, and the file keeps its size (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store into
+ * a mapping of the range needs space again: if there is none, the store is lost, and so is the mapping. Allocate first.
  * @throws INVALID_ARGUMENT; ENOTSUP, EBADF, EINVAL (length 0)
  */
 export function punchHole(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
@@ -90,7 +96,7 @@ export function punchHole(file: OpenFile | HeldFile, offset: number, length: num
 }
 
 /**
- * Makes a range read as zero without writing it, and gives its holes their space; the file keeps its size (fallocate(2),
+ * Makes a range read as zeros without writing it, and allocates space for its holes. The file keeps its size (fallocate(2),
  * FALLOC_FL_ZERO_RANGE).
  * @throws INVALID_ARGUMENT; ENOTSUP (a file system that cannot, such as tmpfs: write zeros), ENOSPC, EBADF, EINVAL (length 0)
  */
@@ -102,9 +108,9 @@ export function zeroRange(file: OpenFile | HeldFile, offset: number, length: num
 }
 
 /**
- * Gives what a range shares with another file, as with a copy that `cp` made by reflink, space of its own; the bytes stay (FS_IOC_FIEMAP;
- * fallocate(2), FALLOC_FL_UNSHARE_RANGE). A write there cannot run out of space afterwards. Does nothing where nothing is shared, or the file
- * system does not tell. If it fails, a part may have been unshared.
+ * Allocates separate space for the parts of a range that another file shares, for example a reflink copy by `cp`. The bytes stay
+ * (FS_IOC_FIEMAP; fallocate(2), FALLOC_FL_UNSHARE_RANGE). Afterwards a write there cannot run out of space. Does nothing if nothing is
+ * shared, or if the file system does not report it. If it fails, a part may have been unshared.
  * @throws INVALID_ARGUMENT; ENOSPC, ENOTSUP (btrfs, which copies on every write), EBADF
  */
 export function unshare(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
@@ -114,16 +120,18 @@ export function unshare(file: OpenFile | HeldFile, offset: number, length: numbe
   });
 }
 
-/** Bytes and their place in a file. */
+/** Bytes and their position in a file. */
 export interface Piece {
+  /** First byte, counted from the start of the file. */
   readonly offset: number;
+  /** The bytes to write there; any length. */
   readonly bytes: Uint8Array;
 }
 
 /**
- * Writes many small pieces, each whole, in one job of the thread pool (pwrite(2)), where a FileHandle takes a job and a promise for each.
- * They are written in their order; those that follow on one another by one call. The bytes are copied before it returns. If it fails, any of them
- * may be there.
+ * Writes many small pieces, each completely, in one job of the thread pool (pwrite(2)). A FileHandle needs a job and a promise for each
+ * piece. Pieces are written in their order; adjacent ones share a system call. The bytes are copied before it returns. If it fails, any of
+ * the pieces may have been written.
  * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF, ENOMEM (for the copy)…
  */
 export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): Promise<void> {
@@ -132,14 +140,14 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
     if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
     const sources: Uint8Array[] = [];
     const offsets = new Float64Array(given.length);
-    // By number, as many as there are now: an array without an element in some place, or that grows by a getter, is refused as well.
+    // By index, up to the present length: this also refuses an array with holes, or one that a getter extends.
     for (let index = 0; index < offsets.length; index++) {
       const piece: unknown = given[index];
       if (typeof piece !== 'object' || piece === null)
         throw invalidArgument(`a piece must be {offset, bytes}, not ${show(piece)}`);
       const { offset, bytes } = piece as Piece;
       checkSize('offset', offset);
-      // The addon takes other typed arrays for bytes.
+      // The addon would accept other typed arrays as bytes.
       if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
       sources.push(bytes);
       offsets[index] = offset;
@@ -149,9 +157,9 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
 }
 
 /**
- * The first place of a range where a byte is not zero (lseek(2), SEEK_DATA: holes are not read); nothing if there is none, also behind
- * the file's end.
- * @throws INVALID_ARGUMENT; EIO, EBADF (also of a file that is not open for reading)
+ * Offset of the first byte of a range that is not zero (lseek(2), SEEK_DATA: holes are not read). Undefined if there is none, also after
+ * the end of the file.
+ * @throws INVALID_ARGUMENT; EIO, EBADF (also if the file is not open for reading)
  */
 export async function firstNonZero(
   file: OpenFile | HeldFile,
@@ -168,9 +176,9 @@ export async function firstNonZero(
 }
 
 /**
- * Looks whether an open file still has its bytes and its name, in one job of the thread pool.
+ * Checks that an open file still has its bytes and its name, in one job of the thread pool.
  * @param known what it had: at least `size` bytes, and the name `path`
- * @throws ESTALE if it is shorter now, or if the path leads elsewhere or nowhere; INVALID_ARGUMENT, EBADF
+ * @throws ESTALE if it is now shorter, or if the path leads elsewhere or nowhere; INVALID_ARGUMENT, EBADF
  */
 export function verify(
   file: OpenFile | HeldFile,
@@ -183,9 +191,9 @@ export function verify(
 }
 
 /**
- * Makes what was written to a file durable (fdatasync(2)), and looks then whether it still has its bytes and its name, in one job of the
- * thread pool: what is acknowledged is in the file that the next one to open the path finds.
- * @param known as of `verify`
+ * Makes everything written to a file durable (fdatasync(2)), then checks that it still has its bytes and its name, in one job of the thread
+ * pool. So what is acknowledged is in the file that the next open of the path finds.
+ * @param known as for `verify`
  * @returns whether it has
  * @throws INVALID_ARGUMENT; EIO, ENOSPC, … if not everything may be durable; EBADF
  */
@@ -208,9 +216,8 @@ function checkKnown(path: unknown, size: unknown): void {
 }
 
 /**
- * Drops a file's pages from the system's cache, so that what is read next comes from the medium (posix_fadvise(2),
- * POSIX_FADV_DONTNEED). Pages that were written and are not durable yet stay, and so do those that are mapped; so make the file
- * durable first. Advice only: a file system may do nothing, as one in memory does.
+ * Drops the pages of a file from the page cache, so that the next reads come from the medium (posix_fadvise(2), POSIX_FADV_DONTNEED). Dirty
+ * pages and mapped pages stay, so make the file durable first. It is only advice: a file system may do nothing, as tmpfs does.
  * @throws INVALID_ARGUMENT; EBADF, ESPIPE (a pipe)
  */
 export function dropCache(file: OpenFile | HeldFile): Promise<void> {
@@ -218,9 +225,8 @@ export function dropCache(file: OpenFile | HeldFile): Promise<void> {
 }
 
 /**
- * Gives an open file a name, one more or, if it was opened with O_TMPFILE, its first (linkat(2), AT_SYMLINK_FOLLOW).
- * @throws INVALID_ARGUMENT; EEXIST, EXDEV, EPERM (a file system without hard links), ENOENT (a file that was deleted; a system without
- *   /proc), EBADF
+ * Gives an open file another name, or its first name if it was opened with O_TMPFILE (linkat(2), AT_SYMLINK_FOLLOW).
+ * @throws INVALID_ARGUMENT; EEXIST, EXDEV, EPERM (a file system without hard links), ENOENT (a deleted file; a system without /proc), EBADF
  */
 export function linkFile(file: OpenFile | HeldFile, path: string): Promise<void> {
   return onFile('link', file, (fd) => {
@@ -232,12 +238,19 @@ export function linkFile(file: OpenFile | HeldFile, path: string): Promise<void>
 }
 
 /**
- * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file and ends when it is closed, at the
- * latest with the process. A second opening by the same process conflicts as another process's does.
- * @param options.shared whether others may hold it shared too
- * @throws INVALID_ARGUMENT; LockedError if another holds it, EBADF
+ * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file. It ends when that is closed, at the latest
+ * with the process. A second opening by the same process conflicts in the same way as one by another process.
+ * @throws INVALID_ARGUMENT; LockedError if another opening holds the lock, EBADF
  */
-export async function lock(file: OpenFile, { shared = false }: { shared?: boolean } = {}): Promise<void> {
+export async function lock(
+  file: OpenFile,
+  {
+    shared = false,
+  }: {
+    /** Whether others may hold the lock shared too. Default: false. */
+    shared?: boolean;
+  } = {},
+): Promise<void> {
   try {
     await onFile('lock', file, (fd) => (shared ? addon.lockShared(fd) : addon.lockExclusive(fd)));
   } catch (error) {
@@ -248,7 +261,7 @@ export async function lock(file: OpenFile, { shared = false }: { shared?: boolea
   }
 }
 
-/** Gives a lock up before the file is closed. */
+/** Releases the lock before the file is closed. */
 export function unlock(file: OpenFile): Promise<void> {
   return onFile('unlock', file, (fd) => addon.unlock(fd));
 }
@@ -269,7 +282,7 @@ async function onFile(
 /** The descriptor. @throws EBADF if it is closed, INVALID_ARGUMENT */
 export function numberOf(file: unknown): number {
   const fd = typeof file === 'object' && file !== null && 'fd' in file ? file.fd : file;
-  // So says a FileHandle that is closed.
+  // A closed FileHandle has -1.
   if (fd === -1)
     throw new SystemError('EBADF', -constants.errno.EBADF, 'fcntl', 'the file is closed', undefined);
   if (!Number.isInteger(fd) || (fd as number) < 0 || (fd as number) > 0x7fffffff) {

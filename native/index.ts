@@ -1,9 +1,9 @@
 /**
- * bedrock-node/native: persistent memory for Node.js. Files mapped into memory by libpmem (or by POSIX calls where it is missing),
- * stores made durable by the means the medium needs, and what else a storage engine asks of the system: allocation, holes, locks,
- * CRC32C. docs/native.md describes it all.
+ * bedrock-node/native: persistent memory for Node.js. It maps files into memory with libpmem (or with POSIX calls if libpmem is missing),
+ * and makes stores durable in the way that the medium needs. It also has the other system calls that a storage engine needs: allocation,
+ * holes, locks, CRC32C. docs/native.md describes it.
  *
- * Importing it throws NATIVE_UNAVAILABLE where the addon is not built.
+ * Importing it throws NATIVE_UNAVAILABLE if the addon is not built.
  */
 import { addon } from './addon.js';
 import type { PlatformAttributes } from './binding.js';
@@ -35,7 +35,7 @@ export type { Durable, Mapping, MappingAttributes, MappingMode } from './mapping
 export type { ByteRange } from './ranges.js';
 export type { PlatformAttributes } from './binding.js';
 
-/** What the machine and libpmem give; `mapping.attributes()` adds what holds for one file. */
+/** Properties of the machine and of libpmem. `mapping.attributes()` adds those of one file. */
 export function attributes(): PlatformAttributes {
   return addon.attributes();
 }

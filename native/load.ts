@@ -1,7 +1,4 @@
-/**
- * Finds and loads the addon. It is loaded when it is first asked for and not before: where it is missing, or libpmem.so.1 is, all
- * else goes on to work.
- */
+/** Finds and loads the addon, when it is first needed and not before. So everything else works if the addon or libpmem.so.1 is missing. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BedrockError, messageOf } from '../core/base/errors.js';
@@ -9,28 +6,28 @@ import type { AddonBinding, PlatformAttributes } from './binding.js';
 
 const CURE = 'run `npx bedrock native build`';
 
-/** What `bedrock native info` tells. */
+/** The result of `bedrock native info`. */
 export interface AddonState {
   readonly path: string;
-  /** If it is loaded. */
+  /** Present if it is loaded. */
   readonly attributes?: PlatformAttributes;
-  /** If not: why, and the cure. */
+  /** Present if it is not loaded: why, and what to do. */
   readonly reason?: string;
 }
 
-/** Where the addon is: beside the sources, or where the environment's BEDROCK_NATIVE_ADDON points. */
+/** Path of the addon: beside the sources, or the value of the environment variable BEDROCK_NATIVE_ADDON. */
 export function addonPath(): string {
   return (
     process.env.BEDROCK_NATIVE_ADDON ?? path.join(packageRoot(), 'native/build/Release/bedrock_native.node')
   );
 }
 
-/** @throws NATIVE_UNAVAILABLE, with the cause and the cure */
+/** @throws NATIVE_UNAVAILABLE, with the cause and what to do */
 export function loadAddon(): AddonBinding {
   const file = addonPath();
   const loaded = { exports: {} };
   try {
-    // Not require(): the tests' module system has one of its own, and this needs none.
+    // Not require(): the module system of the tests has its own, and this needs none.
     process.dlopen(loaded, file);
   } catch (error) {
     const reason = existsSync(file) ? whyUnloadable(messageOf(error)) : whyMissing();
@@ -61,7 +58,7 @@ function whyUnloadable(message: string): string {
   return `it was built with ${library}, which is not installed; install it (Debian: libpmem1), or ${CURE} to do without`;
 }
 
-/** What scripts/native.js noted. */
+/** The error that scripts/native.js recorded. */
 function lastBuildError(): string | undefined {
   try {
     const stamp = JSON.parse(readFileSync(path.join(packageRoot(), 'native/build/build.json'), 'utf8')) as {
@@ -73,7 +70,7 @@ function lastBuildError(): string | undefined {
   }
 }
 
-/** This file runs as native/load.ts, and as dist/native/load.js. */
+/** This file runs as native/load.ts and as dist/native/load.js. */
 export function packageRoot(): string {
   const above = path.dirname(import.meta.dirname);
   return path.basename(above) === 'dist' ? path.dirname(above) : above;

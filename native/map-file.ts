@@ -7,30 +7,30 @@ import { Mapping } from './mapping.js';
 
 /** The rules are those of pmem_map_file(3). */
 export interface MapFileOptions {
-  /** Bytes; with `create` only, and needed then. Without `create` the whole file is mapped. */
+  /** Bytes. Required with `create`, refused without it: then the whole file is mapped. */
   readonly size?: number;
-  /**
-   * Open the file or create it, make it `size` bytes long (an existing file is extended, or cut off), and allocate them all
-   * unless `sparse` is given.
-   */
+  /** Open or create the file, extend or truncate it to `size` bytes, and allocate all of them unless `sparse` is set. */
   readonly create?: boolean;
-  /** With `create`: fail with EEXIST if the file is there. */
+  /** With `create`: fail with EEXIST if the file exists. */
   readonly exclusive?: boolean;
   /**
-   * With `create`: leave holes. A store into a hole for which the disk has no room goes nowhere, and the mapping is lost; so allocate
-   * a range before storing there.
+   * With `create`: leave holes. A store into a hole that the disk has no room for is lost, and so is the mapping. So allocate a range
+   * before you store there.
    */
   readonly sparse?: boolean;
-  /** With `create`: a file without a name, in the directory `path`; it is gone when it is closed. */
+  /** With `create`: an unnamed file in the directory `path`. It is deleted when it is closed. */
   readonly tmpfile?: boolean;
-  /** Permissions of a file that is created; 0o666, less the process's umask, unless told. */
+  /** Permissions of a new file. Default: 0o666, less the umask of the process. */
   readonly mode?: number;
   /**
-   * Open the file for reading only, and refuse what stores with READ_ONLY. The mapping is private: what is stored through a window all
-   * the same stays in this process, and never reaches the file. Not with `create`.
+   * Open the file for reading only, and refuse methods that store with READ_ONLY. The mapping is private: a store through a window stays in
+   * this process and never reaches the file. Not with `create`.
    */
   readonly readOnly?: boolean;
-  /** An open file, which is mapped; `path` is its name in errors then, and not looked at. It may be closed afterwards. Not with `create`. */
+  /**
+   * An open file to map. `path` is then not opened, and only names the file in errors. The file may be closed afterwards. Not with
+   * `create`.
+   */
   readonly file?: OpenFile;
 }
 
@@ -38,10 +38,10 @@ const FLAGS = { create: 1, exclusive: 2, sparse: 4, tmpfile: 8, readOnly: 16 } a
 const NAMES = ['size', 'mode', 'file', ...Object.keys(FLAGS)];
 
 /**
- * Maps a file into memory, all of it; shared, for reading and writing, unless told (pmem_map_file(3)). The work is done on the thread pool,
- * as allocating may take seconds.
- * @throws INVALID_ARGUMENT for values of wrong types; EINVAL for options that contradict each other; else what the system says:
- *   ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG, ENOMEM (no address space left), ENOTSUP, …
+ * Maps a whole file into memory; shared, for reading and writing, unless `readOnly` is set (pmem_map_file(3)). Runs on the thread pool, as
+ * allocation may take seconds.
+ * @throws INVALID_ARGUMENT for wrong types; EINVAL for contradictory options; otherwise the system's error: ENOENT, EEXIST, EACCES, EISDIR,
+ * ENOSPC, EFBIG, ENOMEM (no address space left), ENOTSUP, …
  */
 export async function mapFile(path: string, options: MapFileOptions = {}): Promise<Mapping> {
   const { size = 0, mode = 0o666, flags, fd } = check(path, options);
@@ -51,7 +51,7 @@ export async function mapFile(path: string, options: MapFileOptions = {}): Promi
   } catch (error) {
     throw systemError(error, 'mapFile', path);
   }
-  return new Mapping(path, binding);
+  return Mapping.of(path, binding);
 }
 
 interface Checked {
@@ -71,7 +71,7 @@ function check(path: unknown, options: MapFileOptions): Checked {
   const unknown = Object.keys(given).find((name) => !NAMES.includes(name));
   if (unknown !== undefined)
     throw invalidArgument(`unknown option ${unknown}; there are: ${NAMES.join(', ')}`);
-  // Read once: a getter may answer otherwise the second time.
+  // Read once: a getter may return something else the second time.
   const { size, mode, file } = options;
   if (size !== undefined && !isSize(size)) {
     throw invalidArgument(`size must be a whole number from 0 to 2^53 - 1, not ${show(size)}`);

@@ -1,4 +1,4 @@
-/** The errors of calls on a mapping, made of the statuses by which the addon answers. */
+/** Makes errors from the statuses that the addon returns for calls on a mapping. */
 import { constants } from 'node:os';
 import { BedrockError } from '../core/base/errors.js';
 import { Status } from './binding.js';
@@ -9,7 +9,7 @@ interface Mapped {
   readonly size: number;
 }
 
-/** The error of a copy, whose source may be at fault. */
+/** The error of a copy, which may be caused by its source. */
 export function copyFault(
   mapping: Mapped,
   outcome: number,
@@ -30,7 +30,7 @@ export function copyFault(
   return faultOf(mapping, outcome, 'copy', offset, length);
 }
 
-/** The error that a status stands for. @param what the call, as a noun; @param value a third number of it */
+/** The error of a status. @param what the call, as a noun; @param value its third number */
 export function faultOf(
   mapping: Mapped,
   status: number,
@@ -65,7 +65,7 @@ export function faultOf(
   return invalidArgument(`${name} must be a whole number from ${range}, not ${show(found)}`);
 }
 
-/** What is asked of a mapping with lost pages may have met one of them. */
+/** A call on a mapping with lost pages may have touched one of them. */
 export function lostFault({ path }: Mapped, what: string): SystemError {
   const why = 'a part of the mapped file is lost: it was cut off, or its medium failed';
   return new SystemError('EIO', -constants.errno.EIO, what, `${why} (${path})`, path);

@@ -1,13 +1,12 @@
 /**
- * A mapped file. Offsets and lengths are bytes, counted from the start of the file.
+ * A mapped file. Offsets and lengths are in bytes, offsets from the start of the file.
  *
- * What makes a store durable depends on the medium, so it is chosen here: on persistent memory processor caches are flushed, which
- * takes less than a microsecond and is done when the call returns; on anything else the pages are written by msync(2) on the thread
- * pool, which takes as long as the disk does. A method that makes something durable therefore returns undefined in the first case
- * and a promise in the second; `await` does the right thing with both.
+ * The medium determines how a store is made durable. On persistent memory, processor caches are flushed: this takes less than a microsecond
+ * and is done when the call returns. On any other medium, msync(2) writes the pages on the thread pool: this takes as long as the disk
+ * does. So a method that makes something durable returns undefined in the first case and a promise in the second. `await` works for both.
  *
- * The addon alone checks arguments; it answers with a number, and mapping-faults.ts makes the error of it. That keeps the checks in one place
- * and the hot path at one call.
+ * Only the addon checks arguments. It returns a status, and mapping-faults.ts makes an error from it. So the checks are in one place, and
+ * the hot path is one call.
  */
 import { BedrockError } from '../core/base/errors.js';
 import { addon } from './addon.js';
@@ -17,46 +16,52 @@ import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './map
 import { MsyncGroup } from './msync-group.js';
 import { type ByteRange, spanOf, toPairs } from './ranges.js';
 
-/** `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file is on persistent memory indeed. */
+/** `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file really is on persistent memory. */
 export type MappingMode = 'pmem' | 'pmem-forced' | 'msync';
 
-/** Durable already, or when the promise resolves. */
+/** Undefined: already durable. A promise: durable when it resolves. */
 export type Durable = Promise<void> | undefined;
 
+/** Properties of one mapping and of the machine. */
 export interface MappingAttributes extends PlatformAttributes {
+  /** Whether the file is on persistent memory. */
   readonly isPmem: boolean;
+  /** How stores are made durable. */
   readonly mode: MappingMode;
 }
 
-/** Windows start every 2 GiB and span 4, so every range of up to 2 GiB lies within one of them. */
+/** Windows start every 2 GiB and span 4 GiB, so every range of up to 2 GiB lies within one of them. */
 export const WINDOW_STRIDE = 2 ** 31;
+/** Bytes of a window; the last window of a file may be shorter. */
 export const WINDOW_SPAN = 2 ** 32;
 
+/** A file that is mapped into memory. Offsets and lengths are in bytes, offsets from the start of the file. */
 export class Mapping {
+  /** Its path, as given to `mapFile`. */
   readonly path: string;
-  /** Bytes. */
+  /** Size of the mapping, bytes. */
   readonly size: number;
-  /** Whether the file lies on persistent memory, so that flushing caches makes stores durable; asked once, when it was mapped. */
+  /** Whether the file is on persistent memory, so that a cache flush makes stores durable. Determined once, when the file was mapped. */
   readonly isPmem: boolean;
+  /** How stores are made durable. */
   readonly mode: MappingMode;
-  /** Whether what stores, or makes durable, is refused with READ_ONLY, and a store through a window stays in this process. */
+  /** Whether methods that store or make durable fail with READ_ONLY, and a store through a window stays in this process. */
   readonly isReadOnly: boolean;
-  /** How many windows there are. */
+  /** Number of windows. */
   readonly windowCount: number;
 
   readonly #native: MappingBinding;
-  /** Where the addon finds offset, length and a third number. */
+  /** Offset, length and a third number, for the addon. */
   readonly #slots: Float64Array;
   readonly #windows = new Map<number, Uint8Array>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #msyncs = new MsyncGroup((offset, length) => this.msyncAsync(offset, length));
-  /** On a disk: what was flushed and not yet drained. */
+  /** On a disk: the range that was flushed but not yet drained. */
   #pendingStart = Infinity;
   #pendingEnd = 0;
   #closing: Promise<void> | undefined;
 
-  /** @internal mapFile makes them. */
-  constructor(path: string, binding: MappingBinding) {
+  private constructor(path: string, binding: MappingBinding) {
     this.path = path;
     this.size = binding.size;
     this.isPmem = binding.isPmem;
@@ -67,19 +72,26 @@ export class Mapping {
     this.#slots = new Float64Array(binding.slots);
   }
 
+  /** @internal `mapFile` makes them. */
+  static of(path: string, binding: MappingBinding): Mapping {
+    return new Mapping(path, binding);
+  }
+
+  /** True until `close` is called. */
   get isOpen(): boolean {
     return this.#closing === undefined;
   }
 
   /**
-   * Whether a page was met that the system could not give: the file was cut off, a copy-on-write file system was full, the memory had an
-   * error. Then every call is refused with EIO, by which time windows show zeros in such pages, and what was stored there is gone. So
-   * whoever loads from a window or stores into it asks this afterwards.
+   * Whether a page was touched that the system could not provide: because the file was truncated, a copy-on-write file system was full, or
+   * the memory had an error. From then on every call fails with EIO. By then windows show zeros in such pages, and stores to them are lost.
+   * So check this after loads from a window or stores to it.
    */
   get isLost(): boolean {
     return this.#slots[Slot.lost] !== 0;
   }
 
+  /** Properties of the machine, of libpmem and of this file. May be called after `close`. */
   attributes(): MappingAttributes {
     return { ...addon.attributes(), isPmem: this.isPmem, mode: this.mode };
   }
@@ -87,8 +99,8 @@ export class Mapping {
   // Windows: the mapped memory itself
 
   /**
-   * Window `index`: the bytes from index * 2 GiB, 4 GiB of them or up to the end. Always the same array. What is stored there is
-   * visible to everybody at once and durable after `persist`. When the mapping is closed its length is 0, and stores go nowhere.
+   * Window `index`: 4 GiB from index * 2 GiB, or up to the end of the file. Always the same array. A store to it is visible to everyone at
+   * once, and durable after `persist`. After `close` its length is 0, and stores to it are lost.
    * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages)
    */
   window(index: number): Uint8Array {
@@ -110,15 +122,15 @@ export class Mapping {
   }
 
   /**
-   * A range as part of a window: no copy.
+   * A range as a part of a window, without a copy.
    * @param length up to 2 GiB anywhere, up to 4 GiB from a multiple of 2 GiB
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages), NOT_SUPPORTED if no window holds all of the range
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages), NOT_SUPPORTED if no window contains the whole range
    */
   view(offset: number, length: number): Uint8Array {
     if (!isSize(offset) || !isSize(length)) throw faultOf(this, Status.invalid, 'view', offset, length);
     if (!this.isOpen) throw closedFault(this);
     if (offset + length > this.size) throw faultOf(this, Status.outOfRange, 'view', offset, length);
-    // The end of a mapping may be the start of a window that is not there.
+    // The end of the mapping may be the start of a window that does not exist.
     const index = Math.min(Math.floor(offset / WINDOW_STRIDE), this.windowCount - 1);
     const start = offset - index * WINDOW_STRIDE;
     if (start + length > WINDOW_SPAN) {
@@ -133,8 +145,8 @@ export class Mapping {
   // Stores
 
   /**
-   * Copies `length` bytes of `source` to `offset` and makes them durable (pmem_memcpy_persist(3)). Source and destination may
-   * overlap. Not atomic: of a copy that a power failure interrupts, any part may be there.
+   * Copies `length` bytes of `source` to `offset` and makes them durable (pmem_memcpy_persist(3)). Source and destination may overlap. Not
+   * atomic: after a power failure during the copy, any part of it may be there.
    * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages); on a disk the promise rejects with EIO, ENOSPC…
    */
   copyPersist(
@@ -150,7 +162,7 @@ export class Mapping {
     throw copyFault(this, outcome, offset, source, sourceOffset, length);
   }
 
-  /** The same, durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
+  /** Like `copyPersist`, but durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
   copy(offset: number, source: Uint8Array, sourceOffset = 0, length = rest(source, sourceOffset)): void {
     this.#put(offset, length, isBytes(source) ? sourceOffset : NaN);
     const outcome = this.#native.copy(source);
@@ -159,13 +171,13 @@ export class Mapping {
     throw copyFault(this, outcome, offset, source, sourceOffset, length);
   }
 
-  /** Sets a range to one byte and makes it durable (pmem_memset_persist(3)). */
+  /** Fills a range with one byte and makes it durable (pmem_memset_persist(3)). */
   fillPersist(offset: number, length: number, value = 0): Durable {
     this.#put(offset, length, value);
     return this.#settle(this.#native.fillPersist(), 'fill', offset, length, value);
   }
 
-  /** The same, durable after the next `drain` (pmem_memset(3) with PMEM_F_MEM_NODRAIN). */
+  /** Like `fillPersist`, but durable after the next `drain` (pmem_memset(3) with PMEM_F_MEM_NODRAIN). */
   fill(offset: number, length: number, value = 0): void {
     this.#put(offset, length, value);
     const outcome = this.#native.fill();
@@ -175,8 +187,8 @@ export class Mapping {
   }
 
   /**
-   * Stores 8 bytes, little-endian on every machine that Node runs on, by one store, and makes them durable. After a power failure
-   * persistent memory holds the old value or the new one, nothing in between; a disk promises that within a sector.
+   * Stores 8 bytes with one store, little-endian (as is every machine that Node.js runs on), and makes them durable. After a power failure,
+   * persistent memory holds the old value or the new one. A disk guarantees the same within a sector.
    * @param offset a multiple of 8
    * @param value from 0 to 2^64 - 1
    */
@@ -185,13 +197,25 @@ export class Mapping {
     const outcome = this.#native.storePersist64(value);
     if (outcome === undefined) return undefined;
     if (outcome === Status.unsynced) return this.#msyncs.over(offset, 8);
-    if (outcome === Status.invalid && isSize(offset)) {
-      throw invalidArgument(`value must be a bigint from 0 to 2^64 - 1, not ${show(value)}`);
-    }
-    throw faultOf(this, outcome, 'store', offset, 8);
+    throw this.#wordFault(outcome, offset, value);
   }
 
-  /** The 8 bytes that storePersist64 stores. @param offset a multiple of 8 */
+  /** The same, durable after the next `drain`. @throws as storePersist64 */
+  store64(offset: number, value: bigint): void {
+    this.#put(offset, 8);
+    const outcome = this.#native.store64(value);
+    if (outcome === undefined) return;
+    if (outcome === Status.unsynced) return this.#note(offset, 8);
+    throw this.#wordFault(outcome, offset, value);
+  }
+
+  #wordFault(outcome: number, offset: number, value: unknown): Error {
+    if (outcome === Status.invalid && isSize(offset))
+      return invalidArgument(`value must be a bigint from 0 to 2^64 - 1, not ${show(value)}`);
+    return faultOf(this, outcome, 'store', offset, 8);
+  }
+
+  /** Loads the 8 bytes that storePersist64 stores. @param offset a multiple of 8 */
   load64(offset: number): bigint {
     this.#put(offset, 8);
     const value = this.#native.load64();
@@ -201,7 +225,7 @@ export class Mapping {
 
   // Making stores durable
 
-  /** What was stored in the range is durable (pmem_persist(3), else msync(2)). */
+  /** Makes the stores to a range durable (pmem_persist(3), or msync(2)). */
   persist(offset: number, length: number): Durable {
     this.#put(offset, length);
     const outcome = this.#native.persist();
@@ -210,9 +234,9 @@ export class Mapping {
   }
 
   /**
-   * Many ranges, one drain (pmem_flush(3) for each, then pmem_drain(3)); on a disk one msync that spans them all.
-   * @param ranges {offset, size} objects, or, faster, a Float64Array of offset and size in turn
-   * @param count how many ranges of a Float64Array, all unless told
+   * Makes many ranges durable with one drain (pmem_flush(3) for each, then pmem_drain(3)); on a disk with one msync that spans them all.
+   * @param ranges {offset, size} objects, or, faster, a Float64Array of alternating offsets and sizes
+   * @param count how many ranges of the Float64Array to use. Default: all
    */
   persistRanges(ranges: Float64Array | readonly ByteRange[], count?: number): Durable {
     const pairs = toPairs(ranges);
@@ -237,7 +261,7 @@ export class Mapping {
     throw invalidArgument('the ranges changed while they were read');
   }
 
-  /** Starts making a range durable; it is after the next `drain` (pmem_flush(3)). */
+  /** Starts to make a range durable; it is durable after the next `drain` (pmem_flush(3)). */
   flush(offset: number, length: number): void {
     this.#put(offset, length);
     const outcome = this.#native.flush();
@@ -246,7 +270,7 @@ export class Mapping {
     throw faultOf(this, outcome, 'flush', offset, length);
   }
 
-  /** Everything that was flushed, copied or filled before is durable (pmem_drain(3); on a disk one msync that spans it all). */
+  /** Makes everything durable that was flushed, copied or filled before (pmem_drain(3); on a disk one msync that spans it all). */
   drain(): Durable {
     const outcome = this.#native.drain();
     if (outcome === undefined) return undefined;
@@ -260,27 +284,27 @@ export class Mapping {
 
   // On the thread pool
 
-  /** msync(2) of the range alone, whatever the medium (pmem_msync(3)). */
+  /** msync(2) of the range, on any medium (pmem_msync(3)). */
   msyncAsync(offset: number, length: number): Promise<void> {
     return this.#start('msync', offset, length, this.#native.msyncAsync(offset, length));
   }
 
-  /** As `persist`: for so many bytes that flushing them would hold up the event loop. */
+  /** Like `persist`, for ranges that are so large that a flush would block the event loop. */
   persistAsync(offset: number, length: number): Promise<void> {
     return this.#start('persist', offset, length, this.#native.persistAsync(offset, length));
   }
 
-  /** As `persist`, down to the medium's most reliable domain (pmem_deep_persist(3)); far slower. On a disk the same as msync. */
+  /** Like `persist`, down to the medium's most reliable domain (pmem_deep_persist(3)); far slower. On a disk the same as msync. */
   deepPersistAsync(offset: number, length: number): Promise<void> {
     return this.#start('persist', offset, length, this.#native.deepPersistAsync(offset, length));
   }
 
-  /** As `fillPersist`, for many bytes. */
+  /** Like `fillPersist`, for large ranges. */
   fillAsync(offset: number, length: number, value = 0): Promise<void> {
     return this.#start('fill', offset, length, this.#native.fillAsync(offset, length, value), value);
   }
 
-  /** As `crc32c`, for many bytes. */
+  /** Like `crc32c`, for large ranges. */
   crc32cAsync(offset: number, length: number, seed = 0): Promise<number> {
     return this.#start('checksum', offset, length, this.#native.crc32cAsync(offset, length, seed), seed);
   }
@@ -288,8 +312,8 @@ export class Mapping {
   // The rest
 
   /**
-   * msync(2) on this thread: nothing else runs here until the disk has the bytes, which may take seconds. For programs that have
-   * nothing else to do.
+   * msync(2) on this thread. It blocks the event loop until the disk has the bytes, which may take seconds. For programs that have nothing
+   * else to do.
    */
   msyncBlocking(offset: number, length: number): void {
     let outcome: Outcome;
@@ -301,7 +325,7 @@ export class Mapping {
     if (outcome !== undefined) throw faultOf(this, outcome, 'msync', offset, length);
   }
 
-  /** CRC32C of a range. @param seed the checksum of the bytes before, to go on from */
+  /** CRC32C of a range. @param seed the checksum of the preceding bytes, to continue from */
   crc32c(offset: number, length: number, seed = 0): number {
     this.#put(offset, length, seed);
     const crc = this.#native.crc32c();
@@ -310,21 +334,21 @@ export class Mapping {
   }
 
   /**
-   * Ends the mapping: refuses calls and empties windows at once, and resolves when what is in flight has ended and the file is let
-   * go of. Makes nothing durable that was not asked to be. May be called again.
+   * Ends the mapping. New calls are refused and windows are emptied at once. Resolves when the work in flight has ended and the file is
+   * released. Makes nothing durable by itself. May be called again.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
 
   async #close(): Promise<void> {
-    // Accepted already, so they must begin before the addon refuses.
+    // These were accepted already, so they must begin before the addon refuses.
     this.#msyncs.start();
     const closed = this.#native.close();
     await Promise.allSettled([...this.#inFlight, closed]);
   }
 
-  /** Gives the addon its numbers. What is no number must not become one: null would be 0 in the array. */
+  /** Passes numbers to the addon. Other values must not become numbers: null would be 0 in the array. */
   #put(offset: unknown, length: unknown, third: unknown = 0): void {
     const slots = this.#slots;
     slots[Slot.offset] = typeof offset === 'number' ? offset : NaN;
@@ -332,7 +356,7 @@ export class Mapping {
     slots[Slot.third] = typeof third === 'number' ? third : NaN;
   }
 
-  /** On a disk, notes what the next drain has to cover. */
+  /** On a disk, records what the next drain has to cover. */
   #note(offset: number, length: number): void {
     if (length === 0) return;
     this.#pendingStart = Math.min(this.#pendingStart, offset);
@@ -364,12 +388,12 @@ export class Mapping {
   }
 }
 
-/** The addon takes other typed arrays for bytes. Not instanceof alone: an array may come from another realm. */
+/** The addon would accept other typed arrays as bytes. Not instanceof alone: an array may come from another realm. */
 function isBytes(source: Uint8Array): boolean {
   return source instanceof Uint8Array || (source as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
 }
 
-/** What a source holds from an offset on; no number for what is no source, which the addon then refuses. */
+/** Bytes of a source from an offset on. NaN if it is not a source; the addon then refuses it. */
 function rest(source: Uint8Array | undefined, offset: number): number {
   const size = (source as { length?: number } | null | undefined)?.length;
   return typeof size === 'number' && typeof offset === 'number' ? Math.max(0, size - offset) : NaN;

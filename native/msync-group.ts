@@ -1,8 +1,8 @@
 /**
- * Groups the msyncs of a mapping: while one runs, those who come wait together, and the next one spans them all. A disk takes about
- * as long for many pages as for one, and the thread pool has four threads.
+ * Groups the msyncs of a mapping: while one runs, later callers wait together, and the next msync spans all their ranges. A disk takes
+ * about as long for many pages as for one, and the thread pool has four threads.
  *
- * Whoever comes while an msync runs waits for the next, since the running one may have passed the caller's pages already.
+ * A caller that comes while an msync runs waits for the next one, as the running one may already have passed the caller's pages.
  */
 
 type Msync = (offset: number, length: number) => Promise<void>;
@@ -28,13 +28,13 @@ export class MsyncGroup {
     const group = (this.#next ??= this.#newGroup(offset));
     group.start = Math.min(group.start, offset);
     group.end = Math.max(group.end, offset + length);
-    // Those who come in the same turn of the event loop are taken along.
+    // Callers of the same turn of the event loop share it.
     if (this.#running === 0) queueMicrotask(() => this.#runNext(group));
-    // A promise for each caller, so that one who ignores a failure is told of it by Node.
+    // A promise for each caller: so Node.js reports a failure to one that ignores it.
     return group.done.then(() => undefined);
   }
 
-  /** Starts what waits, without waiting for what runs. */
+  /** Starts the waiting msync without waiting for the running one. */
   start(): void {
     if (this.#next !== undefined) this.#runNext(this.#next);
   }
@@ -42,14 +42,14 @@ export class MsyncGroup {
   #newGroup(offset: number): Group {
     let resolve: (done: Promise<void>) => void = () => undefined;
     const done = new Promise<void>((given) => (resolve = given));
-    // At once, not a turn later: a mapping that is about to be closed must take it on before.
+    // At once, not a turn later: a mapping that is about to be closed must accept it first.
     const sync = async (): Promise<void> => this.#msync(group.start, group.end - group.start);
     const group: Group = { start: offset, end: offset, done, begin: () => resolve(sync()) };
     return group;
   }
 
   #runNext(group: Group): void {
-    // Somebody else has started it already.
+    // It was started already.
     if (this.#next !== group) return;
     this.#next = undefined;
     this.#running++;

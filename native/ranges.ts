@@ -1,8 +1,11 @@
-/** Ranges of a mapping, as callers write them and as the addon takes them: offset and length in turn, in a Float64Array. */
+/** Ranges of a mapping: converts them from the form of callers to that of the addon, alternating offsets and lengths in a Float64Array. */
 import { invalidArgument, show } from './errors.js';
 
+/** A part of a mapping. */
 export interface ByteRange {
+  /** First byte, counted from the start of the file. */
   readonly offset: number;
+  /** Length, bytes. 0 does nothing. */
   readonly size: number;
 }
 
@@ -15,14 +18,14 @@ export function toPairs(ranges: Float64Array | readonly ByteRange[]): Float64Arr
   const pairs = new Float64Array(2 * ranges.length);
   for (const [i, range] of ranges.entries() as Iterable<[number, Partial<ByteRange> | undefined]>) {
     const { offset, size } = range ?? {};
-    // What is no number must not become one: null would be 0 in the array.
+    // Other values must not become numbers: null would be 0 in the array.
     pairs[2 * i] = typeof offset === 'number' ? offset : NaN;
     pairs[2 * i + 1] = typeof size === 'number' ? size : NaN;
   }
   return pairs;
 }
 
-/** The smallest range that holds the first `count` of them, empty ones aside. */
+/** The smallest range that spans the first `count` ranges, ignoring empty ones. */
 export function spanOf(pairs: Float64Array, count: number): ByteRange {
   let start = Infinity;
   let end = 0;

@@ -2,7 +2,7 @@
  * Builds what has changed: the native addon if there is a compiler, and dist/ (types from the schemas, JavaScript from TypeScript,
  * and the schemas themselves).
  */
-import { chmodSync, cpSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, mustTool, readStamp, root, writeStamp } from './run.js';
@@ -49,9 +49,9 @@ export async function build() {
   return hasNative;
 }
 
-function generateTypes(name) {
+async function generateTypes(name) {
   const output = `schemas/generated/${name.replace('.schema.json', '.ts')}`;
-  return mustTool('json-schema-to-typescript/dist/src/cli.js', [
+  await mustTool('json-schema-to-typescript/dist/src/cli.js', [
     '-i',
     `schemas/${name}`,
     '-o',
@@ -59,6 +59,18 @@ function generateTypes(name) {
     '--no-additionalProperties',
     '--maxItems=-1',
   ]);
+  writeFileSync(output, withMemberComments(readFileSync(output, 'utf8')));
+}
+
+/** The tool leaves out the comment of a member whose type has a name of its own: the member gets the comment of that type. */
+function withMemberComments(text) {
+  const types = text.matchAll(/^\/\*\*\n((?: \* .*\n)+) \*\/\nexport (?:interface|type) (\w+)/gm);
+  const comments = new Map(Array.from(types, ([, comment, type]) => [type, comment]));
+  return text.replaceAll(/(?<!\*\/\n)^( +)\w+\??: (\w+);\n/gm, (member, indent, type) => {
+    const comment = comments.get(type);
+    if (comment === undefined) return member;
+    return `${indent}/**\n${comment.replaceAll(/^/gm, indent).trimEnd()}\n${indent} */\n${member}`;
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

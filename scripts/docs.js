@@ -2,8 +2,10 @@
  * Writes the reference part of docs/configuration.md, which stands between two marks, from schemas/: a section for every object that
  * has keys of its own, a row for every key. Nothing is named here: a new key, or a new schema, shows up by itself.
  *
- * `--check` writes nothing and fails if the page is stale. A folder as argument stands in for the project's.
+ * `--reference` makes the pages of the public interface too (api-docs.js). `--check` writes nothing and fails if the page is stale.
+ * A folder as argument stands in for the project's.
  */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './run.js';
@@ -25,6 +27,8 @@ else if (page !== found) {
   process.exitCode = 1;
 }
 
+if (process.argv.includes('--reference')) await import('./api-docs.js');
+
 function renewed(text) {
   const begin = text.indexOf(BEGIN);
   const end = text.indexOf(END);
@@ -32,10 +36,19 @@ function renewed(text) {
   const sections = readSchemas().flatMap(sectionsOf);
   const titles = new Map(sections.map(({ node, title }) => [node, title]));
   const reference = sections.map((section) => sectionText(section, titles)).join('\n\n');
-  return `${text.slice(0, begin)}${BEGIN}\n\n${reference}\n\n${text.slice(end)}`;
+  return formatted(`${text.slice(0, begin)}${BEGIN}\n\n${reference}\n\n${text.slice(end)}`);
 }
 
-/** The schemas of the configuration: the file's, then those of provider types, then those of backends. */
+/** Wrapped as every page is. */
+function formatted(text) {
+  const tool = path.join(root, 'node_modules/oxfmt/bin/oxfmt');
+  return execFileSync(process.execPath, [tool, '--stdin-filepath', PAGE], {
+    cwd: root,
+    input: text,
+  }).toString();
+}
+
+/** The schemas: the configuration file's, then those of provider types, of backends, and of other files. */
 function readSchemas() {
   return readdirSync(path.join(folder, 'schemas'))
     .filter((name) => name.endsWith(SUFFIX))
@@ -47,10 +60,12 @@ function readSchemas() {
     .sort((a, b) => a.rank - b.rank || (a.title < b.title ? -1 : 1));
 }
 
-/** What a schema describes. A backend is what has a folder of its own among the backends. */
+/** What a schema describes. A backend or provider type has a folder of its own; all others are forms of files. */
 function subjectOf(name) {
   if (name === FILE_SCHEMA) return { rank: 0, title: 'The whole file', prefix: '', stands: '' };
   const isBackend = existsSync(path.join(folder, 'backends', name));
+  if (!isBackend && !existsSync(path.join(folder, 'providers', name)))
+    return { rank: 3, title: `File format ${code(name)}`, prefix: `File format ${code(name)}: `, stands: '' };
   const title = `${isBackend ? 'Backend' : 'Provider type'} ${code(name)}`;
   const owner = isBackend ? 'target' : 'provider';
   const stands = `Stands in the \`config\` of a ${owner} whose \`type\` is ${code(name)}.`;

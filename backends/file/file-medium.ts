@@ -1,9 +1,8 @@
 /**
- * A pool's file by asynchronous reads and writes, made durable by fdatasync.
+ * A pool's file accessed by asynchronous reads and writes, and made durable by fdatasync, which all waiting calls share.
  *
- * Group commit: everybody who asks for durability while an fdatasync runs waits for the next one, together. After one has failed the
- * kernel may have dropped the pages it could not write, so that nothing more can be known to be durable: from then on everything that
- * changes is refused.
+ * After an fdatasync has failed, the kernel may have dropped the pages that it could not write, so nothing more is known to be durable. From
+ * then on all changes are refused.
  */
 import type { MediumSpace, PoolFileIo, PoolMedium, TargetMode } from '../../core/index.js';
 
@@ -11,15 +10,15 @@ const WORD_BYTES = 8;
 
 export interface FileMediumOptions {
   io: PoolFileIo;
-  /** Bytes. */
+  /** Size of the file, bytes. */
   size: number;
-  /** False: nothing waits for the disk, and a power failure may take what was acknowledged. */
+  /** False: nothing waits for the disk, and a power failure may lose what was acknowledged. */
   sync: boolean;
   /** Whether a write is durable when it ends. */
   syncWrites: boolean;
-  /** Whether the space of erased regions goes back to the file system. */
+  /** Whether the space of erased regions returns to the file system. */
   reclaims?: boolean;
-  /** Whether free space may lack space on the file system. */
+  /** Whether free space may not be allocated on the file system. */
   isSparse?: boolean;
 }
 
@@ -30,8 +29,6 @@ export class FileMedium implements PoolMedium {
   readonly #io: PoolFileIo;
   readonly #sync: boolean;
   readonly #syncWrites: boolean;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
 
   constructor({ io, size, sync, syncWrites, reclaims = false, isSparse = false }: FileMediumOptions) {
     this.size = size;
@@ -56,6 +53,14 @@ export class FileMedium implements PoolMedium {
     if (this.#syncWrites) await this.barrier();
   }
 
+  stage(offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#io.write(offset, bytes);
+  }
+
+  stageWord(offset: number, word: bigint): Promise<void> {
+    return this.#io.certainly(this.#io.write(offset, wordBytes(word)));
+  }
+
   async writeDurably(offset: number, bytes: Uint8Array): Promise<void> {
     await this.#io.write(offset, bytes);
     await this.barrier();
@@ -66,17 +71,10 @@ export class FileMedium implements PoolMedium {
   }
 
   barrier(): Promise<void> {
-    if (this.#sync) return (this.#next ??= this.#commitAfter(this.#running));
-    // Nothing waits for the disk; what the file has lost is said all the same.
+    if (this.#sync) return this.#io.commit();
+    // Nothing waits for the disk, but a file that has lost bytes is still reported.
     this.#io.checkSound();
     return Promise.resolve();
-  }
-
-  /** Begins a turn later at the earliest: whoever comes in the same turn, as those whose bytes were written together, is taken along. */
-  async #commitAfter(running: Promise<void> | undefined): Promise<void> {
-    await running?.catch(() => undefined);
-    this.#next = undefined;
-    return (this.#running = this.#commit());
   }
 
   /** A descriptor lies within a sector, so the disk has the old one or the new one. */
@@ -86,9 +84,7 @@ export class FileMedium implements PoolMedium {
   }
 
   async publishWord(offset: number, word: bigint): Promise<void> {
-    const bytes = Buffer.alloc(WORD_BYTES);
-    bytes.writeBigUInt64LE(word);
-    await this.publish(offset, bytes);
+    await this.publish(offset, wordBytes(word));
   }
 
   async clear(offset: number, length: number): Promise<void> {
@@ -113,6 +109,10 @@ export class FileMedium implements PoolMedium {
     return this.#io.look();
   }
 
+  opened(): void {
+    this.#io.opened();
+  }
+
   fail(why: string, cause: unknown): Error {
     return this.#io.fail(why, cause);
   }
@@ -129,16 +129,13 @@ export class FileMedium implements PoolMedium {
     this.#io.checkSound();
   }
 
-  async close(): Promise<void> {
-    await (this.#next ?? this.#running)?.catch(() => undefined);
-    await this.#io.close();
+  close(): Promise<void> {
+    return this.#io.close();
   }
+}
 
-  async #commit(): Promise<void> {
-    try {
-      await this.#io.commit();
-    } finally {
-      this.#running = undefined;
-    }
-  }
+function wordBytes(word: bigint): Buffer {
+  const bytes = Buffer.alloc(WORD_BYTES);
+  bytes.writeBigUInt64LE(word);
+  return bytes;
 }

@@ -1,4 +1,4 @@
-/** The file backend, as a library brings it: its type, its schema and the medium of its pools. */
+/** The definition of the file backend: its type, its schema and the medium of its pools. */
 import { BedrockError, definePoolBackend, type Capabilities, type OpenedPoolFile } from '../../core/index.js';
 import { FileMedium } from './file-medium.js';
 
@@ -8,6 +8,8 @@ export const FILE_CAPABILITIES: Capabilities = {
   growable: true,
   importable: true,
   snapshots: false,
+  named: true,
+  transactional: true,
 };
 
 export default definePoolBackend({
@@ -15,7 +17,7 @@ export default definePoolBackend({
   aliases: ['abtio', 'abt-io'],
   schema: new URL('../../schemas/file.schema.json', import.meta.url),
   capabilities: FILE_CAPABILITIES,
-  // A page, the unit in which disks are written.
+  // A page, the unit of disk writes.
   defaultAlignment: 4096,
   defaultSyncWrites: false,
   load: () => async (opened) => {
@@ -38,11 +40,11 @@ export default definePoolBackend({
   },
 });
 
-/** Sees to it that the whole pool has its space. Without it the pool is served all the same, and a region that is made gets its space then. */
+/** Allocates all space of the pool. If that fails, the pool is served nevertheless, and a region gets its space when it is created. */
 async function hasSpace({ io, path, size, capacity, isReadOnly, logger }: OpenedPoolFile): Promise<boolean> {
   if (isReadOnly) return true;
   try {
-    // A file that was cut off is not made longer: its lost regions would come back as zeros.
+    // A truncated file is not extended: its lost regions would come back as zeros.
     await io.space.fillHoles(Math.min(size, capacity));
     return true;
   } catch (error) {

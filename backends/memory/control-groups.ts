@@ -1,31 +1,31 @@
 /**
- * What control groups let the process have of memory, and how much of that is in use: cgroup v2 and v1, the process's own group and
- * all above it, as each of them may be the one that is full.
+ * The memory limits of control groups, and how much of them is in use: cgroup v2 and v1, the process's own group and all its parents, as
+ * any of them may be full.
  *
- * The kernel answers these files from memory, so reading them waits for no disk. Page cache is in a group's use, too; the kernel takes
- * it back before it kills anything, so it does not count: all that was not used of late, and half of the rest, as the files that
- * the process works with should stay.
+ * The kernel generates these files from memory, so reading them never waits for a disk. A group's use includes page cache, which the kernel
+ * reclaims before it kills a process. So part of it does not count: all inactive page cache, and half of the active, as the files that the
+ * process works with should stay cached.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** A bound on memory that others may share, and what of it is taken. */
+/** A limit on memory, which may be shared with other processes, and its use. */
 export interface MemoryLimit {
-  /** As a message names it. */
+  /** Its name in messages. */
   readonly name: string;
   readonly limitBytes: number;
-  /** What is in use and cannot be had back without ending somebody. */
+  /** Memory in use that cannot be reclaimed without ending a process. */
   readonly usedBytes: number;
-  /** Whether memory counts as used from when it is asked for, and not from when it is first written. */
+  /** Whether memory counts as used when it is allocated, not when it is first written. */
   readonly countsUntouched?: true;
 }
 
-/** The kernel's "none" of v1 is the largest number of pages; nobody has a machine of an exbibyte. */
+/** In v1 the kernel expresses "no limit" as the largest number of pages; no machine has an exbibyte. */
 const NONE_FROM = 2 ** 60;
 
 interface Mount {
   readonly version: 1 | 2;
-  /** The group that is seen at the mount point: not the topmost one in a container that has no namespace for groups. */
+  /** The group at the mount point; it is not the root group in a container without a cgroup namespace. */
   readonly group: string;
   readonly folder: string;
 }
@@ -33,10 +33,10 @@ interface Mount {
 export class ControlGroups {
   #mounts: readonly Mount[] | undefined;
 
-  /** @param root the folder that holds /proc and /sys */
+  /** @param root the folder that contains /proc and /sys */
   constructor(private readonly root: string) {}
 
-  /** The limits that there are now. The process may have been moved, and the files may change. */
+  /** The present limits. The process may have been moved, and the files may change. */
   limits(): MemoryLimit[] {
     this.#mounts ??= mountsOf(readText(this.root, '/proc/self/mountinfo') ?? '');
     const membership = (readText(this.root, '/proc/self/cgroup') ?? '').split('\n');
@@ -62,7 +62,7 @@ export class ControlGroups {
 type ReadFile = (name: string) => string | undefined;
 
 function limitsOfV2(group: string, file: ReadFile): MemoryLimit[] {
-  // Beyond memory.high the kernel slows the group down until hardly anything moves.
+  // Above memory.high the kernel slows the group down until it almost stops.
   const [max, high] = [bytesIn(file('memory.max')), bytesIn(file('memory.high'))];
   const limitBytes = Math.min(max, high);
   if (limitBytes === Infinity) return [];
@@ -72,10 +72,10 @@ function limitsOfV2(group: string, file: ReadFile): MemoryLimit[] {
   return [{ name: nameOf(group, high < max ? 'memory.high' : 'memory.max'), limitBytes, usedBytes }];
 }
 
-/** @param isOwn whether it is the process's own group; use of the groups below counts if it says so */
+/** @param isOwn whether it is the process's own group; use of child groups is included if it says so */
 function limitsOfV1(group: string, file: ReadFile, isOwn: boolean): MemoryLimit[] {
   const limits: MemoryLimit[] = [];
-  // The second is of memory and swap together.
+  // The second limits memory plus swap.
   for (const kind of ['memory', 'memory.memsw']) {
     const limitBytes = bytesIn(file(`${kind}.limit_in_bytes`));
     const inUse = bytesIn(file(`${kind}.usage_in_bytes`));
@@ -91,24 +91,24 @@ function nameOf(group: string, file: string): string {
   return `the control group ${group} (${file})`;
 }
 
-/** Bytes of page cache that the kernel can take back. */
+/** Bytes of page cache that the kernel can reclaim. */
 function reclaimable(stat: string, prefix: string): number {
   return figureIn(stat, `${prefix}inactive_file`) + figureIn(stat, `${prefix}active_file`) / 2;
 }
 
-/** The number of a line `name number`; 0 if there is none. */
+/** The number in a line `name number`; 0 if there is none. */
 function figureIn(text: string, name: string): number {
   const line = text.split('\n').find((each) => each.startsWith(`${name} `));
   return line === undefined ? 0 : Number(line.slice(name.length + 1)) || 0;
 }
 
-/** Infinity for what sets no limit, is not there, or cannot be read. */
+/** Infinity if it sets no limit, does not exist, or cannot be read. */
 function bytesIn(text: string | undefined): number {
   const bytes = Number(text?.trim() ?? 'max');
   return bytes < NONE_FROM ? bytes : Infinity;
 }
 
-/** The process's group, of the lines `hierarchy:controllers:group`. */
+/** The process's group, from the lines `hierarchy:controllers:group`. */
 function groupOf(membership: readonly string[], version: 1 | 2): string | undefined {
   for (const line of membership) {
     const [hierarchy, controllers = '', ...rest] = line.split(':');
@@ -119,14 +119,16 @@ function groupOf(membership: readonly string[], version: 1 | 2): string | undefi
   return undefined;
 }
 
-/** Where a group stands below the one at a mount point; the mount point itself if it is not below it, as it seems in a container. */
+/**
+ * Path of a group relative to the one at a mount point; the mount point itself if it is not below it, which can appear so in a container.
+ */
 function within(group: string, top: string): string {
   if (group.startsWith('/..')) return '/';
   if (top === '/') return group;
   return group.startsWith(`${top}/`) ? group.slice(top.length) : '/';
 }
 
-/** Where groups of memory are mounted: see proc_pid_mountinfo(5). */
+/** Mount points of memory groups: see proc_pid_mountinfo(5). */
 function mountsOf(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line): Mount[] => {
     const [before = '', after = ''] = line.split(' - ');
@@ -138,12 +140,12 @@ function mountsOf(mountinfo: string): Mount[] {
   });
 }
 
-/** Blanks stand as \040. */
+/** Spaces appear as \040. */
 function unescaped(text: string): string {
   return text.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }
 
-/** A file of the kernel's; nothing if there is none, or it is not to be read. */
+/** A file of the kernel; undefined if it does not exist or cannot be read. */
 export function readText(root: string, file: string): string | undefined {
   try {
     return readFileSync(path.join(root, file), 'latin1');

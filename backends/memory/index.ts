@@ -1,4 +1,4 @@
-/** The memory backend, as a library brings it: its type, its schema and how to make a target. */
+/** The definition of the memory backend: its type, its schema and how to create a target. */
 import { defineBackend } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
 import { MEMORY_CAPABILITIES, MemoryTarget } from './memory-target.js';

@@ -1,8 +1,8 @@
 /**
- * Everything that bounds the process's memory: control groups, what the machine has available, and limits of the process itself
- * (`ulimit -v`, `ulimit -d`).
+ * All limits of the process's memory: control groups, available memory of the machine, and limits of the process itself (`ulimit -v`,
+ * `ulimit -d`).
  *
- * All of it comes from /proc and /sys, which the kernel answers from memory.
+ * They come from /proc and /sys, which the kernel generates from memory.
  */
 import { freemem, totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
@@ -10,12 +10,12 @@ import { ControlGroups, readText, type MemoryLimit } from './control-groups.js';
 
 const PAGE_BYTES = 4096;
 
-/** What the limits are read from; another one in tests. */
+/** The source of the limits; tests use another one. */
 export interface MemorySource {
   limits(): readonly MemoryLimit[];
-  /** Memory of the process that is its own and present: what it has written and no file backs. */
+  /** Anonymous resident memory of the process: memory that it has written and that no file backs. */
   residentBytes(): number;
-  /** What the engine's heap and all buffers take, those of regions included, written or not. */
+  /** Memory of the engine's heap and of all buffers, including those of regions, written or not. */
   engineBytes(): number;
 }
 
@@ -23,7 +23,7 @@ export class MemoryLimits implements MemorySource {
   readonly #groups: ControlGroups;
   #ofProcess: readonly ProcessLimit[] | undefined;
 
-  /** @param root the folder that holds /proc and /sys */
+  /** @param root the folder that contains /proc and /sys */
   constructor(private readonly root = '/') {
     this.#groups = new ControlGroups(root);
   }
@@ -75,7 +75,7 @@ interface ProcessLimit {
   readonly figure: 'size' | 'data';
 }
 
-/** Of lines such as `Max address space         1536000000           unlimited            bytes`. */
+/** From lines such as `Max address space         1536000000           unlimited            bytes`. */
 function processLimits(text: string): ProcessLimit[] {
   const rows = [
     { title: 'Max address space', name: 'the limit of address space (ulimit -v)', figure: 'size' },
@@ -88,7 +88,7 @@ function processLimits(text: string): ProcessLimit[] {
   });
 }
 
-/** Of a line such as `MemTotal:       24684096 kB`. */
+/** From a line such as `MemTotal:       24684096 kB`. */
 function kilobytes(text: string, name: string): number | undefined {
   const line = text.split('\n').find((each) => each.startsWith(`${name}:`));
   return line === undefined ? undefined : parseInt(line.slice(name.length + 1), 10) * 1024;

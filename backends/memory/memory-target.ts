@@ -1,25 +1,29 @@
 /**
- * Regions in the process's own memory: as fast as it gets, gone when the target closes.
+ * Regions in the process's own memory: as fast as possible, gone when the target closes.
  *
- * A small region is a cell of a slab and a row of a table; an object for it is made when it is used, so that a million idle ones cost
- * the garbage collector nothing. A larger one is a buffer of its own, or a row of 1 GiB segments where it is larger than that, as a
- * single buffer may hold no more than 4 GiB on Node 20. Buffers start zeroed, and the system backs their pages only when they are
- * first written. Every hook is synchronous, so no operation sees half of another.
+ * A small region is a cell of a slab and a row of a table. An object for it is created when it is used, so that a million idle ones cost
+ * the garbage collector nothing. A larger region is a buffer of its own, or, above 1 GiB, a list of 1 GiB segments, as a single buffer may
+ * hold at most 4 GiB on Node.js 20. Buffers start zeroed, and the system allocates their pages when they are first written. Every hook is
+ * synchronous, so no operation sees half of another.
  *
- * Cells are used again by other regions, so no view into a slab leaves this file: bytes do not land in cells, and a small region that
- * is mapped moves to a buffer of its own, for good, as views may be in hands that use them later than they should.
+ * Cells are reused by other regions, so no view into a slab leaves this file: bytes do not arrive in cells directly, and a small region
+ * that is mapped moves to its own buffer for good, as its views may be used later than they should be.
  */
 import {
   BedrockError,
+  DEFAULT_MAX_TRANSACTION_BYTES,
   ImportableTarget,
   Region,
-  RowTable,
+  RegionDirectory,
   messageOf,
   type BackendContext,
   type Capabilities,
   type Clock,
   type ListedRegion,
+  type NameEntry,
+  type Naming,
   type RegionId,
+  type Transaction,
   type Usage,
   type TargetMode,
 } from '../../core/index.js';
@@ -27,7 +31,7 @@ import type { MemoryConfig } from '../../schemas/generated/memory.js';
 import { processMemory, type ProcessMemory } from './process-memory.js';
 import { MAX_CELL_BYTES, NO_CELL, SlabHeap } from './slab-heap.js';
 
-/** Bytes of a segment; each but a region's last has exactly as many. */
+/** Bytes of a segment; only the last one of a region may be shorter. */
 const SEGMENT_BYTES = 2 ** 30;
 
 export const MEMORY_CAPABILITIES: Capabilities = {
@@ -36,14 +40,16 @@ export const MEMORY_CAPABILITIES: Capabilities = {
   growable: false,
   importable: true,
   snapshots: false,
+  named: true,
+  transactional: true,
 };
 
 const NO_BYTES = new Uint8Array(0);
 const NO_SEGMENTS: readonly Uint8Array[] = [];
 
-/** What a region without a cell has. */
+/** The storage of a region without a cell. */
 class Segments {
-  /** What nobody has written to, at least. */
+  /** Minimum number of bytes that were never written. */
   unwrittenBytes: number;
 
   constructor(
@@ -59,13 +65,13 @@ class MemoryRegion extends Region {
     id: RegionId,
     size: number,
     createdAt: number,
-    /** That of its cell, or NO_CELL. */
-    public place: number,
+    /** The number of its cell, or NO_CELL. */
+    public cell: number,
     /** Its slab or its first segment. */
     public bytes: Uint8Array,
-    /** Where it starts there. */
+    /** Its offset there. */
     public start: number,
-    /** If it has no cell; none for a region of no bytes. */
+    /** Its segments if it has no cell; undefined for a region of 0 bytes. */
     public store: Segments | undefined,
   ) {
     super(id, size, createdAt);
@@ -81,16 +87,20 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   readonly capabilities = MEMORY_CAPABILITIES;
 
   readonly #clock: Clock;
-  /** What the configuration allows. Without it, as much as there is. */
+  /** The configured limit. Undefined: as much memory as there is. */
   readonly #maxBytes: number | undefined;
-  /** What all targets of the process share. */
+  readonly #maxTransactionBytes: number;
+  /** Shared by all targets of the process. */
   readonly #memory: ProcessMemory;
-  #regions: RowTable<MemoryRegion>;
+  #regions: RegionDirectory<MemoryRegion>;
   readonly #cells: SlabHeap;
-  /** The segments of regions that have no cell, by slot. */
+  /** The segments of regions without a cell, by slot. */
   readonly #segments = new Map<number, Segments>();
-  /** Regions being created included, as their space is taken. */
+  /** Includes regions that are being created, as their space is already taken. */
   #usedBytes = 0;
+  /** Memory of names that was noted. */
+  #nameBytes = 0;
+  #isFilling = false;
 
   constructor(
     config: MemoryConfig,
@@ -101,6 +111,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     this.#clock = context.clock;
     this.#regions = this.#newTable(context.poolId);
     this.#maxBytes = config.max_bytes;
+    this.#maxTransactionBytes = config.max_transaction_bytes ?? DEFAULT_MAX_TRANSACTION_BYTES;
     this.#memory = memory;
     this.#cells = new SlabHeap(memory);
   }
@@ -114,20 +125,29 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected closeStorage(): void {
+    this.#isFilling = false;
+    // A new table has a new pool id: so IDs from before a reopen stay invalid.
+    this.#empty(this.#newTable());
+  }
+
+  #empty(table: RegionDirectory<MemoryRegion>): void {
     for (const segments of this.#segments.values()) this.#dropSegments(segments);
     this.#segments.clear();
     this.#cells.clear();
-    // A new table has a new pool id: IDs of before stay invalid after a reopen.
-    this.#regions = this.#newTable();
+    this.#regions = table;
+    this.#noteNames();
     this.#usedBytes = 0;
   }
 
-  #newTable(poolId?: Uint8Array): RowTable<MemoryRegion> {
-    return new RowTable((id, size, createdAt, place) => this.#regionOf(id, size, createdAt, place), poolId);
+  #newTable(poolId?: Uint8Array): RegionDirectory<MemoryRegion> {
+    return new RegionDirectory({
+      poolId,
+      make: (id, size, createdAt, cell) => this.#regionOf(id, size, createdAt, cell),
+    });
   }
 
   protected destroyStorage(): void {
-    // Closing left nothing behind.
+    // Closing has left nothing behind.
   }
 
   protected usage(): Usage {
@@ -141,40 +161,73 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     };
   }
 
-  /** Of `max_bytes`, and of the memory that all targets of the process share. */
+  /** The rest of `max_bytes`, or of the memory that all targets of the process share. */
   #freeBytes(): number {
     return Math.min(this.#allowedBytes, this.#memory.roomBytes);
   }
 
-  /** What `max_bytes` leaves. */
+  /** The rest of `max_bytes`. */
   get #allowedBytes(): number {
     return this.#maxBytes === undefined ? Infinity : this.#maxBytes - this.#usedBytes;
   }
 
-  protected find(id: RegionId): MemoryRegion | undefined {
+  protected lookUp(id: RegionId): MemoryRegion | undefined {
     return this.#regions.get(id);
   }
 
   protected regionsAfter(after: RegionId | undefined): Iterable<ListedRegion> {
-    this.#checkOwn(after);
     return this.#regions.after(after);
   }
 
-  #checkOwn(id: RegionId | undefined): void {
-    if (id === undefined || this.#regions.owns(id)) return;
-    throw new BedrockError('REGION_NOT_FOUND', `${id.toString()} was never a region of this memory target`);
+  protected override lookUpName(name: string): MemoryRegion | undefined {
+    return this.#regions.lookUpName(name);
   }
 
-  protected allocate(size: number): MemoryRegion {
+  protected override nameOf(region: ListedRegion): string | undefined {
+    return this.#regions.nameOf(region);
+  }
+
+  protected override namesFrom(from: Uint8Array | undefined): Iterable<NameEntry> {
+    return this.#regions.namesFrom(from);
+  }
+
+  protected allocate(size: number, nameBytes = 0): MemoryRegion {
+    this.#checkNameRoom(nameBytes);
     return this.#newRegion(size, this.#clock.now(), undefined);
+  }
+
+  /** `max_bytes` does not count names, but they take memory of the process. */
+  #checkNameRoom(bytes: number): void {
+    if (bytes > 0 && !this.#memory.hasRoomFor(bytes)) throw this.#outOfSpace(bytes);
+  }
+
+  #noteNames(): void {
+    const { nameBytes } = this.#regions;
+    if (nameBytes === this.#nameBytes) return;
+    this.#memory.note(nameBytes - this.#nameBytes);
+    this.#nameBytes = nameBytes;
   }
 
   protected get poolId(): Uint8Array {
     return this.#regions.poolId;
   }
 
-  protected allocateAs(id: RegionId, size: number, createdAt: number): MemoryRegion {
+  protected allocateAs(id: RegionId, size: number, createdAt: number, nameBytes = 0): MemoryRegion {
+    this.#checkNameRoom(nameBytes);
     return this.#newRegion(size, createdAt, id);
+  }
+
+  protected override emptyFor(poolId: Uint8Array): void {
+    this.#empty(this.#newTable(poolId));
+    this.#isFilling = true;
+  }
+
+  protected override setFilled(): void {
+    this.#isFilling = false;
+  }
+
+  override get isFilling(): boolean {
+    return this.#isFilling;
   }
 
   protected takeErased(ids: readonly RegionId[]): void {
@@ -182,27 +235,26 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected erasedAfter(after: RegionId | undefined): Iterable<RegionId> {
-    this.#checkOwn(after);
     return this.#regions.erasedAfter(after);
   }
 
-  /** @param wanted the ID that it is to have, if it has one elsewhere */
+  /** @param wanted its ID, if it is imported */
   #newRegion(size: number, createdAt: number, wanted: RegionId | undefined): MemoryRegion {
     if (size > this.#allowedBytes) throw this.#outOfSpace(size);
-    let place = NO_CELL;
+    let cell = NO_CELL;
     let segments: Segments | undefined;
     if (size > MAX_CELL_BYTES) segments = this.#allocateSegments(size);
-    else if (size > 0) place = this.#allocateCell(size);
-    const id = this.#idFor(wanted, place);
+    else if (size > 0) cell = this.#allocateCell(size);
+    const id = this.#idFor(wanted, cell);
     if (segments !== undefined) this.#setSegments(id.slot, segments);
     this.#usedBytes += size;
-    return this.#regionOf(id, size, createdAt, place);
+    return this.#regionOf(id, size, createdAt, cell);
   }
 
   #allocateCell(size: number): number {
     try {
-      const place = this.#cells.allocate(size);
-      if (place !== NO_CELL) return place;
+      const cell = this.#cells.allocate(size);
+      if (cell !== NO_CELL) return cell;
     } catch (cause) {
       throw this.#outOfSpace(size, cause);
     }
@@ -218,29 +270,21 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     }
   }
 
-  #idFor(wanted: RegionId | undefined, place: number): RegionId {
+  #idFor(wanted: RegionId | undefined, cell: number): RegionId {
     try {
       if (wanted === undefined) return this.#regions.reserve();
       this.#regions.take(wanted);
       return wanted;
     } catch (error) {
-      if (place !== NO_CELL) this.#cells.free(place);
+      if (cell !== NO_CELL) this.#cells.free(cell);
       throw error;
     }
   }
 
-  #regionOf(id: RegionId, size: number, createdAt: number, place: number): MemoryRegion {
-    if (place !== NO_CELL) {
+  #regionOf(id: RegionId, size: number, createdAt: number, cell: number): MemoryRegion {
+    if (cell !== NO_CELL) {
       const cells = this.#cells;
-      return new MemoryRegion(
-        id,
-        size,
-        createdAt,
-        place,
-        cells.bytesAt(place),
-        cells.startAt(place),
-        undefined,
-      );
+      return new MemoryRegion(id, size, createdAt, cell, cells.bytesAt(cell), cells.startAt(cell), undefined);
     }
     const segments = this.#segments.get(id.slot);
     return new MemoryRegion(id, size, createdAt, NO_CELL, segments?.parts[0] ?? NO_BYTES, 0, segments);
@@ -257,7 +301,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     for (const segment of segments.parts) this.#memory.giveBack(segment);
   }
 
-  /** Notes that so many bytes of a region are or may be written, the same ones perhaps as before. */
+  /** Records that bytes of a region are written or may be, possibly the same ones as before. */
   #noteWritten({ store }: MemoryRegion, bytes: number): void {
     if (store === undefined || store.unwrittenBytes === 0) return;
     const written = Math.min(bytes, store.unwrittenBytes);
@@ -286,16 +330,41 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     );
   }
 
-  protected publish(region: MemoryRegion): void {
-    this.#regions.set(region, region.place);
+  protected publish(region: MemoryRegion, naming?: Naming<MemoryRegion>): void {
+    this.#regions.set(region, region.cell, naming);
+    if (naming !== undefined) this.#noteNames();
+  }
+
+  protected override renameRegion(
+    region: MemoryRegion,
+    name: string | undefined,
+    replaced: MemoryRegion | undefined,
+  ): void {
+    if (name !== undefined) this.#checkNameRoom(Buffer.byteLength(name));
+    this.#regions.rename(region, name, replaced);
+    this.#noteNames();
+  }
+
+  protected override get maxTransactionBytes(): number {
+    return this.#maxTransactionBytes;
+  }
+
+  protected override commit({ writes, published, renamed, erased }: Transaction<MemoryRegion>): void {
+    // All that may fail, and it changes nothing then.
+    this.#regions.setNames([...renamed, ...published]);
+    this.#noteNames();
+    for (const region of erased) this.#regions.delete(region);
+    for (const { region } of published) this.#regions.set(region, region.cell);
+    for (const { region, offset, bytes } of writes) this.writeBytes(region, offset, bytes);
   }
 
   protected unpublish(region: MemoryRegion): void {
     this.#regions.delete(region);
+    this.#noteNames();
   }
 
   protected release(region: MemoryRegion): void {
-    if (region.place !== NO_CELL) this.#cells.free(region.place);
+    if (region.cell !== NO_CELL) this.#cells.free(region.cell);
     else if (region.store !== undefined) {
       this.#segments.delete(region.id.slot);
       this.#dropSegments(region.store);
@@ -329,10 +398,14 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected persistRanges(): void {
-    // Volatile: there is nothing that bytes could survive on.
+    // Volatile: there is nothing to make durable.
   }
 
   override get isDirect(): boolean {
+    return true;
+  }
+
+  protected override get putsInOneStep(): boolean {
     return true;
   }
 
@@ -343,23 +416,23 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
   }
 
   protected override mapRegion(region: MemoryRegion): { views: readonly Uint8Array[] } {
-    if (region.place !== NO_CELL) this.#moveOut(region);
+    if (region.cell !== NO_CELL) this.#moveOut(region);
     this.#noteWritten(region, region.size);
     return { views: [...region.segments] };
   }
 
-  /** Gives a region that has a cell a buffer of its own. */
+  /** Moves a region from its cell to its own buffer. */
   #moveOut(region: MemoryRegion): void {
-    const { place, bytes, start, size } = region;
+    const { cell, bytes, start, size } = region;
     const own = bytes.slice(start, start + size);
     const store = new Segments([own], size);
     this.#setSegments(region.id.slot, store);
     this.#regions.move(region, NO_CELL);
-    region.place = NO_CELL;
+    region.cell = NO_CELL;
     region.bytes = own;
     region.start = 0;
     region.store = store;
-    this.#cells.free(place);
+    this.#cells.free(cell);
   }
 }
 
@@ -377,11 +450,11 @@ interface Part {
   from: number;
   /** End within the segment. */
   to: number;
-  /** Where the part stands in the caller's buffer. */
+  /** Offset of the part in the caller's buffer. */
   at: number;
 }
 
-/** The pieces of segments that a range of a region consists of. */
+/** The parts of segments that make up a range of a region. */
 function* partsOf(region: MemoryRegion, offset: number, size: number): Generator<Part> {
   let index = Math.floor(offset / SEGMENT_BYTES);
   let from = offset - index * SEGMENT_BYTES;

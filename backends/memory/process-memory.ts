@@ -1,57 +1,57 @@
 /**
- * The memory that all memory targets of the process hold together, and how much more there is: no region is promised what the system
- * would end the process for.
+ * The memory that all memory targets of the process hold together, and how much more is available. So no region is promised for which the
+ * system would kill the process.
  *
- * The system gives memory when it is first written, and kills when there is none. So regions count in full from when they are made,
- * written or not, and something is left for the process itself: for its heap and the buffers of its doors.
+ * The system provides memory when it is first written, and kills processes when there is none. So a region counts in full from its
+ * creation, written or not, and some memory is reserved for the process itself: its heap and the buffers of its doors.
  *
- * How much there is was found out a while ago: the files that tell it are read again when an eighth of the room was taken since,
- * after a second, and before anything is refused. In between the room is what it was then, less what was taken.
+ * The available memory is read from time to time: again when an eighth of the room has been taken, after a second, and before anything is
+ * refused. In between, the room is the last known one, less what was taken since.
  */
 import { MessageChannel } from 'node:worker_threads';
 import type { MemoryLimit } from './control-groups.js';
 import { MemoryLimits, type MemorySource } from './memory-limits.js';
 
-/** What is left to the process of each limit, for what it takes beside regions: an eighth, within these bounds. */
+/** The reserve of the process under each limit, for everything except regions: an eighth, within these bounds. */
 const MIN_RESERVE_BYTES = 64 * 2 ** 20;
 const MAX_RESERVE_BYTES = 512 * 2 ** 20;
 
-/** How long what was read is good for. */
+/** How long a reading is valid. */
 const MAX_AGE_MS = 1000;
-/** Nor is it read more often than this because something does not fit. */
+/** Minimum interval between readings, even if something does not fit. */
 const MIN_AGE_MS = 10;
-/** What may be taken without looking again, however little room there is. */
+/** May always be taken without a new reading, however little room there is. */
 const MIN_UNSEEN_BYTES = 2 ** 20;
 
-/** Smaller buffers are left to the garbage collector, where there is room enough for it to come later. */
+/** Smaller buffers are left to the garbage collector, if there is enough room to wait for it. */
 const SMALLEST_DROPPED_BYTES = 2 ** 20;
 const AMPLE_BYTES = 128 * 2 ** 20;
 
-/** The room for regions as it was at a time. */
+/** The room for regions at one moment. */
 interface Room {
   readonly bytes: number;
-  /** What regions held then. */
+  /** Memory of regions at that moment. */
   readonly heldBytes: number;
   readonly at: number;
-  /** What bounds it, and what of that is left to the process. */
+  /** The limit that applies, and the reserve of the process under it. */
   readonly limit: MemoryLimit;
   readonly reserveBytes: number;
-  /** Held by regions, and not written yet. */
+  /** Held by regions, but not written yet. */
   readonly untouchedBytes: number;
 }
 
 export class ProcessMemory {
   #heldBytes = 0;
-  /** Of that, what is known for certain not to be written. */
+  /** The part of it that was certainly not written. */
   #unwrittenBytes = 0;
   #room: Room | undefined;
-  /** Of the process without regions. */
+  /** Resident memory of the process without regions. */
   #ownResidentBytes = 0;
   #ownKnownBytes = 0;
 
   constructor(private readonly source: MemorySource = new MemoryLimits()) {}
 
-  /** What the regions of all targets hold, that of slabs included. */
+  /** Memory of the regions of all targets, including slabs. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -61,7 +61,7 @@ export class ProcessMemory {
     return Math.max(0, this.#left(this.#recent()));
   }
 
-  /** Whether so many more bytes leave the process enough. */
+  /** Whether this many more bytes leave the process enough. */
   hasRoomFor(bytes: number): boolean {
     const room = this.#recent();
     const unseen = this.#heldBytes + bytes - room.heldBytes;
@@ -70,24 +70,24 @@ export class ProcessMemory {
     return bytes <= this.#left(this.#read());
   }
 
-  /** Notes that so many bytes were taken, or given back (negative). */
+  /** Records bytes that were taken, or given back (negative). */
   note(bytes: number): void {
     this.#heldBytes += bytes;
   }
 
-  /** Notes that so many bytes more of what is held are certainly not written yet, or fewer (negative). */
+  /** Records a change of the held bytes that are certainly not written yet; negative if they become fewer. */
   noteUnwritten(bytes: number): void {
     this.#unwrittenBytes += bytes;
   }
 
-  /** Notes that a buffer is not used any more, and frees it, soon at least. */
+  /** Records that a buffer is no longer used, and frees it, at least soon. */
   giveBack(bytes: Uint8Array): void {
     this.#heldBytes -= bytes.length;
     const isScarce = this.#room !== undefined && this.#left(this.#room) < AMPLE_BYTES;
     if (isScarce || bytes.length >= SMALLEST_DROPPED_BYTES) drop(bytes);
   }
 
-  /** What bounds the room, for a message. */
+  /** The limit that applies, for a message. */
   get bound(): string {
     const { limit, reserveBytes, untouchedBytes } = this.#recent();
     const promised = untouchedBytes > 0 ? `, ${untouchedBytes} are promised to regions` : '';
@@ -117,9 +117,10 @@ export class ProcessMemory {
   }
 
   /**
-   * What regions hold and nobody has written yet, by what the process has resident beyond what it had without regions and what its heap
-   * and other buffers have grown by. Where that says too little of regions, more counts as untouched, which is the safe side. It says too much
-   * where memory of buffers that are gone is kept for others, as malloc(3) does; so what is certainly not written counts at least.
+   * An estimate of the memory that regions hold but have not written yet. It compares the resident memory of the process with the resident
+   * memory that it had without regions and the growth of its heap and other buffers. If that underestimates the regions, more counts as
+   * untouched, which is safe. It overestimates if memory of freed buffers is kept for reuse, as malloc(3) does. So the part that is
+   * certainly not written is the minimum.
    */
   #untouchedBytes(): number {
     const known = this.source.engineBytes() - this.#heldBytes;
@@ -138,15 +139,15 @@ function reserveOf({ limitBytes }: MemoryLimit): number {
   return Math.min(MAX_RESERVE_BYTES, Math.max(MIN_RESERVE_BYTES, Math.floor(limitBytes / 8)));
 }
 
-/** Of this process. */
+/** The instance of this process. */
 export const processMemory = new ProcessMemory();
 
 const { port1: nowhere, port2: other } = new MessageChannel();
 other.close();
 
 /**
- * Frees the memory of a buffer that nobody uses any more. The garbage collector would get to it when the daemon is next busy; a
- * buffer that is transferred to a port which nobody listens at is freed with the message.
+ * Frees the memory of a buffer that is no longer used. The garbage collector would free it only when the daemon is next busy. A buffer that
+ * is transferred to a port without a listener is freed with the message.
  */
 function drop({ buffer }: Uint8Array): void {
   nowhere.postMessage(null, [buffer as ArrayBuffer]);

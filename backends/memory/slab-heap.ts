@@ -1,23 +1,23 @@
 /**
- * Memory for small regions: cells of some sixty sizes, cut out of slabs of 64 KiB to 1 MiB, each with cells of one size.
+ * Memory for small regions: cells of some sixty sizes, in slabs of 64 KiB to 1 MiB, each with cells of one size.
  *
- * What is known of a cell costs nothing beside it: a free one holds the number of the next free one of its slab in its first bytes. A
- * cell is zeroed when it is taken, unless it was never used, as slabs are made of zeros. A size takes a new slab when all of its
- * slabs are full, about half as large as those together, so that no size holds much more than it needs; and of the slabs that
- * become empty it keeps one, for regions that come and go. Nobody else may keep a view into a slab: its memory is given back at once.
+ * A cell needs no memory for its management: a free cell holds the number of the next free one of its slab in its first bytes. A cell is
+ * zeroed when it is taken, unless it was never used, as new slabs are zeros. If all slabs of a size are full, it gets a new one of about
+ * half their total size, so that no size holds much more than it needs. Of its empty slabs it keeps one, for regions that come and go. No
+ * other code may keep a view into a slab: its memory is freed at once.
  */
 import { processMemory } from './process-memory.js';
 
-/** Larger regions do not go into cells: a buffer of their own costs some 650 bytes more, but nothing for rounding up. */
+/** Larger regions do not use cells: their own buffer costs some 650 bytes more, but nothing is lost by rounding up. */
 export const MAX_CELL_BYTES = 2 ** 13;
-/** The place of a cell that is none. */
+/** Means that there is no cell. */
 export const NO_CELL = -1;
 
 const MIN_SLAB_BYTES = 2 ** 16;
 const MAX_SLAB_BYTES = 2 ** 20;
-/** Up to here sizes are 16 bytes apart; beyond, each doubling has eight. */
+/** Up to here sizes are 16 bytes apart; above, there are eight sizes per doubling. */
 const FINE_BYTES = 128;
-/** The number behind the last free cell of a slab. */
+/** The number after the last free cell of a slab. */
 const NO_NUMBER = 0xffff_ffff;
 
 class Slab {
@@ -25,9 +25,9 @@ class Slab {
   readonly #words: Uint32Array;
   /** Cells in use. */
   used = 0;
-  /** Where it stands among those of its size that have free cells; -1 if it has none. */
+  /** Its index among the slabs of its size with free cells; -1 if it has none. */
   openAt = -1;
-  /** Cells that were ever used: the first ones. */
+  /** Number of cells that were ever used; they are the first ones. */
   #touched = 0;
   #nextFree = NO_NUMBER;
 
@@ -44,7 +44,7 @@ class Slab {
     return this.used === this.cells;
   }
 
-  /** Its start in the slab. The slab is not full. */
+  /** Offset of a cell in the slab. The slab must not be full. */
   take(): number {
     this.used++;
     const cell = this.#nextFree;
@@ -64,16 +64,16 @@ class Slab {
 
 /** The slabs of one size of cells. */
 class Size {
-  /** Slabs with free cells, the empty one included. */
+  /** Slabs with free cells, including the empty one. */
   readonly open: Slab[] = [];
   empty: Slab | undefined;
-  /** Of all its slabs. */
+  /** Total of all its slabs. */
   slabBytes = 0;
 }
 
 export class SlabHeap {
   readonly #sizes: Size[] = [];
-  /** By index, which is the upper part of a place; what is given back leaves a gap. */
+  /** By index, which is the upper part of a cell's number. A freed slab leaves a gap. */
   readonly #slabs: (Slab | undefined)[] = [];
   readonly #gaps: number[] = [];
 
@@ -82,7 +82,7 @@ export class SlabHeap {
   /**
    * Takes a cell, all zero.
    * @param size 1 to MAX_CELL_BYTES
-   * @returns its place, which stays its own until `free`; NO_CELL if a slab for it would leave the process too little memory
+   * @returns its number, valid until `free`; NO_CELL if a new slab would leave the process too little memory
    * @throws RangeError if the system refuses the memory for a slab
    */
   allocate(size: number): number {
@@ -91,31 +91,31 @@ export class SlabHeap {
     const slab = ofSize.open.at(-1) ?? this.#addSlab(ofSize, cellBytesOf(index));
     if (slab === undefined) return NO_CELL;
     if (slab === ofSize.empty) ofSize.empty = undefined;
-    const place = slab.index * MAX_SLAB_BYTES + slab.take();
+    const cell = slab.index * MAX_SLAB_BYTES + slab.take();
     if (slab.isFull) close(ofSize, slab);
-    return place;
+    return cell;
   }
 
   /** Gives a cell back. */
-  free(place: number): void {
-    const slab = this.#slabAt(place);
+  free(cell: number): void {
+    const slab = this.#slabAt(cell);
     const ofSize = this.#sizes[sizeIndex(slab.cellBytes)] as Size;
     if (slab.isFull) open(ofSize, slab);
-    slab.give(place % MAX_SLAB_BYTES);
+    slab.give(cell % MAX_SLAB_BYTES);
     if (slab.used === 0) this.#emptied(ofSize, slab);
   }
 
-  /** The slab that a place lies in. Not to be kept beyond its `free`. */
-  bytesAt(place: number): Uint8Array {
-    return this.#slabAt(place).bytes;
+  /** The slab of a cell. Must not be kept beyond its `free`. */
+  bytesAt(cell: number): Uint8Array {
+    return this.#slabAt(cell).bytes;
   }
 
-  /** Where in it. */
-  startAt(place: number): number {
-    return place % MAX_SLAB_BYTES;
+  /** The cell's offset in it. */
+  startAt(cell: number): number {
+    return cell % MAX_SLAB_BYTES;
   }
 
-  /** Gives all slabs back; no place is valid any more. */
+  /** Frees all slabs; no cell is valid any more. */
   clear(): void {
     for (const slab of this.#slabs) if (slab !== undefined) this.memory.giveBack(slab.bytes);
     this.#sizes.length = 0;
@@ -123,8 +123,8 @@ export class SlabHeap {
     this.#gaps.length = 0;
   }
 
-  #slabAt(place: number): Slab {
-    return this.#slabs[Math.floor(place / MAX_SLAB_BYTES)] as Slab;
+  #slabAt(cell: number): Slab {
+    return this.#slabs[Math.floor(cell / MAX_SLAB_BYTES)] as Slab;
   }
 
   #addSizes(index: number): Size {
@@ -148,7 +148,7 @@ export class SlabHeap {
     return slab;
   }
 
-  /** Keeps one empty slab; a large one only as long as others of its size are in use. */
+  /** Keeps one empty slab; a large one only while others of its size are in use. */
   #emptied(ofSize: Size, slab: Slab): void {
     if (ofSize.empty !== undefined) this.#giveBack(ofSize, ofSize.empty);
     const isLast = ofSize.slabBytes === slab.bytes.length;
@@ -181,7 +181,7 @@ function close({ open: all }: Size, slab: Slab): void {
   slab.openAt = -1;
 }
 
-/** So that new regions fill up slabs that have some, and others come to be empty. */
+/** So that new regions fill partly used slabs, and others become empty. */
 function useLast({ open: all }: Size, slab: Slab): void {
   const first = all[0] as Slab;
   all[slab.openAt] = first;
@@ -190,7 +190,7 @@ function useLast({ open: all }: Size, slab: Slab): void {
   slab.openAt = 0;
 }
 
-/** Which of the sizes of cells holds so many bytes. */
+/** Index of the cell size for this many bytes. */
 export function sizeIndex(size: number): number {
   if (size <= FINE_BYTES) return ((size + 15) >>> 4) - 1;
   const last = size - 1;
@@ -198,7 +198,7 @@ export function sizeIndex(size: number): number {
   return 8 * (doubling - 6) + (last >>> (doubling - 3)) - 8;
 }
 
-/** Bytes of the cells of a size. */
+/** Bytes of a cell, by the index of its size. */
 export function cellBytesOf(index: number): number {
   if (index < 8) return 16 * (index + 1);
   const doubling = 6 + (index >>> 3);

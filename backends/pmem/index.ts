@@ -1,4 +1,4 @@
-/** The pmem backend, as a library brings it: its type, its schema and the medium of its pools. */
+/** The definition of the pmem backend: its type, its schema and the medium of its pools. */
 import { BedrockError, definePoolBackend, type Capabilities, type OpenedPoolFile } from '../../core/index.js';
 import type { Mapping, mapFile } from '../../native/index.js';
 import { PmemMedium } from './pmem-medium.js';
@@ -9,6 +9,8 @@ export const PMEM_CAPABILITIES: Capabilities = {
   growable: true,
   importable: true,
   snapshots: false,
+  named: true,
+  transactional: true,
 };
 
 export default definePoolBackend({
@@ -16,7 +18,7 @@ export default definePoolBackend({
   aliases: ['pmdk'],
   schema: new URL('../../schemas/pmem.schema.json', import.meta.url),
   capabilities: PMEM_CAPABILITIES,
-  // The size at which persistent memory is fastest is also where regions begin.
+  // The fastest access size of persistent memory is also where regions begin.
   defaultAlignment: 256,
   defaultSyncWrites: true,
   async accept({ file, path, requiresPmem }) {
@@ -43,15 +45,15 @@ export default definePoolBackend({
   },
 });
 
-/** @throws OUT_OF_SPACE, START_FAILED, what the system says */
+/** @throws OUT_OF_SPACE, START_FAILED, errors of the system */
 async function mapPool(
   { path, file, io, size, capacity, isReadOnly, requiresPmem }: OpenedPoolFile,
   map: typeof mapFile,
 ): Promise<Mapping> {
-  // What is a hole, as after `file` with reclaim, must have its space before it is mapped. A file that was cut off is not made longer: its
-  // lost regions would come back as zeros.
+  // Holes, for example from `file` with reclaim, must be allocated before they are mapped. A truncated file is not extended: its lost
+  // regions would come back as zeros.
   if (!isReadOnly) await io.space.fillHoles(Math.min(size, capacity));
-  // By its descriptor, which is the file that is locked.
+  // By its descriptor, which is that of the locked file.
   const mapping = await map(path, { file, readOnly: isReadOnly });
   try {
     checkPmem(path, mapping, requiresPmem);

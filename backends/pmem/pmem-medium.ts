@@ -1,11 +1,11 @@
 /**
- * A pool's file mapped into memory. On persistent memory loads and stores are those of memory, and a store is durable after a cache
- * flush, in the call itself. Anything else has pages that may first have to come from a disk, which the event loop must not wait for:
- * there bytes go by read(2) and write(2) on the thread pool, coherent with the mapping, and are durable after an msync, shared by all
- * who wait. `mode` says which it is. Views are of the mapping in both cases.
+ * A pool's file mapped into memory. On persistent memory, loads and stores are those of memory, and a store is durable after a cache flush,
+ * within the call. On any other medium a page may have to come from a disk, which the event loop must not wait for. There bytes go through
+ * read(2) and write(2) on the thread pool, coherent with the mapping, and are durable after an msync, which all waiting calls share. `mode`
+ * says which case it is. Views are of the mapping in both cases.
  *
- * Space is allocated before it is mapped or promised. Where the file is cut off under the mapping, or the memory has an error, the mapping
- * loses pages (native/mapping.ts): the pool takes no changes from then on, and reads go by read(2), which tells what is there.
+ * Space is allocated before it is mapped or promised. If the file is truncated under the mapping, or the memory has an error, the mapping
+ * loses pages (native/mapping.ts). From then on the pool refuses changes, and reads go through read(2), which reports what is there.
  */
 import { setImmediate } from 'node:timers/promises';
 import {
@@ -22,10 +22,10 @@ import type { Durable, Mapping } from '../../native/index.js';
 const WINDOW_STRIDE = 2 ** 31;
 const WINDOW_SPAN = 2 ** 32;
 
-/** What a call does at once; more goes to the thread pool, or in pieces with turns of the event loop in between. */
+/** Maximum work of a call at once. More goes to the thread pool, or is done in pieces with turns of the event loop in between. */
 const AT_ONCE_BYTES = 2 ** 20;
-const PIECE_BYTES = 2 ** 22;
-/** What a range counts for beside its bytes. */
+const MAPPED_PIECE_BYTES = 2 ** 22;
+/** Fixed cost of a range, in bytes. */
 const RANGE_BYTES = 128;
 const WORD_BYTES = 8;
 
@@ -44,9 +44,9 @@ export class PmemMedium implements PoolMedium {
   readonly #io: PoolFileIo;
   readonly #mapping: Mapping;
   readonly #syncWrites: boolean;
-  /** Of those who wait for the next drain. */
+  /** Shared by all that wait for the next drain. */
   #drained: Promise<void> | undefined;
-  /** Whether loads and stores are those of memory. Changed by this thread alone, so it holds from a check to its use. */
+  /** Whether loads and stores are those of memory, as far as this thread knows: see `isDirect`. */
   #isDirect: boolean;
 
   constructor({ io, mapping, syncWrites }: PmemMediumOptions) {
@@ -63,40 +63,49 @@ export class PmemMedium implements PoolMedium {
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
-    if (!this.#isDirect) return this.readCarefully(offset, into);
-    if (into.length > PIECE_BYTES) return this.#readInPieces(offset, into);
+    if (!this.isDirect) return this.readCarefully(offset, into);
+    if (into.length > MAPPED_PIECE_BYTES) return this.#readInPieces(offset, into);
     this.#load(offset, into);
     return undefined;
   }
 
+  readNow(offset: number, into: Uint8Array): boolean {
+    // Another thread may have touched a lost page since the caller checked.
+    if (!this.isDirect) return false;
+    this.#load(offset, into);
+    return true;
+  }
+
   #load(offset: number, into: Uint8Array): void {
+    let refusal: unknown;
     try {
       into.set(this.#mapping.view(offset, into.length));
     } catch (error) {
-      throw this.#failed(error);
+      if (!this.#mapping.isLost) throw error;
+      refusal = error;
     }
-    // Asked after the copy, which may have met the first page that is lost. Those who read next are served by read(2).
+    // Checked after the copy, which may have touched the first lost page. Later reads go through read(2).
     if (this.#mapping.isLost)
       throw new BedrockError(
         'POOL_CORRUPT',
         `bytes of the pool are lost, perhaps of the ${into.length} at ${offset}`,
         {
-          cause: this.#failed(undefined),
+          cause: this.#failed(refusal),
         },
       );
   }
 
   async #readInPieces(offset: number, given: Uint8Array): Promise<void> {
-    // Of a fixed length: the caller's array may become longer between two pieces, and the range was checked before.
+    // With a fixed length: the caller's array may grow between two pieces, and the range was checked before.
     const into = given.subarray(0, given.length);
-    for (let at = 0; at < into.length; at += PIECE_BYTES) {
+    for (let at = 0; at < into.length; at += MAPPED_PIECE_BYTES) {
       if (at > 0) await setImmediate();
-      if (!this.#isDirect) return this.readCarefully(offset + at, into.subarray(at));
-      this.#load(offset + at, into.subarray(at, at + PIECE_BYTES));
+      if (!this.isDirect) return this.readCarefully(offset + at, into.subarray(at));
+      this.#load(offset + at, into.subarray(at, at + MAPPED_PIECE_BYTES));
     }
   }
 
-  /** By read(2): a line that the memory has lost is an error then, and not the end of the process. */
+  /** With read(2): a cache line that the memory has lost is then an error, not the end of the process. */
   readCarefully(offset: number, into: Uint8Array): Promise<void> {
     return this.#io.read(offset, into);
   }
@@ -104,7 +113,7 @@ export class PmemMedium implements PoolMedium {
   write(offset: number, bytes: Uint8Array): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, this.#syncWrites);
     if (this.#syncWrites) return this.writeDurably(offset, bytes);
-    if (bytes.length > PIECE_BYTES) {
+    if (bytes.length > MAPPED_PIECE_BYTES) {
       return this.#inPieces(bytes.length, (at, length) => this.#copy(offset + at, bytes, at, length));
     }
     this.#copy(offset, bytes);
@@ -121,11 +130,11 @@ export class PmemMedium implements PoolMedium {
   }
 
   /**
-   * A store is on its way when it has left the processor's caches, and there when a drain has waited for it. Others may store, and the
-   * caller's own code run, while it is on its way: so a drain comes a turn later, one for all that were stored since the last.
+   * A store is in flight when it has left the processor's caches, and complete when a drain has waited for it. Meanwhile others may store,
+   * and the caller's code may run. So a drain follows a turn later, one for all stores since the last one.
    */
   storeDurably(offset: number, bytes: Uint8Array): Promise<void> | undefined {
-    if (!this.#mapping.isPmem || bytes.length > PIECE_BYTES) return undefined;
+    if (!this.#mapping.isPmem || bytes.length > MAPPED_PIECE_BYTES) return undefined;
     this.#copy(offset, bytes);
     return (this.#drained ??= NEXT_TURN.then(this.#drain));
   }
@@ -135,9 +144,34 @@ export class PmemMedium implements PoolMedium {
     this.#drainNow();
   };
 
+  stage(offset: number, bytes: Uint8Array): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#io.write(offset, bytes);
+    if (bytes.length > MAPPED_PIECE_BYTES) {
+      return this.#inPieces(bytes.length, (at, length) => this.#copy(offset + at, bytes, at, length));
+    }
+    this.#copy(offset, bytes);
+    return undefined;
+  }
+
+  stageWord(offset: number, word: bigint): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#io.certainly(this.#io.write(offset, wordBytes(word)));
+    this.#io.checkSound();
+    try {
+      this.#mapping.store64(offset, word);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+    return undefined;
+  }
+
+  /** A fence waits for all that this thread has flushed. */
+  get publishesInOrder(): boolean {
+    return this.#mapping.isPmem;
+  }
+
   writeDurably(offset: number, bytes: Uint8Array): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#writeThrough(offset, bytes, true);
-    if (bytes.length > PIECE_BYTES) {
+    if (bytes.length > MAPPED_PIECE_BYTES) {
       return this.#inPieces(bytes.length, (at, length) => this.#copyPersist(offset + at, bytes, at, length));
     }
     this.#copyPersist(offset, bytes);
@@ -156,7 +190,7 @@ export class PmemMedium implements PoolMedium {
 
   #drainNow(): void {
     try {
-      // It waits for what this thread has flushed, and returns nothing on persistent memory.
+      // It waits for what this thread has flushed, and returns undefined on persistent memory.
       void this.#mapping.drain();
     } catch (error) {
       throw this.#failed(error);
@@ -169,7 +203,7 @@ export class PmemMedium implements PoolMedium {
     if (isDurable) await this.#certainly(() => this.#mapping.persist(offset, length));
   }
 
-  /** What a step with the mapping throws: if pages are lost, why nothing that changes is taken any more. */
+  /** The error of a step with the mapping: if pages are lost, the reason why changes are refused from now on. */
   #failed(error: unknown): unknown {
     if (!this.#mapping.isLost) return error;
     this.#isDirect = false;
@@ -177,8 +211,8 @@ export class PmemMedium implements PoolMedium {
   }
 
   /**
-   * Awaits that something is durable on a disk, and looks meanwhile whether the file is still the one that was opened: what is made
-   * durable was written before, so it is there or is not.
+   * Waits until something is durable on a disk, and meanwhile checks that the file is still the one that was opened: what is made durable
+   * was written before, so it is there or it is not.
    */
   async #certainly(step: () => Durable): Promise<void> {
     const stored = async (): Promise<void> => {
@@ -192,8 +226,8 @@ export class PmemMedium implements PoolMedium {
   }
 
   async #inPieces(total: number, step: (at: number, length: number) => void): Promise<void> {
-    for (let at = 0; at < total; at += PIECE_BYTES) {
-      step(at, Math.min(PIECE_BYTES, total - at));
+    for (let at = 0; at < total; at += MAPPED_PIECE_BYTES) {
+      step(at, Math.min(MAPPED_PIECE_BYTES, total - at));
       await setImmediate();
     }
   }
@@ -237,7 +271,7 @@ export class PmemMedium implements PoolMedium {
     if (small.length > 0) await flush();
   }
 
-  /** One msync, of all that lies between too: what is clean there costs nothing. */
+  /** One msync of all ranges and everything in between: clean pages cost nothing. */
   async #persistSpan(ranges: readonly MediumRange[]): Promise<void> {
     let start = Infinity;
     let end = 0;
@@ -256,7 +290,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   publish(offset: number, descriptor: Uint8Array): undefined | Promise<void> {
-    // A descriptor lies within a sector, which goes out as it is, so there is nothing to order.
+    // A descriptor lies within a sector, which is written as a whole, so no order is needed.
     if (!this.#mapping.isPmem) return this.#io.certainly(this.#writeThrough(offset, descriptor, true));
     this.#copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
     return this.#storePersist(offset, firstWord(descriptor));
@@ -264,9 +298,7 @@ export class PmemMedium implements PoolMedium {
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
     if (this.#mapping.isPmem) return this.#storePersist(offset, word);
-    const bytes = Buffer.alloc(WORD_BYTES);
-    bytes.writeBigUInt64LE(word);
-    return this.#io.certainly(this.#writeThrough(offset, bytes, true));
+    return this.#io.certainly(this.#writeThrough(offset, wordBytes(word), true));
   }
 
   #storePersist(offset: number, word: bigint): undefined {
@@ -290,7 +322,7 @@ export class PmemMedium implements PoolMedium {
     }
   }
 
-  /** By write(2), which a copy-on-write file system without room refuses; a store would lose the page. */
+  /** With write(2), which a copy-on-write file system without space refuses; a store would lose the page. */
   async #clearThrough(offset: number, length: number): Promise<void> {
     await this.#io.space.zero(offset, length);
     await this.#certainly(() => this.#mapping.persistAsync(offset, length));
@@ -317,9 +349,12 @@ export class PmemMedium implements PoolMedium {
     return this.#isDirect;
   }
 
-  /** Pages may have been lost to others: to a window that a user has, or on another thread. */
+  /**
+   * Pages may have been lost to others: to a window of a user, or on another thread whose call may not have ended yet. From then on reads
+   * go through read(2), even if the pool already refuses changes.
+   */
   #noteLoss(): void {
-    if (this.#mapping.isLost && this.#io.isSound) this.#failed(undefined);
+    if (this.#mapping.isLost && (this.#isDirect || this.#io.isSound)) this.#failed(undefined);
   }
 
   map(offset: number, length: number): Uint8Array[] {
@@ -342,6 +377,10 @@ export class PmemMedium implements PoolMedium {
     return this.#io.look();
   }
 
+  opened(): void {
+    this.#io.opened();
+  }
+
   fail(why: string, cause: unknown): Error {
     return this.#io.fail(why, cause);
   }
@@ -359,13 +398,19 @@ export class PmemMedium implements PoolMedium {
   }
 }
 
-/** What it takes to flush a range, as the bytes of a long one: a line of the cache at least, and the call. */
+/** Cost of flushing a range, expressed in bytes of a long one: at least a cache line, and the call. */
 function flushCost({ size }: MediumRange): number {
   return size + RANGE_BYTES;
 }
 
-/** The first eight bytes as a number. */
+/** The first 8 bytes as a number. */
 function firstWord(bytes: Uint8Array): bigint {
   for (let index = 0; index < WORD_BYTES; index++) WORD.setUint8(index, bytes[index] as number);
   return WORD.getBigUint64(0, true);
+}
+
+function wordBytes(word: bigint): Buffer {
+  const bytes = Buffer.alloc(WORD_BYTES);
+  bytes.writeBigUInt64LE(word);
+  return bytes;
 }

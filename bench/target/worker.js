@@ -1,13 +1,18 @@
 /**
- * One contender of bench/target.js or bench/peers.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines
- * "OPERATION SIZE DEPTH TIMES" and answers each with the nanoseconds an operation took, awaited as a user would await it: one at a
- * time, or `DEPTH` at once.
+ * One contender of bench/target.js, bench/peers.js or bench/kv.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines
+ * "OPERATION SIZE DEPTH TIMES" and answers each with {nanos, cpuNanos}: the nanoseconds an operation took, awaited as a user would await
+ * it, one at a time or `DEPTH` at once, and the CPU time of all threads of the process for it.
  *
- * Operations walk through 32 MiB in order, as native/reference.c does.
+ * Operations walk through 32 MiB in order, as native/reference.c does. Those of named values go round 8192 names, in no order.
  */
 import { createInterface } from 'node:readline';
+import { openNames } from '../kv/ours.js';
 import { openFiles } from './files.js';
 import { openTarget } from './ours.js';
+
+const SYNCED = { isSynced: true };
+const UNSYNCED = { isSynced: false };
+const NAMED = { isNamed: true };
 
 const KINDS = {
   memory: () => openTarget('memory', {}),
@@ -15,16 +20,36 @@ const KINDS = {
   pmem: (folder) => openTarget('pmem', poolIn(folder)),
   'pmem-unsynced': (folder) => openTarget('pmem', { ...poolIn(folder), sync_writes: false }),
   files: (folder) => openFiles(folder),
-  // Not among the project's own dependencies, so that they are loaded where they are wanted.
-  lmdb: async (folder) => (await import('../peers/lmdb.js')).openLmdb(folder, {}),
-  'lmdb-unsynced': async (folder) => (await import('../peers/lmdb.js')).openLmdb(folder, { noSync: true }),
-  sqlite: async (folder) => (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: true }),
-  'sqlite-unsynced': async (folder) =>
-    (await import('../peers/sqlite.js')).openSqlite(folder, { isSynced: false }),
-  level: async (folder) => (await import('../peers/level.js')).openLevel(folder, { isSynced: true }),
-  'level-unsynced': async (folder) =>
-    (await import('../peers/level.js')).openLevel(folder, { isSynced: false }),
+  lmdb: (folder) => openLmdb(folder, {}),
+  'lmdb-unsynced': (folder) => openLmdb(folder, { noSync: true }),
+  sqlite: (folder) => openSqlite(folder, SYNCED),
+  'sqlite-unsynced': (folder) => openSqlite(folder, UNSYNCED),
+  level: (folder) => openLevel(folder, SYNCED),
+  'level-unsynced': (folder) => openLevel(folder, UNSYNCED),
+  'memory-names': () => openNames('memory', {}),
+  'file-names': (folder) => openNames('file', poolIn(folder)),
+  'pmem-names': (folder) => openNames('pmem', poolIn(folder)),
+  'lmdb-names': (folder) => openLmdb(folder, NAMED),
+  'lmdb-names-in-turn': (folder) => openLmdb(folder, { ...NAMED, overlappingSync: false }),
+  'lmdb-names-unsynced': (folder) => openLmdb(folder, { ...NAMED, noSync: true }),
+  'sqlite-names': (folder) => openSqlite(folder, { ...NAMED, ...SYNCED }),
+  'sqlite-names-unsynced': (folder) => openSqlite(folder, { ...NAMED, ...UNSYNCED }),
+  'level-names': (folder) => openLevel(folder, { ...NAMED, ...SYNCED }),
+  'level-names-unsynced': (folder) => openLevel(folder, { ...NAMED, ...UNSYNCED }),
 };
+
+// Not among the project's own dependencies, so that they are loaded where they are wanted.
+async function openLmdb(...args) {
+  return (await import('../peers/lmdb.js')).openLmdb(...args);
+}
+
+async function openSqlite(...args) {
+  return (await import('../peers/sqlite.js')).openSqlite(...args);
+}
+
+async function openLevel(...args) {
+  return (await import('../peers/level.js')).openLevel(...args);
+}
 
 const POOL_BYTES = 2 ** 31;
 
@@ -37,6 +62,7 @@ const contender = await KINDS[kind](folder);
 
 async function measure(operation, size, depth, times) {
   const run = await contender[operation](size);
+  const cpuBefore = process.cpuUsage();
   const start = process.hrtime.bigint();
   if (depth === 1) {
     for (let index = 0; index < times; index++) await run(index);
@@ -47,11 +73,13 @@ async function measure(operation, size, depth, times) {
       await Promise.all(pending);
     }
   }
-  return Number(process.hrtime.bigint() - start) / times;
+  const nanos = Number(process.hrtime.bigint() - start) / times;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { nanos, cpuNanos: ((user + system) * 1000) / times };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [operation, size, depth, times] = line.split(' ');
-  console.log(await measure(operation, Number(size), Number(depth), Number(times)));
+  console.log(JSON.stringify(await measure(operation, Number(size), Number(depth), Number(times))));
 }
 await contender.close();

@@ -1,15 +1,22 @@
 /**
- * One client of bench/transport.js or bench/peers.js, in a process of its own: `client.js KIND JSON`. Reads lines
+ * One client of bench/transport.js, bench/peers.js or bench/kv.js, in a process of its own: `client.js KIND JSON`. Reads lines
  * "WHAT OPERATION SIZE …" and answers each with a figure or an object of figures. Operations go round a fixed set of regions of one size, so that those in flight meet different ones.
  */
 import { createInterface } from 'node:readline';
 import { openBare } from './bare.js';
 import { openHttp } from './http.js';
 import { closedLoop, closedLoopLatencies, openLoopLatencies } from './load.js';
-import { openRedis, openRegions } from './resp.js';
+import { openRedis, openRegions, openStrings } from './resp.js';
 import { openTarget } from './target.js';
 
-const KINDS = { http: openHttp, net: openBare, redis: openRedis, regions: openRegions, target: openTarget };
+const KINDS = {
+  http: openHttp,
+  net: openBare,
+  redis: openRedis,
+  regions: openRegions,
+  strings: openStrings,
+  target: openTarget,
+};
 
 const [, , kind, options] = process.argv;
 const client = await KINDS[kind](JSON.parse(options));

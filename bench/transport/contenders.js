@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { Contender } from '../contender.js';
 import { QUEUED } from './bare-messages.js';
+import { medianInTurns } from '../turns.js';
 import { startServers } from './servers.js';
 
 export const CONNECTED = 'memory through connect()';
@@ -9,6 +10,14 @@ export const REDIS = 'redis-server';
 export const REDIS_DURABLE = 'redis-server, fsync always';
 export const HTTP_DOOR = 'our HTTP door';
 export const NODE_HTTP = 'node:http';
+/** Values under names, by the same commands everywhere. */
+export const NAMED = {
+  memory: 'names in memory',
+  pmem: 'names on pmem',
+  file: 'names in a file',
+  redis: 'redis-server, nothing saved',
+  durableRedis: 'redis-server, fsync always on the disk',
+};
 export const BARE = 'bare node:net';
 export const BARE_ONE_WAY = 'bare node:net, one way';
 
@@ -27,6 +36,11 @@ const CONTENDERS = {
   [HTTP_DOOR]: { kind: 'target', server: 'daemon', options: { provider: 'memory' } },
   [REDIS]: { kind: 'redis', server: 'redis' },
   [REDIS_DURABLE]: { kind: 'redis', server: 'redis always', isLogged: true },
+  [NAMED.memory]: { kind: 'strings', server: 'daemon', options: { provider: 'memory' } },
+  [NAMED.pmem]: { kind: 'strings', server: 'daemon', options: { provider: 'pmem' } },
+  [NAMED.file]: { kind: 'strings', server: 'daemon on a disk', options: { provider: 'file' } },
+  [NAMED.redis]: { kind: 'strings', server: 'redis' },
+  [NAMED.durableRedis]: { kind: 'strings', server: 'redis always on a disk' },
   [NODE_HTTP]: { kind: 'http', server: 'node:http' },
   [BARE]: { kind: 'net', server: 'net' },
   [BARE_ONE_WAY]: { kind: 'net', server: 'net' },
@@ -39,6 +53,7 @@ const FIRST_WARM_UP_MS = 500;
 const WARM_UP_MS = 100;
 const SETTLE_MS = 20;
 const TURN_MS = 80;
+const MEMORY_SETTLE_MS = 1000;
 
 export class Contenders {
   #started;
@@ -94,6 +109,34 @@ export class Contenders {
     const cpuMicros = ((server.cpuSeconds() - before) / count) * 1e6;
     await this.#tidy(name, cell);
     return { rate, cpuMicros };
+  }
+
+  /**
+   * Measures all who are installed. A round goes through all cells, so that what disturbs the machine for seconds disturbs no cell in more
+   * than one.
+   * @param cells [{transport, operation, size, depth, names}…], with the names of those who take part
+   * @returns for each cell a map from names to medians of what `measure` gives
+   */
+  async measureInTurns(cells, rounds) {
+    const turns = cells.flatMap((cell) =>
+      cell.names.filter((name) => this.has(name)).map((name) => ({ cell, name })),
+    );
+    for (const { cell, name } of turns) await this.warmUp(name, cell);
+    const medians = await medianInTurns(turns, rounds, ({ cell, name }) => this.measure(name, cell));
+    const found = new Map(cells.map((cell) => [cell, new Map()]));
+    for (const turn of turns) found.get(turn.cell).set(turn.name, medians.get(turn));
+    return found;
+  }
+
+  /** Has the client make so many values. @returns bytes that the server's process grows by for each; undefined if it is absent */
+  async bytesOfValue(name, size, count) {
+    if (!this.has(name)) return undefined;
+    const server = this.server(name);
+    const client = await this.client(name, 'tcp');
+    const before = server.residentBytes();
+    await client.ask('fill', count, size);
+    await new Promise((resolve) => setTimeout(resolve, MEMORY_SETTLE_MS));
+    return (server.residentBytes() - before) / count;
   }
 
   async #run(name, { transport, operation, size, depth }, milliseconds) {

@@ -1,6 +1,7 @@
 /** The daemon and redis-server, both by the connection of this package's client, which knows of neither. */
 import { randomBytes } from 'node:crypto';
 import { RespConnection } from '../../dist/core/client/resp/resp-connection.js';
+import { nameOf } from '../kv/names.js';
 import { overWorkingSet } from './working-set.js';
 
 /** Requests in flight while a store is filled. */
@@ -14,7 +15,7 @@ export async function openRegions({ address, provider }) {
     make: async (size) => textOf(await connection.send(['BLOB.CREATE', size])),
     write: (id, bytes) => connection.send(['BLOB.WRITE', id, 0, bytes]),
     writeDurably: (id, bytes) => connection.send(['BLOB.WRITE', id, 0, bytes, 'PERSIST']),
-    read: (id, into) => connection.sendInto(['BLOB.READ', id, 0, into.length], into),
+    read: (id, into) => connection.send(['BLOB.READ', id, 0, into.length], into),
   });
   const create = (bytes) => connection.send(['BLOB.CREATE', bytes.length, 'DATA', bytes]);
   return { ...operations, fill: (size, count) => fill(create, size, count), close: () => connection.close() };
@@ -32,7 +33,7 @@ export async function openRedis({ address }) {
     },
     write,
     writeDurably: write,
-    read: (key, into) => connection.sendInto(['GETRANGE', key, 0, into.length - 1], into),
+    read: (key, into) => connection.send(['GETRANGE', key, 0, into.length - 1], into),
   });
   // A key has the 16 bytes that the ID of a region has.
   const set = (bytes) => connection.send(['SET', randomBytes(16), bytes]);
@@ -42,6 +43,29 @@ export async function openRedis({ address }) {
     tidy: () => forgetLog(connection),
     close: () => connection.close(),
   };
+}
+
+/**
+ * Values under names, by SET and GET, of a provider or of redis-server. Whether a SET is durable is a matter of the server.
+ * @param provider none at redis-server
+ */
+export async function openStrings({ address, provider }) {
+  const connection = await RespConnection.open(address);
+  if (provider !== undefined) await connection.send(['SELECT', provider]);
+  let made = 0;
+  const write = (name, bytes) => connection.send(['SET', name, bytes]);
+  const operations = overWorkingSet({
+    async make(size) {
+      const name = nameOf(made++);
+      await write(name, Buffer.alloc(size));
+      return name;
+    },
+    write,
+    writeDurably: write,
+    read: (name, into) => connection.send(['GET', name], into),
+  });
+  const set = (bytes) => write(nameOf(made++), bytes);
+  return { ...operations, fill: (size, count) => fill(set, size, count), close: () => connection.close() };
 }
 
 /** Makes so many of the size. */

@@ -1,11 +1,12 @@
 /**
  * The servers that take part, each a process of its own that listens on TCP and on a unix socket: the daemon with a store in memory
- * and one on persistent memory, which /dev/shm passes for; redis-server that keeps nothing; redis-server that makes every write
- * durable in a folder of the same /dev/shm; and bare sockets of Node's.
+ * and one on persistent memory, which /dev/shm passes for; the daemon with a store in a file on a disk; redis-server that keeps nothing;
+ * redis-server that makes every write durable in a folder of the same /dev/shm, or of the same disk; and bare sockets of Node's.
  */
 import { mkdirSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { start, startProgram } from '../child.js';
@@ -21,15 +22,17 @@ const POOL_BYTES = 2 ** 30;
  * out where it is not installed
  */
 export async function startServers(names) {
-  const folder = makeFolder(SHM);
+  const folders = [];
   const servers = new Map();
   const stop = async () => {
     await Promise.all([...servers.values()].map((server) => server.stop()));
-    removeFolder(folder);
+    for (const folder of folders) removeFolder(folder);
   };
   try {
     for (const name of names) {
-      const server = await STARTS[name](path.join(folder, name.replaceAll(/\W/g, '-')));
+      const folder = makeFolder(name.endsWith(ON_A_DISK) ? tmpdir() : SHM);
+      folders.push(folder);
+      const server = await STARTS[name](path.join(folder, 'server'));
       if (server !== undefined) servers.set(name, server);
     }
   } catch (error) {
@@ -39,25 +42,34 @@ export async function startServers(names) {
   return { servers, stop };
 }
 
+const ON_A_DISK = ' on a disk';
+const ALWAYS = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
+
 const STARTS = {
-  daemon: startDaemon,
+  daemon: (base) =>
+    startDaemon(base, [
+      provider('memory', { type: 'memory', config: {} }),
+      provider('pmem', { type: 'pmem', config: poolAt(base) }),
+    ]),
+  [`daemon${ON_A_DISK}`]: (base) =>
+    startDaemon(base, [provider('file', { type: 'file', config: poolAt(base) })]),
   redis: (base) => startRedis(base, ['--save', '', '--appendonly', 'no']),
-  'redis always': (base) =>
-    startRedis(base, ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']),
+  'redis always': (base) => startRedis(base, ALWAYS),
+  [`redis always${ON_A_DISK}`]: (base) => startRedis(base, ALWAYS),
   'node:http': () => start([here('../servers/node-http.js')]),
   net: startBare,
 };
 
-async function startDaemon(base) {
+function poolAt(base) {
+  return { path: `${base}.pool`, create_if_missing_with_size: POOL_BYTES };
+}
+
+async function startDaemon(base, providers) {
   const unix = `${base}.sock`;
-  const pool = { path: `${base}.pool`, create_if_missing_with_size: POOL_BYTES };
   const config = {
     margo: { mercury: { address: 'http://127.0.0.1:0' } },
     bedrock: { resp: { address: '127.0.0.1:0', unix } },
-    providers: [
-      provider('memory', { type: 'memory', config: {} }),
-      provider('pmem', { type: 'pmem', config: pool }),
-    ],
+    providers,
   };
   const daemon = await start([here('../../dist/core/cli/main.js'), 'start', '--stdin'], {
     input: JSON.stringify(config),

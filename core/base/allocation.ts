@@ -1,9 +1,9 @@
 /**
- * Memory whose size somebody else chooses: what a peer announces, sends, or asks for. Where the system refuses it (ulimit -v, a strict
- * vm.overcommit_memory), that one request fails as OVERLOADED, and nothing else does.
+ * Allocates memory whose size a peer determines by what it announces, sends or requests. If the system refuses the memory (ulimit -v, a
+ * strict vm.overcommit_memory), that one request fails with OVERLOADED, and nothing else does.
  *
- * Everything of that kind is taken here, so that tests can have it refused wherever it is asked for. The heap of the engine is another
- * matter: when it is full the process ends, so that what peers can put there is bounded instead.
+ * All such memory is allocated here, so that tests can make any allocation fail. The heap of the engine is different: when it is full, the
+ * process ends. So what peers can put there is limited instead.
  */
 import { MessageChannel } from 'node:worker_threads';
 import { BedrockError, messageOf } from './errors.js';
@@ -12,17 +12,17 @@ import { isInstance } from './plain.js';
 export type Allocator = (bytes: number) => Buffer;
 
 const fromSystem: Allocator = (bytes) => Buffer.allocUnsafeSlow(bytes);
-/** Small ones are cut out of larger buffers that Node keeps for them. */
+/** Node.js cuts small buffers out of a shared larger one. */
 const fromPool: Allocator = (bytes) => Buffer.allocUnsafe(bytes);
 
 let allocator = fromSystem;
 
-/** A buffer of its own, with whatever bytes. @throws OVERLOADED */
+/** A buffer with memory of its own, not initialized. @throws OVERLOADED */
 export function allocateBytes(bytes: number): Buffer {
   return allocate(allocator, bytes);
 }
 
-/** The same, where it may share its memory with others if it is small. @throws OVERLOADED */
+/** The same, but a small buffer may share its memory with others. @throws OVERLOADED */
 export function allocateShared(bytes: number): Buffer {
   return allocate(bytes < Buffer.poolSize >>> 1 ? fromPool : allocator, bytes);
 }
@@ -37,12 +37,12 @@ function allocate(from: Allocator, bytes: number): Buffer {
   }
 }
 
-/** Whether what was thrown says that the system gives no memory for a buffer. */
+/** Whether an error says that the system refused memory for a buffer. */
 export function isRefusal(thrown: unknown): boolean {
   return isInstance(thrown, RangeError) && messageOf(thrown) === 'Array buffer allocation failed';
 }
 
-/** Shorter texts go by the quick way, which takes their memory from Node's own. */
+/** Shorter texts take the quick path, which uses Node's shared buffer. */
 const SHORT_TEXT = 2048;
 
 /** A text as UTF-8. @throws OVERLOADED */
@@ -53,7 +53,7 @@ export function encodeText(text: string): Buffer {
   return bytes;
 }
 
-/** One copy of bytes that are there already, which may share its memory with others if it is small. @throws OVERLOADED */
+/** A copy of existing bytes; a small one may share its memory with others. @throws OVERLOADED */
 export function copyBytes(pieces: readonly Uint8Array[]): Buffer {
   let total = 0;
   for (const { length } of pieces) total += length;
@@ -66,7 +66,7 @@ export function copyBytes(pieces: readonly Uint8Array[]): Buffer {
   return copy;
 }
 
-/** For tests: has all such memory come from elsewhere. @returns a function that undoes it */
+/** For tests: replaces the allocator of all such memory. @returns a function that undoes it */
 export function replaceAllocator(other: Allocator): () => void {
   allocator = other;
   return () => (allocator = fromSystem);
@@ -76,8 +76,8 @@ const { port1: nowhere, port2: unused } = new MessageChannel();
 unused.close();
 
 /**
- * Frees the memory of a buffer that nobody uses any more. The garbage collector would get to it when the process is next busy; a
- * buffer that is transferred to a port which nobody listens at is freed with the message.
+ * Frees the memory of a buffer that is no longer used. The garbage collector would free it only when the process is next busy. A buffer
+ * that is transferred to a port without a listener is freed with the message.
  */
 export function freeNow({ buffer }: Uint8Array): void {
   nowhere.postMessage(null, [buffer as ArrayBuffer]);

@@ -1,11 +1,11 @@
 /**
- * Classes whose instances are known across copies of this package.
+ * Classes whose instances are recognized across copies of this package.
  *
- * A library may have a copy of its own below its node_modules. Region IDs and errors travel between it and the daemon, so to both
- * copies an instance of the one is an instance of the other.
+ * A library may have its own copy of this package in its node_modules. Region IDs and errors travel between the library and the daemon, so
+ * each copy must recognize the instances of the other.
  */
 
-/** Makes `instanceof` go by a name that all copies share. Classes derived from it keep their own meaning. */
+/** Makes `instanceof` use a name that all copies share. Derived classes keep the usual meaning. */
 export function brand(Class: { readonly prototype: object }, name: string): void {
   const mark = Symbol.for(name);
   Object.defineProperty(Class.prototype, mark, { value: true });
@@ -15,7 +15,7 @@ export function brand(Class: { readonly prototype: object }, name: string): void
       try {
         return this === Class ? mark in value : ordinaryHasInstance.call(this, value);
       } catch {
-        // A proxy that was revoked, or that does not say.
+        // A revoked proxy, or one that throws.
         return false;
       }
     },

@@ -1,4 +1,4 @@
-/** Time as the daemon sees it; injected, so that tests can hold it still. */
+/** The daemon's source of time. It is injected, so that tests can stop it. */
 export interface Clock {
   /** Milliseconds since the epoch, a whole number from 0 to MAX_TIME_MS. */
   now(): number;
@@ -8,8 +8,8 @@ export interface Clock {
 export const MAX_TIME_MS = 8.64e15;
 
 /**
- * A clock that keeps to that, over one that may not: a machine whose clock stands before 1970 counts below zero, and no region may be made
- * with a time that its pool's format has no form for. What is no number at all becomes 0.
+ * A clock that keeps these bounds, around one that may not. A machine whose clock is before 1970 gives negative times, which the pool's
+ * format cannot represent; these become 0, as does anything that is not a number.
  */
 export function soundClock(clock: Clock): Clock {
   return {

@@ -1,8 +1,8 @@
 /**
- * Every error that leaves the project: one class, one table of codes.
+ * All errors that leave the project: one class, one table of codes.
  *
- * A code is the contract, in-process and on the wire (an HTTP error carries it as `code`); the message is for people and may
- * change. It says what was asked, what the limit is and what to do.
+ * The code is the contract, in-process and on the wire (an HTTP error carries it as `code`). The message is for people and may change. It
+ * says what was requested, what the limit is and what to do.
  */
 
 import { types } from 'node:util';
@@ -10,12 +10,13 @@ import { brand } from './brand.js';
 import { bounded, isInstance, isRecord, plainOf, propertyOf, textOf } from './plain.js';
 
 interface ErrorEntry {
-  /** HTTP status under which the code travels. */
+  /** HTTP status of the code. */
   readonly status: number;
-  /** What the code means, one line. */
+  /** Meaning of the code, one line. */
   readonly meaning: string;
 }
 
+/** Every code, with its HTTP status and its meaning in one line. */
 export const ERROR_CODES = {
   INVALID_ARGUMENT: {
     status: 400,
@@ -27,40 +28,70 @@ export const ERROR_CODES = {
   },
   NOT_FOUND: {
     status: 404,
-    meaning: 'What the request names is not there: by a provider, of what it serves by itself.',
+    meaning: 'What the request names does not exist. For providers, about what they serve themselves.',
   },
-  REGION_NOT_FOUND: { status: 404, meaning: 'No live region of this target has that ID.' },
+  REGION_NOT_FOUND: { status: 404, meaning: 'No live region of this target has that ID or name.' },
   PROVIDER_NOT_FOUND: { status: 404, meaning: 'The daemon runs no provider of that name or id.' },
   ROUTE_NOT_FOUND: { status: 404, meaning: 'The daemon serves nothing under that path.' },
   METHOD_NOT_ALLOWED: { status: 405, meaning: 'The path exists, but not for that HTTP method.' },
-  REQUEST_TIMEOUT: { status: 408, meaning: 'The client made no progress for too long.' },
+  REQUEST_TIMEOUT: { status: 408, meaning: 'The client made too little progress; try again.' },
   LENGTH_REQUIRED: { status: 411, meaning: 'A body needs Content-Length or ?size=.' },
   CONFLICT: {
     status: 409,
-    meaning: 'What is there already does not allow the request: by a provider, of what it serves by itself.',
+    meaning: 'The present state does not allow the request. For providers, about what they serve themselves.',
   },
   ID_TAKEN: {
     status: 409,
-    meaning: 'A region has that ID, or had it or a later one of its place; none can be imported under it.',
+    meaning:
+      'A region has this ID, or its slot has had this or a later generation; nothing can be imported under it.',
+  },
+  SNAPSHOT_INCOMPLETE: {
+    status: 409,
+    meaning: 'The snapshot was not finished; take it again into the same folder.',
+  },
+  SNAPSHOT_CORRUPT: {
+    status: 422,
+    meaning: 'The snapshot is damaged, or contradicts itself; the message says where.',
+  },
+  TARGET_NOT_EMPTY: {
+    status: 409,
+    meaning: 'The target holds regions; only an empty one can take the regions of another, or of a snapshot.',
+  },
+  NAME_TAKEN: { status: 409, meaning: 'Another region of this target has that name.' },
+  CONDITION_FAILED: {
+    status: 412,
+    meaning: 'The name does not mean what the call expects; nothing was done.',
+  },
+  PROVIDER_MOVED: {
+    status: 410,
+    meaning: 'The target has moved; details.address and details.provider say where to.',
   },
   PRECONDITION_FAILED: {
     status: 412,
-    meaning: 'The region is not what If-Match or If-None-Match asks for; nothing was done.',
+    meaning: 'The region does not match If-Match or If-None-Match; nothing was done.',
   },
   BODY_TOO_LARGE: { status: 413, meaning: 'The body is larger than the configured limit.' },
+  TRANSACTION_TOO_LARGE: {
+    status: 413,
+    meaning: 'The changes of a transaction hold more bytes than max_transaction_bytes.',
+  },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     meaning: 'The route takes JSON, and the body is declared as something else.',
   },
-  OUT_OF_RANGE: { status: 416, meaning: 'Offset and size do not lie within the region, or the mapping.' },
+  OUT_OF_RANGE: { status: 416, meaning: 'Offset and size are not within the region or the mapping.' },
+  QUERY_TOO_COSTLY: {
+    status: 422,
+    meaning: 'The query exceeds a limit of bedrock.query; details.setting names it.',
+  },
   HEADERS_TOO_LARGE: {
     status: 431,
     meaning: 'The request line and headers are larger than the configured limit.',
   },
-  POOL_NOT_FOUND: { status: 500, meaning: 'There is no pool at that path, and none may be made.' },
+  POOL_NOT_FOUND: { status: 500, meaning: 'There is no pool at that path, and none may be created.' },
   POOL_CORRUPT: {
     status: 500,
-    meaning: 'Neither header of the pool can be used, or the file is no pool.',
+    meaning: 'Neither header of the pool can be used, or the file is not a pool.',
   },
   NOT_SUPPORTED: { status: 501, meaning: 'This target or provider does not offer the operation.' },
   OVERLOADED: {
@@ -69,58 +100,73 @@ export const ERROR_CODES = {
   },
   READ_ONLY: {
     status: 503,
-    meaning: 'The target takes no changes, by configuration or after a failure of its medium.',
+    meaning: 'The target refuses changes, by configuration or after a failure of its medium.',
   },
   POOL_IN_USE: { status: 503, meaning: 'Another process, or another target of this one, has the pool open.' },
   TARGET_CLOSED: { status: 503, meaning: 'The target is not open.' },
-  NOT_READY: { status: 503, meaning: 'The daemon is still starting, or already stopping.' },
-  MAPPING_CLOSED: { status: 503, meaning: 'The mapping of a file is closed.' },
-  OUT_OF_SPACE: { status: 507, meaning: 'The target has not enough space left.' },
-  CONFIG_INVALID: { status: 500, meaning: 'The configuration is wrong; details.issues lists every fault.' },
-  LIBRARY_LOAD_FAILED: {
-    status: 500,
-    meaning: 'A library was not found, did not load, or does not describe what it brings.',
+  NOT_READY: { status: 503, meaning: 'The daemon is starting or stopping.' },
+  MIGRATION_UNFINISHED: {
+    status: 503,
+    meaning:
+      'The target is in the middle of a migration, and serves nobody until that is finished or abandoned.',
   },
-  DEPENDENCY_UNRESOLVED: { status: 500, meaning: 'A dependency of a provider is missing or does not fit.' },
+  MAPPING_CLOSED: { status: 503, meaning: 'The mapping of a file is closed.' },
+  OUT_OF_SPACE: { status: 507, meaning: 'The target does not have enough space left.' },
+  CONFIG_INVALID: { status: 422, meaning: 'The configuration is wrong; details.issues lists all faults.' },
+  LIBRARY_LOAD_FAILED: {
+    status: 422,
+    meaning: 'A library was not found, did not load, or has no valid definitions.',
+  },
+  DEPENDENCY_UNRESOLVED: { status: 422, meaning: 'A dependency of a provider is missing or does not fit.' },
   NATIVE_UNAVAILABLE: {
     status: 500,
-    meaning: 'The native addon is not built or does not load; the message has the cause and the cure.',
+    meaning: 'The native addon is not built or does not load; the message has the cause and what to do.',
   },
   START_FAILED: { status: 500, meaning: 'A provider or the listener could not start.' },
   UNREACHABLE: {
     status: 502,
-    meaning:
-      'The daemon cannot be reached, or the connection broke off; a change may or may not have been made.',
+    meaning: 'The daemon cannot be reached, or the connection broke; a change may or may not have been made.',
   },
   OUTCOME_UNKNOWN: {
     status: 502,
     meaning:
-      'The connection broke after a change was sent and before the answer: it was made, or not. Look before making it again.',
+      'The connection broke after a change was sent and before the answer came: it may or may not have been made. Check before you repeat it.',
+  },
+  CHECKSUM_MISMATCH: {
+    status: 502,
+    meaning: 'Data that was sent elsewhere is not what is stored there.',
   },
   TIMEOUT: {
     status: 504,
     meaning: 'The daemon did not answer in time; a change may or may not have been made.',
   },
-  ABORTED: { status: 499, meaning: 'The caller ended the call; a change may or may not have been made.' },
-  INTERNAL: { status: 500, meaning: 'A fault of the daemon or of a backend; the log has the cause.' },
+  ABORTED: { status: 499, meaning: 'The caller aborted the call; a change may or may not have been made.' },
+  INTERNAL: { status: 500, meaning: 'A fault in the daemon or a backend; the log has the cause.' },
 } as const satisfies Record<string, ErrorEntry>;
 
+/** A code of `ERROR_CODES`. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** The parts of an error apart from its code and message. */
 export interface BedrockErrorOptions {
-  /** Machine-readable facts behind the message; what they hold depends on the code. */
+  /** Machine-readable details; their content depends on the code. */
   details?: Record<string, unknown>;
+  /** The error, or any other value, that caused this one. */
   cause?: unknown;
 }
 
+/** The class of all errors that this package throws under its own codes. Callers should use `code`; the message may change. */
 export class BedrockError extends Error {
+  /** Name of the class, the same for every code. */
   override readonly name = 'BedrockError';
 
   static {
     brand(BedrockError, 'bedrock-node.BedrockError');
   }
 
+  /** What went wrong. */
   readonly code: ErrorCode;
+  /** Machine-readable details; their content depends on the code. Empty if there are none. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, options: BedrockErrorOptions = {}) {
@@ -142,9 +188,14 @@ export function isErrorCode(code: unknown): code is ErrorCode {
 /** Longest message that leaves the daemon, characters. */
 const MAX_MESSAGE = 2 ** 13;
 
+/** What an argument is refused with. */
+export function invalid(message: string, options: BedrockErrorOptions = {}): BedrockError {
+  return new BedrockError('INVALID_ARGUMENT', message, options);
+}
+
 /**
- * Anything that was thrown as an error of the table that can be sent: its code is in the table, its message is a text of bounded
- * length, its details have a form in JSON. What is not foreseen becomes INTERNAL, and its message stays in the log. It throws nothing.
+ * Converts anything that was thrown to an error that can be sent: its code is in the table, its message has a bounded length, its details
+ * can be expressed in JSON. Unexpected errors become INTERNAL, and their message stays in the log. It throws nothing.
  */
 export function asBedrockError(thrown: unknown): BedrockError {
   if (isSound(thrown)) return thrown;
@@ -160,11 +211,11 @@ export function asBedrockError(thrown: unknown): BedrockError {
   });
 }
 
-/** Whether it can be sent as it is, which most can; nothing of it is called. */
+/** Whether the error can be sent as it is, as most can. Calls no code of the error. */
 function isSound(thrown: unknown): thrown is BedrockError {
   if (typeof thrown !== 'object' || thrown === null || types.isProxy(thrown)) return false;
   if (Object.getPrototypeOf(thrown) !== BedrockError.prototype) return false;
-  // One by one: the descriptor of the stack would have it made.
+  // One by one: reading the descriptor of the stack would create the stack.
   const own = (name: string): unknown => Object.getOwnPropertyDescriptor(thrown, name)?.value;
   const message = own('message');
   return (
@@ -175,11 +226,11 @@ function isSound(thrown: unknown): thrown is BedrockError {
   );
 }
 
-/** Whether all that an object holds are short texts, numbers, booleans and nulls. */
+/** Whether an object holds only short texts, numbers, booleans and nulls. */
 function isFlat(details: unknown): boolean {
   if (typeof details !== 'object' || details === null || types.isProxy(details)) return false;
   const prototype: unknown = Object.getPrototypeOf(details);
-  // One of another realm is copied.
+  // An object of another realm is copied.
   if (prototype !== Object.prototype && prototype !== null) return false;
   const members = Object.values(Object.getOwnPropertyDescriptors(details));
   return members.length <= MAX_FLAT_MEMBERS && members.every(({ value }) => isScalar(value));
@@ -196,25 +247,26 @@ function isScalar(value: unknown): boolean {
 export function messageOf(thrown: unknown): string {
   const message = propertyOf(thrown, 'message');
   if (typeof message === 'string' && message !== '') return textOf(message);
-  if (!isInstance(thrown, Error)) return thrown === '' ? 'an empty text' : textOf(thrown);
-  // Such as that of a connection refused at each of several addresses.
+  if (typeof thrown === 'string') return thrown === '' ? 'an empty text' : textOf(thrown);
+  if (!isInstance(thrown, Error)) return `what was thrown is no error: ${textOf(thrown)}`;
+  // Without a message, such as that of a refused connection to each of several addresses.
   const name = propertyOf(thrown, 'name');
   return systemCodeOf(thrown) ?? (typeof name === 'string' ? textOf(name) : 'an error without a message');
 }
 
-/** The system's code of an error (`ENOENT`, `EADDRINUSE`), where it has one. */
+/** The system's code of an error (`ENOENT`, `EADDRINUSE`), if it has one. */
 export function systemCodeOf(thrown: unknown): string | undefined {
   const code = propertyOf(thrown, 'code');
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Causes of causes that are told. */
+/** Maximum number of nested causes in an explanation. */
 const MAX_CAUSES = 8;
 
-/** Longest text of a failure in the log, characters. */
+/** Maximum length of a failure in the log, characters. */
 const MAX_EXPLANATION = 2 ** 14;
 
-/** What was thrown, and why, as far as its causes say more: for the log. It throws nothing. */
+/** The message of an error and of its causes, as far as they say more: for the log. It throws nothing. */
 export function explain(thrown: unknown): string {
   let text = '';
   let cause = thrown;
@@ -227,7 +279,7 @@ export function explain(thrown: unknown): string {
   return text === '' ? messageOf(thrown) : text;
 }
 
-/** The message, behind a code that the table does not have and that it does not tell itself. */
+/** The message, prefixed with the code if that is not in the table and not in the message. */
 function withCode(thrown: unknown): string {
   const message = bounded(messageOf(thrown), MAX_EXPLANATION);
   const code = systemCodeOf(thrown);
@@ -235,7 +287,7 @@ function withCode(thrown: unknown): string {
   return `${bounded(code, 64)}: ${message}`;
 }
 
-/** What the log says of a failure that the client is only told to be INTERNAL. */
+/** The log's record of a failure that clients see only as INTERNAL. */
 export function failureRecord(error: BedrockError): { message: string; stack: string | undefined } {
   const thrown = propertyOf(error, 'cause') ?? error;
   const stack = propertyOf(thrown, 'stack');

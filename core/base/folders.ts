@@ -1,14 +1,14 @@
 /**
- * Makes folders. Not by Node's `mkdir` with `recursive`: where the system says ENOENT of a name below a folder that is there, as it
- * does in /proc and /dev/fd, that tries again for ever, on a thread that nothing can end.
+ * Creates folders. Not with `mkdir` and `recursive`: if the system reports ENOENT for a name in a folder that exists, as in /proc and
+ * /dev/fd, Node.js retries for ever, on a thread that nothing can end.
  */
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCodeOf } from './errors.js';
 
 /**
- * Makes a folder and those above it that are missing.
- * @returns the topmost that was made; nothing if all were there
+ * Creates a folder and its missing parents. If one cannot be created, the new parents are removed again.
+ * @returns the topmost folder that was created; undefined if all existed
  * @throws errors of the system
  */
 export async function makeFolders(folder: string): Promise<string | undefined> {
@@ -18,12 +18,32 @@ export async function makeFolders(folder: string): Promise<string | undefined> {
     missing.unshift(above);
     above = path.dirname(above);
   }
-  let first: string | undefined;
-  for (const one of missing) if (await makeOneFolder(one)) first ??= one;
-  return first;
+  const made: string[] = [];
+  try {
+    for (const one of missing) if (await makeOneFolder(one)) made.push(one);
+  } catch (error) {
+    await unmakeFolders(made.at(-1) ?? '', made[0]);
+    throw error;
+  }
+  return made[0];
 }
 
-/** @returns whether it was made; somebody else may have done so meanwhile */
+/**
+ * Removes folders that `makeFolders` created, if they turn out not to be needed. A folder in use stays, and so do its parents.
+ * @param folder the lowest
+ * @param first  the topmost that was created; without it nothing is removed
+ */
+export async function unmakeFolders(folder: string, first: string | undefined): Promise<void> {
+  if (first === undefined) return;
+  try {
+    for (let made = path.resolve(folder); made.length >= first.length; made = path.dirname(made))
+      await rmdir(made);
+  } catch {
+    // Somebody uses it.
+  }
+}
+
+/** @returns whether this call created it; another process may have done so */
 export async function makeOneFolder(folder: string): Promise<boolean> {
   try {
     await mkdir(folder);
@@ -40,7 +60,7 @@ async function isThere(folder: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
-    // The root is always there.
+    // The root always exists.
     return path.dirname(folder) === folder;
   }
 }

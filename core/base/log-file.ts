@@ -1,27 +1,27 @@
 /**
- * The file of `bedrock.log.file`. It is opened for appending, so that a rotation that copies and truncates leaves no hole in it, and
- * opened anew by `reopen`, after a rotation that renames.
+ * The file of `bedrock.log.file`. It is opened for appending, so that a rotation by copy and truncate leaves no hole. `reopen` opens it
+ * again after a rotation by rename.
  *
- * Lines are written in the order in which they came, many with one write, on the thread pool: a disk that stands still holds nobody
- * up. What it does not take is lost and counted, and told in the log as soon as that can be written again.
+ * Lines are written in order, many in one write, on the thread pool: so a stalled disk blocks nothing. Lines that it does not accept are
+ * lost and counted. The log reports them as soon as it can be written again.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { BedrockError, messageOf } from './errors.js';
 import { withCure } from './system-cure.js';
 
-/** Most bytes that wait to be written. */
+/** Maximum number of bytes that wait to be written. */
 const MAX_WAITING_BYTES = 2 ** 22;
 
 export class LogFile {
-  /** Where a logger writes to. */
+  /** The stream that a logger writes to. */
   readonly stream = new Writable({
     write: (line: Buffer, _encoding, done) => {
       this.#append(line);
       done();
     },
   });
-  /** Told how many lines were lost, and why, when lines can be written again. */
+  /** Called with the number of lost lines, and the reason, when lines can be written again. */
   onGap: (lines: number, reason: string) => void = () => undefined;
 
   #handle: FileHandle | undefined;
@@ -29,13 +29,13 @@ export class LogFile {
   #waitingBytes = 0;
   #isFlushAhead = false;
   #isClosed = false;
-  /** The last step was carried out. */
+  /** Whether the last step was carried out. */
   #hasEnded = false;
   #lost = { lines: 0, reason: '' };
-  /** Steps on the file, one after another: writes, openings, the end. None rejects. */
+  /** Steps on the file, one after another: writes, opens, the end. None rejects. */
   #steps: Promise<unknown> = Promise.resolve();
 
-  /** Nothing is opened yet; lines wait. */
+  /** Opens nothing yet; lines wait. */
   constructor(readonly path: string) {}
 
   /** @throws START_FAILED */
@@ -47,20 +47,25 @@ export class LogFile {
     }
   }
 
-  /** Goes on with whatever the name leads to now. If that cannot be opened, it goes on as before. @throws errors of the system */
-  reopen(): Promise<void> {
+  /**
+   * Continues with the file that the name now leads to. If that cannot be opened, continues as before.
+   * @returns why the old file was not closed properly, if so: it may lack lines
+   * @throws errors of the system
+   */
+  reopen(): Promise<string | undefined> {
     return this.#next(async () => {
-      // A signal may come while the daemon stops: nobody would close the file any more.
-      if (this.#hasEnded) return;
+      // A signal may come while the daemon stops; nobody would close the file any more.
+      if (this.#hasEnded) return undefined;
       const found = await open(this.path, 'a');
       const old = this.#handle;
       this.#handle = found;
-      await old?.close();
+      const fault = await old?.close().then(() => undefined, messageOf);
       await this.#flush();
+      return fault;
     });
   }
 
-  /** Writes what waits, and ends. Later lines are dropped. */
+  /** Writes the waiting lines, and ends. Later lines are dropped. */
   close(): Promise<void> {
     this.#isClosed = true;
     return this.#next(async () => {
@@ -85,13 +90,13 @@ export class LogFile {
     void this.#next(() => this.#flush());
   }
 
-  #next(step: () => Promise<void>): Promise<void> {
+  #next<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#steps.then(step);
     this.#steps = done.catch(() => undefined);
     return done;
   }
 
-  /** Only ever runs as a step or within one, so the file stays the same under it. */
+  /** Runs only as a step or within one, so the file does not change meanwhile. */
   async #flush(): Promise<void> {
     this.#isFlushAhead = false;
     const handle = this.#handle;

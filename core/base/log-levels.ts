@@ -1,7 +1,11 @@
-/** The levels of the log. They stand alone, as the command line names them without a logger, which takes long to load. */
+/**
+ * The levels of the log. In a file of their own, because the command line needs their names but not the logger, which takes long to load.
+ */
 
-/** From the gravest to the most talkative; `off` logs nothing. */
+/** In order of decreasing severity; `off` logs nothing. */
 export const LOG_LEVELS = ['critical', 'error', 'warning', 'info', 'debug', 'trace'] as const;
 
+/** One of `LOG_LEVELS`. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
+/** The least severe level that is logged, or `off`. */
 export type LogThreshold = LogLevel | 'off';

@@ -1,21 +1,23 @@
 /**
- * Logging by winston, with the levels that Mochi's users know.
+ * Logging with winston, with the levels that users of Mochi know.
  *
- * Text form: `2026-01-31T12:00:00.000Z [info] [warabi:42] Recovered 42 existing regions`, one line an event.
- * JSON form: one object a line, `{time, level, component, message, …fields}`.
+ * Text form: `2026-01-31T12:00:00.000Z [info] [warabi:42] Recovered 42 existing regions`, one line per event. JSON form: one object per
+ * line, `{time, level, component, message, …fields}`.
  *
- * Libraries log through this too, and may give anything. Each value is made a text or a plain copy before winston sees it: no log
- * call throws, and each writes one line at most.
+ * Libraries log through this too, and may pass any value. Each value becomes a text or a plain copy before winston sees it. So no log call
+ * throws, and each writes at most one line.
  */
 import winston from 'winston';
 import { LOG_LEVELS, type LogLevel, type LogThreshold } from './log-levels.js';
 import { isInstance, type Plain, plainOf, propertyOf, textOf } from './plain.js';
 
+/** `text`: a line per event, for people. `json`: an object per line, for programs. */
 export type LogFormat = 'text' | 'json';
 
-type LogMethod = (message: string, fields?: Record<string, unknown>) => void;
+/** Logs an event. `fields` are added in the JSON form, and omitted in the text form. */
+export type LogMethod = (message: string, fields?: Record<string, unknown>) => void;
 
-/** What the parts of the daemon log with; a winston logger underneath. */
+/** The logger of the parts of the daemon, based on winston. */
 export type Logger = Record<LogLevel, LogMethod> & {
   /** A logger for one component, such as `{component: 'warabi:42'}`. */
   child(fields: { component: string }): Logger;
@@ -24,17 +26,17 @@ export type Logger = Record<LogLevel, LogMethod> & {
 export interface LoggerOptions {
   level: LogThreshold;
   format: LogFormat;
-  /** Where the lines go; standard output unless told. */
+  /** Destination of the lines. Default: standard output. */
   stream?: NodeJS.WritableStream;
 }
 
-/** What ends a line for some reader of the log. */
+/** Characters that some readers of the log treat as the end of a line. */
 const LINE_BREAKS = /[\r\n\v\f\u0085\u2028\u2029]+\s*/g;
 
-/** What a terminal could take for a command. */
+/** Characters that a terminal could interpret as a command. */
 const CONTROLS = /(?!\t)\p{Cc}/gu;
 
-/** What winston carries from a log call to the line. */
+/** Data that winston passes from a log call to the line. */
 interface LogEvent {
   level: string;
   component: string;
@@ -52,11 +54,11 @@ const textFormat = winston.format.printf((event) => {
 const jsonFormat = winston.format.printf((event) => {
   const { level, component, message, fields } = event as unknown as LogEvent;
   const head = { time: new Date().toISOString(), level, component, message };
-  // Twice: to stand first, and to stand against fields of the same names.
+  // Twice: once to be first, once to override fields of the same names.
   return JSON.stringify({ ...head, ...fields, ...head });
 });
 
-/** The fields of an event as JSON has them. An error is its stack, as that is what one looks for in a log. */
+/** The fields of an event as in JSON. An error is represented by its stack, which is most useful in a log. */
 function printable(fields: unknown): Record<string, Plain> {
   if (typeof fields !== 'object' || fields === null) return {};
   const printed: [string, Plain][] = [];
@@ -73,7 +75,7 @@ function printableField(value: unknown): Plain | undefined {
   return plainOf(value);
 }
 
-/** None of what does not tell its keys, such as a proxy that was revoked. */
+/** Empty for an object that does not list its keys, such as a revoked proxy. */
 function keysOf(value: object): string[] {
   try {
     return Object.keys(value);
@@ -82,13 +84,16 @@ function keysOf(value: object): string[] {
   }
 }
 
-/** A logger for the component `bedrock`; other components get children of it. */
-export function createLogger(options: LoggerOptions): Logger {
+/** A logger whose level can change, and that of its children with it. */
+export type LevelledLogger = Logger & { readonly setLevel: (level: LogThreshold) => void };
+
+/** A logger for the component `bedrock`. Other components get children of it. */
+export function createLogger(options: LoggerOptions): LevelledLogger {
   const levels = Object.fromEntries(LOG_LEVELS.map((level, rank) => [level, rank]));
   const logger = winston.createLogger({
     levels,
-    level: options.level === 'off' ? 'critical' : options.level,
-    silent: options.level === 'off',
+    // What is below the level does not come here.
+    level: 'trace',
     format: options.format === 'json' ? jsonFormat : textFormat,
     transports: [
       options.stream === undefined
@@ -96,15 +101,22 @@ export function createLogger(options: LoggerOptions): Logger {
         : new winston.transports.Stream({ stream: options.stream }),
     ],
   });
-  const threshold = options.level === 'off' ? -1 : LOG_LEVELS.indexOf(options.level);
-  return loggerOf(logger, threshold, 'bedrock');
+  const threshold = { rank: rankOf(options.level) };
+  return {
+    ...loggerOf(logger, threshold, 'bedrock'),
+    setLevel: (level) => void (threshold.rank = rankOf(level)),
+  };
 }
 
-function loggerOf(logger: winston.Logger, threshold: number, component: string): Logger {
+function rankOf(level: LogThreshold): number {
+  return level === 'off' ? -1 : LOG_LEVELS.indexOf(level);
+}
+
+function loggerOf(logger: winston.Logger, threshold: { readonly rank: number }, component: string): Logger {
   const methods = LOG_LEVELS.map((level, rank): [LogLevel, LogMethod] => [
     level,
     (message, fields) => {
-      if (rank > threshold) return;
+      if (rank > threshold.rank) return;
       logger.log({ level, component, message: textOf(message), fields: printable(fields) });
     },
   ]);

@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs';
 
 export function packageVersion(): string {
   // Three folders up when compiled (dist/core/base), two in the sources.
-  for (const place of ['../../../package.json', '../../package.json']) {
+  for (const candidate of ['../../../package.json', '../../package.json']) {
     try {
-      const found = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as {
+      const found = JSON.parse(readFileSync(new URL(candidate, import.meta.url), 'utf8')) as {
         name: string;
         version: string;
       };
       if (found.name === 'bedrock-node') return found.version;
     } catch {
-      // Not there: the other place has it.
+      // Not there: try the other place.
     }
   }
   return 'unknown';

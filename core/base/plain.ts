@@ -1,26 +1,26 @@
 /**
- * Values of foreign code, read without trust: a getter or `toString` may throw, a proxy may have been revoked, an object may hold
- * itself, a text may have a gigabyte. Nothing here throws, and what it gives is bounded.
+ * Reads values of foreign code without trusting them: a getter or `toString` may throw, a proxy may have been revoked, an object may
+ * contain itself, a text may have a gigabyte. Nothing here throws, and all results are bounded.
  */
 import { inspect } from 'node:util';
 
-/** What JSON has a form for. */
+/** A value that JSON can express. */
 export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
 
-/** Longest text that is made of a value, characters, unless a caller wants less. */
+/** Maximum length of a text that is made from a value, characters, unless a caller sets less. */
 const MAX_TEXT = 2 ** 20;
 
-/** Most objects and values in one plain copy, most characters in it, and how deep it goes, unless a caller allows more. */
+/** Limits of a plain copy, unless a caller sets others: number of values, characters, depth. */
 const PLAIN_LIMITS = { values: 2 ** 12, characters: 2 ** 16, depth: 16 } as const;
 
 export type PlainLimits = Record<keyof typeof PLAIN_LIMITS, number>;
 
-/** Whether it is an object with members, such as JSON has. */
+/** Whether it is an object with members, as in JSON. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A property; undefined where there is none that can be read. */
+/** A property; undefined if it does not exist or cannot be read. */
 export function propertyOf(value: unknown, key: string): unknown {
   try {
     return (value as Record<string, unknown> | null | undefined)?.[key];
@@ -29,7 +29,7 @@ export function propertyOf(value: unknown, key: string): unknown {
   }
 }
 
-/** `instanceof` for what may be a proxy that throws. */
+/** `instanceof` for a value that may be a proxy that throws. */
 export function isInstance<T>(value: unknown, Class: abstract new (...args: never[]) => T): value is T {
   try {
     return value instanceof Class;
@@ -38,22 +38,22 @@ export function isInstance<T>(value: unknown, Class: abstract new (...args: neve
   }
 }
 
-/** A text no longer than so many characters; a longer one says how long it was. */
+/** A text of limited length; a shortened one states its original length. */
 export function bounded(text: string, most: number): string {
   if (text.length <= most) return text;
   const remark = `… (${text.length} characters)`;
   const kept = Math.max(0, most - remark.length);
-  // Not between the halves of a character.
+  // Do not split a surrogate pair.
   const isHalf = /[\uD800-\uDBFF]/.test(text.charAt(kept - 1));
   return text.slice(0, isHalf ? kept - 1 : kept) + remark;
 }
 
-/** A text for anything: a string is itself, an object is described on one line. */
+/** A text for any value: a string is itself, an object is described on one line. */
 export function textOf(value: unknown, most = MAX_TEXT): string {
   if (typeof value === 'string') return bounded(value, most);
   try {
     if (typeof value !== 'object' || value === null) return bounded(String(value), most);
-    // No code of the object's runs.
+    // Runs no code of the object.
     return bounded(
       inspect(value, {
         depth: 2,
@@ -71,8 +71,8 @@ export function textOf(value: unknown, most = MAX_TEXT): string {
 }
 
 /**
- * A copy that JSON has a form for, by its own rules where it has any; an integer of any size is a number, or its digits. What
- * cannot be read, holds itself or exceeds the limits is replaced by a word in brackets.
+ * A copy that JSON can express, by JSON's own rules where it has any. An integer of any size becomes a number, or its digits. A value that
+ * cannot be read, contains itself or exceeds the limits is replaced by a word in brackets.
  */
 export function plainOf(value: unknown, limits: Partial<PlainLimits> = {}): Plain | undefined {
   return new Copier({ ...PLAIN_LIMITS, ...limits }).copy(value, 0);
@@ -82,7 +82,7 @@ class Copier {
   #values: number;
   #characters: number;
   readonly #depth: number;
-  /** The objects that the one being copied lies in. */
+  /** The objects that contain the one being copied. */
   readonly #around = new Set<object>();
 
   constructor({ values, characters, depth }: PlainLimits) {
@@ -91,7 +91,7 @@ class Copier {
     this.#depth = depth;
   }
 
-  /** @returns undefined for what JSON leaves out */
+  /** @returns undefined for a value that JSON omits */
   copy(value: unknown, depth: number): Plain | undefined {
     if (this.#values-- <= 0) return '[and more]';
     switch (typeof value) {

@@ -1,16 +1,26 @@
-/** What a user can do about an error of the system, for the end of a message. */
+/** Advice for users about errors of the system, for the end of a message. */
 import { messageOf, systemCodeOf } from './errors.js';
 
+const RIGHTS = 'give the user that this runs as the right to it (chown, chmod), or run it as one who has it';
+
 const CURES: Readonly<Record<string, string>> = {
-  EACCES: 'let the user of the daemon use it (chown, chmod), or run the daemon as the user who may',
-  EPERM: 'let the user of the daemon use it (chown, chmod), or run the daemon as the user who may',
+  EACCES: RIGHTS,
+  EPERM: RIGHTS,
   EROFS: 'mount the file system for writing',
   EISDIR: 'give the path of a file',
   ENOTDIR: 'a part of the path is a file; correct the path',
+  ENOENT: 'correct the path, or make what is missing of it',
   ENAMETOOLONG: 'give a shorter path',
+  ELOOP: 'its links lead in a circle; correct them, or the path',
+  ENOSPC: 'make room on its file system (df, df -i), or choose another',
+  EDQUOT: "the user's quota is used up; make room, or choose another file system",
+  EFBIG: 'raise the limit (ulimit -f), or choose another file system',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+  ENFILE: 'the machine has too many open files; end what holds them, or raise fs.file-max',
+  EIO: "the device failed; the kernel's log (dmesg) tells more",
 };
 
-/** The message, followed by the cure if one is known. */
+/** The message, followed by advice if there is any. */
 export function withCure(thrown: unknown): string {
   const cure = CURES[systemCodeOf(thrown) ?? ''];
   return cure === undefined ? messageOf(thrown) : `${messageOf(thrown)}; ${cure}`;

@@ -1,7 +1,7 @@
-/** Bounds on waiting. */
+/** Time limits for waiting. */
 
 /**
- * Waits for a promise, but no longer than `timeoutMs`; what becomes of it afterwards is dropped.
+ * Waits for a promise, but no longer than `timeoutMs`. A later result is dropped.
  * @throws what the promise throws, or `late()`
  */
 export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, late: () => Error): Promise<T> {
@@ -17,7 +17,7 @@ export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, lat
 }
 
 /**
- * Waits for a promise, but no longer than until a signal is given; what becomes of it afterwards is dropped.
+ * Waits for a promise, but no longer than until a signal is aborted. A later result is dropped.
  * @throws what the promise throws, or `stopped()`
  */
 export async function untilAborted<T>(

@@ -1,4 +1,4 @@
-/** Commands and options of `bedrock`. */
+/** The commands and options of `bedrock`. */
 import { type Command, CommanderError, Option } from 'commander';
 import { LOG_LEVELS } from '../base/log-levels.js';
 import { packageVersion } from '../base/package-version.js';
@@ -21,7 +21,8 @@ Examples:
   jq '…' bedrock.json | bedrock start --stdin    from standard input
 
 Exit status: 0 after a clean stop, 1 if the daemon could not start or did not stop cleanly, 2 if the configuration or the
-command line is wrong. SIGTERM and SIGINT stop it, SIGHUP reopens bedrock.log.file.
+command line is wrong. SIGTERM and SIGINT stop it, SIGHUP reopens bedrock.log.file
+and reads a configuration that has changed again.
 `;
 
 /** Runs the command line. @returns the exit status */
@@ -32,12 +33,12 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     await program.parseAsync(withDefaultCommand(argv));
     return status;
   } catch (error) {
-    // Help and the version, which were asked for: whatever is wrong comes as a UsageError.
+    // Help and the version, which were requested: all errors are UsageErrors.
     return error instanceof CommanderError ? ExitStatus.ok : reportFailure(error);
   }
 }
 
-/** @param onEnd takes the exit status of a daemon that has ended */
+/** @param onEnd gets the exit status of a daemon that has ended */
 export function makeProgram(onEnd: (status: number) => void): Command {
   const program = rootCommand('bedrock')
     .description('A storage daemon that is made of providers, as a JSON configuration describes them.')
@@ -62,10 +63,11 @@ function addStart(program: Command, onEnd: (status: number) => void): void {
     .option('--toml', 'the configuration is TOML (known by the ending .toml too)')
     .addOption(new Option('-v, --verbose <LEVEL>', 'log level').choices([...LOG_LEVELS, 'off']))
     .option('-o, --output-config <FILE>', 'write the running configuration to a file after the start')
+    .option('--group-file <FILE>', 'write a group file, for bedrock query -f, instead of bedrock.group_file')
     .option('--check', 'validate the configuration and its libraries, open nothing, exit')
     .addHelpText('after', EXAMPLES)
     .action(async (address: string | undefined, options: StartOptions) => {
-      // Only now: the daemon takes several times as long to load as help and complaints about options should take.
+      // Only now: the daemon takes several times as long to load as help and usage errors should take.
       const { start } = await import('./start.js');
       onEnd(await start(address, options));
     });

@@ -1,16 +1,18 @@
 /**
- * What the commands have in common that talk to a daemon: their errors, where the daemon is, which target is meant.
+ * Common code of the commands that talk to a daemon: their errors, the daemon's address, the target.
  *
- * No command closes its connections: the process ends right after, and closing would wait for a standard input that never ends.
- * The client is loaded only when it is needed, so that help and complaints about options come at once.
+ * No command closes its connections: the process ends right afterwards, and closing would wait for a standard input that never ends. The
+ * client is loaded only when it is needed, so that help and usage errors appear at once.
  */
 import { type Command, InvalidArgumentError } from 'commander';
-import { BedrockError, messageOf } from '../base/errors.js';
+import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import { connect } from '../client/connect.js';
 import type { Service } from '../client/service.js';
+import type { RegionRef } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
 import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
 import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../net/address.js';
+import { checkName } from '../targets/arguments.js';
 import { UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { parseNatural } from './sizes.js';
@@ -21,8 +23,26 @@ export const ADDRESS_HELP =
   `${SERVICE_URL_FORMS} of the daemon ` +
   `(default: the environment's BEDROCK_ADDRESS, else ${DEFAULT_ADDRESS})`;
 
-const HOW_TO_REACH =
-  'Is the daemon running? "bedrock start" starts one; -a or the environment\'s BEDROCK_ADDRESS says where it is';
+const SAY_WHERE = "-a or the environment's BEDROCK_ADDRESS says where the daemon is";
+
+const RIGHTS =
+  "a daemon's socket is for its own user; run the command as that one, or let it listen elsewhere";
+const NO_WAY = `no way leads to that machine; look at its address, the network and firewalls. ${SAY_WHERE}`;
+const NO_NAME = `the host's name is not known; correct it. ${SAY_WHERE}`;
+
+/** Advice, by the system's code of the failure. */
+const HOW_TO_REACH: Readonly<Record<string, string>> = {
+  ECONNREFUSED: `Is the daemon running? "bedrock start" starts one; ${SAY_WHERE}`,
+  ENOENT: `Is the daemon running? "bedrock start" starts one; ${SAY_WHERE}`,
+  EACCES: RIGHTS,
+  EPERM: RIGHTS,
+  ENOTFOUND: NO_NAME,
+  EAI_AGAIN: 'the name service does not answer; try again later, or give an IP address',
+  EHOSTUNREACH: NO_WAY,
+  ENETUNREACH: NO_WAY,
+  ENOTDIR: `the socket's path goes through a file; correct it. ${SAY_WHERE}`,
+  ELOOP: `the links on the socket's path lead in a circle; correct it. ${SAY_WHERE}`,
+};
 
 export interface AddressOptions {
   address?: string;
@@ -48,7 +68,7 @@ export function defaultAddress(): string {
   return BEDROCK_ADDRESS === undefined || BEDROCK_ADDRESS === '' ? DEFAULT_ADDRESS : BEDROCK_ADDRESS;
 }
 
-/** A region's ID on the command line. @throws InvalidArgumentError */
+/** The ID of a region on the command line. @throws InvalidArgumentError */
 export function parseRegionId(text: string): RegionId {
   try {
     return RegionId.parse(text);
@@ -57,7 +77,28 @@ export function parseRegionId(text: string): RegionId {
   }
 }
 
-/** For arguments that may come several times. */
+/** A region's name on the command line. @throws InvalidArgumentError */
+export function parseName(text: string): string {
+  // Node.js reads what is no UTF-8 as this, and the name would be another one.
+  if (text.includes('\ufffd'))
+    throw new InvalidArgumentError('it has bytes that are no UTF-8, or U+FFFD, which stands for them.');
+  try {
+    checkName(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
+  }
+}
+
+/** A region on the command line: 32 hexadecimal digits are its ID, anything else is its name. @throws InvalidArgumentError */
+export function parseRegion(text: string): RegionRef {
+  return /^[0-9a-fA-F]{32}$/.test(text) ? parseRegionId(text) : parseName(text);
+}
+
+/** What `parseRegion` takes, for help. */
+export const REGION_FORMS = 'the region, by its ID or its name';
+
+/** For arguments that may be repeated. */
 export function collect<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
   return (text, before = []) => {
     before.push(parse(text));
@@ -65,7 +106,7 @@ export function collect<T>(parse: (text: string) => T): (text: string, before: T
   };
 }
 
-/** @throws UsageError if `address` is none, and what `connect` throws */
+/** @throws UsageError if `address` is not an address, and what `connect` throws */
 export async function connectTo(address: string, call: CallOptions): Promise<Service> {
   try {
     return await connect(address, call);
@@ -73,7 +114,9 @@ export async function connectTo(address: string, call: CallOptions): Promise<Ser
     if (!(error instanceof BedrockError)) throw error;
     if (error.code === 'INVALID_ARGUMENT') throw new UsageError(error.message);
     if (error.code !== 'UNREACHABLE') throw error;
-    throw new BedrockError('UNREACHABLE', `${error.message}. ${HOW_TO_REACH}`, { cause: error });
+    // Without a system error, something answers that is not a daemon.
+    const cure = HOW_TO_REACH[systemCodeOf(error.cause) ?? ''] ?? SAY_WHERE;
+    throw new BedrockError('UNREACHABLE', `${error.message}. ${cure}`, { cause: error });
   }
 }
 

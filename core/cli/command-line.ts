@@ -1,6 +1,6 @@
 /**
- * The command line as commander takes it apart: which command is meant, and what is said of one that is wrong: a sentence that names
- * the command, what it found, and the nearest that there is.
+ * Interprets what commander found on the command line: which command is meant, and the text of a usage error: a sentence with the command,
+ * what was found, and the most similar valid word.
  */
 import { Command, type CommanderError } from 'commander';
 import { looksLikeAddress } from '../net/address.js';
@@ -8,7 +8,7 @@ import { UsageError } from './failure.js';
 
 const DEFAULT_COMMAND = 'start';
 
-/** What people type who know such a command by another name; the rest is found by its letters. */
+/** Other common words for these commands; others are found by spelling. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {
   run: 'start',
   launch: 'start',
@@ -16,8 +16,6 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
   stop: 'shutdown',
   kill: 'shutdown',
   status: 'stats',
-  config: 'query',
-  ls: 'region ls',
   blob: 'region',
   delete: 'rm',
   del: 'rm',
@@ -37,6 +35,10 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
   fsck: 'check',
   fix: 'repair',
   cp: 'copy',
+  abort: 'cancel',
+  jobs: 'operations',
+  rename: 'mv',
+  move: 'mv',
 };
 
 /** The root of all commands. */
@@ -49,7 +51,7 @@ export function subcommand(parent: Command, name: string): Command {
   return withOneForm(parent.command(name));
 }
 
-/** Whatever is wrong is thrown as a UsageError; commander writes nothing but help and the version. */
+/** All errors are thrown as UsageErrors; commander prints only help and the version. */
 function withOneForm(command: Command): Command {
   return command
     .showHelpAfterError(false)
@@ -60,8 +62,8 @@ function withOneForm(command: Command): Command {
 }
 
 /**
- * `bedrock -c bedrock.json` and `bedrock unix:/path` are `bedrock start …`. Not commander's default command, which takes every word
- * that it does not know for an argument of it, mistyped commands too.
+ * `bedrock -c bedrock.json` and `bedrock unix:/path` mean `bedrock start …`. Not commander's default command, which would take every
+ * unknown word as its argument, including mistyped commands.
  */
 export function withDefaultCommand(argv: readonly string[]): string[] {
   const [node = '', script = '', ...words] = argv;
@@ -74,34 +76,34 @@ export function withDefaultCommand(argv: readonly string[]): string[] {
 }
 
 function sentenceOf({ code, message }: CommanderError, command: Command): string {
-  const place = placeOf(command);
-  const help = `${place} --help`;
+  const fullName = fullNameOf(command);
+  const help = `${fullName} --help`;
   const [, found = ''] = /'([^']*)'/.exec(message) ?? [];
   switch (code) {
     case 'commander.help':
-      return `${place} needs a command: ${commandsOf(command).join(', ')} (${help})`;
+      return `${fullName} needs a command: ${commandsOf(command).join(', ')} (${help})`;
     case 'commander.unknownCommand':
-      return `${place} has no command ${quoted(found)}${nearestCommand(found, message, command)} (${help})`;
+      return `${fullName} has no command ${quoted(found)}${nearestCommand(found, message, command)} (${help})`;
     case 'commander.unknownOption': {
       const nearest = suggestionIn(message);
-      return `${place} has no option ${found}${nearest === '' ? '' : `; did you mean ${nearest}?`} (${help})`;
+      return `${fullName} has no option ${found}${nearest === '' ? '' : `; did you mean ${nearest}?`} (${help})`;
     }
     case 'commander.optionMissingArgument':
-      return `${place}: a value is missing: ${found}`;
+      return `${fullName}: a value is missing: ${found}`;
     case 'commander.missingArgument':
-      return `${place}: ${found} is missing; the form is: ${place} ${command.usage()}`;
+      return `${fullName}: ${found} is missing; the form is: ${fullName} ${command.usage()}`;
     case 'commander.excessArguments':
-      return `${place}: there are too many arguments; the form is: ${place} ${command.usage()}`;
+      return `${fullName}: there are too many arguments; the form is: ${fullName} ${command.usage()}`;
     case 'commander.invalidArgument':
-      return `${place}: ${invalidValue(message)}`;
+      return `${fullName}: ${invalidValue(message)}`;
     default:
-      return `${place}: ${message.replace(/^error: /, '')}`;
+      return `${fullName}: ${message.replace(/^error: /, '')}`;
   }
 }
 
-/** `bedrock region read`. */
-function placeOf(command: Command): string {
-  return command.parent === null ? command.name() : `${placeOf(command.parent)} ${command.name()}`;
+/** For example `bedrock region read`. */
+function fullNameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${fullNameOf(command.parent)} ${command.name()}`;
 }
 
 function commandsOf(command: Command): string[] {
@@ -119,7 +121,7 @@ function nearestCommand(found: string, message: string, command: Command): strin
   return `; it has ${known.join(', ')}`;
 }
 
-/** What commander found to be near, as in `(Did you mean one of a, b?)`. */
+/** The suggestions of commander, as in `(Did you mean one of a, b?)`. */
 function suggestionIn(message: string): string {
   const [, names = ''] = /\(Did you mean (?:one of )?(.*)\?\)/s.exec(message) ?? [];
   return names.replace(/, ([^,]*)$/, ' or $1');

@@ -1,6 +1,6 @@
 /**
- * Completion scripts. All three find the command that the words so far lead to (its place, such as `bedrock region read`), then
- * offer what may come there. Where nothing else fits, the shell completes the names of files.
+ * Completion scripts. All three find the command that the preceding words lead to (by its full name, such as `bedrock region read`), then
+ * offer what may follow. Otherwise the shell completes file names.
  */
 export interface OptionWords {
   readonly short?: string;
@@ -11,10 +11,10 @@ export interface OptionWords {
 }
 
 export interface CommandWords {
-  /** The command and those above it, with a space between. */
-  readonly place: string;
+  /** The command and its parents, separated by spaces. */
+  readonly fullName: string;
   readonly commands: readonly { name: string; description: string }[];
-  /** Values that its arguments may have, where they are known. */
+  /** Possible values of its arguments, if they are known. */
   readonly arguments: readonly string[];
   readonly options: readonly OptionWords[];
 }
@@ -29,16 +29,16 @@ _bedrock() {
   local place=bedrock i cur=\${COMP_WORDS[COMP_CWORD]} flags= words=
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$place \${COMP_WORDS[i]}" in
-      ${placesBelow(tree)}) place="$place \${COMP_WORDS[i]}" ;;
+      ${namesBelow(tree)}) place="$place \${COMP_WORDS[i]}" ;;
     esac
   done
   COMPREPLY=()
   case "$place \${COMP_WORDS[COMP_CWORD - 1]}" in
 ${valueCases(tree, (choices) => `COMPREPLY=($(compgen -W ${quote(choices.join(' '))} -- "$cur")); return`)}
-    ${valuePlaces(tree)}) return ;;
+    ${valueFlags(tree)}) return ;;
   esac
   case "$place" in
-${tree.map((command) => `    ${quote(command.place)}) ${wordsInBash(command)} ;;`).join('\n')}
+${tree.map((command) => `    ${quote(command.fullName)}) ${wordsInBash(command)} ;;`).join('\n')}
   esac
   if [[ $cur == -* ]]; then words=$flags; fi
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
@@ -61,15 +61,15 @@ _bedrock() {
   local -a flags offered
   for ((i = 2; i < CURRENT; i++)); do
     case "$place \${words[i]}" in
-      (${placesBelow(tree)}) place="$place \${words[i]}" ;;
+      (${namesBelow(tree)}) place="$place \${words[i]}" ;;
     esac
   done
   case "$place \${words[CURRENT - 1]}" in
 ${valueCases(tree, (choices) => `compadd -- ${choices.map(quote).join(' ')}; return`)}
-    ${valuePlaces(tree)}) _files; return ;;
+    ${valueFlags(tree)}) _files; return ;;
   esac
   case "$place" in
-${tree.map((command) => `    ${quote(command.place)}) ${wordsInZsh(command)} ;;`).join('\n')}
+${tree.map((command) => `    ${quote(command.fullName)}) ${wordsInZsh(command)} ;;`).join('\n')}
   esac
   if [[ "\${words[CURRENT]}" == -* ]]; then
     _describe option flags
@@ -93,9 +93,9 @@ function wordsInZsh({ commands, arguments: values, options }: CommandWords): str
 }
 
 function fish(tree: readonly CommandWords[]): string {
-  const places = tree.slice(1).map(({ place }) => quoteFish(place));
-  const lines = tree.flatMap(({ place, commands, arguments: values, options }) => {
-    const here = `complete -c bedrock -n ${quoteFish(`test (__bedrock_place) = ${quoteFish(place)}`)}`;
+  const names = tree.slice(1).map(({ fullName }) => quoteFish(fullName));
+  const lines = tree.flatMap(({ fullName, commands, arguments: values, options }) => {
+    const here = `complete -c bedrock -n ${quoteFish(`test (__bedrock_place) = ${quoteFish(fullName)}`)}`;
     return [
       ...commands.map(
         ({ name, description }) => `${here} -a ${quoteFish(name)} -d ${quoteFish(description)}`,
@@ -108,7 +108,7 @@ function fish(tree: readonly CommandWords[]): string {
 function __bedrock_place
     set -l place bedrock
     for word in (commandline -opc)[2..-1]
-        if contains -- "$place $word" ${places.join(' ')}
+        if contains -- "$place $word" ${names.join(' ')}
             set place "$place $word"
         end
     end
@@ -128,38 +128,38 @@ function fishOption({ short, long, description, takesValue, choices }: OptionWor
   ].join(' ');
 }
 
-/** Every place but the first, as the pattern of a case. */
-function placesBelow(tree: readonly CommandWords[]): string {
+/** Every full name except the first, as the pattern of a case. */
+function namesBelow(tree: readonly CommandWords[]): string {
   return tree
     .slice(1)
-    .map(({ place }) => quote(place))
+    .map(({ fullName }) => quote(fullName))
     .join(' | ');
 }
 
-/** Places with an option whose values are known, one case each. */
+/** Positions after an option with known values, one case each. */
 function valueCases(tree: readonly CommandWords[], offer: (choices: readonly string[]) => string): string {
   return tree
-    .flatMap(({ place, options }) =>
+    .flatMap(({ fullName, options }) =>
       options
         .filter(({ choices }) => choices.length > 0)
-        .map((option) => `    ${flagPlaces(place, option).join(' | ')}) ${offer(option.choices)} ;;`),
+        .map((option) => `    ${fullFlags(fullName, option).join(' | ')}) ${offer(option.choices)} ;;`),
     )
     .join('\n');
 }
 
-/** Places with an option whose values are not known: names of files, as far as the shell is concerned. */
-function valuePlaces(tree: readonly CommandWords[]): string {
+/** Positions after an option with unknown values; the shell completes file names there. */
+function valueFlags(tree: readonly CommandWords[]): string {
   return tree
-    .flatMap(({ place, options }) =>
+    .flatMap(({ fullName, options }) =>
       options
         .filter(({ takesValue, choices }) => takesValue && choices.length === 0)
-        .flatMap((option) => flagPlaces(place, option)),
+        .flatMap((option) => fullFlags(fullName, option)),
     )
     .join(' | ');
 }
 
-function flagPlaces(place: string, option: OptionWords): string[] {
-  return flagsOf(option).map((flag) => quote(`${place} ${flag}`));
+function fullFlags(fullName: string, option: OptionWords): string[] {
+  return flagsOf(option).map((flag) => quote(`${fullName} ${flag}`));
 }
 
 function flagsOf({ short, long }: OptionWords): string[] {

@@ -1,4 +1,4 @@
-/** `bedrock completion`: a shell's completion script, made from the commands as they are. */
+/** `bedrock completion`: a completion script for a shell, generated from the commands. */
 import { Argument, type Command } from 'commander';
 import { subcommand } from './command-line.js';
 import { SCRIPTS, type CommandWords, type Shell } from './completion-scripts.js';
@@ -19,13 +19,13 @@ export function addCompletion(program: Command): void {
     .action((shell: Shell) => print(SCRIPTS[shell](wordsOf(program))));
 }
 
-/** What may stand on the command line, command by command; the tree is flattened. */
+/** The possible words on the command line, by command; the tree is flattened. */
 function wordsOf(command: Command, before: readonly string[] = []): CommandWords[] {
-  const place = [...before, command.name()];
+  const names = [...before, command.name()];
   const help = command.createHelp();
   const commands = help.visibleCommands(command);
   const own: CommandWords = {
-    place: place.join(' '),
+    fullName: names.join(' '),
     commands: commands.map((one) => ({ name: one.name(), description: one.description() })),
     arguments: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
     options: help.visibleOptions(command).map(({ short, long, description, argChoices, required }) => ({
@@ -36,5 +36,5 @@ function wordsOf(command: Command, before: readonly string[] = []): CommandWords
       choices: argChoices ?? [],
     })),
   };
-  return [own, ...commands.flatMap((one) => wordsOf(one, place))];
+  return [own, ...commands.flatMap((one) => wordsOf(one, names))];
 }

@@ -1,33 +1,36 @@
 /**
- * Where `bedrock pool copy` puts its copy. What lies in a file is made beside its name and takes the name at the end; any other
- * target is filled where it is, and destroyed if that fails.
+ * The destination of `bedrock pool copy`. A copy in a file is created under a temporary name beside its own, and renamed at the end. Any
+ * other target is filled in place, and destroyed on failure.
  */
-import { BedrockError } from '../base/errors.js';
+import { BedrockError, invalid } from '../base/errors.js';
+import { isInstance } from '../base/plain.js';
 import type { Target } from '../contract/target.js';
 import { StagedPoolFile } from '../pool-file/staged-pool-file.js';
 import { MIN_CHUNK_COUNT } from '../pool/chunk-directory.js';
 import { DESCRIPTOR_BYTES } from '../pool/descriptor.js';
 import { alignUp, firstExtentOffset, MIN_ALIGNMENT } from '../pool/extent.js';
 import { erasedPages, regionsOf } from '../targets/copy.js';
-import type { CopyPlace, Door, Settings } from './copy-place.js';
-import { UsageError } from './failure.js';
+import type { CopySide, Backends, Settings } from './copy-side.js';
+import { ofWrittenFile, UsageError } from './failure.js';
 import { formatSize } from './sizes.js';
 
-/** The least that `file` and `pmem` make. */
+/** Minimum size of a pool of `file` and `pmem`. */
 const MIN_POOL_BYTES = 2 ** 23;
 
 export interface Destination {
   readonly target: Target;
-  /** The name that it gets, of what lies in a file. */
+  /** Final name of the copy, if it is in a file. */
   readonly path?: string;
-  /** What was copied is closed and durable: it takes its name. */
+  /** The copy is closed and durable: gives it its name. */
   publish(): Promise<void>;
-  /** Ends all that is left, deleting what was not published. */
+  /** An error for the user: with the final name of the copy, not the temporary one. */
+  named(error: unknown): unknown;
+  /** Ends everything that is left, and deletes what was not published. */
   end(): Promise<void>;
 }
 
 export interface DestinationOptions {
-  /** Bytes; by what FROM has unless told. */
+  /** Bytes. Default: computed from FROM. */
   size?: number;
   override?: boolean;
 }
@@ -37,16 +40,16 @@ export interface Survey {
   regions: number;
   bytes: number;
   poolId: Uint8Array;
-  /** Bytes that FROM may hold; null: unlimited. */
+  /** Capacity of FROM, bytes; null: unlimited. */
   capacityBytes: number | null;
-  /** Least bytes of a pool of this alignment that holds it. */
+  /** Minimum size of a pool with this alignment that can hold it, bytes. */
   spaceFor(alignment: number): number;
 }
 
-/** Goes through all regions; what it keeps does not grow with them. */
+/** Iterates over all regions; its memory does not grow with their number. */
 export async function surveyOf(from: Target): Promise<Survey> {
   let [regions, bytes, highest] = [0, 0, 0];
-  /** Bytes of regions, rounded up to each power of two that can be an alignment. */
+  /** Bytes of regions, rounded up to each possible alignment. */
   const rounded = Array.from({ length: 15 }, () => 0);
   for await (const { id, size } of regionsOf(from)) {
     regions++;
@@ -71,32 +74,32 @@ export async function surveyOf(from: Target): Promise<Survey> {
 
 /** @throws UsageError, INVALID_ARGUMENT, POOL_IN_USE, NOT_SUPPORTED, OUT_OF_SPACE */
 export function openDestination(
-  door: Door,
-  place: CopyPlace,
+  backends: Backends,
+  side: CopySide,
   survey: Survey,
   options: DestinationOptions,
 ): Promise<Destination> {
-  const isFile = place.has('create_if_missing_with_size') && typeof place.settings.path === 'string';
-  if (isFile) return fileDestination(door, place, survey, options);
+  const isFile = side.has('create_if_missing_with_size') && typeof side.settings.path === 'string';
+  if (isFile) return fileDestination(backends, side, survey, options);
   if (options.size !== undefined || options.override === true)
-    throw new UsageError(`--size and --override are for pools in files; TO is of the type "${place.type}"`);
-  return otherDestination(door, place, survey);
+    throw new UsageError(`--size and --override are for pools in files; TO is of the type "${side.type}"`);
+  return otherDestination(backends, side, survey);
 }
 
 async function fileDestination(
-  door: Door,
-  place: CopyPlace,
+  backends: Backends,
+  side: CopySide,
   survey: Survey,
   { size, override = false }: DestinationOptions,
 ): Promise<Destination> {
-  const { path, size: olderSize, create_if_missing_with_size: givenSize, ...others } = place.settings;
+  const { path, size: olderSize, create_if_missing_with_size: givenSize, ...others } = side.settings;
   const settings: Settings = {
-    // A region is made durable when it is whole, not with each of its pieces.
-    ...(place.has('sync_writes') && { sync_writes: false }),
+    // A region is made durable when it is complete, not after each piece.
+    ...(side.has('sync_writes') && { sync_writes: false }),
     ...others,
-    ...(place.has('override_if_exists') && { override_if_exists: false }),
+    ...(side.has('override_if_exists') && { override_if_exists: false }),
   };
-  const { alignment } = door.validated(place, { ...settings, path });
+  const { alignment } = backends.validated(side, { ...settings, path });
   const least = survey.spaceFor(Number(alignment ?? MIN_ALIGNMENT));
   const wanted = size ?? givenSize ?? olderSize ?? roomFor(survey, least);
   if (typeof wanted === 'number' && wanted < least) {
@@ -108,15 +111,22 @@ async function fileDestination(
     );
   }
   const complete = { ...settings, create_if_missing_with_size: wanted };
-  door.validated(place, { ...complete, path });
+  backends.validated(side, { ...complete, path });
 
   const given = { path: String(path), baseDirectory: process.cwd(), isDirectory: olderSize !== undefined };
-  const staged = await StagedPoolFile.begin(given, override, {
-    info: (message) => void process.stderr.write(`${message}\n`),
-  });
+  const logger = { info: (message: string) => void process.stderr.write(`${message}\n`) };
+  const staged = await ofWrittenFile(given.path, () => StagedPoolFile.begin(given, override, logger));
   const endNow = (): void => staged.endNow();
-  // Where cleaning up takes too long, or something else ends the process.
+  // For the case that cleaning up takes too long, or something else ends the process.
   process.once('exit', endNow);
+  const named = (error: unknown): unknown => {
+    if (!isInstance(error, BedrockError) || !error.message.includes(staged.path)) return error;
+    const { code, details, message } = error;
+    return new BedrockError(code, message.replaceAll(staged.path, staged.destination), {
+      details,
+      cause: error,
+    });
+  };
   let target: Target | undefined;
   const end = async (): Promise<void> => {
     // First: a close may have a lot to make durable.
@@ -125,32 +135,33 @@ async function fileDestination(
     await target?.close();
   };
   try {
-    const made = door.validated(place, { ...complete, path: staged.path });
-    target = await door.make(place, made, 'TO', survey.poolId);
+    const made = backends.validated(side, { ...complete, path: staged.path });
+    target = await backends.make(side, made, 'TO', survey.poolId);
     await target.open();
-    return { target, path: staged.place, publish: () => staged.publish(), end };
+    const publish = (): Promise<void> => ofWrittenFile(given.path, () => staged.publish());
+    return { target, path: staged.destination, publish, named, end };
   } catch (error) {
     await end();
-    throw error;
+    throw named(error);
   }
 }
 
-/** As large as FROM, or larger where rounding up to another alignment needs it. */
+/** As large as FROM, or larger if another alignment needs it. */
 function roomFor({ capacityBytes }: Survey, least: number): number {
   const comfortable = least + Math.ceil(least / 8);
   return Math.max(MIN_POOL_BYTES, capacityBytes ?? 0, alignUp(comfortable, 4096));
 }
 
-async function otherDestination(door: Door, place: CopyPlace, survey: Survey): Promise<Destination> {
-  const settings = door.validated(place, place.settings);
-  const target = await door.make(place, settings, 'TO', survey.poolId);
+async function otherDestination(backends: Backends, side: CopySide, survey: Survey): Promise<Destination> {
+  const settings = backends.validated(side, side.settings);
+  const target = await backends.make(side, settings, 'TO', survey.poolId);
   await target.open();
   let isPublished = false;
   try {
     const { poolId, ids } = await target.listErased({ limit: 1 });
     const { regions } = await target.stats();
     if (regions > 0 || ids.length > 0 || Buffer.compare(poolId, survey.poolId) !== 0)
-      throw new BedrockError('INVALID_ARGUMENT', 'TO is there already; a copy needs a target that is new');
+      throw invalid('TO is there already; a copy needs a target that is new');
   } catch (error) {
     await target.close();
     throw error;
@@ -161,6 +172,7 @@ async function otherDestination(door: Door, place: CopyPlace, survey: Survey): P
       isPublished = true;
       return Promise.resolve();
     },
+    named: (error) => error,
     end: () => (isPublished ? target.close() : target.destroy()),
   };
 }

@@ -1,26 +1,27 @@
-/** How a command ends that did not succeed: `error CODE: message` on standard error, a line each fault, and the exit status. */
+/** How a command fails: `error CODE: message` on standard error, one line per fault, and the exit status. */
 import { constants } from 'node:os';
 import { asBedrockError, BedrockError, type ErrorCode, messageOf, systemCodeOf } from '../base/errors.js';
 import { bounded, isInstance, propertyOf } from '../base/plain.js';
+import { withCure } from '../base/system-cure.js';
 import { type ConfigIssue, formatIssue } from '../validation/issues.js';
 import { ExitStatus } from './exit-status.js';
 
-/** The command line asks for something that cannot be. */
+/** The command line asks for something impossible. */
 export class UsageError extends BedrockError {
   constructor(message: string) {
     super('INVALID_ARGUMENT', message);
   }
 }
 
-/** Nobody reads standard output any more, as in `| head`; no failure. */
+/** Nobody reads standard output any more, as in `| head`. Not a failure. */
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed';
 }
 
-/** The user ended the command, by Ctrl-C for instance. */
+/** The user ended the command, for example with Ctrl-C. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
-  /** As a shell has it for a command that a signal ended. */
+  /** The status that a shell gives to a command ended by a signal. */
   readonly status: number;
 
   constructor(signal: NodeJS.Signals) {
@@ -29,7 +30,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Ends a command with an exit status of its own: what it found is on standard output, or went wrong as `error` says. */
+/** Ends a command with its own exit status: its result is on standard output, or `error` says what failed. */
 export class Conclusion extends Error {
   override readonly name = 'Conclusion';
 
@@ -41,7 +42,7 @@ export class Conclusion extends Error {
   }
 }
 
-/** Faults of what the user wrote, wherever they are found. */
+/** Mistakes of the user, wherever they are found. */
 const USED_WRONGLY: readonly ErrorCode[] = [
   'CONFIG_INVALID',
   'LIBRARY_LOAD_FAILED',
@@ -49,23 +50,38 @@ const USED_WRONGLY: readonly ErrorCode[] = [
   'POOL_NOT_FOUND',
 ];
 
-/** What the system says of a name that leads to no file. */
-const NO_FILE = ['ENOENT', 'ENOTDIR'];
+/** The system's errors for a name that leads to no readable file. */
+const NOT_READABLE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'];
 
-/** Opens or reads a file that the command line names. @throws Conclusion for a name that leads to none, UsageError for a folder */
+/** Opens or reads a file that the command line names. @throws Conclusion if there is no such file, UsageError for a folder */
 export async function ofNamedFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const code = systemCodeOf(error) ?? '';
-    // The system does not say which.
+    // The system's message does not name the file.
     if (code === 'EISDIR') throw new UsageError(`${file} is a directory; name a file`);
-    if (!NO_FILE.includes(code)) throw error;
+    if (!NOT_READABLE.includes(code)) throw error;
     throw new Conclusion(ExitStatus.usedWrongly, error as Error);
   }
 }
 
-/** Says on standard error what went wrong, a line each fault. @returns the exit status */
+/** Writes a file that the command line names. System errors are reported with this name, even if they concern a temporary file. */
+export async function ofWrittenFile<T>(file: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === undefined || typeof propertyOf(error, 'errno') !== 'number') throw error;
+    // As in `ENOENT: no such file or directory, open 'NAME'`.
+    const reason = messageOf(error)
+      .replace(/, \w+(?: '.*)?$/s, '')
+      .replace(`${code}: `, '');
+    throw Object.assign(new Error(`${file} cannot be written: ${reason}`, { cause: error }), { code });
+  }
+}
+
+/** Prints on standard error what failed, one line per fault. @returns the exit status */
 export function reportFailure(error: unknown): number {
   if (isInstance(error, OutputClosed)) return ExitStatus.ok;
   if (isInstance(error, Interrupted)) return error.status;
@@ -81,7 +97,7 @@ function isUsedWrongly(error: unknown): boolean {
   if (isInstance(error, UsageError)) return true;
   if (!isInstance(error, BedrockError)) return false;
   const { code, details } = asBedrockError(error);
-  // A file that is no pool at all, as against one that was damaged.
+  // A file that is not a pool at all, as opposed to a damaged pool.
   return USED_WRONGLY.includes(code) || details.absent === true;
 }
 
@@ -96,13 +112,13 @@ function linesOf(error: unknown): string[] {
     return [failureLine(code, bounded(message, MAX_MESSAGE))];
   }
   const given = systemCodeOf(error) ?? '';
-  // An error of others may call anything its code.
+  // A foreign error may have anything as its code.
   const code = /^[A-Z][A-Z0-9_]{0,63}$/.test(given) ? given : 'INTERNAL';
   // The system's messages begin with their code.
-  return [failureLine(code, bounded(messageOf(error), MAX_MESSAGE).replace(`${code}: `, ''))];
+  return [failureLine(code, bounded(withCure(error), MAX_MESSAGE).replace(`${code}: `, ''))];
 }
 
-/** The faults of a configuration, all of them; none if the error is another one. */
+/** All faults of a configuration; undefined if it is another error. */
 function issuesOf(error: BedrockError): { source: string; issues: readonly ConfigIssue[] } {
   const details = propertyOf(error, 'details');
   const [source, issues] = [propertyOf(details, 'source'), propertyOf(details, 'issues')];
@@ -116,7 +132,7 @@ function issuesOf(error: BedrockError): { source: string; issues: readonly Confi
     : { source: '', issues: [] };
 }
 
-/** `error CODE: message`, in one line whatever the message. */
+/** `error CODE: message`, always on one line. */
 export function failureLine(code: string, message: string): string {
   const lines = message.split(/[\r\n]/).map((line) => line.trim());
   return `error ${code}: ${lines.filter((line) => line !== '').join(' ')}\n`;

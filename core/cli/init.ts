@@ -1,13 +1,15 @@
-/** `bedrock init`: writes a configuration to begin with, commented, that names its schema for editors. */
-import { type FileHandle, open, readFile, realpath, rm } from 'node:fs/promises';
+/** `bedrock init`: writes a commented configuration to start with, which names its schema for editors. */
+import { link, lstat, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
-import { BedrockError, systemCodeOf } from '../base/errors.js';
-import { makeFolders } from '../base/folders.js';
+import { invalid, systemCodeOf } from '../base/errors.js';
+import { makeFolders, unmakeFolders } from '../base/folders.js';
 import { subcommand } from './command-line.js';
-import { UsageError } from './failure.js';
+import { ofWrittenFile, UsageError } from './failure.js';
+import { interruptible } from './interruption.js';
 import { printLine } from './output.js';
+import { stagedIn } from './staging.js';
 import { templateFolder } from './templates.js';
 
 const EXAMPLES = `
@@ -36,29 +38,65 @@ async function init(file: string): Promise<void> {
     throw new UsageError(`what is written is JSON, which a name in ${extension} hides; name it as ${other}`);
   }
   const folder = path.resolve(path.dirname(file));
-  await makeFolders(folder);
-  const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
-  const text = template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
-  let handle: FileHandle;
-  try {
-    handle = await open(file, 'wx');
-  } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw error;
-    throw new BedrockError('INVALID_ARGUMENT', `${file} is there already, and was left as it is`);
-  }
-  try {
-    await handle.writeFile(text);
-  } catch (error) {
-    // A part of a configuration would be in the way of the next attempt.
-    await rm(file, { force: true });
-    throw error;
-  } finally {
-    await handle.close();
-  }
+  await interruptible(async (signal) => {
+    const first = await ofWrittenFile(file, () => makeFolders(folder));
+    try {
+      await writeNew(file, await textFor(folder), signal);
+    } catch (error) {
+      await unmakeFolders(folder, first);
+      throw error;
+    }
+  });
   await printLine(`${file}: written; launch it with: npx bedrock -c ${file}`);
 }
 
-/** The schema as the folder sees it: below its own node_modules, if that is where this package is. */
+async function textFor(folder: string): Promise<string> {
+  const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
+  return template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
+}
+
+/** It gets its name when it is whole. @throws INVALID_ARGUMENT if that is there already, what `signal` was aborted with */
+async function writeNew(file: string, text: string, signal: AbortSignal): Promise<void> {
+  if (await isThere(file)) throw taken(file);
+  const staged = stagedIn(path.resolve(path.dirname(file)));
+  try {
+    await ofWrittenFile(file, () => writeFile(staged, text, { flag: 'wx' }));
+    signal.throwIfAborted();
+    await ofWrittenFile(file, () => giveName(staged, file));
+  } catch (error) {
+    throw systemCodeOf(error) === 'EEXIST' ? taken(file) : error;
+  } finally {
+    await rm(staged, { force: true });
+  }
+}
+
+/** A link takes no name that is there, be it since a moment ago; some file systems have none. @throws errors of the system */
+async function giveName(staged: string, file: string): Promise<void> {
+  try {
+    await link(staged, file);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(systemCodeOf(error) ?? ''))
+      throw error;
+    await rename(staged, file);
+  }
+}
+
+/** Whether something has the name, be it a link that leads nowhere. */
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await ofWrittenFile(file, () => lstat(file));
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return false;
+  }
+}
+
+function taken(file: string): Error {
+  return invalid(`${file} is there already, and was left as it is`);
+}
+
+/** Path of the schema relative to the folder: in the folder's own node_modules, if this package is installed there. */
 async function schemaFrom(folder: string): Promise<string> {
   const relative = path.relative(await realpath(folder), path.join(await realpath(packageRoot()), SCHEMA));
   return relative.startsWith('..') ? relative : `./${relative}`;

@@ -1,38 +1,79 @@
 /** Contents for a region from a file or from standard input, with their size, which must be known before the first byte. */
-import { createReadStream, fstatSync, readSync, type Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { constants, createReadStream, fstatSync, open as openPlain, readSync, type Stats } from 'node:fs';
+import { access, open, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { promisify } from 'node:util';
 import type { RegionSource } from '../contract/target.js';
 import { ofNamedFile, UsageError } from './failure.js';
+import { spooled } from './spool.js';
 
-const PIECE_BYTES = 256 * 1024;
-/** When to say what the command waits for. */
+const INPUT_PIECE_BYTES = 256 * 1024;
+const openDescriptor = promisify(openPlain);
+
+/** When to tell the user what the command is waiting for. */
 const HINT_MS = 2000;
 
 /**
  * @param file name, or `-` for standard input
- * @param size what `--size` said
- * @throws UsageError if the size is not known or not as announced, errors of the system
+ * @param size value of `--size`
+ * @throws UsageError if the size is unknown or differs from the announced one, errors of the system
  */
 export async function openContents(file: string, size: number | undefined): Promise<RegionSource> {
+  const { size: known, source } = await look(file, size);
+  if (known !== undefined) return { size: known, source };
+  throw new UsageError(`${nameOf(file)} does not tell how much it holds; say it with --size`);
+}
+
+/** The same, where what does not tell its size is read to its end first, into a temporary file. @param signal ends that */
+export async function openAllContents(
+  file: string,
+  size: number | undefined,
+  signal: AbortSignal,
+): Promise<RegionSource> {
+  const { size: known, source } = await look(file, size);
+  return known === undefined ? spooled(source, signal) : { size: known, source };
+}
+
+function nameOf(file: string): string {
+  return file === '-' ? 'standard input' : file;
+}
+
+/** Contents, perhaps of a size that the system does not know. */
+type Found = Pick<RegionSource, 'source'> & { size: number | undefined };
+
+async function look(file: string, size: number | undefined): Promise<Found> {
   if (file === '-') {
     const found = fstatSync(process.stdin.fd);
-    const known = sizeOf(found, 'standard input', size, found.isFile() && (found.size > 0 || isStdinEmpty()));
+    const known = sizeOf(found, nameOf(file), size, found.isFile() && (found.size > 0 || isStdinEmpty()));
     return { size: known, source: process.stdin as AsyncIterable<Uint8Array> };
   }
-  const found = await ofNamedFile(file, () => stat(file));
+  const found = await ofNamedFile(file, async () => {
+    await access(file, constants.R_OK);
+    return stat(file);
+  });
   const isSized = found.isFile() && (found.size > 0 || (await isEmpty(file)));
   const known = sizeOf(found, file, size, isSized);
   if (known === 0 && isSized) return { size: 0, source: [] };
-  // A file that grows meanwhile is taken as it was.
-  return { size: known, source: piecesOf(file, isSized ? known - 1 : Infinity) };
+  // A file that grows meanwhile is read up to its original size.
+  const end = isSized && known !== undefined ? known - 1 : Infinity;
+  return { size: known, source: found.isFIFO() ? piecesOfPipe(file) : piecesOf(file, end) };
 }
 
-/** Opens the file with the first piece: a transfer that never begins leaves nothing open. */
+/**
+ * A named pipe, opened without waiting for its writer: by Node's own calls a thread of its pool would, and the process could not end
+ * meanwhile. The first piece comes when there is a writer, the end when the last one has closed it.
+ */
+async function* piecesOfPipe(file: string): AsyncGenerator<Uint8Array> {
+  const fd = await ofNamedFile(file, () => openDescriptor(file, constants.O_RDONLY | constants.O_NONBLOCK));
+  yield* new Socket({ fd, readable: true, writable: false }) as AsyncIterable<Uint8Array>;
+}
+
+/** Opens the file with the first piece: so a transfer that never begins leaves nothing open. */
 async function* piecesOf(file: string, end: number): AsyncGenerator<Uint8Array> {
-  yield* createReadStream(file, { highWaterMark: PIECE_BYTES, end }) as AsyncIterable<Uint8Array>;
+  yield* createReadStream(file, { highWaterMark: INPUT_PIECE_BYTES, end }) as AsyncIterable<Uint8Array>;
 }
 
-/** Whether a file of no bytes has none: those of /proc, for instance, are only made as they are read. */
+/** Whether a file of size 0 is really empty: those of /proc, for example, are generated when they are read. */
 async function isEmpty(file: string): Promise<boolean> {
   const handle = await ofNamedFile(file, () => open(file));
   try {
@@ -42,15 +83,15 @@ async function isEmpty(file: string): Promise<boolean> {
   }
 }
 
-/** Whether something was piped or redirected to standard input, and not a terminal or /dev/null left there. */
+/** Whether standard input is a pipe or a redirection, rather than a terminal or /dev/null. */
 export function isStdinGiven(): boolean {
   const stat = fstatSync(process.stdin.fd);
   return stat.isFIFO() || stat.isFile() || stat.isSocket();
 }
 
 /**
- * Standard input that nobody named: a program may have left an open pipe there that will never hold anything.
- * @returns nothing if it ends without a byte
+ * Standard input that the user did not name: it may be an open pipe that some program left there and that never gets data.
+ * @returns undefined if it ends without a byte
  */
 export async function openUnnamedStdin(size: number): Promise<RegionSource | undefined> {
   const contents = await openContents('-', size);
@@ -64,7 +105,8 @@ export async function openUnnamedStdin(size: number): Promise<RegionSource | und
   return { size, source: resume(first.value, iterator) };
 }
 
-async function* resume(
+/** What is left of an iteration whose first piece was taken already. */
+export async function* resume(
   first: Uint8Array,
   rest: AsyncIterator<Uint8Array, unknown>,
 ): AsyncGenerator<Uint8Array> {
@@ -72,18 +114,20 @@ async function* resume(
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
-/** Reads at a place of its own, so that what reads on begins where it would have. */
+/** Reads at an explicit position, so that later reads begin where they would have. */
 function isStdinEmpty(): boolean {
   return readSync(process.stdin.fd, Buffer.alloc(1), 0, 1, 0) === 0;
 }
 
-/** @param isSized whether the system knows how much there is */
-function sizeOf(stat: Stats, name: string, announced: number | undefined, isSized: boolean): number {
+/** @param isSized whether the system knows the size */
+function sizeOf(
+  stat: Stats,
+  name: string,
+  announced: number | undefined,
+  isSized: boolean,
+): number | undefined {
   if (stat.isDirectory()) throw new UsageError(`${name} is a directory; name a file`);
-  if (!isSized) {
-    if (announced !== undefined) return announced;
-    throw new UsageError(`${name} does not tell how much it holds; say it with --size`);
-  }
+  if (!isSized) return announced;
   if (announced !== undefined && announced !== stat.size)
     throw new UsageError(`${name} holds ${stat.size} bytes, but --size says ${announced}`);
   return stat.size;

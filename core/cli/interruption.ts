@@ -1,10 +1,12 @@
-/** Ctrl-C and its like while a command works: the work is told to stop, cleans up, and the command ends. */
-import { Interrupted } from './failure.js';
+/** Ctrl-C and other signals, or an uncaught exception, while a command works: it is told to stop, cleans up, and ends. */
+import type { BedrockError } from '../base/errors.js';
+import { Interrupted, reportFailure } from './failure.js';
 import { endProcess } from './process-end.js';
+import { onUncaught } from './uncaught.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** How long the work may take to clean up; a read from a file that never answers must not hold the user. */
+/** How long the work may take to clean up; a read from a file that never answers must not block the user. */
 const CLEAN_UP_MS = 1000;
 
 /**
@@ -14,19 +16,24 @@ const CLEAN_UP_MS = 1000;
 export async function interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  const stop = (name: NodeJS.Signals): void => {
-    const reason = new Interrupted(name);
-    timer ??= setTimeout(() => endProcess(reason.status), CLEAN_UP_MS);
+  let uncaught: BedrockError | undefined;
+  const end = (reason: Error): void => {
+    timer ??= setTimeout(() => endProcess(reportFailure(reason)), CLEAN_UP_MS);
     controller.abort(reason);
   };
+  const stop = (name: NodeJS.Signals): void => end(new Interrupted(name));
   for (const name of SIGNALS) process.on(name, stop);
+  const release = onUncaught((failure) => end((uncaught ??= failure)));
   try {
     await work(controller.signal);
+    // Work that succeeded despite a signal counts as done. After an uncaught exception it is unknown what else failed.
+    if (uncaught !== undefined) throw uncaught;
   } catch (error) {
     controller.signal.throwIfAborted();
     throw error;
   } finally {
     clearTimeout(timer);
+    release();
     for (const name of SIGNALS) process.off(name, stop);
   }
 }

@@ -1,4 +1,4 @@
-/** The commands for those who begin: a configuration, a library of their own. */
+/** The commands for beginners: create a configuration or a library. */
 import type { Command } from 'commander';
 import { addInit } from './init.js';
 import { addNew } from './new.js';

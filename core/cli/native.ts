@@ -1,4 +1,4 @@
-/** `bedrock native`: builds the native addon, and tells what is loaded. */
+/** `bedrock native`: builds the native addon, and shows which one is loaded. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';

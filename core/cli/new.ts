@@ -1,10 +1,11 @@
-/** `bedrock new`: writes a package with a backend or a provider type of its own, ready to be tested and launched. */
+/** `bedrock new`: writes a package with a new backend or provider type, ready to test and launch. */
 import { readFile, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../native/load.js';
 import { subcommand } from './command-line.js';
-import { UsageError } from './failure.js';
+import { ofWrittenFile, UsageError } from './failure.js';
+import { interruptible } from './interruption.js';
 import { printLine } from './output.js';
 import { namesFrom, withNames, writeTemplates } from './templates.js';
 
@@ -51,26 +52,29 @@ async function write(what: 'backend' | 'provider', name: string, options: NewOpt
   await refuseTaken(what, names.type);
   const folder = path.resolve(options.directory ?? name.replace(/^@[^/]*\//, ''));
   const templates = options.persistent === true ? [what, `${what}-persistent`] : [what];
-  await writeTemplates(templates, folder, withNames(names));
-  await nameThisPackage(folder);
+  await interruptible((signal) =>
+    writeTemplates(templates, folder, withNames(names), (staged) => nameThisPackage(staged, folder), signal),
+  );
   const shown = path.relative(process.cwd(), folder) || '.';
   await printLine(
     `${shown}: a package with the ${what} type "${names.type}"\nnext: cd ${shown} && npm install && npm test && npm start`,
   );
 }
 
-/** A daemon would refuse the package that was made. @throws UsageError */
+/** A daemon would refuse the new package. @throws UsageError */
 async function refuseTaken(what: 'backend' | 'provider', type: string): Promise<void> {
-  // Only now: what is built in takes a while to load.
+  // Only now: the built-in types take a while to load.
   const { createContainer } = await import('../library/container.js');
   const { createLogger } = await import('../base/logging.js');
   const { API_VERSION } = await import('../contract/definitions.js');
   const { LibraryLoader } = await import('../library/library.js');
   const logger = createLogger({ level: 'off', format: 'text' });
-  const loader = new LibraryLoader(logger);
-  await loader.loadBuiltIns(createContainer({ logger }));
+  const { TypeRegistry } = await import('../library/registry.js');
+  const registry = new TypeRegistry();
+  for (const library of await new LibraryLoader(logger).loadBuiltIns(createContainer({ logger })))
+    registry.addLibrary(library);
   const sample = { kind: what, apiVersion: API_VERSION, type, schema: {}, create: () => undefined };
-  const fault = loader.registry.add(sample, 'the package');
+  const fault = registry.add(sample, 'the package');
   if (fault !== undefined)
     throw new UsageError(`no package can be made of that name: it ${fault}; choose another`);
 }
@@ -80,9 +84,9 @@ interface Manifest {
   devDependencies: Record<string, string>;
 }
 
-/** What is made depends on this version, and is developed with this very package: also one that no registry has. */
-async function nameThisPackage(folder: string): Promise<void> {
-  const file = path.join(folder, 'package.json');
+/** The new package depends on this version, and is developed with this very copy, even one that is not in a registry. */
+async function nameThisPackage(staged: string, folder: string): Promise<void> {
+  const file = path.join(staged, 'package.json');
   const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest;
   const root = await realpath(packageRoot());
   const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as {
@@ -91,11 +95,22 @@ async function nameThisPackage(folder: string): Promise<void> {
   manifest.peerDependencies['bedrock-node'] = `^${version}`;
   const local = await localSource(root);
   manifest.devDependencies['bedrock-node'] =
-    local === undefined ? `^${version}` : `file:${path.relative(await realpath(folder), local)}`;
-  await writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
+    local === undefined ? `^${version}` : `file:${path.relative(await realPlaceOf(folder), local)}`;
+  await ofWrittenFile(path.join(folder, 'package.json'), () =>
+    writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`),
+  );
 }
 
-/** The folder or the tarball that this package came from; nothing if it came from a registry. */
+/** Of a folder that may not be there yet; the one above it is. */
+async function realPlaceOf(folder: string): Promise<string> {
+  try {
+    return await realpath(folder);
+  } catch {
+    return path.join(await realpath(path.dirname(folder)), path.basename(folder));
+  }
+}
+
+/** The folder or tarball that this package was installed from; undefined if it came from a registry. */
 async function localSource(root: string): Promise<string | undefined> {
   const modules = path.dirname(root);
   if (path.basename(modules) !== 'node_modules') return root;
@@ -104,10 +119,10 @@ async function localSource(root: string): Promise<string | undefined> {
       packages?: Record<string, { resolved?: string }>;
     };
     const { resolved } = lock.packages?.['node_modules/bedrock-node'] ?? {};
-    // Relative paths count from the project that it was installed in.
+    // Relative paths are relative to the project that it was installed in.
     if (resolved?.startsWith('file:') === true) return path.resolve(path.dirname(modules), resolved.slice(5));
   } catch {
-    // Another package manager, which notes it elsewhere.
+    // Another package manager, which records it elsewhere.
   }
   return undefined;
 }

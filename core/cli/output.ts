@@ -1,12 +1,12 @@
-/** Standard output, and what people read there. */
+/** Standard output, and the formats for people. */
 import { systemCodeOf } from '../base/errors.js';
 import { OutputClosed } from './failure.js';
 
-// Without a listener an error would end the process; each write hears of its own.
+// Without a listener an error would end the process; each write gets its own error.
 process.stdout.on('error', () => undefined);
 
 /**
- * Writes, and resolves when the system has it: a reader that is slow slows the command down.
+ * Writes, and resolves when the system has accepted the data: so a slow reader slows the command down.
  * @throws OutputClosed, whatever `signal` was aborted with, errors of the system
  */
 export function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -25,12 +25,18 @@ export function printLine(text: string): Promise<void> {
   return print(`${text}\n`);
 }
 
-/** JSON in one line, or indented. */
+/** A name as people may read it: what is not seen, or would move the cursor of a terminal, stands as its number. */
+export function shownName(name: string): string {
+  const shown = (letter: string): string => `\\u{${(letter.codePointAt(0) ?? 0).toString(16)}}`;
+  return name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, shown);
+}
+
+/** JSON on one line, or indented. */
 export function printJson(value: unknown, isPretty = false): Promise<void> {
   return printLine(JSON.stringify(value, null, isPretty ? 2 : undefined));
 }
 
-/** Columns as wide as their widest cell, numbers to the right; a line each row, the first being the heads. */
+/** Columns as wide as their widest cell, numbers aligned to the right; one line per row, the first row being the header. */
 export function table(rows: readonly (readonly string[])[], numbers: readonly string[] = []): string {
   const [heads = []] = rows;
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
@@ -45,7 +51,7 @@ export function table(rows: readonly (readonly string[])[], numbers: readonly st
   return rows.map(line).join('\n');
 }
 
-/** A bar of `width` characters, of which a part from 0 to 1 is full. */
+/** A bar of `width` characters; `part` from 0 to 1 is full. */
 export function bar(part: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, part)) * width);
   return `[${'#'.repeat(full)}${'-'.repeat(width - full)}]`;

@@ -1,4 +1,4 @@
-/** `bedrock pool check`: lists what is wrong with a pool, and changes nothing. */
+/** `bedrock pool check`: lists the findings of a pool, and changes nothing. */
 import type { Command } from 'commander';
 import type { Finding } from '../pool/findings.js';
 import type { Inspection } from '../pool/inspection.js';
@@ -33,7 +33,7 @@ export function addPoolCheck(pool: Command): void {
     );
 }
 
-/** @returns how many findings there are */
+/** @returns the number of findings */
 async function report(path: string, inspection: Inspection, isJson: boolean): Promise<number> {
   const { checkPool, notesOf } = await import('../pool/check.js');
   const { poolIdText } = await import('../pool/pool-info.js');

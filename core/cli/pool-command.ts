@@ -1,14 +1,14 @@
 /**
- * What the commands have in common that look after a pool: finding and locking it, and the bar while its descriptors are read.
+ * Common code of the commands for pools: finding and locking a pool, and the progress bar while its descriptors are read.
  *
- * What they need is loaded only when they run, so that help and complaints about options come at once.
+ * Other code is loaded only when a command runs, so that help and usage errors appear at once.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import type { OfflinePool } from '../pool-file/offline-pool.js';
 import type { HeaderCopy } from '../pool/header-choice.js';
 import type { Inspection } from '../pool/inspection.js';
-import { UsageError } from './failure.js';
+import { ofNamedFile, UsageError } from './failure.js';
 import { trackProgress } from './progress.js';
 
 export interface PoolOptions {
@@ -19,12 +19,12 @@ export interface PoolOptions {
 
 export interface OpenedPool {
   readonly pool: OfflinePool;
-  /** Reads headers and descriptors, with a bar if there are many. */
+  /** Reads headers and descriptors, with a progress bar if there are many. */
   readonly inspect: (label: string, options: PoolOptions) => Promise<Inspection>;
 }
 
 export interface PoolAccess {
-  /** Others may look at the pool at the same time. */
+  /** Others may read the pool at the same time. */
   isReadOnly: boolean;
 }
 
@@ -35,7 +35,7 @@ export function withPool(command: Command): Command {
     .option('-q, --quiet', 'no progress bar');
 }
 
-/** A command that can go by either header where they contradict each other. */
+/** A command that can use either header if they contradict each other. */
 export function withHeader(command: Command): Command {
   return command.addOption(
     new Option('--header <COPY>', 'the header copy that counts, if the two contradict each other')
@@ -48,14 +48,14 @@ function notAChoice(): never {
   throw new InvalidArgumentError('It takes 0 or 1.');
 }
 
-/** Opens the pool, does the work, closes it. */
+/** Opens the pool, does the work, closes the pool. */
 export async function onPool(
   path: string,
   { isReadOnly }: PoolAccess,
   work: (opened: OpenedPool) => Promise<void>,
 ): Promise<void> {
   const { OfflinePool } = await import('../pool-file/offline-pool.js');
-  const pool = await OfflinePool.open(path, isReadOnly);
+  const pool = await ofNamedFile(path, () => OfflinePool.open(path, isReadOnly));
   try {
     await work({ pool, inspect: (label, options) => inspect(pool, label, options) });
   } finally {
@@ -79,7 +79,7 @@ async function inspect(
       },
     });
   } catch (error) {
-    // A choice between headers that need none is a fault of the command line.
+    // A choice between headers that is not needed is a usage error.
     if (error instanceof BedrockError && error.code === 'INVALID_ARGUMENT')
       throw new UsageError(error.message);
     throw named(pool.path, error);
@@ -88,7 +88,7 @@ async function inspect(
   }
 }
 
-/** What the pure logic says of a pool has no name in it. */
+/** Adds the path to an error: the pool code does not know it. */
 export function named(path: string, error: unknown): unknown {
   if (!(error instanceof BedrockError)) return error;
   return new BedrockError(error.code, `${path}: ${error.message}`, { details: error.details, cause: error });

@@ -1,6 +1,6 @@
 /**
- * `bedrock pool copy`: another pool with the same regions under the same IDs. FROM is only read; TO gets its name when it is complete
- * and durable, and was opened again and counted. Whatever ends the command before, nothing is left behind.
+ * `bedrock pool copy`: creates a pool with the same regions under the same IDs. FROM is only read. TO gets its name when it is complete and
+ * durable, and has been opened again and counted. If the command ends earlier, for any reason, nothing is left behind.
  */
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
@@ -10,9 +10,9 @@ import type { CopyReport } from '../targets/copy.js';
 import { collect } from './client-command.js';
 import { subcommand } from './command-line.js';
 import type { Destination, Survey } from './copy-destination.js';
-import type { CopyPlace, Door } from './copy-place.js';
+import type { CopySide, Backends } from './copy-side.js';
 import { ExitStatus } from './exit-status.js';
-import { Conclusion, UsageError } from './failure.js';
+import { Conclusion, ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
@@ -62,51 +62,58 @@ async function copy(
   signal: AbortSignal,
 ): Promise<void> {
   const begun = performance.now();
-  // Only now, so that help and complaints about options come at once.
-  const { Door } = await import('./copy-place.js');
+  // Only now, so that help and usage errors appear at once.
+  const { Backends } = await import('./copy-side.js');
   const { openDestination, surveyOf } = await import('./copy-destination.js');
-  const door = await Door.open(options.library ?? []);
-  const [fromPlace, toPlace] = [door.place(fromText), door.place(toText)];
-  await mustDiffer(fromPlace, toPlace);
-  const from = await openSource(door, fromPlace);
+  const backends = await Backends.open(options.library ?? []);
+  const [fromSide, toSide] = [backends.side(fromText), backends.side(toText)];
+  await mustDiffer(fromSide, toSide);
+  const from = await openSource(backends, fromSide);
   try {
     const survey = await surveyOf(from);
     signal.throwIfAborted();
-    const to = await openDestination(door, toPlace, survey, options);
+    const to = await openDestination(backends, toSide, survey, options);
     let report: CopyReport;
     try {
       report = await transfer(from, to, survey, options, signal);
+    } catch (error) {
+      throw to.named(error);
     } finally {
       await to.end();
     }
     const { quarantined } = (await from.stats()).recovery;
-    const places = { from: placeName(fromPlace), to: placeName(toPlace, to.path) };
+    const names = { from: sideName(fromSide), to: sideName(toSide, to.path) };
     const durationMs = Math.round(performance.now() - begun);
-    await tell(places, { ...report, quarantined, poolId: survey.poolId, durationMs }, options);
+    await tell(names, { ...report, quarantined, poolId: survey.poolId, durationMs }, options);
   } finally {
     await from.close();
   }
 }
 
-/** Opened without changing anything, where its type can do that. */
-async function openSource(door: Door, place: CopyPlace): Promise<Target> {
-  const settings = { ...place.settings };
+/** Opened read-only, if its type supports that. */
+async function openSource(backends: Backends, side: CopySide): Promise<Target> {
+  const settings = { ...side.settings };
   delete settings.override_if_exists;
-  if (place.has('read_only')) {
-    settings.read_only = true;
-    if (typeof settings.path === 'string') await mustBeThere(settings.path);
-  }
-  const from = await door.make(place, door.validated(place, settings), 'FROM');
+  const isLookedAt = side.has('read_only');
+  if (isLookedAt) settings.read_only = true;
+  const complete = backends.validated(side, settings);
+  if (isLookedAt && typeof settings.path === 'string') await mustBeThere(settings.path);
+  const from = await backends.make(side, complete, 'FROM');
   await from.open();
-  return from;
+  if (from.isFilling !== true) return from;
+  await from.close();
+  throw new BedrockError(
+    'CONFLICT',
+    'FROM is not complete: a restore or a migration into it was broken off; do that again first, or copy what it came from',
+  );
 }
 
-/** A copy reads FROM as long as it makes TO, so it cannot take its place. @throws UsageError */
-async function mustDiffer(from: CopyPlace, to: CopyPlace): Promise<void> {
-  const { placeOf } = await import('../pool-file/pool-place.js');
-  const identityOf = async ({ settings }: CopyPlace): Promise<string | undefined> => {
+/** FROM is read while TO is created, so they cannot be the same. @throws UsageError */
+async function mustDiffer(from: CopySide, to: CopySide): Promise<void> {
+  const { fileOf } = await import('../pool-file/pool-path.js');
+  const identityOf = async ({ settings }: CopySide): Promise<string | undefined> => {
     if (typeof settings.path !== 'string') return undefined;
-    const file = await placeOf({
+    const file = await fileOf({
       path: settings.path,
       baseDirectory: process.cwd(),
       isDirectory: settings.size !== undefined,
@@ -119,12 +126,11 @@ async function mustDiffer(from: CopyPlace, to: CopyPlace): Promise<void> {
   throw new UsageError('FROM and TO are the same pool; copy it to another place, and move that over it');
 }
 
-/** Says of what cannot be opened what a user of commands can do about it, and does not wait at a pipe. */
+/** Explains to a user of the command line why a path cannot be opened. Does not block on a pipe. */
 async function mustBeThere(path: string): Promise<void> {
-  const { fileOperations } = await import('../pool-file/file-operations.js');
-  const { openPoolAsItIs } = await import('../pool-file/pool-file.js');
-  const { file } = await openPoolAsItIs(path, true, await fileOperations());
-  await file.close();
+  const { OfflinePool } = await import('../pool-file/offline-pool.js');
+  const pool = await ofNamedFile(path, () => OfflinePool.open(path, true));
+  await pool.close();
 }
 
 async function transfer(
@@ -159,7 +165,7 @@ async function transfer(
   return report;
 }
 
-/** What lasts is opened again, so that what counts is what was written. */
+/** A persistent copy is opened again, so that what was written is counted. */
 async function checkCount(to: Target, { regions, bytes }: CopyReport): Promise<void> {
   const { regionsOf } = await import('../targets/copy.js');
   if (to.capabilities.persistent) {
@@ -179,8 +185,8 @@ async function checkCount(to: Target, { regions, bytes }: CopyReport): Promise<v
   );
 }
 
-function placeName(
-  { type, settings }: CopyPlace,
+function sideName(
+  { type, settings }: CopySide,
   path: unknown = settings.path,
 ): { type: string; path?: string } {
   return { type, ...(typeof path === 'string' && { path }) };

@@ -1,4 +1,4 @@
-/** `bedrock pool info`: what a pool is and how full it is. */
+/** `bedrock pool info`: what a pool is, and how full. */
 import type { Command } from 'commander';
 import type { PoolInfo } from '../pool/pool-info.js';
 import { subcommand } from './command-line.js';
@@ -57,6 +57,13 @@ function linesOf(path: string, info: PoolInfo): string[] {
       ].join(''),
     ]),
     ['regions', `${info.regions}, ${inBytes(info.regionBytes)}`],
+    ['names', `${info.names}`],
+    [
+      'journal',
+      info.journal === null
+        ? 'none'
+        : `two areas of ${inBytes(info.journal.areaBytes)}${info.journal.isPending ? ', with a change that the next open completes' : ''}`,
+    ],
     ['used', inBytes(info.usedBytes)],
     ['free', inBytes(info.freeBytes)],
     ['largest free', inBytes(info.largestFreeBytes)],

@@ -1,4 +1,4 @@
-/** `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again; and takes that back. */
+/** `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again; and undoes that. */
 import type { Command } from 'commander';
 import type { Inspection } from '../pool/inspection.js';
 import { subcommand } from './command-line.js';
@@ -50,7 +50,7 @@ async function repair({ pool, inspect }: OpenedPool, options: RepairOptions): Pr
   await report(pool.path, inspection, { isJson: options.json === true, isDryRun, undone, backup });
 }
 
-/** After an undoing the headers contradict each other only if they did before the repair that it has undone. */
+/** After an undo the headers contradict each other only if they did before the undone repair. */
 async function inspectAfter(
   undone: string | undefined,
   inspect: OpenedPool['inspect'],
@@ -66,7 +66,7 @@ async function inspectAfter(
 interface Outcome {
   isJson: boolean;
   isDryRun: boolean;
-  /** Backup of a repair that was broken off. */
+  /** Backup of an interrupted repair. */
   undone: string | undefined;
   backup: string | undefined;
 }
@@ -106,7 +106,7 @@ async function undo({ pool }: OpenedPool, backup: string, { json, header }: Repa
   else await printLine(`${pool.path} is as it was before the repair that ${backup} is of`);
 }
 
-/** As a shell takes it. */
+/** Quoted for a shell. */
 function quoted(path: string): string {
   return /^[\w./:@%+=,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

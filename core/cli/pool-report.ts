@@ -1,11 +1,11 @@
-/** How the commands that look after pools say things: counts in words, and JSON documents that may be long. */
+/** Output of the commands for pools: counts in words, and JSON documents that may be long. */
 
 /** `1 region`, `2 regions`. */
 export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** One JSON object in pieces, the last member of which is a list that need never be in memory as a whole. */
+/** A JSON object in pieces. Its last member is a list that need not be in memory completely. */
 export function* jsonDocument(
   members: Record<string, unknown>,
   list: string,

@@ -1,4 +1,4 @@
-/** `bedrock pool`: looks after pools that no daemon has open. */
+/** `bedrock pool`: maintains pools that no daemon has open. */
 import type { Command } from 'commander';
 import { subcommand } from './command-line.js';
 import { addPoolCheck } from './pool-check.js';

@@ -1,22 +1,23 @@
-/** A bar on standard error while a large transfer runs; nothing where it would only be in the way. */
+/** A progress bar on standard error during a large transfer; none if it would be in the way. */
 import { bar } from './output.js';
 import { formatSize } from './sizes.js';
 
-/** Smaller transfers are over before anybody could read it. */
+/** Smaller transfers are over before anyone could read it. */
 const MIN_BYTES = 8 * 2 ** 20;
 const REDRAW_MS = 100;
 const BAR_WIDTH = 30;
 
 export interface Progress {
-  /** The same pieces, counted as they go. */
+  /** The same pieces, counted as they pass. */
   track(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array>;
-  /** Counts bytes that are done. */
+  /** Adds completed bytes. */
   add(bytes: number): void;
-  /** Leaves the bar as it stands, so that what follows starts on a line of its own. */
+  /** Leaves the bar as it is, so that later output starts on a new line. */
   end(): void;
 }
 
-export function trackProgress(label: string, total: number, isQuiet = false): Progress {
+/** @param hasEstimate whether it says how long the rest will take, at the rate until now */
+export function trackProgress(label: string, total: number, isQuiet = false, hasEstimate = false): Progress {
   const isShown = !isQuiet && process.stderr.isTTY && total > MIN_BYTES;
   const begun = performance.now();
   let done = 0;
@@ -27,7 +28,8 @@ export function trackProgress(label: string, total: number, isQuiet = false): Pr
     const rate = (done / Math.max(1, drawn - begun)) * 1000;
     const percent = `${Math.floor((done / total) * 100)}%`.padStart(4);
     const figures = `${formatSize(done)} of ${formatSize(total)}, ${formatSize(Math.round(rate))}/s`;
-    process.stderr.write(`\r${label} ${bar(done / total, BAR_WIDTH)} ${percent} ${figures}\x1b[K`);
+    const left = hasEstimate && done > 0 ? `, ${Math.ceil((total - done) / rate)} s left` : '';
+    process.stderr.write(`\r${label} ${bar(done / total, BAR_WIDTH)} ${percent} ${figures}${left}\x1b[K`);
   };
   const add = (bytes: number): void => {
     done += bytes;

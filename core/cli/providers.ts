@@ -1,4 +1,4 @@
-/** `bedrock providers`: what a daemon runs. */
+/** `bedrock providers`, also `bedrock provider ls`: lists the providers of a daemon. */
 import type { Command } from 'commander';
 import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
 import { subcommand } from './command-line.js';
@@ -11,7 +11,11 @@ Examples:
 `;
 
 export function addProviders(program: Command): void {
-  withAddress(subcommand(program, 'providers'))
+  addProviderList(program, 'providers');
+}
+
+export function addProviderList(parent: Command, name: string): void {
+  withAddress(subcommand(parent, name))
     .description("List a daemon's providers, in the order of its configuration.")
     .option('--json', 'an array of {name, type, providerId, tags, state, targets}')
     .addHelpText('after', EXAMPLES)

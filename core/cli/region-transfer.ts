@@ -1,12 +1,22 @@
 /** `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a file or a pipe. */
 import type { Command } from 'commander';
+import { BedrockError } from '../base/errors.js';
+import { isInstance } from '../base/plain.js';
+import type { RegionRef } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { CallOptions, RemoteTarget } from '../contract/remote-provider.js';
 import type { RegionSource } from '../contract/target.js';
-import { onTarget, parseRegionId, type TargetOptions, withTarget } from './client-command.js';
+import {
+  onTarget,
+  parseName,
+  parseRegion,
+  REGION_FORMS,
+  type TargetOptions,
+  withTarget,
+} from './client-command.js';
 import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
-import { isStdinGiven, openContents, openUnnamedStdin } from './input.js';
+import { isStdinGiven, openContents, openUnnamedStdin, resume } from './input.js';
 import { writeStdout, writeWholeFile } from './output-file.js';
 import { printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
@@ -42,14 +52,14 @@ Examples:
 With -o the file appears under its name only when it is whole.
 `;
 
-interface TransferOptions extends TargetOptions {
+export interface TransferOptions extends TargetOptions {
   quiet?: boolean;
 }
 interface SendOptions extends TransferOptions {
   size?: number;
   persist?: boolean;
 }
-type CreateOptions = SendOptions & { json?: boolean };
+type CreateOptions = SendOptions & { json?: boolean; name?: string };
 type WriteOptions = SendOptions & { offset: number };
 interface ReadOptions extends TransferOptions {
   offset: number;
@@ -62,6 +72,7 @@ export function addCreate(region: Command): void {
     .description('Create a region, all zero or with contents, and print its ID.')
     .argument('[FILE]', 'the contents; - is standard input')
     .option('--size <N>', `size of the region: ${SIZE_FORMS}`, parseSize)
+    .option('--name <NAME>', 'a name for it, which must be free', parseName)
     .option('--persist', 'return only when the contents are durable')
     .option('--json', 'print {"id", "size"} instead of the ID')
     .addHelpText('after', CREATE_EXAMPLES)
@@ -78,19 +89,19 @@ export function addCreate(region: Command): void {
 export function addWrite(region: Command): void {
   transferCommand(region, 'write')
     .description('Overwrite a part of a region.')
-    .argument('<ID>', 'the region', parseRegionId)
+    .argument('<REGION>', REGION_FORMS, parseRegion)
     .argument('[FILE]', 'the new contents; - or nothing is standard input')
     .option('--offset <N>', `where to begin: ${SIZE_FORMS}`, parseSize, 0)
     .option('--size <N>', 'how many bytes; needed for a pipe, which does not tell', parseSize)
     .option('--persist', 'return only when they are durable')
     .addHelpText('after', WRITE_EXAMPLES)
-    .action(async (id: RegionId, file: string | undefined, options: WriteOptions) => {
+    .action(async (ref: RegionRef, file: string | undefined, options: WriteOptions) => {
       if (file === undefined && !isStdinGiven())
         throw new UsageError('there is nothing to write; name a file, or - for standard input');
       const contents = await openContents(file ?? '-', options.size);
       await onTarget(options, async (target, call) => {
         const send = (source: RegionSource): Promise<void> =>
-          target.writeFrom(id, options.offset, source, persistOf(options), call);
+          target.writeFrom(ref, options.offset, source, persistOf(options), call);
         await withProgress('writing', contents, options, send);
       });
     });
@@ -99,28 +110,24 @@ export function addWrite(region: Command): void {
 export function addRead(region: Command): void {
   transferCommand(region, 'read')
     .description('Copy a region, or a part of it, to standard output or a file.')
-    .argument('<ID>', 'the region', parseRegionId)
+    .argument('<REGION>', REGION_FORMS, parseRegion)
     .option('--offset <N>', `where to begin: ${SIZE_FORMS}`, parseSize, 0)
     .option('--length <N>', 'how many bytes (default: up to the end)', parseSize)
     .option('-o, --output <FILE>', 'write to a file; - is standard output')
     .addHelpText('after', READ_EXAMPLES)
-    .action((id: RegionId, options: ReadOptions) =>
+    .action((ref: RegionRef, options: ReadOptions) =>
       onTarget(options, async (target, call) => {
-        const { offset, output = '-' } = options;
-        const size = await lengthToRead(target, id, options, call);
-        const contents = { size, source: target.readStream(id, offset, size, call) };
-        await withProgress('reading', contents, options, ({ source }) =>
-          output === '-' ? writeStdout(source, call.signal) : writeWholeFile(output, source, call.signal),
-        );
+        const contents = await openRegion(target, ref, options, call);
+        await writeOut(contents, options.output, options, call.signal);
       }),
     );
 }
 
-function transferCommand(region: Command, name: string): Command {
-  return withTarget(subcommand(region, name)).option('-q, --quiet', 'no progress bar');
+export function transferCommand(parent: Command, name: string): Command {
+  return withTarget(subcommand(parent, name)).option('-q, --quiet', 'no progress bar');
 }
 
-/** A region to be made: with contents, or empty. */
+/** A region to create: with contents, or empty. */
 type NewRegion = RegionSource | { size: number; source: undefined };
 
 async function contentsToCreate(file: string | undefined, size: number | undefined): Promise<NewRegion> {
@@ -141,31 +148,68 @@ function create(
   options: CreateOptions,
   call: CallOptions,
 ): Promise<RegionId> {
-  if (source === undefined) return target.create(size, call);
+  const naming = options.name === undefined ? {} : { name: options.name };
+  if (source === undefined) return target.create(size, naming, call);
   return withProgress('creating', { size, source }, options, (contents) =>
-    target.createAndWrite(contents, persistOf(options), call),
+    target.createAndWrite(contents, { ...persistOf(options), ...naming }, call),
   );
 }
 
-async function lengthToRead(
+/** Which part of a region is read. */
+interface Part {
+  offset: number;
+  /** Up to the end unless told. */
+  length?: number;
+}
+
+/**
+ * The bytes of a region, all from one, whatever becomes of its name. The first piece of a name's is there when this returns: a region
+ * that was replaced between the look and the read is looked up again.
+ * @throws REGION_NOT_FOUND, OUT_OF_RANGE
+ */
+export async function openRegion(
   target: RemoteTarget,
-  id: RegionId,
-  { offset, length }: ReadOptions,
+  ref: RegionRef,
+  { offset, length }: Part,
   call: CallOptions,
-): Promise<number> {
-  if (length !== undefined) return length;
-  const { size } = await target.stat(id, call);
-  return Math.max(0, size - offset);
+): Promise<RegionSource> {
+  if (typeof ref !== 'string' && length !== undefined)
+    return { size: length, source: target.readStream(ref, offset, length, call) };
+  for (let gone: RegionId | undefined; ;) {
+    const { id, size: whole } = await target.stat(ref, call);
+    const size = length ?? Math.max(0, whole - offset);
+    const pieces = target.readStream(id, offset, size, call);
+    try {
+      const first = await pieces.next();
+      return { size, source: first.done === true ? [] : resume(first.value, pieces) };
+    } catch (error) {
+      const isGone = isInstance(error, BedrockError) && error.code === 'REGION_NOT_FOUND';
+      if (!isGone || typeof ref !== 'string' || gone?.equals(id) === true) throw error;
+      gone = id;
+    }
+  }
+}
+
+/** Writes contents to a file, or to standard output, with a bar on the way. */
+export function writeOut(
+  contents: RegionSource,
+  file = '-',
+  options: TransferOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  return withProgress('reading', contents, options, ({ source }) =>
+    file === '-' ? writeStdout(source, signal) : writeWholeFile(file, source, signal),
+  );
 }
 
 function persistOf({ persist = false }: SendOptions): { persist: boolean } {
   return { persist };
 }
 
-type TrackedSource = RegionSource & { source: AsyncGenerator<Uint8Array> };
+export type TrackedSource = RegionSource & { source: AsyncGenerator<Uint8Array> };
 
-/** Runs a transfer whose pieces are counted as they go. */
-async function withProgress<T>(
+/** Runs a transfer and counts its pieces. */
+export async function withProgress<T>(
   label: string,
   { size, source }: RegionSource,
   { quiet }: TransferOptions,

@@ -1,11 +1,20 @@
-/** `bedrock region`: regions one by one. Their contents go through region-transfer. */
+/** `bedrock region`: works on single regions. region-transfer.ts transfers their contents. */
 import type { Command } from 'commander';
-import type { RegionId } from '../contract/region-id.js';
+import type { RegionRef } from '../contract/names.js';
+import { RegionId } from '../contract/region-id.js';
+import type { RemoteTarget } from '../contract/remote-provider.js';
 import type { RegionRange, RegionStat } from '../contract/target.js';
-import { collect, onTarget, parseRegionId, type TargetOptions, withTarget } from './client-command.js';
+import {
+  collect,
+  onTarget,
+  parseRegion,
+  REGION_FORMS,
+  type TargetOptions,
+  withTarget,
+} from './client-command.js';
 import { subcommand } from './command-line.js';
-import { reportFailure } from './failure.js';
-import { print, printJson, printLine } from './output.js';
+import { print, printJson, printLine, shownName } from './output.js';
+import { forEachRegion } from './region-list.js';
 import { addCreate, addRead, addWrite } from './region-transfer.js';
 import { formatSize, parseByteRange, SIZE_FORMS } from './sizes.js';
 import { formatTime } from './times.js';
@@ -26,8 +35,8 @@ Examples:
   bedrock region ls --json | jq -r 'select(.size == 0).id'
   bedrock region ls --json | jq -s 'map(.size) | add'
 
-With --json each region is an object in a line of its own, {"id", "size", "createdAt"} (bytes, milliseconds since the epoch),
-so that a million regions need no more memory than one.
+With --json each region is an object in a line of its own, {"id", "size", "createdAt", "name"?} (bytes, milliseconds since the
+epoch), so that a million regions need no more memory than one.
 `;
 
 const PERSIST_EXAMPLES = `
@@ -41,7 +50,7 @@ Examples:
   bedrock region rm ID
   bedrock region ls --json | jq -r .id | xargs bedrock region rm     all of them
 
-If one cannot be removed, the others are all the same, and the exit status is 1.
+Each is an ID or a name. If one cannot be removed, the others are all the same, and the exit status is 1.
 `;
 
 /** Wide enough for the largest size, as in \`1023.9 KiB\`. */
@@ -62,7 +71,7 @@ export function addRegion(program: Command): void {
 
 function addList(region: Command): void {
   withTarget(subcommand(region, 'ls'))
-    .description('List all regions: ID, size, time of creation.')
+    .description('List all regions: ID, size, time of creation, and the name if there is one.')
     .option('--json', 'an object a line')
     .addHelpText('after', LS_EXAMPLES)
     .action((options: TargetOptions & { json?: boolean }) =>
@@ -70,7 +79,7 @@ function addList(region: Command): void {
         const isJson = options.json === true;
         const line = isJson ? (stat: RegionStat) => JSON.stringify(stat) : rowOf;
         let page = await target.list({}, call);
-        if (!isJson) await printLine(`${'ID'.padEnd(32)}  ${'SIZE'.padStart(SIZE_WIDTH)}  CREATED`);
+        if (!isJson) await printLine(headsOf(target));
         for (;;) {
           await print(page.regions.map((stat) => `${line(stat)}\n`).join(''), call.signal);
           if (page.next === undefined) return;
@@ -80,23 +89,33 @@ function addList(region: Command): void {
     );
 }
 
-function rowOf({ id, size, createdAt }: RegionStat): string {
-  return `${id.toString()}  ${formatSize(size).padStart(SIZE_WIDTH)}  ${formatTime(createdAt)}`;
+function headsOf({ capabilities }: RemoteTarget): string {
+  const heads = `${'ID'.padEnd(32)}  ${'SIZE'.padStart(SIZE_WIDTH)}  CREATED`;
+  return capabilities.named ? `${heads.padEnd(rowOf(ANY).length)}  NAME` : heads;
+}
+
+/** All rows are as wide, up to the name. */
+const ANY: RegionStat = { id: RegionId.of(0, 0, 0, 0), size: 0, createdAt: 0 };
+
+function rowOf({ id, size, createdAt, name }: RegionStat): string {
+  const row = `${id.toString()}  ${formatSize(size).padStart(SIZE_WIDTH)}  ${formatTime(createdAt)}`;
+  return name === undefined ? row : `${row}  ${shownName(name)}`;
 }
 
 function addStat(region: Command): void {
   withTarget(subcommand(region, 'stat'))
     .description('Show what is known of a region.')
-    .argument('<ID>', 'the region', parseRegionId)
-    .option('--json', '{"id", "size", "createdAt"}, bytes and milliseconds since the epoch')
-    .action((id: RegionId, options: TargetOptions & { json?: boolean }) =>
+    .argument('<REGION>', REGION_FORMS, parseRegion)
+    .option('--json', '{"id", "size", "createdAt", "name"?}, bytes and milliseconds since the epoch')
+    .action((ref: RegionRef, options: TargetOptions & { json?: boolean }) =>
       onTarget(options, async (target, call) => {
-        const stat = await target.stat(id, call);
+        const stat = await target.stat(ref, call);
         if (options.json === true) return printJson(stat);
-        const created = formatTime(stat.createdAt);
-        return printLine(
-          `id       ${id.toString()}\nsize     ${formatSize(stat.size)} (${stat.size} bytes)\ncreated  ${created}`,
-        );
+        const { id, size, createdAt, name } = stat;
+        const lines = [`id       ${id.toString()}`, `size     ${formatSize(size)} (${size} bytes)`];
+        lines.push(`created  ${formatTime(createdAt)}`);
+        if (name !== undefined) lines.push(`name     ${shownName(name)}`);
+        return printLine(lines.join('\n'));
       }),
     );
 }
@@ -104,33 +123,24 @@ function addStat(region: Command): void {
 function addPersist(region: Command): void {
   withTarget(subcommand(region, 'persist'))
     .description('Make a region durable, or parts of it.')
-    .argument('<ID>', 'the region', parseRegionId)
+    .argument('<REGION>', REGION_FORMS, parseRegion)
     .option(
       '--range <OFFSET:SIZE>',
       `only this part; may come several times. Each is ${SIZE_FORMS}`,
       collect(parseByteRange),
     )
     .addHelpText('after', PERSIST_EXAMPLES)
-    .action((id: RegionId, options: TargetOptions & { range?: RegionRange[] }) =>
-      onTarget(options, (target, call) => target.persist(id, options.range, call)),
+    .action((ref: RegionRef, options: TargetOptions & { range?: RegionRange[] }) =>
+      onTarget(options, (target, call) => target.persist(ref, options.range, call)),
     );
 }
 
 function addRemove(region: Command): void {
   withTarget(subcommand(region, 'rm'))
     .description('Remove regions for good; durable when it ends.')
-    .argument('<ID...>', 'the regions', collect(parseRegionId))
+    .argument('<REGION...>', 'the regions, by their IDs or names', collect(parseRegion))
     .addHelpText('after', RM_EXAMPLES)
-    .action((ids: RegionId[], options: TargetOptions) =>
-      onTarget(options, async (target, call) => {
-        const failures: unknown[] = [];
-        for (const id of ids) {
-          await target.erase(id, call).catch((error: unknown) => failures.push(error));
-          call.signal.throwIfAborted();
-        }
-        // Each gets its line; the last ends the command.
-        for (const failure of failures.slice(0, -1)) reportFailure(failure);
-        if (failures.length > 0) throw failures.at(-1);
-      }),
+    .action((refs: RegionRef[], options: TargetOptions) =>
+      onTarget(options, (target, call) => forEachRegion(refs, call, (ref) => target.erase(ref, call))),
     );
 }

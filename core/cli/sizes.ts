@@ -1,4 +1,4 @@
-/** Numbers of bytes as people write and read them. */
+/** Sizes in the form that people write and read. */
 import { InvalidArgumentError } from 'commander';
 import type { RegionRange } from '../contract/target.js';
 
@@ -14,6 +14,8 @@ export function parseSize(text: string): number {
   const exponent = unit === '' ? 0 : 'KMGT'.indexOf(unit.toUpperCase()) + 1;
   const size = Number(digits ?? NaN) * 1024 ** exponent;
   if (Number.isSafeInteger(size)) return size;
+  if (digits !== undefined)
+    throw new InvalidArgumentError(`It takes at most ${Number.MAX_SAFE_INTEGER} bytes.`);
   throw new InvalidArgumentError(`It takes ${SIZE_FORMS}.`);
 }
 

@@ -1,14 +1,16 @@
-/** `bedrock start`: launches a daemon and stays until it has stopped. */
-import { access, writeFile } from 'node:fs/promises';
+/** `bedrock start`: launches a daemon and runs until it has stopped. */
+import { access } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { LogThreshold } from '../base/log-levels.js';
 import { type ConfigDocument, parseConfig, readConfigFile } from '../config/document.js';
 import { bootstrap, type BootstrapOptions, checkConfig } from '../daemon/bootstrap.js';
 import type { Daemon } from '../daemon/daemon.js';
 import { looksLikeAddress } from '../net/address.js';
 import { ExitStatus } from './exit-status.js';
-import { failureLine, reportFailure, UsageError } from './failure.js';
+import { reportFailure, UsageError } from './failure.js';
+import { writeWholeFile } from './output-file.js';
 import { printLine } from './output.js';
 import { listenToSignals, type StartSignals } from './start-signals.js';
 
@@ -18,6 +20,7 @@ export interface StartOptions {
   toml?: boolean;
   verbose?: LogThreshold;
   respAddress?: string;
+  groupFile?: string;
   outputConfig?: string;
   check?: boolean;
 }
@@ -29,12 +32,13 @@ export async function start(address: string | undefined, options: StartOptions):
   const settings: BootstrapOptions = {
     ...(address !== undefined && { address }),
     ...(options.respAddress !== undefined && { respAddress: options.respAddress }),
+    ...(options.groupFile !== undefined && { groupFile: options.groupFile }),
     ...(options.verbose !== undefined && { logLevel: options.verbose }),
   };
   checkAddress(address);
   const document = await readDocument(options);
   if (options.check === true) return check(document, settings);
-  // Not before: a signal ends at once what has opened nothing, such as waiting for standard input.
+  // Not earlier: before anything is open, for example while waiting for standard input, a signal ends the process at once.
   const signals = listenToSignals();
   let daemon: Daemon;
   try {
@@ -43,11 +47,16 @@ export async function start(address: string | undefined, options: StartOptions):
     return endOfStart(error, signals);
   }
   signals.with(daemon);
-  if (options.outputConfig !== undefined && !(await writeConfig(options.outputConfig, daemon))) {
+  if (
+    options.outputConfig !== undefined &&
+    !(await writeConfig(options.outputConfig, daemon, signals.stop))
+  ) {
     await daemon.close();
     return ExitStatus.failed;
   }
-  return (await daemon.closed) ? ExitStatus.ok : ExitStatus.failed;
+  const isClean = await daemon.closed;
+  if (signals.failure !== undefined) return reportFailure(signals.failure);
+  return isClean ? ExitStatus.ok : ExitStatus.failed;
 }
 
 async function check(document: ConfigDocument, settings: BootstrapOptions): Promise<number> {
@@ -56,12 +65,13 @@ async function check(document: ConfigDocument, settings: BootstrapOptions): Prom
   return ExitStatus.ok;
 }
 
-function endOfStart(error: unknown, { stop }: StartSignals): number {
-  // It was asked to stop, and it has: no failure.
+function endOfStart(error: unknown, { stop, failure }: StartSignals): number {
+  if (failure !== undefined) return reportFailure(failure);
+  // It was asked to stop, and has stopped: not a failure.
   return stop.aborted ? ExitStatus.ok : reportFailure(error);
 }
 
-/** @throws UsageError for what was never meant for an address, such as the name of a file */
+/** @throws UsageError for a text that was never meant as an address, such as a file name */
 function checkAddress(text: string | undefined): void {
   if (text === undefined || looksLikeAddress(text)) return;
   throw new UsageError(
@@ -82,7 +92,7 @@ async function readDocument(options: StartOptions): Promise<ConfigDocument> {
   return parseConfig(await text(process.stdin), format ?? 'json', '<stdin>');
 }
 
-/** The configuration of this folder. One that is there and cannot be read is for the reader to say. */
+/** The configuration of this folder. If it exists but cannot be read, the reader reports that. */
 async function configHere(): Promise<string> {
   try {
     await access(DEFAULT_CONFIG);
@@ -98,14 +108,15 @@ async function configHere(): Promise<string> {
   return DEFAULT_CONFIG;
 }
 
-async function writeConfig(file: string, daemon: Daemon): Promise<boolean> {
+async function writeConfig(file: string, daemon: Daemon, stop: AbortSignal): Promise<boolean> {
   try {
-    await writeFile(file, `${JSON.stringify(daemon.config, null, 2)}\n`);
+    const text = `${JSON.stringify(daemon.config, null, 2)}\n`;
+    await writeWholeFile(file, Readable.from([Buffer.from(text)]), stop);
     return true;
   } catch (error) {
-    const code = systemCodeOf(error) ?? 'INTERNAL';
-    const reason = messageOf(error).replace(`${code}: `, '');
-    process.stderr.write(failureLine(code, `the running configuration cannot be written: ${reason}`));
+    // It was asked to stop, and is stopping.
+    if (stop.aborted) return true;
+    reportFailure(error);
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** `bedrock stats`: how full targets are. */
+/** `bedrock stats`: shows how full targets are. */
 import type { Command } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
@@ -24,14 +24,14 @@ const BAR_WIDTH = 20;
 const HEADS = ['PROVIDER', 'TARGET', 'TYPE', 'MODE', 'REGIONS', 'USED', 'CAPACITY', ''];
 const NUMBERS = ['TARGET', 'REGIONS', 'USED', 'CAPACITY'];
 
-interface Place {
+interface ListedTarget {
   provider: string;
   /** Number of the target. */
   target: number;
   type: string;
   state: TargetState;
 }
-type Row = Place & Partial<TargetStats>;
+type Row = ListedTarget & Partial<TargetStats>;
 
 export function addStats(program: Command): void {
   withAddress(subcommand(program, 'stats'))
@@ -41,39 +41,46 @@ export function addStats(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action((provider: string | undefined, options: AddressOptions & { json?: boolean }) =>
       onDaemon(options, async (service, call) => {
-        const rows = await Promise.all(placesOf(service, provider).map((place) => ask(service, place, call)));
+        const rows = await Promise.all(
+          listedTargets(service, provider).map((listed) => ask(service, listed, call)),
+        );
         if (options.json === true) await printJson(rows);
         else await printLine(table([HEADS, ...rows.map(cellsOf)], NUMBERS));
       }),
     );
 }
 
-function placesOf({ providers }: Service, wanted: string | undefined): Place[] {
-  const places = providers
+function listedTargets({ providers }: Service, wanted: string | undefined): ListedTarget[] {
+  const listed = providers
     .filter(({ name, providerId }) => wanted === undefined || [name, String(providerId)].includes(wanted))
     .flatMap(({ name, targets }) =>
       targets.map(({ type, state }, target) => ({ provider: name, target, type, state })),
     );
-  if (places.length > 0 || wanted === undefined) return places;
-  throw new BedrockError('PROVIDER_NOT_FOUND', `no provider ${wanted} holds regions; see bedrock providers`);
+  if (listed.length > 0 || wanted === undefined) return listed;
+  const holders = providers.filter(({ targets }) => targets.length > 0);
+  const names = holders.map(({ name, providerId }) => `${name} (${providerId})`).join(', ');
+  throw new BedrockError(
+    'PROVIDER_NOT_FOUND',
+    `no provider ${wanted} holds regions; those that do: ${names === '' ? 'none' : names}`,
+  );
 }
 
-async function ask(service: Service, place: Place, call: CallOptions): Promise<Row> {
-  // A provider that is optional may have failed; the others are to be seen all the same.
-  if (place.state !== 'open') return place;
-  return { ...place, ...(await service.stats(place.provider, place.target, call)) };
+async function ask(service: Service, listed: ListedTarget, call: CallOptions): Promise<Row> {
+  // An optional provider may have failed; the others are still shown.
+  if (listed.state !== 'open') return listed;
+  return { ...listed, ...(await service.stats(listed.provider, listed.target, call)) };
 }
 
 function cellsOf(row: Row): string[] {
   const { provider, target, type, state, mode, regions, usedBytes, capacityBytes, freeBytes } = row;
-  const place = [provider, String(target), type];
-  if (usedBytes === undefined) return [...place, state, '-', '-', '-', ''];
+  const head = [provider, String(target), type];
+  if (usedBytes === undefined) return [...head, state, '-', '-', '-', ''];
   const figures = [mode ?? '', String(regions), formatSize(usedBytes)];
   if (capacityBytes === null || capacityBytes === undefined) {
     const free = typeof freeBytes === 'number' ? `${formatSize(freeBytes)} free` : '';
-    return [...place, ...figures, 'unlimited', free];
+    return [...head, ...figures, 'unlimited', free];
   }
   const part = capacityBytes === 0 ? 1 : usedBytes / capacityBytes;
   const percent = `${Math.round(part * 100)}%`.padStart(4);
-  return [...place, ...figures, formatSize(capacityBytes), `${bar(part, BAR_WIDTH)} ${percent}`];
+  return [...head, ...figures, formatSize(capacityBytes), `${bar(part, BAR_WIDTH)} ${percent}`];
 }

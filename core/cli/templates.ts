@@ -1,27 +1,28 @@
 /**
- * Writes new projects from the folders of templates/.
+ * Creates new projects from the folders of templates/.
  *
- * Templates are ordinary files, which are formatted, linted and compiled like all others; only their names tell them apart. In text
- * and in file names `sample` stands for the type that is being made, `Sample` for it in names of classes, `bedrock-…-sample` for
- * the package. A leading `_` is dropped from a file's name: npm and compilers have a mind of their own about package.json,
- * tsconfig.json and .gitignore below a package (`_gitignore` gets its dot).
+ * Templates are ordinary files that are formatted, linted and compiled like all others; only their names are special. In texts and in file
+ * names `sample` stands for the new type, `Sample` for it in names of classes, `bedrock-…-sample` for the package. A leading `_` is removed
+ * from a file's name: npm and compilers treat package.json, tsconfig.json and .gitignore inside a package specially (`_gitignore` gets its
+ * dot).
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../../native/load.js';
-import { BedrockError, systemCodeOf } from '../base/errors.js';
-import { makeFolders } from '../base/folders.js';
-import { UsageError } from './failure.js';
+import { invalid, systemCodeOf } from '../base/errors.js';
+import { makeFolders, unmakeFolders } from '../base/folders.js';
+import { ofWrittenFile, UsageError } from './failure.js';
+import { isStaged, stagedIn } from './staging.js';
 
-/** What is made. */
+/** Names of what is created. */
 export interface Names {
-  /** Of the package. */
+  /** Name of the package. */
   readonly packageName: string;
-  /** That configurations name it by. */
+  /** The `type` in configurations. */
   readonly type: string;
 }
 
-/** Of npm, without upper case: https://docs.npmjs.com/cli/configuring-npm/package-json#name */
+/** Valid names of npm, without upper case: https://docs.npmjs.com/cli/configuring-npm/package-json#name */
 const PACKAGE_NAME = /^(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 const MAX_NAME_LENGTH = 214;
 
@@ -30,7 +31,7 @@ export function templateFolder(name: string): string {
 }
 
 /**
- * The names that follow from the one that is given: `@acme/bedrock-backend-s3` makes the type `s3`.
+ * Derives the names from the given one: `@acme/bedrock-backend-s3` gives the type `s3`.
  * @throws UsageError
  */
 export function namesFrom(given: string): Names {
@@ -51,30 +52,78 @@ export function namesFrom(given: string): Names {
 }
 
 /**
- * Writes templates into a folder, which is made; a later one replaces files of an earlier one.
- * @throws INVALID_ARGUMENT if the folder has something in it
+ * Writes templates into a folder, which is made; a later one replaces files of an earlier one. They are made under another name, and get
+ * their own when all are there. If that fails, or what `finish` does before, nothing of it is left.
+ * @param finish is told the folder where they are so far; it lies beside the other, or in it
+ * @throws INVALID_ARGUMENT if the folder has something in it, what `signal` was aborted with
  */
 export async function writeTemplates(
   templates: readonly string[],
   folder: string,
   replace: (text: string) => string,
+  finish: (staged: string) => Promise<void>,
+  signal: AbortSignal,
 ): Promise<void> {
-  if ((await entriesOf(folder)).length > 0) {
-    throw new BedrockError('INVALID_ARGUMENT', `${folder} is there already, and not empty`);
+  const entries = await entriesOf(folder);
+  if (entries?.every(isStaged) === false) {
+    throw invalid(`${folder} is there already, and not empty; name another`);
   }
+  const above = path.dirname(folder);
+  // Somebody may stand in a folder that is there, so it stays.
+  const isThere = entries !== undefined;
+  const first = isThere ? undefined : await ofWrittenFile(folder, () => makeFolders(above));
+  const staged = stagedIn(isThere ? folder : above);
+  const moved: string[] = [];
+  try {
+    await ofWrittenFile(folder, () => mkdir(staged));
+    await writeAll(templates, { staged, folder }, replace, signal);
+    await finish(staged);
+    signal.throwIfAborted();
+    if (isThere) await moveAll(staged, folder, moved);
+    else await ofWrittenFile(folder, () => rename(staged, folder));
+  } catch (error) {
+    // It would block the next attempt.
+    for (const one of [staged, ...moved]) await rm(one, { recursive: true, force: true });
+    await unmakeFolders(above, first);
+    throw error;
+  }
+  // Of an attempt that was killed.
+  for (const left of entries ?? []) await rm(path.join(folder, left), { recursive: true, force: true });
+}
+
+/** @param moved gets each name that was given */
+async function moveAll(staged: string, folder: string, moved: string[]): Promise<void> {
+  for (const name of await readdir(staged)) {
+    const to = path.join(folder, name);
+    await ofWrittenFile(to, () => rename(path.join(staged, name), to));
+    moved.push(to);
+  }
+  await rmdir(staged);
+}
+
+async function writeAll(
+  templates: readonly string[],
+  { staged, folder }: { readonly staged: string; readonly folder: string },
+  replace: (text: string) => string,
+  signal: AbortSignal,
+): Promise<void> {
   for (const template of templates) {
     const from = templateFolder(template);
     for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
-      const place = path.relative(from, path.join(entry.parentPath, nameOf(entry.name)));
-      const to = path.join(folder, replace(place));
-      await makeFolders(path.dirname(to));
-      await writeFile(to, replace(await readFile(path.join(entry.parentPath, entry.name), 'utf8')));
+      signal.throwIfAborted();
+      const relative = path.relative(from, path.join(entry.parentPath, nameOf(entry.name)));
+      const to = path.join(staged, replace(relative));
+      const text = replace(await readFile(path.join(entry.parentPath, entry.name), 'utf8'));
+      await ofWrittenFile(path.join(folder, replace(relative)), async () => {
+        await makeFolders(path.dirname(to));
+        await writeFile(to, text);
+      });
     }
   }
 }
 
-/** Puts the names of what is made into a template's text. */
+/** Inserts the names into a template's text. */
 export function withNames({ packageName, type }: Names): (text: string) => string {
   const className = type.replaceAll(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase());
   const constant = type.toUpperCase();
@@ -92,11 +141,12 @@ function nameOf(file: string): string {
   return file === '_gitignore' ? '.gitignore' : file.replace(/^_/, '');
 }
 
-async function entriesOf(folder: string): Promise<string[]> {
+/** @returns nothing if it is not there */
+async function entriesOf(folder: string): Promise<string[] | undefined> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return [];
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

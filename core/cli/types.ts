@@ -1,9 +1,8 @@
 /**
- * `bedrock types`: the TypeScript type of a backend's or provider's settings, made from their JSON Schema.
+ * `bedrock types`: prints the TypeScript type of a backend's or provider's settings, from their JSON Schema.
  *
- * It is the type of what `create` gets: settings that were validated, with the defaults filled in, so a property that has a default
- * is always there. json-schema-to-typescript does the work. It is a development dependency of whoever calls this: it brings 20 MB
- * along, which no daemon needs.
+ * It is the type that `create` gets: validated settings with defaults filled in, so a property with a default is always present.
+ * json-schema-to-typescript does the work. It is a development dependency of the caller's project: it adds 20 MB, which no daemon needs.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -54,10 +53,10 @@ async function types(file: string, { output }: { output?: string }): Promise<voi
   else await interruptible((signal) => writeWholeFile(output, Readable.from([Buffer.from(text)]), signal));
 }
 
-/** @throws CONFIG_INVALID if it is no schema that a daemon would take */
+/** @throws CONFIG_INVALID if it is not a schema that a daemon would accept */
 async function readSchema(file: string): Promise<Schema> {
   const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
-  // Only now, as everything that is large here: help and complaints about options come at once.
+  // Only now, like all large modules here: so help and usage errors appear at once.
   const { compileSchema } = await import('../validation/schema.js');
   try {
     const schema: unknown = JSON.parse(text);
@@ -70,19 +69,19 @@ async function readSchema(file: string): Promise<Schema> {
   }
 }
 
-/** Ajv says of each wrong place all that it could have been; one reason for a place is enough. */
+/** Ajv reports every alternative for each wrong path; one reason per path is enough. */
 function firstReasons(message: string): string {
   const prefix = 'schema is invalid: ';
   if (!message.startsWith(prefix)) return message;
-  const byPlace = new Map<string, string>();
+  const byPath = new Map<string, string>();
   for (const reason of message.slice(prefix.length).split(/, (?=data)/)) {
-    const [place = ''] = reason.split(' ', 1);
-    if (!byPlace.has(place)) byPlace.set(place, reason.replace(/^data/, '').replace(/^\//, ''));
+    const [dataPath = ''] = reason.split(' ', 1);
+    if (!byPath.has(dataPath)) byPath.set(dataPath, reason.replace(/^data/, '').replace(/^\//, ''));
   }
-  return [...byPlace.values()].join('; ');
+  return [...byPath.values()].join('; ');
 }
 
-/** Of the project that the schema is in, else this package's own. */
+/** From the project that contains the schema, else this package's own. */
 async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
   const { resolve: resolvePackage } = await import('import-meta-resolve');
   for (const from of new Set([folder, process.cwd(), packageRoot()])) {
@@ -100,7 +99,7 @@ async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
   );
 }
 
-/** Where the validation fills in a default, the property is there; it does not within anyOf, oneOf, not and if. */
+/** A property with a default is present after validation, except within anyOf, oneOf, not and if, where defaults are not filled in. */
 function withDefaultsRequired(schema: Schema): Schema {
   const filled: Schema = { ...schema };
   for (const key of ['properties', 'patternProperties', '$defs', 'definitions']) {

@@ -1,4 +1,6 @@
-/** The way to a daemon somewhere else. The client itself is loaded only here: a daemon that serves does not need its memory. */
+/**
+ * Connects to a daemon in another process. The client is loaded only here, so that a daemon that only serves does not pay for its memory.
+ */
 import type { CallOptions } from '../contract/remote-provider.js';
 import type { ConnectOptions } from './remote/call-options.js';
 import type { Service } from './service.js';

@@ -1,11 +1,17 @@
-/** A provider of a daemon that a service is connected to. */
+/** A provider of a connected daemon. */
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
+import type { OperationStatus } from '../contract/operation.js';
 import type {
+  CallOptions,
+  OperationOptions,
   RemoteCall,
+  RemoteOperation,
   RemoteProvider,
   RemoteProviderHandle,
   RemoteTarget,
 } from '../contract/remote-provider.js';
+import { doneOrCancelled, ServiceOperation } from './operation.js';
+import { ofTheWhole, within } from './remote/call-options.js';
 import type { Transport } from './remote/transport.js';
 
 export class ServiceProvider implements RemoteProviderHandle {
@@ -33,17 +39,47 @@ export class ServiceProvider implements RemoteProviderHandle {
     return (await this.transport.request(this.name, call)) as T;
   }
 
-  async snapshot(request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>): Promise<void> {
-    await this.request({ method: 'POST', path: '/snapshot', json: request });
+  snapshot(
+    request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+    options: OperationOptions = {},
+  ): Promise<OperationStatus> {
+    return this.#operate('snapshot', request, options);
   }
 
-  async restore(request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>): Promise<void> {
-    await this.request({ method: 'POST', path: '/restore', json: request });
+  restore(
+    request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+    options: OperationOptions = {},
+  ): Promise<OperationStatus> {
+    return this.#operate('restore', request, options);
   }
 
-  async migrate(
+  migrate(
     request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
-  ): Promise<void> {
-    await this.request({ method: 'POST', path: '/migrate', json: request });
+    options: OperationOptions = {},
+  ): Promise<OperationStatus> {
+    return this.#operate('migrate', request, options);
+  }
+
+  async begin(type: string, request: object, call: CallOptions = {}): Promise<RemoteOperation> {
+    const { id } = await this.transport.begin(this.name, type, request, call);
+    return new ServiceOperation(this.transport, id);
+  }
+
+  async #operate(
+    type: string,
+    request: object,
+    { onProgress, ...call }: OperationOptions,
+  ): Promise<OperationStatus> {
+    const whole = ofTheWhole(call);
+    // Without the call's limits: they might end the request after it has begun the operation, which nobody would cancel then.
+    const beginning = this.begin(type, request);
+    let operation: RemoteOperation;
+    try {
+      operation = await within(beginning, whole.signal, this.url);
+    } catch (error) {
+      beginning.then((begun) => begun.cancel()).catch(() => undefined);
+      throw error;
+    }
+    return doneOrCancelled(operation, { ...whole, ...(onProgress !== undefined && { onProgress }) });
   }
 }

@@ -1,20 +1,35 @@
-/** A daemon somewhere else, as a program sees it. */
-import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { BedrockError } from '../base/errors.js';
-import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
+/** A daemon in another process, as a program sees it. */
+import type {
+  BedrockConfig,
+  ExecutionPoolConfig,
+  ExecutionStreamConfig,
+  ProviderConfig,
+} from '../../schemas/generated/bedrock.js';
+import { BedrockError, invalid } from '../base/errors.js';
+import type { OperationStatus } from '../contract/operation.js';
+import type {
+  CallOptions,
+  RemoteOperation,
+  RemoteProvider,
+  RemoteProviderHandle,
+  RemoteTarget,
+} from '../contract/remote-provider.js';
+import type { ProviderChange } from '../contract/provider-change.js';
 import type { TargetStats } from '../contract/target.js';
 import { parseServiceUrl, type ServiceUrl } from '../net/service-url.js';
 import { type ConnectOptions, ofTheWhole } from './remote/call-options.js';
-import type { Transport } from './remote/transport.js';
+import type { DaemonRequest, Transport } from './remote/transport.js';
+import { ServiceOperation } from './operation.js';
 import { ServiceProvider } from './service-provider.js';
 
+/** A connection to a daemon, returned by `connect`: the daemon's configuration, its providers and their targets. */
 export class Service {
   #config: BedrockConfig = {};
   #providers: readonly RemoteProvider[] = [];
 
   private constructor(private readonly transport: Transport) {}
 
-  /** See `connect`. */
+  /** @internal See `connect`. */
   static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
     const { connections, progressTimeoutMs } = options;
     const whole = ofTheWhole(options);
@@ -33,7 +48,7 @@ export class Service {
     return service;
   }
 
-  /** Where the daemon is. */
+  /** URL of the daemon. */
   get url(): string {
     return this.transport.url;
   }
@@ -48,7 +63,7 @@ export class Service {
     return this.#providers;
   }
 
-  /** Asks again for configuration and providers. */
+  /** Fetches the configuration and the providers again. */
   async refresh(call: CallOptions = {}): Promise<void> {
     const [config, { providers }] = await Promise.all([
       this.transport.config(call),
@@ -62,7 +77,17 @@ export class Service {
   }
 
   /**
-   * A target of the daemon.
+   * Has the daemon evaluate a JSONata expression on its running configuration. docs/query.md has examples.
+   * @returns what the expression gives, null if that is nothing; without an expression the whole configuration, as of now
+   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY (details.setting), OVERLOADED, UNREACHABLE,
+   * TIMEOUT, ABORTED
+   */
+  query(expression?: string, call: CallOptions = {}): Promise<unknown> {
+    return expression === undefined ? this.transport.config(call) : this.transport.query(expression, call);
+  }
+
+  /**
+   * Returns a target of the daemon.
    * @param provider name or provider_id
    * @param index number of the target, for providers with several
    * @throws PROVIDER_NOT_FOUND, INVALID_ARGUMENT, NOT_SUPPORTED
@@ -77,34 +102,179 @@ export class Service {
         `provider "${found.name}" is of type ${found.type}, which holds no regions`,
       );
     }
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `provider "${found.name}" has ${found.targets.length} targets, numbered from 0; there is no target ${index}`,
-    );
+    throw invalid(`provider "${found.name}" has no target ${index}; the last is ${found.targets.length - 1}`);
   }
 
   /**
-   * A provider of the daemon, for its own routes, snapshots and the like.
+   * Returns a provider of the daemon, for its own routes, snapshots and so on.
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND
    */
-  provider(provider: string | number): ServiceProvider {
+  provider(provider: string | number): RemoteProviderHandle {
     const found = this.#provider(provider);
     const targets = found.targets.map((_target, index) => this.target(found.name, index));
     return new ServiceProvider(this.transport, found, targets);
   }
 
-  /** How full a target is. */
+  /** State and statistics of a target. */
   stats(provider: string | number, index = 0, call: CallOptions = {}): Promise<TargetStats> {
     return this.target(provider, index).stats(call);
   }
 
-  /** Asks the daemon to stop; resolves when it has agreed to. */
+  /** The snapshots, restores and migrations that run, and the last 100 that ended; the newest first. */
+  async operations(call: CallOptions = {}): Promise<readonly OperationStatus[]> {
+    return (await this.transport.operations(call)).operations;
+  }
+
+  /** An operation of the daemon, by its ID. Nothing is sent until one of its methods is called. */
+  operation(id: string): RemoteOperation {
+    return new ServiceOperation(this.transport, id);
+  }
+
+  /**
+   * Has the daemon start another provider; `config` and `providers` then show it. With `before`, the name or provider_id of another one, it
+   * stands before that one, which can depend on it then; otherwise it is the last.
+   * @param entry as in a configuration under `providers`
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED; nothing has changed then
+   */
+  async addProvider(
+    entry: ProviderConfig,
+    { before, ...call }: CallOptions & { before?: string | number } = {},
+  ): Promise<RemoteProvider> {
+    const place = before === undefined ? undefined : String(before);
+    const added = await this.#control(
+      {
+        http: {
+          method: 'POST',
+          path: '/v1/providers',
+          json: entry,
+          ...(place !== undefined && { query: { before: place } }),
+        },
+        resp: [
+          'BEDROCK.PROVIDER',
+          'ADD',
+          JSON.stringify(entry),
+          ...(place === undefined ? [] : ['BEFORE', place]),
+        ],
+      },
+      call,
+    );
+    return this.#provider((added as { name: string }).name);
+  }
+
+  /**
+   * Has the daemon stop and remove a provider, after the requests in flight at it.
+   * @param provider name or provider_id
+   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it; INTERNAL if it is removed, but did not stop cleanly
+   */
+  async removeProvider(provider: string | number, call: CallOptions = {}): Promise<void> {
+    const name = this.#nameOf(provider);
+    await this.#control(
+      { http: { method: 'DELETE', path: `/v1/providers/${name}` }, resp: ['BEDROCK.PROVIDER', 'RM', name] },
+      call,
+    );
+  }
+
+  /**
+   * Has a provider use another execution pool, or other dependencies, from now on; all of it or nothing.
+   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async changeProvider(
+    provider: string | number,
+    { pool, dependencies }: ProviderChange,
+    call: CallOptions = {},
+  ): Promise<void> {
+    const name = this.#nameOf(provider);
+    const json = {
+      ...(pool !== undefined && { pool }),
+      ...(dependencies !== undefined && { dependencies }),
+    };
+    await this.#control(
+      {
+        http: { method: 'PATCH', path: `/v1/providers/${name}`, json },
+        resp: ['BEDROCK.PROVIDER', 'SET', name, JSON.stringify(json)],
+      },
+      call,
+    );
+  }
+
+  /**
+   * Has the daemon load a library, which stays until the daemon ends.
+   * @param library a path on the daemon's machine, relative to its configuration's folder, or the name of a package
+   * @throws LIBRARY_LOAD_FAILED
+   */
+  async loadLibrary(library: string, call: CallOptions = {}): Promise<void> {
+    await this.#control(
+      {
+        http: { method: 'POST', path: '/v1/libraries', json: { library } },
+        resp: ['BEDROCK.LIBRARY', 'LOAD', library],
+      },
+      call,
+    );
+  }
+
+  /** Adds an execution pool, as an entry of `margo.argobots.pools`. @throws CONFIG_INVALID */
+  async addExecutionPool(entry: ExecutionPoolConfig, call: CallOptions = {}): Promise<void> {
+    await this.#control(addition('/v1/execution-pools', 'BEDROCK.EXECUTIONPOOL', entry), call);
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use, which names the users */
+  async removeExecutionPool(name: string, call: CallOptions = {}): Promise<void> {
+    await this.#control(removal('/v1/execution-pools', 'BEDROCK.EXECUTIONPOOL', name), call);
+  }
+
+  /** Adds an execution stream, as an entry of `margo.argobots.xstreams`. @throws CONFIG_INVALID */
+  async addExecutionStream(entry: ExecutionStreamConfig, call: CallOptions = {}): Promise<void> {
+    await this.#control(addition('/v1/execution-streams', 'BEDROCK.EXECUTIONSTREAM', entry), call);
+  }
+
+  /** @throws NOT_FOUND */
+  async removeExecutionStream(name: string, call: CallOptions = {}): Promise<void> {
+    await this.#control(removal('/v1/execution-streams', 'BEDROCK.EXECUTIONSTREAM', name), call);
+  }
+
+  /**
+   * Has the daemon read its configuration file again, and apply what differs.
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, CONFLICT if it has what cannot change while the daemon runs (details.reasons)
+   */
+  async reload(call: CallOptions = {}): Promise<void> {
+    await this.#control({ http: { method: 'POST', path: '/v1/reload' }, resp: ['BEDROCK.RELOAD'] }, call);
+  }
+
+  /**
+   * Has the daemon write its running configuration into the file that it was started with.
+   * @returns the file, on its machine
+   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it was read, or cannot be edited or written
+   */
+  async saveConfig(call: CallOptions = {}): Promise<string> {
+    const saved = await this.#control(
+      { http: { method: 'POST', path: '/v1/config/save' }, resp: ['BEDROCK.SAVE'] },
+      call,
+    );
+    return (saved as { path: string }).path;
+  }
+
+  /** Has the daemon change, and fetches what it is then. */
+  async #control(request: DaemonRequest, call: CallOptions): Promise<unknown> {
+    const whole = ofTheWhole(call);
+    const answer = await this.transport.control(request, whole);
+    await this.refresh(whole);
+    return answer;
+  }
+
+  /** What a path can have: the daemon knows whether it exists, as providers may have come since the last refresh. @throws INVALID_ARGUMENT */
+  #nameOf(provider: string | number): string {
+    const name = String(provider);
+    if (/^\w+$/.test(name)) return name;
+    throw invalid(`${JSON.stringify(name)} is neither the name nor the provider_id of a provider`);
+  }
+
+  /** Asks the daemon to stop. Resolves when the daemon has accepted the request. */
   async shutdown(call: CallOptions = {}): Promise<void> {
     await this.transport.shutdown(call);
   }
 
-  /** Ends the connections, after the calls in flight. */
+  /** Closes the connections, after the calls in flight. */
   close(): Promise<void> {
     return this.transport.close();
   }
@@ -122,7 +292,20 @@ export class Service {
   }
 }
 
-/** Each way is loaded where it is taken: a program that takes one does not need the memory of the other. */
+/** Adds an entry to a list of the configuration. */
+function addition(path: string, command: string, entry: object): DaemonRequest {
+  return { http: { method: 'POST', path, json: entry }, resp: [command, 'ADD', JSON.stringify(entry)] };
+}
+
+/** Removes an entry by its name. */
+function removal(path: string, command: string, name: string): DaemonRequest {
+  return {
+    http: { method: 'DELETE', path: `${path}/${encodeURIComponent(name)}` },
+    resp: [command, 'RM', name],
+  };
+}
+
+/** Loads only the protocol that is used: a program that uses one does not pay for the memory of the other. */
 async function transportTo(url: ServiceUrl, options: ConnectOptions & CallOptions): Promise<Transport> {
   if (url.kind === 'resp') {
     const { RespTransport } = await import('./resp/resp-transport.js');

@@ -1,5 +1,5 @@
 /**
- * The clients of Mochi's components. Nothing is made of them here; yet one that Bedrock would refuse is a mistake in the file, and is
+ * The clients of Mochi's components. The daemon does not use them, but a client that Bedrock would refuse is a mistake in the file, and is
  * reported like any other: its shape by the schema, its name and type here.
  */
 import type { TypeRegistry } from '../library/registry.js';

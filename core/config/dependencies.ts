@@ -1,7 +1,8 @@
 /**
- * The dependencies of a provider: those that its type asks for, found among the providers before it and the execution pools.
- * Those of other daemons are checked for their form alone; nothing is connected here.
+ * Resolves the dependencies of a provider, as its type declares them: among the providers before it, and among the execution pools.
+ * References to other daemons are checked only for their form; nothing is connected here.
  */
+import type { ProviderConfig } from '../../schemas/generated/bedrock.js';
 import { messageOf } from '../base/errors.js';
 import type { BackendDefinition, DependencySpec, ProviderDefinition } from '../contract/definitions.js';
 import { parseReference } from '../contract/reference.js';
@@ -11,65 +12,69 @@ import { type ConfigPath, expected } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import type { ResolvedPools } from './pools.js';
-import type { RemoteReference, ResolvedReference } from './resolved-config.js';
+import type { RemoteReference, ResolvedProvider, ResolvedReference } from './resolved-config.js';
 
 const REFERENCE_FORMS =
   'a reference such as "name", "type:id", "name@http://host:port", "name@resp://host:port" or "type:id@unix:/path" (@local is this daemon)';
 
-/** A provider on its way; `type`, `name`, `id` and `registered` are there once they are known. */
+/** A provider that is being resolved; `type`, `name`, `id` and `registered` are set once they are known. */
 export interface Draft {
-  readonly entry: Record<string, unknown>;
+  readonly entry: Readonly<Record<string, unknown>>;
   readonly path: ConfigPath;
+  /** Its `config`, with defaults once its type is known. */
+  settings: Record<string, unknown>;
   type?: string;
   name?: string;
   id?: number;
   registered?: Registered<ProviderDefinition>;
-  /** Why it cannot run although nothing in it is at fault; only of optional ones. */
+  /** Why it cannot run, although it has no fault itself; only for optional providers. */
   unavailable?: string;
-  /** Whether its settings are such that its type can tell from them what it depends on. */
+  /** Whether its settings are valid, so that its type can derive dependencies from them. */
   isConfigValid: boolean;
 }
 
-/** What a draft is resolved among. */
+/** The context in which a draft is resolved. */
 export interface Surroundings {
   drafts: readonly Draft[];
   registry: TypeRegistry;
   pools: ResolvedPools;
   faults: FaultList;
-  /** Folder that the paths of sockets count from. */
+  /** Base folder of socket paths. */
   directory: string;
 }
 
-/** What the dependencies of a draft lead to. Faults are reported; what has one is left out. */
-export function resolveDependencies(
-  draft: Draft,
-  index: number,
-  around: Surroundings,
-): Record<string, ResolvedReference | ResolvedReference[]> {
-  const resolved: Record<string, ResolvedReference | ResolvedReference[]> = {};
+export interface ResolvedDependencies {
+  /** The resolved references. */
+  resolved: Record<string, ResolvedReference | ResolvedReference[]>;
+  /** The references in the form of the running configuration. */
+  written: NonNullable<ProviderConfig['dependencies']>;
+}
+
+/** The dependencies of a draft. Faults are reported, and faulty dependencies are omitted. */
+export function resolveDependencies(draft: Draft, index: number, around: Surroundings): ResolvedDependencies {
+  const resolved: ResolvedDependencies['resolved'] = {};
+  const written: Record<string, unknown> = {};
+  const result = { resolved, written: written as ResolvedDependencies['written'] };
   const specs = specsOf(draft, around);
   const given = draft.entry.dependencies;
-  if (specs === undefined || !isObject(given)) return resolved;
+  if (specs === undefined || !isObject(given)) return result;
+  Object.assign(written, given);
   checkKeys(draft, given, specs, around.faults);
   for (const spec of specs) {
     const found = resolveDependency(spec, given[spec.name], draft, index, around);
     if (found === undefined) continue;
     resolved[spec.name] = found;
-    given[spec.name] = withoutRelativePaths(given[spec.name], found);
+    written[spec.name] = lasting(given[spec.name], found);
   }
-  return resolved;
+  return result;
 }
 
-/** The running configuration can be stored elsewhere, so paths of sockets in it must not count from here. */
-function withoutRelativePaths(
-  given: unknown,
-  found: ResolvedReference | readonly ResolvedReference[],
-): unknown {
+/** The running configuration may be stored elsewhere, so socket paths in it must be absolute; pools have no fixed positions. */
+function lasting(given: unknown, found: ResolvedReference | readonly ResolvedReference[]): unknown {
   if (Array.isArray(given)) {
-    return given.map((one: unknown, at) =>
-      withoutRelativePaths(one, (found as ResolvedReference[])[at] ?? []),
-    );
+    return given.map((one: unknown, at) => lasting(one, (found as ResolvedReference[])[at] ?? []));
   }
+  if ('pool' in found) return found.pool;
   if (!('remote' in found)) return given;
   const { text, url } = found.remote;
   return `${text.slice(0, text.indexOf('@'))}@${url}`;
@@ -80,11 +85,11 @@ export function resolvePool(draft: Draft, { pools, faults }: Surroundings): stri
   const { entry, path } = draft;
   const given = isObject(entry.dependencies) ? entry.dependencies : {};
   const asKey = isReference(entry.pool) ? pools.find(entry.pool, [...path, 'pool']) : undefined;
-  const place = [...path, 'dependencies', 'pool'];
+  const dependencyPath = [...path, 'dependencies', 'pool'];
   if (Array.isArray(given.pool))
-    faults.add(place, expected(given.pool, 'one execution pool'), 'DEPENDENCY_UNRESOLVED');
+    faults.add(dependencyPath, expected(given.pool, 'one execution pool'), 'DEPENDENCY_UNRESOLVED');
   const asDependency = isReference(given.pool)
-    ? pools.find(given.pool, place, 'DEPENDENCY_UNRESOLVED')
+    ? pools.find(given.pool, dependencyPath, 'DEPENDENCY_UNRESOLVED')
     : undefined;
   if (asKey !== undefined && asDependency !== undefined && asKey !== asDependency) {
     faults.add([...path, 'pool'], `"pool" says ${asKey}, and "dependencies.pool" says ${asDependency}`);
@@ -96,9 +101,9 @@ function isReference(value: unknown): value is string | number {
   return typeof value === 'string' || Number.isInteger(value);
 }
 
-/** What its type asks for; nothing if that cannot be told, for a reason that is reported already. */
-export function specsOf(
-  { entry, path, registered, isConfigValid }: Draft,
+/** The specifications of its type; undefined if they cannot be determined, for a reason that is already reported. */
+function specsOf(
+  { settings, path, registered, isConfigValid }: Draft,
   { registry, faults }: Pick<Surroundings, 'registry' | 'faults'>,
 ): readonly DependencySpec[] | undefined {
   if (registered === undefined) return undefined;
@@ -107,11 +112,28 @@ export function specsOf(
   if (!isConfigValid) return undefined;
   const backendOf = (type: string): BackendDefinition | undefined => registry.backend(type)?.definition;
   try {
-    return dependencies(entry.config as Record<string, unknown>, backendOf);
+    return dependencies(settings, backendOf);
   } catch (error) {
     const message = `the provider type "${type}" cannot tell its dependencies: ${messageOf(error)}`;
     faults.add([...path, 'dependencies'], message, 'DEPENDENCY_UNRESOLVED');
     return undefined;
+  }
+}
+
+/** The same for a provider that is resolved; none if they cannot be determined. */
+export function specsOfResolved(
+  {
+    registered,
+    config,
+  }: Pick<ResolvedProvider, 'config'> & { registered: ResolvedProvider['registered'] | undefined },
+  registry: TypeRegistry,
+): readonly DependencySpec[] {
+  const { dependencies = [] } = registered?.definition ?? {};
+  if (typeof dependencies !== 'function') return dependencies;
+  try {
+    return dependencies(config, (type) => registry.backend(type)?.definition);
+  } catch {
+    return [];
   }
 }
 
@@ -132,8 +154,8 @@ function checkKeys(
   }
 }
 
-/** What one dependency leads to. A fault is reported, and then there is nothing. */
-export function resolveDependency(
+/** Resolves one dependency. A fault is reported; the result is then undefined. */
+function resolveDependency(
   spec: DependencySpec,
   given: unknown,
   draft: Draft,
@@ -141,8 +163,8 @@ export function resolveDependency(
   around: Surroundings,
 ): ResolvedReference | ResolvedReference[] | undefined {
   const path = [...draft.path, 'dependencies', spec.name];
-  const fail = (message: string, place: ConfigPath = path): undefined => {
-    around.faults.add(place, message, 'DEPENDENCY_UNRESOLVED');
+  const fail = (message: string, at: ConfigPath = path): undefined => {
+    around.faults.add(at, message, 'DEPENDENCY_UNRESOLVED');
   };
   if (given === undefined) {
     if (spec.required === false) return undefined;
@@ -155,28 +177,28 @@ export function resolveDependency(
   if (Array.isArray(given) !== (spec.many === true)) {
     return fail(expected(given, spec.many === true ? 'a list of references' : 'one reference, not a list'));
   }
-  const find = (reference: unknown, place: ConfigPath): ResolvedReference | undefined => {
+  const find = (reference: unknown, at: ConfigPath): ResolvedReference | undefined => {
     if (spec.type === 'pool') {
-      const pool = around.pools.find(reference, place, 'DEPENDENCY_UNRESOLVED');
+      const pool = around.pools.find(reference, at, 'DEPENDENCY_UNRESOLVED');
       return pool === undefined ? undefined : { pool };
     }
-    if (typeof reference !== 'string') return fail(expected(reference, REFERENCE_FORMS), place);
+    if (typeof reference !== 'string') return fail(expected(reference, REFERENCE_FORMS), at);
     const isRequired = spec.required !== false;
     const found = findProvider(reference, spec.type, index, around);
-    if (typeof found === 'string') return fail(found, place);
-    return typeof found === 'number' ? { provider: found, isRequired } : { remote: found, isRequired };
+    if (typeof found === 'string') return fail(found, at);
+    return 'name' in found ? { provider: found.name, isRequired } : { remote: found, isRequired };
   };
   if (!Array.isArray(given)) return find(given, path);
-  return given.flatMap((reference: unknown, place) => find(reference, [...path, place]) ?? []);
+  return given.flatMap((reference: unknown, position) => find(reference, [...path, position]) ?? []);
 }
 
-/** @returns the place of the provider that a reference means, or where it is else, or in words why there is none */
+/** @returns the provider that a reference names, or its remote location, or a text that says why there is none */
 function findProvider(
   text: string,
   type: string,
   self: number,
   { drafts, directory }: Pick<Surroundings, 'drafts' | 'directory'>,
-): number | RemoteReference | string {
+): { readonly name: string } | RemoteReference | string {
   const reference = parseReference(text);
   if (reference === undefined) return expected(text, REFERENCE_FORMS);
   const { target, location } = reference;
@@ -192,8 +214,8 @@ function findProvider(
     'name' in target
       ? draft.name === target.name
       : draft.type === target.type && draft.id === target.providerId;
-  const place = drafts.findIndex(fits);
-  if (place === -1) {
+  const other = drafts.findIndex(fits);
+  if (other === -1) {
     const before = drafts.slice(0, self).flatMap(({ name }) => name ?? []);
     const known =
       before.length === 0
@@ -201,10 +223,11 @@ function findProvider(
         : `providers before this one are ${before.join(', ')}`;
     return `"${text}" names no provider of this configuration; ${known}`;
   }
-  if (place === self) return `"${text}" is this provider itself; it can depend on those before it`;
-  if (drafts[place]?.type !== type) {
-    return `"${text}" is a provider of type ${drafts[place]?.type ?? '?'}, and one of type ${type} is needed`;
+  if (other === self) return `"${text}" is this provider itself; it can depend on those before it`;
+  if (drafts[other]?.type !== type) {
+    return `"${text}" is a provider of type ${drafts[other]?.type ?? '?'}, and one of type ${type} is needed`;
   }
-  if (place > self) return `"${text}" is defined later; move it before this provider`;
-  return place;
+  if (other > self) return `"${text}" is defined later; move it before this provider`;
+  // A provider without a name is faulty itself.
+  return { name: drafts[other].name ?? '' };
 }

@@ -1,7 +1,7 @@
 /**
- * A configuration as read, from a file, standard input or a program: JSON, JSON with comments, or TOML, with short keys
- * expanded. Text that cannot be parsed ends here, with line and column; faults of its keys go along, to be reported together
- * with what is wrong with the values, which is checked later.
+ * A configuration as read from a file, standard input or a program: JSON, JSON with comments, or TOML, with short keys expanded. Text that
+ * cannot be parsed fails here, with line and column. Faults of its keys are kept, to be reported together with faults of its values, which
+ * are checked later.
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,33 +16,45 @@ import {
   expected,
   formatPath,
 } from '../validation/issues.js';
-import { expand, isObject, type JsonObject, type Positions } from './expand.js';
+import { expand, isObject, type JsonObject, type Positions, type ReportFault } from './expand.js';
 
 export type ConfigFormat = 'json' | 'toml';
 
-export interface ConfigDocument {
-  /** File name as the user gave it, or `<stdin>`, or `<config>` for an object. */
-  readonly source: string;
-  /** Folder that relative paths count from. */
+/** The file of a configuration, which can be read again. */
+export interface ConfigFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: ConfigFormat;
+  readonly text: string;
+  /** Base folder of relative paths. */
   readonly directory: string;
-  /** The values, short keys expanded. */
+}
+
+export interface ConfigDocument {
+  /** Absent if it came from standard input, a pipe or a program. */
+  readonly file?: ConfigFile;
+  /** The file name as the user gave it, or `<stdin>`, or `<config>` for an object. */
+  readonly source: string;
+  /** Base folder of relative paths. */
+  readonly directory: string;
+  /** The values, with short keys expanded. */
   readonly root: JsonObject;
-  /** Keys that stand twice or cannot be keys; `root` goes without what they say. */
+  /** Duplicate and invalid keys; `root` omits their values. */
   readonly issues: readonly ConfigIssue[];
-  /** Line and column of a value, where the format tells them. */
+  /** Line and column of a value, if the format provides them. */
   locate(path: ConfigPath): { line: number; column: number } | undefined;
 }
 
 /**
- * Reads a configuration file. TOML if its name ends in .toml or `format` says so, else JSON, with comments allowed. Relative paths
- * in it count from its folder, or from the working directory if it is no regular file.
+ * Reads a configuration file: TOML if its name ends in .toml or `format` says so, else JSON, with comments allowed. Relative paths in it
+ * are relative to its folder, or to the working directory if it is not a regular file.
  * @throws CONFIG_INVALID
  */
 export async function readConfigFile(file: string, format?: ConfigFormat): Promise<ConfigDocument> {
   let text: string;
-  let directory: string;
+  let folder: string | undefined;
   try {
-    directory = await directoryOf(file);
+    folder = await folderOf(file);
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new BedrockError('CONFIG_INVALID', `${file}: cannot be read: ${withCure(cause)}`, {
@@ -51,22 +63,24 @@ export async function readConfigFile(file: string, format?: ConfigFormat): Promi
     });
   }
   const actual = format ?? (file.toLowerCase().endsWith('.toml') ? 'toml' : 'json');
-  return parseConfig(text, actual, file, directory);
+  const document = parseConfig(text, actual, file, folder);
+  if (folder === undefined) return document;
+  return { ...document, file: { path: path.resolve(file), format: actual, text, directory: folder } };
 }
 
-/** Names of descriptors, be they of files. /dev has folders of the user's as well, such as /dev/shm. */
+/** Paths of descriptors, even of descriptors of files. /dev also contains folders for users, such as /dev/shm. */
 const DESCRIPTORS = /^\/(?:proc\/|dev\/(?:fd\/|stdin$))/;
 
-/** What is handed over by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a pipe lies in no folder of the user's. */
-async function directoryOf(file: string): Promise<string> {
-  const place = path.resolve(file);
-  const isOfUser = (await stat(place)).isFile() && !DESCRIPTORS.test(place);
-  return isOfUser ? path.dirname(place) : process.cwd();
+/** A configuration that is passed by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a pipe has no folder of its own. */
+async function folderOf(file: string): Promise<string | undefined> {
+  const resolved = path.resolve(file);
+  const isOfUser = (await stat(resolved)).isFile() && !DESCRIPTORS.test(resolved);
+  return isOfUser ? path.dirname(resolved) : undefined;
 }
 
 /**
- * @param source what messages call the text
- * @param directory folder that relative paths count from; the working directory unless told
+ * @param source name of the text in messages
+ * @param directory base folder of relative paths. Default: the working directory
  * @throws CONFIG_INVALID
  */
 export function parseConfig(
@@ -84,7 +98,7 @@ export function parseConfig(
       format === 'toml' ? parseToml(content, source) : parseJson(content, source, positions, issues);
     return documentOf(parsed, { source, directory, text: content, positions, issues });
   } catch (error) {
-    // The parsers call themselves for each level.
+    // The parsers are recursive.
     if (!(error instanceof RangeError)) throw error;
     throw configError(source, [
       { code: 'CONFIG_INVALID', path: '$', message: 'it has too many levels, one inside the other' },
@@ -93,7 +107,7 @@ export function parseConfig(
 }
 
 /**
- * A configuration that a program made. The object is copied.
+ * A configuration from a program. The object is copied.
  * @throws CONFIG_INVALID
  */
 export function configFromObject(value: object, directory = process.cwd()): ConfigDocument {
@@ -108,15 +122,20 @@ interface Parsed {
   issues: ConfigIssue[];
 }
 
-function documentOf(parsed: unknown, { source, directory, text, positions, issues }: Parsed): ConfigDocument {
-  const root = expand(parsed, positions, (path, message, position) => {
+/** Notes faults of a text. */
+function reportingTo(issues: ConfigIssue[], text: string): ReportFault {
+  return (path, message, position) => {
     issues.push({
       code: 'CONFIG_INVALID',
       path: formatPath(path),
       message,
       ...lineAndColumn(text, position),
     });
-  });
+  };
+}
+
+function documentOf(parsed: unknown, { source, directory, text, positions, issues }: Parsed): ConfigDocument {
+  const root = expand(parsed, positions, reportingTo(issues, text));
   if (!isObject(root)) {
     const position = text === '' ? undefined : text.search(/\S/);
     const message = expected(root, 'an object');
@@ -140,7 +159,7 @@ function documentOf(parsed: unknown, { source, directory, text, positions, issue
   };
 }
 
-/** Offset of the value at a path, or of the nearest value around it that the text has. */
+/** Offset of the value at a path, or of the nearest enclosing value in the text. */
 function locate(root: JsonObject, positions: Positions, path: ConfigPath): number | undefined {
   let value: unknown = root;
   let position: number | undefined;
@@ -172,7 +191,7 @@ function parseToml(text: string, source: string): unknown {
   }
 }
 
-/** Says of each of the parser's codes what is wrong. */
+/** A text for each of the parser's codes. */
 const JSON_FAULTS: Record<string, string> = {
   InvalidSymbol: 'a word that is neither a string in double quotes, a number, true, false nor null',
   InvalidNumberFormat: 'a malformed number',
@@ -203,20 +222,9 @@ function parseJson(text: string, source: string, positions: Positions, issues: C
       { code: 'CONFIG_INVALID', path: '$', message, ...lineAndColumn(text, first?.offset ?? 0) },
     ]);
   }
-  return valueOf(tree, [], (path, message, position) => {
-    issues.push({
-      code: 'CONFIG_INVALID',
-      path: formatPath(path),
-      message,
-      ...lineAndColumn(text, position),
-    });
-  });
+  return valueOf(tree, [], reportingTo(issues, text));
 
-  function valueOf(
-    node: jsonc.Node,
-    path: ConfigPath,
-    report: (path: ConfigPath, message: string, position: number) => void,
-  ): unknown {
+  function valueOf(node: jsonc.Node, path: ConfigPath, report: ReportFault): unknown {
     if (node.type === 'array') {
       const entries = node.children ?? [];
       const array = entries.map((entry, index) => valueOf(entry, [...path, index], report));

@@ -1,23 +1,23 @@
 /**
- * The short form of keys: `"x.y": v` means `{"x": {"y": v}}`, at every level, merged with what stands there already.
+ * Expands short keys: `"x.y": v` means `{"x": {"y": v}}`, at every level, merged with existing values.
  *
- * Works on a copy; the positions that a parser noted for keys move along, so that faults found later can still be located.
+ * Works on a copy. The positions that a parser recorded for keys are copied too, so that later faults can still be located.
  */
 import { type ConfigPath, describeFound } from '../validation/issues.js';
 
 export type JsonObject = Record<string, unknown>;
 
-/** Offset in the text of each key of an object, or each entry of an array. */
+/** Offset in the text of each key of an object, or of each entry of an array. */
 export type Positions = WeakMap<object, Map<string | number, number>>;
 
-/** Called for each fault; `position` is an offset in the text where known. */
+/** Called for each fault; `position` is an offset in the text, if known. */
 export type ReportFault = (path: ConfigPath, message: string, position: number | undefined) => void;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Expands short keys everywhere below `value`. What cannot stand in a configuration is reported and left out. */
+/** Expands short keys everywhere below `value`. Values that a configuration cannot contain are reported and omitted. */
 export function expand(
   value: unknown,
   positions: Positions,
@@ -51,12 +51,12 @@ export function expand(
       continue;
     }
     const expanded = expand(entry, positions, report, [...path, ...steps], within);
-    if (expanded !== undefined) place(result, steps, expanded, position, { positions, report, path });
+    if (expanded !== undefined) put(result, steps, expanded, position, { positions, report, path });
   }
   return result;
 }
 
-/** What a program can hand over, and no file could hold. */
+/** Checks for values that a program can pass, but no file can contain. */
 function faultOfValue(value: unknown, around: readonly object[]): string | undefined {
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') {
     return `found a ${typeof value}, expected a value that JSON knows`;
@@ -77,19 +77,20 @@ function faultOfKey(key: string, steps: readonly string[]): string | undefined {
   return steps.includes('__proto__') ? '__proto__ cannot be a key' : undefined;
 }
 
-interface Place {
+/** The state of an expansion, and its fault reporter. */
+interface Expansion {
   positions: Positions;
   report: ReportFault;
   path: ConfigPath;
 }
 
-/** Puts a value under a row of keys, merging objects. */
-function place(
+/** Puts a value under a sequence of keys, merging objects. */
+function put(
   target: JsonObject,
   steps: string[],
   value: unknown,
   position: number | undefined,
-  at: Place,
+  at: Expansion,
 ): void {
   const [key = '', ...rest] = steps;
   const path = [...at.path, key];
@@ -102,15 +103,15 @@ function place(
     }
     const inner: JsonObject = {};
     target[key] = inner;
-    place(inner, rest, value, position, { ...at, path });
+    put(inner, rest, value, position, { ...at, path });
   } else if (!isObject(present) || (rest.length === 0 && !isObject(value))) {
     at.report(path, 'is set twice; a key with a dot means the same as keys one inside the other', position);
   } else if (rest.length > 0) {
-    place(present, rest, value, position, { ...at, path });
+    put(present, rest, value, position, { ...at, path });
   } else {
     const noted = at.positions.get(value as JsonObject);
     for (const [innerKey, inner] of Object.entries(value as JsonObject)) {
-      place(present, [innerKey], inner, noted?.get(innerKey) ?? position, { ...at, path });
+      put(present, [innerKey], inner, noted?.get(innerKey) ?? position, { ...at, path });
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Collects the faults and warnings of one document while it is being resolved. */
+/** Collects the faults and warnings of one document while it is resolved. */
 import {
   configError,
   type ConfigIssue,
@@ -10,11 +10,11 @@ import type { SchemaVerdict } from '../validation/schema.js';
 import type { ConfigDocument } from './document.js';
 
 export class FaultList {
-  /** By path: the first fault of a value is its cause, and what else is found there follows from it. */
+  /** By path: the first fault of a value is the cause, and later ones follow from it. */
   readonly #issues = new Map<string, ConfigIssue>();
   readonly #warnings: string[] = [];
 
-  /** Begins with the faults that the document was read with. */
+  /** Starts with the faults found when the document was read. */
   constructor(private readonly document: ConfigDocument) {
     for (const issue of document.issues) this.#add(issue);
   }
@@ -31,12 +31,12 @@ export class FaultList {
     this.#add(this.#issueAt(path, message, code));
   }
 
-  /** A fault of a value that takes the place of one in the document, so no line of it is at fault. */
+  /** A fault of a value that replaces one of the document, so no line of the document is at fault. */
   addElsewhere(path: ConfigPath, message: string): void {
     this.#add({ code: 'CONFIG_INVALID', path: formatPath(path), message });
   }
 
-  /** Takes over what a schema says of the value at `base`. @returns whether it accepted the value */
+  /** Adds what a schema reports about the value at `base`. @returns whether the schema accepted the value */
   takeVerdict(base: ConfigPath, { faults, remarks }: SchemaVerdict): boolean {
     for (const { path, message } of faults) this.add([...base, ...path], message);
     for (const { path, message } of remarks) this.warn([...base, ...path], message);

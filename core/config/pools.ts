@@ -1,5 +1,9 @@
-/** Execution pools and streams: names that are unique, references that lead somewhere. */
-import type { ExecutionPoolConfig } from '../../schemas/generated/bedrock.js';
+/** Execution pools and streams: names are unique, and references lead somewhere. */
+import type {
+  ExecutionPoolConfig,
+  ExecutionStreamConfig,
+  PoolReference,
+} from '../../schemas/generated/bedrock.js';
 import { type ConfigIssue, type ConfigPath, expected } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
@@ -18,77 +22,83 @@ const PRIMARY: Required<ExecutionPoolConfig> = {
 
 export interface ResolvedPools {
   readonly all: readonly Required<ExecutionPoolConfig>[];
+  readonly streams: readonly ExecutionStreamConfig[];
   /** Pool of providers that name none. */
   readonly default: string;
-  /** Name of the pool that a reference (name or position) means; nothing if it means none, which is reported at `path`. */
+  /** Name of the pool that a reference (name or position) leads to; undefined if there is none, which is reported at `path`. */
   find(reference: unknown, path: ConfigPath, code?: ConfigIssue['code']): string | undefined;
+  /** The name of the pool that a reference leads to; the reference itself if it leads nowhere. */
+  readonly nameOf: (reference: PoolReference) => PoolReference;
 }
 
-/** Lists the pools, __primary__ included, and checks every reference to one outside the providers. */
+/** Lists the pools, including __primary__, and checks every reference to one outside the providers. */
 export function resolvePools(root: Record<string, unknown>, faults: FaultList): ResolvedPools {
   const margo = isObject(root.margo) ? root.margo : {};
   const argobots = isObject(margo.argobots) ? margo.argobots : {};
   const path = ['margo', 'argobots'];
-  nameNameless(argobots.pools, 'pool');
-  nameNameless(argobots.xstreams, 'xstream');
-  reportDuplicates(argobots.pools, [...path, 'pools'], faults);
-  const listed = entriesOf(argobots.pools) as unknown as Required<ExecutionPoolConfig>[];
-  if (!listed.some((pool) => pool.name === PRIMARY_POOL)) {
-    listed.push({ ...PRIMARY });
-    if (Array.isArray(argobots.pools)) argobots.pools.push({ ...PRIMARY });
-  }
+  const listed = withNames(argobots.pools, 'pool') as unknown as Required<ExecutionPoolConfig>[];
+  const streams = withNames(argobots.xstreams, 'xstream');
+  reportDuplicates(listed, [...path, 'pools'], faults);
+  if (!listed.some((pool) => pool.name === PRIMARY_POOL)) listed.push(PRIMARY);
   const known = listed.flatMap(({ name }, position) =>
     typeof name === 'string' ? [`${name} (${position})`] : [],
   );
 
-  const find: ResolvedPools['find'] = (reference, place, code) => {
+  const find: ResolvedPools['find'] = (reference, at, code) => {
     const pool =
       typeof reference === 'number' ? listed[reference] : listed.find(({ name }) => name === reference);
     if (pool === undefined) {
       const allowed = `the name or the position of an execution pool: ${known.join(', ')}`;
-      faults.add(place, expected(reference, allowed), code);
+      faults.add(at, expected(reference, allowed), code);
     }
     return pool?.name;
   };
-  const check = (reference: unknown, place: ConfigPath): string | undefined =>
-    typeof reference === 'string' || Number.isInteger(reference) ? find(reference, place) : undefined;
+  const check = (reference: unknown, at: ConfigPath): string | undefined =>
+    typeof reference === 'string' || Number.isInteger(reference) ? find(reference, at) : undefined;
 
-  checkStreams(argobots.xstreams, [...path, 'xstreams'], check, faults);
+  checkStreams(streams, [...path, 'xstreams'], check, faults);
   check(margo.progress_pool, ['margo', 'progress_pool']);
   if (isObject(root.bedrock)) check(root.bedrock.pool, ['bedrock', 'pool']);
   for (const section of ['abt_io', 'mona']) {
     reportDuplicates(root[section], [section], faults);
     entriesOf(root[section]).forEach((instance, index) => check(instance.pool, [section, index, 'pool']));
   }
-  return { all: listed, default: check(margo.rpc_pool, ['margo', 'rpc_pool']) ?? PRIMARY_POOL, find };
+  return {
+    nameOf: (reference) =>
+      typeof reference === 'number' ? (listed[reference]?.name ?? reference) : reference,
+    all: listed,
+    streams: streams as unknown as ExecutionStreamConfig[],
+    default: check(margo.rpc_pool, ['margo', 'rpc_pool']) ?? PRIMARY_POOL,
+    find,
+  };
 }
 
 function checkStreams(
-  streams: unknown,
+  streams: readonly Record<string, unknown>[],
   path: ConfigPath,
-  check: (reference: unknown, place: ConfigPath) => void,
+  check: (reference: unknown, path: ConfigPath) => void,
   faults: FaultList,
 ): void {
   reportDuplicates(streams, path, faults);
-  const listed = entriesOf(streams);
-  listed.forEach((stream, index) => {
+  streams.forEach((stream, index) => {
     const pools =
       isObject(stream.scheduler) && Array.isArray(stream.scheduler.pools) ? stream.scheduler.pools : [];
-    pools.forEach((pool, place) => check(pool, [...path, index, 'scheduler', 'pools', place]));
+    pools.forEach((pool, position) => check(pool, [...path, index, 'scheduler', 'pools', position]));
   });
-  if (listed.length > 1)
+  if (streams.length > 1)
     faults.warn(path, 'execution streams add no parallelism: requests run on one thread');
 }
 
-/** Gives those without a name one, as Margo does: by position, or the next number that is free. */
-function nameNameless(list: unknown, kind: 'pool' | 'xstream'): void {
+/** Entries without a name get one, as in Margo: by position, or the next free number. */
+function withNames(list: unknown, kind: 'pool' | 'xstream'): Record<string, unknown>[] {
   const entries = entriesOf(list);
   const taken = new Set(entries.map(({ name }) => name));
-  entries.forEach((entry, position) => {
-    if (entry.name !== undefined) return;
+  return entries.map((entry, position) => {
+    if (entry.name !== undefined) return entry;
     let number = position;
     while (taken.has(`__${kind}_${number}__`)) number++;
-    entry.name = `__${kind}_${number}__`;
-    taken.add(entry.name);
+    const name = `__${kind}_${number}__`;
+    taken.add(name);
+    return { ...entry, name };
   });
 }

@@ -1,4 +1,5 @@
 /** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
+import type { PoolReference } from '../../schemas/generated/bedrock.js';
 import { messageOf } from '../base/errors.js';
 import type { ConfigCheck, ProviderDefinition } from '../contract/definitions.js';
 import { judgeSettings } from '../library/make-target.js';
@@ -7,6 +8,7 @@ import { type ConfigPath, expected } from '../validation/issues.js';
 import { type Draft, resolveDependencies, resolvePool, type Surroundings } from './dependencies.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
+import { entriesOf } from './named-entries.js';
 import type { ResolvedPools } from './pools.js';
 import type { ResolvedProvider } from './resolved-config.js';
 
@@ -21,10 +23,10 @@ export function resolveProviders(
   faults: FaultList,
   directory: string,
 ): ResolvedProvider[] {
-  const entries = Array.isArray(root.providers) ? (root.providers as unknown[]) : [];
-  const drafts = entries.map((entry, index): Draft => ({
-    entry: isObject(entry) ? entry : {},
+  const drafts = entriesOf(root.providers).map((entry, index): Draft => ({
+    entry,
     path: ['providers', index],
+    settings: isObject(entry.config) ? entry.config : {},
     isConfigValid: false,
   }));
   for (const draft of drafts) checkType(draft, registry, faults);
@@ -38,31 +40,35 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
   if (typeof entry.type !== 'string' || entry.type === '') return;
   draft.type = entry.type;
   const registered = registry.provider(entry.type);
-  const unknown = (place: ConfigPath, message: string): void => {
-    // What did not load may have brought it, and an optional provider may be left out.
+  const unknown = (at: ConfigPath, message: string): void => {
+    // The type may come from a library that failed to load, and an optional provider may be left out.
     if (entry.optional === true && !registry.isComplete) draft.unavailable = message;
-    else faults.add(place, message);
+    else faults.add(at, message);
   };
   if (registered === undefined) {
     unknown([...path, 'type'], registry.unknown('provider', entry.type));
     return;
   }
   draft.registered = registered;
-  const config = entry.config;
-  if (!isObject(config)) return;
+  if (!isObject(entry.config)) return;
   const configPath = [...path, 'config'];
-  draft.isConfigValid = faults.takeVerdict(configPath, registered.check(config));
+  const verdict = registered.check(draft.settings);
+  draft.settings = verdict.value;
+  draft.isConfigValid = faults.takeVerdict(configPath, verdict);
   if (!draft.isConfigValid) return;
-  const fail = (place: ConfigPath, message: string): void => {
+  const fail = (within: ConfigPath, message: string): void => {
     draft.isConfigValid = false;
-    faults.add([...configPath, ...place], message);
+    faults.add([...configPath, ...within], message);
   };
   try {
-    const lack = (place: ConfigPath, message: string): void => {
+    const lack = (within: ConfigPath, message: string): void => {
       draft.isConfigValid = false;
-      unknown([...configPath, ...place], message);
+      unknown([...configPath, ...within], message);
     };
-    registered.definition.validate?.(config, configCheck(configPath, registry, faults, { fail, lack }));
+    registered.definition.validate?.(
+      draft.settings,
+      configCheck(configPath, registry, faults, { fail, lack }),
+    );
   } catch (error) {
     fail([], `the provider type "${entry.type}" refuses these settings: ${messageOf(error)}`);
   }
@@ -79,13 +85,15 @@ function configCheck(
     backend(path, { type, config }) {
       const registered = registry.backend(type);
       if (registered === undefined) return lack([...path, 'type'], registry.unknown('backend', type));
-      const place = [...base, ...path, 'config'];
-      faults.takeVerdict(place, judgeSettings(registered, config));
+      const backendPath = [...base, ...path, 'config'];
+      const verdict = judgeSettings(registered, config);
+      // They are part of the copy that the schema of the provider's type made.
+      if (faults.takeVerdict(backendPath, verdict)) Object.assign(config, verdict.value);
     },
   };
 }
 
-/** Those that are named first, then the lowest free number to each of the others. */
+/** Given ids first, then the lowest free numbers for the others. */
 function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: FaultList): void {
   const bedrock = isObject(root.bedrock) ? root.bedrock.provider_id : undefined;
   const taken = new Map<number, string>();
@@ -95,7 +103,7 @@ function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: Fault
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_PROVIDER_ID) return;
     const owner = taken.get(id);
     if (owner !== undefined) {
-      // It stays without an id, so that a name which follows from the id is not reported as a duplicate too.
+      // It stays without an id, so that a name derived from the id is not reported as a duplicate too.
       faults.add([...draft.path, 'provider_id'], `provider_id ${id} is ${owner}`);
       return;
     }
@@ -115,7 +123,6 @@ function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: Fault
     }
     taken.set(next, 'given');
     draft.id = next;
-    draft.entry.provider_id = next;
   }
 }
 
@@ -126,9 +133,7 @@ function assignNames(drafts: Draft[], faults: FaultList): void {
   for (const draft of given) claim(draft, draft.entry.name as string);
   for (const draft of nameless) {
     if (draft.type === undefined || draft.id === undefined) continue;
-    const name = `${draft.type}_${draft.id}`;
-    claim(draft, name);
-    draft.entry.name = name;
+    claim(draft, `${draft.type}_${draft.id}`);
   }
 
   function claim(draft: Draft, name: string): void {
@@ -145,18 +150,32 @@ function assignNames(drafts: Draft[], faults: FaultList): void {
   }
 }
 
-/** What comes out of a faulty draft is never used: the faults are thrown before. */
+/** The result for a faulty draft is never used: the faults are thrown before. */
 function finish(draft: Draft, index: number, around: Surroundings): ResolvedProvider {
-  const { entry } = draft;
+  const { entry, name = '', type = '', id = -1, settings } = draft;
+  const { resolved, written } = resolveDependencies(draft, index, around);
+  const { nameOf } = around.pools;
   return {
-    name: draft.name ?? '',
-    type: draft.type ?? '',
-    providerId: draft.id ?? -1,
+    name,
+    type,
+    providerId: id,
     tags: entry.tags as string[],
     isOptional: entry.optional === true,
     pool: resolvePool(draft, around),
-    config: entry.config as Record<string, unknown>,
-    dependencies: resolveDependencies(draft, index, around),
+    config: settings,
+    dependencies: resolved,
+    entry: {
+      ...entry,
+      ...(entry.pool !== undefined && { pool: nameOf(entry.pool as PoolReference) }),
+      type,
+      name,
+      provider_id: id,
+      config: settings,
+      dependencies: {
+        ...written,
+        ...(written.pool !== undefined && { pool: nameOf(written.pool as PoolReference) }),
+      },
+    },
     registered: draft.registered as Registered<ProviderDefinition>,
     unavailable: draft.unavailable,
   };

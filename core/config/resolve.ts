@@ -1,14 +1,14 @@
 /**
- * From a document to a configuration that can be run. Goes on after a fault wherever that makes sense, so that all faults of a
- * configuration are reported at once: schema, libraries, types, names and ids, execution pools, dependencies.
+ * From a document to a configuration that can be run. Continues after a fault where possible, so that all faults are reported at once:
+ * schema, libraries, types, names and ids, execution pools, dependencies.
  */
 import path from 'node:path';
 import type { Container } from 'inversify';
-import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
+import type { BedrockConfig, MargoConfig, PoolReference } from '../../schemas/generated/bedrock.js';
 import { BedrockError } from '../base/errors.js';
 import { LibraryLoader } from '../library/library.js';
 import { isPath } from '../library/locate-library.js';
-import type { TypeRegistry } from '../library/registry.js';
+import { type LoadedLibrary, TypeRegistry } from '../library/registry.js';
 import { ADDRESS_FORMS, formatAddress, type ListenAddress, parseAddress } from '../net/address.js';
 import { type ConfigPath, describeFound } from '../validation/issues.js';
 import { compileSchema } from '../validation/schema.js';
@@ -16,64 +16,81 @@ import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { isObject } from './expand.js';
 import { FaultList } from './fault-list.js';
-import { resolvePools } from './pools.js';
+import { resolvePools, type ResolvedPools } from './pools.js';
 import { resolveProviders } from './providers.js';
-import type { DaemonSettings, ResolvedConfig } from './resolved-config.js';
-import { moveResp, resolveRespAddress } from './resp-address.js';
+import type { DaemonSettings, ResolvedConfig, ResolvedProvider } from './resolved-config.js';
+import { resolveRespAddress, withRespAddress } from './resp-address.js';
 
-const checkBedrock = compileSchema(new URL('../../schemas/bedrock.schema.json', import.meta.url));
+/** Compiled for the first configuration: programs that are only clients have none. */
+const SCHEMA = new URL('../../schemas/bedrock.schema.json', import.meta.url);
 
-/** For a configuration whose start_timeout_ms is at fault itself. */
+/** For a configuration whose start_timeout_ms is itself faulty. */
 const DEFAULT_LOAD_TIMEOUT_MS = 60_000;
 
 export interface ResolveOptions {
-  /** Listen here instead of at `margo.mercury.address`. */
+  /** HTTP address that replaces `margo.mercury.address`. */
   address?: string;
-  /** Speak the Redis protocol here instead of at `bedrock.resp.address`; host:port. */
+  /** Address of the Redis door that replaces `bedrock.resp.address`; host:port. */
   respAddress?: string;
+  /** Group file that replaces `bedrock.group_file`; relative to the working directory. */
+  groupFile?: string;
   /** Ends the wait for a library. */
   signal?: AbortSignal;
+  /** Libraries that did not load at an earlier resolution, by their names in the running configuration: they are not tried again. */
+  failedBefore?: ReadonlyMap<string, BedrockError>;
+}
+
+/** A configuration that can be run, with the types of its libraries and the built-in ones. */
+export interface Resolution {
+  config: ResolvedConfig;
+  registry: TypeRegistry;
+  /** Libraries that did not load, by their names in the running configuration: only optional providers need them. */
+  failedLibraries: ReadonlyMap<string, BedrockError>;
 }
 
 /**
- * Validates a configuration and loads its libraries. Opens nothing.
- * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues; START_FAILED once the signal
- *   is given
+ * Validates a configuration and loads its libraries. Opens nothing, and does not change the document.
+ * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues; START_FAILED once the signal is
+ * aborted
  */
 export async function resolveConfig(
   document: ConfigDocument,
   container: Container,
   options: ResolveOptions = {},
-): Promise<ResolvedConfig> {
-  const root = structuredClone(document.root);
-  if (options.respAddress !== undefined) moveResp(root, options.respAddress);
+): Promise<Resolution> {
+  const { respAddress: movedTo } = options;
+  const given = movedTo === undefined ? document.root : withRespAddress(document.root, movedTo);
   const faults = new FaultList(document);
-  faults.takeVerdict([], checkBedrock(root));
+  const verdict = compileSchema(SCHEMA)(given);
+  faults.takeVerdict([], verdict);
+  const root = verdict.value;
 
-  const { registry, failures } = await loadLibraries(root, document, container, options.signal);
+  const { registry, libraries, failures } = await loadLibraries(root, document, container, options);
   const address = resolveAddress(root, document, options.address, faults);
-  const respAddress = resolveRespAddress(root, document, options.respAddress !== undefined, faults);
+  const respAddress = resolveRespAddress(root, document, movedTo !== undefined, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);
-  // If nothing else is wrong, what did not load is missed by optional providers only, and the daemon can do without those.
+  // If there is no other fault, only optional providers need what did not load, and the daemon can run without them.
   const isForgiven = !faults.isAny && providers.some(({ unavailable }) => unavailable !== undefined);
-  for (const { place, error } of failures) {
-    if (isForgiven) faults.warn(place, error.message);
-    else faults.add(place, error.message, 'LIBRARY_LOAD_FAILED');
+  for (const { at, error } of failures) {
+    if (isForgiven) faults.warn(at, error.message);
+    else faults.add(at, error.message, 'LIBRARY_LOAD_FAILED');
   }
   faults.throwIfAny();
 
-  const json = root as unknown as BedrockConfig;
-  if (address === undefined || json.bedrock === undefined)
-    throw new BedrockError('INTERNAL', 'a fault went unreported');
-  // As that of libraries: the running configuration may be stored elsewhere.
-  const { log } = json.bedrock;
-  if (log?.file !== undefined) log.file = path.resolve(document.directory, log.file);
-  return {
+  if (address === undefined) throw new BedrockError('INTERNAL', 'a fault went unreported');
+  const json = written(root as unknown as FilledConfig, document.directory, {
+    libraries,
+    address,
+    unix: respAddress?.unix,
+    groupFile: options.groupFile === undefined ? undefined : path.resolve(options.groupFile),
+    pools,
+    providers,
+  });
+  const config: ResolvedConfig = {
     json,
-    // The schema filled in every default.
-    settings: json.bedrock as DaemonSettings,
+    settings: json.bedrock,
     address,
     respAddress,
     pools: pools.all,
@@ -81,42 +98,123 @@ export async function resolveConfig(
     directory: document.directory,
     warnings: faults.warnings,
   };
+  const failedLibraries = new Map(failures.map(({ library, error }) => [library, error]));
+  return { config, registry, failedLibraries };
 }
 
-/** What came in by the library door, and what did not. */
+/** A configuration whose schema has filled in every default. */
+type FilledConfig = BedrockConfig & {
+  margo: Required<Pick<MargoConfig, 'mercury' | 'argobots'>>;
+  bedrock: DaemonSettings;
+};
+
+interface ResolvedParts {
+  libraries: BedrockConfig['libraries'];
+  address: ListenAddress;
+  unix: string | undefined;
+  /** The one given at the start. */
+  groupFile: string | undefined;
+  pools: ResolvedPools;
+  providers: readonly ResolvedProvider[];
+}
+
+/**
+ * The configuration with everything that was resolved. It may be stored elsewhere, so all its paths are absolute; pools may come and go, so
+ * all references to them are names.
+ */
+function written(
+  given: FilledConfig,
+  directory: string,
+  { libraries, address, unix, groupFile, pools, providers }: ResolvedParts,
+): FilledConfig {
+  const { margo, bedrock } = given;
+  const { log, resp, group_file: relative } = bedrock;
+  const group = groupFile ?? (relative === undefined ? undefined : path.resolve(directory, relative));
+  const named = <T extends object>(section: T, key: string): T =>
+    key in section
+      ? { ...section, [key]: pools.nameOf((section as Record<string, unknown>)[key] as PoolReference) }
+      : section;
+  const streams = pools.streams.map((stream) => {
+    const [first, ...others] = stream.scheduler.pools;
+    const named: typeof stream.scheduler.pools = [pools.nameOf(first), ...others.map(pools.nameOf)];
+    return { ...stream, scheduler: { ...stream.scheduler, pools: named } };
+  });
+  return {
+    ...given,
+    ...(given.abt_io !== undefined && { abt_io: given.abt_io.map((instance) => named(instance, 'pool')) }),
+    ...(given.mona !== undefined && { mona: given.mona.map((instance) => named(instance, 'pool')) }),
+    margo: {
+      ...named(named(margo, 'rpc_pool'), 'progress_pool'),
+      mercury: { ...margo.mercury, address: formatAddress(address) },
+      argobots: { ...margo.argobots, pools: [...pools.all], xstreams: streams },
+    },
+    bedrock: {
+      ...named(bedrock, 'pool'),
+      log: { ...log, ...(log.file !== undefined && { file: path.resolve(directory, log.file) }) },
+      ...(group !== undefined && { group_file: group }),
+      ...(resp !== undefined && { resp: { ...resp, ...(unix !== undefined && { unix }) } }),
+    },
+    ...(libraries !== undefined && { libraries }),
+    providers: providers.map(({ entry }) => entry),
+  };
+}
+
+/** What was loaded from libraries, and what was not. */
 interface Loaded {
   registry: TypeRegistry;
-  failures: { place: ConfigPath; error: BedrockError }[];
+  /** As in the configuration, with absolute paths. */
+  libraries: BedrockConfig['libraries'];
+  failures: { at: ConfigPath; library: string; error: BedrockError }[];
 }
 
 async function loadLibraries(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
   container: Container,
-  signal: AbortSignal | undefined,
+  { signal, failedBefore }: ResolveOptions,
 ): Promise<Loaded> {
   const loader = container.get(LibraryLoader);
-  await loader.loadBuiltIns(container);
+  const registry = new TypeRegistry();
+  for (const library of await loader.loadBuiltIns(container)) checkBuiltIn(registry, library);
   const timeout = isObject(root.bedrock) ? root.bedrock.start_timeout_ms : undefined;
   const timeoutMs = typeof timeout === 'number' && timeout > 0 ? timeout : DEFAULT_LOAD_TIMEOUT_MS;
   const failures: Loaded['failures'] = [];
-  const libraries = root.libraries;
-  const named = typeof libraries === 'object' && libraries !== null ? Object.entries(libraries) : [];
-  for (const [key, library] of named as [string, unknown][]) {
+  const given = root.libraries;
+  const isList = Array.isArray(given);
+  const named = new Map<string, unknown>(
+    typeof given === 'object' && given !== null ? Object.entries(given) : [],
+  );
+  for (const [key, library] of named) {
     if (typeof library !== 'string' || library === '') continue;
-    const place = ['libraries', Array.isArray(libraries) ? Number(key) : key];
-    try {
-      await loader.load(library, directory, container, { timeoutMs, signal });
-    } catch (error) {
-      if (!(error instanceof BedrockError) || error.code !== 'LIBRARY_LOAD_FAILED') throw error;
-      failures.push({ place, error });
-      loader.registry.isComplete = false;
+    const whole = wholeName(library, directory);
+    const error =
+      failedBefore?.get(whole) ??
+      (await loader.load(library, directory, container, { timeoutMs, signal }).then(
+        (loaded) => registry.addLibrary(loaded),
+        (thrown: unknown) => {
+          if (thrown instanceof BedrockError && thrown.code === 'LIBRARY_LOAD_FAILED') return thrown;
+          throw thrown;
+        },
+      ));
+    if (error === undefined) {
+      named.set(key, whole);
       continue;
     }
-    // The running configuration can be stored elsewhere, so paths in it must not count from here.
-    if (isPath(library)) (libraries as Record<string, string>)[key] = path.resolve(directory, library);
+    failures.push({ at: ['libraries', isList ? Number(key) : key], library: whole, error });
+    registry.isComplete = false;
   }
-  return { registry: loader.registry, failures };
+  const libraries = (isList ? [...named.values()] : Object.fromEntries(named)) as BedrockConfig['libraries'];
+  return { registry, libraries, failures };
+}
+
+function checkBuiltIn(registry: TypeRegistry, library: LoadedLibrary): void {
+  const fault = registry.addLibrary(library);
+  if (fault !== undefined) throw fault;
+}
+
+/** A library as it stands in the running configuration, which may be stored elsewhere. */
+export function wholeName(library: string, directory: string): string {
+  return isPath(library) ? path.resolve(directory, library) : library;
 }
 
 function resolveAddress(
@@ -130,13 +228,10 @@ function resolveAddress(
   const text = override ?? mercury.address;
   if (typeof text !== 'string') return undefined;
   const address = parseAddress(text, override === undefined ? document.directory : process.cwd());
-  if (typeof address !== 'string') {
-    mercury.address = formatAddress(address);
-    return address;
-  }
-  const place = ['margo', 'mercury', 'address'];
+  if (typeof address !== 'string') return address;
+  const addressPath = ['margo', 'mercury', 'address'];
   const message = `found ${describeFound(text)}: ${address}; expected ${ADDRESS_FORMS}`;
-  if (override === undefined) faults.add(place, message);
-  else faults.addElsewhere(place, `replaced by the address given at the start: ${message}`);
+  if (override === undefined) faults.add(addressPath, message);
+  else faults.addElsewhere(addressPath, `replaced by the address given at the start: ${message}`);
   return undefined;
 }

@@ -1,10 +1,12 @@
-/** A configuration that passed every check: defaults filled in, names and ids given, references resolved. */
+/** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
 import type {
   BedrockConfig,
   BedrockSection,
   ExecutionPoolConfig,
   HttpConfig,
   LogConfig,
+  ProviderConfig,
+  QueryConfig,
   RespConfig,
 } from '../../schemas/generated/bedrock.js';
 import type { ProviderDefinition } from '../contract/definitions.js';
@@ -13,29 +15,34 @@ import type { Registered } from '../library/registry.js';
 import type { ListenAddress, RespAddress } from '../net/address.js';
 
 /** The sections that the daemon reads, complete. */
-export interface DaemonSettings extends Required<Omit<BedrockSection, 'pool' | 'http' | 'resp' | 'log'>> {
+export interface DaemonSettings extends Required<
+  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'log'>
+> {
+  /** Absolute. */
+  group_file?: string;
   http: Required<HttpConfig>;
-  /** Absent: the daemon does not speak the Redis protocol. */
+  query: Required<QueryConfig>;
+  /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
-  log: Required<LogConfig>;
+  log: Required<Omit<LogConfig, 'file'>> & Pick<LogConfig, 'file'>;
 }
 
-/** A provider of another daemon. Whether it is there shows when it is needed. */
+/** A provider of another daemon. Its existence is checked when it is needed. */
 export interface RemoteReference {
-  /** As the configuration has it, for messages. */
+  /** As in the configuration, for messages. */
   readonly text: string;
   readonly url: string;
   readonly target: Reference['target'];
-  /** Provider type that it must be of. */
+  /** Required provider type. */
   readonly type: string;
 }
 
 /**
- * What a dependency leads to: another provider, by its place in the list; one of another daemon; or an execution pool, by its
- * name. `isRequired` says whether the dependant cannot do without it.
+ * A resolved dependency: another provider, by its name; one of another daemon; or an execution pool, by its name.
+ * `isRequired` says whether the dependent provider needs it.
  */
 export type ResolvedReference =
-  | { readonly provider: number; readonly isRequired: boolean }
+  | { readonly provider: string; readonly isRequired: boolean }
   | { readonly remote: RemoteReference; readonly isRequired: boolean }
   | { readonly pool: string };
 
@@ -48,24 +55,26 @@ export interface ResolvedProvider {
   /** Execution pool of its requests. */
   readonly pool: string;
   readonly config: Record<string, unknown>;
+  /** As in the running configuration. */
+  readonly entry: ProviderConfig;
   readonly dependencies: Readonly<Record<string, ResolvedReference | readonly ResolvedReference[]>>;
-  /** Not there if it is unavailable. */
+  /** Absent if it is unavailable. */
   readonly registered: Registered<ProviderDefinition>;
-  /** Why it cannot run: a library that may have brought its type, or its backend's, did not load. Only of optional ones. */
+  /** Why it cannot run: the library that may have its type, or its backend's type, did not load. Only for optional providers. */
   readonly unavailable: string | undefined;
 }
 
 export interface ResolvedConfig {
-  /** In Bedrock's own shape, as GET /v1/config shows it; can be used as a configuration again. */
+  /** In Bedrock's form, as GET /v1/config shows it; can be used as a configuration again. */
   readonly json: BedrockConfig;
   readonly settings: DaemonSettings;
   readonly address: ListenAddress;
-  /** Where it listens for the Redis protocol. */
+  /** Address of the Redis door. */
   readonly respAddress: RespAddress | undefined;
   readonly pools: readonly Required<ExecutionPoolConfig>[];
   readonly providers: readonly ResolvedProvider[];
-  /** Folder that relative paths count from. */
+  /** Base folder of relative paths. */
   readonly directory: string;
-  /** Things worth a warning that are no faults. */
+  /** Warnings that are not faults. */
   readonly warnings: readonly string[];
 }

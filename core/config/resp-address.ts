@@ -1,19 +1,19 @@
-/** Where the daemon speaks the Redis protocol: `bedrock.resp` of a configuration. */
+/** The address of the Redis door: `bedrock.resp` of a configuration. */
 import { parseHostPort, parseSocketPath, type RespAddress } from '../net/address.js';
 import { describeFound } from '../validation/issues.js';
 import type { ConfigDocument } from './document.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 
-/** Has a configuration speak it at another address, whether it did so before or not. */
-export function moveResp(root: Record<string, unknown>, address: string): void {
-  root.bedrock ??= {};
-  if (!isObject(root.bedrock)) return;
-  root.bedrock.resp ??= {};
-  if (isObject(root.bedrock.resp)) root.bedrock.resp.address = address;
+/** A configuration with another address of the Redis door, whether it had one before or not. */
+export function withRespAddress(root: Record<string, unknown>, address: string): Record<string, unknown> {
+  const { bedrock = {} } = root;
+  if (!isObject(bedrock)) return root;
+  const { resp = {} } = bedrock;
+  return isObject(resp) ? { ...root, bedrock: { ...bedrock, resp: { ...resp, address } } } : root;
 }
 
-/** Reports what is wrong, and puts the path in full into the configuration, which can be stored elsewhere. */
+/** Reports what is wrong. */
 export function resolveRespAddress(
   root: Record<string, unknown>,
   { directory }: ConfigDocument,
@@ -36,8 +36,7 @@ export function resolveRespAddress(
   };
   const tcp = read('address', parseHostPort, 'host:port (port 0 takes a free one)');
   const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
-  if (unix !== undefined) resp.unix = unix;
-  // Of a section that is wrong already that is not worth saying.
+  // Not worth reporting for a section that is already faulty.
   if (resp.address === undefined && resp.unix === undefined && !faults.isAny)
     faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
   return { tcp, unix };

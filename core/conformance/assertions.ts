@@ -1,19 +1,20 @@
-/** What the rules of the contract are checked with: error codes, bytes, work in flight, and what a target looks like as a whole. */
+/** Tools for checking the rules of the contract: error codes, bytes, work in flight, and snapshots of a whole target. */
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { types } from 'node:util';
 import type { ErrorCode } from '../base/errors.js';
+import type { RegionRef } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target, TargetState } from '../contract/target.js';
 import { BrokenRule, failureInWords, holds, inWords, is, sameFigures, sameList } from './findings.js';
 
 /** How long a promise is watched before it counts as pending. */
 const PENDING_MS = 20;
-/** How long to wait for what comes about a moment later. */
+/** How long to wait for an effect that may come a little later. */
 const PATIENCE_MS = 5000;
 
-/** A prime, so that no page, sector or segment looks like another. */
+/** A prime, so that no two pages, sectors or segments look alike. */
 const NOISE_BYTES = 65_521;
-/** How far the patterns of two neighbouring seeds are shifted. */
+/** Shift between the patterns of two consecutive seeds. */
 const SEED_STEP = 7919;
 const NOISE = makeNoise();
 
@@ -22,20 +23,20 @@ export async function rejects(call: Promise<unknown>, code: ErrorCode, what: str
   hasCode(await failureOf(call, code, what), code, what);
 }
 
-/** Asserts that a call fails with this very error, which is the caller's own. */
+/** Asserts that a call fails with this very error object of the caller. */
 export async function rejectsWith(call: Promise<unknown>, own: Error, what: string): Promise<void> {
   const failure = await failureOf(call, `the caller's own error`, what);
   const expected = `it to fail with the caller's own error (${own.message})`;
   if (failure !== own) throw new BrokenRule(what, failureInWords(failure), expected);
 }
 
-/** Asserts that what a call failed with has a code. */
+/** Asserts that an error has a code. */
 export function hasCode(failure: unknown, code: ErrorCode, what: string): void {
   const found = (failure as { code?: unknown } | null | undefined)?.code;
   if (found !== code) throw new BrokenRule(what, failureInWords(failure), `it to fail with ${code}`);
 }
 
-/** What a call failed with; asserts that it did fail. @param how what it must fail with, in words */
+/** The error of a call; asserts that it failed. @param how the expected failure, in words */
 export async function failureOf(call: Promise<unknown>, how: string, what: string): Promise<unknown> {
   const outcome = await call.then(
     () => undefined,
@@ -45,17 +46,17 @@ export async function failureOf(call: Promise<unknown>, how: string, what: strin
   return outcome.error;
 }
 
-/** Asserts what state a target is in. */
+/** Asserts the state of a target. */
 export function inState(target: Target, state: TargetState, when: string): void {
   is(target.state, state, `the state of the target ${when}`);
 }
 
-/** Asserts how many regions `stats` count. */
+/** Asserts the number of regions in `stats`. */
 export async function counts(target: Target, regions: number, when: string): Promise<void> {
   is((await target.stats()).regions, regions, `the regions that stats count ${when}`);
 }
 
-/** Asserts how many bytes are used. */
+/** Asserts the number of used bytes. */
 export async function uses(target: Target, usedBytes: number, when: string): Promise<void> {
   is((await target.stats()).usedBytes, usedBytes, `usedBytes of stats ${when}`);
 }
@@ -66,7 +67,7 @@ export async function waits(call: Promise<unknown>, what: string, until: string)
     throw new BrokenRule(what, 'that it has settled', `it to wait until ${until}`);
 }
 
-/** Bytes that tell positions and seeds apart, none of them zero. */
+/** Bytes that depend on position and seed, none of them zero. */
 export function pattern(size: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(size);
   let from = (seed * SEED_STEP) % NOISE.length;
@@ -78,7 +79,7 @@ export function pattern(size: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-/** The same bytes in every run, so that what fails once fails again. */
+/** The same bytes in every run, so that a failure can be repeated. */
 function makeNoise(): Uint8Array {
   const { imul } = Math;
   let state = 1;
@@ -88,7 +89,7 @@ function makeNoise(): Uint8Array {
   });
 }
 
-/** Asserts that `actual` is a Uint8Array that holds exactly `expected`. */
+/** Asserts that `actual` is a Uint8Array with exactly the bytes of `expected`. */
 export function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string): void {
   holds(types.isUint8Array(actual), what, actual, `a Uint8Array of ${expected.length} bytes`);
   if (actual.length !== expected.length)
@@ -109,7 +110,7 @@ export function inFlight<T>(call: Promise<T>): Promise<T> {
   return call;
 }
 
-/** Whether a promise is neither resolved nor rejected, a while from now. */
+/** Whether a promise is still pending after a while. */
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   const settled = promise.then(
     () => false,
@@ -118,16 +119,16 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return Promise.race([settled, delay(PENDING_MS, true)]);
 }
 
-/** Long enough for what was put off to happen. */
+/** Long enough for deferred work to happen. */
 export async function aMoment(): Promise<void> {
   await delay(10);
-  // However late the timer comes: what was put off to the next turns has had them.
+  // However late the timer fires, work that was deferred to the next turns has had them.
   for (let count = 0; count < 3; count++) await turn();
 }
 
-/** Waits until a check passes; when patience ends, its failure. */
-export async function eventually(check: () => Promise<void>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+/** Waits until a check passes; after the time limit, or `patienceMs` if that is less, throws its failure. */
+export async function eventually(check: () => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
+  const deadline = performance.now() + Math.min(patienceMs, PATIENCE_MS);
   for (;;) {
     try {
       await check();
@@ -139,7 +140,7 @@ export async function eventually(check: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Something to wait for until it is opened. */
+/** Blocks waiters until it is opened. */
 export class Gate {
   #open = (): void => undefined;
   /** Resolves when the gate is open. */
@@ -150,7 +151,7 @@ export class Gate {
   }
 }
 
-/** Gives the pieces, says when the last one was taken, and waits at a gate before it ends. */
+/** Yields the pieces, reports when the last one was taken, and waits at a gate before it ends. */
 export async function* heldBack(
   pieces: readonly Uint8Array[],
   gate: Gate,
@@ -161,7 +162,7 @@ export async function* heldBack(
   await gate.passed;
 }
 
-/** Every region, by pages of `limit`, as `list` gives them. */
+/** Every region, by pages of `limit`, in the order of `list`. */
 export async function listAll(target: Target, limit?: number): Promise<RegionStat[]> {
   const regions: RegionStat[] = [];
   const pages = new Set<string>();
@@ -181,34 +182,40 @@ export async function listedIds(target: Target, limit?: number): Promise<string[
   return (await listAll(target, limit)).map(({ id }) => id.toString());
 }
 
-/** What must be the same before and after a call that fails. */
+/** What must be the same before and after a failing call. */
 export interface Snapshot {
   readonly figures: Readonly<Record<'regions' | 'usedBytes' | 'capacityBytes' | 'largestFreeBytes', unknown>>;
-  readonly regions: readonly { id: string; size: number; createdAt: number; contents: string }[];
+  readonly regions: readonly {
+    id: string;
+    size: number;
+    createdAt: number;
+    name: string | undefined;
+    contents: string;
+  }[];
 }
 
 /** A target as callers see it: figures, regions and all their bytes. */
 export async function snapshotOf(target: Target): Promise<Snapshot> {
   const stats = await target.stats();
   const regions = [];
-  for (const { id, size, createdAt } of await listAll(target)) {
+  for (const { id, size, createdAt, name } of await listAll(target)) {
     const contents = Buffer.from(await target.read(id, 0, size)).toString('latin1');
-    regions.push({ id: id.toString(), size, createdAt, contents });
+    regions.push({ id: id.toString(), size, createdAt, name, contents });
   }
   const { usedBytes, capacityBytes } = stats;
-  // Without a limit of its own it is not the target that decides what is free.
+  // Without a limit of its own the target does not determine what is free.
   const largestFreeBytes = capacityBytes === null ? null : stats.largestFreeBytes;
   return { figures: { regions: stats.regions, usedBytes, capacityBytes, largestFreeBytes }, regions };
 }
 
-/** Asserts that a target is as it was. @param when what may have changed it */
+/** Asserts that a target is unchanged. @param when what may have changed it */
 export async function isUnchanged(target: Target, before: Snapshot, when: string): Promise<void> {
   const now = await snapshotOf(target);
   sameRegions(now.regions, before.regions, when);
   sameFigures(now.figures, before.figures, `the stats ${when}`);
 }
 
-/** Asserts that regions are the same, in order, with their sizes, times and bytes. */
+/** Asserts that regions are the same, in order, with the same sizes, times and bytes. */
 export function sameRegions(found: Snapshot['regions'], expected: Snapshot['regions'], when: string): void {
   const ids = (regions: Snapshot['regions']): string[] => regions.map(({ id }) => id);
   sameList(ids(found), ids(expected), `the regions ${when}`);
@@ -220,15 +227,15 @@ export function sameRegions(found: Snapshot['regions'], expected: Snapshot['regi
   }
 }
 
-/** Runs calls that must leave the target as it is. */
+/** Runs calls that must leave the target unchanged. */
 export async function changesNothing(target: Target, calls: () => Promise<void>): Promise<void> {
   const before = await snapshotOf(target);
   await calls();
   await isUnchanged(target, before, 'after calls that must change nothing');
 }
 
-/** Every call on a region, none of which would fail on a live region of 16 bytes or more. */
-export function callsOn(target: Target, id: RegionId): [name: string, call: () => Promise<unknown>][] {
+/** Every call on a region. None of them would fail on a live region of 16 bytes or more. */
+export function callsOn(target: Target, id: RegionRef): [name: string, call: () => Promise<unknown>][] {
   const bytes = pattern(8);
   return [
     ['read', () => target.read(id, 0, 8)],
@@ -254,7 +261,7 @@ export function callsOn(target: Target, id: RegionId): [name: string, call: () =
 /** Asserts that every call on a region fails with a code. */
 export async function refusesAllCalls(
   target: Target,
-  id: RegionId,
+  id: RegionRef,
   code: ErrorCode,
   whose: string,
 ): Promise<void> {

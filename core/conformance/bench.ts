@@ -1,19 +1,20 @@
 /**
- * Where one test works: it makes the targets that the test asks for, and afterwards closes and disposes of all of them.
+ * The workbench of one test: creates the targets that the test asks for, and afterwards closes and disposes of all of them.
  *
- * What a close waits for, sources and mappings, is begun here too and ended before the targets are closed: a test that fails half
- * way must not leave a close waiting for ever.
+ * Anything that a close waits for, sources and mappings, is also created here, and ended before the targets are closed: a test that fails
+ * half-way must not make a close wait for ever.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionMapping, Target } from '../contract/target.js';
 import { eventually, Gate, heldBack, inFlight } from './assertions.js';
+import type { CallWatch } from './call-watch.js';
 import type { TargetFactory } from './factory.js';
 
-/** A createAndWrite whose source has given all its bytes and not yet ended. */
+/** A createAndWrite whose source has given all its bytes but has not ended yet. */
 export interface SlowCreate {
   readonly created: Promise<RegionId>;
-  /** Resolves when the target has taken all bytes, in this process at least. */
+  /** Resolves when the target has taken all bytes, at least in this process. */
   readonly taken: Promise<void>;
   /** Lets the source end. */
   readonly finish: () => void;
@@ -32,14 +33,16 @@ export class Bench {
 
   private constructor(
     readonly factory: TargetFactory,
-    /** A fresh target, open. */
+    private readonly calls: CallWatch,
+    /** A new target, open. */
     readonly target: Target,
   ) {
     this.#targets.push(target);
   }
 
-  static async setUp(factory: TargetFactory): Promise<Bench> {
-    const bench = new Bench(factory, await factory.create());
+  static async setUp(factory: TargetFactory, calls: CallWatch): Promise<Bench> {
+    const target = calls.watched(await calls.noted('create of the factory', factory.create()));
+    const bench = new Bench(factory, calls, target);
     try {
       await bench.target.open();
     } catch (error) {
@@ -56,70 +59,71 @@ export class Bench {
     for (const target of this.#targets) {
       await target.close().catch((failure: unknown) => failures.push(failure));
     }
-    for (const target of this.#targets) await this.factory.dispose?.(target);
+    for (const target of this.#targets)
+      await this.#asked('dispose', this.factory.dispose?.(this.calls.innerOf(target)));
     if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join('; '));
   }
 
-  /** A fresh target on storage of its own, not open. */
+  /** A new target on its own storage, not open. */
   async closed(): Promise<Target> {
-    return this.#keep(await this.factory.create());
+    return this.#made('create', this.factory.create());
   }
 
-  /** A second open target, on storage of its own. */
+  /** A second open target, on its own storage. */
   async another(): Promise<Target> {
     const target = await this.closed();
     await target.open();
     return target;
   }
 
-  /** An open target with about so much capacity. Only for rules that hold where space is bounded. */
+  /** An open target with approximately this capacity. Only for rules that apply if space is limited. */
   async bounded(capacityBytes: number): Promise<Target> {
     if (this.factory.createBounded === undefined) throw missing('createBounded');
-    const target = this.#keep(await this.factory.createBounded(capacityBytes));
+    const target = await this.#made('createBounded', this.factory.createBounded(capacityBytes));
     await target.open();
     return target;
   }
 
-  /** An open target, fresh, with this pool id. Only for rules of importable targets whose factory makes such. */
+  /** A new open target with this pool id. Only for rules of importable targets whose factory can create them. */
   async importing(poolId: Uint8Array): Promise<Target> {
     if (this.factory.createImporting === undefined) throw missing('createImporting');
-    const target = this.#keep(await this.factory.createImporting(poolId));
+    const target = await this.#made('createImporting', this.factory.createImporting(poolId));
     await target.open();
     return target;
   }
 
-  /** Closes a target and gives an open one over the same storage: a second object, or the same. */
+  /** Closes a target and returns an open one over the same storage: a second object, or the same. */
   async reopened(target: Target, object: 'same' | 'second'): Promise<Target> {
     await target.close();
     return this.successor(target, object);
   }
 
-  /** An open target over the storage of one that is closed. */
+  /** An open target over the storage of a closed one. */
   async successor(target: Target, object: 'same' | 'second'): Promise<Target> {
     let next = target;
     if (object === 'second') {
       if (this.factory.reopen === undefined) throw missing('reopen');
-      next = this.#keep(await this.factory.reopen(target));
+      next = await this.#made('reopen', this.factory.reopen(this.calls.innerOf(target)));
     }
     await next.open();
     return next;
   }
 
-  /** A target object over the same storage as another one, not open. */
+  /** Another target object over the same storage, not open. */
   async rival(target: Target): Promise<Target> {
     if (this.factory.reopen === undefined) throw missing('reopen');
-    return this.#keep(await this.factory.reopen(target));
+    return this.#made('reopen', this.factory.reopen(this.calls.innerOf(target)));
   }
 
-  /** An open target over what a kill leaves of the storage of an open one. */
+  /** An open target over the storage that a kill leaves of an open target. */
   async crashed(target: Target): Promise<Target> {
     if (this.factory.crash === undefined) throw missing('crash');
-    const next = this.#keep(await this.factory.crash(target));
+    const next = await this.#made('crash', this.factory.crash(this.calls.innerOf(target)));
     await next.open();
     return next;
   }
 
-  /** Begins to make a region of a slow source. */
+  /** Begins to create a region from a slow source. */
   beginCreate(target: Target, size: number, bytes: Uint8Array): SlowCreate {
     const gate = this.#gate();
     const taken = new Gate();
@@ -127,7 +131,7 @@ export class Bench {
     return { created, taken: taken.passed, finish: () => gate.open() };
   }
 
-  /** The same under an ID of elsewhere. */
+  /** The same, under an imported ID. */
   beginImport(target: Target, id: RegionId, size: number, bytes: Uint8Array): SlowImport {
     const gate = this.#gate();
     const contents = { size, source: heldBack([bytes], gate) };
@@ -141,7 +145,7 @@ export class Bench {
     return mapping;
   }
 
-  /** Checks what must follow a call that broke off: at once, or a moment later where calls travel. */
+  /** Checks what must be true after an interrupted call: at once, or a little later if calls go to a server. */
   settled(check: () => Promise<void>): Promise<void> {
     return this.factory.isRemote === true ? eventually(check) : check();
   }
@@ -157,7 +161,13 @@ export class Bench {
     return gate;
   }
 
-  #keep(target: Target): Target {
+  #asked<T>(method: string, result: T): T {
+    return this.calls.noted(`${method} of the factory`, result);
+  }
+
+  /** Registers what the factory creates. */
+  async #made(method: string, making: Target | Promise<Target>): Promise<Target> {
+    const target = this.calls.watched(await this.#asked(method, making));
     this.#targets.push(target);
     return target;
   }

@@ -1,6 +1,6 @@
 /**
- * Rules of sizes and offsets: whole numbers from 0 to 2^53 - 1, or INVALID_ARGUMENT; within the region, or OUT_OF_RANGE. A sum
- * that rounds beyond 2^53 must not pass for one that fits.
+ * Rules of sizes and offsets: whole numbers from 0 to 2^53 - 1, else INVALID_ARGUMENT; within the region, else OUT_OF_RANGE. A sum that
+ * rounds beyond 2^53 must not be taken for one that fits.
  */
 import { inspect } from 'node:util';
 import type { RegionId } from '../contract/region-id.js';
@@ -12,7 +12,7 @@ import type { Rules } from './rules.js';
 const SIZE = 4096;
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** What is no size and no offset. */
+/** Values that are neither a size nor an offset. */
 const NOT_SIZES: readonly unknown[] = [
   -1,
   -SIZE,
@@ -38,7 +38,7 @@ const NOT_SIZES: readonly unknown[] = [
   { valueOf: () => 1 },
 ];
 
-/** Ranges that leave a region of SIZE bytes. */
+/** Ranges that exceed a region of SIZE bytes. */
 const BEYOND: readonly (readonly [offset: number, size: number])[] = [
   [0, SIZE + 1],
   [1, SIZE],
@@ -55,7 +55,7 @@ const BEYOND: readonly (readonly [offset: number, size: number])[] = [
   [MAX - SIZE + 1, SIZE],
 ];
 
-/** As above, with sizes that no buffer has. */
+/** As above, with sizes that no buffer can have. */
 const FAR_BEYOND: readonly (readonly [offset: number, size: number])[] = [
   [0, 2 ** 32],
   [0, 2 ** 32 + SIZE],

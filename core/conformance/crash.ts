@@ -1,9 +1,9 @@
 /**
- * Rules of crashes, for persistent targets whose factory can make them happen: what was acknowledged as durable survives, what was
- * not is wholly there or wholly absent, and no ID ever comes again.
+ * Rules of crashes, for persistent targets whose factory can cause them: what was acknowledged as durable survives, everything else is
+ * completely there or completely absent, and no ID is ever reused.
  *
- * A kill is what the rules can see: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost
- * only when the power fails, which no test inside a process can bring about.
+ * The rules can only see a kill: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost only in a
+ * power failure, which no test inside a process can cause.
  */
 import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
@@ -22,10 +22,10 @@ import {
 import { holds, is, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';
 
-/** What is known of a region by what was acknowledged. */
+/** Contents of regions, as far as acknowledged. */
 type Contents = Map<string, Uint8Array>;
 
-/** Asserts that exactly these regions are there, with these bytes. */
+/** Asserts that exactly these regions exist, with these bytes. */
 async function contains(target: Target, expected: Contents, when: string): Promise<void> {
   const { regions } = await snapshotOf(target);
   const ids = regions.map(({ id }) => id);
@@ -123,7 +123,7 @@ export const crashRules: Rules = (rule, { capabilities, factory, isRemote }) => 
     finish();
     await isUnchanged(survivor, before, 'after the kill');
     sameBytes(await survivor.read(kept, 0, 3000), pattern(3000), 'the region that was there');
-    // Its space is zeroed before it is anyone else's.
+    // Its space is zeroed before it is reused.
     const id = await survivor.create(200_000);
     allZero(await survivor.read(id, 0, 200_000), 'a region that was created after the kill');
   });

@@ -1,6 +1,6 @@
 /**
- * Rules of `createAndWrite`: contents given as bytes or by a source, and that a region appears whole or not at all. A source that
- * fails, ends early, gives too much or gives something else leaves neither a region nor used space.
+ * Rules of `createAndWrite`: contents as bytes or from a source; a region appears completely or not at all. A source that fails, ends
+ * early, gives too much or gives something else leaves neither a region nor used space.
  */
 import type { RegionSource, Target } from '../contract/target.js';
 import {
@@ -17,7 +17,7 @@ import type { Bench } from './bench.js';
 import { holds, is, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';
 
-/** What is no source at all. */
+/** Values that are not a source. */
 const NOT_CONTENTS: readonly unknown[] = [
   undefined,
   null,
@@ -40,7 +40,7 @@ const NOT_CONTENTS: readonly unknown[] = [
   { size: 2 ** 53, source: [] },
 ];
 
-/** What may come out of a source that is not a Uint8Array. */
+/** Values from a source that are not a Uint8Array. */
 const NOT_PIECES: readonly unknown[] = [
   'four',
   4,
@@ -51,7 +51,7 @@ const NOT_PIECES: readonly unknown[] = [
   undefined,
 ];
 
-/** Pieces that arrive a turn of the event loop apart. */
+/** Pieces that arrive one turn of the event loop apart. */
 async function* slowly(pieces: readonly unknown[]): AsyncGenerator<Uint8Array> {
   for (const piece of pieces) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -65,7 +65,7 @@ async function* failing(pieces: readonly Uint8Array[], failure: unknown): AsyncG
 }
 
 export const createAndWriteRules: Rules = (rule) => {
-  /** Runs calls on a target with one region, which must be all that it holds afterwards. */
+  /** Runs calls on a target with one region, which must be its only one afterwards. */
   const leavesNothing = async (bench: Bench, calls: (target: Target) => Promise<void>): Promise<void> => {
     const { target } = bench;
     await target.createAndWrite(pattern(100));
@@ -117,7 +117,7 @@ export const createAndWriteRules: Rules = (rule) => {
     const { target } = bench;
     const before = await target.create(8);
     const { created, finish } = bench.beginCreate(target, 64, pattern(64));
-    // Some turns in which all bytes arrive, and still the source might give more.
+    // Some turns in which all bytes arrive, while the source might still give more.
     for (let turn = 0; turn < 5; turn++) {
       sameList(await listedIds(target), [before.toString()], 'the regions before the source has ended');
       await counts(target, 1, 'before the source has ended');

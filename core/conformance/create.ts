@@ -1,15 +1,15 @@
-/** Rules of `create` and `stat`: exact sizes, zeros, IDs and times, and that regions do not reach into each other. */
+/** Rules of `create` and `stat`: exact sizes, zeros, IDs and times, and regions that do not overlap. */
 import { RegionId } from '../contract/region-id.js';
 import { allZero, counts, listedIds, pattern, sameBytes } from './assertions.js';
 import { holds, is, sameFigures, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';
 
-/** Around the sizes that storage is managed in: words, cache lines, sectors, pages, a MiB. */
+/** Around the units of storage: words, cache lines, sectors, pages, a MiB. */
 const SIZES = [
   1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_576, 1_048_577,
 ];
 
-/** How far the clock of a target may be off. */
+/** Maximum deviation of a target's clock. */
 const CLOCK_TOLERANCE_MS = 600_000;
 
 export const createRules: Rules = (rule, { capabilities }) => {
@@ -84,7 +84,7 @@ export const createRules: Rules = (rule, { capabilities }) => {
   rule('never changes the size and the time of a region', async ({ target }) => {
     const id = await target.create(64);
     const { size, createdAt } = await target.stat(id);
-    // The clock moves on, so that a time taken anew would show.
+    // The clock advances, so that a new timestamp would be noticed.
     const begin = Date.now();
     while (Date.now() < begin + 3) await target.write(id, 0, pattern(64), { persist: true });
     const later = await target.stat(id);

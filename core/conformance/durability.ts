@@ -1,6 +1,6 @@
 /**
- * Rules of waiting for the kernel, for persistent targets that say that Node's fs makes their bytes durable: what resolves as durable
- * has asked for an fsync or fdatasync, and waited for it. (That it is of the right file, only a power failure would show.)
+ * Rules of waiting for the kernel, for persistent targets whose factory says that Node's fs makes their bytes durable: a call that resolves
+ * as durable has requested an fsync or fdatasync, and waited for it. (Only a power failure would show whether it was of the right file.)
  */
 import type { Target } from '../contract/target.js';
 import { inFlight, pattern, waits } from './assertions.js';
@@ -10,7 +10,7 @@ import { SyncWatch } from './sync-watch.js';
 
 const SIZE = 5000;
 
-/** Each begins with what is done before, and gives the call that must wait. */
+/** Each begins with its preparation, and returns the call that must wait. */
 const DURABLE: readonly [name: string, prepare: (target: Target) => Promise<() => Promise<unknown>>][] = [
   ['create', (target) => Promise.resolve(() => target.create(SIZE))],
   [

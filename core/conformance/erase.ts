@@ -1,6 +1,6 @@
 /**
- * Rules of `erase`: refused from the call on, once and for all; safe beside calls in flight, which end as if the region were
- * still there; and its bytes are never seen again.
+ * Rules of `erase`: the ID is refused from the call on, for ever; calls in flight are not affected, and end as if the region still existed;
+ * its bytes are never visible again.
  */
 import type { RegionId } from '../contract/region-id.js';
 import {
@@ -19,10 +19,10 @@ import {
 import { is, sameItems, sameList } from './findings.js';
 import type { Rules } from './rules.js';
 
-/** Of a region that is erased while calls are in flight on it. */
+/** Size of a region that is erased while calls on it are in flight. */
 const SIZE = 320_000;
 
-/** All of such a region in many pieces, so that a call takes long. */
+/** Such a region in many pieces, so that a call takes long. */
 const PARTS = Array.from({ length: 64 }, (_, at) => ({ offset: at * 5000, size: 5000 }));
 
 export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
@@ -71,7 +71,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
   });
 
   rule("never shows an erased region's bytes in a new one", async (bench) => {
-    // With little capacity the new region must lie where the old one was.
+    // With little capacity the new region must be where the old one was.
     const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
     const { capacityBytes, largestFreeBytes } = await target.stats();
     const most = capacityBytes === null || largestFreeBytes === null ? 2 ** 20 : largestFreeBytes;
@@ -81,7 +81,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
         const next = await target.create(size);
         allZero(await target.read(next, 0, size), 'a region in the place of an erased one');
         await target.erase(next);
-        // Smaller ones, of which the second begins within the old one.
+        // Smaller ones; the second begins within the old one.
         const part = size >> 2;
         for (const id of [await target.create(part), await target.create(part)]) {
           allZero(await target.read(id, 0, part), 'a smaller region in the place of an erased one');
@@ -97,7 +97,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
       for (const part of [1, size >> 3]) {
         await target.erase(await target.createAndWrite(pattern(size)));
         const next = await target.create(size);
-        // Storage that makes a block when it is first written has to zero the rest of it then.
+        // Storage that allocates a block at the first write must zero the rest of it.
         const expected = new Uint8Array(size);
         for (const offset of [size >> 2, size - part]) {
           expected.set(pattern(part, 2), offset);
@@ -122,7 +122,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
     }
   });
 
-  // Calls that travel may arrive in another order than they were made in.
+  // Calls to a server may arrive in a different order.
   if (isRemote) return;
 
   rule('refuses the ID from the call of erase on, not from its end', async ({ target }) => {
@@ -138,7 +138,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
   });
 
   rule('lets reads in flight end as if the region were still there', async (bench) => {
-    // With little capacity, what is made next takes the space.
+    // With little capacity, the next region takes the space.
     const target = isBounded ? await bench.bounded(4 * 2 ** 20) : bench.target;
     for (let round = 0; round < 5; round++) {
       const id = await target.createAndWrite(pattern(SIZE));
@@ -206,7 +206,7 @@ export const eraseRules: Rules = (rule, { isRemote, isBounded }) => {
 
   rule('gives the space of a region back, after its calls in flight at the latest', async (bench) => {
     const { target } = bench;
-    // Storage may keep what it took for its own records of a first region.
+    // Storage may keep space for its own records after the first region.
     await target.erase(await target.create(100_000));
     const { usedBytes } = await target.stats();
     const id = await target.create(100_000);

@@ -1,76 +1,91 @@
-/** What the suite is given: a test runner, and a factory that says what its targets can be asked for. */
+/** The inputs of the suite: a test runner, and a factory that says what its targets support. */
+import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import type { Capabilities, Target } from '../contract/target.js';
 
 /** The part of a test runner that jest, vitest and node:test have in common. */
 export interface TestRunner {
+  /** Groups tests under a title: `define` declares them, at once. */
   readonly describe: (title: string, define: () => void) => unknown;
+  /** Declares a test. It fails if the promise of `run` rejects. */
   readonly it: ((title: string, run: () => Promise<void>) => unknown) & {
-    /** Reports what is left out; without it nothing says so. */
+    /** Reports what is left out; without it nothing is reported. */
     readonly skip?: (title: string, run: () => Promise<void>) => unknown;
   };
+  /** Calls and awaits `run` before each test of the group. */
   readonly beforeEach: (run: () => Promise<void>) => unknown;
+  /** Calls and awaits `run` after each test of the group, also after a failed one. */
   readonly afterEach: (run: () => Promise<void>) => unknown;
 }
 
 /**
- * Makes targets to test. What a factory leaves out, the suite leaves out: it never tries something to see whether it works.
+ * Creates targets to test. If a factory lacks a member, the suite omits the tests that need it: it never tries whether something works.
  *
- * Every target that it makes is closed by the suite, and then given to `dispose`.
+ * The suite closes every target that the factory creates, and then calls `dispose` for it.
  */
 export interface TargetFactory {
-  /** A fresh target without regions, not open, on storage of its own, with room for 16 MiB. */
+  /** A new target without regions, not open, on its own storage, with room for 16 MiB. */
   create(): Target | Promise<Target>;
 
   /**
-   * The same with a capacity of about `capacityBytes`; the tests go by what its `stats()` say. Without it nothing is tested of
-   * what happens when space runs out.
+   * The same with a capacity of about `capacityBytes`; the tests use the value in its `stats()`. Without it the rules of full targets are
+   * not tested.
    */
   createBounded?(capacityBytes: number): Target | Promise<Target>;
 
   /**
-   * The same as `create`, made with a pool id of 8 bytes: that of the context which a backend is given. Without it nothing is tested
-   * of importable targets but what they list.
+   * The same as `create`, with a pool id of 8 bytes, as in the context of a backend. Without it, of importable targets only their listings
+   * are tested.
    */
   createImporting?(poolId: Uint8Array): Target | Promise<Target>;
 
   /**
-   * A second target object, not open, over the storage of another one; over fresh storage if that was destroyed. The other one is
-   * closed, except where the rule is that nobody else may open what it has open.
-   * For a remote target its server is to be started anew before.
-   * Without it recovery is tested only by opening the same object again, and of `destroy` not whether it deleted the data.
+   * A second target object, not open, over the storage of another one; over new storage if that was destroyed. The other one is closed,
+   * except for the rule that nobody else may open what it has open. For a remote target it should restart the server first. Without it
+   * recovery is tested only by opening the same object again, and not whether `destroy` deletes the data.
    */
   reopen?(target: Target): Target | Promise<Target>;
 
   /**
-   * A target object, not open, over what is left of the storage of an open target if its process is killed now: over a copy of its
-   * files as they are at this moment, for instance. Nothing may be flushed or closed for it, and the target that is open stays so.
-   * Without it nothing is tested of crashes.
+   * A target object, not open, over the storage that would be left of an open target if its process were killed now: for example a copy of
+   * its present files. It must not flush or close anything, and the open target stays open. Without it crashes are not tested.
    */
   crash?(target: Target): Target | Promise<Target>;
 
   /**
-   * What is durable is made so by `fsync` or `fdatasync` of Node's fs, and the calls that promise it must ask for one and wait for it.
-   * Without it nothing is tested of that: a kill does not show whether the kernel was asked.
+   * Whether `fsync` or `fdatasync` of Node's fs makes bytes durable. Then calls that promise durability must request one and wait for it.
+   * Without it that is not tested: a kill does not show whether the kernel was asked.
    */
   readonly syncsByNode?: boolean;
 
-  /** The storage may be open twice at a time; false unless told, and then a second `open` must fail with POOL_IN_USE. */
+  /** Whether the storage may be open twice at a time. Default: false; then a second `open` must fail with POOL_IN_USE. */
   readonly isShared?: boolean;
 
-  /** Gives back what belongs to a target: files, servers. */
+  /** Releases what belongs to a target: files, servers. */
   dispose?(target: Target): void | Promise<void>;
 
-  /** Bytes of space that a region of `size` bytes uses, where that is more than its size. */
+  /** Bytes of space that a region of `size` bytes uses, if that is more than its size. */
   spaceOf?(size: number): number;
 
-  /** Largest region that the tests may make; they make sparse ones of a little more than 4 GiB unless this says less. */
+  /** Largest region that the tests may create. Default: a little more than 4 GiB, sparse. */
   readonly maxRegionBytes?: number;
 
+  /** What a transaction of the targets may hold, bytes; `DEFAULT_MAX_TRANSACTION_BYTES` (1 MiB) unless told. */
+  readonly maxTransactionBytes?: number;
+
   /**
-   * Calls travel to a server; false unless told. Then open and close are of the connection alone, `destroy` and `map` are
-   * NOT_SUPPORTED, calls made at once arrive in any order, and what follows a broken call may be seen a moment later.
+   * How long a rule may wait while none of its calls begins or settles, milliseconds. Default: 120000. It then fails, and names the calls
+   * that it waits for. If the runner's own time-out is shorter, the hook after the test names them.
+   */
+  readonly patienceMs?: number;
+
+  /**
+   * Whether calls go to a server. Default: false. Then open and close concern only the connection, `destroy` and `map` give NOT_SUPPORTED,
+   * concurrent calls arrive in any order, and the effects of an interrupted call may appear a little later.
    */
   readonly isRemote?: boolean;
+
+  /** A run that may take long: all repetitions, even if each is a separate request. Default: false. */
+  readonly isThorough?: boolean;
 }
 
 /** What the rules of the contract depend on. */
@@ -78,17 +93,27 @@ export interface Setting {
   readonly factory: TargetFactory;
   readonly capabilities: Capabilities;
   readonly isRemote: boolean;
-  /** Whether targets with a given capacity can be had. */
+  readonly isThorough: boolean;
+  /** Whether targets with a given capacity are available. */
   readonly isBounded: boolean;
   readonly maxRegionBytes: number;
+  readonly maxTransactionBytes: number;
+  /** How long nothing may happen in a rule, milliseconds. */
+  readonly patienceMs: number;
 }
+
+/** Far longer than any call takes on the slowest machine. */
+const PATIENCE_MS = 120_000;
 
 export function settingOf(factory: TargetFactory, capabilities: Capabilities): Setting {
   return {
     factory,
     capabilities,
     isRemote: factory.isRemote ?? false,
+    isThorough: factory.isThorough ?? false,
     isBounded: factory.createBounded !== undefined,
     maxRegionBytes: factory.maxRegionBytes ?? Number.MAX_SAFE_INTEGER,
+    maxTransactionBytes: factory.maxTransactionBytes ?? DEFAULT_MAX_TRANSACTION_BYTES,
+    patienceMs: factory.patienceMs ?? PATIENCE_MS,
   };
 }

@@ -1,21 +1,21 @@
 /**
- * What a rule says when it is broken, always in one form: what was looked at, what was found there, what the contract allows.
- * Every check of the suite ends here, so that no failure is bare.
+ * The form of all failures of rules: what was checked, what was found, what the contract allows. Every check of the suite ends here, so
+ * that no failure lacks an explanation.
  */
 import { inspect, isDeepStrictEqual, types } from 'node:util';
 import { messageOf } from '../base/errors.js';
 import { RegionId } from '../contract/region-id.js';
 
-/** Items of a list that a message shows. */
+/** Maximum number of list items in a message. */
 const MOST_ITEMS = 4;
-/** Longest text of a value in a message, characters. */
+/** Maximum length of a value in a message, characters. */
 const LONGEST_VALUE = 120;
 
 /** A rule of the contract that a target breaks. */
 export class BrokenRule extends Error {
   /**
-   * @param what     what was looked at
-   * @param found    what was there, in words
+   * @param what     what was checked
+   * @param found    what was found, in words
    * @param expected what the contract allows, in words
    */
   constructor(what: string, found: string, expected: string, options?: ErrorOptions) {
@@ -24,7 +24,7 @@ export class BrokenRule extends Error {
   }
 }
 
-/** What a rule failed with, in that form: what no check foresaw is a call that had to succeed. */
+/** Converts the failure of a rule to that form: an unexpected error is a call that should have succeeded. */
 export function findingOf(failure: unknown, what = 'a call that this rule makes'): string {
   if (failure instanceof BrokenRule) return failure.message;
   const expected = 'it to succeed, or its promise to be rejected where it must fail';
@@ -38,12 +38,12 @@ export function failureInWords(failure: unknown): string {
   return `a failure with ${name} (${messageOf(failure)})`;
 }
 
-/** Asserts that something holds. @param expected it in words */
+/** Asserts a condition. @param expected the condition in words */
 export function holds(isSo: boolean, what: string, found: unknown, expected: string): asserts isSo {
   if (!isSo) throw new BrokenRule(what, inWords(found), expected);
 }
 
-/** Asserts that a value is exactly another one. */
+/** Asserts that a value equals another one exactly. */
 export function is<T>(found: unknown, expected: T, what: string): asserts found is T {
   if (!Object.is(found, expected)) throw new BrokenRule(what, inWords(found), inWords(expected));
 }
@@ -58,12 +58,12 @@ export function sameList(found: readonly unknown[], expected: readonly unknown[]
   throw new BrokenRule(what, String(here), String(there));
 }
 
-/** The same where the order does not matter. */
+/** The same in any order. */
 export function sameItems(found: readonly string[], expected: readonly string[], what: string): void {
   sameList(found.toSorted(), expected.toSorted(), what);
 }
 
-/** Asserts that an object has these values under these keys; what it has under others does not matter. */
+/** Asserts that an object has these values under these keys; other keys do not matter. */
 export function sameFigures(found: object, expected: object, what: string): void {
   const wrong = Object.entries(expected).filter(
     ([key, value]) => !isDeepStrictEqual((found as Record<string, unknown>)[key], value),
@@ -74,7 +74,7 @@ export function sameFigures(found: object, expected: object, what: string): void
   throw new BrokenRule(what, figures(found), figures(expected));
 }
 
-/** A value as a message shows it. It throws nothing. */
+/** A value, as text for a message. It throws nothing. */
 export function inWords(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value instanceof RegionId) return `the ID ${value.toString()}`;
@@ -90,7 +90,7 @@ function listInWords(list: readonly unknown[]): string {
   return list.length > MOST_ITEMS ? `${list.length} items (${shown}, …)` : `[${shown}]`;
 }
 
-/** The item where two lists part, unless it is shown with the list. */
+/** The item where two lists differ, unless it is already in the message. */
 function itemInWords(list: readonly unknown[], at: number): string {
   if (at < MOST_ITEMS) return '';
   return ` with ${inWords(list[at])} at index ${at}`;

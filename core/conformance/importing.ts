@@ -1,6 +1,6 @@
 /**
- * Rules of `importRegion`, `importErased` and `listErased`, where a target is importable: a copy serves the same regions under the
- * same IDs, and an ID that was erased in the original is never valid in the copy. Elsewhere they are NOT_SUPPORTED.
+ * Rules of `importRegion`, `importErased` and `listErased`, for importable targets: a copy serves the same regions under the same IDs, and
+ * an ID that was erased in the original is never valid in the copy. For other targets they give NOT_SUPPORTED.
  */
 import { RegionId } from '../contract/region-id.js';
 import type { ErasedPage, RegionStat, Target } from '../contract/target.js';
@@ -30,7 +30,7 @@ async function poolIdOf(target: Target): Promise<Uint8Array> {
   return (await target.listErased({ limit: 1 })).poolId;
 }
 
-/** Every page of what a target's erased regions were called. */
+/** All IDs of erased regions, page by page. */
 async function allErased(target: Target, limit?: number): Promise<RegionId[]> {
   const ids: RegionId[] = [];
   let page: ErasedPage | undefined;
@@ -54,7 +54,7 @@ async function importStat(from: Target, to: Target, { id, size, createdAt }: Reg
   await to.importRegion(id, { size, source: halves }, { createdAt });
 }
 
-/** An open copy of a target. @param order in which the two kinds of IDs are handed over */
+/** An open copy of a target. @param order in which the two kinds of IDs are imported */
 async function copyOf(
   bench: Bench,
   from: Target,
@@ -67,7 +67,7 @@ async function copyOf(
   return to;
 }
 
-/** A history in which places have been used once, often, and never again. @returns the IDs that were erased */
+/** Creates a history with slots that were used once, often, and never again. @returns the erased IDs */
 async function makeHistory(target: Target): Promise<RegionId[]> {
   const erased: RegionId[] = [];
   for (const [at, size] of [0, 1, 100, 4097, 70_000].entries())
@@ -139,7 +139,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       const erased = await makeHistory(bench.target);
       let copy = await copyOf(bench, bench.target);
       if (isReopened) copy = await bench.reopened(copy, 'second');
-      // A target that draws its IDs would hardly ever give one of them out by itself.
+      // A target that draws its generations would almost never give one of them out by itself.
       for (const id of erased)
         await rejects(
           copy.importRegion(id, pattern(10), TIME),
@@ -290,7 +290,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     for (const slot of [0xffff_ffff, 0x7fff_ffff, 100_000_000]) {
       const id = RegionId.of(slot, 1, poolLow as number, poolHigh as number);
       const { usedBytes } = await copy.stats();
-      // A target that finds regions otherwise may take it.
+      // A target with another way of finding regions may accept it.
       const taken = await copy.importRegion(id, pattern(8), TIME).then(
         () => true,
         (error: unknown) => (error as { code?: unknown }).code !== 'OUT_OF_SPACE',

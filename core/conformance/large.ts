@@ -1,6 +1,6 @@
 /**
- * Rules of regions larger than a Buffer or 32 bits can hold: every byte has a place of its own, up to the last one. Only a few
- * pages are touched, so the region costs little where storage is sparse.
+ * Rules of regions that are larger than a Buffer, or than 32 bits can address: every byte is separate, up to the last one. Only a few pages
+ * are touched, so the region costs little if storage is sparse.
  */
 import type { RegionRange } from '../contract/target.js';
 import { allZero, pattern, rejects, sameBytes } from './assertions.js';
@@ -8,13 +8,13 @@ import { is } from './findings.js';
 import type { Rules } from './rules.js';
 
 const GIB = 2 ** 30;
-/** A little more than 4 GiB, and no multiple of anything. */
+/** A little more than 4 GiB, and not a multiple of anything. */
 export const LARGE_REGION_BYTES = 4 * GIB + 2 ** 20 + 13;
 const SIZE = LARGE_REGION_BYTES;
-/** Bytes of a mark; it lies across the place that it marks. */
+/** Bytes of a mark; it straddles the position that it marks. */
 const MARK = 64;
 
-/** Where 31 or 32 bits, a segment or a window may end. */
+/** Positions where 31 or 32 bits, a segment or a window may end. */
 const PLACES = [MARK, GIB, 2 * GIB, 3 * GIB, 4 * GIB - MARK, 4 * GIB, 4 * GIB + 2 ** 19];
 
 const MARKS: readonly RegionRange[] = [

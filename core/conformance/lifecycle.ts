@@ -1,6 +1,6 @@
 /**
- * Rules of open and close: `closed -> opening -> open -> closing -> closed`. Closed means TARGET_CLOSED for every call; both are
- * idempotent, in any interleaving; close refuses from the call on and waits for the work in flight.
+ * Rules of open and close: `closed -> opening -> open -> closing -> closed`. A closed target refuses every call with TARGET_CLOSED. Both
+ * are idempotent, in any interleaving. Close refuses new calls at once and waits for the work in flight.
  */
 import { REGION_ID_BYTES } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
@@ -187,7 +187,7 @@ export const lifecycleRules: Rules = (rule, { isRemote, capabilities }) => {
       await target.open();
       sameList((await target.list()).regions, [], 'the regions after a reopening');
       await counts(target, 0, 'after a reopening');
-      // In the places of the old ones.
+      // In the slots of the old ones.
       for (let count = 0; count < 4; count++) await target.create(64);
       for (const id of ids)
         await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'an ID of before the close');

@@ -1,4 +1,4 @@
-/** Rules of `list`: every region exactly once, in an order that stays, by pages, also while regions come and go. */
+/** Rules of `list`: every region exactly once, in a stable order, page by page, even while regions are created and erased. */
 import { RegionId } from '../contract/region-id.js';
 import type { ListOptions, RegionPage, Target } from '../contract/target.js';
 import { listAll, listedIds, pattern, rejects } from './assertions.js';
@@ -28,7 +28,7 @@ export const listRules: Rules = (rule) => {
       holds(id instanceof RegionId, 'an ID that list gives', id, 'a RegionId');
       const stat = await target.stat(id);
       sameFigures({ size, createdAt }, { size: stat.size, createdAt: stat.createdAt }, 'a listed region');
-      // Each was made with its place among them for a size.
+      // Each was created with its index as its size.
       const made = ids.findIndex((other) => other.equals(id));
       is(size, made, 'the listed size of a region');
     }
@@ -114,7 +114,7 @@ export const listRules: Rules = (rule) => {
       const page = await target.list({ limit: 3, ...(after && { after }) });
       seen.push(...page.regions.map(({ id }) => id.toString()));
       after = page.next;
-      // The last of the page, one before and one after it.
+      // The last one of the page, one before and one after it.
       for (const id of page.regions.map((region) => region.id)) {
         if (!staying.has(id.toString())) await target.erase(id);
       }

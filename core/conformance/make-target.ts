@@ -1,4 +1,6 @@
-/** Targets to test, made as the daemon makes them: settings validated by the backend's schema, its defaults filled in. */
+/**
+ * Creates targets to test in the same way as the daemon: settings are validated by the backend's schema, and its defaults are filled in.
+ */
 import { Registry as MetricsRegistry } from 'prom-client';
 import { systemClock } from '../base/clock.js';
 import { BedrockError } from '../base/errors.js';
@@ -12,8 +14,8 @@ import { compileSchema } from '../validation/schema.js';
 
 /**
  * A target of a backend, not open.
- * @param config what would stand under the target's `config`
- * @param context what the daemon would give; unless told: no log, no dependencies, paths from the working directory
+ * @param config the target's `config` of a configuration
+ * @param context what the daemon would pass. Default: no log, no dependencies, paths relative to the working directory
  * @throws CONFIG_INVALID, whatever `create` of the backend throws
  */
 export async function makeTarget(
@@ -21,8 +23,8 @@ export async function makeTarget(
   config: Record<string, unknown> = {},
   context: Partial<BackendContext> = {},
 ): Promise<Target> {
-  const settings = structuredClone(config);
-  const { faults } = judgeSettings({ definition: backend, check: compileSchema(backend.schema) }, settings);
+  const check = compileSchema(backend.schema);
+  const { value: settings, faults } = judgeSettings({ definition: backend, check }, config);
   if (faults.length > 0) {
     const list = faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
     throw new BedrockError('CONFIG_INVALID', `the backend "${backend.type}" refuses these settings: ${list}`);

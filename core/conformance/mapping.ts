@@ -1,6 +1,6 @@
 /**
- * Rules of `map`, where a target is mappable: views over the region's own bytes, not copies. The region's space stays until they
- * are released, also after an erase, and close waits for that. Elsewhere `map` is NOT_SUPPORTED.
+ * Rules of `map`, for mappable targets: views over the region's own bytes, not copies. The region's space stays until they are released,
+ * even after an erase, and close waits for that. For other targets `map` gives NOT_SUPPORTED.
  */
 import type { RegionMapping } from '../contract/target.js';
 import {
@@ -29,7 +29,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     rule('answers map with NOT_SUPPORTED', async ({ target }) => {
       const id = await target.create(64);
       await rejects(target.map(id), 'NOT_SUPPORTED', 'map');
-      // The region is not held by it.
+      // The failed call does not keep the region's space.
       await target.erase(id);
     });
     return;
@@ -97,7 +97,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     await rejects(target.map(id), 'REGION_NOT_FOUND', 'map of an erased region that is mapped');
     await rejects(target.erase(id), 'REGION_NOT_FOUND', 'a second erase');
     sameList(await listedIds(target), [], 'the listed regions after the erase');
-    // Nobody else may get these bytes, and nobody else's bytes may appear in them.
+    // Nobody else may get these bytes, and no other bytes may appear in them.
     for (let seed = 2; seed < 12; seed++) {
       const other = await target.createAndWrite(pattern(5000, seed));
       sameBytes(view, pattern(5000), 'the view of an erased region');
@@ -110,7 +110,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
 
   rule('uses the space of an erased region until its last mapping is released', async (bench) => {
     const { target } = bench;
-    // Storage may keep what it took for its own records of a first region.
+    // Storage may keep space for its own records after the first region.
     await target.erase(await target.create(100_000));
     const { usedBytes } = await target.stats();
     const held = usedBytes + bench.spaceOf(100_000);
@@ -119,7 +119,7 @@ export const mappingRules: Rules = (rule, { capabilities }) => {
     await target.erase(id);
     await uses(target, held, 'after an erase under two mappings');
     mappings[0]?.release();
-    // Releasing it once more is not releasing the other.
+    // A second release of one must not release the other.
     mappings[0]?.release();
     await aMoment();
     await uses(target, held, 'after an erase under a mapping');

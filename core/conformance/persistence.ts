@@ -1,6 +1,6 @@
 /**
- * Rules of persistent targets: everything that was there at close is there after open, under the same IDs, and nothing else is.
- * Held against the same object opened again, and against a second object where the factory makes one.
+ * Rules of persistent targets: everything that existed at close exists after open, under the same IDs, and nothing else. Tested with the
+ * same object opened again, and with a second object if the factory can create one.
  */
 import {
   inFlight,
@@ -18,7 +18,7 @@ import type { Rules } from './rules.js';
 
 export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote }) => {
   if (!capabilities.persistent) return;
-  // Closing a remote target closes a connection, which is nothing to recover from.
+  // Closing a remote target closes a connection; there is nothing to recover.
   const objects = [
     ...(isRemote ? [] : (['same'] as const)),
     ...(factory.reopen === undefined ? [] : (['second'] as const)),
@@ -48,7 +48,7 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       await bench.target.write(id, 300, pattern(100, 4));
       await bench.target.persist(id);
       await bench.target.write(id, 50, pattern(10, 5));
-      // Not read back before: a read may store what a close forgets.
+      // Not read back before: a read could store what a close forgets.
       const expected = new Uint8Array(400);
       for (let seed = 1; seed <= 4; seed++) expected.set(pattern(100, seed), (seed - 1) * 100);
       expected.set(pattern(10, 5), 50);
@@ -63,7 +63,7 @@ export const persistenceRules: Rules = (rule, { capabilities, factory, isRemote 
       for (const id of erased) await bench.target.erase(id);
       const target = await bench.reopened(bench.target, object);
       sameItems(await listedIds(target), kept.map(String), 'the listed regions after the close');
-      // New regions take the places of the erased ones.
+      // New regions use the slots of the erased ones.
       for (let seed = 20; seed < 30; seed++) {
         const id = await target.createAndWrite(pattern(64, seed));
         const isNew = !ids.some((old) => old.equals(id));

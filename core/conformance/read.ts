@@ -1,4 +1,4 @@
-/** Rules of `read` and `readInto`: the right bytes, no others, and copies that nothing changes later. */
+/** Rules of `read` and `readInto`: the right bytes, no others, and copies that later writes do not change. */
 import { types } from 'node:util';
 import { counts, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './rules.js';

@@ -1,4 +1,4 @@
-/** What a rule of the suite is. */
+/** The type of a rule of the suite. */
 import type { Bench } from './bench.js';
 import type { Setting } from './factory.js';
 

@@ -1,6 +1,6 @@
 /**
- * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and nothing else changes; what `stats` call
- * the largest free piece can be had; what is erased can be used again, for ever.
+ * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and no other change; the largest free piece of `stats`
+ * can be allocated; erased space can be reused, without end.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RegionId } from '../contract/region-id.js';
@@ -26,7 +26,7 @@ async function largestFree(target: Target): Promise<number> {
   return largestFreeBytes;
 }
 
-/** Asserts that a create fails with the figures that `stats` give. */
+/** Asserts that a create fails with the figures of `stats`. */
 async function isOutOfSpace(target: Target, requested: number, create: Promise<RegionId>): Promise<void> {
   const what = `creating ${requested} bytes`;
   const failure = await failureOf(create, 'OUT_OF_SPACE', what);
@@ -37,7 +37,7 @@ async function isOutOfSpace(target: Target, requested: number, create: Promise<R
   sameFigures(details ?? {}, expected, `the details of OUT_OF_SPACE of ${what}`);
 }
 
-/** A source that is not at fault if its region is refused: it goes on until nobody asks any more. */
+/** A source that has no fault itself when its region is refused: it continues until nobody asks for more. */
 async function* unending(): AsyncGenerator<Uint8Array> {
   for (;;) {
     yield pattern(9);
@@ -98,7 +98,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
         await rejects(target.createAndWrite(contents), 'OUT_OF_SPACE', 'createAndWrite');
       }
     });
-    // Had something leaked, this would no longer fit.
+    // If something had leaked, this would no longer fit.
     await target.erase(await target.create(most));
   });
 

@@ -1,4 +1,4 @@
-/** Rules of `stats`: exact figures that agree with each other, with `list` and with what was created and erased. */
+/** Rules of `stats`: exact figures that are consistent with each other, with `list` and with what was created and erased. */
 import { DURABILITY_MODES } from '../contract/mode.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Target, TargetStats } from '../contract/target.js';
@@ -7,7 +7,7 @@ import type { Bench } from './bench.js';
 import { holds, is, sameFigures } from './findings.js';
 import type { Rules } from './rules.js';
 
-/** What holds of the figures at every moment. */
+/** Relations between the figures at every moment. */
 function agree(stats: TargetStats): void {
   const { usedBytes, capacityBytes, freeBytes, largestFreeBytes, fragmentation } = stats;
   const isCount = Number.isSafeInteger(usedBytes) && usedBytes >= 0;
@@ -20,7 +20,7 @@ function agree(stats: TargetStats): void {
   }
   holds(freeBytes !== null, 'freeBytes where capacityBytes is known', freeBytes, 'a number');
   holds(largestFreeBytes !== null, 'largestFreeBytes where freeBytes is known', largestFreeBytes, 'a number');
-  // What a target's medium or machine has left may be less than its limit leaves.
+  // A target's medium or machine may have less left than its limit allows.
   const most = capacityBytes ?? Infinity;
   holds(
     usedBytes + freeBytes <= most,
@@ -35,16 +35,16 @@ function agree(stats: TargetStats): void {
   holds(isScattered, 'fragmentation', fragmentation, `1 - largestFreeBytes / freeBytes, ${scattered}`);
 }
 
-/** What only the target changes: without a limit of its own, what is free is what others have left. */
+/** Figures that only the target changes: without a limit of its own, its free space depends on others. */
 function ownFigures(stats: TargetStats): Partial<TargetStats> {
   if (stats.capacityBytes !== null) return stats;
   const others = new Set(['freeBytes', 'largestFreeBytes']);
   return Object.fromEntries(Object.entries(stats).filter(([name]) => !others.has(name)));
 }
 
-/** Creates and erases, and asserts after every step how many regions and used bytes there are. */
+/** Creates and erases regions, and asserts the number of regions and used bytes after every step. */
 async function keepsAccount(bench: Bench, target: Target): Promise<void> {
-  // Storage may keep what it took for its own records of a first region.
+  // Storage may keep space for its own records after the first region.
   await target.erase(await target.create(1));
   const base = await target.stats();
   const live: { id: RegionId; size: number }[] = [];

@@ -1,6 +1,6 @@
 /**
- * Watches the fsyncs and fdatasyncs of Node's fs, and holds them back: the only way to see from inside a process whether a promise
- * that says "durable" waited for the kernel. For the time of one rule; calls that block the process can be counted only.
+ * Watches the fsyncs and fdatasyncs of Node's fs, and delays them: the only way to see inside a process whether a promise of durability
+ * waited for the kernel. Active during one rule. Calls that block the process can only be counted.
  */
 import fs from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { Gate } from './assertions.js';
 type Async = (...given: unknown[]) => unknown;
 
 export class SyncWatch {
-  /** Resolves when the first one is asked for. */
+  /** Resolves when the first one is requested. */
   readonly asked: Promise<void>;
   readonly #asked = new Gate();
   readonly #gate = new Gate();
@@ -20,10 +20,10 @@ export class SyncWatch {
     this.asked = this.#asked.passed;
   }
 
-  /** From now on they are held back, until `release`. */
+  /** From now on they are delayed, until `release`. */
   static async begin(): Promise<SyncWatch> {
     const watch = new SyncWatch();
-    // The class of handles has no other way to be had.
+    // There is no other way to get the class of handles.
     const handle = await open(process.execPath);
     const prototype = Object.getPrototypeOf(handle) as Record<string, Async>;
     await handle.close();
@@ -37,12 +37,12 @@ export class SyncWatch {
     return watch;
   }
 
-  /** Lets them go on. */
+  /** Lets them continue. */
   release(): void {
     this.#gate.open();
   }
 
-  /** Lets them go on, and leaves everything as it was. */
+  /** Lets them continue, and restores everything. */
   end(): void {
     this.release();
     for (const undo of this.#undo) undo();

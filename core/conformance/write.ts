@@ -1,4 +1,4 @@
-/** Rules of `write` and `persist`: visible when it resolves, and exactly where it was told. */
+/** Rules of `write` and `persist`: visible when the call resolves, and exactly in the given place. */
 import type { WriteOptions } from '../contract/target.js';
 import { changesNothing, pattern, rejects, sameBytes } from './assertions.js';
 import type { Rules } from './rules.js';
@@ -15,7 +15,7 @@ const NOT_BYTES: readonly unknown[] = [
   { length: 8 },
 ];
 
-/** A caller who gets the options wrong must not believe that the bytes are durable. */
+/** A caller with wrong options must not believe that the bytes are durable. */
 const NOT_OPTIONS: readonly unknown[] = [
   null,
   true,

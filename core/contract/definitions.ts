@@ -1,8 +1,8 @@
 /**
- * What a library brings: descriptions of backends and of provider types.
+ * The definitions that a library brings: of backends and of provider types.
  *
- * A library's default export is `defineBackend({…})`, `defineProvider({…})`, an inversify ContainerModule that binds such
- * descriptions to TOKENS.BackendDefinition or TOKENS.ProviderDefinition, or an array of these.
+ * The default export of a library is `defineBackend({…})`, `defineProvider({…})`, an inversify ContainerModule that binds such definitions
+ * to TOKENS.BackendDefinition or TOKENS.ProviderDefinition, or an array of these.
  */
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';
@@ -12,7 +12,7 @@ import type { Dependency, Provider, ProviderDependency } from './provider.js';
 import type { SchemaSource } from './schema-source.js';
 import type { Capabilities, Target } from './target.js';
 
-/** Version of the interfaces in this file. A library for another one is refused. */
+/** Version of the interfaces in this file. A library for another version is refused. */
 export const API_VERSION = 1;
 
 /** A dependency that a provider or backend asks for. */
@@ -21,68 +21,80 @@ export interface DependencySpec {
   name: string;
   /** Provider type that fits; `pool` for an execution pool. */
   type: string;
-  /** Whether the configuration must name it; true unless said otherwise. */
+  /** Whether the configuration must name it. Default: true. */
   required?: boolean;
-  /** Whether it is a list of references instead of one; false unless said otherwise. */
+  /** Whether it is a list of references instead of one. Default: false. */
   many?: boolean;
-  /** Whether it can be changed while the provider runs, by `changeDependency`; false unless said otherwise. */
+  /** Whether `changeDependency` can change it while the provider runs. Default: false. */
   updatable?: boolean;
 }
 
-/** The resolved dependencies, by name: one, an array for `many`, nothing for an absent optional one. */
+/** The resolved dependencies, by name: one, an array for `many`, undefined for an absent optional one. */
 export type Dependencies = Readonly<Record<string, Dependency | readonly Dependency[] | undefined>>;
 
-type ResolvedOne<S extends DependencySpec> = string extends S['type']
+/** The type of a resolved dependency, from the provider type that is asked for. */
+export type DependencyOfType<Type extends string> = string extends Type
   ? Dependency
-  : S['type'] extends 'pool'
+  : Type extends 'pool'
     ? ExecutionPool
     : ProviderDependency;
 
-type Resolved<S extends DependencySpec> =
-  | (S extends { many: true } ? readonly ResolvedOne<S>[] : ResolvedOne<S>)
+/** The type of one resolved specification: an array for `many`, possibly undefined if it is not required. */
+export type ResolvedDependency<S extends DependencySpec> =
+  | (S extends { many: true } ? readonly DependencyOfType<S['type']>[] : DependencyOfType<S['type']>)
   | (S extends { required: false } ? undefined : never);
 
-/** The resolved dependencies of a list of specifications, each with its own type where the list is written out. */
+/** The resolved dependencies of a list of specifications. Each has its own type if the list is a literal. */
 export type DependenciesOf<Specs extends readonly DependencySpec[]> = number extends Specs['length']
   ? Dependencies
-  : { readonly [S in Specs[number] as S['name']]: Resolved<S> };
+  : { readonly [S in Specs[number] as S['name']]: ResolvedDependency<S> };
 
-interface Context<Resolved> {
+/** What backends and provider types get to create things with. */
+export interface CreateContext<Resolved = Dependencies> {
   /** Name of the provider in the configuration. */
   readonly providerName: string;
+  /** Its `provider_id`. */
   readonly providerId: number;
+  /** Free labels of the configuration. */
   readonly tags: readonly string[];
-  /** Its lines bear the provider's type and id. */
+  /** Logger whose lines carry the provider's type and id. */
   readonly logger: Logger;
+  /** Source of time; tests use another one. */
   readonly clock: Clock;
-  /** Makes metrics that bear the provider's name, served under /metrics. */
+  /** Creates metrics with the provider's name as label, served under /metrics. */
   readonly metrics: ProviderMetrics;
+  /** The resolved `dependencies`, by name. */
   readonly dependencies: Resolved;
-  /** Folder that relative paths in the configuration count from. */
+  /** Base folder of relative paths in the configuration. */
   readonly baseDirectory: string;
 }
 
-/** What a backend gets to make a target with. */
-export interface BackendContext<Resolved = Dependencies> extends Context<Resolved> {
+/** What a backend gets to create a target with. */
+export interface BackendContext<Resolved = Dependencies> extends CreateContext<Resolved> {
   /**
-   * Pool id of a target that has to be made, 8 bytes: it is to take in regions of another one, whose IDs end in these. Only
-   * importable backends are given one; without it they choose one that nobody else has.
+   * Pool id for a new target, 8 bytes: it will import regions of another target, whose IDs end in these bytes. Only importable backends get
+   * one. Without it they choose a new unique one.
    */
   readonly poolId?: Uint8Array;
 }
 
-/** What a provider type gets to make a provider with. */
-export interface ProviderContext<Resolved = Dependencies> extends Context<Resolved> {
+/** What a provider type gets to create a provider with. */
+export interface ProviderContext<Resolved = Dependencies> extends CreateContext<Resolved> {
   /**
-   * Makes a target of a backend, not yet open. The backend gets this provider's logger and dependencies.
+   * Creates a target of a backend, not yet open. The backend gets this provider's logger and dependencies.
    * @param config as validated by the backend's schema
+   * @param more what else the backend gets: a pool ID, for a new target that imports the regions of another one
    */
-  createTarget(backendType: string, config: Record<string, unknown>): Promise<Target>;
+  createTarget(
+    backendType: string,
+    config: Record<string, unknown>,
+    more?: Pick<BackendContext, 'poolId'>,
+  ): Promise<Target>;
 }
 
-/** What `validate` of a provider type checks with. */
+/** What `validate` of a provider type gets to check with. */
 export interface ConfigCheck {
-  /** Reports a fault. `path` counts from the provider's `config`, such as `['target', 'type']`. */
+  /** Reports a fault. `path` is relative to the provider's `config`, such as `['target', 'type']`. */
   report(path: readonly (string | number)[], found: unknown, allowed: string): void;
   /** Validates the settings of a backend at `path`, and fills in their defaults. */
   backend(
@@ -91,64 +103,73 @@ export interface ConfigCheck {
   ): void;
 }
 
-/** Reports a fault in a backend's settings. `path` counts from its `config`, such as `['max_size']`. */
+/** Reports a fault in a backend's settings. `path` is relative to its `config`, such as `['max_size']`. */
 export type SettingsReport = (path: readonly (string | number)[], found: unknown, allowed: string) => void;
 
-/** Finds the description of a backend by its type or an alias. */
+/** Finds the definition of a backend by its type or an alias. */
 export type BackendLookup = (type: string) => BackendDefinition | undefined;
 
+/** The result of `defineBackend`: a type of target that a configuration can use to store regions. */
 export interface BackendDefinition<
   Config = Record<string, unknown>,
   Specs extends readonly DependencySpec[] = readonly DependencySpec[],
 > {
+  /** Distinguishes the definition of a backend from that of a provider type. Set by `defineBackend`. */
   readonly kind: 'backend';
+  /** `API_VERSION` of the package that it was written for. */
   readonly apiVersion: number;
-  /** The `type` that configurations name it by. */
+  /** The `type` in configurations. */
   readonly type: string;
   /** Further names for it. */
   readonly aliases?: readonly string[];
   /** Schema of its `config`. */
   readonly schema: SchemaSource;
+  /** Capabilities of its targets; the same for all of them. */
   readonly capabilities: Capabilities;
-  /** Dependencies it needs of the provider that holds its target. */
+  /** Dependencies that it needs from the provider that holds its target. */
   readonly dependencies?: Specs;
-  /** Rules that the schema cannot state. Called with settings that the schema accepted. */
+  /** Rules that the schema cannot express. Called with settings that the schema accepted. */
   validate?(config: Config, report: SettingsReport): void;
+  /** Creates a target, not yet open. If it throws, the start of the provider fails. */
   create(config: Config, context: BackendContext<DependenciesOf<Specs>>): Target | Promise<Target>;
 }
 
+/** The result of `defineProvider`: a type of provider. */
 export interface ProviderDefinition<
   Config = Record<string, unknown>,
   Specs extends readonly DependencySpec[] = readonly DependencySpec[],
 > {
+  /** Distinguishes the definition of a provider type from that of a backend. Set by `defineProvider`. */
   readonly kind: 'provider';
+  /** `API_VERSION` of the package that it was written for. */
   readonly apiVersion: number;
-  /** The `type` that configurations name it by. */
+  /** The `type` in configurations. */
   readonly type: string;
   /** Schema of its `config`. */
   readonly schema: SchemaSource;
-  /** Dependencies it needs; a function where they depend on its settings. */
+  /** Dependencies that it needs; a function if they depend on its settings. */
   readonly dependencies?: Specs | ((config: Config, backendOf: BackendLookup) => readonly DependencySpec[]);
-  /** Rules that the schema cannot state. Called with settings that the schema accepted. */
+  /** Rules that the schema cannot express. Called with settings that the schema accepted. */
   validate?(config: Config, check: ConfigCheck): void;
+  /** Creates a provider, not yet started. If it throws, the start of the provider fails. */
   create(config: Config, context: ProviderContext<DependenciesOf<Specs>>): Provider | Promise<Provider>;
 }
 
 /**
- * Describes a backend.
+ * Defines a backend.
  *
- * `Config` is the type of its settings, as its schema has them. Given by the parameter of `create` it leaves the types of the
- * dependencies to be told by their list: `create(config: Config, { dependencies })`.
+ * `Config` is the type of its settings, as its schema describes them. If it is given by the parameter of `create`, the types of the
+ * dependencies are inferred from their list: `create(config: Config, { dependencies })`.
  */
 export function defineBackend<
   Config = Record<string, unknown>,
   const Specs extends readonly DependencySpec[] = readonly DependencySpec[],
 >(description: Omit<BackendDefinition<Config, Specs>, 'kind'>): BackendDefinition {
-  // The schema is what makes the settings a Config: they are validated by it before `create` sees them.
+  // The schema guarantees that the settings are a Config: it validates them before `create` sees them.
   return { ...description, kind: 'backend' } as unknown as BackendDefinition;
 }
 
-/** Describes a provider type. `Config` is as with defineBackend. */
+/** Defines a provider type. `Config` is as for defineBackend. */
 export function defineProvider<
   Config = Record<string, unknown>,
   const Specs extends readonly DependencySpec[] = readonly DependencySpec[],

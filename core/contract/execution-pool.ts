@@ -1,32 +1,40 @@
-/** An execution pool, as providers that depend on one use it: the admission queue of those who share it. */
+/** An execution pool, as seen by providers that depend on one: the admission queue of those who share it. */
+
+/** Limits of an execution pool. */
 export interface ExecutionPoolLimits {
+  /** Operations that may run at once; `max_in_flight` of the configuration, default 256. */
   maxInFlight: number;
+  /** Operations that may wait for a place; `max_queued` of the configuration, default 4096. */
   maxQueued: number;
 }
 
 /**
- * At most `maxInFlight` operations run at once; up to `maxQueued` wait, in order of arrival; a further one is refused with
- * OVERLOADED. The front doors go through it one target operation at a time, so a slow client never holds a place while it
- * sends or receives. In-process calls do not pass here.
+ * At most `maxInFlight` operations run at once. Up to `maxQueued` more wait, in order of arrival. A further one is refused with OVERLOADED.
+ * The doors enter it for one target operation at a time, so a slow client never holds a place while it sends or receives. In-process calls
+ * do not use it.
  */
 export interface ExecutionPool {
+  /** Name in the configuration. */
   readonly name: string;
+  /** Limits for running and waiting operations. */
   readonly limits: Readonly<ExecutionPoolLimits>;
+  /** Places that are in use now. */
   readonly inFlight: number;
+  /** Operations that wait for a place now. */
   readonly queued: number;
-  /** How many requests were refused so far. */
+  /** Requests refused so far. */
   readonly refused: number;
   /**
    * Runs the first operation of a request when its turn comes.
    * @throws OVERLOADED, whatever the operation throws
    */
   run<T>(operation: () => T | Promise<T>): Promise<T>;
-  /** Runs a further operation of a request that was admitted: it waits its turn, but is not refused. */
+  /** Runs a further operation of an admitted request: it waits its turn, but is not refused. */
   resume<T>(operation: () => T | Promise<T>): Promise<T>;
-  /** Gives on each item when its turn comes, and holds the place until the consumer asks for the next. */
+  /** Yields each item when its turn comes, and holds the place until the consumer asks for the next. */
   pace<T>(items: AsyncIterable<T>): AsyncGenerator<T>;
-  /** Takes a place if one is free, for callers who would rather do without than wait; `leave` gives it back. */
+  /** Takes a place if one is free, for callers that prefer not to wait. `leave` gives it back. */
   tryEnter(): boolean;
-  /** Gives a place that `tryEnter` took to the next in the queue. */
+  /** Passes a place that `tryEnter` took to the next in the queue. */
   leave(): void;
 }

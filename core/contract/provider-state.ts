@@ -1,30 +1,28 @@
-/** The state of a provider: how its life goes, and what asks for the state that it keeps. */
-/**
- * `failed` is an optional provider that could not start; the daemon runs without it.
- */
+/** The state of a provider in its lifecycle, and the requests about the data that it keeps. */
+/** `failed`: an optional provider that could not start; the daemon runs without it. */
 export type ProviderState = 'starting' | 'running' | 'stopping' | 'stopped' | 'failed';
 
-/** Where a provider's state is to be kept, and how. */
+/** Where and how a provider saves its data. */
 export interface SnapshotRequest {
-  /** Folder on the daemon's machine that gets the state, an absolute path. It need not exist. */
+  /** Folder on the daemon's machine for the data, an absolute path. It need not exist. */
   readonly path: string;
-  /** Whatever else the provider's type understands. */
+  /** Other options that the provider's type accepts. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Whether the provider is to be without state afterwards. */
+  /** Whether the provider drops its data afterwards. */
   readonly removeSource: boolean;
 }
 
-/** Where a state is that `snapshot` left. */
+/** Where to find the data that `snapshot` saved. */
 export type RestoreRequest = Omit<SnapshotRequest, 'removeSource'>;
 
-/** Where a provider's state is to go. */
+/** Where to send a provider's data. */
 export interface MigrateRequest {
-  /** Address of the other daemon, as `connect` takes it. */
+  /** Address of the other daemon, in the form that `connect` accepts. */
   readonly address: string;
-  /** Name or id of the provider there, which is of the same type. */
+  /** Name or id of the provider there. It must be of the same type. */
   readonly provider: string | number;
-  /** Whatever else the provider's type understands. */
+  /** Other options that the provider's type accepts. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Whether the provider here is to be without state afterwards. */
+  /** Whether the provider here drops its data afterwards. */
   readonly removeSource: boolean;
 }

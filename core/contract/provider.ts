@@ -1,55 +1,61 @@
 /**
- * What a provider is to the daemon: targets it may hold, routes of its own, and a life from start to stop.
+ * A provider as the daemon sees it: targets that it may hold, its own routes, and its lifecycle from start to stop.
  *
- * The optional methods are those of Bedrock's components. A provider that lacks one answers NOT_SUPPORTED to whoever asks for it.
+ * The optional methods are those of Bedrock's components. A provider without one of them answers requests for it with NOT_SUPPORTED.
  */
 import type { ExecutionPool } from './execution-pool.js';
+import type { OperationContext } from './operation.js';
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from './provider-state.js';
 import type { RemoteProviderHandle } from './remote-provider.js';
 import type { ProviderRoute } from './route.js';
 import type { Target } from './target.js';
 
 /**
- * A provider that another one depends on: what `create` of its type gave, or a handle (which has a `url`) if it is one of another
- * daemon. Both have `targets`.
+ * A provider that another one depends on: the result of its type's `create`, or a handle (with a `url`) if it belongs to another daemon.
+ * Both have `targets`.
  */
 export type ProviderDependency = Provider | RemoteProviderHandle;
 
-/** What a dependency resolves to: a provider, or for the type `pool` an execution pool. */
+/** A resolved dependency: a provider, or an execution pool for the type `pool`. */
 export type Dependency = ProviderDependency | ExecutionPool;
 
+/** The result of a provider type's `create`: the daemon starts it, serves its targets and routes, and stops it. */
 export interface Provider {
-  /** Targets that the region routes serve; empty for a provider that is no blob store. */
+  /** Targets that the doors serve; empty for a provider that is not a blob store. Read again for each request, so they may change. */
   readonly targets: readonly Target[];
 
-  /** Served below `/v1/providers/{name}/`; read once, when the provider was created. */
+  /** Routes below `/v1/providers/{name}/`; read once, after the provider was created. */
   readonly routes?: readonly ProviderRoute[];
 
   /**
-   * Makes it ready to serve, recovery included. `stop` is called if it throws, and while it runs if it takes too long or the daemon is
+   * Makes it ready to serve, including recovery. `stop` is called if it throws, and while it runs if it takes too long or the daemon is
    * told to stop.
    */
   start(): Promise<void>;
 
-  /** Ends durable and gives everything back. Called once, after the requests in flight have ended. */
+  /** Makes everything durable and releases all resources. Called once, after the requests in flight have ended. */
   stop(): Promise<void>;
 
-  /** Its settings as they are now; those it was created with, unless it says. Usable as a configuration again. */
+  /** Its present settings; default: those that it was created with. They can be used as a configuration again. */
   getConfig?(): Readonly<Record<string, unknown>>;
 
   /**
-   * Uses another dependency from now on. Only for those that its type calls `updatable`.
+   * Uses another dependency from now on. Only for dependencies that its type declares `updatable`.
    * @param name its key in the configuration
-   * @param dependency as `create` would have got it. The old one is closed, if it is remote, when this resolves
+   * @param dependency as for `create`. The old one is closed, if it is remote, when this resolves
    */
   changeDependency?(name: string, dependency: Dependency | readonly Dependency[]): Promise<void>;
 
-  /** Writes its state to a folder. Called while it serves; never at the same time as one of the three others here. */
-  snapshot?(request: SnapshotRequest): Promise<void>;
+  /**
+   * Saves its data to a folder. Called while it serves; never concurrently with `changeDependency`, `restore` or `migrate`.
+   * @param operation what the daemon shows of it, and what cancels it
+   * @returns an object that tells about the result, shown as that of the operation; or nothing
+   */
+  snapshot?(request: SnapshotRequest, operation: OperationContext): Promise<unknown>;
 
-  /** Replaces its state by what a snapshot holds. If it throws, the state is what it was. */
-  restore?(request: RestoreRequest): Promise<void>;
+  /** Replaces its data with that of a snapshot. If it throws, the data is unchanged. @returns as `snapshot` */
+  restore?(request: RestoreRequest, operation: OperationContext): Promise<unknown>;
 
-  /** Sends its state to a provider of another daemon. */
-  migrate?(request: MigrateRequest): Promise<void>;
+  /** Sends its data to a provider of another daemon. @returns as `snapshot` */
+  migrate?(request: MigrateRequest, operation: OperationContext): Promise<unknown>;
 }

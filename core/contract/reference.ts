@@ -1,6 +1,6 @@
 /**
- * References in `dependencies`, in Bedrock's forms: `name`, `name@local`, `type:id`, `type:id@local`, and the same with the
- * address of another daemon in place of `local`.
+ * References in `dependencies`, in Bedrock's forms: `name`, `name@local`, `type:id`, `type:id@local`, and the same with the address of
+ * another daemon instead of `local`.
  */
 
 export interface Reference {
@@ -11,7 +11,7 @@ export interface Reference {
 
 const REFERENCE = /^(?<name>[^\s:@]+)(?::(?<id>\d+))?(?:@(?<location>\S+))?$/;
 
-/** @returns undefined if the text is none */
+/** @returns undefined if the text is not a reference */
 export function parseReference(text: string): Reference | undefined {
   const groups = REFERENCE.exec(text)?.groups;
   if (groups === undefined) return undefined;

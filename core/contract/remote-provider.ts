@@ -1,9 +1,22 @@
-/** A provider of another daemon, as programs that connect to it see it, and providers that depend on it. */
+/** A provider of another daemon, as seen by programs that connect to it and by providers that depend on it. */
+import type {
+  Change,
+  CreateOptions,
+  NamedRegion,
+  NamesOptions,
+  NamesPage,
+  PutOptions,
+  RegionRef,
+  RenameOptions,
+  TransactionResult,
+} from './names.js';
+import type { OperationStatus } from './operation.js';
 import type { MigrateRequest, ProviderState, RestoreRequest, SnapshotRequest } from './provider-state.js';
 import type { RegionId } from './region-id.js';
 import type { RouteMethod } from './route.js';
 import type {
   Capabilities,
+  CreateAndWriteOptions,
   ListOptions,
   RegionPage,
   RegionRange,
@@ -15,38 +28,66 @@ import type {
   WriteOptions,
 } from './target.js';
 
-/** Bounds of a single call. */
+/** Limits of a single call. */
 export interface CallOptions {
   /** Ends the call with ABORTED. */
   signal?: AbortSignal;
-  /** Most that the whole call may take, milliseconds; then TIMEOUT. Unlimited unless told. */
+  /** Maximum time of the whole call, milliseconds; then TIMEOUT. Default: unlimited. */
   timeoutMs?: number;
+}
+
+/** Limits of a call that waits for an operation, and who watches it. */
+export interface OperationOptions extends CallOptions {
+  /** Told how far it is, every time that the daemon was asked: at most twice a second once it has run for a second. */
+  onProgress?: (status: OperationStatus) => void;
+}
+
+/** An operation of a daemon: a snapshot, a restore, a migration. */
+export interface RemoteOperation {
+  /** ID of the operation. */
+  readonly id: string;
+  /** How far it is, or how it ended. @throws NOT_FOUND */
+  status(call?: CallOptions): Promise<OperationStatus>;
+  /** Tells the daemon to stop it. It has stopped when its state says so. Does nothing if it has ended. @throws NOT_FOUND */
+  cancel(call?: CallOptions): Promise<void>;
+  /** Waits until it has ended, in whatever state. The call's limits end the wait, not the operation. @throws NOT_FOUND */
+  ended(options?: OperationOptions): Promise<OperationStatus>;
+  /** Like `ended`. @throws also what it failed with, and ABORTED if it was cancelled */
+  done(options?: OperationOptions): Promise<OperationStatus>;
 }
 
 /** A request to a route of a provider. */
 export interface RemoteCall extends CallOptions {
+  /** HTTP method of the request; HEAD asks a GET route for its headers only. */
   method: RouteMethod | 'HEAD';
-  /** Below the provider, such as `/counters/hits`. */
+  /** Path below the provider, such as `/counters/hits`. */
   path: string;
+  /** Query parameters, by name; undefined ones are omitted. */
   query?: Record<string, string | number | boolean | undefined>;
-  /** Sent as JSON. */
+  /** Body, sent as JSON. */
   json?: unknown;
-  /** Sent as bytes. */
+  /** Body, sent as bytes. */
   body?: Uint8Array;
 }
 
-/** A provider as its daemon describes it. */
+/** A provider, as its daemon describes it. */
 export interface RemoteProvider {
+  /** Name in the configuration of its daemon. */
   readonly name: string;
+  /** Provider type, such as `warabi`. */
   readonly type: string;
+  /** Number of the provider, unique in its daemon. */
   readonly providerId: number;
+  /** Free labels of the configuration. */
   readonly tags: readonly string[];
+  /** State at the time of the request. */
   readonly state: ProviderState;
+  /** Its targets, in the order of their numbers: backend type, state at that time, capabilities. */
   readonly targets: readonly {
     readonly type: string;
     readonly state: TargetState;
     readonly capabilities: Capabilities;
-    /** Why it takes no changes any more; absent as long as it does, or if its configuration says so. */
+    /** Why it refuses changes. Absent if it accepts them, or if it refuses them by its configuration. */
     readonly readOnly?: string;
   }[];
 }
@@ -55,78 +96,133 @@ export interface RemoteProvider {
  * A target of another daemon, with the contract of a local one. Arguments are checked here as they are there, and errors come back
  * under their own codes.
  *
- * `open` and `close` are local: they say whether this object may be used. `destroy`, `map` and the calls of import are
+ * `open` and `close` are local: they say whether this object may be used. `destroy`, `map`, `mapNames` and the calls of import are
  * NOT_SUPPORTED. Every other call takes CallOptions as a last argument. Contents go in pieces, whatever their size.
+ *
+ * Beside what a local target throws, each of these calls may throw UNREACHABLE, TIMEOUT, ABORTED, and what the daemon refuses for itself
+ * (NOT_READY, OVERLOADED, PROVIDER_NOT_FOUND). A change over the Redis protocol may also throw OUTCOME_UNKNOWN.
  */
 export interface RemoteTarget extends Target {
-  create(size: number, call?: CallOptions): Promise<RegionId>;
+  /** `Target.create` on the daemon. */
+  create(size: number, options?: CreateOptions, call?: CallOptions): Promise<RegionId>;
+  /** `Target.createAndWrite` on the daemon. Contents go in pieces: a source is read as fast as the daemon takes them. */
   createAndWrite(
     contents: Uint8Array | RegionSource,
-    options?: WriteOptions,
+    options?: CreateAndWriteOptions,
     call?: CallOptions,
   ): Promise<RegionId>;
+  /** `Target.write` on the daemon. */
   write(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     bytes: Uint8Array,
     options?: WriteOptions,
     call?: CallOptions,
   ): Promise<void>;
   /**
-   * Overwrites part of a region with contents that are not in memory. If the source or the connection fails half way, the bytes
-   * that went out before are written.
-   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, READ_ONLY, INVALID_ARGUMENT (the source gave more or fewer bytes than `size`),
-   *   whatever the source throws
+   * Overwrites part of a region with contents that are not in memory. If the source or the connection fails half-way, the bytes that were
+   * already sent are written.
+   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, READ_ONLY, INVALID_ARGUMENT (the source gave more or fewer bytes than `size`), whatever the
+   * source throws
    */
   writeFrom(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     contents: RegionSource,
     options?: WriteOptions,
     call?: CallOptions,
   ): Promise<void>;
+  /** `Target.writev` on the daemon. */
   writev(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[],
     bytes: Uint8Array,
     options?: WriteOptions,
     call?: CallOptions,
   ): Promise<void>;
-  read(id: RegionId, offset: number, size: number, call?: CallOptions): Promise<Uint8Array>;
-  readInto(id: RegionId, offset: number, buffer: Uint8Array, call?: CallOptions): Promise<void>;
+  /** `Target.read` on the daemon. */
+  read(ref: RegionRef, offset: number, size: number, call?: CallOptions): Promise<Uint8Array>;
+  /** `Target.readInto` on the daemon. */
+  readInto(ref: RegionRef, offset: number, buffer: Uint8Array, call?: CallOptions): Promise<void>;
   /**
-   * Reads part of a region of any length: pieces as they arrive, no faster than they are taken. A caller who stops early ends
+   * Reads a part of a region, of any length: gives pieces as they arrive, no faster than they are consumed. A caller that stops early ends
    * the request.
    * @throws REGION_NOT_FOUND, OUT_OF_RANGE, both before the first piece
    */
-  readStream(id: RegionId, offset: number, size: number, call?: CallOptions): AsyncGenerator<Uint8Array>;
-  readv(id: RegionId, ranges: readonly RegionRange[], call?: CallOptions): Promise<Uint8Array>;
-  persist(id: RegionId, ranges?: readonly RegionRange[], call?: CallOptions): Promise<void>;
-  erase(id: RegionId, call?: CallOptions): Promise<void>;
-  stat(id: RegionId, call?: CallOptions): Promise<RegionStat>;
+  readStream(ref: RegionRef, offset: number, size: number, call?: CallOptions): AsyncGenerator<Uint8Array>;
+  /** `Target.readv` on the daemon. */
+  readv(ref: RegionRef, ranges: readonly RegionRange[], call?: CallOptions): Promise<Uint8Array>;
+  /** `Target.persist` on the daemon. */
+  persist(ref: RegionRef, ranges?: readonly RegionRange[], call?: CallOptions): Promise<void>;
+  /** `Target.erase` on the daemon. */
+  erase(ref: RegionRef, call?: CallOptions): Promise<void>;
+  /** `Target.stat` on the daemon. */
+  stat(ref: RegionRef, call?: CallOptions): Promise<RegionStat>;
+  /** `Target.list` on the daemon. */
   list(options?: ListOptions, call?: CallOptions): Promise<RegionPage>;
+  /** `Target.put` on the daemon. Contents go in pieces, as those of `createAndWrite`. */
+  put(
+    name: string,
+    contents: Uint8Array | RegionSource,
+    options?: PutOptions,
+    call?: CallOptions,
+  ): Promise<RegionId>;
+  /** `Target.find` on the daemon. */
+  find(name: string, call?: CallOptions): Promise<NamedRegion>;
+  /** `Target.rename` on the daemon. */
+  rename(ref: RegionRef, name: string | null, options?: RenameOptions, call?: CallOptions): Promise<void>;
+  /** `Target.names` on the daemon. */
+  names(options?: NamesOptions, call?: CallOptions): Promise<NamesPage>;
+  /** `Target.transact` on the daemon. */
+  transact(changes: readonly Change[], call?: CallOptions): Promise<TransactionResult>;
+  /** `Target.stats` on the daemon. */
   stats(call?: CallOptions): Promise<TargetStats>;
 }
 
-/** Its targets, its own routes, and what can be asked of every provider. */
+/** A provider of another daemon: its targets, its own routes, and the requests that every provider supports. */
 export interface RemoteProviderHandle {
+  /** Name in the configuration of its daemon. */
   readonly name: string;
+  /** Provider type, such as `warabi`. */
   readonly type: string;
+  /** Number of the provider, unique in its daemon. */
   readonly providerId: number;
+  /** Free labels of the configuration. */
   readonly tags: readonly string[];
+  /** Its targets, in the order of their numbers; empty for a provider that is not a blob store. */
   readonly targets: readonly RemoteTarget[];
-  /** Where its daemon is. */
+  /** Address of its daemon. */
   readonly url: string;
   /**
-   * Asks one of the provider's own routes.
-   * @returns what it answers: JSON as the value, anything else as bytes, no content as undefined
+   * Sends a request to one of the provider's own routes.
+   * @returns its answer: JSON as the value, anything else as bytes, no content as undefined
    * @throws what the provider answers, UNREACHABLE, TIMEOUT, ABORTED, NOT_SUPPORTED (over the Redis protocol)
    */
   request<T = unknown>(call: RemoteCall): Promise<T>;
-  /** Has it write its state to a folder of its machine. @throws NOT_SUPPORTED */
-  snapshot(request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>): Promise<void>;
-  /** Has it read its state from a folder of its machine. @throws NOT_SUPPORTED */
-  restore(request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>): Promise<void>;
-  /** Has it send its state to a provider of yet another daemon. @throws NOT_SUPPORTED */
-  migrate(request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>): Promise<void>;
+  /**
+   * Makes it save its data to a folder of its machine. If the call's limits end it, the operation is cancelled.
+   * @returns the operation, when it is done
+   * @throws NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED, TIMEOUT, whatever the provider throws
+   */
+  snapshot(
+    request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+    options?: OperationOptions,
+  ): Promise<OperationStatus>;
+  /** Makes it read its data from a folder of its machine. @returns, @throws as `snapshot` */
+  restore(
+    request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+    options?: OperationOptions,
+  ): Promise<OperationStatus>;
+  /** Makes it send its data to a provider of a third daemon. @returns, @throws as `snapshot` */
+  migrate(
+    request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
+    options?: OperationOptions,
+  ): Promise<OperationStatus>;
+  /**
+   * Begins a snapshot, a restore or a migration, and does not wait for it.
+   * @param type `snapshot`, `restore` or `migrate`
+   * @param request as for the method of that name
+   * @throws NOT_SUPPORTED (also over the Redis protocol), CONFLICT
+   */
+  begin(type: string, request: object, call?: CallOptions): Promise<RemoteOperation>;
 }

@@ -1,83 +1,119 @@
 /**
  * A running daemon: listens, starts its providers, serves, stops.
  *
- * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stopping: no new
- * requests -> those in flight end -> stop the providers in reverse. A failed start closes what was opened.
+ * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stop: no new requests ->
+ * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
  */
 import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
-import { explain, messageOf } from '../base/errors.js';
+import type {
+  BedrockConfig,
+  ExecutionPoolConfig,
+  ExecutionStreamConfig,
+  ProviderConfig,
+} from '../../schemas/generated/bedrock.js';
+import { BedrockError, explain, messageOf } from '../base/errors.js';
 import type { LogFile } from '../base/log-file.js';
 import type { Logger } from '../base/logging.js';
-import { isRecord, plainOf } from '../base/plain.js';
-import type { ResolvedConfig } from '../config/resolved-config.js';
+import type { Resolution } from '../config/resolve.js';
+import type { OperationStatus } from '../contract/operation.js';
 import type {
   MigrateRequest,
   ProviderState,
   RestoreRequest,
   SnapshotRequest,
 } from '../contract/provider-state.js';
+import type { ProviderChange } from '../contract/provider-change.js';
 import type { Target } from '../contract/target.js';
 import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
-import { TOKENS } from '../library/container.js';
-import type { TypeRegistry } from '../library/registry.js';
+import { TOKENS } from '../library/tokens.js';
 import { formatAddress, formatHostPort } from '../net/address.js';
+import { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { RespServer } from '../resp/server.js';
-import { migrate, restore, snapshot } from '../runtime/administration.js';
+import { beginOperation, type OperationRequests } from '../runtime/administration.js';
+import { Changes, type ConfigOrigin } from '../runtime/changes.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
+import { RunningConfig } from '../runtime/running-config.js';
+import { GroupFile } from './group-file.js';
 import { DescriptorWatch } from './descriptor-watch.js';
 
+/** The present state of a provider of this daemon. */
 export interface ProviderSummary {
+  /** Name in the configuration. */
   readonly name: string;
+  /** Provider type. */
   readonly type: string;
+  /** Its `provider_id`. */
   readonly providerId: number;
+  /** Free labels of the configuration. */
   readonly tags: readonly string[];
+  /** State between start and stop. */
   readonly state: ProviderState;
+  /** Its targets; empty for a provider that is not a blob store. */
   readonly targets: readonly Target[];
+}
+
+/** Options of a call that is an operation. */
+export interface OperationCall {
+  /** Cancels the operation: the call then ends with ABORTED, unless the operation is done already. */
+  signal?: AbortSignal;
 }
 
 export interface DaemonParts {
   container: Container;
-  config: ResolvedConfig;
-  registry: TypeRegistry;
+  resolution: Resolution;
   version: string;
-  /** Whether to listen; a program may do without. */
+  /** Whether to listen; a program may not need it. */
   listen: boolean;
   /** Ends the start. */
   signal?: AbortSignal | undefined;
-  /** Where the log goes, if that is a file of the daemon's own. */
+  /** The log file, if the daemon has one of its own. */
   logFile?: LogFile | undefined;
+  /** Where the configuration came from. */
+  origin: ConfigOrigin;
 }
 
+/** A running daemon, as returned by `bootstrap`. */
 export class Daemon {
   readonly #logger: Logger;
   readonly #manager: ProviderManager;
   readonly #server: HttpServer | undefined;
   #respServer: RespServer | undefined;
   readonly #descriptors: DescriptorWatch;
-  readonly #resolved: ResolvedConfig;
-  readonly #config: BedrockConfig;
+  readonly #config: RunningConfig;
+  readonly #changes: Changes;
+  readonly #queries: Queries;
+  #groupFile: GroupFile | undefined;
   readonly #logFile: LogFile | undefined;
   #address: string | undefined;
+  #isReloadAhead = false;
   #closing: Promise<void> | undefined;
+  #hasFailed = false;
   #markClosed!: (isClean: boolean) => void;
 
-  /** Resolves when the daemon has stopped, whoever asked for it: whether every provider stopped cleanly. */
+  /** Resolves when the daemon has stopped, for any reason: true if every provider stopped cleanly. */
   readonly closed = new Promise<boolean>((resolve) => (this.#markClosed = resolve));
 
   private constructor(parts: DaemonParts) {
-    const { container, config, registry, version } = parts;
+    const { container, resolution, version } = parts;
+    const { config } = resolution;
     this.#logger = container.get<Logger>(TOKENS.Logger);
-    this.#resolved = config;
-    this.#config = structuredClone(config.json);
+    this.#config = new RunningConfig(resolution);
+    this.#queries = new Queries(config.settings.query, () => this.config);
     this.#logFile = parts.logFile;
-    this.#manager = new ProviderManager(container, config, registry);
+    this.#manager = new ProviderManager(container, this.#config);
+    this.#changes = new Changes({
+      origin: parts.origin,
+      running: this.#config,
+      manager: this.#manager,
+      container,
+      logger: this.#logger,
+    });
     const metrics = container.get<MetricsRegistry>(TOKENS.Metrics);
     registerDaemonMetrics(metrics, this.#manager, this.#logger, version);
     const descriptors = new DescriptorWatch({ logger: this.#logger });
@@ -92,6 +128,8 @@ export class Daemon {
       version,
       logger: this.#logger,
       config: () => this.config,
+      changes: this.#changes,
+      queries: this.#queries,
       directory: config.directory,
       shutdown: () => this.#shutDown('HTTP'),
     });
@@ -99,7 +137,10 @@ export class Daemon {
     registerHttpMetrics(metrics, () => server.figures);
   }
 
-  /** @throws START_FAILED */
+  /**
+   * @internal Called by `bootstrap`.
+   * @throws START_FAILED
+   */
   static async start(parts: DaemonParts): Promise<Daemon> {
     const daemon = new Daemon(parts);
     await daemon.#start(parts);
@@ -107,8 +148,7 @@ export class Daemon {
   }
 
   async #start({ container, listen, signal, version }: DaemonParts): Promise<void> {
-    const { warnings } = this.#resolved;
-    for (const warning of warnings) this.#logger.warning(warning);
+    for (const warning of this.#config.start.warnings) this.#logger.warning(warning);
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
       if (listen) await this.#listenResp(version, container.get<MetricsRegistry>(TOKENS.Metrics));
@@ -120,24 +160,52 @@ export class Daemon {
     if (listen) this.#descriptors.start();
     if (this.#server !== undefined) this.#server.isReady = true;
     if (this.#respServer !== undefined) this.#respServer.isServing = true;
+    await this.#writeGroupFile();
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
-    // Not the process that was launched: npm and npx pass no signal on that ends them at once.
+    // Not the pid of the process that was launched: npm and npx do not forward a signal that ends them at once.
     this.#logger.info(
       `ready: ${running} of ${this.#manager.all.length} providers are up, pid ${process.pid}`,
     );
   }
 
+  /** Those who wait for it find a daemon that is ready. @throws START_FAILED */
+  async #writeGroupFile(): Promise<void> {
+    const { group_file: file } = this.#config.settings;
+    const address = this.#address;
+    if (file === undefined || address === undefined) return;
+    const group = new GroupFile(file);
+    this.#groupFile = group;
+    // A daemon without providers is a member under the id of Bedrock itself.
+    const members = (): { address: string; provider_id: number }[] => {
+      const ids = this.#config.current.providers.map(({ providerId }) => providerId);
+      return (ids.length > 0 ? ids : [this.#config.settings.provider_id]).map((id) => ({
+        address,
+        provider_id: id,
+      }));
+    };
+    try {
+      await group.write(members());
+    } catch (error) {
+      this.#descriptors.stop();
+      await this.#stopListening(0);
+      await this.#manager.stop();
+      throw error;
+    }
+    this.#config.onAdopted = () =>
+      void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
+  }
+
   async #listen(server: HttpServer): Promise<void> {
     const { address, bound } = await server.listen();
     this.#address = formatAddress(address);
-    if (this.#config.margo?.mercury !== undefined) this.#config.margo.mercury.address = this.#address;
+    this.#config.setAddress(this.#address);
     this.#logger.info(`listening on ${this.#address}${bound}`);
     if (address.kind === 'tcp') this.#warnIfOpen(address.host);
   }
 
-  /** The Redis door is loaded only where it is asked for: a daemon without it does not need its memory. */
+  /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
   async #listenResp(version: string, metrics: MetricsRegistry): Promise<void> {
-    const { respAddress, settings } = this.#resolved;
+    const { respAddress, settings } = this.#config.start;
     if (respAddress === undefined || settings.resp === undefined) return;
     const { RespServer } = await import('../resp/server.js');
     const server = new RespServer({
@@ -147,15 +215,16 @@ export class Daemon {
       version,
       logger: this.#logger,
       config: () => this.config,
+      changes: this.#changes,
+      queries: this.#queries,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
     this.#respServer = server;
     registerRespMetrics(metrics, () => server.figures);
     const { tcp, unix, bound } = await server.listen();
-    const { resp } = this.#config.bedrock ?? {};
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);
-      if (resp !== undefined) resp.address = address;
+      this.#config.setRespAddress(address);
       this.#logger.info(`listening on resp://${address}${bound}`);
       this.#warnIfOpen(tcp.host);
     }
@@ -169,19 +238,22 @@ export class Daemon {
     );
   }
 
-  /** The running configuration, in Bedrock's shape; a copy. */
+  /** The running configuration in Bedrock's form; a copy. */
   get config(): BedrockConfig {
-    const config = structuredClone(this.#config);
-    config.providers?.forEach((entry, index) => {
-      // A provider may hand out its own object, or what cannot be read.
-      const { config: settings = {} } = this.#manager.all[index] ?? {};
-      const plain = plainOf(settings, { values: Infinity, characters: Infinity, depth: 100 });
-      entry.config = isRecord(plain) ? plain : {};
-    });
-    return config;
+    return this.#config.print(this.#manager.all);
   }
 
-  /** Where it listens, with the real port; undefined if it does not. */
+  /**
+   * Evaluates a JSONata expression on the running configuration, in a thread of its own.
+   * @returns what it gives, as JSON expresses it; without an expression the whole configuration
+   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY (details.setting), OVERLOADED, NOT_READY
+   */
+  async query(expression?: string): Promise<unknown> {
+    if (expression === undefined) return this.config;
+    return JSON.parse(await this.#queries.run(expression)) as unknown;
+  }
+
+  /** Address of the HTTP door, with the real port; undefined if it does not listen. */
   get address(): string | undefined {
     return this.#address;
   }
@@ -202,66 +274,189 @@ export class Daemon {
   }
 
   /**
-   * Has a provider write its state to a folder. A relative path counts from the configuration's folder.
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, whatever the provider throws
+   * Makes a provider save its data to a folder. A relative path is relative to the configuration's folder.
+   * @returns the operation, when it is done
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED (cancelled), whatever
+   *   the provider throws
    */
   snapshot(
     provider: string | number,
-    {
-      path: folder,
-      options = {},
-      removeSource = false,
-    }: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
-  ): Promise<void> {
-    const request = { path: path.resolve(this.#resolved.directory, folder), options, removeSource };
-    return snapshot(this.#manager.get(provider), request);
+    { path: folder, ...request }: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+    call: OperationCall = {},
+  ): Promise<OperationStatus> {
+    const whole = { options: {}, removeSource: false, ...request, path: this.#pathOf(folder) };
+    return this.#operate('snapshot', provider, whole, call);
   }
 
-  /** Has a provider read its state from a folder that `snapshot` wrote. @throws as snapshot */
+  /** Makes a provider restore its data from a folder that `snapshot` wrote. @returns, @throws as snapshot */
   restore(
     provider: string | number,
-    { path: folder, options = {} }: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
-  ): Promise<void> {
-    const request = { path: path.resolve(this.#resolved.directory, folder), options };
-    return restore(this.#manager.get(provider), request);
+    { path: folder, ...request }: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+    call: OperationCall = {},
+  ): Promise<OperationStatus> {
+    return this.#operate('restore', provider, { options: {}, ...request, path: this.#pathOf(folder) }, call);
   }
 
-  /** Has a provider send its state to one of another daemon. @throws as snapshot */
+  /** Makes a provider send its data to a provider of another daemon. @returns, @throws as snapshot */
   migrate(
     provider: string | number,
     request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
-  ): Promise<void> {
-    return migrate(this.#manager.get(provider), { options: {}, removeSource: false, ...request });
+    call: OperationCall = {},
+  ): Promise<OperationStatus> {
+    return this.#operate('migrate', provider, { options: {}, removeSource: false, ...request }, call);
+  }
+
+  #pathOf(folder: string): string {
+    return path.resolve(this.#config.start.directory, folder);
+  }
+
+  async #operate<Type extends keyof OperationRequests>(
+    type: Type,
+    provider: string | number,
+    request: OperationRequests[Type],
+    { signal }: OperationCall,
+  ): Promise<OperationStatus> {
+    const cancelled = (): BedrockError =>
+      new BedrockError('ABORTED', 'the caller ended the operation', { cause: signal?.reason });
+    if (signal?.aborted === true) throw cancelled();
+    const manager = this.#manager;
+    const operation = beginOperation(manager.operations, manager.get(provider), type, request);
+    const cancel = (): void => operation.cancel(cancelled());
+    signal?.addEventListener('abort', cancel);
+    try {
+      await operation.waitAndReport();
+      return operation.status;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** The snapshots, restores and migrations that run, and the last 100 that ended; the newest first. */
+  get operations(): readonly OperationStatus[] {
+    return this.#manager.operations.list();
+  }
+
+  /** Cancels an operation; does nothing if it has ended. It has ended when its state says so. @throws NOT_FOUND */
+  cancelOperation(id: string): void {
+    this.#manager.operations.get(id).cancel(new BedrockError('ABORTED', 'it was cancelled'));
   }
 
   /**
-   * Has a provider use another dependency from now on.
-   * @param name its key in the configuration; its type must call it updatable
-   * @param reference as it would stand in the configuration
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   * Makes a provider use another dependency from now on.
+   * @param name its key in the configuration; its type must declare it updatable
+   * @param reference as in the configuration
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (an operation runs), DEPENDENCY_UNRESOLVED, whatever the provider throws
    */
-  async changeDependency(
+  changeDependency(
     provider: string | number,
     name: string,
     reference: string | readonly string[],
   ): Promise<void> {
-    await this.#manager.changeDependency(provider, name, reference);
-    const entry = this.#config.providers?.[this.#manager.all.indexOf(this.#manager.get(provider))];
-    if (entry === undefined) return;
-    entry.dependencies = {
-      ...entry.dependencies,
-      [name]: typeof reference === 'string' ? reference : [...reference],
-    };
+    return this.#changes.changeProvider(provider, { dependencies: { [name]: reference } });
   }
 
-  /** Says in the log that a signal came which does nothing here. */
+  /**
+   * Starts another provider. With `before`, the name or provider_id of another one, it
+   * stands before that one, which can depend on it then; otherwise it is the last.
+   * @param entry as in a configuration under `providers`
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; nothing has changed then
+   */
+  addProvider(entry: ProviderConfig, { before }: { before?: string } = {}): Promise<ProviderSummary> {
+    return this.#changes.addProvider(entry, before);
+  }
+
+  /**
+   * Stops and removes a provider, after the requests in flight at it, for at most `bedrock.drain_timeout_ms`. What it has stored stays.
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it is removed, but did not stop cleanly
+   */
+  removeProvider(provider: string | number): Promise<void> {
+    return this.#changes.removeProvider(provider);
+  }
+
+  /**
+   * Makes a provider use another execution pool, or other dependencies, from now on; all of it or nothing.
+   * @throws as changeDependency, CONFIG_INVALID
+   */
+  changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
+    return this.#changes.changeProvider(provider, change);
+  }
+
+  /**
+   * Loads a library. Node.js unloads no module, so it stays until the daemon ends.
+   * @param library a path, relative to the configuration's folder, or the name of a package; one that is loaded already is no error
+   * @throws LIBRARY_LOAD_FAILED, NOT_READY
+   */
+  loadLibrary(library: string): Promise<void> {
+    return this.#changes.loadLibrary(library);
+  }
+
+  /** Adds an execution pool, as an entry of `margo.argobots.pools`. @throws CONFIG_INVALID, NOT_READY */
+  addExecutionPool(entry: ExecutionPoolConfig): Promise<void> {
+    return this.#changes.addExecutionPool(entry);
+  }
+
+  /** @throws NOT_FOUND, NOT_READY, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use, which names the users */
+  removeExecutionPool(name: string): Promise<void> {
+    return this.#changes.removeExecutionPool(name);
+  }
+
+  /** Adds an execution stream, as an entry of `margo.argobots.xstreams`. @throws CONFIG_INVALID, NOT_READY */
+  addExecutionStream(entry: ExecutionStreamConfig): Promise<void> {
+    return this.#changes.addExecutionStream(entry);
+  }
+
+  /** @throws NOT_FOUND, NOT_READY */
+  removeExecutionStream(name: string): Promise<void> {
+    return this.#changes.removeExecutionStream(name);
+  }
+
+  /**
+   * Reads the file that the daemon was started with again, and makes the running configuration that of the file: what was changed at run
+   * time and not saved is undone.
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; CONFLICT if
+   * it has what cannot change while the daemon runs (details.reasons). Nothing has changed then
+   */
+  async reload(): Promise<void> {
+    await this.#changes.reload();
+  }
+
+  /**
+   * Writes the running configuration into the file that the daemon was started with. Only what was changed at run time is written, so that
+   * comments stay.
+   * @returns path of the file
+   * @throws NOT_SUPPORTED without a file and for TOML; CONFLICT if the file was changed since it was read, or cannot be edited or written
+   */
+  saveConfig(): Promise<string> {
+    return this.#changes.save();
+  }
+
+  /** What SIGHUP means: the log is opened anew, and the configuration is read again if its file has changed. The result is logged. */
+  async hangUp(): Promise<void> {
+    await this.reopenLog();
+    // One reload that has not begun sees all that has changed before.
+    if (this.#isReloadAhead || this.#changes.origin.file === undefined) return;
+    this.#isReloadAhead = true;
+    try {
+      const isDone = await this.#changes.reload({
+        mustDiffer: true,
+        whenBegun: () => (this.#isReloadAhead = false),
+      });
+      if (isDone) this.#logger.info(`the configuration was read again: ${this.#changes.origin.file.path}`);
+    } catch (error) {
+      this.#logger.error(`the configuration goes on as it was: ${messageOf(error)}`);
+    } finally {
+      this.#isReloadAhead = false;
+    }
+  }
+
+  /** Logs a signal that has no effect here. */
   noteIgnored(signal: NodeJS.Signals): void {
     this.#logger.info(`${signal} is ignored; the inspector of Node.js stays shut`);
   }
 
   /**
-   * Goes on with the file that `bedrock.log.file` names now, after a rotation by renaming. A file that cannot be opened leaves
-   * everything as it is. What came of it is a line in the log.
+   * Continues with the file that `bedrock.log.file` now names, after a rotation by rename. If that file cannot be opened, nothing changes.
+   * The result is logged.
    */
   async reopenLog(): Promise<void> {
     const file = this.#logFile;
@@ -270,11 +465,22 @@ export class Daemon {
       return;
     }
     try {
-      await file.reopen();
+      const fault = await file.reopen();
       this.#logger.info(`the log was opened anew: ${file.path}`);
+      if (fault !== undefined)
+        this.#logger.warning(
+          `the file that the log had before was not closed well, and may lack lines: ${fault}`,
+        );
     } catch (error) {
       this.#logger.error(`the log cannot be opened anew, and goes on where it was: ${messageOf(error)}`);
     }
+  }
+
+  /** Stops the daemon as `close` does, because its code has failed in an unknown state. It then counts as not stopped cleanly. */
+  fail(reason: string): Promise<void> {
+    this.#hasFailed = true;
+    this.#logger.critical(`${reason}; the daemon stops, since nobody knows what this broke off`);
+    return this.close();
   }
 
   #shutDown(door: string): void {
@@ -282,7 +488,7 @@ export class Daemon {
     void this.close();
   }
 
-  /** Stops it: requests in flight end, providers stop in reverse. Does nothing the second time. */
+  /** Stops the daemon: requests in flight end, providers stop in reverse order. A second call does nothing. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -290,17 +496,24 @@ export class Daemon {
 
   async #close(): Promise<void> {
     this.#logger.info('stopping');
-    const drainMs = this.#resolved.settings.drain_timeout_ms;
+    // Their requests would hold up the doors. Not awaited: the stop of each provider waits for its own.
+    void this.#manager.operations.cancelAll(new BedrockError('NOT_READY', 'the daemon is stopping'));
+    // First of all: requests that wait for a change end with it.
+    this.#changes.stop();
+    const drainMs = this.#config.settings.drain_timeout_ms;
+    await this.#groupFile?.remove();
     const isSilent = await this.#stopListening(drainMs);
     this.#descriptors.stop();
+    await this.#changes.idle(Math.max(drainMs, 1000));
+    await this.#queries.close();
     const isStopped = await this.#manager.stop();
-    const isClean = isSilent && isStopped;
+    const isClean = isSilent && isStopped && !this.#hasFailed;
     this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
     await this.#logFile?.close();
     this.#markClosed(isClean);
   }
 
-  /** Whatever happens here, the providers must be stopped after it. @returns whether the listener closed without an error */
+  /** Never throws, as the providers must be stopped after it. @returns whether the listener closed without an error */
   async #stopListening(drainMs: number): Promise<boolean> {
     try {
       const drained = await Promise.all([this.#server?.close(drainMs), this.#respServer?.close(drainMs)]);

@@ -1,9 +1,9 @@
 /**
- * Warns while the process has hardly a file descriptor left.
+ * Warns when the process has almost no file descriptors left.
  *
- * Node.js tells nothing of a connection for which there is none: libuv keeps one in reserve, accepts with it and closes the
- * connection at once, without an event. Clients see a daemon that hangs up, so the log has to say why. The descriptors are counted
- * from time to time, in the thread pool, where the system has /proc; elsewhere nothing is watched.
+ * Node.js does not report a connection for which there is no descriptor: libuv keeps one in reserve, accepts with it and closes the
+ * connection at once, without an event. Clients see a daemon that hangs up, so the log has to say why. The descriptors are counted from
+ * time to time, in the thread pool, if the system has /proc; otherwise nothing is watched.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { systemCodeOf } from '../base/errors.js';
@@ -12,20 +12,20 @@ import type { Logger } from '../base/logging.js';
 /** Descriptors of the process. */
 export interface DescriptorCount {
   open: number;
-  /** What `ulimit -n` says. */
+  /** The value of `ulimit -n`. */
   limit: number;
 }
 
 export interface DescriptorWatchParts {
   logger: Logger;
-  /** Counts them; undefined where that cannot be done. */
+  /** Counts the descriptors; undefined if that is not possible. */
   count?: () => Promise<DescriptorCount | undefined>;
 }
 
 const INTERVAL_MS = 5000;
-/** Looks between two warnings of one shortage: a minute. */
+/** Checks between two warnings about one shortage: a minute. */
 const LOOKS_BETWEEN_WARNINGS = 12;
-/** A shortage begins when less than a sixteenth of the limit is left, and ends when twice as much is. */
+/** A shortage begins when less than a sixteenth of the limit is left, and ends when twice as much is left. */
 const SHORT_PART = 16;
 
 const TABLE_IS_FULL = ['EMFILE', 'ENFILE'];
@@ -35,9 +35,9 @@ export class DescriptorWatch {
   readonly #count: () => Promise<DescriptorCount | undefined>;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
-  /** Looks since a shortage was last warned of; undefined if there is none. */
+  /** Checks since the last warning about a shortage; undefined if there is none. */
   #quietLooks: number | undefined;
-  /** Shortages that have begun since the start. */
+  /** Number of shortages since the start. */
   shortages = 0;
 
   constructor({ logger, count = countOfProcess() }: DescriptorWatchParts) {
@@ -45,9 +45,9 @@ export class DescriptorWatch {
     this.#count = count;
   }
 
-  /** Looks every few seconds from now on; keeps no process alive. */
+  /** Checks every few seconds from now on; does not keep the process alive. */
   start(): void {
-    // At once, too: without a descriptor not even the limit can be read.
+    // Once at once too: without a descriptor not even the limit could be read later.
     void this.look();
     this.#timer = setInterval(() => void this.look(), INTERVAL_MS).unref();
   }
@@ -56,7 +56,7 @@ export class DescriptorWatch {
     clearInterval(this.#timer);
   }
 
-  /** Counts once, and logs what is new. It does nothing while a look is under way, and it never throws. */
+  /** Counts once, and logs what is new. Does nothing if a check is in progress. Never throws. */
   async look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
@@ -64,7 +64,7 @@ export class DescriptorWatch {
       const found = await this.#count();
       if (found !== undefined) this.#judge(found);
     } catch {
-      // What cannot be counted this time is counted the next.
+      // If counting fails, the next check tries again.
     } finally {
       this.#isLooking = false;
     }
@@ -90,7 +90,7 @@ export class DescriptorWatch {
   }
 }
 
-/** Counts the descriptors of this process by /proc. */
+/** Counts the descriptors of this process from /proc. */
 function countOfProcess(): () => Promise<DescriptorCount | undefined> {
   let limit: number | undefined;
   return async () => {
@@ -100,7 +100,7 @@ function countOfProcess(): () => Promise<DescriptorCount | undefined> {
       // The folder itself is open while it is read.
       return { open: (await readdir('/proc/self/fd')).length - 1, limit };
     } catch (error) {
-      // There is none left to count with.
+      // There is no descriptor left to count with.
       const isFull = TABLE_IS_FULL.includes(systemCodeOf(error) ?? '');
       return isFull && limit !== undefined ? { open: limit, limit } : undefined;
     }

@@ -1,9 +1,9 @@
 /**
- * The memory for answers that clients have not taken, of all connections together. A connection has one answer at a time, so it is the
- * number of connections that has to be met.
+ * Limits the memory for answers that clients have not read yet, over all connections. A connection has one answer at a time, so the danger
+ * is a large number of connections.
  *
- * Small answers are sent whatever there is, those to health checks among them. A larger one for which there is no room is refused, after
- * those who have taken hardly anything of theirs for a second were closed.
+ * Small answers, such as those to health checks, are always sent. If there is no room for a larger one, connections whose clients have read
+ * hardly anything for a second are closed. If that does not help, the answer is refused.
  */
 import type { ServerResponse } from 'node:http';
 import { BedrockError } from '../base/errors.js';
@@ -11,15 +11,15 @@ import type { Logger } from '../base/logging.js';
 import { ByteBudget, type Share } from '../net/byte-budget.js';
 import { takenBytes } from '../net/taken-bytes.js';
 
-/** Answers of fewer bytes are not counted. */
+/** Smaller answers are not counted. */
 const FEW_BYTES = 2 ** 12;
-/** Answers of fewer bytes are never refused. */
+/** Smaller answers are never refused. */
 const LARGE_BYTES = 2 ** 14;
 
 export interface AnswerFigures {
-  /** Bytes of answers that are being made, or that clients have not taken. */
+  /** Bytes of answers that are being made, or that clients have not read. */
   readonly bufferedBytes: number;
-  /** Connections that were closed as slow, for the answers they had not taken. */
+  /** Number of connections that were closed because their clients read too slowly. */
   readonly evicted: number;
 }
 
@@ -40,7 +40,7 @@ export class AnswerMemory {
   }
 
   /**
-   * Sees to it that an answer has memory for so many bytes, in all, until it is taken or its connection is gone.
+   * Reserves memory for an answer: this many bytes in total, until the client has read it or its connection is closed.
    * @throws OVERLOADED
    */
   hold(response: ServerResponse, bytes: number): void {
@@ -57,14 +57,14 @@ export class AnswerMemory {
     );
   }
 
-  /** The same for bytes that are there already. */
+  /** The same for bytes that are already allocated. Never refuses. */
   force(response: ServerResponse, bytes: number): void {
     if (bytes < FEW_BYTES) return;
     const share = this.#shareOf(response);
     if (share !== undefined && bytes > share.bytes) share.force(bytes - share.bytes);
   }
 
-  /** @returns nothing if the answer is over */
+  /** @returns undefined if the answer has ended */
   #shareOf(response: ServerResponse): Share | undefined {
     const known = this.#shares.get(response);
     if (known !== undefined || response.destroyed) return known;

@@ -1,6 +1,6 @@
 /**
- * What the HTTP door does with a request, wherever that comes from: Fastify with the limits, the guard against foreign web pages and the
- * error table in front of the routes, and before it the fast path for small requests.
+ * Builds the request handler of the HTTP door: Fastify with the routes, the limits, the guard against foreign web pages and the error
+ * table, and in front of it the fast path for small requests.
  */
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { types } from 'node:util';
@@ -10,28 +10,38 @@ import { BedrockError, failureRecord } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { isInstance, propertyOf } from '../base/plain.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
+import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import type { ListenAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import type { AnswerMemory } from './answer-memory.js';
+import type { BodyLimits } from './body.js';
+import { addRenameRoutes, addTransactionRoute } from './change-routes.js';
 import { compilers } from './compilers.js';
+import { addConfigurationRoutes } from './configuration-routes.js';
 import { tellBrowsers } from './cors.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
 import { createGuard, originsOf } from './guard.js';
 import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
+import { addNameRoutes } from './name-routes.js';
 import { describeRoutes } from './openapi.js';
 import { isHandedOver } from './operations.js';
 import { ClientGone, sendable, sendProblem, toBedrockError } from './problem.js';
-import { addAdministrationRoutes, addProviderRoutes } from './provider-routes.js';
+import { addAdministrationRoutes, addOperationRoutes } from './operation-routes.js';
+import { addProviderRoutes } from './provider-routes.js';
+import { refuseOtherText } from './region-ref.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { answerSmallRequests } from './small-requests.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
 
-/** What bodies in JSON that are on their way may take together; more where a single one may be that large. */
+/** Maximum memory of all JSON bodies that are being received; more if a single one may be larger. */
 const GATHERED_BYTES = 64 * 2 ** 20;
 
-/** Shorter texts are sent as they are. */
+/** Enough for a transaction of a target without its own limit, with its names and in base64. */
+const TRANSACTION_JSON_BYTES = 2 * DEFAULT_MAX_TRANSACTION_BYTES;
+
+/** Shorter texts are sent unchanged. */
 const LONG_TEXT = 2 ** 12;
 
 export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'document'> {
@@ -39,25 +49,27 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   settings: DaemonSettings;
   version: string;
   logger: Logger;
-  /** For answers on their way. */
+  /** Memory for answers that are being sent. */
   answers: AnswerMemory;
-  /** Folder that relative paths in requests count from. */
+  /** Folder that relative paths in requests refer to. */
   directory: string;
 }
 
-/** Asked anew for each request. */
+/** State that is read again for each request. */
 export interface HttpAppState {
-  /** Whether requests are served; if not they get NOT_READY. */
+  /** Whether requests are served; otherwise they get NOT_READY. */
   readonly isReady: boolean;
   readonly isStopping: boolean;
 }
 
 export interface HttpApp {
   readonly handle: RequestListener;
+  /** Number of connections that were closed because they sent JSON too slowly. */
+  readonly evictedBodies: () => number;
   close(): Promise<void>;
 }
 
-/** A handler that throws only what can be sent. */
+/** Wraps a handler so that it throws only errors that can be sent. */
 function catching(handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
     try {
@@ -73,7 +85,7 @@ function catching(handler: RouteHandlerMethod): RouteHandlerMethod {
   };
 }
 
-/** A method that Fastify does not know has no route that could say so (RFC 9110, 9.1). */
+/** A method that Fastify does not know has no route that could answer this (RFC 9110, 9.1). */
 function unknownMethod({ method }: FastifyRequest, error: unknown): BedrockError | undefined {
   if (propertyOf(error, 'code') !== 'FST_ERR_NOT_FOUND') return undefined;
   return new BedrockError('NOT_SUPPORTED', `the method ${method} means nothing here`);
@@ -81,16 +93,15 @@ function unknownMethod({ method }: FastifyRequest, error: unknown): BedrockError
 
 export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState): Promise<HttpApp> {
   const { settings, address, providers, version, answers } = options;
-  const progressTimeoutMs = settings.http.progress_timeout_ms;
   const guard = createGuard({
     address,
     allowedHosts: settings.http.allowed_hosts,
     allowedOrigins: settings.http.allowed_origins,
   });
-  const limits = { maxBodyBytes: settings.http.max_body_bytes, progressTimeoutMs };
+  const limits = bodyLimits(settings);
   let routes: RequestListener | undefined;
   const app = Fastify({
-    // Fastify wants one server; ours are one for each address.
+    // Fastify expects one server; this door has one for each address.
     serverFactory: (listener) => {
       routes = listener;
       return createServer();
@@ -98,7 +109,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     return503OnClosing: false,
     forceCloseConnections: false,
     exposeHeadRoutes: true,
-    // The limit is that of all headers together.
+    // Only the limit of all headers together applies.
     routerOptions: { maxParamLength: settings.http.max_header_bytes },
     schemaController: { compilersFactory: compilers },
     schemaErrorFormatter: invalidRequest,
@@ -115,7 +126,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     done();
   });
   app.addHook('onSend', ({ routeOptions }, { raw, statusCode }, payload, done) => {
-    // Not an error in place of an error, and nothing in place of what tells how the daemon does.
+    // Never replaces an error with another error, and never refuses answers that report the state of the daemon.
     const isRefusable = statusCode < 400 && !ALWAYS_SERVED.has(routeOptions.url ?? '');
     const hold = (bytes: number): void =>
       isRefusable ? answers.hold(raw, bytes) : answers.force(raw, bytes);
@@ -125,7 +136,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
       return;
     }
     hold(Buffer.byteLength(payload));
-    // A text that is sent as one would be kept beside its bytes.
+    // If the text were sent as a string, it would be kept in memory beside its bytes.
     done(null, encodeText(payload));
   });
   app.setErrorHandler((error, request, reply) => {
@@ -139,42 +150,58 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     return sendProblem(known, request, reply);
   });
 
-  // Fastify looks into what a handler throws, which may throw in turn.
+  // Fastify inspects what a handler throws, and that may throw too.
   app.addHook('onRoute', (route) => {
     route.handler = catching(route.handler);
   });
   const document = describeRoutes(app, version);
   addSchemas(app);
-  // A body that no route asked for is not read.
+  // A body that no route asks for is not read.
   app.removeAllContentTypeParsers();
   answerUnknownRoutes(app);
   const logFailure = (request: FastifyRequest, error: unknown): void => {
     if (!isInstance(error, ClientGone)) logInternal(options.logger, request, toBedrockError(error));
   };
   const daemonRoutes = { ...options, isReady: () => state.isReady, document };
+  const gathering = new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes));
   const jsonLimits = {
+    ...limits,
     maxBodyBytes: settings.http.max_json_body_bytes,
-    progressTimeoutMs,
-    gathering: new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes)),
+    gathering,
   };
   await addScope(app, 'daemon routes', (scope) => {
     takeJsonBodies(scope, jsonLimits);
     addDaemonRoutes(scope, daemonRoutes);
+    addConfigurationRoutes(scope, options);
     addPersistRoute(scope, { providers });
     addAdministrationRoutes(scope, { providers, directory: options.directory });
+    addOperationRoutes(scope, { providers, directory: options.directory });
   });
   await addScope(app, 'provider routes', (scope) =>
     addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure }),
   );
-  await addScope(app, 'region routes', (scope) =>
-    addRegionRoutes(scope, { providers, limits, answers, logFailure }),
-  );
+  await addScope(app, 'region routes', (scope) => {
+    scope.addHook('onRequest', refuseOtherText);
+    addRegionRoutes(scope, { providers, limits, answers, logFailure });
+    addNameRoutes(scope, { providers, limits, answers, logFailure });
+  });
+  await addScope(app, 'change routes', (scope) => {
+    scope.addHook('onRequest', refuseOtherText);
+    const maxBodyBytes = Math.max(jsonLimits.maxBodyBytes, TRANSACTION_JSON_BYTES);
+    takeJsonBodies(scope, { ...jsonLimits, maxBodyBytes });
+    addRenameRoutes(scope, { providers });
+    addTransactionRoute(scope, { providers });
+  });
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
-  return { handle: requestsTo(routes, options, state, guard), close: () => app.close() };
+  return {
+    handle: requestsTo(routes, options, state, guard),
+    evictedBodies: () => gathering.evicted,
+    close: () => app.close(),
+  };
 }
 
-/** Routes with hooks of their own. Without a name Fastify looks for one twice, in every module that the process has loaded. */
+/** Adds routes with hooks of their own. Without a name, Fastify searches for one twice, in all modules that the process has loaded. */
 async function addScope(
   app: FastifyInstance,
   name: string,
@@ -187,22 +214,30 @@ async function addScope(
   await app.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name }));
 }
 
-/** What requests go through, from the outside to the routes. */
+function bodyLimits({ http }: DaemonSettings): BodyLimits {
+  return {
+    maxBodyBytes: http.max_body_bytes,
+    progressTimeoutMs: http.progress_timeout_ms,
+    minRate: http.min_body_rate,
+  };
+}
+
+/** Chains the steps that a request passes, from the outside to the routes. */
 function requestsTo(
   routes: RequestListener,
   { settings, providers, answers }: HttpAppOptions,
   state: HttpAppState,
   guard: (request: IncomingMessage) => void,
 ): RequestListener {
-  const { allowed_origins: allowed, max_body_bytes: maxBodyBytes } = settings.http;
-  const limits = { maxBodyBytes, progressTimeoutMs: settings.http.progress_timeout_ms };
+  const { allowed_origins: allowed } = settings.http;
+  const limits = bodyLimits(settings);
   const isReady = (): boolean => state.isReady;
   const small = answerSmallRequests({ providers, limits, answers, isReady, guard, otherwise: routes });
   const origins = originsOf(allowed);
   return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
 }
 
-/** What the client is only told to be INTERNAL stands in the log. */
+/** Logs an error of which the client learns only that it is INTERNAL. */
 function logInternal(logger: Logger, { method, url }: FastifyRequest, error: BedrockError): void {
   if (error.code !== 'INTERNAL') return;
   const { message, stack } = failureRecord(error);

@@ -1,8 +1,8 @@
 /**
- * How Fastify checks requests and writes answers.
+ * How Fastify validates requests and serialises answers.
  *
- * A check is compiled when a request first needs it, and once in a process: most of a daemon's start would otherwise go into checks
- * that it never makes. Answers are written as plain JSON; their schemas are there to document them.
+ * A validator is compiled when a request first needs it, once per process. Otherwise most of a daemon's start would go into validators that
+ * it never uses. Answers are written as plain JSON; their schemas are only documentation.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
@@ -13,20 +13,20 @@ import { schemaParts } from './schemas.js';
 type Compilers = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>;
 
 const ajv = new Ajv2020({
-  // They are our own, and a test holds them valid.
+  // The schemas are our own, and a test checks that they are valid.
   validateSchema: false,
   code: { optimize: false },
-  // The first fault is enough: a body may have a million.
+  // One error is enough: a body may have a million.
   allErrors: false,
   allowUnionTypes: true,
-  // What the words of a refusal are made of.
+  // Needed for the text of the error.
   verbose: true,
   keywords: ['x-allowed'],
   addUsedSchema: false,
 });
 for (const schema of schemaParts()) ajv.addSchema(schema);
 
-/** By the text of the schema. */
+/** Key: the text of the schema. */
 const compiled = new Map<string, ValidateFunction>();
 
 const checkLate: FastifySchemaCompiler<unknown> = ({ schema }) => {
@@ -42,7 +42,7 @@ const checkLate: FastifySchemaCompiler<unknown> = ({ schema }) => {
 };
 
 export const compilers: Compilers = {
-  // Fastify's types take the argument for the schema itself.
+  // Fastify's types expect the schema itself as the argument.
   buildValidator: (() => checkLate) as unknown as NonNullable<Compilers['buildValidator']>,
   buildSerializer: () => () => (value) => jsonText(value) ?? '',
 };

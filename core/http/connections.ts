@@ -1,10 +1,10 @@
 /**
  * The connections of a listener, and the requests in flight on each.
  *
- * Requests of one connection are carried out one after another, so a request that was sent without waiting for the answer before it
- * (pipelining) meets what the one before has done. A long row of them leaves others their turns, and where the rows of all connections
- * together grow too long, those who send more are closed. After a response that closes the connection nothing more is taken from it
- * (RFC 9112, 9.6). What is no HTTP is answered last, behind the requests that came before it.
+ * Requests of one connection are carried out one after another. So a request that was sent before the previous answer (pipelining) sees the
+ * effects of the previous request. A long queue of requests gives way to other connections. If all queues together grow too long,
+ * connections that send more are closed. After a response that closes the connection, nothing more is read from it (RFC 9112, 9.6). Input
+ * that is not HTTP is answered last, after the requests that came before it.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -13,13 +13,14 @@ import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
 import { clientErrorResponse } from './problem.js';
+import { workOf } from './work.js';
 
-/** What a request takes beside a small one of the Redis protocol. */
+/** Cost of any HTTP request, in small requests of the Redis protocol. */
 const REQUEST_UNITS = 8;
 
-/** Requests that may wait behind those that are being carried out, on all connections: each takes some 5 KiB of the heap. */
+/** Maximum number of requests, over all connections, that wait behind others. Each takes about 5 KiB of the heap. */
 const MAX_WAITING = 16_384;
-/** So many of one connection may always. */
+/** Number of requests of one connection that may always wait. */
 const MIN_WAITING = 16;
 
 interface Exchange {
@@ -28,70 +29,73 @@ interface Exchange {
 }
 
 interface Connection {
-  /** In order; the first is being carried out. */
+  /** In order; the first one is being carried out. */
   readonly inFlight: Exchange[];
-  /** The request that came last, also after its response. */
+  /** The last request that came, kept after its response. */
   last?: IncomingMessage;
-  /** What came after `last` and was no request, or why its body broke. */
+  /** Why the input after `last` is not a request, or why the body of `last` broke off. */
   fault?: Error;
-  /** To be called when a response has ended or broken off. */
+  /** Called when a response has ended or broken off. */
   readonly ended: () => void;
   readonly turn: Turn;
-  /** The first of those in flight waits for the connection's turn. */
+  /** Bytes read and written when they were last reported to its turn. */
+  movedBytes: number;
+  /** Whether the first request in flight waits for the connection's turn. */
   isHeld: boolean;
 }
 
 export class Connections {
   readonly #open = new Map<Socket, Connection>();
   #isStopping = false;
-  /** Requests in flight that wait for one before them. */
+  /** Requests in flight that wait for an earlier one. */
   #waiting = 0;
 
   /** @param handle carries out a request */
   constructor(private readonly handle: RequestListener) {}
 
   /**
-   * Takes the connections and requests of a server.
-   * @param stallTimeoutMs how long a client may take nothing of a response that waits to be sent
+   * Handles the connections and requests of a server.
+   * @param stallTimeoutMs how long a client may read nothing while a response waits to be sent
    */
   watch(server: Server, stallTimeoutMs: number): void {
     server.on('connection', (socket: Socket) => this.#opened(socket));
     server.on('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#arrived({ request, response }),
     );
-    // When the server closes, node:http would also cut responses that are written and not yet sent.
+    // On close, node:http would also cut off responses that are written but not yet sent.
     server.closeIdleConnections = () => undefined;
-    // Also keepAliveTimeout ends here. While the daemon itself is the one who is slow, nothing waits to be sent.
+    // This time-out also fires for keepAliveTimeout. While the daemon itself is slow, nothing waits to be sent.
     server.setTimeout(stallTimeoutMs, (socket: Socket) => {
       const taken = takenBytes(socket);
-      // If it was the daemon that stood still, what the client has taken or sent meanwhile is not known before.
+      // If the daemon stood still, what the client has read or sent meanwhile is only known after this.
       setImmediate(() => {
         if (socket.destroyed) return;
-        if (takenBytes(socket) !== taken) socket.setTimeout(stallTimeoutMs);
+        // A response that was sent meanwhile may have set the time-out of an idle connection, which is kept.
+        if (takenBytes(socket) !== taken) socket.setTimeout(socket.timeout ?? stallTimeoutMs);
         else if (socket.writableLength > 0 || this.#isIdle(socket)) socket.destroy();
       });
     });
   }
 
-  /** Takes no further connections, closes those without a request in flight, and the others as theirs end. */
+  /** Accepts no further connections, closes those without a request in flight, and closes the others when their requests have ended. */
   stop(): void {
     this.#isStopping = true;
     for (const [socket, { inFlight }] of this.#open) {
-      // One that lingers after its last response closes by itself.
+      // A connection that lingers after its last response closes by itself.
       if (inFlight.length === 0 && socket.writable) socket.destroy();
     }
   }
 
-  /** Closes all, whatever is in flight. */
+  /** Closes all connections, with or without requests in flight. */
   destroy(): void {
     for (const socket of this.#open.keys()) socket.destroy();
   }
 
-  /** For what came on a connection and could not be read as a request, or did not come in time. */
+  /** Handles input that could not be read as a request, or did not come in time. */
   readonly fail = (error: Error, socket: Socket): void => {
     const last = this.#open.get(socket)?.last;
     if (last?.complete === false || !isTimeout(error)) this.#fail(error, socket);
-    // As above: what came while the daemon stood still is a request in time.
+    // As above: input that came while the daemon stood still is in time.
     else
       setImmediate(() => {
         if (this.#open.get(socket)?.last === last) this.#fail(error, socket);
@@ -104,7 +108,7 @@ export class Connections {
       socket.destroy();
       return;
     }
-    // What follows such a fault is none of ours either.
+    // Input after such an error is ignored too.
     if (connection.fault !== undefined || !socket.writable) return;
     connection.fault = error;
     const { inFlight, last } = connection;
@@ -121,6 +125,7 @@ export class Connections {
       inFlight: [],
       ended: () => this.#ended(socket, connection),
       turn: new Turn(() => this.#goOn(connection)),
+      movedBytes: 0,
       isHeld: false,
     };
     this.#open.set(socket, connection);
@@ -143,26 +148,30 @@ export class Connections {
     }
     connection.last = request;
     inFlight.push(exchange);
-    // Emitted once; without the wrapper of `once`, which would be the larger part of this.
+    // Emitted only once. The wrapper of `once` would be the larger part of the cost here.
     response.on('close', connection.ended);
     if (inFlight.length === 1) {
       this.handle(request, response);
       return;
     }
     this.#waiting++;
-    // The one before has come whole, or this would be part of it: nothing is missing while the socket is not read.
+    // The previous request is complete, or this would be part of it. So pausing the socket holds nothing back that is needed.
     socket.pause();
   }
 
   #ended(socket: Socket, connection: Connection): void {
     const { inFlight } = connection;
-    inFlight.shift();
+    const ended = inFlight.shift();
     if (inFlight.length > 0) this.#waiting--;
     if (!socket.writable) return;
     const [next] = inFlight;
     if (next !== undefined) {
       if (inFlight.length === 1) socket.resume();
-      if (connection.turn.spend(REQUEST_UNITS)) connection.isHeld = true;
+      const units = REQUEST_UNITS + (ended === undefined ? 0 : workOf(ended.request));
+      const moved = socket.bytesRead + socket.bytesWritten;
+      const bytes = moved - connection.movedBytes;
+      connection.movedBytes = moved;
+      if (connection.turn.spend(units, bytes)) connection.isHeld = true;
       else this.handle(next.request, next.response);
     } else if (connection.fault !== undefined) this.#answerFault(socket, connection);
     else if (!this.#isStopping) return;
@@ -173,18 +182,18 @@ export class Connections {
   #goOn(connection: Connection): void {
     if (!connection.isHeld) return;
     connection.isHeld = false;
-    // They are gone if the connection is.
+    // Empty if the connection is gone.
     const [next] = connection.inFlight;
     if (next?.request.socket.writable === true) this.handle(next.request, next.response);
   }
 
   #answerFault(socket: Socket, { fault, last }: Connection): void {
-    // A request whose own body broke has its answer already.
+    // A request whose body broke off already has its answer.
     const isAnswered = last?.complete === false;
     endAndLinger(socket, fault === undefined || isAnswered ? undefined : clientErrorResponse(fault));
   }
 
-  /** Whether it waits for the next request; one that never sent any has the time-out of headers. */
+  /** Whether it waits for the next request. A connection that never sent a request has the time-out for headers instead. */
   #isIdle(socket: Socket): boolean {
     const connection = this.#open.get(socket);
     return connection?.last !== undefined && connection.inFlight.length === 0;

@@ -1,13 +1,13 @@
 /**
- * "Expect: 100-continue" (RFC 9110, 10.1.1): the client waits with its body until it is asked for, so a request that is refused
- * costs no transfer. node:http would ask at once; here the one who reads the body asks. Of a client that was not asked nobody can
- * tell whether its body follows, so node:http closes its connection.
+ * "Expect: 100-continue" (RFC 9110, 10.1.1): the client sends its body only when it is asked to, so a refused request costs no transfer.
+ * node:http would ask at once; here the reader of the body asks. If a client was not asked, it is unknown whether its body follows, so
+ * node:http closes the connection.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 const waiting = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Passes requests with that header on like any other, without asking for their bodies. Other expectations mean nothing here. */
+/** Handles requests with this header like any other, without asking for their bodies. Other expectations are ignored. */
 export function deferContinue(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     waiting.set(request, response);
@@ -18,7 +18,7 @@ export function deferContinue(server: Server): void {
   );
 }
 
-/** Asks for the body, if the client waits for that. */
+/** Asks the client for the body, if it waits to be asked. */
 export function askForBody(request: IncomingMessage): void {
   waiting.get(request)?.writeContinue();
   waiting.delete(request);

@@ -1,12 +1,15 @@
-/** What concerns the daemon as a whole: health, metrics, configuration, providers, shutdown. */
+/** Routes for the daemon as a whole: health, metrics, configuration, providers, shutdown. */
 import type { FastifyInstance } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { BedrockError } from '../base/errors.js';
+import type { Changes } from '../runtime/changes.js';
+import type { Queries } from '../query/queries.js';
 import { describeProviders } from '../runtime/description.js';
-import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
+import { lookAt } from '../runtime/provider-look.js';
+import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import { turnedReadOnly } from '../runtime/read-only.js';
-import { checkedTarget } from '../targets/checked-target.js';
 import { withProviderRoutes } from './openapi.js';
+import { JSON_TYPE } from './json-text.js';
 import { naturalNumber } from './query.js';
 import { parameters, part, PROBLEMS } from './schemas.js';
 
@@ -16,13 +19,16 @@ export interface DaemonRoutesOptions {
   isReady: () => boolean;
   /** The running configuration. */
   config: () => unknown;
+  changes: Changes;
+  /** Queries about the running configuration. */
+  queries: Pick<Queries, 'run'>;
   /** The OpenAPI document of the daemon's own routes. */
   document: () => Promise<object>;
   /** Begins to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
 
-/** Paths that answer while the daemon starts or stops. */
+/** Paths that are served while the daemon starts or stops. */
 export const ALWAYS_SERVED: ReadonlySet<string> = new Set([
   '/healthz',
   '/readyz',
@@ -52,14 +58,22 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     {
       schema: {
         tags: ['daemon'],
-        summary: 'Whether all providers are up, and no target has turned read-only',
+        summary: 'Whether all providers are up and well, and no target has turned read-only',
         querystring: parameters('ReadyQuery'),
         response: { 200: status, ...PROBLEMS },
       },
     },
     ({ query }) => {
       if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
-      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(providers.all);
+      const seen = providers.all.map(lookAt);
+      const failed = seen.flatMap(({ provider, fault }) =>
+        fault === undefined ? [] : [{ provider: provider.name, reason: fault }],
+      );
+      if (failed.length > 0) {
+        const which = failed.map(({ provider, reason }) => `provider "${provider}": ${reason}`).join('; ');
+        throw new BedrockError('NOT_READY', which, { details: { failed } });
+      }
+      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(seen);
       if (readOnly.length > 0) {
         const which = readOnly.map(({ provider, target }) => `target ${target} of "${provider}"`).join(', ');
         throw new BedrockError(
@@ -120,6 +134,28 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     () => options.config(),
   );
 
+  app.post<{ Body: { expression: string } }>(
+    '/v1/query',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'Evaluate a JSONata expression on the running configuration',
+        querystring: parameters('NoQuery'),
+        body: part('QueryBody'),
+        response: {
+          200: {
+            description: 'What the expression gives; null if that is nothing.',
+            content: { 'application/json': { schema: {} } },
+          },
+          ...PROBLEMS,
+        },
+      },
+    },
+    // Sent as it is: it was made outside the event loop.
+    async ({ body }, reply) =>
+      reply.header('content-type', JSON_TYPE).send(`${await options.queries.run(body.expression)}\n`),
+  );
+
   app.post(
     '/v1/shutdown',
     {
@@ -131,7 +167,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       },
     },
     (_request, reply) => {
-      // After the answer is out, so that the one who asked hears it.
+      // After the answer was sent, so that the client gets it.
       reply.raw.once('close', options.shutdown);
       return reply.code(202).header('connection', 'close').send({ status: 'stopping' });
     },
@@ -166,8 +202,11 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     },
     async (request) => {
       const provider = providers.get(request.params.provider);
-      const target = checkedTarget(targetOf(provider, naturalNumber('target', request.query.target ?? '0')));
-      return provider.pool.run(() => target.stats());
+      const { executionPool, target } = servedTarget(
+        provider,
+        naturalNumber('target', request.query.target ?? '0'),
+      );
+      return provider.requests.during(() => executionPool.run(() => target.stats()));
     },
   );
 }

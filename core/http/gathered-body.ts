@@ -1,9 +1,9 @@
 /**
- * A body that is gathered until it is whole, as one in JSON is. It lies in one buffer that grows with what has come, never with what was
- * announced: a piece may be a single byte, and kept as it came it would take a hundred times that.
+ * A body that is collected until it is complete, such as JSON. It is in one buffer, whose size follows the bytes received and never the
+ * announced length. Separate pieces would be worse: a piece may be a single byte, and keeping it would take a hundred times that.
  *
- * All such bodies of a door share a budget. Small ones always have room in it; a larger one for which there is none is refused, after
- * those that were waited for and hardly moved have been closed.
+ * All such bodies of a door share a budget. Small ones always fit. If there is no room for a larger one, bodies that were waited for and
+ * hardly moved are closed. If that does not help, it is refused.
  */
 import type { IncomingMessage } from 'node:http';
 import { allocateBytes } from '../base/allocation.js';
@@ -11,7 +11,7 @@ import { BedrockError } from '../base/errors.js';
 import type { ByteBudget, Share } from '../net/byte-budget.js';
 import { ClientGone } from './problem.js';
 
-/** What a body may take however much the others hold. */
+/** Bytes that a body may always take, whatever the others hold. */
 export const SMALL_BODY_BYTES = 4096;
 
 export class GatheredBody {
@@ -23,7 +23,7 @@ export class GatheredBody {
   constructor(budget: ByteBudget, request: IncomingMessage) {
     const moved = (): number => this.#length;
     this.#share = budget.share({
-      // What has come is added at once: there is nothing to do but wait for more.
+      // Received bytes are added at once, so the daemon is always waiting for more.
       isAwaited: true,
       get movedBytes() {
         return moved();
@@ -51,14 +51,14 @@ export class GatheredBody {
     return this.#buffer.toString('utf8', 0, this.#length);
   }
 
-  /** Gives back all that it holds. */
+  /** Releases all its memory. */
   release(): void {
     this.#share.give(this.#share.bytes);
     this.#buffer = Buffer.alloc(0);
     this.#length = 0;
   }
 
-  /** After an eviction there may still be bytes to read, and what comes of them is not the body. */
+  /** After an eviction there may still be bytes to read, but they are not the complete body. */
   #checkIsThere(): void {
     if (this.#isEvicted) throw new ClientGone('its body was closed to make room for others');
   }

@@ -1,10 +1,10 @@
 /**
- * Keeps web pages away from a daemon on the user's own machine: a browser sends the name it was given as Host (so a page that
- * had its name pointed here shows), and the page's origin with whatever could change something.
+ * Protects a daemon on the user's own machine from web pages. A browser sends the host name of the URL as Host, which reveals a page that
+ * had its own name pointed at this machine. It also sends the page's origin with every request that could change something.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { BedrockError } from '../base/errors.js';
+import { BedrockError, invalid } from '../base/errors.js';
 import type { ListenAddress } from '../net/address.js';
 
 export interface GuardOptions {
@@ -13,12 +13,12 @@ export interface GuardOptions {
   allowedOrigins: readonly string[];
 }
 
-/** Origins as browsers write them, in lower case: what a configuration has in another form means the same. */
+/** Origins in the form that browsers send, in lower case. A configured origin may be written in another form. */
 export function originsOf(allowed: readonly string[]): ReadonlySet<string> {
   return new Set(allowed.map((origin) => origin.toLowerCase().replace(/\/$/, '')));
 }
 
-/** @returns a check that throws FORBIDDEN, and INVALID_ARGUMENT for a request that does not say which host it means */
+/** @returns a check that throws FORBIDDEN, or INVALID_ARGUMENT for a request that does not name its host */
 export function createGuard({
   address,
   allowedHosts,
@@ -28,7 +28,7 @@ export function createGuard({
   if (address.kind === 'tcp') names.add(address.host.toLowerCase());
   const origins = originsOf(allowedOrigins);
 
-  // What was found to be this daemon's: mostly one spelling, asked for again and again.
+  // Host values that were found to be this daemon's. Most clients repeat one spelling.
   const known = new Set<string>();
   const isKnown = (host: string): boolean => {
     if (known.has(host)) return true;
@@ -39,7 +39,7 @@ export function createGuard({
 
   return (request) => {
     const host = hostOf(request).toLowerCase();
-    // No browser speaks to a unix socket, whose path is no host name, nor the version of HTTP that does without a host.
+    // Not checked: unix sockets, which browsers do not use and whose path is not a host name, and the old HTTP versions without a host.
     if (address.kind === 'tcp' && !(host === '' && isOld(request)) && !isKnown(host)) {
       const name = hostnameOf(host);
       if (!isOwnAddress(name, request.socket.localAddress)) throw foreignHost(name);
@@ -54,7 +54,7 @@ export function createGuard({
   };
 }
 
-/** HTTP/1.0 and before, as health checks of load balancers speak it. */
+/** HTTP/1.0 or older, which health checks of load balancers use. */
 function isOld({ httpVersionMajor, httpVersionMinor }: IncomingMessage): boolean {
   return httpVersionMajor < 1 || (httpVersionMajor === 1 && httpVersionMinor === 0);
 }
@@ -69,25 +69,25 @@ function foreignHost(name: string): BedrockError {
   );
 }
 
-/** Longest name of a host (RFC 1035, 2.3.4). */
+/** Maximum length of a host name (RFC 1035, 2.3.4). */
 const MAX_NAME = 255;
 
-/** Spellings of the own name, with ports, that are worth remembering. */
+/** Maximum number of spellings of the daemon's own name, with ports, to remember. */
 const MAX_KNOWN = 64;
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)/i;
 
-/** The host that a request is meant for: that of an absolute URI, or else the Host header (RFC 9112, 3.2). */
+/** The host that a request is for: from an absolute URI, or else from the Host header (RFC 9112, 3.2). */
 function hostOf({ headers, httpVersion, rawHeaders, url = '' }: IncomingMessage): string {
   const count = countOf('host', rawHeaders);
   if (count > 1 || (count === 0 && httpVersion === '1.1')) {
-    throw new BedrockError('INVALID_ARGUMENT', `a request needs one Host header, and this one has ${count}`);
+    throw invalid(`a request needs one Host header, and this one has ${count}`);
   }
   const absolute = url.startsWith('/') ? undefined : ABSOLUTE_FORM.exec(url)?.[1];
   return absolute ?? headers.host ?? '';
 }
 
-/** How often a header was sent; of a Host header that came twice node:http shows only the first. */
+/** How often a header was sent. If Host came twice, node:http shows only the first one. */
 function countOf(name: string, rawHeaders: readonly string[]): number {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -105,6 +105,6 @@ function hostnameOf(host: string): string {
 
 function isOwnAddress(name: string, localAddress: string | undefined): boolean {
   if (isIP(name) === 0) return false;
-  // An address is no name that could be pointed elsewhere; it must still be this machine's.
+  // An IP address cannot be pointed elsewhere, as a name can. But it must be an address of this machine.
   return name === '::1' || name.startsWith('127.') || name === localAddress?.replace(/^::ffff:/, '');
 }

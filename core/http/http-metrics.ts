@@ -1,13 +1,17 @@
-/** What `/metrics` says of the memory of the HTTP door: counted by the door itself, and only read here. docs/metrics.md lists it. */
+/** Metrics of the memory of the HTTP door. The door counts; this file only reads the counters. docs/metrics.md lists them. */
 import type { Registry } from 'prom-client';
 import { register } from '../runtime/daemon-metrics.js';
-import type { AnswerFigures } from './answer-memory.js';
+import type { HttpFigures } from './server.js';
 
-/** Registers them; each is made when it is asked for. */
-export function registerHttpMetrics(metrics: Registry, figures: () => AnswerFigures): void {
+/** Registers the metrics. Their values are read when they are requested. */
+export function registerHttpMetrics(metrics: Registry, figures: () => HttpFigures): void {
   const evicted = 'Slow connections, closed for the answers they had not taken.';
   register(metrics, 'counter', 'bedrock_http_connections_evicted_total', evicted, () => [
     { labels: {}, value: figures().evicted },
+  ]);
+  const bodies = 'Slow connections, closed for the JSON they were sending.';
+  register(metrics, 'counter', 'bedrock_http_bodies_evicted_total', bodies, () => [
+    { labels: {}, value: figures().evictedBodies },
   ]);
   const buffered = 'Large answers that clients have not taken.';
   register(metrics, 'gauge', 'bedrock_http_buffered_bytes', buffered, () => [

@@ -1,12 +1,14 @@
 /**
- * JSON as it goes out: one line, with its end, so that the prompt of a shell stands below what curl prints.
+ * JSON as it is sent: one line with a line break at its end, so that a shell prompt appears below the output of curl.
  *
- * Whoever announces the length counts the text that this gives.
+ * Code that announces the length must count this text.
  */
 
-/** @returns nothing for what JSON has no form for, such as a function */
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** @returns undefined for a value that has no JSON form, such as a function */
 export function jsonText(value: unknown): string | undefined {
-  // Its type does not tell that it may give nothing.
+  // The declared type of JSON.stringify omits undefined.
   const stringify: (value: unknown) => string | undefined = JSON.stringify;
   const text = stringify(value);
   return text === undefined ? undefined : `${text}\n`;

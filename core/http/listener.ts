@@ -1,6 +1,6 @@
 /**
- * Where the HTTP door listens: a server for each address of a host name, or one at a socket. Their connections are one set, to which
- * the limits and the end of the daemon apply.
+ * Where the HTTP door listens: one server for each address of a host name, or one on a unix socket. The limits and the shutdown apply to
+ * the connections of all servers together.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { explain } from '../base/errors.js';
@@ -13,9 +13,9 @@ import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 
 export interface Listening {
-  /** With the real port. */
+  /** With the actual port. */
   address: ListenAddress;
-  /** What the log says of the addresses behind a name. */
+  /** The addresses behind a name, for the log. */
   bound: string;
 }
 
@@ -23,7 +23,7 @@ export class Listener {
   readonly #connections: Connections;
   #servers: readonly Server[] = [];
   #socket: UnixSocket | undefined;
-  /** Connections refused for max_connections. */
+  /** Connections refused because of max_connections. */
   #refused = 0;
 
   constructor(
@@ -34,7 +34,7 @@ export class Listener {
     this.#connections = new Connections(handler);
   }
 
-  /** @throws START_FAILED, what the system says */
+  /** @throws START_FAILED, errors of the system */
   async listen(address: ListenAddress): Promise<Listening> {
     if (address.kind === 'unix') {
       const server = this.#make();
@@ -43,12 +43,12 @@ export class Listener {
       return { address, bound: '' };
     }
     const { servers, port, addresses } = await listenTcp(() => this.#make(), address);
-    // All of them are of `#make`.
+    // `#make` made all of them.
     this.#servers = servers as Server[];
     return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
   }
 
-  /** Takes no new requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /** Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
     let isDrained = true;
     this.#connections.stop();
@@ -69,16 +69,16 @@ export class Listener {
     const server = createServer({
       maxHeaderSize: settings.max_header_bytes,
       headersTimeout: settings.progress_timeout_ms,
-      // Time-outs count lack of progress; a long transfer is none. Bodies are watched by their reader.
+      // Time-outs here measure lack of progress, so a long transfer is allowed. The reader of a body watches its progress.
       requestTimeout: 0,
       keepAliveTimeout: settings.keep_alive_timeout_ms,
       connectionsCheckingInterval: Math.min(5000, Math.ceil(settings.progress_timeout_ms / 4)),
-      // The guard asks for it, as node:http would refuse without saying why.
+      // The guard requires the header, because node:http would refuse without saying why.
       requireHostHeader: false,
     });
-    // From the first moment on: connections come while the next address is bound.
+    // From the start, because connections come while the next address is being bound.
     server.once('listening', () => goOnAfterFailures(server, logger));
-    // node:http would drop headers beyond a number; their size has a limit already.
+    // node:http would drop headers beyond a certain number; their size is already limited.
     server.maxHeadersCount = 0;
     server.maxConnections = settings.max_connections;
     server.on('drop', () => {

@@ -1,4 +1,4 @@
-/** The OpenAPI document, made of the schemas of the routes. */
+/** Builds the OpenAPI document from the schemas of the routes. */
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { ProviderRoute } from '../contract/route.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
@@ -6,17 +6,17 @@ import { readSchema } from '../validation/schema.js';
 import { compilers } from './compilers.js';
 import { addSchemas } from './schemas.js';
 
-/** What the document says of a route. */
+/** The parts of a route that the document describes. */
 type Described = Pick<RouteOptions, 'method' | 'url' | 'schema' | 'config'>;
 
 /**
- * To be called before the routes are added.
- * @returns makes the document of them, once
+ * Call it before the routes are added.
+ * @returns a function that makes the document, once
  */
 export function describeRoutes(app: FastifyInstance, version: string): () => Promise<object> {
   const routes: Described[] = [];
   app.addHook('onRoute', ({ method, url, schema, config }) => {
-    // Fastify writes into the schema when it begins to serve.
+    // Copied, because Fastify writes into the schema when it begins to serve.
     routes.push({
       method,
       url,
@@ -27,14 +27,14 @@ export function describeRoutes(app: FastifyInstance, version: string): () => Pro
   let document: Promise<object> | undefined;
   const make = (): Promise<object> =>
     documentOf(routes, version).catch((error: unknown) => {
-      // What it lacked, such as a file descriptor, may be there the next time.
+      // What was missing, such as a file descriptor, may be available the next time.
       document = undefined;
       throw error;
     });
   return () => (document ??= make());
 }
 
-/** Of a server that serves nothing, as few daemons are asked for the document, and what makes it takes long to load. */
+/** Uses a separate server that serves nothing. Few daemons are asked for the document, and the code for it takes long to load. */
 async function documentOf(routes: readonly Described[], version: string): Promise<object> {
   const [{ default: Fastify }, { default: swagger }] = await Promise.all([
     import('fastify'),
@@ -56,7 +56,7 @@ async function documentOf(routes: readonly Described[], version: string): Promis
     },
     transformObject(made) {
       if (!('openapiObject' in made)) return made.swaggerObject;
-      // The plugin calls every body required; those of regions are optional with POST.
+      // The plugin marks every body as required; those of regions are optional with POST.
       for (const [path, { post }] of Object.entries(made.openapiObject.paths ?? {}) as [string, PathItem][]) {
         if (post?.requestBody !== undefined && path.includes('/regions')) post.requestBody.required = false;
       }
@@ -64,7 +64,9 @@ async function documentOf(routes: readonly Described[], version: string): Promis
     },
   });
   addSchemas(app);
-  for (const route of routes) app.route({ ...route, handler: () => undefined });
+  // A wildcard is a name with slashes, which OpenAPI cannot express.
+  for (const route of routes)
+    app.route({ ...route, url: route.url.replace(/\/names\/\*$/, '/names/:name'), handler: () => undefined });
   await app.ready();
   const document = app.swagger();
   await app.close();
@@ -75,11 +77,12 @@ interface PathItem {
   post?: { requestBody?: { required?: boolean } };
 }
 
-/** The document as it is now: with the routes that providers brought, each under the name of its provider. */
+/** The document as of now, with the routes that providers added, each under the name of its provider. */
 export function withProviderRoutes(document: object, providers: ProviderManager): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const { name, routes } of providers.all) {
     for (const route of routes.all) {
+      if (route.isInternal === true) continue;
       const path = `/v1/providers/${name}${route.path.replaceAll(/:(\w+)/g, '{$1}')}`;
       (paths[path] ??= {})[route.method.toLowerCase()] = operationOf(name, route);
     }

@@ -1,25 +1,27 @@
-/** Requests that are operations on a target: what they are about is found, what becomes of them is counted. */
+/** Requests that are operations on a target: finds the provider and target, and counts the results. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify';
 import type { ErrorCode } from '../base/errors.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { Target } from '../contract/target.js';
+import type { HeldSpace } from '../runtime/held-space.js';
 import type { Operation } from '../runtime/operation-meter.js';
-import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
-import { checkedTarget } from '../targets/checked-target.js';
+import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import { ClientGone, toBedrockError } from './problem.js';
 import { naturalNumber } from './query.js';
 
-/** A request and what it is about. */
+/** A request with its provider and target. */
 export interface Exchange<R extends RouteGenericInterface> {
   readonly request: FastifyRequest<R>;
   readonly reply: FastifyReply<R>;
   readonly target: Target;
   /** Admits the calls of the target. */
-  readonly pool: ExecutionPool;
-  /** Bytes of regions that were moved; the handler sets it. */
+  readonly executionPool: ExecutionPool;
+  /** Creates regions. */
+  readonly space: HeldSpace;
+  /** Bytes of region contents transferred; set by the handler. */
   bytes: number;
-  /** Why it broke off after the response had begun; the handler sets it instead of throwing. */
+  /** Why the response broke off after it had begun; the handler sets it instead of throwing. */
   failure?: unknown;
 }
 
@@ -33,17 +35,17 @@ type RouteHandler<R extends RouteGenericInterface> = (
   reply: FastifyReply<R>,
 ) => Promise<unknown>;
 
-/** What the fast path knows of a request that it passes on to its route. */
+/** What the fast path tells the route about a request that it passes on. */
 interface Handover {
-  /** When it arrived. */
+  /** When the request arrived. */
   readonly begun: number;
-  /** What the route answers with, as if it had met it itself. */
+  /** The error that the route answers with, as if it had occurred there. */
   readonly failure: { readonly error: unknown } | undefined;
 }
 
 const handovers = new WeakMap<IncomingMessage, Handover>();
 
-/** Passes a request on that was admitted when it came; its route serves it whatever has happened since. */
+/** Passes on a request that was admitted when it came. Its route serves it, whatever has happened since. */
 export function handOver(request: IncomingMessage, begun: number, failure?: Handover['failure']): void {
   handovers.set(request, { begun, failure });
 }
@@ -54,7 +56,7 @@ export function isHandedOver(request: IncomingMessage): boolean {
 
 type Handle<R extends TargetRoute> = (exchange: Exchange<R>) => Promise<unknown>;
 
-/** Makes handlers of routes below `/v1/providers/:provider`. An operation takes until its handler ends. */
+/** Makes handlers of routes below `/v1/providers/:provider`. An operation lasts until its handler ends. */
 export function operationsOf(providers: ProviderManager) {
   return <R extends TargetRoute>(operation: Operation, handle: Handle<R>): RouteHandler<R> => {
     return async (request, reply) => {
@@ -64,27 +66,28 @@ export function operationsOf(providers: ProviderManager) {
       };
       const provider = providers.get((request.params as TargetRoute['Params']).provider);
       const number = (request.query as TargetRoute['Querystring']).target;
-      const index = number === undefined ? 0 : naturalNumber('target', number);
-      const target = checkedTarget(targetOf(provider, index));
-      const figures = provider.meters[index]?.[operation];
+      const served = servedTarget(provider, number === undefined ? 0 : naturalNumber('target', number));
       const exchange: Exchange<R> = {
         request,
         reply,
-        target,
-        pool: provider.pool,
+        target: served.target,
+        executionPool: served.executionPool,
+        space: served.space,
         bytes: 0,
         failure: undefined,
       };
+      served.requests.enter();
       try {
         if (failure !== undefined) throw failure.error;
         const answer = await handle(exchange);
-        if (exchange.failure !== undefined)
-          figures?.recordFailure(codeOf(exchange.failure), performance.now() - begun);
-        else figures?.record(exchange.bytes, performance.now() - begun);
+        if (exchange.failure !== undefined) served.recordFailure(operation, codeOf(exchange.failure), begun);
+        else served.record(operation, exchange.bytes, begun);
         return answer;
       } catch (error) {
-        figures?.recordFailure(codeOf(error), performance.now() - begun);
+        served.recordFailure(operation, codeOf(error), begun);
         throw error;
+      } finally {
+        served.requests.leave();
       }
     };
   };

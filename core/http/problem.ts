@@ -1,4 +1,4 @@
-/** Errors on the wire: RFC 9457 problem details with a `code` of the one table. */
+/** Errors as they are sent: RFC 9457 problem details with a `code` of the error table. */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asBedrockError, BedrockError, type ErrorCode, messageOf } from '../base/errors.js';
@@ -11,7 +11,7 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 /** Seconds that a client should wait before it tries again. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** A body that is left unread this far may be read to its end, which keeps the connection usable. */
+/** If no more than this is left of a body, it is read to its end, which keeps the connection usable. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 
 const FASTIFY_CODES: Record<string, ErrorCode> = {
@@ -24,12 +24,12 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'INVALID_ARGUMENT',
 };
 
-/** The client went away; there is nobody to answer. */
+/** The client has left; nobody can be answered. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** Anything that was thrown as an error of the table, those of Fastify included. It throws nothing. */
+/** Converts anything that was thrown, errors of Fastify included, to an error of the table. Never throws. */
 export function toBedrockError(error: unknown): BedrockError {
   if (isInstance(error, BedrockError)) return asBedrockError(error);
   const code = propertyOf(error, 'code');
@@ -40,7 +40,7 @@ export function toBedrockError(error: unknown): BedrockError {
   return asBedrockError(new BedrockError(meant, messageOf(error), { cause: error }));
 }
 
-/** What a handler has thrown, as Fastify may have it: the client's leave, or an error that can be sent. */
+/** Converts what a handler has thrown to an error that Fastify can handle: ClientGone, or an error that can be sent. */
 export function sendable(thrown: unknown): Error {
   return isInstance(thrown, ClientGone) ? thrown : asBedrockError(thrown);
 }
@@ -56,12 +56,12 @@ export function problemBody(error: BedrockError): string {
   return text ?? '';
 }
 
-/** Answers a request with an error. If its body is still coming, the connection is closed in good order. */
+/** Answers a request with an error. If its body is still coming, the connection is closed gracefully. */
 export function sendProblem(error: BedrockError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (!request.raw.complete) dropRest(error, request.raw, reply);
-  // They spoke of a body that is not sent.
+  // They describe a body that is not sent.
   for (const header of REGION_HEADERS) reply.removeHeader(header);
-  // The answer to a HEAD has no body to say it.
+  // The answer to a HEAD has no body, so the code is in a header.
   reply.header('error-code', error.code);
   if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   const size = error.details.regionSize;
@@ -70,17 +70,17 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
   return reply.code(error.status).header('content-type', PROBLEM_TYPE).send(problemBody(error));
 }
 
-const REGION_HEADERS = ['accept-ranges', 'content-range', 'region-created-at'];
+const REGION_HEADERS = ['accept-ranges', 'content-range', 'etag', 'region-created-at', 'region-name'];
 
-/** Reads on without keeping what comes; then the connection is as good as new, or, where that is too much to ask, ends. */
+/** Reads the rest of the body and drops it. The connection can then be used again. If the rest is too large, the connection ends. */
 function dropRest(error: BedrockError, request: IncomingMessage, reply: FastifyReply): void {
   if (mustClose(error, request)) reply.header('connection', 'close');
-  // Whoever else may want it closed.
+  // Also when something else closes the connection.
   lingerAfterResponse(request.socket);
   request.resume();
 }
 
-/** Whether more of the body is to come than is worth reading only to drop it, or will never come. */
+/** Whether the rest of the body is too large to be read and dropped, or will never come. */
 function mustClose(error: BedrockError, request: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (length === undefined && coding === undefined) return false;
@@ -93,7 +93,7 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 };
 
-/** The answer to what is no request, as it stands on the wire. It ends the connection. */
+/** The answer to input that is not a request, as bytes of the protocol. It ends the connection. */
 export function clientErrorResponse(error: NodeJS.ErrnoException): string {
   const code = CLIENT_ERRORS[error.code ?? ''] ?? 'INVALID_ARGUMENT';
   const problem = new BedrockError(code, `this is not a request that can be served: ${error.message}`);

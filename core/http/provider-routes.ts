@@ -1,14 +1,11 @@
 /**
- * What providers serve below `/v1/providers/{name}/`: routes of their own, and what can be asked of each (snapshot, restore,
- * migrate).
- *
- * Fastify takes no routes once it listens, and providers come up later, so one wildcard leads to all of theirs. What the daemon
- * itself serves goes before.
+ * What providers serve below `/v1/providers/{name}/`: their own routes.
+ * Fastify accepts no routes once it listens, and providers start later, so one wildcard leads to all their routes. The daemon's own routes
+ * take precedence.
  */
-import path from 'node:path';
+import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { BedrockError } from '../base/errors.js';
-import type { MigrateRequest, SnapshotRequest } from '../contract/provider-state.js';
+import { BedrockError, invalid } from '../base/errors.js';
 import {
   Answer,
   type ByteStream,
@@ -17,24 +14,23 @@ import {
   ROUTE_METHODS,
   type RouteMethod,
 } from '../contract/route.js';
-import { migrate, restore, snapshot } from '../runtime/administration.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, type BodyLimits, hasBody, type JsonLimits, readBody, readText } from './body.js';
+import { ClientGone } from './problem.js';
 import { optionalNumber } from './query.js';
-import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
 import { sendAnswer } from './send-answer.js';
 
 export interface ProviderRoutesOptions {
   providers: ProviderManager;
-  /** Of bodies of bytes. */
+  /** For bodies of bytes. */
   limits: BodyLimits;
-  /** Of bodies in JSON. */
+  /** For JSON bodies. */
   jsonLimits: JsonLimits;
   answers: AnswerMemory;
-  /** Takes the failure of a response that may be under way already, and so can no longer tell the client. */
+  /** Logs the failure of a response that may have already begun, so that the client can no longer be told. */
   logFailure: (request: FastifyRequest, error: unknown) => void;
 }
 
@@ -47,7 +43,7 @@ const PROVIDER = '/v1/providers/:provider';
 
 /** The routes of all providers. */
 export function addProviderRoutes(app: FastifyInstance, options: ProviderRoutesOptions): void {
-  // Bodies are read by what the provider's route says they are.
+  // How a body is read depends on the provider's route.
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.route<{ Params: WildcardParams }>({
     method: [...ROUTE_METHODS, 'HEAD', 'OPTIONS'],
@@ -63,7 +59,7 @@ async function dispatch(
   options: ProviderRoutesOptions,
 ): Promise<unknown> {
   const { provider: name, '*': rest } = request.params;
-  // From the URL as it came: a %2f within a step is no slash between two.
+  // From the undecoded URL: a %2f within a step does not separate steps.
   const steps = stepsOf(request.raw.url ?? '', rest);
   if (RESERVED_STEPS.has(steps[0] ?? '') || rest === '') return reply.callNotFound();
   const provider = options.providers.get(name);
@@ -80,12 +76,14 @@ async function dispatch(
   }
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
-  const answer = await answerOf(request, provider, match as RouteMatch, options);
-  const whole = isAnswer(answer) ? answer : new Answer(answer === undefined ? 204 : 200, answer);
-  return sendAnswer(reply, whole, options.answers, (error) => options.logFailure(request, error));
+  return provider.requests.during(async () => {
+    const answer = await answerOf(request, reply.raw, provider, match as RouteMatch, options);
+    const whole = isAnswer(answer) ? answer : new Answer(answer === undefined ? 204 : 200, answer);
+    return sendAnswer(reply, whole, options.answers, (error) => options.logFailure(request, error));
+  });
 }
 
-/** The steps below the provider, each decoded by itself. Fastify has refused URLs that cannot be. */
+/** The steps below the provider, each decoded separately. Fastify has already refused malformed URLs. */
 function stepsOf(url: string, rest: string): string[] {
   const [, below] = /^(?:https?:\/\/[^/?#]*)?\/v1\/providers\/[^/?#]*\/([^?#]*)/i.exec(url) ?? [];
   return (below ?? rest).split('/').map((step) => decodeURIComponent(step));
@@ -93,8 +91,9 @@ function stepsOf(url: string, rest: string): string[] {
 
 async function answerOf(
   request: FastifyRequest,
-  { pool }: RunningProvider,
-  { route, params, checkBody }: RouteMatch,
+  response: ServerResponse,
+  { executionPool }: RunningProvider,
+  { route, params, validBody }: RouteMatch,
   options: ProviderRoutesOptions,
 ): Promise<unknown> {
   const query = queryOf(request, route.query ?? [], route.body === 'bytes');
@@ -109,14 +108,34 @@ async function answerOf(
     });
   if (route.body === 'bytes') {
     const size = announcedSize(request.raw, optionalNumber('size', query.size), options.limits);
-    // Refuses if the pool is full; then each piece takes its turn, and a slow client holds no place in between.
-    await pool.run(() => undefined);
-    const body: ByteStream = Object.assign(pool.pace(readBody(request.raw, size, options.limits)), { size });
-    return call(body);
+    // Refuses if the execution pool is full. After that each piece is admitted separately, so that a slow client occupies no place in
+    // between.
+    await executionPool.run(() => undefined);
+    const pieces = executionPool.pace(readBody(request.raw, size, options.limits));
+    return call(untilAnswered(pieces, size, response));
   }
-  const body = await jsonOf(request, route.body?.isOptional, options.jsonLimits);
-  checkBody(body);
-  return pool.run(() => call(body));
+  const body = validBody(await jsonOf(request, route.body?.isOptional, options.jsonLimits));
+  return executionPool.run(() => call(body));
+}
+
+/** Gives a body until its request is answered: a provider that never returns from a piece must not keep its place in the execution pool. */
+function untilAnswered(
+  pieces: AsyncGenerator<Uint8Array>,
+  size: number,
+  response: ServerResponse,
+): ByteStream {
+  let isOver = false;
+  response.once('close', () => {
+    isOver = true;
+    // Not awaited: a piece that was requested comes, or fails, by itself.
+    pieces.return(undefined).catch(() => undefined);
+  });
+  const iterator = {
+    // Ending here would look like the end of the body.
+    next: () => (isOver ? Promise.reject(new ClientGone('the request is over')) : pieces.next()),
+    return: () => pieces.return(undefined),
+  };
+  return { size, [Symbol.asyncIterator]: () => iterator };
 }
 
 function queryOf(
@@ -129,12 +148,11 @@ function queryOf(
   for (const [name, value] of Object.entries(given)) {
     if (!names.includes(name)) {
       const allowed = names.length === 0 ? 'it takes none' : `it takes ${names.join(', ')}`;
-      throw new BedrockError('INVALID_ARGUMENT', `?${name}= means nothing here; ${allowed}`);
+      throw invalid(`?${name}= means nothing here; ${allowed}`);
     }
-    if (typeof value !== 'string')
-      throw new BedrockError('INVALID_ARGUMENT', `?${name}= is given more than once`);
+    if (typeof value !== 'string') throw invalid(`?${name}= is given more than once`);
     if (name === 'size' && hasSize && !/^\d{1,16}$/.test(value))
-      throw new BedrockError('INVALID_ARGUMENT', `?size=${value} is no number of bytes`);
+      throw invalid(`?size=${value} is no number of bytes`);
   }
   return given as Record<string, string>;
 }
@@ -147,21 +165,21 @@ async function jsonOf(
 ): Promise<unknown> {
   const isThere = hasBody(raw) && headers['content-length'] !== '0';
   if (isOptional === undefined) {
-    if (isThere) throw new BedrockError('INVALID_ARGUMENT', 'this route takes no body');
+    if (isThere) throw invalid('this route takes no body');
     return undefined;
   }
-  // Announced as JSON, which no form of a foreign web page can do.
+  // Must be announced as JSON, which a form of a foreign web page cannot do.
   if (isThere && !/^application\/json\s*(;|$)/i.test(headers['content-type'] ?? ''))
     throw new BedrockError('UNSUPPORTED_MEDIA_TYPE', 'the body must be JSON: Content-Type: application/json');
   const text = isThere ? await readText(raw, limits) : '';
   if (text === '') {
     if (isOptional) return {};
-    throw new BedrockError('INVALID_ARGUMENT', 'this route needs a body in JSON');
+    throw invalid('this route needs a body in JSON');
   }
   try {
     return JSON.parse(text, withoutPrototypes) as unknown;
   } catch (cause) {
-    throw new BedrockError('INVALID_ARGUMENT', `the body is no JSON: ${(cause as Error).message}`, { cause });
+    throw invalid(`the body is no JSON: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -169,58 +187,4 @@ async function jsonOf(
 function withoutPrototypes(key: string, value: unknown): unknown {
   if (key === '__proto__') throw new SyntaxError('it has a key __proto__');
   return value;
-}
-
-/** What can be asked of each provider. */
-export function addAdministrationRoutes(
-  app: FastifyInstance,
-  { providers, directory }: { providers: ProviderManager; directory: string },
-): void {
-  const at = (folder: string): string => path.resolve(directory, folder);
-
-  app.post<{ Params: { provider: string }; Body: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest> }>(
-    `${PROVIDER}/snapshot`,
-    schemaOf('Have a provider write its state to a folder', 'SnapshotBody', 'Written.'),
-    async (request, reply) => {
-      const { path: folder, options = {}, removeSource = false } = request.body;
-      await snapshot(providers.get(request.params.provider), { path: at(folder), options, removeSource });
-      return reply.code(204).send();
-    },
-  );
-
-  app.post<{ Params: { provider: string }; Body: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest> }>(
-    `${PROVIDER}/restore`,
-    schemaOf('Have a provider read its state from a folder', 'RestoreBody', 'Restored.'),
-    async (request, reply) => {
-      const { path: folder, options = {} } = request.body;
-      await restore(providers.get(request.params.provider), { path: at(folder), options });
-      return reply.code(204).send();
-    },
-  );
-
-  app.post<{
-    Params: { provider: string };
-    Body: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>;
-  }>(
-    `${PROVIDER}/migrate`,
-    schemaOf('Have a provider send its state to another daemon', 'MigrateBody', 'Sent.'),
-    async (request, reply) => {
-      const body = { options: {}, removeSource: false, ...request.body };
-      await migrate(providers.get(request.params.provider), body);
-      return reply.code(204).send();
-    },
-  );
-}
-
-function schemaOf(summary: string, body: string, done: string): { schema: object } {
-  return {
-    schema: {
-      tags: ['providers'],
-      summary,
-      params: parameters('ProviderParams'),
-      querystring: parameters('NoQuery'),
-      body: part(body),
-      response: { 204: emptyResponse(done), ...PROBLEMS },
-    },
-  };
 }

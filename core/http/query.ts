@@ -1,18 +1,25 @@
-/** Query parameters: the schema has checked their form, here they become values. */
-import { BedrockError } from '../base/errors.js';
+/** Converts query parameters to values. The schema has already checked their form. */
+import { invalid } from '../base/errors.js';
+import { DEFAULT_LIST_LIMIT } from '../targets/arguments.js';
+
+const MAX_LIST_LIMIT = 10_000;
 
 /** @throws INVALID_ARGUMENT beyond 2^53 - 1 */
 export function naturalNumber(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `?${name}=${text} exceeds the largest number of bytes, ${Number.MAX_SAFE_INTEGER}`,
-    );
+    throw invalid(`?${name}=${text} exceeds the largest number of bytes, ${Number.MAX_SAFE_INTEGER}`);
   }
   return value;
 }
 
 export function optionalNumber(name: string, text: string | undefined): number | undefined {
   return text === undefined ? undefined : naturalNumber(name, text);
+}
+
+/** Maximum number of entries in a page of a list. @throws INVALID_ARGUMENT */
+export function listLimit(text: string | undefined): number {
+  const most = optionalNumber('limit', text) ?? DEFAULT_LIST_LIMIT;
+  if (most >= 1 && most <= MAX_LIST_LIMIT) return most;
+  throw invalid(`?limit=${most} must be from 1 to ${MAX_LIST_LIMIT}`);
 }

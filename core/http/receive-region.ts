@@ -1,40 +1,44 @@
-/** Bodies on their way into a region. */
+/** Writes bodies of requests into regions. */
 import type { IncomingMessage } from 'node:http';
+import type { RouteGenericInterface } from 'fastify';
 import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { RegionRef } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
-import type { RegionRange, Target, WriteOptions } from '../contract/target.js';
+import type { RegionRange, RegionSource, Target, WriteOptions } from '../contract/target.js';
 import { checkRange } from '../targets/arguments.js';
-import { type BodyLimits, readBody, takeBody } from './body.js';
+import { type BodyLimits, BodyProgress, endBody, readBody, takeBody } from './body.js';
+import type { Exchange } from './operations.js';
 
 export interface Destination {
   target: Target;
-  pool: ExecutionPool;
-  id: RegionId;
+  executionPool: ExecutionPool;
+  ref: RegionRef;
   range: RegionRange;
 }
 
 /**
- * Checks that a body fits, and writes it if it has all come already.
- * @returns whether it had; if not, nothing of it was read
+ * Checks that a body fits, and writes it if all of it has already come.
+ * @returns undefined if it was written; otherwise the region, and nothing of the body was read
  * @throws REGION_NOT_FOUND, OUT_OF_RANGE, what the target throws
  */
 export async function receiveWhole(
   request: IncomingMessage,
-  { target, id, range }: Pick<Destination, 'target' | 'id' | 'range'>,
+  { target, ref, range }: Pick<Destination, 'target' | 'ref' | 'range'>,
   options: WriteOptions,
-): Promise<boolean> {
-  // Before the first byte: a body that cannot fit changes nothing.
-  const region = await target.stat(id);
+): Promise<RegionId | undefined> {
+  // Before the first byte: a body that does not fit changes nothing.
+  const region = await target.stat(ref);
   checkRange('write', range.offset, range.size, region.size);
   const whole = takeBody(request, range.size);
-  if (whole === undefined) return false;
-  await target.write(id, range.offset, whole, options);
-  return true;
+  if (whole === undefined) return region.id;
+  await target.write(ref, range.offset, whole, options);
+  return undefined;
 }
 
 /**
- * Writes a body piece by piece, and to its end, as it may turn out too long; one that is a single piece, in a single call.
- * @throws OVERLOADED, as receiveWhole, and what is wrong with the body
+ * Writes a body piece by piece. The body is read to its end, because it may turn out to be too long. A body that is a single piece is
+ * written in a single call. All pieces go to the region that was found first, even if its name changes.
+ * @throws OVERLOADED, as receiveWhole, and errors of the body
  */
 export async function receiveRegion(
   request: IncomingMessage,
@@ -42,15 +46,45 @@ export async function receiveRegion(
   options: WriteOptions,
   limits: BodyLimits,
 ): Promise<void> {
-  const { target, pool, id, range } = destination;
-  if (await pool.run(() => receiveWhole(request, destination, options))) return;
+  const { target, executionPool, range } = destination;
+  const id = await executionPool.run(() => receiveWhole(request, destination, options));
+  if (id === undefined) return;
   let { offset } = range;
   let isPersisted = options.persist !== true;
   for await (const piece of readBody(request, range.size, limits)) {
     const isWhole = piece.length === range.size;
-    await pool.resume(() => target.write(id, offset, piece, isWhole ? options : {}));
+    await executionPool.resume(() => target.write(id, offset, piece, isWhole ? options : {}));
     isPersisted ||= isWhole;
     offset += piece.length;
   }
-  if (!isPersisted) await pool.resume(() => target.persist(id, [range]));
+  if (!isPersisted) await executionPool.resume(() => target.persist(id, [range]));
 }
+
+/**
+ * Creates a region from a body. Each piece is admitted separately by the execution pool, so that a slow client occupies no place in
+ * between. If a client is slow, others may take the space that it holds.
+ * @throws as `make`, and errors of the body
+ */
+export function receiveContents<T>(
+  { request: { raw }, executionPool, space }: Body,
+  size: number,
+  limits: BodyLimits,
+  make: (contents: RegionSource) => Promise<T>,
+): Promise<T> {
+  const progress = new BodyProgress();
+  const source = executionPool.pace(readBody(raw, size, limits, progress));
+  return space.receive({ size, source }, make, {
+    get isAwaited() {
+      return progress.isAwaited;
+    },
+    get movedBytes() {
+      return progress.receivedBytes;
+    },
+    end: (error) => endBody(raw, () => error),
+  });
+}
+
+/** The parts of an exchange that are needed, of any route whose body is contents. */
+type Body = Pick<Exchange<RouteGenericInterface>, 'executionPool' | 'space'> & {
+  readonly request: { readonly raw: IncomingMessage };
+};

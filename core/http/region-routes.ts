@@ -1,31 +1,33 @@
-/** Regions over HTTP. Each handler finds the target, and translates the request to its calls. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+/** Routes for regions. Each handler finds the target and translates the request to calls of the target. */
+import type { FastifyInstance } from 'fastify';
 import { BedrockError } from '../base/errors.js';
+import type { CreateOptions } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
-import type { RegionRange, WriteOptions } from '../contract/target.js';
+import type { RegionRange, RegionSource, WriteOptions } from '../contract/target.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
-import { checkRange } from '../targets/arguments.js';
-import type { AnswerMemory } from './answer-memory.js';
-import { announcedSize, type BodyLimits, hasBody, readBody } from './body.js';
+import { listInPieces } from '../runtime/list-pieces.js';
+import { checkName, checkRange } from '../targets/arguments.js';
+import { answerRead, type ReadOptions } from './answer-read.js';
+import { announcedSize, type BodyLimits, hasBody, refuseContentRange } from './body.js';
 import { type Exchange, operationsOf } from './operations.js';
-import { checkPreconditions, isConditional, isNotWanted } from './preconditions.js';
-import { optionalNumber } from './query.js';
-import { receiveRegion } from './receive-region.js';
+import { checkPreconditions, isConditional, selectRegion } from './preconditions.js';
+import { listLimit, optionalNumber } from './query.js';
+import { JSON_TYPE } from './json-text.js';
+import { receiveContents, receiveRegion } from './receive-region.js';
+import { refOf } from './region-ref.js';
 import { bytesBody, bytesResponse, emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
-import { askedPart, PIECE_BYTES, regionHeaders, sendRegion } from './send-region.js';
+import { regionHeaders } from './send-region.js';
+import { noteJson } from './work.js';
 
-export interface RegionRoutesOptions {
+export interface RegionRoutesOptions extends ReadOptions {
   providers: ProviderManager;
   limits: BodyLimits;
-  answers: AnswerMemory;
-  /** Takes the failure of a response that is under way already, and so can no longer tell the client. */
-  logFailure: (request: FastifyRequest, error: unknown) => void;
 }
 
 interface ProviderParams {
   provider: string;
 }
-interface RegionParams extends ProviderParams {
+export interface RegionParams extends ProviderParams {
   id: string;
 }
 interface TargetQuery {
@@ -38,22 +40,24 @@ interface ListQuery extends TargetQuery {
 interface CreateQuery extends TargetQuery {
   size?: string;
   persist?: 'true' | 'false';
+  name?: string;
 }
-interface WriteQuery extends CreateQuery {
+interface WriteQuery extends TargetQuery {
+  size?: string;
+  persist?: 'true' | 'false';
   offset?: string;
 }
 
-const MAX_LIST_LIMIT = 10_000;
-/** What a region takes in a list, about. */
+/** Approximate size of a region in a list, without its name. */
 const LISTED_BYTES = 96;
 const REGIONS = '/v1/providers/:provider/regions';
-const REGION = `${REGIONS}/:id`;
+export const REGION = `${REGIONS}/:id`;
 
-/** The routes whose bodies are bytes. They take any content type and read the body themselves. */
+/** The routes whose bodies are bytes. They accept any content type and read the body themselves. */
 export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptions): void {
   const { providers, limits, answers } = options;
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  // Fastify refuses those that are malformed, and here none means anything.
+  // Fastify refuses malformed content types, but here they are ignored.
   app.addHook('onRequest', (request, _reply, done) => {
     const { headers } = request.raw;
     if (headers['content-type'] !== undefined) delete headers['content-type'];
@@ -72,22 +76,26 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 200: { description: 'A page of regions.', ...part('RegionPage') }, ...PROBLEMS },
       },
     },
-    operation('list', async ({ request, reply, target, pool }) => {
+    operation('list', async ({ request, reply, target, executionPool }) => {
       const { after, limit } = request.query;
-      const most = optionalNumber('limit', limit);
-      if (most !== undefined && (most < 1 || most > MAX_LIST_LIMIT)) {
-        throw new BedrockError('INVALID_ARGUMENT', `?limit=${most} must be from 1 to ${MAX_LIST_LIMIT}`);
-      }
       const options = {
-        ...(after !== undefined && { after: RegionId.parse(after) }),
-        ...(most !== undefined && { limit: most }),
+        after: after === undefined ? undefined : RegionId.parse(after),
+        limit: listLimit(limit),
       };
-      const { regions, next } = await pool.run(() => target.list(options));
-      answers.hold(reply.raw, regions.length * LISTED_BYTES);
-      return {
-        regions: regions.map(({ id, size, createdAt }) => ({ id: id.toString(), size, createdAt })),
-        ...(next !== undefined && { next: next.toString() }),
-      };
+      let listed = '';
+      const next = await executionPool.run(() =>
+        listInPieces(target, options, (regions) => {
+          answers.hold(reply.raw, listed.length + regions.length * LISTED_BYTES);
+          for (const { id, size, createdAt, name } of regions) {
+            // Without a name, the member is left out.
+            const text = JSON.stringify({ id: id.toString(), size, createdAt, name });
+            listed += listed === '' ? text : `,${text}`;
+          }
+        }),
+      );
+      noteJson(request.raw, listed.length);
+      const more = next === undefined ? '' : `,"next":"${next.toString()}"`;
+      return reply.type(JSON_TYPE).send(`{"regions":[${listed}]${more}}\n`);
     }),
   );
 
@@ -109,9 +117,9 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
     operation('create', async (exchange) => {
       const { request, reply } = exchange;
       const { id, size } = await create(exchange, limits);
-      const place = `/v1/providers/${encodeURIComponent(request.params.provider)}/regions/${id.toString()}`;
+      const url = `/v1/providers/${encodeURIComponent(request.params.provider)}/regions/${id.toString()}`;
       const number = request.query.target;
-      reply.code(201).header('location', number === undefined ? place : `${place}?target=${number}`);
+      reply.code(201).header('location', number === undefined ? url : `${url}?target=${number}`);
       return { id: id.toString(), size };
     }),
   );
@@ -132,11 +140,11 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         },
       },
     },
-    operation('stat', async ({ request, reply, target, pool }) => {
-      const id = RegionId.parse(request.params.id);
-      const { size, createdAt } = await pool.run(() => target.stat(id));
-      if (isNotWanted(request.headers, id)) return reply.code(304).send();
-      return reply.headers(regionHeaders(size, createdAt)).send();
+    operation('stat', async ({ request, reply, target, executionPool }) => {
+      const ref = refOf(request.params.id, target);
+      const region = await executionPool.run(() => target.stat(ref));
+      if (selectRegion(request.headers, region.id).isNotWanted) return reply.code(304).send();
+      return reply.headers(regionHeaders(region)).send();
     }),
   );
 
@@ -157,30 +165,9 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         },
       },
     },
-    operation('read', async (exchange) => {
-      const { request, reply, target, pool } = exchange;
-      const id = RegionId.parse(request.params.id);
-      // Without validators, If-Range never matches, which means the whole region (RFC 9110, 13.1.5).
-      const header = request.headers['if-range'] === undefined ? request.headers.range : undefined;
-      // The look and a short read in one turn.
-      const found = await pool.run(async () => {
-        const stat = await target.stat(id);
-        if (isNotWanted(request.headers, id)) return undefined;
-        const part = askedPart(stat, header);
-        const { start, end } = part.range;
-        if (end - start > PIECE_BYTES) return { part, bytes: undefined };
-        answers.hold(reply.raw, end - start);
-        return { part, bytes: await target.read(id, start, end - start) };
-      });
-      if (found === undefined) return reply.code(304).send();
-      const { part, bytes } = found;
-      const { start, end } = part.range;
-      reply.code(part.status).headers(part.headers);
-      exchange.bytes = end - start;
-      if (bytes !== undefined) return reply.send(bytes);
-      exchange.failure = await sendRegion(reply, { target, pool, id, start, end }, answers);
-      if (exchange.failure !== undefined) options.logFailure(request, exchange.failure);
-      return reply;
+    operation('read', (exchange) => {
+      const { request, target } = exchange;
+      return answerRead(exchange, refOf(request.params.id, target), selectRegion, options);
     }),
   );
 
@@ -197,26 +184,20 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
       },
     },
     operation('write', async (exchange) => {
-      const { request, reply } = exchange;
-      const id = RegionId.parse(request.params.id);
-      // RFC 9110, 14.5. Ignoring it would write to where nobody asked.
-      if (request.headers['content-range'] !== undefined) {
-        throw new BedrockError(
-          'INVALID_ARGUMENT',
-          'say where to write with ?offset=, not with Content-Range',
-        );
-      }
+      const { request, reply, target, executionPool } = exchange;
+      let ref = refOf(request.params.id, target);
+      refuseContentRange(request.headers);
       const offset = optionalNumber('offset', request.query.offset) ?? 0;
       const size = announcedSize(request.raw, optionalNumber('size', request.query.size), limits);
       exchange.bytes = size;
-      const { target, pool } = exchange;
       if (isConditional(request.headers)) {
-        // What cannot be done without the condition is said first (RFC 9110, 13.2.1).
-        const region = await pool.run(() => target.stat(id));
+        // An error that does not depend on the condition is reported first (RFC 9110, 13.2.1).
+        const region = await executionPool.run(() => target.stat(ref));
         checkRange('write', offset, size, region.size);
-        checkPreconditions(request.headers, id);
+        checkPreconditions(request.headers, region.id);
+        ref = region.id;
       }
-      const destination = { target, pool, id, range: { offset, size } };
+      const destination = { target, executionPool, ref, range: { offset, size } };
       await receiveRegion(request.raw, destination, persistOption(request.query), limits);
       return reply.code(204).send();
     }),
@@ -233,13 +214,14 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
         response: { 204: emptyResponse('Erased, durably.'), ...PROBLEMS },
       },
     },
-    operation('erase', async ({ request, reply, target, pool }) => {
-      const id = RegionId.parse(request.params.id);
+    operation('erase', async ({ request, reply, target, executionPool }) => {
+      let ref = refOf(request.params.id, target);
       if (isConditional(request.headers)) {
-        await pool.run(() => target.stat(id));
+        const { id } = await executionPool.run(() => target.stat(ref));
         checkPreconditions(request.headers, id);
+        ref = id;
       }
-      await pool.run(() => target.erase(id));
+      await executionPool.run(() => target.erase(ref));
       return reply.code(204).send();
     }),
   );
@@ -266,10 +248,10 @@ export function addPersistRoute(
         response: { 204: emptyResponse('Durable.'), ...PROBLEMS },
       },
     },
-    operationsOf(providers)('persist', async ({ request, reply, target, pool }) => {
-      const id = RegionId.parse(request.params.id);
+    operationsOf(providers)('persist', async ({ request, reply, target, executionPool }) => {
+      const ref = refOf(request.params.id, target);
       const ranges = request.body?.ranges;
-      await pool.run(() => target.persist(id, ranges));
+      await executionPool.run(() => target.persist(ref, ranges));
       return reply.code(204).send();
     }),
   );
@@ -279,8 +261,9 @@ async function create(
   exchange: Exchange<{ Params: ProviderParams; Querystring: CreateQuery }>,
   limits: BodyLimits,
 ): Promise<{ id: RegionId; size: number }> {
-  const { request, target, pool } = exchange;
+  const { request, target, executionPool, space } = exchange;
   const asked = optionalNumber('size', request.query.size);
+  const naming = namingOf(request.query);
   const isEmptyBody = request.headers['content-length'] === '0' && asked !== undefined;
   if (!hasBody(request.raw) || isEmptyBody) {
     if (asked === undefined)
@@ -288,16 +271,26 @@ async function create(
         'LENGTH_REQUIRED',
         'say the size of the region with ?size=, or send its contents',
       );
-    return { id: await pool.run(() => target.create(asked)), size: asked };
+    // Holds no place in the execution pool while others free their space, because they may need one for that.
+    const id = await space.make(asked, () => executionPool.run(() => target.create(asked, naming)));
+    return { id, size: asked };
   }
   const size = announcedSize(request.raw, asked, limits);
   exchange.bytes = size;
-  // Refuses if the pool is full; then each piece takes its turn, and a slow client holds no place in between.
-  await pool.run(() => undefined);
-  const source = pool.pace(readBody(request.raw, size, limits));
-  return { id: await target.createAndWrite({ size, source }, persistOption(request.query)), size };
+  // Refuses if the execution pool is full. After that each piece is admitted separately, so that a slow client occupies no place in
+  // between.
+  await executionPool.run(() => undefined);
+  const options = { ...persistOption(request.query), ...naming };
+  const create = (contents: RegionSource): Promise<RegionId> => target.createAndWrite(contents, options);
+  return { id: await receiveContents(exchange, size, limits, create), size };
 }
 
-function persistOption({ persist }: CreateQuery): WriteOptions {
+function namingOf({ name }: CreateQuery): CreateOptions {
+  if (name === undefined) return {};
+  checkName(name);
+  return { name };
+}
+
+function persistOption({ persist }: Pick<CreateQuery, 'persist'>): WriteOptions {
   return { persist: persist === 'true' };
 }

@@ -1,4 +1,4 @@
-/** The parts of schemas/http.schema.json, under the names that routes refer to them by. */
+/** The parts of schemas/http.schema.json, under the names that routes use for them. */
 import type { FastifyInstance } from 'fastify';
 import { readSchema } from '../validation/schema.js';
 
@@ -7,7 +7,7 @@ const definitions = readSchema(new URL('../../schemas/http.schema.json', import.
   object
 >;
 
-/** Every part, under its name. */
+/** Every part, with its name. */
 export function schemaParts(): object[] {
   return Object.entries(definitions).map(([name, schema]) => {
     const text = JSON.stringify(schema)
@@ -17,14 +17,14 @@ export function schemaParts(): object[] {
   });
 }
 
-/** Makes each part known to Fastify, which validates and documents by them. */
+/** Registers each part with Fastify, for validation and documentation. */
 export function addSchemas(app: FastifyInstance): void {
   for (const schema of schemaParts()) app.addSchema(schema);
 }
 
 /**
- * One of the parts, for the parameters of a route, with what it refers to written out: the OpenAPI document lists parameters one by
- * one and knows no parts within them.
+ * One of the parts, for the parameters of a route, with its references resolved: the OpenAPI document lists parameters individually and has
+ * no references within them.
  */
 export function parameters(name: string): object {
   return writeOut(definitions[name]) as object;
@@ -61,7 +61,7 @@ export function emptyResponse(description: string): object {
   return { description, type: 'null' };
 }
 
-/** The problems that any route may answer with. */
+/** Errors that any route may answer with. */
 export const PROBLEMS = {
   '4xx': { description: 'A problem of the request.', ...problemContent() },
   '5xx': { description: 'A problem of the daemon.', ...problemContent() },

@@ -1,8 +1,8 @@
 /**
- * Answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON.
+ * Sends answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON.
  *
- * What a provider gives is not taken at its word: a status, a header or a piece that cannot be sent is INTERNAL, or, behind the head
- * of the answer, breaks the connection off.
+ * What a provider returns is checked. A status, a header or a piece that cannot be sent is INTERNAL. After the head of the answer was sent,
+ * it breaks the connection off.
  */
 import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
@@ -10,13 +10,13 @@ import type { FastifyReply } from 'fastify';
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Answer } from '../contract/route.js';
 import type { AnswerMemory } from './answer-memory.js';
-import { jsonText } from './json-text.js';
+import { JSON_TYPE, jsonText } from './json-text.js';
 import { sendable } from './problem.js';
+import { noteJson } from './work.js';
 
 const BYTES = 'application/octet-stream';
-const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** @param failed is told of a stream that breaks off behind the head of the answer */
+/** @param failed gets the error of a stream that breaks off after the head of the answer was sent */
 export function sendAnswer(
   reply: FastifyReply,
   { status, body, headers }: Answer,
@@ -29,8 +29,9 @@ export function sendAnswer(
   const isBytes = body instanceof Uint8Array;
   const isPieces = !isBytes && isStream(body);
   const text = body === undefined || isBytes || isPieces ? undefined : textOf(body);
+  noteJson(reply.request.raw, text?.length ?? 0);
   answers.hold(reply.raw, isBytes ? body.length : (text?.length ?? 0));
-  // Only now: what is wrong leaves nothing of it behind in the answer that says so.
+  // Only after the checks, so that nothing of a wrong answer remains in the error answer.
   reply.code(status).headers(checked);
   if (body === undefined) return reply.send();
   if (!reply.hasHeader('content-type')) reply.header('content-type', text === undefined ? BYTES : JSON_TYPE);
@@ -42,7 +43,7 @@ export function sendAnswer(
             reply.raw,
             answers,
             piecesOf(body, (error) => {
-              // Before it, the error is the answer.
+              // Before the head was sent, the error becomes the answer.
               if (reply.raw.headersSent) failed(error);
             }),
           ),
@@ -52,7 +53,10 @@ export function sendAnswer(
   );
 }
 
-/** The same pieces. Beside each of them the one before may still wait to be taken; those behind the first only take their places. */
+/**
+ * Gives the same pieces and holds memory for them. The previous piece may still wait to be sent, so memory for two is held; later pieces
+ * reuse it.
+ */
 async function* held(
   response: ServerResponse,
   answers: AnswerMemory,
@@ -65,7 +69,7 @@ async function* held(
   }
 }
 
-/** As text: a serialiser of Fastify's would go by the type of the value, and send a string as plain text. */
+/** As a string: Fastify's serialiser would go by the type of the value, and send a string as plain text. */
 function textOf(body: unknown): string {
   let text: string | undefined;
   try {
@@ -101,7 +105,7 @@ async function* piecesOf(
     for await (const piece of body) {
       if (!(piece instanceof Uint8Array) && typeof piece !== 'string')
         throw wrongAnswer('with a stream of something that is no bytes');
-      // An empty text would be the end.
+      // An empty piece would end the stream.
       if (piece.length > 0) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
     }
   } catch (thrown) {

@@ -1,14 +1,19 @@
 /**
- * The HTTP front door: where it listens, and how it begins and ends; what it does with a request stands in app.ts.
+ * The HTTP door: where it listens, and how it starts and stops. app.ts handles the requests.
  *
- * It listens before the providers are up and answers NOT_READY until they are. When it stops it takes no new requests, lets
- * those in flight end, and after the drain time-out closes their connections.
+ * It listens before the providers are ready, and answers NOT_READY until they are. When it stops, it accepts no new requests, lets those in
+ * flight end, and closes their connections after the drain time-out.
  */
 import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
 import { type AnswerFigures, AnswerMemory } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
 import { Listener, type Listening } from './listener.js';
+
+export interface HttpFigures extends AnswerFigures {
+  /** Number of connections that were closed because they sent JSON too slowly. */
+  readonly evictedBodies: number;
+}
 
 export class HttpServer {
   /** Whether requests are served; until then they get NOT_READY. */
@@ -25,8 +30,8 @@ export class HttpServer {
     this.#options = { ...options, answers: new AnswerMemory(settings.http.max_answers_bytes, logger) };
   }
 
-  get figures(): AnswerFigures {
-    return this.#options.answers.figures;
+  get figures(): HttpFigures {
+    return { ...this.#options.answers.figures, evictedBodies: this.#app?.evictedBodies() ?? 0 };
   }
 
   /** Whether it was told to close. */
@@ -35,8 +40,8 @@ export class HttpServer {
   }
 
   /**
-   * Begins to listen. `close` ends that, if it is called meanwhile, when it has begun.
-   * @returns the address, with the real port
+   * Begins to listen. If `close` is called meanwhile, it takes effect once listening has begun.
+   * @returns the address, with the actual port
    * @throws START_FAILED
    */
   listen(): Promise<Listening> {
@@ -58,11 +63,11 @@ export class HttpServer {
     }
   }
 
-  /** Takes no new requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /** Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.isReady = false;
     this.#isStopping = true;
-    // What it makes behind this would stay.
+    // Otherwise servers that it opens later would stay open.
     await this.#listening?.catch(() => undefined);
     const isDrained = (await this.#listener?.close(drainTimeoutMs)) ?? true;
     await this.#app?.close();

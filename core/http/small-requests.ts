@@ -1,21 +1,19 @@
 /**
- * The fast path: plain GETs and PUTs of small regions, or small parts of regions, answered without Fastify's machinery, which
- * would take two thirds of the daemon's own time for them.
+ * The fast path: plain GETs and PUTs of small regions, or of small parts of regions, answered without Fastify, which would take two thirds
+ * of the daemon's own time for them.
  *
- * It takes only what is ordinary, and answers as the routes would. Everything else goes on to the routes as if it had come to them
- * first; so do errors, for the route to count, log and send them.
+ * It handles only ordinary requests, and answers as the routes would. All other requests are passed on to the routes as if they had come
+ * there first. So are errors, so that the route counts, logs and sends them.
  */
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { RegionId } from '../contract/region-id.js';
-import type { Target } from '../contract/target.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
-import type { RunningProvider } from '../runtime/running-provider.js';
-import { checkedTarget } from '../targets/checked-target.js';
+import type { ServedTarget } from '../runtime/served-target.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
-import { askedPart, PIECE_BYTES } from './send-region.js';
+import { askedPart, ANSWER_PIECE_BYTES } from './send-region.js';
 
 export interface SmallRequestsOptions {
   providers: ProviderManager;
@@ -23,20 +21,20 @@ export interface SmallRequestsOptions {
   answers: AnswerMemory;
   /** Whether requests are served. */
   isReady: () => boolean;
-  /** Throws for a request that may not be served. */
+  /** Throws for a request that must not be served. */
   guard: (request: IncomingMessage) => void;
   /** The routes. */
   otherwise: RequestListener;
 }
 
-/** Of a region of the provider's first target; fewer digits than 2^53 has, so that every offset is exact. */
+/** A region of the provider's first target. Fewer digits than 2^53 has, so that every offset is exact. */
 const REGION =
   /^\/v1\/providers\/(\w+)\/regions\/([0-9a-fA-F]{32})(?:\?offset=(\d{1,15})(?:&persist=(true|false))?)?$/;
 
-/** A larger body has not come whole with its head. */
+/** A larger body does not come together with its head. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** Whether a request has none of the headers whose meaning only the routes know. */
+/** Whether a request has none of the headers that only the routes understand. */
 function isPlain(headers: IncomingHttpHeaders): boolean {
   return (
     headers['if-range'] === undefined &&
@@ -60,34 +58,35 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
     if ((method !== 'GET' && method !== 'PUT') || !isReady()) return undefined;
     const [, name, id, offset, persist] = REGION.exec(request.url ?? '') ?? [];
     if (name === undefined || id === undefined) return undefined;
-    const provider = providers.find(name);
-    const target = provider?.targets[0];
-    if (provider === undefined || target === undefined) return undefined;
     const { headers } = request;
     if (!isPlain(headers)) return undefined;
     const length = headers['content-length'];
     if (method === 'GET' ? length !== undefined || offset !== undefined : !(Number(length) <= largestBody))
       return undefined;
+    let served: ServedTarget | undefined;
     try {
       guard(request);
+      // An error that a provider throws here is left to the route: nobody would catch it here.
+      served = providers.find(name)?.served(0);
     } catch {
       return undefined;
     }
-    return {
-      provider,
-      target: checkedTarget(target),
-      id: RegionId.parse(id),
-      offset: Number(offset ?? 0),
-      size: Number(length ?? 0),
-      persist: persist === 'true',
-    };
+    return (
+      served && {
+        served,
+        id: RegionId.parse(id),
+        offset: Number(offset ?? 0),
+        size: Number(length ?? 0),
+        persist: persist === 'true',
+      }
+    );
   };
 
   return (request, response) => {
     const begun = performance.now();
     const found = find(request);
-    // Without a place in the pool it has to wait, and that is not ordinary.
-    if (found === undefined || !found.provider.pool.tryEnter()) otherwise(request, response);
+    // Without a place in the execution pool it would have to wait, and only the routes do that.
+    if (found === undefined || !found.served.executionPool.tryEnter()) otherwise(request, response);
     else void answer(request, response, found, begun);
   };
 
@@ -97,7 +96,8 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
     found: SmallRequest,
     begun: number,
   ): Promise<void> {
-    const { pool } = found.provider;
+    const { executionPool, requests } = found.served;
+    requests.enter();
     let isAnswered = false;
     let failure: { error: unknown } | undefined;
     try {
@@ -108,7 +108,8 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
     } catch (error) {
       failure = { error };
     } finally {
-      pool.leave();
+      executionPool.leave();
+      requests.leave();
     }
     if (isAnswered) return;
     handOver(request, begun, failure);
@@ -116,13 +117,12 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
   }
 }
 
-/** What a small request is about. */
+/** A small request, parsed. */
 interface SmallRequest {
-  provider: RunningProvider;
-  target: Target;
+  served: ServedTarget;
   id: RegionId;
   offset: number;
-  /** Of the body. */
+  /** Size of the body, in bytes. */
   size: number;
   persist: boolean;
 }
@@ -130,28 +130,31 @@ interface SmallRequest {
 async function answerGet(
   { headers }: IncomingMessage,
   response: ServerResponse,
-  { provider, target, id }: SmallRequest,
+  { served, id }: SmallRequest,
   answers: AnswerMemory,
   begun: number,
 ): Promise<boolean> {
+  const { target } = served;
   const part = askedPart(await target.stat(id), headers.range);
   const { start, end } = part.range;
-  if (end - start > PIECE_BYTES) return false;
+  if (end - start > ANSWER_PIECE_BYTES) return false;
   answers.hold(response, end - start);
   const bytes = await target.read(id, start, end - start);
   response.writeHead(part.status, part.headers).end(bytes);
-  provider.meters[0]?.read.record(bytes.length, performance.now() - begun);
+  served.record('read', bytes.length, begun);
   return true;
 }
 
 async function answerPut(
   request: IncomingMessage,
   response: ServerResponse,
-  { provider, target, id, offset, size, persist }: SmallRequest,
+  { served, id, offset, size, persist }: SmallRequest,
   begun: number,
 ): Promise<boolean> {
-  if (!(await receiveWhole(request, { target, id, range: { offset, size } }, { persist }))) return false;
+  const { target } = served;
+  const range = { offset, size };
+  if ((await receiveWhole(request, { target, ref: id, range }, { persist })) !== undefined) return false;
   response.writeHead(204).end();
-  provider.meters[0]?.write.record(size, performance.now() - begun);
+  served.record('write', size, begun);
   return true;
 }

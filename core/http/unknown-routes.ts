@@ -1,18 +1,18 @@
 /**
- * Answers unknown paths with 404, other methods of known paths with 405 and those that are allowed, and OPTIONS with these alone. Of
- * the daemon as a whole (`/` and `*`) it answers OPTIONS too, which load balancers ask unless they are told otherwise.
+ * Answers unknown paths with 404, other methods of known paths with 405 and the allowed ones, and OPTIONS with the allowed ones alone. It
+ * also answers OPTIONS for the daemon as a whole (`/` and `*`), which load balancers send by default.
  */
 import type { FastifyInstance } from 'fastify';
 import { BedrockError } from '../base/errors.js';
 import { ROUTE_METHODS } from '../contract/route.js';
 import { sendProblem } from './problem.js';
 
-/** To be called before the routes are added. */
+/** Call it before the routes are added. */
 export function answerUnknownRoutes(app: FastifyInstance): void {
   const known = new Map<string, { matcher: RegExp; methods: Set<string> }>();
-  app.addHook('onRoute', ({ url, method }) => {
-    // What a wildcard leads to, it answers for itself.
-    if (url.endsWith('*')) return;
+  app.addHook('onRoute', ({ url, method, schema }) => {
+    // The wildcard for providers' routes answers for itself.
+    if (schema?.hide === true) return;
     const route = known.get(url) ?? { matcher: matcherOf(url), methods: new Set() };
     for (const one of [method].flat()) route.methods.add(one);
     known.set(url, route);
@@ -37,11 +37,14 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
 const ALL_METHODS = [...ROUTE_METHODS, 'HEAD', 'OPTIONS'].join(', ');
 
 function matcherOf(url: string): RegExp {
-  const steps = url.split('/').map((step) => (step.startsWith(':') ? '[^/]+' : step.replaceAll('.', '\\.')));
+  const steps = url.split('/').map((step) => {
+    if (step === '*') return '.*';
+    return step.startsWith(':') ? '[^/]+' : step.replaceAll('.', '\\.');
+  });
   return new RegExp(`^${steps.join('/')}$`);
 }
 
-/** The path of a request's URL, which a client may also send in the form that is meant for proxies. */
+/** The path of a request's URL, which a client may also send in the absolute form that is meant for proxies. */
 function pathOf(url: string): string {
   return url.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] ?? '';
 }

@@ -1,8 +1,11 @@
 /**
- * The library door: everything that brings a backend or a provider type comes in here, the built-in ones too.
+ * Libraries: every backend and provider type is loaded here, including the built-in ones.
  *
- * A library is found (locate-library.ts), loaded by dynamic import, and its default export describes what it brings. What goes wrong
- * is LIBRARY_LOAD_FAILED, with the library as it was named, the file that it was found in, and the true cause.
+ * A library is located (locate-library.ts) and loaded by dynamic import. Its default export contains its definitions. A failure is
+ * LIBRARY_LOAD_FAILED, with the library's name in the configuration, the file that it was found in, and the original cause.
+ *
+ * Loading and registering are two things: a module that is loaded stays loaded, but its types count only in the configurations that name
+ * it, each of which has a registry of its own (registry.ts).
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,67 +13,92 @@ import { fileURLToPath } from 'node:url';
 import { type Container, type ContainerModule, inject, injectable } from 'inversify';
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
+import { withCure } from '../base/system-cure.js';
 import { untilAborted, withTimeout } from '../base/timeout.js';
-import { TOKENS } from './container.js';
-import { placeOfError } from './error-place.js';
+import { locationOfError } from './error-location.js';
 import { libraryFailure, locateLibrary } from './locate-library.js';
-import { type Definition, TypeRegistry } from './registry.js';
+import { type Definition, type LoadedLibrary, shapeFault } from './registry.js';
+import { TOKENS } from './tokens.js';
 
 const BUILT_IN = 'the built-in library';
 
 @injectable()
 export class LibraryLoader {
-  /** Everything that was brought so far. */
-  readonly registry = new TypeRegistry();
+  #builtIns: Promise<readonly LoadedLibrary[]> | undefined;
+  /** What was loaded, or is being loaded, by the URL of the file. Node.js unloads no module, so this only grows. */
+  readonly #loaded = new Map<string, Promise<LoadedLibrary>>();
 
   constructor(@inject(TOKENS.Logger) private readonly logger: Logger) {}
 
   /** Loads every folder of providers/ and backends/. */
-  async loadBuiltIns(container: Container): Promise<void> {
-    // The same extension as this file's: .js when compiled, .ts where a loader runs the sources.
+  loadBuiltIns(container: Container): Promise<readonly LoadedLibrary[]> {
+    this.#builtIns ??= this.#loadBuiltIns(container);
+    return this.#builtIns;
+  }
+
+  async #loadBuiltIns(container: Container): Promise<LoadedLibrary[]> {
+    const libraries: LoadedLibrary[] = [];
+    // The extension of this file: .js when compiled, .ts if a loader runs the sources.
     const extension = path.extname(fileURLToPath(import.meta.url));
     for (const kind of ['providers', 'backends']) {
       const folder = new URL(`../../${kind}/`, import.meta.url);
       for (const entry of await readdir(folder, { withFileTypes: true })) {
         if (!entry.isDirectory()) continue;
-        await this.#loadModule(new URL(`./${entry.name}/index${extension}`, folder), BUILT_IN, container);
+        const url = new URL(`./${entry.name}/index${extension}`, folder);
+        libraries.push(await this.#loadModule(url, BUILT_IN, container));
       }
     }
+    return libraries;
   }
 
   /**
-   * Loads a library of the configuration.
+   * Loads a library of the configuration. One that is loaded already is not loaded again.
    * @param specifier a path or a package name
-   * @param directory folder that paths and packages are looked for from
+   * @param directory base folder for paths and packages
    * @param options.timeoutMs how long it may take
    * @param options.signal ends the wait for it
-   * @throws LIBRARY_LOAD_FAILED with the true cause; START_FAILED once the signal is given
+   * @throws LIBRARY_LOAD_FAILED with the original cause; START_FAILED once the signal is aborted
    */
   async load(
     specifier: string,
     directory: string,
     container: Container,
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
-  ): Promise<void> {
+  ): Promise<LoadedLibrary> {
     const url = await locateLibrary(specifier, directory);
-    const loading = this.#loadModule(url, `library ${specifier}`, container);
-    await withTimeout(untilAborted(loading, signal, startStopped), timeoutMs, () =>
-      libraryFailure(
-        `library ${specifier}`,
-        `(${fileURLToPath(url)}) has not finished loading after ${timeoutMs} ms; it waits for something at its top level, or in its ContainerModule`,
+    const library = await withTimeout(
+      untilAborted(this.#loadOnce(url, `library ${specifier}`, container), signal, () =>
+        startStopped(signal),
       ),
+      timeoutMs,
+      () =>
+        libraryFailure(
+          `library ${specifier}`,
+          `(${fileURLToPath(url)}) has not finished loading after ${timeoutMs} ms; it waits for something at its top level, or in its ContainerModule`,
+        ),
     );
     this.logger.debug(`loaded library ${specifier}`, { library: specifier, url: url.href });
+    return library;
   }
 
-  async #loadModule(url: URL, library: string, container: Container): Promise<void> {
+  /** A failed attempt is forgotten, so that the next one looks at the file again. */
+  #loadOnce(url: URL, library: string, container: Container): Promise<LoadedLibrary> {
+    const known = this.#loaded.get(url.href);
+    if (known !== undefined) return known;
+    const loading = this.#loadModule(url, library, container);
+    this.#loaded.set(url.href, loading);
+    loading.catch(() => this.#loaded.delete(url.href));
+    return loading;
+  }
+
+  async #loadModule(url: URL, library: string, container: Container): Promise<LoadedLibrary> {
     const file = fileURLToPath(url);
     let namespace: { default?: unknown };
     try {
       namespace = (await import(url.href)) as { default?: unknown };
     } catch (cause) {
-      const place = await placeOfError(cause, url);
-      throw libraryFailure(library, `does not load (${place}): ${messageOf(cause)}`, cause);
+      const location = await locationOfError(cause, url);
+      throw libraryFailure(library, `does not load (${location}): ${withCure(cause)}`, cause);
     }
     const origin = library === BUILT_IN ? library : `${library} (${file})`;
     try {
@@ -81,18 +109,19 @@ export class LibraryLoader {
           `has no default export (${file}); it must be defineBackend({…}) or defineProvider({…})`,
         );
       }
-      for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported]) {
-        await this.#take(part, origin, container);
-      }
+      const definitions: Definition[] = [];
+      for (const part of Array.isArray(exported) ? (exported as unknown[]) : [exported])
+        definitions.push(...(await this.#definitionsOf(part, origin, container)));
+      return { origin, definitions };
     } catch (cause) {
-      // Whatever it exports, looking at it may throw.
+      // Reading what it exports may throw.
       if (cause instanceof BedrockError && cause.code === 'LIBRARY_LOAD_FAILED') throw cause;
       throw libraryFailure(origin, `cannot be used: ${messageOf(cause)}`, cause);
     }
   }
 
-  /** Takes in one part of a library's default export: a description, or a ContainerModule that binds some. */
-  async #take(part: unknown, library: string, container: Container): Promise<void> {
+  /** One part of a library's default export: a definition, or a ContainerModule that binds some. */
+  async #definitionsOf(part: unknown, library: string, container: Container): Promise<Definition[]> {
     if (isOldContainerModule(part)) {
       throw libraryFailure(
         library,
@@ -100,39 +129,43 @@ export class LibraryLoader {
       );
     }
     if (!isContainerModule(part)) {
-      this.#register(part, library);
-      const { kind } = part as Definition;
+      checkDefinition(part, library);
       container
-        .bind(kind === 'backend' ? TOKENS.BackendDefinition : TOKENS.ProviderDefinition)
+        .bind(part.kind === 'backend' ? TOKENS.BackendDefinition : TOKENS.ProviderDefinition)
         .toConstantValue(part);
-      return;
+      return [part];
     }
     const known = new Set(await boundDefinitions(container));
     try {
       await container.loadAsync(part);
-      for (const definition of await boundDefinitions(container)) {
-        if (!known.has(definition)) this.#register(definition, library);
-      }
+      const bound = (await boundDefinitions(container)).filter((definition) => !known.has(definition));
+      return bound.map((definition) => {
+        checkDefinition(definition, library);
+        return definition;
+      });
     } catch (cause) {
-      // What it has bound already would fail again where the definitions of the next library are looked for.
+      // Its bindings would otherwise fail again when the definitions of the next library are read.
       await container.unloadAsync(part).catch(() => undefined);
       if (cause instanceof BedrockError && cause.code === 'LIBRARY_LOAD_FAILED') throw cause;
       throw libraryFailure(library, `has a ContainerModule that does not load: ${messageOf(cause)}`, cause);
     }
   }
-
-  #register(part: unknown, library: string): void {
-    const fault = this.registry.add(part, library);
-    if (fault !== undefined) throw libraryFailure(library, fault);
-  }
 }
 
-/** A start that was told to stop. */
-export function startStopped(): BedrockError {
+/** @throws LIBRARY_LOAD_FAILED */
+function checkDefinition(part: unknown, library: string): asserts part is Definition {
+  const fault = shapeFault(part);
+  if (fault !== undefined) throw libraryFailure(library, fault);
+}
+
+/** The error of a start that was aborted, by a failure elsewhere or on request. */
+export function startStopped(signal: AbortSignal | undefined): BedrockError {
+  const cause: unknown = signal?.reason;
+  if (cause instanceof BedrockError) return new BedrockError('START_FAILED', cause.message, { cause });
   return new BedrockError('START_FAILED', 'the daemon was stopped while it was starting');
 }
 
-/** Those that are made when they are asked for are made now, also those that take a while. */
+/** Lazy bindings are created now, including asynchronous ones. */
 async function boundDefinitions(container: Container): Promise<unknown[]> {
   const bound: unknown[] = [];
   for (const token of [TOKENS.BackendDefinition, TOKENS.ProviderDefinition])
@@ -140,13 +173,13 @@ async function boundDefinitions(container: Container): Promise<unknown[]> {
   return bound;
 }
 
-/** The default export; one that went through CommonJS arrives wrapped a second time. */
+/** The default export; one that went through CommonJS is wrapped twice. */
 function unwrap(exported: unknown): unknown {
   const inner = (exported as { default?: unknown } | undefined)?.default;
   return inner ?? exported;
 }
 
-/** By its shape, not its class: a library may have a copy of inversify of its own. */
+/** By its shape, not its class: a library may have its own copy of inversify. */
 function isContainerModule(part: unknown): part is ContainerModule {
   return (
     typeof part === 'object' &&
@@ -157,7 +190,7 @@ function isContainerModule(part: unknown): part is ContainerModule {
   );
 }
 
-/** One of inversify up to 6, which has its function under another name and calls it in another way. */
+/** A module of inversify up to version 6, which names and calls its function differently. */
 function isOldContainerModule(part: unknown): boolean {
   return (
     typeof part === 'object' &&

@@ -1,8 +1,8 @@
 /**
- * Finds the file that a library is in: a path counts from the configuration file's folder; a package is looked for from that folder,
- * then from the working directory, by the rules of Node's own resolution.
+ * Finds the file of a library. A path is relative to the configuration's folder. A package is looked up from that folder, then from the
+ * working directory, by Node's own rules.
  *
- * TypeScript is taken where Node strips types from it, which it does from 22.18 on and never below node_modules.
+ * TypeScript is accepted if Node.js strips types: since 22.18, and never below node_modules.
  */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,10 +10,11 @@ import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolvePackage } from 'import-meta-resolve';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 
 /**
  * @param specifier a path or a package name
- * @param directory folder that paths and packages are looked for from
+ * @param directory base folder for paths and packages
  * @throws LIBRARY_LOAD_FAILED
  */
 export async function locateLibrary(specifier: string, directory: string): Promise<URL> {
@@ -34,7 +35,7 @@ export async function locateLibrary(specifier: string, directory: string): Promi
   return url;
 }
 
-/** Before it is loaded: what Node says of TypeScript that it does not take is a syntax error somewhere in the middle. */
+/** Before it is loaded: if Node.js does not accept TypeScript, it reports a syntax error somewhere in the middle. */
 function checkLanguage(library: string, file: string): void {
   if (!/\.[mc]?ts$/.test(file)) return;
   if (file.split(path.sep).includes('node_modules')) {
@@ -43,7 +44,7 @@ function checkLanguage(library: string, file: string): void {
       `is TypeScript below node_modules (${file}), which Node never takes; the package must export what is compiled from it`,
     );
   }
-  // From Node 22.10 on: how it takes TypeScript, or false.
+  // Since Node.js 22.10: how it handles TypeScript, or false.
   const { typescript = false } = process.features as { typescript?: string | false };
   if (typescript === false) {
     throw libraryFailure(
@@ -56,7 +57,7 @@ function checkLanguage(library: string, file: string): void {
 
 async function locateFile(library: string, file: string): Promise<URL> {
   const found = await stat(file).catch((cause: unknown) => {
-    const why = systemCodeOf(cause) === 'ENOENT' ? `there is no ${file}` : messageOf(cause);
+    const why = systemCodeOf(cause) === 'ENOENT' ? `there is no ${file}; correct the path` : withCure(cause);
     throw libraryFailure(library, `was not found: ${why}`, cause);
   });
   if (found.isDirectory()) throw libraryFailure(library, `is a folder (${file}); name the file in it`);
@@ -84,12 +85,12 @@ function locatePackage(library: string, name: string, directory: string): URL {
   throw libraryFailure(library, `${why}; install it with npm, or give a path (./…)`, cause);
 }
 
-/** A path begins with a dot or a slash, or ends like a file; anything else is a package. */
+/** A path begins with a dot or a slash, or ends like a file name; anything else is a package. */
 export function isPath(specifier: string): boolean {
   return /^\.{0,2}\//.test(specifier) || /\.(js|mjs|cjs|ts|mts|cts|so)$/.test(specifier);
 }
 
-/** The one error of the door. `library` names it as the configuration does. */
+/** The error of all libraries. `library` is its name in the configuration. */
 export function libraryFailure(library: string, what: string, cause?: unknown): BedrockError {
   return new BedrockError('LIBRARY_LOAD_FAILED', `${library} ${what}`, {
     details: { library },

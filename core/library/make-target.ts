@@ -1,6 +1,6 @@
 /**
- * The one recipe for a target: its settings are judged by the backend's schema and rules, `create` makes it, and what came of that is
- * looked at. A daemon, `bedrock pool copy` and the conformance suite make theirs by it.
+ * Creates a target: the backend's schema and rules check its settings, `create` makes it, and the result is checked. A daemon, `bedrock
+ * pool copy` and the conformance suite all use this.
  */
 import { BedrockError } from '../base/errors.js';
 import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
@@ -9,23 +9,26 @@ import { expected } from '../validation/issues.js';
 import type { SchemaVerdict } from '../validation/schema.js';
 import type { Registered } from './registry.js';
 
-/** Judges settings of a backend, and fills in their defaults. Its own rules see only what the schema accepts. */
+/**
+ * Checks the settings of a backend. The verdict contains them with their defaults. The backend's own rules see only what the schema
+ * accepts.
+ */
 export function judgeSettings(
   { definition, check }: Pick<Registered<BackendDefinition>, 'definition' | 'check'>,
   settings: Record<string, unknown>,
-): SchemaVerdict {
+): SchemaVerdict<Record<string, unknown>> {
   const verdict = check(settings);
   if (verdict.faults.length > 0) return verdict;
-  definition.validate?.(settings, (path, found, allowed) => {
+  definition.validate?.(verdict.value, (path, found, allowed) => {
     verdict.faults.push({ path, message: expected(found, allowed) });
   });
   return verdict;
 }
 
 /**
- * A target that is not open.
- * @param settings that `judgeSettings` found no fault with
- * @throws START_FAILED if the backend gives something else; whatever its `create` throws
+ * Creates a target, not yet open.
+ * @param settings from `judgeSettings`, without a fault
+ * @throws START_FAILED if the backend returns something else; whatever its `create` throws
  */
 export async function makeTarget(
   definition: BackendDefinition,
@@ -37,7 +40,7 @@ export async function makeTarget(
   return target;
 }
 
-/** A library is not taken at its word. @throws START_FAILED */
+/** A library is not trusted. @throws START_FAILED */
 export function checkTarget(made: unknown, maker: string): asserts made is Target {
   const target = (made ?? {}) as Record<string, unknown>;
   const missing: string[] = TARGET_METHODS.filter((method) => typeof target[method] !== 'function');

@@ -1,11 +1,19 @@
-/** The backends and provider types that libraries brought, each with its schema compiled. */
-import { messageOf } from '../base/errors.js';
+/** The backends and provider types of the libraries of one configuration, each with its compiled schema. */
+import { type BedrockError, messageOf } from '../base/errors.js';
 import { API_VERSION, type BackendDefinition, type ProviderDefinition } from '../contract/definitions.js';
 import { compileSchema, type SchemaCheck } from '../validation/schema.js';
+import { libraryFailure } from './locate-library.js';
 
 export type Definition = BackendDefinition | ProviderDefinition;
 
-/** A description with its schema ready for use, and the library it came from. */
+/** What a library brings. */
+export interface LoadedLibrary {
+  /** Its name in messages. */
+  readonly origin: string;
+  readonly definitions: readonly Definition[];
+}
+
+/** A definition with its compiled schema, and the library that it came from. */
 export interface Registered<D extends Definition> {
   readonly definition: D;
   readonly check: SchemaCheck;
@@ -15,10 +23,10 @@ export interface Registered<D extends Definition> {
 export class TypeRegistry {
   readonly #backends = new Map<string, Registered<BackendDefinition>>();
   readonly #providers = new Map<string, Registered<ProviderDefinition>>();
-  /** Whether every library that was named is in; if not, a type may be unknown for that. */
+  /** Whether every named library was loaded; if not, an unknown type may be due to that. */
   isComplete = true;
 
-  /** Says of a type that nobody brings which ones there are. */
+  /** A text about an unknown type that lists the known ones. */
   unknown(kind: Definition['kind'], type: string): string {
     const known = kind === 'backend' ? this.#backends : this.#providers;
     const types = new Set([...known.values()].map(({ definition }) => definition.type));
@@ -36,9 +44,30 @@ export class TypeRegistry {
   }
 
   /**
-   * Takes a description in.
-   * @param library what messages call the library it came from
-   * @returns nothing, or in words why it cannot be taken
+   * Registers everything that a library brings, or nothing of it.
+   * @returns LIBRARY_LOAD_FAILED that says why it is refused
+   */
+  addLibrary({ origin, definitions }: LoadedLibrary): BedrockError | undefined {
+    const before = [new Set(this.#backends.keys()), new Set(this.#providers.keys())];
+    for (const definition of definitions) {
+      const fault = this.add(definition, origin);
+      if (fault === undefined) continue;
+      this.#keepOnly(before);
+      return libraryFailure(origin, fault);
+    }
+    return undefined;
+  }
+
+  #keepOnly([backends, providers]: readonly ReadonlySet<string>[]): void {
+    for (const name of this.#backends.keys()) if (backends?.has(name) !== true) this.#backends.delete(name);
+    for (const name of this.#providers.keys())
+      if (providers?.has(name) !== true) this.#providers.delete(name);
+  }
+
+  /**
+   * Registers a definition.
+   * @param library name of its library in messages
+   * @returns undefined, or a text that says why it is refused
    */
   add(part: unknown, library: string): string | undefined {
     const fault = shapeFault(part);
@@ -66,7 +95,8 @@ export class TypeRegistry {
   }
 }
 
-function shapeFault(part: unknown): string | undefined {
+/** What is wrong with something that a library brings as a definition. */
+export function shapeFault(part: unknown): string | undefined {
   const { kind, apiVersion, type, schema, create, dependencies = [] } = (part ?? {}) as Partial<Definition>;
   const { aliases = [] } = (part ?? {}) as Partial<BackendDefinition>;
   if (kind !== 'backend' && kind !== 'provider') {

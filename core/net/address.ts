@@ -5,10 +5,10 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** Where the Redis protocol is spoken. */
+/** Address of a Redis door. */
 export interface RespAddress {
   readonly tcp: { readonly host: string; readonly port: number } | undefined;
-  /** Path of a socket. */
+  /** Path of a unix socket. */
   readonly unix: string | undefined;
 }
 
@@ -16,29 +16,29 @@ export const DEFAULT_PORT = 7480;
 
 export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix:/path';
 
-/** Where a daemon can be reached. */
+/** The forms of a daemon's address. */
 export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
 
-/** Longest path of a unix socket on Linux, bytes: sun_path of unix(7) without its final zero. */
+/** Maximum length of a unix socket's path on Linux, bytes: sun_path of unix(7) without its final zero. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 
-/** Transports of Mercury, by which Mochi's users name an address. */
+/** Transports of Mercury, which users of Mochi know from addresses. */
 const MERCURY = /^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/;
 
-/** How addresses of the Redis protocol begin, here and elsewhere. */
+/** Prefixes of addresses of the Redis protocol, here and elsewhere. */
 const REDIS = /^(rediss?|resp)(\+unix)?:/i;
 
-/** Why a text is no address to listen on, if nothing of it is known. */
+/** Why a text is not an address to listen on, if nothing in it is recognized. */
 export const NO_SCHEME = 'it begins with neither http:// nor unix:';
 
-/** Whether whoever wrote it means an address, be it a good one or not. */
+/** Whether the text is meant as an address, valid or not. */
 export function looksLikeAddress(text: string): boolean {
   return MERCURY.test(text) || /^[a-z][a-z0-9+]*:/i.test(text) || /^(\[[^\]]*\]|[\w.-]+):\d+$/.test(text);
 }
 
 /**
- * @param directory folder that a relative path of a socket counts from
- * @returns the address, or in words why the text is none
+ * @param directory base folder of a socket's relative path
+ * @returns the address, or a text that says why there is none
  */
 export function parseAddress(text: string, directory: string): ListenAddress | string {
   if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length), directory);
@@ -49,7 +49,7 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
   if (!/^http:\/\//i.test(text)) return NO_SCHEME;
   const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('http:'.length))?.[1] ?? '';
   if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is no number from 0 to 65535';
-  // The parser of URLs would drop line breaks and tabs.
+  // The URL parser would drop line breaks and tabs.
   if (/\s/.test(text) || !URL.canParse(text)) return 'its host is neither a name nor an IP address';
   const url = new URL(text);
   if (
@@ -64,11 +64,11 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
     return 'its host is neither a name nor an IP address';
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  // Not url.port, which drops HTTP's own port 80.
+  // Not url.port, which omits HTTP's default port 80.
   return { kind: 'tcp', host, port: port === '' ? DEFAULT_PORT : Number(port) };
 }
 
-/** @returns host and port, or in words why the text is none */
+/** @returns host and port, or a text that says why there are none */
 export function parseHostPort(text: string): { host: string; port: number } | string {
   const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text) ?? [];
   if (host === undefined) return 'it is no host:port';
@@ -76,7 +76,7 @@ export function parseHostPort(text: string): { host: string; port: number } | st
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
 
-/** @returns the path, absolute, or in words why a socket cannot have it */
+/** @returns the absolute path, or a text that says why a socket cannot have it */
 export function parseSocketPath(given: string, directory: string): { kind: 'unix'; path: string } | string {
   if (given === '') return 'the path of the socket is missing';
   if (given.includes('\0')) return "the socket's path holds a zero byte";
@@ -88,12 +88,12 @@ export function parseSocketPath(given: string, directory: string): { kind: 'unix
   return { kind: 'unix', path: absolute };
 }
 
-/** The text of host and port, as `parseHostPort` reads it. */
+/** Host and port as text, in the form that `parseHostPort` reads. */
 export function formatHostPort({ host, port }: { host: string; port: number }): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** The text of an address, as `parseAddress` reads it. */
+/** An address as text, in the form that `parseAddress` reads. */
 export function formatAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return `http://${formatHostPort(address)}`;

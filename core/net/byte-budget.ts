@@ -1,40 +1,46 @@
 /**
- * Memory that all connections of a door share: for what they send, or for what they have not taken of what was sent to them.
+ * Memory that all connections of a door share: for what they send, or for answers that they have not read yet.
  *
- * Bytes are counted as they come, not as they are announced. When all is taken, those give way who hold most of it and have been waited
- * for without moving anything worth the name: they are evicted. Where nobody is that slow, whoever asks for more is refused. So neither
- * clients that stall nor those that drip keep the others out, and a crowd that is merely large is told to come back later.
+ * Bytes are counted as they arrive, not as they are announced. When the budget is used up, the slow holders with the most bytes are
+ * evicted: those that the door waits for, and that have moved almost nothing meanwhile. If nobody is that slow, the one who asks for more
+ * is refused. So clients that stall or trickle cannot keep the others out, and a crowd that is only large is told to come back later.
+ * Time in which the process itself stood still does not count against anyone.
  */
+import { AttendedClock } from './standstill.js';
 
-/** Who has a share of it. */
+/** The owner of a share. */
 export interface ShareHolder {
-  /** Whether it is its peer that is waited for. */
+  /** Whether the door is waiting for its peer. */
   readonly isAwaited: boolean;
-  /** Bytes that its peer has sent, or taken, so far. */
+  /** Bytes that its peer has sent, or read, so far. */
   readonly movedBytes: number;
   /** Gives back everything that it holds. */
   evict(): void;
 }
 
-/** Whoever moves fewer bytes in so long a time is slow. */
+/** A holder that moves fewer bytes than this in the time limit is slow. */
 const SLOW_BYTES = 2 ** 16;
 const SLOW_MS = 1000;
-/** Where nobody was slow, it is not looked again before. */
+/** Minimum time between two searches for slow holders, if the first found none. */
 const LOOK_MS = 10;
 
 export class ByteBudget {
+  /** Number of holders that were evicted. */
+  evicted = 0;
   #total = 0;
   #nextLook = 0;
-  /** Those that hold something and may be evicted. */
+  /** Shares that hold something and may be evicted. */
   readonly #shares = new Set<Share>();
 
-  /** @param now milliseconds */
+  readonly #attended = new AttendedClock(() => this.#shares.size > 0);
+
+  /** @param now milliseconds; by default those in which the process did not stand still */
   constructor(
     private readonly limit: number,
-    private readonly now: () => number = () => performance.now(),
+    private readonly now: () => number = this.#attended.now,
   ) {}
 
-  /** Bytes that are taken. */
+  /** Bytes in use. */
   get total(): number {
     return this.#total;
   }
@@ -43,12 +49,12 @@ export class ByteBudget {
     return this.#total >= this.limit;
   }
 
-  /** @param holder who is evicted for it; nobody, where the bytes are in use */
+  /** @param holder the one to evict; without one the bytes are never evicted */
   share(holder?: ShareHolder): Share {
     return new Share(this, holder, this.now);
   }
 
-  /** @internal Sees to it that there is room for more bytes. One that is alone may have more than there are. @returns whether there is */
+  /** @internal Makes room for more bytes. A share that is alone may exceed the budget. @returns whether there is room */
   makeRoom(bytes: number, asker: Share): boolean {
     if (this.#fits(bytes, asker)) return true;
     const now = this.now();
@@ -60,15 +66,21 @@ export class ByteBudget {
     return this.#total + bytes <= this.limit || this.#total === asker.bytes;
   }
 
-  /** @returns whether there is room now */
+  /** @returns whether there is now room */
   #evictSlow(bytes: number, asker: Share, now: number): boolean {
     const slow = [...this.#shares].filter((share) => share !== asker && share.isSlow(now));
     slow.sort((one, other) => other.bytes - one.bytes);
     for (const { holder } of slow) {
       if (this.#fits(bytes, asker)) return true;
+      this.evicted++;
       holder?.evict();
     }
     return this.#fits(bytes, asker);
+  }
+
+  /** @internal Somebody is about to hold something. */
+  starts(): void {
+    this.#attended.start();
   }
 
   /** @internal */
@@ -80,10 +92,10 @@ export class ByteBudget {
   }
 }
 
-/** What one of them holds. Made by a budget. */
+/** The bytes of one holder. Created by a budget. */
 export class Share {
   bytes = 0;
-  /** How much its holder had moved when it was last seen not to be slow. */
+  /** How much its holder had moved when it was last found not to be slow. */
   #markBytes = 0;
   #markedAt = 0;
 
@@ -93,14 +105,14 @@ export class Share {
     private readonly now: () => number,
   ) {}
 
-  /** @returns whether there are as many bytes, which are then taken */
+  /** Takes the bytes if there is room. @returns whether it did */
   take(bytes: number): boolean {
     if (!this.budget.makeRoom(bytes, this)) return false;
     this.#add(bytes);
     return true;
   }
 
-  /** Takes bytes that are few, or there already: others make room for them, or more are taken than there should be. */
+  /** Takes bytes that are few, or have arrived already: others make room for them, or the budget is exceeded. */
   force(bytes: number): void {
     this.budget.makeRoom(bytes, this);
     this.#add(bytes);
@@ -110,7 +122,7 @@ export class Share {
     if (bytes > 0) this.#add(-bytes);
   }
 
-  /** Has it hold as many bytes as are there. */
+  /** Sets the number of bytes that it holds. */
   set(bytes: number): void {
     const more = bytes - this.bytes;
     if (more > 0) this.force(more);
@@ -118,7 +130,10 @@ export class Share {
   }
 
   #add(bytes: number): void {
-    if (this.bytes === 0 && this.holder !== undefined) this.#mark(this.holder.movedBytes, this.now());
+    if (this.bytes === 0 && this.holder !== undefined) {
+      this.budget.starts();
+      this.#mark(this.holder.movedBytes, this.now());
+    }
     this.bytes += bytes;
     this.budget.changed(this, bytes);
   }

@@ -1,15 +1,15 @@
 /**
- * Ending a connection whose client is still sending.
+ * Ends a connection whose client is still sending.
  *
- * Closing a socket that holds unread bytes makes the system send a reset, which can overtake the answer. So only our own direction
- * is ended, and what still comes is read and dropped for a while.
+ * If a socket with unread bytes is closed, the system sends a reset, which can overtake the answer. So only our direction is ended, and
+ * further input is read and dropped for a while.
  */
 import type { Socket } from 'node:net';
 
-/** How long a client may take to see that it should stop. */
+/** How long a client may take to notice that it should stop. */
 const LINGER_MS = 2000;
 
-/** Sends the last words, if any, and closes the connection when the client has, or after a while. */
+/** Sends the last words, if any, and closes the connection when the client has closed it, or after a while. */
 export function endAndLinger(socket: Socket, lastWords?: string): void {
   if (socket.destroyed) return;
   if (lastWords === undefined) socket.end();
@@ -18,14 +18,14 @@ export function endAndLinger(socket: Socket, lastWords?: string): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-/** The same once the client has taken everything that was sent, however long it takes over that. */
+/** The same after the client has read everything that was sent, however long that takes. */
 export function endWhenTaken(socket: Socket): void {
   if (socket.writableLength === 0) endAndLinger(socket);
   else socket.end(() => endAndLinger(socket));
 }
 
-/** Has the connection end in that way after the response that says `Connection: close`. */
+/** Ends the connection in this way after the response that says `Connection: close`. */
 export function lingerAfterResponse(socket: Socket): void {
-  // What node:http calls once such a response is written.
+  // node:http calls this after such a response is written.
   socket.destroySoon = () => endAndLinger(socket);
 }

@@ -1,7 +1,7 @@
 /**
- * Listening: at every address that a host name has, and why an address could not be had.
+ * Listens at all addresses of a host name, and explains why an address is not available.
  *
- * A name such as `localhost` mostly has an address of each version of IP, and clients take either. All of them get the same port.
+ * A name such as `localhost` usually has an address for each version of IP, and clients use either. All of them get the same port.
  */
 import { lookup } from 'node:dns/promises';
 import { stat } from 'node:fs/promises';
@@ -15,21 +15,21 @@ import { ownerOfPort, ownerOfSocket } from './socket-owner.js';
 export interface TcpListeners {
   readonly servers: readonly Server[];
   readonly port: number;
-  /** As they were bound. */
+  /** The addresses that they are bound to. */
   readonly addresses: readonly string[];
 }
 
-/** How often a free port is looked for that is free at every address. */
+/** Maximum number of searches for a port that is free at every address. */
 const MAX_ATTEMPTS = 20;
 
-/** What the system says of an address that this machine does not have. */
+/** The system's errors for an address that this machine does not have. */
 const NOT_HERE: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'];
 
 /**
- * Listens at all addresses of a host, as far as this machine has them.
- * @param make gives a server that does not listen yet
- * @param port 0 takes a free one
- * @throws what the system says; then nothing listens
+ * Listens at all addresses of a host that this machine has.
+ * @param make returns a server that does not listen yet
+ * @param port 0 selects a free one
+ * @throws the system's error; then nothing listens
  */
 export async function listenTcp(
   make: () => Server,
@@ -43,7 +43,7 @@ export async function listenTcp(
       return await listenAtAll(make, addresses, port, servers);
     } catch (error) {
       await Promise.all(servers.map(closed));
-      // A free port of the first address may be taken at the next.
+      // A port that is free at the first address may be in use at the next.
       const isTaken = port === 0 && servers.length > 0 && systemCodeOf(error) === 'EADDRINUSE';
       if (!isTaken || attempt === MAX_ATTEMPTS) throw error;
     }
@@ -83,7 +83,7 @@ async function lookUp(host: string): Promise<string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
-/** Resolves when a server listens. @throws what the system says */
+/** Resolves when a server listens. @throws the system's error */
 export function listening(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -94,10 +94,10 @@ export function listening(server: Server, options: ListenOptions): Promise<void>
   });
 }
 
-/** Least time between two log lines of failures to accept, milliseconds. */
+/** Minimum time between two log lines about failures to accept, milliseconds. */
 const ACCEPT_LOG_MS = 60_000;
 
-/** Has a server that listens go on if a connection cannot be accepted, with a line in the log, not for each of them. */
+/** Keeps a server listening if a connection cannot be accepted. Logs such failures, but not each of them. */
 export function goOnAfterFailures(server: Server, logger: Logger): void {
   let loggedAt = -Infinity;
   server.on('error', (error) => {
@@ -108,19 +108,19 @@ export function goOnAfterFailures(server: Server, logger: Logger): void {
   });
 }
 
-/** Takes no further connections. Resolves when the last one has ended. */
+/** Accepts no further connections. Resolves when the last one has ended. */
 export function closed(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** What the log says of the addresses of a name; nothing of an address. */
+/** The text about the addresses of a name for the log; empty for a plain address. */
 export function boundTo(host: string, addresses: readonly string[]): string {
   return isIP(host) === 0 ? ` (${addresses.join(', ')})` : '';
 }
 
 /**
- * Why an address could not be had, and whose it is.
- * @param where the address, as people write it
+ * Explains why an address is not available, and who uses it.
+ * @param where the address as people write it
  */
 export async function listenFailure(
   where: string,
@@ -142,7 +142,7 @@ async function reasonOf(
       const other = 'port' in address ? 'another port (0 takes a free one)' : 'another path';
       return `${owner ?? 'another process'} listens there already; stop it, or take ${other}`;
     }
-    // libuv says so of a folder that is not there, too.
+    // libuv also reports this for a folder that does not exist.
     case 'EACCES':
     case 'ENOENT':
     case 'ENOTDIR':

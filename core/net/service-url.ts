@@ -1,8 +1,5 @@
-/**
- * Where a daemon is to be reached: over HTTP at `http://host:port` or `unix:/path`, over the Redis protocol at `resp://host:port` or
- * `resp+unix:/path`.
- */
-import { BedrockError } from '../base/errors.js';
+/** The address of a daemon: `http://host:port` or `unix:/path` for HTTP, `resp://host:port` or `resp+unix:/path` for the Redis protocol. */
+import { invalid } from '../base/errors.js';
 import {
   formatAddress,
   formatHostPort,
@@ -15,9 +12,9 @@ import {
 
 export interface HttpUrl {
   readonly kind: 'http';
-  /** As `connect` was given it, in its usual form. */
+  /** As given to `connect`, in its normal form. */
   readonly text: string;
-  /** What requests are sent to; for a unix socket the host is a mere name. */
+  /** Destination of requests; for a unix socket the host is only a placeholder. */
   readonly origin: string;
   readonly socketPath?: string;
 }
@@ -35,22 +32,19 @@ export type ServiceUrl = HttpUrl | RespUrl;
 
 const RESP = 'resp://';
 const RESP_UNIX = 'resp+unix:';
-/** As clients of Redis name it: user, password and number of a database are nothing that is known here. */
+/** The form of Redis clients: user, password and number of a database have no meaning here. */
 const OF_REDIS = /^rediss?:\/\/(?:[^@/]*@)?([^/?#]*)/i;
 
 /** @throws INVALID_ARGUMENT */
 export function parseServiceUrl(url: string, directory = process.cwd()): ServiceUrl {
   const found = readServiceUrl(url, directory);
   if (typeof found !== 'string') return found;
-  throw new BedrockError(
-    'INVALID_ARGUMENT',
-    `${JSON.stringify(url)} is no address of a daemon (${SERVICE_URL_FORMS}): ${found}`,
-  );
+  throw invalid(`${JSON.stringify(url)} is no address of a daemon (${SERVICE_URL_FORMS}): ${found}`);
 }
 
 /**
- * @param directory folder that a relative path of a socket counts from
- * @returns the address, or in words why the text is none
+ * @param directory base folder of a socket's relative path
+ * @returns the address, or a text that says why there is none
  */
 export function readServiceUrl(url: string, directory: string): ServiceUrl | string {
   if (url.startsWith(RESP_UNIX)) {

@@ -1,7 +1,7 @@
 /**
- * Whose an address is that is in use, as far as Linux tells it: /proc/net has each listening socket with its inode, and a process that
- * holds it has a descriptor that leads to `socket:[inode]`. Looked for only when listening failed; a process of another user shows
- * its descriptors to root alone.
+ * Finds the owner of an address in use, as far as Linux shows it: /proc/net lists each listening socket with its inode, and a process that
+ * holds it has a descriptor that links to `socket:[inode]`. Used only after listening failed. Only root can see the descriptors of another
+ * user's process.
  */
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
@@ -9,7 +9,7 @@ import { basename, dirname } from 'node:path';
 /** `LISTEN` in /proc/net/tcp: include/net/tcp_states.h. */
 const LISTEN = '0A';
 
-/** @returns such as `process 4711 (node)`; nothing if the system does not tell */
+/** @returns a text such as `process 4711 (node)`; undefined if the system does not show it */
 export async function ownerOfPort(port: number): Promise<string | undefined> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const inodes: string[] = [];
@@ -22,7 +22,7 @@ export async function ownerOfPort(port: number): Promise<string | undefined> {
   return holderOf(inodes);
 }
 
-/** How the folder begins that a daemon binds its socket in before it gives it its name, beside that name. */
+/** Prefix of the folder in which a daemon binds its socket before it links it to its name, in the same folder as that name. */
 export const BOUND_BELOW = '.bedrock-';
 
 /** Whether a socket that was bound at `bound` may have the name `path`. */
@@ -42,7 +42,7 @@ export async function ownerOfSocket(path: string): Promise<string | undefined> {
   return holderOf(rows.filter((columns) => mayBe(columns[7] ?? '', path)).map((columns) => columns[6] ?? ''));
 }
 
-/** Without the heads of the columns. */
+/** Without the header line. */
 async function rowsOf(table: string): Promise<string[][]> {
   const text = await readFile(`/proc/net/${table}`, 'utf8').catch(() => '');
   const rows = text.split('\n').slice(1);
@@ -64,7 +64,7 @@ async function holderOf(inodes: readonly string[]): Promise<string | undefined> 
   return undefined;
 }
 
-/** None of what is gone, or may not be looked at. */
+/** Empty if the folder no longer exists or cannot be read. */
 function entriesOf(folder: string): Promise<string[]> {
   return readdir(folder).catch(() => []);
 }

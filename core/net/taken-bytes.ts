@@ -1,7 +1,7 @@
-/** How much of what was written to a connection its peer, or the system for it, has taken. Node tells that of whole writes alone. */
+/** How much of what was written to a connection the peer, or its system, has accepted. Node.js reports only whole writes. */
 import type { Socket } from 'node:net';
 
-/** Bytes, of those that went by the socket's stream. */
+/** Bytes, among those that were written through the socket's stream. */
 export function takenBytes(socket: Socket): number {
   const { _handle: handle } = socket as {
     _handle?: { bytesWritten?: number; writeQueueSize?: number } | null;

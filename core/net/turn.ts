@@ -1,18 +1,20 @@
 /**
- * A connection's share of a turn of the event loop: about a millisecond of work, and then everybody else comes first.
+ * A connection's share of one turn of the event loop: about a millisecond of work; then all others come first.
  *
- * It counts all work that is done before the event loop goes on: what comes by reads, by promises or by both, as a promise that settles
- * at once, and what it leads to, belong to the same turn. Counting costs an addition; only now and then somebody looks at the clock.
+ * It counts all work until the event loop continues, whether it is caused by reads or by promises: a promise that settles at once, and what
+ * follows from it, belong to the same turn. Counting costs an addition; the clock is read only now and then.
  */
 
-/** Of one connection; where many have more to do than that, each gets less, so that all of them together take ten times as long. */
+/** For one connection. If many have more to do, each gets less, so that all of them together take ten times as long. */
 const SHARE_MS = 1;
 const ALL_SHARES_MS = 10;
 const LEAST_SHARE_MS = 0.1;
 
-/** Units of work between two looks at the clock. One is a small request of the Redis protocol: a microsecond or two. */
+/** Units of work between two readings of the clock. A unit is a small request of the Redis protocol: 1 or 2 µs. */
 const UNITS_A_LOOK = 64;
-/** So many bytes to be moved are a unit. */
+/** This many units at once are a whole share, whatever the clock says: work done in one piece is measured only when it is over. */
+const UNITS_A_SHARE = 2 ** 10;
+/** Moving this many bytes is one unit. */
 const BYTES_A_UNIT = 2 ** 12;
 
 /** Connections that are known to have much to do in this turn. */
@@ -22,16 +24,16 @@ export class Turn {
   /** Whether it is the turn of others: nothing further may begin before `goOn` is called. */
   isOver = false;
   #units = 0;
-  /** From here on the end of the turn is told. */
+  /** Whether the end of this turn will be reported. */
   #isTimed = false;
   #begun = 0;
 
-  /** @param goOn called when it is the connection's turn again, if it was over */
+  /** @param goOn called when it is the connection's turn again, after it was over */
   constructor(private readonly goOn: () => void) {}
 
   /**
-   * Notes a request and the bytes that it moved.
-   * @param units how large the request is beside a small one of the Redis protocol
+   * Counts a request and the bytes that it moved.
+   * @param units size of the request, relative to a small one of the Redis protocol
    * @returns whether the turn is over
    */
   spend(units: number, bytes = 0): boolean {
@@ -41,13 +43,14 @@ export class Turn {
   }
 
   #look(): void {
+    if (this.#units >= UNITS_A_SHARE) this.isOver = true;
     this.#units = 0;
     const now = performance.now();
     if (!this.#isTimed) {
       this.#isTimed = true;
       this.#begun = now;
       busy++;
-      // Behind all that is to be read, and behind all promises that have settled.
+      // After all pending input, and after all settled promises.
       setImmediate(this.#ended);
       return;
     }

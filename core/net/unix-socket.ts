@@ -1,10 +1,10 @@
 /**
- * A socket in the file system, from its making to its removal.
+ * A socket in the file system, from its creation to its removal.
  *
- * It is bound in a folder that only the daemon's own user may enter, gets its rights there, and then its name by a link, which
- * replaces nothing: nobody else can reach it before, and a socket that another process has bound meanwhile stays. The system's
- * library removes the name that was bound when the server closes, which is gone by then; the name that others know is removed only
- * while it still leads to this socket.
+ * It is bound in a folder that only the daemon's user may enter. It gets its permissions there, and then its name by a link, which never
+ * replaces a file. So nobody else can reach it earlier, and a socket that another process has bound meanwhile stays. When the server
+ * closes, libuv removes the name that was bound, which no longer exists by then. The public name is removed only while it still leads to
+ * this socket.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -16,34 +16,34 @@ import { MAX_SOCKET_PATH_BYTES } from './address.js';
 import { closed, listening } from './listening.js';
 import { BOUND_BELOW, ownerOfSocket } from './socket-owner.js';
 
-/** What a file system without hard links says. */
+/** The errors of a file system without hard links. */
 const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 export class UnixSocket {
   private constructor(
-    private readonly place: string,
+    private readonly socketPath: string,
     private readonly identity: string,
   ) {}
 
-  /** Has a server listen at a path, for the daemon's own user. @throws START_FAILED, what the system says */
-  static async bind(server: Server, place: string): Promise<UnixSocket> {
-    await removeStaleSocket(place);
-    const folder = await mkdtemp(path.join(path.dirname(place), BOUND_BELOW));
+  /** Makes a server listen at a path, for the daemon's user only. @throws START_FAILED, the system's error */
+  static async bind(server: Server, socketPath: string): Promise<UnixSocket> {
+    await removeStaleSocket(socketPath);
+    const folder = await mkdtemp(path.join(path.dirname(socketPath), BOUND_BELOW));
     const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
-      // Its own name, by which the system's table of sockets shows whose it is. Where that is too long with the folder before it, one
-      // that no other file has: the library would remove it by a descriptor that may lead elsewhere by then.
-      const own = path.join(folder, path.basename(place));
+      // The same base name, so that the system's table of sockets shows the owner. If the folder makes it too long, a name that no other
+      // file has: libuv would remove it through a path that may lead elsewhere by then.
+      const own = path.join(folder, path.basename(socketPath));
       const isLong = Buffer.byteLength(own) > MAX_SOCKET_PATH_BYTES;
       const made = isLong ? path.join(folder, randomBytes(8).toString('hex')) : own;
       const bound = isLong ? `/proc/self/fd/${handle.fd}/${path.basename(made)}` : own;
       await listening(server, { path: bound });
       await chmod(made, 0o600);
       const identity = await identityOf(made);
-      await giveName(made, place);
-      return new UnixSocket(place, identity ?? '');
+      await giveName(made, socketPath);
+      return new UnixSocket(socketPath, identity ?? '');
     } catch (error) {
-      // It may listen by now, where nobody can find it, and would keep the process running.
+      // It may be listening by now, where nobody can find it, and would keep the process running.
       if (server.listening) await closed(server);
       throw error;
     } finally {
@@ -53,32 +53,36 @@ export class UnixSocket {
   }
 
   /**
-   * Removes its name. To be called before the server closes: as long as it is open, no other socket can have its number.
-   * Between the look and the removal another daemon would have to remove the name and bind it anew, which takes it far longer.
+   * Removes its name. Must be called before the server closes: while it is open, no other socket can have its inode. Between the check and
+   * the removal another daemon could remove the name and bind it again, but that takes far longer.
    */
   async remove(): Promise<void> {
-    if ((await identityOf(this.place)) === this.identity) await unlink(this.place);
+    if ((await identityOf(this.socketPath)) === this.identity) await unlink(this.socketPath);
   }
 }
 
-async function giveName(made: string, place: string): Promise<void> {
+async function giveName(made: string, socketPath: string): Promise<void> {
   try {
-    await link(made, place);
+    await link(made, socketPath);
     await unlink(made);
   } catch (error) {
     if (systemCodeOf(error) === 'EEXIST')
-      throw new BedrockError('START_FAILED', `another process has just begun to listen at unix:${place}`, {
-        cause: error,
-      });
+      throw new BedrockError(
+        'START_FAILED',
+        `another process has just begun to listen at unix:${socketPath}`,
+        {
+          cause: error,
+        },
+      );
     if (!NO_LINKS.includes(systemCodeOf(error))) throw error;
-    await rename(made, place);
+    await rename(made, socketPath);
   }
 }
 
-/** Which file a name leads to; nothing if there is none. */
-async function identityOf(place: string): Promise<string | undefined> {
+/** Identifies the file that a name leads to; undefined if there is none. */
+async function identityOf(socketPath: string): Promise<string | undefined> {
   try {
-    const { dev, ino } = await lstat(place, { bigint: true });
+    const { dev, ino } = await lstat(socketPath, { bigint: true });
     return `${dev}:${ino}`;
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
@@ -86,24 +90,27 @@ async function identityOf(place: string): Promise<string | undefined> {
   }
 }
 
-/** Removes the socket that a daemon left which was killed. One that still answers stays. @throws START_FAILED */
-async function removeStaleSocket(place: string): Promise<void> {
-  const found = await lstat(place).catch(() => undefined);
+/** Removes the socket that a killed daemon has left. A socket that still answers stays. @throws START_FAILED */
+async function removeStaleSocket(socketPath: string): Promise<void> {
+  const found = await lstat(socketPath).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${place} exists and is no socket`);
+  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${socketPath} exists and is no socket`);
   const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(place, () => {
+    const probe = connect(socketPath, () => {
       probe.destroy();
       resolve(true);
     });
-    // Any other failure, such as a full backlog, comes from one that lives.
+    // Any other error, such as a full backlog, means that the socket is alive.
     probe.on('error', (error) => resolve(systemCodeOf(error) !== 'ECONNREFUSED'));
   });
   if (isAlive) {
-    const owner = (await ownerOfSocket(place)) ?? 'another process';
-    throw new BedrockError('START_FAILED', `cannot listen at unix:${place}: ${owner} listens there already`);
+    const owner = (await ownerOfSocket(socketPath)) ?? 'another process';
+    throw new BedrockError(
+      'START_FAILED',
+      `cannot listen at unix:${socketPath}: ${owner} listens there already`,
+    );
   }
-  // Another daemon may have removed it meanwhile, and have bound its own: the link fails then.
-  const now = await lstat(place).catch(() => undefined);
-  if (now?.ino === found.ino && now.dev === found.dev) await unlink(place);
+  // Another daemon may have removed it meanwhile and bound its own; then the link fails.
+  const now = await lstat(socketPath).catch(() => undefined);
+  if (now?.ino === found.ino && now.dev === found.dev) await unlink(socketPath);
 }

@@ -1,37 +1,36 @@
 /**
- * What others may do to a pool's file while it is open, as locks keep out only those who lock: cut it off, delete it, put another one in its
- * place, move it away, have the link that was configured lead elsewhere. Whatever is stored from then on is lost, or is not where the next
- * start looks for it.
+ * Detects what others may do to a pool's file while it is open, as locks keep out only those who lock: truncate it, delete it, replace it,
+ * move it, or change the configured link. From then on, whatever is stored is lost, or is not where the next start looks for it.
  */
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
 import { systemCodeOf } from '../base/errors.js';
 
-/** An open file as it was opened. */
+/** An open file, as it was opened. */
 export interface KnownFile {
   readonly file: FileHandle;
   readonly path: string;
-  /** The path by which the next start looks for it, if a link leads from there to `path`. */
+  /** The configured path, if it is a link that leads to `path`. */
   readonly name?: string | undefined;
-  /** Bytes that it had at least. */
+  /** Its minimum size, bytes. */
   readonly size: number;
 }
 
-/** What has become of it. @returns undefined if nothing has, or if nobody can tell */
+/** What has happened to the file. @returns undefined if nothing has, or if it is unknown */
 export async function changeOf(known: KnownFile): Promise<string | undefined> {
   const { file, path, name = path, size } = known;
-  // One that cannot be asked is closed by now, or fails elsewhere.
+  // A file that fails here is closed by now, or fails elsewhere.
   const now = await file.stat({ bigint: true }).catch(() => undefined);
   if (now === undefined) return undefined;
   if (now.size < size) return `its file was cut off while it was open, from ${size} to ${now.size} bytes`;
   const named = await identityOf(name);
-  // A folder that may not be looked into any more says nothing of the file.
+  // A folder that can no longer be read proves nothing about the file.
   if (named === undefined && now.nlink > 0n) return undefined;
   const isOwn = (other: Identity | null | undefined): boolean =>
     other?.dev === now.dev && other.ino === now.ino;
   if (isOwn(named)) return undefined;
   const isThere = name !== path && isOwn(await identityOf(path));
-  // Meanwhile it may have been closed, and its number be another file's.
+  // It may have been closed meanwhile, and its number may belong to another file.
   if (file.fd < 0) return undefined;
   if (isThere)
     return (
@@ -43,7 +42,7 @@ export async function changeOf(known: KnownFile): Promise<string | undefined> {
 
 type Identity = Pick<BigIntStats, 'dev' | 'ino'>;
 
-/** The file that a path leads to; null if there is none, undefined if nobody can tell. */
+/** Identifies the file that a path leads to; null if there is none, undefined if unknown. */
 async function identityOf(path: string): Promise<Identity | null | undefined> {
   try {
     return await stat(path, { bigint: true });
@@ -53,7 +52,7 @@ async function identityOf(path: string): Promise<Identity | null | undefined> {
   }
 }
 
-/** What to save goes beside what was put in its place, and never over it. */
+/** Advice on where to save the file: beside the one that has replaced it, never over it. */
 function lossOfName({ file, path }: KnownFile, isReplaced: boolean, isDeleted: boolean): string {
   const save = `cp --sparse=always /proc/${process.pid}/fd/${file.fd} ${path}`;
   if (isReplaced)

@@ -1,58 +1,72 @@
 /**
- * What a pool asks of its file and Node's FileHandle lacks: the lock, space, holes, many writes in one. By the native addon; without it by
- * the system's `flock` command on the descriptor it inherits, by writing zeros, and by a write for each.
+ * System calls that a pool needs for its file, and Node's FileHandle lacks: the lock, space, holes, many writes in one. With the native
+ * addon. Without it: the system's `flock` command on an inherited descriptor, writing zeros, and a write per piece.
  */
 import { spawn } from 'node:child_process';
 import { type FileHandle, statfs } from 'node:fs/promises';
 import type * as native from '../../native/index.js';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { holderOfLock } from './lock-holder.js';
 
 const ZEROS_BYTES = 2 ** 20;
-/** What flock(2) says where the file system has none; ENOLCK where its server does not answer. */
+/** Errors of flock(2) if the file system has no locks; ENOLCK if its server does not answer. */
 const NO_LOCKS = ['ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENOLCK', 'EBADF'];
-/** How flock(1) ends if the lock is held. */
+/** Exit status of flock(1) if the lock is held. */
 const CONFLICT_STATUS = 75;
 
+/** System calls that a pool needs for its file, and Node's FileHandle lacks. Offsets and lengths are in bytes. */
 export interface FileOperations {
   /**
-   * Locks the file as long as it is open, without waiting. @param path what it is called in errors
-   * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if nothing is there to lock it by
+   * Locks the file as long as it is open, without waiting. @param path its name in errors
+   * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if there is no way to lock it
    */
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
-  /** Keeps a file at hand for all calls on it, which need no descriptor of their own then; absent where they do not. Let go before it is closed. */
+  /**
+   * Holds a descriptor of the file for all calls on it, which then need none of their own; absent if they never do. Close it before the
+   * file.
+   */
   hold?(file: FileHandle): { close(): void };
-  /** Gives a range its space that reads as zeros, and that nobody else has. If it fails, it has taken none. @throws ENOSPC, … */
+  /** Allocates space for a range that reads as zeros and that nobody else uses. Allocates nothing if it fails. @throws ENOSPC, … */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** The same for a range with bytes, which stay; absent where that cannot be. */
+  /** The same for a range that contains bytes, which stay; absent if that is not possible. */
   fill?(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Gives what a range shares with a reflinked copy its own space; the bytes stay. Absent where nothing can. @throws ENOSPC, ENOTSUP, … */
+  /**
+   * Allocates separate space for what a range shares with a reflink copy; the bytes stay. Absent if that is not possible. @throws ENOSPC,
+   * ENOTSUP, …
+   */
   unshare?(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and leaves it its space. */
+  /** Zeros a range, and keeps its space allocated. */
   zero(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Makes a range zero, and gives its space back; absent where that cannot be. @throws ENOTSUP if the file system cannot, … */
+  /** Zeros a range, and frees its space; absent if that is not possible. @throws ENOTSUP if the file system cannot, … */
   discard?(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** What the file system of a file has left; absent, or nothing, where it does not say. */
+  /** Free space of the file's file system; absent, or undefined, if unknown. */
   freeBytes?(file: FileHandle, path: string): Promise<number | undefined>;
-  /** The first place of a range where a byte is not zero; absent where holes would have to be read. */
+  /** Offset of the first byte of a range that is not zero; absent if holes would have to be read. */
   firstNonZero?(file: FileHandle, offset: number, end: number): Promise<number | undefined>;
-  /** Looks whether the file is at least so long, and what the path leads to; absent where that takes more than one job. @throws ESTALE */
+  /** Checks that the file has at least this size, and that the path leads to it; absent if that takes more than one job. @throws ESTALE */
   verify?(file: FileHandle, path: string, size: number): Promise<void>;
-  /** Makes what was written durable, and does the same; absent where that takes more than one job. @returns whether the file is what it was */
+  /**
+   * Makes all writes durable, then checks the same; absent if that takes more than one job. @returns whether the file still has its size
+   * and name
+   */
   commit?(file: FileHandle, path: string, size: number): Promise<boolean>;
-  /** Drops what is durable from the system's cache, so that reads are of the medium; absent where nothing can. */
+  /** Drops clean pages from the page cache, so that reads come from the medium; absent if that is not possible. */
   dropCache?(file: FileHandle): Promise<void>;
-  /** Gives an open file a name that is free; absent where only a file that has one can get another. @throws EEXIST, EPERM, … */
+  /** Gives an open file a free name; absent if only a file with a name can get another. @throws EEXIST, EPERM, … */
   link?(file: FileHandle, path: string): Promise<void>;
-  /** Writes pieces, each whole; absent where that is no faster than one by one. If it fails, any of them may be there. */
+  /** Writes pieces, each completely; absent if that is no faster than one by one. If it fails, any of them may have been written. */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
 }
 
+/** Bytes, and their position in the file. */
 export interface FilePiece {
+  /** First byte, counted from the start of the file. */
   readonly offset: number;
+  /** The bytes to write there. */
   readonly bytes: Uint8Array;
 }
 
-/** The addon's, if it is there. */
+/** Those of the addon, if it is available. */
 export async function fileOperations(): Promise<FileOperations> {
   try {
     return nativeOperations(await import('../../native/index.js'));
@@ -91,7 +105,7 @@ function nativeOperations({
       try {
         await lock(file, { shared });
       } catch (error) {
-        if (error instanceof LockedError) throw inUse(path, error.message, error);
+        if (error instanceof LockedError) throw await inUse(file, path, error);
         throw NO_LOCKS.includes(systemCodeOf(error) ?? '') ? noLocks(path, messageOf(error), error) : error;
       }
     },
@@ -110,7 +124,7 @@ function nativeOperations({
       try {
         await zeroRange(of(file), offset, length);
       } catch (error) {
-        // What lacks a range of zeros may have room for zeros.
+        // If there is no room to allocate zeros, there may still be room to write them.
         if (!['ENOTSUP', 'EOPNOTSUPP', 'ENOSPC'].includes(systemCodeOf(error) ?? '')) throw error;
         await writeZeros(file, offset, length);
       }
@@ -125,14 +139,14 @@ export const plainOperations: FileOperations = {
   freeBytes: freeBytesOf,
 };
 
-/** By what is open, as the name may be another file's by now; it takes no descriptor. */
+/** Through the open file, as the name may belong to another file by now. Needs no descriptor. */
 async function freeBytesOf(file: FileHandle, path: string): Promise<number | undefined> {
   const found = await statfs(`/proc/self/fd/${file.fd}`).catch(() => statfs(path).catch(() => undefined));
-  // What is set aside for root, and for the file system's own records, is not for pools.
+  // Space reserved for root, and for the file system's own records, is not available to pools.
   return found === undefined || found.blocks === 0 ? undefined : found.bsize * found.bavail;
 }
 
-/** flock(1) on a descriptor that it inherits; the lock belongs to the opening of the file, so it stays when the command ends. */
+/** flock(1) on an inherited descriptor. The lock belongs to the open file description, so it stays when the command ends. */
 async function lockByCommand(file: FileHandle, path: string, shared: boolean): Promise<void> {
   let said = '';
   const status = await new Promise<number | null>((resolve, reject) => {
@@ -150,7 +164,7 @@ async function lockByCommand(file: FileHandle, path: string, shared: boolean): P
       { cause: error },
     );
   });
-  if (status === CONFLICT_STATUS) throw inUse(path, 'another process has it open');
+  if (status === CONFLICT_STATUS) throw await inUse(file, path);
   if (status !== 0) throw noLocks(path, said.trim() || `flock ended with status ${String(status)}`);
 }
 
@@ -163,11 +177,13 @@ function noLocks(path: string, why: string, cause?: unknown): BedrockError {
   );
 }
 
-function inUse(path: string, who: string, cause?: unknown): BedrockError {
-  return new BedrockError('POOL_IN_USE', `the pool ${path} is in use: ${who}`, {
-    details: { path },
-    ...(cause !== undefined && { cause }),
-  });
+async function inUse(file: FileHandle, path: string, cause?: unknown): Promise<BedrockError> {
+  const who = (await holderOfLock(file)) ?? 'another process';
+  return new BedrockError(
+    'POOL_IN_USE',
+    `the pool ${path} is in use: ${who} has it open; stop that, or choose another path`,
+    { details: { path }, ...(cause !== undefined && { cause }) },
+  );
 }
 
 async function writeZeros(file: FileHandle, offset: number, length: number): Promise<void> {

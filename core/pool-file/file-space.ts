@@ -1,23 +1,25 @@
 /**
- * The space of a pool's file: given to it, kept, given back to its file system, and how much of that there is. A file system may have too
- * little, or be full of what others store, so each of these can be refused; a refusal takes nothing, and all else goes on.
+ * The space of a pool's file: allocates, keeps and frees it, and reports how much its file system has left. A file system may have too
+ * little, or be filled by others, so each of these can be refused. A refusal allocates nothing, and everything else continues.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import type { MediumSpace } from '../pool/medium.js';
 import type { FileOperations } from './file-operations.js';
-import { MAX_PIECE_BYTES } from './write-group.js';
+import { MAX_GROUPED_WRITE_BYTES } from './write-group.js';
 
-/** In which the blocks of a file are counted (stat(2)). */
+/** The unit in which stat(2) counts the blocks of a file. */
 const BLOCK_BYTES = 512;
-/** What a file system says of a call that it does not have. */
+/** The errors of a file system that lacks a call. */
 const LACKING = ['ENOTSUP', 'EOPNOTSUPP'];
-const ZEROS = new Uint8Array(MAX_PIECE_BYTES);
-/** Searched for a byte that is not zero in one job, which must not keep a thread of the pool for long; less where it is read first. */
+/** The errors for no more bytes: of a file system, of a user, of a process's files. */
+const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+const ZEROS = new Uint8Array(MAX_GROUPED_WRITE_BYTES);
+/** Maximum range of one job that searches for a nonzero byte, as it must not occupy a thread of the pool for long. */
 const SEARCH_BYTES = 2 ** 26;
 const READ_BYTES = 2 ** 20;
 
-/** The pool's file, as far as its space needs it; `PoolFileIo` says what each of them does. */
+/** The parts of the pool's file that its space needs; `PoolFileIo` describes them. */
 export interface SpaciousFile {
   readonly file: FileHandle;
   readonly path: string;
@@ -30,33 +32,35 @@ export interface SpaciousFile {
   refused(error: unknown, length: number): Promise<never>;
 }
 
+/** The space of a pool's file on its disk. */
 export class FileSpace {
   readonly #io: SpaciousFile;
   readonly #operations: FileOperations;
 
+  /** @internal */
   constructor(io: SpaciousFile, operations: FileOperations) {
     this.#io = io;
     this.#operations = operations;
   }
 
   /**
-   * Gives a range behind what the pool has had its space, zero and durable: a header that names it may reach the disk at once. What stood
-   * there is nobody's, as of a larger pool that a backup of a smaller one was written over.
-   * @throws OUT_OF_SPACE if there is none to be had, for whatever reason; READ_ONLY
+   * Allocates a range after the present end of the pool, zero and durable, as a header that names it may reach the disk at once. Its former
+   * contents belong to no one, for example those of a larger pool that was overwritten with a backup of a smaller one.
+   * @throws OUT_OF_SPACE if it is refused for any reason; READ_ONLY
    */
   async grow(offset: number, length: number): Promise<void> {
-    // Where nothing can be discarded, allocating is writing zeros.
+    // If nothing can be discarded, allocation writes zeros.
     if (this.canDiscard) await this.discard(offset, length);
     await this.allocate(offset, length);
   }
 
   /**
-   * Gives a range that holds nothing its space, durably. Nobody else uses it.
-   * @throws OUT_OF_SPACE if there is none to be had, for whatever reason; READ_ONLY
+   * Allocates a free range, durably. Nobody else uses it.
+   * @throws OUT_OF_SPACE if it is refused for any reason; READ_ONLY
    */
   async allocate(offset: number, length: number): Promise<void> {
     const io = this.#io;
-    // A file that was cut off would come back as long as it was.
+    // Otherwise a truncated file would get its former length back.
     await io.look();
     await this.#operations
       .allocate(io.file, offset, length)
@@ -65,28 +69,31 @@ export class FileSpace {
   }
 
   /**
-   * Gives what is a hole below `end` its space, durably, as of a copy that was made sparse. No other call is under way.
-   * @throws OUT_OF_SPACE
+   * Allocates the holes below `end`, durably, for example those of a sparse copy. No other call may be in progress.
+   * @throws OUT_OF_SPACE, also if allocation is not possible and something is missing; READ_ONLY, errors of the system
    */
   async fillHoles(end: number): Promise<void> {
     const io = this.#io;
     io.checkSound();
     const missing = end - (await io.file.stat()).blocks * BLOCK_BYTES;
     const left = missing > 0 ? await this.left() : undefined;
-    // Asked first, so that others need not do without for a moment.
+    // Checked first, so that other programs do not run out of space for a moment.
     if (left !== undefined && missing > left.freeBytes) await this.#noneHad(undefined, missing);
     if (this.#operations.fill === undefined)
       return missing > 0 ? this.#noneHad(undefined, missing) : undefined;
-    await this.#operations
-      .fill(io.file, 0, end)
-      .catch((error: unknown) => this.#noneHad(error, Math.max(missing, 0)));
+    try {
+      await this.#operations.fill(io.file, 0, end);
+    } catch (error) {
+      if (isLacking(error)) return missing > 0 ? this.#noneHad(error, missing) : undefined;
+      return isFull(error) ? this.#noneHad(error, Math.max(missing, 0)) : io.refused(error, end);
+    }
     await io.commit();
   }
 
   /**
-   * Gives what is shared with a reflinked copy below `end` its own space, durably. Nothing is done where the file system cannot, as one that
-   * copies on every write. No other call is under way.
-   * @throws OUT_OF_SPACE
+   * Allocates separate space for what is shared with a reflink copy below `end`, durably. Does nothing if the file system cannot, for
+   * example because it copies on every write. No other call may be in progress.
+   * @throws OUT_OF_SPACE, READ_ONLY, errors of the system
    */
   async unshare(end: number): Promise<void> {
     const io = this.#io;
@@ -95,30 +102,30 @@ export class FileSpace {
     try {
       await this.#operations.unshare(io.file, 0, end);
     } catch (error) {
-      if (LACKING.includes(systemCodeOf(error) ?? '')) return;
-      await this.#noneHad(error, end);
+      if (isLacking(error)) return;
+      return isFull(error) ? this.#noneHad(error, end) : io.refused(error, end);
     }
     await io.commit();
   }
 
-  /** What the file system has left; nothing where it does not say. */
+  /** Free space of the file system; undefined if unknown. */
   async left(): Promise<MediumSpace | undefined> {
     const { file, path } = this.#io;
     const freeBytes = await this.#operations.freeBytes?.(file, path);
     return freeBytes === undefined ? undefined : { freeBytes, path };
   }
 
-  /** Whether `firstNonZero` can tell, without reading the holes. */
+  /** Whether `firstNonZero` works without reading holes. */
   get knowsHoles(): boolean {
     return this.#operations.firstNonZero !== undefined;
   }
 
-  /** The first byte of a range that is not zero; nothing if there is none. */
+  /** Offset of the first byte of a range that is not zero; undefined if there is none. */
   async firstNonZero(offset: number, end: number): Promise<number | undefined> {
     return this.#operations.firstNonZero?.(this.#io.file, offset, end);
   }
 
-  /** Whether a range is all zeros. Of what cannot be read nobody knows. */
+  /** Whether a range is all zeros. False if it cannot be read. */
   async isZero(offset: number, length: number): Promise<boolean> {
     const end = offset + length;
     try {
@@ -138,28 +145,28 @@ export class FileSpace {
     return bytes.equals(Buffer.alloc(bytes.length));
   }
 
-  /** Makes a range zero, and leaves it its space. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
+  /** Zeros a range, and keeps its space allocated. @throws OUT_OF_SPACE, READ_ONLY, errors of the system */
   async zero(offset: number, length: number): Promise<void> {
     const io = this.#io;
-    // A small one is better written, together with others.
-    if (length <= MAX_PIECE_BYTES) return io.write(offset, ZEROS.subarray(0, length));
+    // A small range is better written, together with others.
+    if (length <= MAX_GROUPED_WRITE_BYTES) return io.write(offset, ZEROS.subarray(0, length));
     await io.checkBeforeChange(offset + length);
     await this.#operations.zero(io.file, offset, length).catch((error: unknown) => io.refused(error, length));
   }
 
-  /** Whether `discard` can be asked for. */
+  /** Whether `discard` is available. */
   get canDiscard(): boolean {
     return this.#operations.discard !== undefined;
   }
 
-  /** Makes a range zero, and gives its space back if the file system can. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
+  /** Zeros a range, and frees its space if the file system can. @throws OUT_OF_SPACE, READ_ONLY, errors of the system */
   async discard(offset: number, length: number): Promise<void> {
     const io = this.#io;
     io.checkSound();
     try {
       await this.#operations.discard?.(io.file, offset, length);
     } catch (error) {
-      if (!LACKING.includes(systemCodeOf(error) ?? '')) return io.refused(error, length);
+      if (!isLacking(error)) return io.refused(error, length);
       await this.zero(offset, length);
     }
   }
@@ -174,4 +181,13 @@ export class FileSpace {
       { ...(error !== undefined && { cause: error }) },
     );
   }
+}
+
+function isLacking(error: unknown): boolean {
+  return LACKING.includes(systemCodeOf(error) ?? '');
+}
+
+/** Whether the system has no more bytes, as opposed to a failure. */
+export function isFull(error: unknown): boolean {
+  return REFUSALS.includes(systemCodeOf(error) ?? '');
 }

@@ -1,12 +1,12 @@
 /**
- * What a process that was killed has left beside a pool: a file that it was making, a folder with a copy that was not complete. It may be
- * as large as the pool, and nothing else ever names it.
+ * Removes what a killed process has left beside a pool: a file that it was creating, or a folder with an incomplete copy. It may be as
+ * large as the pool, and no other code ever names it.
  *
- * Removed is only what is ours for certain, and nobody's at work:
- * - it has the name of such a thing, 48 random bits included, and belongs to our user;
- * - a file holds a pool, a backup of a repair, or zeros, as one that was not begun;
- * - a folder holds nothing but such files;
- * - its lock can be had, which whoever makes it holds from the first moment to the last; or it is one more name of the pool that is open.
+ * Only what is certainly ours, and not in use, is removed:
+ * - it has such a name, including 48 random bits, and belongs to our user;
+ * - a file contains a pool, a backup of a repair, or zeros, if it was not begun;
+ * - a folder contains nothing but such files;
+ * - its lock is free, which its creator holds from the first moment to the last; or it is another name of the open pool.
  */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, rm, unlink } from 'node:fs/promises';
@@ -15,16 +15,16 @@ import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { FileOperations } from './file-operations.js';
 
-/** Of `pool.pmem` it is `pool.pmem.0123456789ab.new`; of a repair's backup `pool.pmem.repair-7.0123456789ab.new`. */
+/** For `pool.pmem` it is `pool.pmem.0123456789ab.new`; for a repair's backup `pool.pmem.repair-7.0123456789ab.new`. */
 const UNFINISHED = /^(?:\.repair-\d+)?\.[0-9a-f]{12}\.new$/;
 const COPY_FOLDER = /^\.bedrock-copy-[A-Za-z0-9]{6}$/;
-/** The pool within such a folder, and the same unfinished. */
+/** The pool in such a folder, and the same unfinished. */
 const COPY_FILE = /^pool(?:\.[0-9a-f]{12}\.new)?$/;
 const BEGINNINGS = ['BDRKPOOL', '{"format":"bedrock-pool-repair"'];
 const LOOKED_AT_BYTES = 4096;
 
 /**
- * Removes what is left beside the pool of this name, and logs a line for each.
+ * Removes leftovers beside the pool of this name, and logs a line for each.
  * @param pool the pool's own file, if it is open
  */
 export async function removeLeftovers(
@@ -35,7 +35,7 @@ export async function removeLeftovers(
 ): Promise<void> {
   const folder = path.dirname(name);
   const base = path.basename(name);
-  // A folder that may not be read hides them.
+  // A folder that cannot be read hides them.
   const entries = await readdir(folder).catch(() => []);
   const own = await pool?.stat({ bigint: true });
   for (const entry of entries) {
@@ -96,7 +96,7 @@ async function onOurs(
   remove: (file: FileHandle, there: BigIntStats) => Promise<number | undefined>,
 ): Promise<number | undefined> {
   const before = await lstat(leftover);
-  // Opening anything else, a FIFO say, is an act of its own.
+  // Opening anything else, for example a FIFO, would have side effects.
   if (!before.isFile() && !before.isDirectory()) return undefined;
   if (before.uid !== process.geteuid?.()) return undefined;
   const file = await open(leftover, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -107,7 +107,7 @@ async function onOurs(
   }
 }
 
-/** Whoever was faster is at work on it, or removes it. */
+/** Another process is using it, or removing it. */
 async function isLocked(file: FileHandle, name: string, operations: FileOperations): Promise<boolean> {
   return operations.lock(file, name, false).then(
     () => true,

@@ -1,36 +1,37 @@
 /**
- * A pool's file is made: nobody ever finds half a pool under its name, and of one that is refused nothing is left.
+ * Creates a pool's file: nobody ever finds half a pool under its name, and a refused pool leaves nothing behind.
  *
- * Order: the folder -> a file without its name, locked (unfinished-file.ts) -> length -> whatever may refuse it -> space -> format -> fsync ->
- * its name, which whoever finds taken leaves alone -> fsync of the folder.
+ * Order: the folder -> a file without its name, locked (unfinished-file.ts) -> length -> checks that may refuse it -> space -> format ->
+ * fsync -> its name, unless that is taken -> fsync of the folder.
  */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { systemClock } from '../base/clock.js';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { unmakeFolders } from '../base/folders.js';
 import { withCure } from '../base/system-cure.js';
 import type { Logger } from '../base/logging.js';
 import { formatPool } from '../pool/format.js';
 import type { FileOperations } from './file-operations.js';
-import { makeFolder, nameOf, type PoolPlace, unmakeFolder } from './pool-place.js';
+import { makeFolder, nameOf, type PoolPath } from './pool-path.js';
 import { makeFile } from './unfinished-file.js';
 
-export interface NewPoolFile extends PoolPlace {
+export interface NewPoolFile extends PoolPath {
   /** Its first capacity, bytes, and the length of the file, which it may grow to. */
   capacity: number;
   size: number;
   alignment: number;
-  /** 8 bytes; random unless told. */
+  /** 8 bytes; default random. */
   poolId?: Uint8Array | undefined;
-  /** Whether the pool takes the place of one that is there, and is locked. */
+  /** Whether the pool replaces an existing one, which is locked. */
   replaces: boolean;
-  /** Refuses, by what it throws, a file in which the backend cannot keep its pool. It has its length, and no space yet. */
+  /** Throws to refuse a file in which the backend cannot keep its pool. It has its length, but no space yet. */
   accept?: ((file: FileHandle, path: string) => Promise<void>) | undefined;
 }
 
 /**
- * @param file the place's
- * @returns the pool's file, open and locked; undefined if somebody else was faster
+ * @param file path of the pool's file
+ * @returns the file, open and locked; undefined if another process was faster
  * @throws OUT_OF_SPACE, NOT_SUPPORTED (no locks there), START_FAILED, what `accept` throws
  */
 export async function makePoolFile(
@@ -52,7 +53,7 @@ export async function makePoolFile(
     return made.file;
   } catch (error) {
     if (!replaces && systemCodeOf(error) === 'EEXIST') return undefined;
-    await unmakeFolder(file, madeFolder);
+    await unmakeFolders(path.dirname(file), madeFolder);
     if (error instanceof BedrockError) throw error;
     throw new BedrockError(
       'START_FAILED',

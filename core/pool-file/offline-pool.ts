@@ -1,6 +1,6 @@
 /**
- * A pool's file in the hands of a command, with no daemon around it: opened as it is, locked, read and written in place. Nothing is
- * mapped and nothing made, so a file that is damaged in any way can be looked at.
+ * A pool's file opened by a command, without a daemon: opened as it is, locked, read and written in place. It is not mapped, and nothing is
+ * created, so a file with any kind of damage can be inspected.
  */
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { fileOperations } from './file-operations.js';
@@ -19,9 +19,9 @@ export class OfflinePool {
   }
 
   /**
-   * @param given the pool's file, or the directory with pool.pmem inside
-   * @param isReadOnly then others may look at it too; otherwise nobody else has it open
-   * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT (no regular file), NATIVE_UNAVAILABLE (no lock), what the system says
+   * @param given the pool's file, or the directory that contains pool.pmem
+   * @param isReadOnly whether others may read it at the same time; otherwise nobody else may have it open
+   * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT (not a regular file), NATIVE_UNAVAILABLE (no lock), errors of the system
    */
   static async open(given: string, isReadOnly: boolean): Promise<OfflinePool> {
     const operations = await fileOperations();
@@ -33,12 +33,12 @@ export class OfflinePool {
     }
   }
 
-  /** Bytes of the file. */
+  /** Size of the file, bytes. */
   get size(): number {
     return this.#size;
   }
 
-  /** The first byte from an offset on that is not zero; nothing if there is none, or if nobody can tell. */
+  /** Offset of the first byte from an offset on that is not zero; undefined if there is none, or if it is unknown. */
   async firstNonZero(offset: number): Promise<number | undefined> {
     return this.#io.space.firstNonZero(offset, this.#size);
   }
@@ -56,13 +56,13 @@ export class OfflinePool {
     await this.#io.file.sync();
   }
 
-  /** Gives the file more bytes, all zero, with space behind them. @throws OUT_OF_SPACE */
+  /** Extends the file with zeros, with space allocated. @throws OUT_OF_SPACE */
   async extend(size: number): Promise<void> {
     await this.#io.space.allocate(this.#size, size - this.#size);
     this.#size = size;
   }
 
-  /** Cuts the file off. */
+  /** Truncates the file. */
   async truncate(size: number): Promise<void> {
     await this.#io.file.truncate(size);
     this.#size = size;
@@ -73,19 +73,8 @@ export class OfflinePool {
   }
 }
 
-/** A command names the system's own error, with what is to be done about it. */
+/** A command reports the system's own error. */
 function madePlain(error: unknown): unknown {
   const system = error instanceof BedrockError && error.code === 'START_FAILED' ? error.cause : error;
-  const code = systemCodeOf(system);
-  if (!(system instanceof Error) || code === undefined || system instanceof BedrockError) return error;
-  const cure = CURES[code];
-  if (cure !== undefined) system.message += `; ${cure}`;
-  return system;
+  return systemCodeOf(system) === undefined || system instanceof BedrockError ? error : system;
 }
-
-const CURES: Record<string, string> = {
-  EACCES: 'run the command as the user who owns the pool',
-  EPERM: 'run the command as the user who owns the pool',
-  EROFS: 'the file system is mounted for reading only, so the pool can be checked there but not repaired',
-  ENOTDIR: 'a part of the path is a file',
-};

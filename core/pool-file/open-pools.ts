@@ -1,9 +1,9 @@
 /**
- * The pools that this process has open, and for whom: a lock tells of its holder no more than the process, which may be this one.
+ * The pools that this process has open, and their providers: the system shows only the process that holds a lock, which may be this one.
  */
 import type { FileHandle } from 'node:fs/promises';
 
-/** What tells a file from all others. */
+/** The identity of a file. */
 interface Identity {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -16,7 +16,7 @@ interface OpenPool extends Identity {
 
 const pools = new Set<OpenPool>();
 
-/** Notes a pool, until its file is closed. @param owner the provider's name */
+/** Registers a pool until its file is closed. @param owner the provider's name */
 export async function noteOpenPool(file: FileHandle, owner: string): Promise<void> {
   for (const pool of pools) if (pool.file.fd < 0) pools.delete(pool);
   const { dev, ino } = await file.stat({ bigint: true });

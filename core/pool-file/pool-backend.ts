@@ -1,6 +1,6 @@
 /**
- * A backend that keeps its regions in a pool file: from its settings to a target, in one way for all of them. Each brings what
- * differs, the medium that bytes go through, and two defaults.
+ * A backend that keeps its regions in a pool file: the common way from settings to a target. Each backend supplies what differs: the
+ * medium, and two defaults.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError } from '../base/errors.js';
@@ -17,49 +17,74 @@ import type { PoolMedium } from '../pool/medium.js';
 import { type OpenedStorage, PoolTarget } from '../pool/pool-target.js';
 import { fileOperations } from './file-operations.js';
 import { PoolFileIo } from './pool-file-io.js';
-import { deletePoolFile, openPoolFile, type PoolFile, type PoolFileOptions } from './pool-file.js';
-import type { PoolPlace } from './pool-place.js';
+import {
+  deletePoolFile,
+  openFailure,
+  openPoolFile,
+  type PoolFile,
+  type PoolFileOptions,
+} from './pool-file.js';
+import type { PoolPath } from './pool-path.js';
 import { checkPoolSettings, missingBytes, overrideBytes, type PoolSettings } from './pool-settings.js';
 
-/** What a medium is made of: a file that is open and locked. */
+/** The input of a medium: a file that is open and locked. */
 export interface OpenedPoolFile extends PoolFile {
+  /** Reads, writes and commits of the file. A medium closes it with `close`. */
   readonly io: PoolFileIo;
-  /** Settings with their defaults that concern the medium. */
+  /** Setting `sync`, default true. False: the pool does not wait for the disk, and a power failure may lose what was acknowledged. */
   readonly sync: boolean;
+  /** Setting `sync_writes`: whether every write is durable when it ends. Default: `defaultSyncWrites`. */
   readonly syncWrites: boolean;
+  /** Setting `require_pmem`, default false: whether to refuse a file that is not on persistent memory. */
   readonly requiresPmem: boolean;
+  /** Setting `reclaim`, default false: whether the space of erased regions returns to the file system. */
   readonly reclaims: boolean;
+  /** Setting `read_only`, default false: whether the file must not be written. */
   readonly isReadOnly: boolean;
+  /** Logger of the provider that holds the target. */
   readonly logger: Logger;
 }
 
-/** Makes a medium; what it took is given back if it throws, the file excepted. */
+/** Creates a medium. If it throws, it releases what it took, except the file. */
 export type OpenMedium = (opened: OpenedPoolFile) => PoolMedium | Promise<PoolMedium>;
 
+/** What a backend supplies to keep its regions in a pool file: its name and settings, its medium, and two defaults. */
 export interface PoolBackend {
+  /** The `type` in configurations. */
   readonly type: string;
+  /** Further names for it; may be empty. */
   readonly aliases: readonly string[];
+  /** Schema of its `config`, including the settings that all pool files have. */
   readonly schema: SchemaSource;
+  /** Capabilities of its targets; the same for all of them. */
   readonly capabilities: Capabilities;
-  /** Bytes, of a pool whose settings name none. */
+  /** Alignment of a pool whose settings give none, bytes. */
   readonly defaultAlignment: number;
+  /** Default of `sync_writes`. */
   readonly defaultSyncWrites: boolean;
-  /** Loads what the medium needs, when the target is made: so a daemon that lacks it says so before it opens anything. */
+  /** Loads what the medium needs, when the target is created: so a daemon without it reports that before it opens anything. */
   load(): OpenMedium | Promise<OpenMedium>;
   /**
-   * Refuses, by what it throws, a file for a pool that is about to be made, so that nothing is left of one that its medium could not be
-   * opened on. The file has its length, and no space yet.
+   * Throws to refuse a file for a new pool, so that nothing is left of a file that the medium cannot open. The file has its length, but no
+   * space yet.
    */
   accept?(file: NewFile): Promise<void>;
 }
 
+/** The file of a new pool, as `accept` of a backend gets it. */
 export interface NewFile {
+  /** The open file, with its full length but without space yet. `accept` must not close it. */
   readonly file: FileHandle;
-  /** Of the pool to be, for errors. */
+  /** Path of the new pool, for errors. */
   readonly path: string;
+  /** Setting `require_pmem`, default false. */
   readonly requiresPmem: boolean;
 }
 
+/**
+ * Defines a backend that keeps its regions in a pool file. This code finds, creates, locks and recovers the file; `backend` supplies what
+ * differs.
+ */
 export function definePoolBackend(backend: PoolBackend): BackendDefinition {
   const { type, aliases, schema, capabilities } = backend;
   return defineBackend<PoolSettings>({
@@ -80,8 +105,8 @@ async function createTarget(
 ): Promise<Target> {
   const { type, capabilities } = backend;
   const openMedium = await backend.load();
-  const { read_only: isReadOnly = false } = settings;
-  const place: PoolPlace = {
+  const { read_only: isReadOnly = false, max_transaction_bytes: maxTransactionBytes } = settings;
+  const poolPath: PoolPath = {
     path: settings.path,
     isDirectory: settings.size !== undefined,
     baseDirectory,
@@ -90,11 +115,12 @@ async function createTarget(
     type,
     capabilities,
     isReadOnly,
+    maxTransactionBytes,
     logger,
     clock,
     storage: {
-      open: () => openStorage(backend, openMedium, settings, { ...place, poolId, owner }, logger),
-      destroy: () => deletePoolFile(place),
+      open: () => openStorage(backend, openMedium, settings, { ...poolPath, poolId, owner }, logger),
+      destroy: () => deletePoolFile(poolPath),
     },
   });
 }
@@ -103,7 +129,7 @@ async function openStorage(
   backend: PoolBackend,
   openMedium: OpenMedium,
   settings: PoolSettings,
-  place: PoolPlace & Pick<PoolFileOptions, 'poolId' | 'owner'>,
+  poolPath: PoolPath & Pick<PoolFileOptions, 'poolId' | 'owner'>,
   logger: Logger,
 ): Promise<OpenedStorage> {
   const { type, defaultAlignment, defaultSyncWrites } = backend;
@@ -119,7 +145,7 @@ async function openStorage(
   const operations = await fileOperations();
   const opened = await openPoolFile(
     {
-      ...place,
+      ...poolPath,
       createBytes: missingBytes(settings),
       overrideBytes: overrideBytes(settings),
       maxBytes,
@@ -132,7 +158,9 @@ async function openStorage(
     logger,
   );
   const failed = (error: BedrockError): void => logger.error(error.message);
-  const io = await PoolFileIo.take(opened, operations, failed);
+  const io = await PoolFileIo.take(opened, operations, failed).catch((error: unknown) => {
+    throw openFailure(opened.path, error);
+  });
   try {
     if (!isReadOnly) await unshare(io, opened, logger);
     const medium = await openMedium({
@@ -146,14 +174,17 @@ async function openStorage(
       logger,
     });
     if (!isReadOnly) io.watch();
-    return { medium, maxBytes };
+    // The file may be shorter if it could not be extended.
+    return { medium, maxBytes: Math.min(maxBytes, opened.size) };
   } catch (error) {
     await io.close();
-    throw error;
+    throw error instanceof BedrockError ? error : openFailure(opened.path, error);
   }
 }
 
-/** Ends that the pool shares blocks with a copy of it, so that what it has been given is its own. Without room for that it is served all the same. */
+/**
+ * Stops the pool from sharing blocks with a copy, so that all its space is its own. Without room for that, the pool is served nevertheless.
+ */
 async function unshare(io: PoolFileIo, { path, size, capacity }: PoolFile, logger: Logger): Promise<void> {
   try {
     await io.space.unshare(Math.min(size, capacity));

@@ -1,44 +1,52 @@
 /**
- * A pool's file, read and written on the thread pool, and what both media that lie on it do when it fails or is full.
+ * A pool's file, read and written on the thread pool, and the common handling of failures and of a full medium.
  *
- * Once something could not be made durable nobody knows what the medium has, so from then on everything that changes is refused. The same
- * holds for a file that others have changed under the pool (file-change.ts): what it would be given is lost with it. A medium that is full
- * has not failed: what it refuses is OUT_OF_SPACE, and everything else goes on. That is so for writes alone. An fdatasync that reports
- * ENOSPC may have dropped bytes that were acknowledged as written, and is a failure.
+ * If something could not be made durable, it is unknown what the medium contains. From then on all changes are refused. The same is true of
+ * a file that others have changed under the pool (file-change.ts): later writes would be lost with it. A full medium has not failed: a
+ * refused write is OUT_OF_SPACE, and everything else continues. This applies to writes only. An fdatasync that reports ENOSPC may have
+ * dropped bytes that were acknowledged as written, and is a failure. While the pool is being opened, nothing has been acknowledged yet: what
+ * the open itself has written is dropped then, so that reads show what the medium contains, and the error is OUT_OF_SPACE.
  */
 import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { withCure } from '../base/system-cure.js';
 import { changeOf, type KnownFile } from './file-change.js';
 import type { FileOperations } from './file-operations.js';
-import { FileSpace, type SpaciousFile } from './file-space.js';
-import { MAX_PIECE_BYTES, WriteGroup } from './write-group.js';
+import { FileSpace, isFull } from './file-space.js';
+import { GroupCommit } from './group-commit.js';
+import { MAX_GROUPED_WRITE_BYTES, WriteGroup } from './write-group.js';
 
-/** fs takes no more at once. */
+/** Maximum size of one call of fs. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
-/** How often the file is looked at, besides at each commit: an idle pool that has lost its file is to be known as well. */
+/** Interval of checks of the file, in addition to those at each commit: so an idle pool notices the loss of its file too. */
 const WATCH_INTERVAL_MS = 1000;
-/** What the system says when it takes no more bytes: of a file system, of a user, of a process's files. */
-const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
-export class PoolFileIo implements SpaciousFile {
+/** The file of an open pool: reads, writes, commits. It refuses changes once one could not be made durable. */
+export class PoolFileIo {
+  /** The open file. It is closed by `close`. */
   readonly file: FileHandle;
+  /** Its path, for errors. */
   readonly path: string;
+  /** Allocates and frees space of the file on the disk. */
   readonly space: FileSpace;
   readonly #known: KnownFile;
   readonly #operations: FileOperations;
-  /** Absent where writes are better made one by one. */
+  /** Absent if single writes are better. */
   readonly #group: WriteGroup | undefined;
+  readonly #commits = new GroupCommit(() => this.#commitNow());
   readonly #failed: (error: BedrockError) => void;
   #failure: BedrockError | undefined;
+  /** Whether the pool is still being opened: everything that was read was durable, and nothing has been acknowledged since. */
+  #isOpening = true;
   #timer: NodeJS.Timeout | undefined;
-  /** For those who ask before it has begun. */
+  /** Shared by all who ask before it has begun. */
   #nextLook: Promise<void> | undefined;
-  /** Looks under way. Each has the file open for itself, and with it the lock. */
+  /** Checks in progress. Each has the file open itself, and so holds its lock. */
   readonly #looking = new Set<Promise<void>>();
   readonly #held: { close(): void } | undefined;
 
-  /** @param failed is told, once, why nothing that changes is taken any more */
+  /** @internal @param failed called once, with the reason why changes are refused from now on */
   constructor(
     known: KnownFile,
     operations: FileOperations,
@@ -56,7 +64,7 @@ export class PoolFileIo implements SpaciousFile {
       this.#group = new WriteGroup((pieces) => operations.writeMany?.(file, pieces) ?? Promise.resolve());
   }
 
-  /** The same, but the file is closed if that fails: there may be no descriptor left. */
+  /** @internal The same, but the file is closed if this fails: there may be no descriptor left. */
   static async take(...given: ConstructorParameters<typeof PoolFileIo>): Promise<PoolFileIo> {
     try {
       return new PoolFileIo(...given);
@@ -66,27 +74,32 @@ export class PoolFileIo implements SpaciousFile {
     }
   }
 
-  /** Whether changes are taken. */
+  /** Whether changes are accepted. */
   get isSound(): boolean {
     return this.#failure === undefined;
   }
 
-  /** Looks after the file from now on, until `close`. */
+  /** Checks the file from now on, until `close`. */
   watch(): void {
     this.#timer = setInterval(() => void this.#look(), WATCH_INTERVAL_MS).unref();
   }
 
+  /**
+   * Waits for commits, ends the checks and waits for those in progress, then closes the file, which releases the lock.
+   * @throws errors of the system
+   */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    // The next to open the pool would meet a lock that is nobody's.
+    await this.#commits.ended();
+    // Otherwise the next open of the pool would find it still locked.
     await Promise.all(this.#looking);
     this.#held?.close();
     await this.file.close();
   }
 
-  /** Fills `into` from `offset` on. @throws POOL_CORRUPT at the file's end, what the system says */
+  /** Fills `into` from `offset` on. @throws POOL_CORRUPT at the end of the file, errors of the system */
   async read(offset: number, into: Uint8Array): Promise<void> {
-    // Asked once: the array may become longer meanwhile, and behind the range that was checked another region begins.
+    // Read once: the array may grow meanwhile, and another region begins after the checked range.
     const { length: size } = into;
     for (let at = 0; at < size;) {
       const length = Math.min(size - at, MAX_TRANSFER_BYTES);
@@ -102,14 +115,15 @@ export class PoolFileIo implements SpaciousFile {
     }
   }
 
-  /** Stores bytes; nothing is said of when they are durable. @throws OUT_OF_SPACE, READ_ONLY, what the system says */
+  /** Stores bytes, without a guarantee of durability. @throws OUT_OF_SPACE, READ_ONLY, errors of the system */
   async write(offset: number, given: Uint8Array): Promise<void> {
-    // Of a fixed length, as the caller's array may become longer before the system takes it: what follows is another region's.
+    // With a fixed length, as the caller's array may grow before the system reads it: the following bytes belong to another region.
     const bytes = given.subarray(0, given.length);
     const looked = this.checkBeforeChange(offset + bytes.length);
     if (looked !== undefined) await looked;
-    if (this.#group === undefined || bytes.length > MAX_PIECE_BYTES) return this.#writeAlone(offset, bytes);
-    // What failed was perhaps the write of another: a region without space must cost neither a descriptor nor a header its own.
+    if (this.#group === undefined || bytes.length > MAX_GROUPED_WRITE_BYTES)
+      return this.#writeAlone(offset, bytes);
+    // Another write of the group may have failed: a region without space must not make a descriptor or a header fail.
     return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
   }
 
@@ -125,45 +139,72 @@ export class PoolFileIo implements SpaciousFile {
   }
 
   /**
-   * Before bytes up to `end` are changed.
+   * Called before bytes up to `end` are changed.
    * @throws READ_ONLY after a failure
    */
   checkBeforeChange(end: number): undefined | Promise<void> {
     this.checkSound();
-    // The change alone could hide that the file was cut off, by making it as long as it was.
+    // The change could hide a truncation by restoring the file's length.
     return end >= this.#known.size ? this.look() : undefined;
   }
 
-  /** @throws READ_ONLY after a failure */
+  /**
+   * Refuses a change once the medium has failed.
+   * @throws READ_ONLY
+   */
   checkSound(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /**
-   * Awaits what, if it fails, leaves the medium in a state that nobody knows: what is durable of it, or half done.
-   * @throws READ_ONLY then; OUT_OF_SPACE for a write that was refused
+   * Awaits a step whose failure leaves the medium in an unknown state: durable or not, or half done.
+   * @throws READ_ONLY then; OUT_OF_SPACE for a refused write
    */
   certainly<T>(step: Promise<T>): Promise<T> {
-    return step.catch((error: unknown) => {
+    return step.catch(async (error: unknown) => {
       if (isOutOfSpace(error)) throw error;
+      if (this.#isOpening && isFull(error) && (await this.#dropStored())) return this.refused(error, 0);
       const cure =
         this.#operations.dropCache === undefined
           ? ', remount its file system (as nothing else drops what the kernel has cached and the medium may lack), and restart'
           : ', and restart';
-      throw this.fail(`the medium failed to make some durable: ${messageOf(error)}; see to it${cure}`, error);
+      throw this.fail(`the medium failed to make some durable: ${withCure(error)}; see to it${cure}`, error);
     });
   }
 
+  /** The pool is open, and acknowledges changes from now on. */
+  opened(): void {
+    this.#isOpening = false;
+  }
+
+  /** Drops what was written and not made durable. @returns whether reads now show what the medium contains */
+  async #dropStored(): Promise<boolean> {
+    const operations = this.#operations;
+    if (operations.dropCache === undefined) return false;
+    try {
+      await operations.dropCache(this.file);
+      await this.file.datasync();
+      await operations.dropCache(this.file);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /**
-   * Makes durable what was written before, and looks whether the file is still what was opened: what is made durable is in it then, and is
-   * found by the next start.
-   * @throws READ_ONLY if either is not so
+   * Makes all earlier writes durable, and checks that the file is still the one that was opened: then the durable bytes are in it, and the
+   * next start finds them. All who ask while a commit runs share the next one.
+   * @throws READ_ONLY if either fails
    */
-  async commit(): Promise<void> {
+  commit(): Promise<void> {
+    return this.#commits.join();
+  }
+
+  async #commitNow(): Promise<void> {
     this.checkSound();
     const { file, path, name = path, size } = this.#known;
     if (this.#operations.commit === undefined) {
-      // What is committed was written before, so it may be looked for meanwhile; a file that is cut off later was whole and durable.
+      // The bytes were written before, so the check may run concurrently; a file that is truncated later was whole and durable.
       await Promise.all([this.certainly(file.datasync()), this.look()]);
       return;
     }
@@ -173,8 +214,8 @@ export class PoolFileIo implements SpaciousFile {
   }
 
   /**
-   * Looks whether the file is still what was opened: what was stored before is in it, then, and is found by the next start. All who ask
-   * in one turn of the event loop share it.
+   * Checks that the file is still the one that was opened: then earlier writes are in it, and the next start finds them. All who ask in one
+   * turn of the event loop share a check.
    * @throws READ_ONLY if it is not
    */
   async look(): Promise<void> {
@@ -198,16 +239,16 @@ export class PoolFileIo implements SpaciousFile {
     try {
       if (this.#operations.verify !== undefined) return await this.#operations.verify(file, name, size);
     } catch {
-      // What it is about is asked below.
+      // The state is checked below.
     }
     const change = await changeOf(this.#known);
     if (change !== undefined) this.fail(change);
   }
 
-  /** The mapping of the file has lost pages. @returns why nothing that changes is taken any more */
+  /** The mapping of the file has lost pages. @returns the reason why changes are refused from now on */
   failMapping(cause: unknown): BedrockError {
     const { size } = this.#known;
-    // Of an open file, and once: nothing that a disk is waited for.
+    // On an open file, and once: this does not wait for a disk.
     const now = fstatSync(this.file.fd).size;
     return this.fail(
       now < size
@@ -218,7 +259,7 @@ export class PoolFileIo implements SpaciousFile {
   }
 
   /**
-   * Refuses changes from now on: nobody knows any more what the medium has. The first failure is the cause of all that follow.
+   * Refuses changes from now on, as it is unknown what the medium contains. The first failure is the cause of all later ones.
    * @returns the error of all changes
    */
   fail(why: string, cause?: unknown): BedrockError {
@@ -234,18 +275,18 @@ export class PoolFileIo implements SpaciousFile {
   }
 
   /**
-   * Of a change that the system did not take; of what it has taken before, each byte is old or new.
-   * @throws OUT_OF_SPACE, READ_ONLY, what the system says
+   * Handles a change that the system refused. Of what it accepted before, each byte is old or new.
+   * @throws OUT_OF_SPACE, READ_ONLY, errors of the system
    */
   async refused(error: unknown, length: number): Promise<never> {
-    const code = systemCodeOf(error);
-    if (code === undefined || !REFUSALS.includes(code)) {
+    if (!isFull(error)) {
       await this.#look();
       throw error;
     }
+    const asked = length === 0 ? 'no room' : `no ${length} bytes more`;
     throw new BedrockError(
       'OUT_OF_SPACE',
-      `the file system has no ${length} bytes more for ${this.path} (${code})`,
+      `the file system has ${asked} for ${this.path} (${systemCodeOf(error)})`,
       { cause: error },
     );
   }

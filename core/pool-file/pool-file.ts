@@ -1,8 +1,8 @@
 /**
- * The file of a pool: found, made (new-pool-file.ts), locked. Both backends that keep pools in files open them here.
+ * The file of a pool: found, created (new-pool-file.ts), locked. Both backends with pool files open them here.
  *
- * Every opener checks after locking that the name still leads to the file that it has locked. Overriding locks the old pool first, and puts
- * the new one, when it is whole, in its place.
+ * After locking, every opener checks that the name still leads to the locked file. An override first locks the old pool, and replaces it
+ * with the new one when that is complete.
  */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import type { Logger } from '../base/logging.js';
 import { HEADER_BYTES } from '../pool/extent.js';
 import { chooseHeader } from '../pool/header-choice.js';
 import type { FileOperations } from './file-operations.js';
+import { isFull } from './file-space.js';
 import { removeLeftovers } from './leftovers.js';
 import { makePoolFile, type NewPoolFile } from './new-pool-file.js';
 import { noteOpenPool, ownerOf } from './open-pools.js';
@@ -19,49 +20,51 @@ import {
   checkKind,
   entryOf,
   nameOf,
-  placeOf,
+  fileOf,
   POOL_NAME,
-  type PoolPlace,
+  type PoolPath,
   warnOfFileSystem,
-} from './pool-place.js';
+} from './pool-path.js';
 
 const GONE_TRIES = 8;
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-export interface PoolFileOptions extends PoolPlace {
-  /** Size of a pool that has to be made, bytes; undefined: it must be there. */
+export interface PoolFileOptions extends PoolPath {
+  /** Size of a pool to create, bytes; undefined: it must exist. */
   createBytes: number | undefined;
-  /** Size of a pool that takes the place of one that is there, bytes; undefined: that one is opened. */
+  /** Size of a pool that replaces an existing one, bytes; undefined: the existing one is opened. */
   overrideBytes: number | undefined;
-  /** Most that it may grow to. */
+  /** Maximum size, bytes. */
   maxBytes: number;
   isReadOnly: boolean;
-  /** Of a pool that is made, bytes. */
+  /** Alignment of a new pool, bytes. */
   alignment: number;
-  /** Of a pool that is made, 8 bytes; random unless told. */
+  /** Pool id of a new pool, 8 bytes; default random. */
   poolId?: Uint8Array | undefined;
-  /** Of a pool that is made. */
+  /** For a new pool. */
   accept?: NewPoolFile['accept'];
-  /** Backend that asks, for the log. */
+  /** Type of the backend, for the log. */
   type: string;
-  /** Name of the provider that asks. */
+  /** Name of the provider. */
   owner: string;
 }
 
-/** A file that may hold a pool, open and locked. */
-export interface FoundFile {
+/** The file of a pool, open and locked. */
+export interface PoolFile {
+  /** Its absolute path. */
   readonly path: string;
+  /** The open file, which holds the lock. */
   readonly file: FileHandle;
   /** Length of the file, bytes. */
   readonly size: number;
-}
-
-export interface PoolFile extends FoundFile {
-  /** The path that was configured, by which the next start looks for the file. */
+  /** The configured path, which the next start will use. */
   readonly name?: string;
-  /** Bytes that the pool takes of it, as its header says; a file that was cut off has fewer. */
+  /** Bytes that the pool uses, according to its header; a truncated file has fewer. */
   readonly capacity: number;
 }
+
+/** A file that may hold a pool, open and locked. */
+export type FoundFile = Pick<PoolFile, 'path' | 'file' | 'size'>;
 
 /** @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT, NATIVE_UNAVAILABLE (no lock), OUT_OF_SPACE, START_FAILED */
 export async function openPoolFile(
@@ -69,7 +72,7 @@ export async function openPoolFile(
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
-  const file = await placeOf(options);
+  const file = await fileOf(options);
   const found = await openExisting(file, options, operations);
   const opened =
     found !== undefined && options.overrideBytes === undefined
@@ -103,21 +106,21 @@ async function replace(
 }
 
 /**
- * Opens a pool that must be there, locked: shared to look at it, alone to change it. Nothing is made, and its length stays.
- * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (no file that could hold a pool)
+ * Opens an existing pool, locked: shared for reading, exclusive for changes. Creates nothing, and does not change its length.
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (not a file that could hold a pool)
  */
 export async function openPoolAsItIs(
   given: string,
   isReadOnly: boolean,
   operations: FileOperations,
 ): Promise<FoundFile> {
-  const place: PoolPlace = { path: given, baseDirectory: process.cwd(), isDirectory: false };
-  const file = await placeOf(place);
+  const poolPath: PoolPath = { path: given, baseDirectory: process.cwd(), isDirectory: false };
+  const file = await fileOf(poolPath);
   const opened = await openExisting(file, { isReadOnly }, operations);
   if (opened !== undefined) return opened;
   throw new BedrockError(
     'POOL_NOT_FOUND',
-    `there is no pool at ${nameOf(place, file)}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
+    `there is no pool at ${nameOf(poolPath, file)}; give the path of a pool's file, or of the directory with ${POOL_NAME} inside`,
     { details: { path: file } },
   );
 }
@@ -136,14 +139,14 @@ async function openExisting(
       await operations.lock(handle, file, isReadOnly).catch((error: unknown) => {
         throw inUseByUs(file, own, error);
       });
-      // Asked under the lock: whoever had it before may have made the file longer.
+      // Read under the lock: the previous holder may have extended the file.
       const { size } = await handle.stat();
       if (await isStill(file, own)) return { path: file, file: handle, size };
     } catch (error) {
       await handle.close();
       throw error;
     }
-    // Another process has replaced it in between.
+    // Another process has replaced it meanwhile.
     await handle.close();
   }
   throw new BedrockError('POOL_IN_USE', `the pool ${file} is being replaced again and again`, {
@@ -151,7 +154,7 @@ async function openExisting(
   });
 }
 
-/** A lock that this process holds itself is named by its provider. */
+/** If this process holds the lock itself, the error names the provider. */
 function inUseByUs(file: string, own: BigIntStats, error: unknown): unknown {
   if (!(error instanceof BedrockError) || error.code !== 'POOL_IN_USE') return error;
   const owner = ownerOf(own);
@@ -164,13 +167,13 @@ function inUseByUs(file: string, own: BigIntStats, error: unknown): unknown {
   );
 }
 
-/** Opens what is there, without waiting for the other end of a FIFO. @throws START_FAILED */
+/** Opens an existing file, without waiting for the other end of a FIFO. @throws START_FAILED */
 async function openRegular(file: string, isReadOnly: boolean): Promise<FileHandle | undefined> {
   try {
-    // Before it is opened, as opening is an act on some devices.
+    // Before it is opened, as opening some devices has side effects.
     checkKind(file, await stat(file));
     const access = isReadOnly ? constants.O_RDONLY : constants.O_RDWR;
-    // Where links lead was found out before; one that was put here since leads elsewhere.
+    // Links were resolved before; a link that was put here since leads elsewhere.
     return await open(file, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
@@ -178,17 +181,18 @@ async function openRegular(file: string, isReadOnly: boolean): Promise<FileHandl
   }
 }
 
-/** Readies a pool that is there, and says what it is beside what is configured. */
+/** Prepares an existing pool, and logs how it differs from the configuration. */
 async function useExisting(
-  { path: file, file: handle, size }: FoundFile,
+  found: FoundFile,
   options: PoolFileOptions,
   operations: FileOperations,
   logger: Logger,
 ): Promise<PoolFile> {
+  const { path: file, file: handle } = found;
   const { type, createBytes = 0, maxBytes, isReadOnly } = options;
   try {
     logger.info(`Opening existing ${type} pool at ${nameOf(options, file)}`);
-    await forgetCached(handle, isReadOnly, operations);
+    await forgetCached(found, isReadOnly, operations, logger);
     const capacity = await capacityOf(handle);
     const mayGrowTo = isReadOnly ? capacity : Math.max(capacity, maxBytes);
     logger.info(
@@ -196,7 +200,7 @@ async function useExisting(
         differenceOf({ capacity, configured: Math.max(createBytes, maxBytes), mayGrowTo }),
       { capacity, mayGrowTo },
     );
-    return { path: file, file: handle, size: await roomFor(handle, size, capacity, mayGrowTo), capacity };
+    return { path: file, file: handle, size: await roomFor(found, capacity, mayGrowTo, logger), capacity };
   } catch (error) {
     await handle.close();
     if (!(error instanceof BedrockError)) throw openFailure(file, error);
@@ -209,25 +213,50 @@ async function useExisting(
 }
 
 /**
- * What the medium has is what recovery may believe, and not what only the kernel's cache has: after a failed write-back Linux calls
- * pages clean that never arrived. What is still to be written goes out first.
+ * Recovery must believe only what the medium has, not what only the page cache has: after a failed write-back Linux marks pages clean that
+ * never arrived. Dirty pages are written first.
+ *
+ * What a full file system refuses of them was never acknowledged as durable. So it is dropped, if possible, and the pool is served from the
+ * medium. A second refusal leaves it unknown what the medium has.
  */
 async function forgetCached(
-  file: FileHandle,
+  { path: file, file: handle }: FoundFile,
   isReadOnly: boolean,
   operations: FileOperations,
+  logger: Logger,
 ): Promise<void> {
-  if (!isReadOnly) await file.datasync();
-  await operations.dropCache?.(file);
+  try {
+    if (!isReadOnly) await handle.datasync();
+  } catch (error) {
+    if (!isFull(error) || operations.dropCache === undefined) throw error;
+    logger.warning(
+      `bytes that were stored in the pool ${file}, and not made durable, are dropped: ${withCure(error)}`,
+    );
+    await operations.dropCache(handle);
+    await handle.datasync();
+  }
+  await operations.dropCache?.(handle);
 }
 
 /**
- * Gives a pool that may grow its length. Only a whole one: what a file that was cut off has lost would come back as zeros.
+ * Extends the file of a pool that may grow. Only if the file is whole: the lost part of a truncated file would come back as zeros. Without
+ * room for a longer file the pool is served as it is, and does not grow.
  */
-async function roomFor(file: FileHandle, size: number, capacity: number, mayGrowTo: number): Promise<number> {
+async function roomFor(
+  { path: file, file: handle, size }: FoundFile,
+  capacity: number,
+  mayGrowTo: number,
+  logger: Logger,
+): Promise<number> {
   if (mayGrowTo <= size || capacity > size) return size;
-  await file.truncate(mayGrowTo);
-  return mayGrowTo;
+  try {
+    await handle.truncate(mayGrowTo);
+    return mayGrowTo;
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    logger.warning(`the pool ${file} does not grow until it is opened again: ${withCure(error)}`);
+    return size;
+  }
 }
 
 function sizeLine(capacity: number, mayGrowTo: number): string {
@@ -237,7 +266,7 @@ function sizeLine(capacity: number, mayGrowTo: number): string {
 
 interface Sizes {
   capacity: number;
-  /** The largest that the settings name; 0 if none. */
+  /** The largest size in the settings; 0 if none. */
   configured: number;
   mayGrowTo: number;
 }
@@ -250,7 +279,7 @@ function differenceOf({ capacity, configured, mayGrowTo }: Sizes): string {
   return '';
 }
 
-/** 67108864 is `64 MiB`; two digits behind the point at most. */
+/** 67108864 is `64 MiB`; at most two decimals. */
 function inUnits(bytes: number): string {
   const power = UNITS.findLastIndex((_unit, index) => bytes >= 1024 ** index);
   return `${Number((bytes / 1024 ** power).toFixed(2))} ${UNITS[power] ?? ''}`;
@@ -291,12 +320,12 @@ async function create(
   });
 }
 
-/** Bytes that the pool takes, as its header says. @throws POOL_CORRUPT, NOT_SUPPORTED */
+/** Bytes that the pool uses, according to its header. @throws POOL_CORRUPT, NOT_SUPPORTED */
 export async function capacityOf(file: FileHandle): Promise<number> {
   return chooseHeader(await readHeader(file, 0), await readHeader(file, HEADER_BYTES)).header.capacity;
 }
 
-/** One copy; what the medium has lost of it is damage, as the other may be whole. */
+/** One copy. If the medium has lost it, it counts as damaged, as the other copy may be whole. */
 async function readHeader(file: FileHandle, offset: number): Promise<Uint8Array | undefined> {
   const bytes = Buffer.alloc(HEADER_BYTES);
   try {
@@ -311,16 +340,22 @@ async function readHeader(file: FileHandle, offset: number): Promise<Uint8Array 
   }
 }
 
-/** Deletes the pool's file; nobody has it open. */
-export async function deletePoolFile(place: PoolPlace): Promise<void> {
-  await unlink(await placeOf(place)).catch((error: unknown) => {
+/** Deletes the pool's file; nobody may have it open. */
+export async function deletePoolFile(poolPath: PoolPath): Promise<void> {
+  await unlink(await fileOf(poolPath)).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
   });
 }
 
-function openFailure(file: string, cause: unknown): BedrockError {
-  return new BedrockError('START_FAILED', `the pool ${file} cannot be opened: ${withCure(cause)}`, {
-    details: { path: file },
-    cause,
-  });
+/** Converts a system error while a pool was opened to the daemon's error. */
+export function openFailure(file: string, cause: unknown): BedrockError {
+  const readable = isFull(cause) ? '; with read_only it can be read as it is' : '';
+  return new BedrockError(
+    'START_FAILED',
+    `the pool ${file} cannot be opened: ${withCure(cause)}${readable}`,
+    {
+      details: { path: file },
+      cause,
+    },
+  );
 }

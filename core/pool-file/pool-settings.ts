@@ -1,10 +1,10 @@
 /**
- * The settings of the backends that keep a pool in a file. All take the same keys, so that a switch between them changes the type
- * alone; what one of them cannot do anything with it accepts, and says so.
+ * The settings of backends with pool files. All accept the same keys, so that a switch between them changes only the type. A backend
+ * accepts a key that it cannot use, and says so.
  */
 import type { SettingsReport } from '../contract/definitions.js';
 
-/** As the schemas of the backends describe them. */
+/** As in the schemas of the backends. */
 export interface PoolSettings {
   path: string;
   create_if_missing?: boolean;
@@ -18,28 +18,29 @@ export interface PoolSettings {
   read_only?: boolean;
   require_pmem?: boolean;
   reclaim?: boolean;
+  max_transaction_bytes?: number;
 }
 
-/** Of a pool that may be made and has no size; the schemas say so too. */
+/** Default size of a new pool; also in the schemas. */
 const DEFAULT_POOL_BYTES = 2 ** 26;
 
-/** Size of a pool that is made, bytes; nothing if none is named. */
+/** Size of a new pool, bytes; undefined if none is given. */
 function sizeOf(settings: PoolSettings): number | undefined {
   const named = settings.create_if_missing_with_size ?? settings.size;
   return named ?? (settings.create_if_missing === true ? DEFAULT_POOL_BYTES : undefined);
 }
 
-/** Size of the pool that is made if there is none; nothing if none may be made. */
+/** Size of the pool to create if there is none; undefined if none may be created. */
 export function missingBytes(settings: PoolSettings): number | undefined {
   return settings.create_if_missing === false ? undefined : sizeOf(settings);
 }
 
-/** Size of the pool that takes the place of one that is there; nothing if that stays. */
+/** Size of the pool that replaces an existing one; undefined if that stays. */
 export function overrideBytes(settings: PoolSettings): number | undefined {
   return settings.override_if_exists === true ? sizeOf(settings) : undefined;
 }
 
-/** What the schemas cannot state: keys that contradict each other. */
+/** Rules that the schemas cannot express: contradictory keys. */
 export function checkPoolSettings(settings: PoolSettings, report: SettingsReport): void {
   const { create_if_missing_with_size: withSize, size, max_size: maxBytes } = settings;
   if (withSize !== undefined && size !== undefined)

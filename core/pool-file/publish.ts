@@ -1,13 +1,13 @@
 /**
- * A file that is whole gets its name, and nobody ever finds half of it there.
+ * Gives a complete file its name. Nobody ever finds an incomplete file there.
  *
  * | name | how |
  * |---|---|
- * | must be free | link(2), which fails if it is taken; then the temporary name goes |
- * | must be free, and the file system has no hard links | under a lock of the folder: look that it is free, rename(2) |
- * | takes the place of another file | rename(2) |
+ * | must be free | link(2), which fails if it is taken; then the temporary name is removed |
+ * | must be free, and the file system has no hard links | under a lock of the folder: check that it is free, rename(2) |
+ * | replaces another file | rename(2) |
  *
- * Then the folder is made durable. Some file systems cannot do that, as those of other systems or over a network; whoever asks is told.
+ * Then the folder is made durable. Some file systems cannot do that, such as those of other systems or over a network; the result says so.
  */
 import { constants } from 'node:fs';
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
@@ -16,24 +16,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { FileOperations } from './file-operations.js';
 
-/** What link(2) says where there are no hard links (vfat, exfat, some in user space and over a network), or too many. */
+/** Errors of link(2) if there are no hard links (vfat, exfat, some in user space and over a network), or too many. */
 const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'];
-/** What the system says of a folder that it cannot make durable, or that may not be opened to ask for it. EIO is a failure. */
+/** Errors for a folder that cannot be made durable, or cannot be opened for it. EIO is a failure. */
 const NO_FOLDER_SYNC = ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EBADF', 'EACCES', 'EPERM'];
-/** Another may hold a folder's lock for as long as a rename takes. */
+/** Another process may hold a folder's lock for as long as a rename takes. */
 const LOCK_TRIES = 200;
 const LOCK_WAIT_MS = 10;
 
-/** Whether a link was refused because there are none here. */
+/** Whether a link was refused because the file system has none. */
 export function lacksLinks(error: unknown): boolean {
   return NO_LINKS.includes(systemCodeOf(error) ?? '');
 }
 
 /**
- * Gives the file that is called `temporary` its name.
- * @param replaces whether it takes the place of one that is there
+ * Gives the file with the name `temporary` its final name.
+ * @param replaces whether it replaces an existing file
  * @returns whether the name is durable; false: the file system cannot make it so
- * @throws EEXIST, what the system says; the name is as it was then
+ * @throws EEXIST, errors of the system; the name is then unchanged
  */
 export async function publish(
   temporary: string,
@@ -46,7 +46,7 @@ export async function publish(
   return makeNameDurable(name, replaces);
 }
 
-/** The last step. A name that was free before is given up if it fails. */
+/** The last step. If it fails, a name that was free before is removed again. */
 export async function makeNameDurable(name: string, replaces: boolean): Promise<boolean> {
   try {
     return await syncFolder(path.dirname(name));
@@ -70,7 +70,7 @@ async function takeFreeName(
   await unlink(temporary);
 }
 
-/** Whoever makes a pool in this folder comes by here, as none of them can link. */
+/** All processes that create a pool in this folder use this, as none of them can link. */
 async function renameToFreeName(
   temporary: string,
   name: string,
@@ -83,7 +83,7 @@ async function renameToFreeName(
         await operations.lock(folder, path.dirname(name), false);
         break;
       } catch (error) {
-        // A file system that locks files and no folders leaves the look alone.
+        // A file system that locks files but not folders does the check without a lock.
         if (!(error instanceof BedrockError) || error.code !== 'POOL_IN_USE') break;
         if (tries === LOCK_TRIES) throw error;
         await delay(LOCK_WAIT_MS);
@@ -103,7 +103,7 @@ async function renameToFreeName(
   }
 }
 
-/** Makes the names in a folder durable. @returns false where that cannot be asked for @throws what the system says */
+/** Makes the names in a folder durable. @returns false if that is not supported @throws errors of the system */
 export async function syncFolder(folder: string): Promise<boolean> {
   try {
     const directory = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);

@@ -1,20 +1,20 @@
 /**
- * The backup of a repair: JSON, an object a line, so that any tool can read it and any number of ranges needs no memory.
+ * The backup of a repair: JSON, one object per line, so that any tool can read it, and any number of ranges needs little memory.
  *
  * | line | object |
  * |---|---|
- * | first | `format` "bedrock-pool-repair", `version` 1, `poolId`, `sequence` and `copy` of the header that counted, `fileBytes`, `fingerprint` of the repaired pool, `createdAt` |
- * | the others | `offset` in the pool's file and `bytes` that stood there, in base64; null if they could not be read. First header pages 0 and 1 |
- * | last | `lines` before it, and `crc32c` of their bytes, eight hexadecimal digits |
+ * | first | `format` "bedrock-pool-repair", `version` 1, `poolId`, `sequence` and `copy` of the header that was valid, `fileBytes`, `fingerprint` of the repaired pool, `createdAt` |
+ * | the others | `offset` in the pool's file and the former `bytes` there, in base64; null if they could not be read. Header pages 0 and 1 come first |
+ * | last | `lines`, the number of lines before it, and `crc32c` of their bytes, eight hexadecimal digits |
  *
- * It appears under its name when it is whole and durable, for its owner alone. The name can be foreseen, so nothing is ever written through
- * it: the file is made without a name, or with one that nobody can guess, and replaces what stands there, be it a link. A backup that is found
- * by its name is believed only if it belongs to whoever repairs, or to the pool's owner.
+ * It appears under its name when it is complete and durable, readable only by its owner. The name is predictable, so nothing is ever
+ * written through it: the file is created without a name, or with one that nobody can guess, and replaces whatever is there, even a link. A
+ * backup that is found by its name is trusted only if it belongs to the user who repairs, or to the pool's owner.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { systemClock } from '../base/clock.js';
-import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import { type BedrockError, invalid, messageOf, systemCodeOf } from '../base/errors.js';
 import { crc32c } from '../pool/crc32c.js';
 import type { OldRange, RepairRecord } from '../pool/repair.js';
 import { fileOperations } from './file-operations.js';
@@ -22,15 +22,15 @@ import { makeFile } from './unfinished-file.js';
 
 const FORMAT = 'bedrock-pool-repair';
 const VERSION = 1;
-/** Lines are gathered, so that the disk gets fewer and larger writes. */
+/** Lines are collected into fewer and larger writes. */
 const BUFFER_CHARACTERS = 2 ** 20;
 
-/** Where the backup of a repair lies: beside the pool, by the sequence of the header that counted. */
+/** Path of a repair's backup: beside the pool, with the sequence of the header that was valid. */
 export function backupPath(pool: string, sequence: number): string {
   return `${pool}.repair-${sequence}`;
 }
 
-/** Writes the backup; durable when this ends. One of that name is replaced: it is of a repair that was undone. */
+/** Writes the backup; it is durable when this ends. An existing one of that name is replaced: it belongs to a repair that was undone. */
 export async function writeBackup(file: string, record: RepairRecord): Promise<void> {
   const made = await makeFile(file, await fileOperations(), true, (handle) => writeLines(handle, record));
   await made.file.close();
@@ -76,18 +76,18 @@ class LineWriter {
   }
 }
 
-/** How a backup is opened, each time that it is. */
+/** How a backup is opened, each time. */
 interface Access {
   readonly flags: number;
-  /** Whose it may be; undefined: anybody's, as the user has named it. */
+  /** Permitted owners; undefined: anyone, as the user has named it. */
   readonly owners?: readonly number[];
 }
 
 const BY_USER: Access = { flags: 0 };
 
 /**
- * Reads a backup. The whole of it is checked first; the ranges are then read as they are asked for.
- * @throws INVALID_ARGUMENT if it is none, or not whole; what the system says
+ * Reads a backup. It is checked completely first; the ranges are then read on demand.
+ * @throws INVALID_ARGUMENT if it is not a backup, or incomplete; errors of the system
  */
 export async function readBackup(file: string, access: Access = BY_USER): Promise<RepairRecord> {
   const first = await checkWhole(file, access);
@@ -148,7 +148,7 @@ function parse(file: string, line: string): unknown {
 }
 
 function noBackup(file: string, why: string): BedrockError {
-  return new BedrockError('INVALID_ARGUMENT', `${file} is no backup of a repair: ${why}`);
+  return invalid(`${file} is no backup of a repair: ${why}`);
 }
 
 function hexOf(checksum: number): string {
@@ -156,9 +156,9 @@ function hexOf(checksum: number): string {
 }
 
 /**
- * A backup that nobody has named.
+ * A backup that the user has not named.
  * @returns undefined if there is none of that name
- * @throws INVALID_ARGUMENT if it is not whole, or another user's; ELOOP for a link
+ * @throws INVALID_ARGUMENT if it is incomplete, or another user's; ELOOP for a link
  */
 export async function findBackup(file: string, pool: string): Promise<RepairRecord | undefined> {
   const owners = [process.geteuid?.() ?? 0, (await stat(pool)).uid];

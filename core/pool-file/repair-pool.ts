@@ -1,11 +1,12 @@
 /**
- * Repair of a pool's file: looks at it, keeps a backup of what is about to be rewritten, rewrites it. A repair that was broken off is
- * undone first, by its backup.
+ * Repair of a pool's file: inspects it, backs up what will be rewritten, rewrites it. An interrupted repair is first undone from its
+ * backup.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import { chooseHeader, type HeaderCopy } from '../pool/header-choice.js';
 import { isBeingRepaired } from '../pool/header.js';
-import type { Inspection } from '../pool/inspection.js';
+import type { Inspection, UsableHeaders } from '../pool/inspection.js';
+import { replayJournal, type ReplayMedium } from '../pool/journal-replay.js';
 import { poolIdText } from '../pool/pool-info.js';
 import { fingerprintAfter, planRepair } from '../pool/repair-plan.js';
 import { carryOut, oldRanges, type RepairRecord, undo } from '../pool/repair.js';
@@ -14,10 +15,10 @@ import type { OfflinePool } from './offline-pool.js';
 import { backupPath, findBackup, readBackup, writeBackup } from './repair-backup.js';
 
 /**
- * Undoes what a repair, or an undoing, has left half done.
- * @param prefer which copy of the header counts if they contradict each other
+ * Undoes an interrupted repair, or an interrupted undo.
+ * @param prefer which copy of the header is valid if they contradict each other
  * @returns the backup that was used; undefined if there was nothing to undo
- * @throws POOL_CORRUPT if there is something, and no backup beside the pool
+ * @throws POOL_CORRUPT if there is something to undo, but no backup beside the pool
  */
 export async function undoBrokenOff(pool: OfflinePool, prefer?: HeaderCopy): Promise<string | undefined> {
   const sequence = await markedSequence(pool, prefer);
@@ -45,18 +46,19 @@ async function markedSequence(
     const { header } = chooseHeader(...pages, { isForRepair: true, prefer });
     return isBeingRepaired(header) ? header.sequence : undefined;
   } catch {
-    // No header counts, as whoever inspects the pool will say in full.
+    // No header is valid; the inspection of the pool reports that in full.
     return undefined;
   }
 }
 
 /**
- * Repairs what was inspected. If that fails half way, it is undone.
+ * Repairs what was inspected. If that fails half-way, it is undone.
  * @returns the backup
- * @throws POOL_CORRUPT if no header counts; what the system says
+ * @throws POOL_CORRUPT if no header is valid; errors of the system
  */
 export async function repairPool(pool: OfflinePool, { headers, pages }: Inspection): Promise<string> {
   if ('refusal' in headers) throw headers.refusal;
+  await completeChange(pool, headers);
   const plan = planRepair(headers);
   const { header, copy } = headers.choice;
   const file = backupPath(pool.path, header.sequence);
@@ -82,6 +84,24 @@ export async function repairPool(pool: OfflinePool, { headers, pages }: Inspecti
   return file;
 }
 
+/** What the journal holds was committed, and is no damage: any open would complete it. */
+async function completeChange(pool: OfflinePool, { choice, journal }: UsableHeaders): Promise<void> {
+  if (journal?.pending === undefined || choice.header.journal === undefined) return;
+  const medium: ReplayMedium = {
+    size: pool.size,
+    persist: () => pool.barrier(),
+    stage: (offset, bytes) => pool.write(offset, bytes),
+    barrier: () => pool.barrier(),
+    publishWord: async (offset, word) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(word);
+      await pool.write(offset, bytes);
+      await pool.barrier();
+    },
+  };
+  await replayJournal(medium, choice.header.journal, journal);
+}
+
 async function undoFailed(pool: OfflinePool, file: string, before: HeaderPages): Promise<string> {
   try {
     if ((await undoBrokenOff(pool)) !== undefined) return 'what was done of it is undone';
@@ -98,8 +118,9 @@ function samePage(one: Uint8Array | undefined, other: Uint8Array | undefined): b
 }
 
 /**
- * @param prefer which copy of the header counts if they contradict each other
- * @throws INVALID_ARGUMENT if the file is no backup of this pool's last repair, or the pool was changed since; POOL_CORRUPT if nobody can tell
+ * @param prefer which copy of the header is valid if they contradict each other
+ * @throws INVALID_ARGUMENT if the file is not a backup of this pool's last repair, or the pool was changed since; POOL_CORRUPT if that is
+ * unknown
  */
 export async function undoRepair(pool: OfflinePool, file: string, prefer?: HeaderCopy): Promise<void> {
   await undo(pool, await readBackup(file), prefer);

@@ -1,7 +1,7 @@
 /**
- * A file that is being made: locked, without a name as long as it is not whole. Where there is no such thing (a system or a file system
- * without O_TMPFILE, or no addon to link it by) it has a name of its own beside the real one, `NAME.<12 hexadecimal digits>.new`; what a kill
- * leaves of that is removed by leftovers.ts.
+ * A file that is being created: locked, and without a name until it is complete. If that is not possible (a system or a file system without
+ * O_TMPFILE, or no addon to link it), it has a temporary name beside the final one, `NAME.<12 hexadecimal digits>.new`. leftovers.ts
+ * removes it after a kill.
  *
  * Order: begin -> fill, fsync -> publish, or discard.
  */
@@ -13,18 +13,18 @@ import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { FileOperations } from './file-operations.js';
 import { lacksLinks, makeNameDurable, publish } from './publish.js';
 
-/** open(2); Node has no name for it. It means a directory as well, so that old systems refuse it. */
+/** Flag of open(2) that Node.js does not name. It includes O_DIRECTORY, so that old systems refuse it. */
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
-/** What the system says where there is no O_TMPFILE: of the file system; of an old system. */
+/** Errors if there is no O_TMPFILE: of the file system; of an old system. */
 const NO_TMPFILE = ['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'ENOENT', 'EINVAL', 'ENOSYS', 'EPERM'];
 const OWN_NAME_TRIES = 8;
 
 export class UnfinishedFile {
-  /** Open for reading and writing, for its owner alone. */
+  /** Open for reading and writing, with access for its owner only. */
   readonly file: FileHandle;
   readonly #name: string;
   readonly #operations: FileOperations;
-  /** The name that it has meanwhile. */
+  /** Its temporary name. */
   #ownName: string | undefined;
 
   private constructor(
@@ -40,9 +40,9 @@ export class UnfinishedFile {
   }
 
   /**
-   * @param name what it will be called
+   * @param name its final name
    * @param mayBeNameless false if a file without a name could not be given one here
-   * @throws NOT_SUPPORTED (no locks here), what the system says; nothing is left then
+   * @throws NOT_SUPPORTED (no locks here), errors of the system; nothing is left then
    */
   static async begin(
     name: string,
@@ -65,7 +65,7 @@ export class UnfinishedFile {
       } catch (error) {
         if (!(error instanceof BedrockError) || error.code !== 'POOL_IN_USE') throw error;
       }
-      // Before it was locked somebody has taken it for a leftover.
+      // Another process treated it as a leftover before it was locked.
       if (tries === OWN_NAME_TRIES)
         throw new BedrockError('POOL_IN_USE', `${ownName} was deleted before it was whole, again and again`);
     }
@@ -81,16 +81,16 @@ export class UnfinishedFile {
     }
   }
 
-  /** Whether a kill leaves nothing of it. */
+  /** Whether nothing of it remains after a kill. */
   get isNameless(): boolean {
     return this.#ownName === undefined;
   }
 
   /**
    * Gives it its name; it stays open and locked.
-   * @param replaces whether it takes the place of a file that is there
+   * @param replaces whether it replaces an existing file
    * @returns whether the name is durable; false: the file system cannot make it so
-   * @throws EEXIST, what the system says
+   * @throws EEXIST, errors of the system
    */
   async publish(replaces: boolean): Promise<boolean> {
     if (this.#ownName === undefined) return this.#publishNameless(replaces);
@@ -104,7 +104,7 @@ export class UnfinishedFile {
       await this.#operations.link?.(this.file, this.#name);
       return makeNameDurable(this.#name, replaces);
     }
-    // linkat(2) replaces nothing, so for an instant it has a name of its own.
+    // linkat(2) never replaces a file, so for a moment it has a temporary name.
     const ownName = ownNameOf(this.#name);
     await this.#operations.link?.(this.file, ownName);
     this.#ownName = ownName;
@@ -113,7 +113,7 @@ export class UnfinishedFile {
     return makeNameDurable(this.#name, replaces);
   }
 
-  /** Closes it, and nothing is left of it. */
+  /** Closes it; nothing of it is left. */
   async discard(): Promise<void> {
     await this.file.close();
     if (this.#ownName === undefined) return;
@@ -124,10 +124,10 @@ export class UnfinishedFile {
 }
 
 /**
- * Makes a file, and again with a name if it cannot be given one afterwards.
- * @param fill makes it whole, durably
- * @returns what `fill` has returned, and whether the name is durable
- * @throws EEXIST, what `fill` throws, what the system says; nothing is left then
+ * Creates a file; if it then cannot be given a name, creates it again with one.
+ * @param fill completes it, durably
+ * @returns the result of `fill`, and whether the name is durable
+ * @throws EEXIST, what `fill` throws, errors of the system; nothing is left then
  */
 export async function makeFile<T>(
   name: string,
@@ -144,7 +144,7 @@ export async function makeFile<T>(
       const isDurable = await unfinished.publish(replaces);
       return { file: unfinished.file, filled, isDurable };
     } catch (error) {
-      // ENOENT: there is no /proc to link it by.
+      // ENOENT: there is no /proc for linking it.
       const cannotBeNamed = lacksLinks(error) || systemCodeOf(error) === 'ENOENT';
       const isWorthAnother = isWhole && unfinished.isNameless && cannotBeNamed;
       await unfinished.discard();

@@ -1,15 +1,16 @@
 /**
  * Groups small writes: those of one turn of the event loop go to the thread pool together, as a job and a promise for each would cost
- * several times what the write does. Each resolves when all of them are written; if one fails, all do, and each is
- * better tried by itself then.
+ * several times as much as the write. Each resolves when all of them are written. If one fails, all fail; each should then be tried on its
+ * own.
  */
+import { endOfTurn } from '../base/end-of-turn.js';
 import type { FilePiece } from './file-operations.js';
 
-/** Of a group; copying them must not hold up the event loop. */
+/** Maximum size of a group; copying it must not block the event loop. */
 const MAX_GROUP_BYTES = 2 ** 20;
 
-/** A write of more is not worth a copy. */
-export const MAX_PIECE_BYTES = 2 ** 14;
+/** A larger write is not worth a copy. */
+export const MAX_GROUPED_WRITE_BYTES = 2 ** 14;
 
 interface Group {
   readonly pieces: FilePiece[];
@@ -25,7 +26,7 @@ export class WriteGroup {
     this.#writeMany = writeMany;
   }
 
-  /** @param bytes at most MAX_PIECE_BYTES; the caller leaves them as they are until the promise has ended */
+  /** @param bytes at most MAX_GROUPED_WRITE_BYTES; the caller must not change them until the promise has settled */
   write(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#next === undefined || this.#next.bytes + bytes.length > MAX_GROUP_BYTES)
       this.#next = this.#begin();
@@ -36,8 +37,8 @@ export class WriteGroup {
 
   #begin(): Group {
     const pieces: FilePiece[] = [];
-    const done = Promise.resolve().then(() => {
-      // The group may be full already, and another one the next.
+    const done = endOfTurn().then(() => {
+      // The group may be full already, and the next one a different one.
       if (this.#next?.pieces === pieces) this.#next = undefined;
       return this.#writeMany(pieces);
     });

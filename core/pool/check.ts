@@ -1,19 +1,19 @@
-/** A check of a pool: the findings of an inspection, and what is worth knowing though nothing is wrong. */
+/** A check of a pool: the findings of an inspection, and notes on what is worth knowing though nothing is wrong. */
 import { findingsOf, findingsOfHeaders, type Finding } from './findings.js';
 import { KNOWN_FEATURES, unknownOf } from './header.js';
 import type { Inspection } from './inspection.js';
 
-/** None if, and only if, an open would log none and quarantine nothing. */
+/** Yields findings if, and only if, an open would log one or quarantine something. */
 export function* checkPool(inspection: Inspection): Generator<Finding> {
   const { headers, fileBytes } = inspection;
   if ('refusal' in headers) yield* findingsOfHeaders(inspection, headers.refusal.message);
-  else yield* findingsOf({ choice: headers.choice, recovery: headers.recovery, fileBytes });
+  else yield* findingsOf({ ...headers, fileBytes });
 }
 
-/** What no open complains of. */
+/** What an open does not report. */
 export function notesOf({ headers }: Inspection): string[] {
   if ('refusal' in headers) return [];
-  const { choice, recovery, excess, reservedInUse } = headers;
+  const { choice, recovery, names, journal, excess, reservedInUse } = headers;
   const { features } = choice.header;
   const notes: string[] = [];
   if (choice.rewrite !== undefined && choice.damage === undefined)
@@ -25,7 +25,15 @@ export function notesOf({ headers }: Inspection): string[] {
     );
   if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
     notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);
-  if (recovery.quarantined.some(({ reason }) => reason === 'unreadable'))
+  if (journal?.pending !== undefined)
+    notes.push(
+      `a change of ${journal.pending.length} parts was committed and is not complete, as after a crash; the next open completes it`,
+    );
+  if (names.replaced.length > 0)
+    notes.push(
+      `${names.replaced.length} regions have the name of a newer one that has replaced them, as after a crash; the next open ends them`,
+    );
+  if (recovery.quarantined.has('unreadable'))
     notes.push(
       'while descriptors cannot be read no space counts as free: nothing can be created until repair',
     );

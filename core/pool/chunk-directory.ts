@@ -1,8 +1,9 @@
 /**
- * The directory of descriptor chunks: which extents hold the descriptors, and of which slots.
+ * The directory of descriptor chunks: it tells which extents hold the descriptors, and for which slots.
  *
- * A chunk is an extent of `count` descriptors of 64 bytes each, those of the slots `firstSlot` to `firstSlot + count - 1`. Chunks follow each
- * other without a gap in slots, anywhere in the pool in bytes. The header holds up to 240 entries of 16 bytes:
+ * A chunk is an extent of `count` descriptors of 64 bytes each, for the slots `firstSlot` to `firstSlot + count - 1`. The slots
+ * of successive chunks follow without a gap; the chunks may be anywhere in the pool. The header holds up to 240 entries of 16
+ * bytes:
  *
  * | offset | size | meaning |
  * |---|---|---|
@@ -11,7 +12,7 @@
  * | 12 | 4 | count of descriptors, u32 |
  *
  * Write order: free descriptors into the whole chunk, barrier, then a header that names it. A crash before the header leaves
- * free space; from the header on every descriptor is valid. A chunk never moves, shrinks or goes.
+ * free space. After the header, every descriptor is valid. A chunk never moves, shrinks or disappears.
  */
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignUp, extentFault, type ExtentFault, firstExtentOffset, type PoolGeometry } from './extent.js';
@@ -44,8 +45,8 @@ export function chunkLength(count: number, alignment: number): number {
 }
 
 /**
- * Descriptors that the next chunk should have: 1024, then twice the last one, at most 2^18. Where the pool has no such extent
- * free, half as many do, and so on.
+ * How many descriptors the next chunk should have: 1024, then twice the last one, at most 2^18. If no free extent is large
+ * enough, half as many will do, and so on.
  * @returns 0 if the directory is full
  */
 export function nextChunkCount(chunks: readonly Chunk[]): number {
@@ -56,7 +57,7 @@ export function nextChunkCount(chunks: readonly Chunk[]): number {
     : Math.max(MIN_CHUNK_COUNT, Math.min(MAX_CHUNK_COUNT, 2 * last.count));
 }
 
-/** Where the descriptor of a slot stands in the pool; -1 if no chunk has it. */
+/** The offset of a slot's descriptor in the pool; -1 if no chunk has it. */
 export function descriptorOffset(chunks: readonly Chunk[], slot: number): number {
   let low = 0;
   let high = chunks.length - 1;
@@ -72,7 +73,7 @@ export function descriptorOffset(chunks: readonly Chunk[], slot: number): number
 
 /**
  * What is wrong with a directory.
- * @param freshFrom bytes from here on were never written, so no chunk reaches beyond
+ * @param freshFrom bytes from here on were never written, so no chunk extends beyond it
  */
 export function directoryFault(
   chunks: readonly Chunk[],

@@ -1,24 +1,24 @@
 /**
- * CRC32C (Castagnoli), the checksum of everything the pool trusts: RFC 3720 appendix B.4 has its test vectors.
+ * CRC32C (Castagnoli), the checksum of everything that the pool trusts. RFC 3720, appendix B.4, has test vectors.
  *
- * In plain JavaScript, since core does not import native/: eight bytes a step with eight tables (Kounavis and Berry, "A
- * Systematic Approach to Building High Performance Software-Based CRC Generators", 2005). A checksum continues an earlier one:
- * crc32c(b, crc32c(a)) is that of a and b in a row.
+ * It is in plain JavaScript, since core does not import native/: eight bytes a step with eight tables (Kounavis and Berry, "A
+ * Systematic Approach to Building High Performance Software-Based CRC Generators", 2005). A checksum can continue an earlier
+ * one: crc32c(b, crc32c(a)) is the checksum of a followed by b.
  */
 
-/** The polynomial 0x1EDC6F41, its bits reversed. */
+/** The polynomial 0x1EDC6F41, with its bits reversed. */
 const POLYNOMIAL = 0x82f6_3b78;
 
-/** Eight tables of 256 words: table k holds each byte's remainder with k zero bytes behind it. */
+/** Eight tables of 256 words: table k holds the remainder of each byte followed by k zero bytes. */
 const TABLES = makeTables();
 const [T0, T1, T2, T3, T4, T5, T6, T7] = Array.from({ length: 8 }, (_, table) =>
   TABLES.subarray(256 * table, 256 * (table + 1)),
 ) as [Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array];
 
 /**
- * @param seed  checksum of the bytes that come before
+ * @param seed checksum of the bytes before
  * @param start first byte
- * @param end   the byte behind the last; must not exceed the array
+ * @param end the byte after the last; at most the length of the array
  * @returns an unsigned 32-bit integer
  */
 export function crc32c(bytes: Uint8Array, seed = 0, start = 0, end = bytes.length): number {
@@ -40,8 +40,8 @@ export function crc32c(bytes: Uint8Array, seed = 0, start = 0, end = bytes.lengt
 }
 
 /**
- * The checksum of one little-endian word, without an array around it.
- * @param seed checksum of the bytes that come before
+ * The checksum of one little-endian word, without an array for it.
+ * @param seed checksum of the bytes before
  */
 export function crc32cOfWord(word: number, seed = 0): number {
   const low = ~seed ^ word;

@@ -1,19 +1,20 @@
 /**
- * The free space of a region pool: which extents nobody owns. Pure logic; what is in use is the region table's to know.
+ * The free space of a region pool: the extents that nobody owns. It has no input or output. The region table knows what is in
+ * use.
  *
- * Policy: the shortest free extent that is long enough, the one with the lowest offset among equals; the new owner gets the lower
- * part, the rest stays free. So gaps fill up before the fresh end of the pool, the longest extent of all, is touched, and large
- * regions find room longest (`npm run bench -- allocator` compares with first fit). The search is exact: if any free extent is long
- * enough, allocate succeeds.
+ * Policy: it takes the shortest free extent that is long enough; of equal ones, the one with the lowest offset. The new owner
+ * gets the lower part, and the rest stays free. So gaps are filled before the fresh end of the pool, which is the longest
+ * extent, and large regions find room as long as possible (`npm run bench -- allocator` compares it with first fit). The search
+ * is exact: if any free extent is long enough, allocate succeeds.
  *
- * Two ordered indexes hold every free extent, by offset and by length: the first finds the neighbours to join, and refuses whatever
- * overlaps free space, even in the middle of an extent; the second finds the fit and the longest. Every operation is bounded by the
- * height of a B+ tree, five or six levels for a million extents, whatever came before. Segregated lists (TLSF; Masmano et al., 2004)
- * find a fit in constant steps, but one that is only nearly the best; they cannot say in bounded time whether a class holds an extent
- * that is long enough, and would need the index by offset all the same.
+ * Two ordered indexes hold every free extent, by offset and by length. The first finds the neighbours to join, and refuses
+ * anything that overlaps free space, even in the middle of an extent. The second finds the fit and the longest extent. The
+ * height of a B+ tree bounds every operation: five or six levels for a million extents, whatever the history. Segregated lists
+ * (TLSF; Masmano et al., 2004) find a fit in constant time, but only nearly the best one. They cannot tell in bounded time
+ * whether a class holds an extent that is long enough, and they would need the index by offset as well.
  *
- * Memory is for free extents only: 32 bytes each, in nodes that are not all full. Measured at a million: 35 bytes when added in
- * ascending order, as recovery does, 52 after random churn; at worst about 75.
+ * Only free extents take memory: 32 bytes each, in nodes that are not all full. Measured for a million extents: 35 bytes when
+ * added in ascending order, as recovery does, and 52 after random churn; about 75 at worst.
  */
 import { BedrockError } from '../base/errors.js';
 import { isAlignment, MAX_ALIGNMENT, MIN_ALIGNMENT } from './extent.js';
@@ -29,14 +30,14 @@ export interface Extent {
 }
 
 export class ExtentAllocator {
-  /** (offset, length) of every free extent. No two of them touch: they would be one. */
+  /** (offset, length) of every free extent. No two of them touch: they would have been joined. */
   readonly #byOffset = new PairTree();
-  /** (length, offset) of the same. */
+  /** (length, offset) of the same extents. */
   readonly #byLength = new PairTree();
   readonly #alignment: number;
   #freeBytes = 0;
 
-  /** @param alignment bytes; every offset and length is a multiple of it, a power of two from 64 to 2^20 */
+  /** @param alignment bytes; a power of two from 64 to 2^20. Every offset and length is a multiple of it */
   constructor(alignment: number) {
     if (!isAlignment(alignment))
       throw new BedrockError(
@@ -50,19 +51,19 @@ export class ExtentAllocator {
     return this.#freeBytes;
   }
 
-  /** Bytes of the longest free extent, 0 if there is none. */
+  /** Bytes of the longest free extent; 0 if there is none. */
   get largestFree(): number {
     return this.#byLength.seekLast() ? this.#byLength.first : 0;
   }
 
-  /** Whether any of a range is free. */
+  /** Whether any byte of a range is free. */
   overlaps(offset: number, length: number): boolean {
     // The last free extent that begins before the range ends.
     if (!this.#byOffset.seekAtMost(offset + length - this.#alignment, Infinity)) return false;
     return this.#byOffset.first + this.#byOffset.second > offset;
   }
 
-  /** Length of the free extent that ends at `end`, 0 if none does. */
+  /** Length of the free extent that ends at `end`; 0 if there is none. */
   freeBefore(end: number): number {
     if (!this.#byOffset.seekAtMost(end, Infinity)) return 0;
     const { first: offset, second: length } = this.#byOffset;
@@ -80,17 +81,17 @@ export class ExtentAllocator {
   }
 
   /**
-   * Makes a range available: a gap found at recovery, growth of the pool. It joins the free extents beside it.
-   * @throws INTERNAL if it is misaligned or overlaps free space; nothing changes then
+   * Adds free space: a gap found at recovery, or growth of the pool. It is joined with the free extents beside it.
+   * @throws INTERNAL if it is misaligned or overlaps free space; then nothing changes
    */
   add(offset: number, length: number): void {
     this.#release('add', offset, length);
   }
 
   /**
-   * Takes `length` bytes, a positive multiple of the alignment.
+   * Allocates `length` bytes, a positive multiple of the alignment.
    * @returns the offset, or -1 if no free extent is long enough
-   * @throws INTERNAL if the length is no such multiple
+   * @throws INTERNAL if the length is not such a multiple
    */
   allocate(length: number): number {
     this.#check('allocate', 0, length);
@@ -112,16 +113,16 @@ export class ExtentAllocator {
   }
 
   /**
-   * Gives an extent back; it joins the free extents beside it.
-   * @throws INTERNAL if it is misaligned or any of it is free already; nothing changes then
+   * Gives an extent back. It is joined with the free extents beside it.
+   * @throws INTERNAL if it is misaligned or any of it is already free; then nothing changes
    */
   free(offset: number, length: number): void {
     this.#release('free', offset, length);
   }
 
   /**
-   * Takes exactly this range out of free space, for instance one that a damaged descriptor may own. Whatever part of it is free is
-   * taken, also if the rest is not.
+   * Takes exactly this range out of free space, for example one that a damaged descriptor may own. Free parts of it are taken
+   * even if the rest is not free.
    * @returns whether all of it was free
    * @throws INTERNAL if it is misaligned
    */

@@ -1,19 +1,19 @@
 /**
- * Extents in the order of their offsets, a million of them in tens of milliseconds and without an object each.
+ * Sorts extents by offset: a million in tens of milliseconds, without an object for each.
  *
- * Radix sort, lowest digit first (Knuth, The Art of Computer Programming 3, 5.2.5), of offsets counted in alignments: as many passes as
- * the highest offset has digits of 11 bits, two or three for most pools.
+ * It is a radix sort, lowest digit first (Knuth, The Art of Computer Programming 3, 5.2.5), of offsets counted in alignments.
+ * It takes one pass for each 11-bit digit of the highest offset: two or three for most pools.
  */
 const DIGIT = 2 ** 11;
 
 export interface OrderedOffsets {
   /** The offsets from the lowest to the highest, counted in alignments. */
   readonly units: Float64Array;
-  /** Where each of them stood; equal ones keep their order. */
+  /** The original position of each of them. Equal ones keep their order. */
   readonly order: Uint32Array;
 }
 
-/** @param offsets multiples of the alignment; the array is used up, as at a million every other one counts */
+/** @param offsets multiples of the alignment. The array is overwritten, as a second one for a million offsets would cost too much */
 export function orderByOffset(offsets: Float64Array, alignment: number): OrderedOffsets {
   const count = offsets.length;
   let units: Float64Array = offsets;
@@ -27,23 +27,23 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
   }
   let sortedUnits: Float64Array = new Float64Array(count);
   let sortedOrder = new Uint32Array(count);
-  const places = new Uint32Array(DIGIT);
+  const starts = new Uint32Array(DIGIT);
   for (let weight = 1; weight <= highest; weight *= DIGIT) {
     const scale = 1 / weight;
-    places.fill(0);
+    starts.fill(0);
     for (let index = 0; index < count; index++) {
       const digit = digitOf(units[index] as number, scale);
-      (places[digit] as number)++;
+      (starts[digit] as number)++;
     }
-    let place = 0;
+    let start = 0;
     for (let digit = 0; digit < DIGIT; digit++) {
-      const next = place + (places[digit] as number);
-      places[digit] = place;
-      place = next;
+      const next = start + (starts[digit] as number);
+      starts[digit] = start;
+      start = next;
     }
     for (let index = 0; index < count; index++) {
       const unit = units[index] as number;
-      const to = (places[digitOf(unit, scale)] as number)++;
+      const to = (starts[digitOf(unit, scale)] as number)++;
       sortedUnits[to] = unit;
       sortedOrder[to] = order[index] as number;
     }
@@ -53,7 +53,7 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
   return { units, order };
 }
 
-/** The bit operation cuts off the fraction, and all but the low 32 bits of what is left. */
+/** The bit operation cuts off the fraction, and all but the low 32 bits of the rest. */
 function digitOf(unit: number, scale: number): number {
   return (unit * scale) & (DIGIT - 1);
 }

@@ -1,6 +1,6 @@
 /**
- * What is wrong with a pool, one finding after another, in the words of the log, of `bedrock pool check` and of `bedrock pool repair`. All
- * three get them here, of what recovery has found, so that none of them knows of anything that another one does not.
+ * Lists what is wrong with a pool, one finding after another. The log, `bedrock pool check` and `bedrock pool repair` all use
+ * these findings of recovery, with these words, so that they always report the same.
  *
  * | kind | what it is about |
  * |---|---|
@@ -9,10 +9,11 @@
  * | `repair` | a repair that was broken off |
  * | `file` | a file that is shorter than its pool |
  * | `freshFrom` | headers that are older than the regions |
- * | any other | the reason why a slot is quarantined (recovery.ts) |
+ * | `name` | a region whose name is lost |
+ * | any other | the reason why a slot is quarantined (quarantine.ts) |
  */
 import { RegionId } from '../contract/region-id.js';
-import type { Chunk } from './chunk-directory.js';
+import { type Chunk, descriptorOffset } from './chunk-directory.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { HEADER_BYTES } from './extent.js';
 import type { HeaderChoice, HeaderCopy } from './header-choice.js';
@@ -21,11 +22,21 @@ import type { Inspection } from './inspection.js';
 import {
   QUARANTINE_REASONS,
   type QuarantinedSlot,
+  type QuarantinedSlots,
   type QuarantineReason,
-  type RecoveryResult,
-} from './recovery.js';
+} from './quarantine.js';
+import type { SlotTable } from '../targets/slot-table.js';
+import { damagedNames, type RecoveredNames } from './name-recovery.js';
+import type { RecoveryResult } from './recovery.js';
 
-export type FindingKind = 'header' | 'contradiction' | 'repair' | 'file' | 'freshFrom' | QuarantineReason;
+export type FindingKind =
+  | 'header'
+  | 'contradiction'
+  | 'repair'
+  | 'file'
+  | 'freshFrom'
+  | 'name'
+  | QuarantineReason;
 
 export interface Finding {
   readonly kind: FindingKind;
@@ -33,25 +44,25 @@ export interface Finding {
   readonly message: string;
   /** What repair does about it. */
   readonly cure: string;
-  /** Where the damaged bytes stand in the file, and how many they are. */
+  /** Offset and length of the damaged bytes in the file. */
   readonly offset: number;
   readonly size: number;
-  /** Of a header, which of the two. */
+  /** For a header, which of the two copies. */
   readonly copy?: HeaderCopy;
-  /** The first of the slots, and how many there are; one, unless they have nothing to tell them apart. */
+  /** The first slot, and how many there are: one, unless nothing tells the slots apart. */
   readonly slot?: number;
   readonly slots?: number;
-  /** What the descriptor claims to be; absent if it claims nothing, as one that says that its slot is free. */
+  /** What the descriptor claims to be; absent if it claims nothing, as when it says that its slot is free. */
   readonly region?: LostRegion;
-  /** Another party of an overlap. */
+  /** Another party to an overlap. */
   readonly overlaps?: { readonly slot: number; readonly id: string } | 'chunk';
 }
 
 export interface LostRegion {
   readonly id: string;
-  /** False if the descriptor is damaged: then each of the figures may be wrong. */
+  /** False if the descriptor is damaged: then any of the figures may be wrong. */
   readonly isCertain: boolean;
-  /** Absent if they cannot be those of an extent. */
+  /** Absent if the values cannot belong to an extent. */
   readonly offset?: number;
   readonly size?: number;
 }
@@ -59,11 +70,13 @@ export interface LostRegion {
 /** What recovery knows of a pool whose headers can be used. */
 export interface Recovered {
   readonly choice: HeaderChoice;
-  readonly recovery: Pick<RecoveryResult, 'quarantined' | 'isHeaderOld'>;
+  readonly recovery: Pick<RecoveryResult, 'quarantined' | 'isHeaderOld' | 'impossibleNames'>;
+  readonly names: Pick<RecoveredNames, 'damaged'>;
+  readonly table: SlotTable;
   readonly fileBytes: number;
 }
 
-/** What is wrong with headers of which none can be used. */
+/** What is wrong with headers if none can be used. */
 export function findingsOfHeaders(
   { pages, copies }: Pick<Inspection, 'pages' | 'copies'>,
   why: string,
@@ -94,8 +107,8 @@ export function findingsOfHeaders(
   ];
 }
 
-/** Headers first, then slots in their order. Made one by one, as there may be as many as slots. */
-export function* findingsOf({ choice, recovery, fileBytes }: Recovered): Generator<Finding> {
+/** Headers first, then slots in order. Yielded one by one, as there may be as many as slots. */
+export function* findingsOf({ choice, recovery, names, table, fileBytes }: Recovered): Generator<Finding> {
   const { header } = choice;
   yield* headerFindings(choice);
   if (fileBytes < header.capacity) {
@@ -117,6 +130,20 @@ export function* findingsOf({ choice, recovery, fileBytes }: Recovered): Generat
     };
   }
   yield* slotFindings(header, recovery.quarantined);
+  for (const slot of damagedNames(recovery, names, table)) yield nameFinding(header, table, slot);
+}
+
+function nameFinding(header: PoolHeader, table: SlotTable, slot: number): Finding {
+  const offset = descriptorOffset(header.chunks, slot);
+  const id = idOf(header, slot, table.generation(slot));
+  return {
+    kind: 'name',
+    message: `slot ${slot} at ${offset}, region ${id}: its name cannot be read, is not what its checksum says, or is that of another region`,
+    cure: 'the region stays, and has no name',
+    offset,
+    size: DESCRIPTOR_BYTES,
+    slot,
+  };
 }
 
 function* headerFindings({ header, copy, rewrite, damage }: HeaderChoice): Generator<Finding> {
@@ -142,23 +169,22 @@ function* headerFindings({ header, copy, rewrite, damage }: HeaderChoice): Gener
   };
 }
 
-function* slotFindings(header: PoolHeader, quarantined: readonly QuarantinedSlot[]): Generator<Finding> {
+function* slotFindings(header: PoolHeader, quarantined: QuarantinedSlots): Generator<Finding> {
   const { chunks } = header;
   let chunkIndex = 0;
-  for (let index = 0; index < quarantined.length;) {
-    const first = quarantined[index] as QuarantinedSlot;
+  for (let found = quarantined.next(-1); found !== undefined;) {
+    const first: QuarantinedSlot = found;
     while (endOf(chunks[chunkIndex] as Chunk) <= first.slot) chunkIndex++;
     const chunk = chunks[chunkIndex] as Chunk;
     let slots = 1;
     if (isAnonymous(first)) {
       while (first.slot + slots < endOf(chunk)) {
-        const next = quarantined[index + slots];
-        const isSame = next?.slot === first.slot + slots && next.reason === first.reason && isAnonymous(next);
-        if (!isSame) break;
+        const next = quarantined.at(first.slot + slots);
+        if (next === undefined || next.reason !== first.reason || !isAnonymous(next)) break;
         slots++;
       }
     }
-    index += slots;
+    found = quarantined.next(first.slot + slots - 1);
     const offset = chunk.offset + (first.slot - chunk.firstSlot) * DESCRIPTOR_BYTES;
     const overlaps = otherParty(header, quarantined, first);
     const region = claimOf(header, first);
@@ -187,7 +213,7 @@ function endOf({ firstSlot, count }: Chunk): number {
   return firstSlot + count;
 }
 
-/** Whether there is nothing to tell of a slot but its number. */
+/** Whether nothing but the number of a slot is known. */
 function isAnonymous({ reason, offset, isLive }: QuarantinedSlot): boolean {
   return (reason === 'zeros' || reason === 'unreadable') && offset === undefined && isLive !== true;
 }
@@ -205,24 +231,13 @@ function claimOf(header: PoolHeader, found: QuarantinedSlot): LostRegion | undef
 
 function otherParty(
   header: PoolHeader,
-  quarantined: readonly QuarantinedSlot[],
+  quarantined: QuarantinedSlots,
   { overlaps }: QuarantinedSlot,
 ): Finding['overlaps'] {
   if (overlaps === undefined) return undefined;
   if (overlaps < 0) return 'chunk';
-  const other = quarantinedSlot(quarantined, overlaps);
+  const other = quarantined.at(overlaps);
   return { slot: overlaps, id: idOf(header, overlaps, other?.generation ?? 0) };
-}
-
-/** By bisection, as they are in order. */
-function quarantinedSlot(quarantined: readonly QuarantinedSlot[], slot: number): QuarantinedSlot | undefined {
-  let [low, high] = [0, quarantined.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((quarantined[middle] as QuarantinedSlot).slot < slot) low = middle + 1;
-    else high = middle;
-  }
-  return quarantined[low];
 }
 
 function idOf({ poolLow, poolHigh }: PoolHeader, slot: number, generation: number): string {

@@ -1,25 +1,25 @@
 /**
- * A new pool, as the bytes that make one of zeroed space: the first chunk of free descriptors, and a header in both copies. To be
- * durable before anybody can find the pool under its name.
+ * A new pool, as the bytes to write into zeroed space: the first chunk of free descriptors, and a header in both copies. They
+ * must be durable before the pool can be found under its name.
  */
 import { randomBytes } from 'node:crypto';
 import { MIN_CHUNK_COUNT, chunkLength } from './chunk-directory.js';
 import { formatChunk } from './descriptor.js';
 import { HEADER_BYTES, alignDown, firstExtentOffset } from './extent.js';
-import { KNOWN_FEATURES, encodeHeader, type PoolHeader } from './header.js';
+import { NO_FEATURES, encodeHeader, type PoolHeader } from './header.js';
 
 export interface NewPool {
-  /** Bytes that are allocated to it; what does not fill an extent stays unused. */
+  /** Bytes that are allocated to it. A rest that is too small for an extent stays unused. */
   capacity: number;
   /** A power of two, 64 to 2^20. */
   alignment: number;
   /** Milliseconds since the epoch. */
   createdAt: number;
-  /** 8 bytes; random unless told. */
+  /** 8 bytes; random by default. */
   poolId?: Uint8Array | undefined;
 }
 
-/** @returns what to write where */
+/** @returns the bytes to write, with their offsets */
 export function formatPool({
   capacity,
   alignment,
@@ -31,7 +31,7 @@ export function formatPool({
   const offset = firstExtentOffset(alignment);
   const header: PoolHeader = {
     ...pool,
-    features: KNOWN_FEATURES,
+    features: NO_FEATURES,
     sequence: 1,
     createdAt,
     capacity: alignDown(capacity, alignment),

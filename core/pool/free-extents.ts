@@ -1,16 +1,16 @@
-/** A list of extents in two arrays: a pool full of holes has as many as it has regions. */
+/** A list of extents in two arrays: a pool full of holes has as many extents as regions. */
 export class FreeExtents {
   readonly #offsets: Float64Array;
   readonly #lengths: Float64Array;
   #count = 0;
 
-  /** @param limit extents that it can take */
+  /** @param limit the most extents that it can hold */
   constructor(limit: number) {
     this.#offsets = new Float64Array(limit);
     this.#lengths = new Float64Array(limit);
   }
 
-  /** Extents in it. */
+  /** How many extents it holds. */
   get length(): number {
     return this.#count;
   }

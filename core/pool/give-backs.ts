@@ -1,7 +1,7 @@
 /**
- * Space of erased regions that could not be cleared, as after an error of the disk: it is tried again, after a second at first and every
- * minute at last, and whenever space is short. Until then it counts as used. The next open needs none of this: what no region has is free
- * then, and cleared before it is used.
+ * Space of erased regions that could not be cleared, for example after a disk error. Clearing is tried again, first after a
+ * second and in the end every minute, and whenever space is short. Until then the space counts as used. After the next open
+ * this is not needed: space that no region has is free then, and it is cleared before use.
  */
 import { explain } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -12,9 +12,9 @@ const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 60_000;
 
 export interface GiveBackSteps {
-  /** Makes the extent zeros. */
+  /** Fills the extent with zeros. */
   clear(extent: Extent): Eventually<void>;
-  /** Takes it in as free space. */
+  /** Adds it to the free space. */
   take(extent: Extent): void;
 }
 
@@ -34,17 +34,17 @@ export class GiveBacks {
     this.#logger = logger;
   }
 
-  /** Bytes that wait. */
+  /** Bytes that wait to be cleared. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Extents that could not be cleared when their region ended. */
+  /** How many extents could not be cleared when their region ended. */
   get failed(): number {
     return this.#failed;
   }
 
-  /** Takes an extent that could not be cleared. */
+  /** Adds an extent that could not be cleared. */
   add(extent: Extent, error: unknown): void {
     if (this.#bytes === 0) {
       this.#logger?.error(
@@ -58,13 +58,13 @@ export class GiveBacks {
     this.#schedule();
   }
 
-  /** Tries again. Ends with the first that fails: what is short of space does not wait for all of them to fail. */
+  /** Tries again. It stops at the first failure, so that a caller short of space does not wait until all have failed. */
   retry(): Promise<void> {
     if (this.#waiting.length === 0 || this.#isEnded) return Promise.resolve();
     return (this.#running ??= this.#retry().finally(() => (this.#running = undefined)));
   }
 
-  /** Tries no more; resolves when nothing is under way. */
+  /** Stops trying; resolves when nothing is in progress. */
   async end(): Promise<void> {
     this.#isEnded = true;
     clearTimeout(this.#timer);
@@ -79,7 +79,7 @@ export class GiveBacks {
       try {
         await this.#steps.clear(extent);
       } catch {
-        // Behind the others, which may lie on sounder ground.
+        // Put at the end, since the others may be on sound parts of the disk.
         this.#waiting.push(extent);
         break;
       }

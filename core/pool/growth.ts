@@ -1,23 +1,23 @@
 /**
- * How far a pool can grow, and by how much it does at once. Its limit is a hope: what can be had is what its file system has free, so that
- * is asked, and part of it left alone. Growth is refused before anything is taken where there is too little; and where the system refuses
- * all the same (a quota, say), less is tried, down to what is needed.
+ * How far a pool can grow, and by how much at a time. Its limit promises nothing: the file system decides. So this asks the
+ * file system for its free space, and leaves part of it alone. If there is too little, growth is refused before anything is
+ * taken. If the system still refuses (because of a quota, for example), less is tried, down to what is needed.
  */
 import { BedrockError, explain } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { alignDown } from './extent.js';
 import type { MediumSpace, PoolMedium } from './medium.js';
 
-/** Wanted at least, as each growth costs two header writes. */
+/** The smallest growth wanted, as each growth costs two header writes. */
 const STEP_BYTES = 2 ** 24;
-/** So many growths of an equal size a disk should have left: others live on it as well. */
+/** The disk should have room for this many more growths of the same size: others use it as well. */
 const STEPS_LEFT = 4;
-/** What is left to the file system for its records: a block for some hundred extents, and what it has set aside. */
+/** Left to the file system for its own records: a block for some hundred extents, and its reserve. */
 const LEFT_BYTES = 2 ** 18;
 const LEFT_PART = 2 ** 9;
 
 export interface GrowthLimits {
-  /** Bytes that the region needs behind the capacity. */
+  /** Bytes that the region needs beyond the capacity. */
   readonly needed: number;
   /** Bytes that the pool may still grow. */
   readonly most: number;
@@ -35,29 +35,29 @@ export class Growth {
     this.#logger = logger;
   }
 
-  /** Bytes that the file system gives, as far as is known: as of the last `ask`. */
+  /** Bytes that the file system can give, as of the last `ask`. */
   get availableBytes(): number {
     if (this.#space === undefined) return Infinity;
     const { freeBytes } = this.#space;
     return Math.max(0, Math.floor(freeBytes - freeBytes / LEFT_PART) - LEFT_BYTES);
   }
 
-  /** What the file system has, in words; nothing where nobody knows. */
+  /** The free space of the file system, in words; nothing if it is unknown. */
   get description(): string | undefined {
     if (this.#space === undefined) return undefined;
     const { path, freeBytes } = this.#space;
     return `the file system of ${path} has ${freeBytes} bytes free, and gives the pool ${this.availableBytes} of them`;
   }
 
-  /** Asks the file system what it has. */
+  /** Asks the file system for its free space. */
   async ask(): Promise<void> {
     this.#space = await this.#medium.space?.();
   }
 
   /**
-   * Gives space behind the capacity to the pool's file.
-   * @returns the bytes that it got, `needed` at least
-   * @throws OUT_OF_SPACE; nothing is taken then
+   * Allocates space beyond the capacity to the pool's file.
+   * @returns the bytes that it got, at least `needed`
+   * @throws OUT_OF_SPACE; then nothing is taken
    */
   async extend(capacity: number, { needed, most, alignment }: GrowthLimits): Promise<number> {
     await this.ask();
@@ -83,7 +83,7 @@ export class Growth {
   }
 
   async #allocate(capacity: number, needed: number, step: number, alignment: number): Promise<number> {
-    // To try all the same would take all there is for a moment, and others would be refused.
+    // An attempt would take all free space for a moment, and others would be refused.
     if (needed > this.availableBytes)
       throw new BedrockError('OUT_OF_SPACE', this.description ?? 'the file system has too little free');
     for (let length = step; ; length = Math.max(needed, alignDown(length / STEPS_LEFT, alignment))) {
@@ -97,7 +97,7 @@ export class Growth {
     }
   }
 
-  /** One line for all that are refused until the pool grows again. */
+  /** One line for all refusals until the pool grows again. */
   #noteRefusal(needed: number, error: unknown): void {
     if (this.#isRefused) return;
     this.#isRefused = true;

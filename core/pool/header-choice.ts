@@ -1,18 +1,18 @@
 /**
- * Which of the two header copies counts: the whole one with the higher sequence. What is wrong with the other is told, and
- * whether it must be written again; nothing is written here.
+ * Chooses the header copy that counts: the valid one with the higher sequence. It reports what is wrong with the other copy,
+ * and whether that must be rewritten. It writes nothing.
  *
  * | copy 0, copy 1 | outcome |
  * |---|---|
- * | both whole, the same bytes | either |
- * | both whole, one newer | the newer one; the other must be rewritten |
- * | one whole, the other damaged, absent or unreadable | the whole one; the other must be rewritten |
- * | one whole and of an unsupported format | NOT_SUPPORTED, whatever the other is: newer software has begun something here |
- * | both whole, of different pools, or of one sequence and not equal | POOL_CORRUPT: nothing says which one is right; repair is told |
- * | none whole | POOL_CORRUPT |
- * | the one that counts says that a repair is under way | POOL_CORRUPT for all but a repair |
+ * | both valid, the same bytes | either |
+ * | both valid, one newer | the newer one; the other must be rewritten |
+ * | one valid, the other damaged, absent or unreadable | the valid one; the other must be rewritten |
+ * | one valid and of an unsupported format | NOT_SUPPORTED, whatever the other is: newer software has begun something here |
+ * | both valid, of different pools, or with the same sequence but different bytes | POOL_CORRUPT: nothing tells which one is right; the user tells repair |
+ * | none valid | POOL_CORRUPT |
+ * | the one that counts says that a repair is in progress | POOL_CORRUPT, except for a repair |
  */
-import { BedrockError } from '../base/errors.js';
+import { BedrockError, invalid } from '../base/errors.js';
 import {
   type DecodedHeader,
   decodeHeader,
@@ -26,30 +26,31 @@ export type HeaderCopy = 0 | 1;
 
 export interface HeaderChoice {
   readonly header: PoolHeader;
-  /** The page it was decoded from: reserved bytes too, which whoever writes the other copy must keep. */
+  /** The page that it was decoded from. It includes reserved bytes, which must be kept when the other copy is written. */
   readonly bytes: Uint8Array;
   /** The copy it was read from. */
   readonly copy: HeaderCopy;
-  /** The copy that a writable open must first make equal to it. */
+  /** The copy that a writable open must first make equal to this one. */
   readonly rewrite?: HeaderCopy;
-  /** Why the other copy was not usable; absent if it is merely older, or equal. */
+  /** Why the other copy was not usable; absent if it is only older, or equal. */
   readonly damage?: string;
-  /** False if the pool has a feature of which this version only knows that it may still read. */
+  /** False if the pool has an unknown feature that allows only reading. */
   readonly writable: boolean;
 }
 
 export interface ChoiceOptions {
-  /** Which copy counts if they contradict each other. */
+  /** The copy that counts if they contradict each other. */
   readonly prefer?: HeaderCopy | undefined;
-  /** Whoever asks may see a pool half repaired. */
+  /** Whether the caller may see a pool that is half repaired. */
   readonly isForRepair?: boolean;
 }
 
 /**
  * @param copy0 the bytes of page 0, as many as there are; undefined if they could not be read
- * @param copy1 those of page 1
- * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred, and need not or cannot be); `details` has the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`: whether
- *   neither begins like a header, so that the file is no pool
+ * @param copy1 the same for page 1
+ * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred that cannot be, or without need); `details` has
+ *   the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`: whether neither begins like a header, so that the file
+ *   is no pool
  */
 export function chooseHeader(
   copy0: Uint8Array | undefined,
@@ -70,7 +71,9 @@ function choosePage(
   copy1: Uint8Array | undefined,
   prefer: HeaderCopy | undefined,
 ): HeaderChoice {
-  const decoded = [decode(copy0), decode(copy1)] as const;
+  const first = decode(copy0);
+  const isSame = copy0 !== undefined && copy1 !== undefined && Buffer.compare(copy0, copy1) === 0;
+  const decoded = [first, isSame ? first : decode(copy1)] as const;
   const details = {
     copy0: reasonOf(decoded[0]),
     copy1: reasonOf(decoded[1]),
@@ -85,7 +88,7 @@ function choosePage(
       { details },
     );
   }
-  const [first, second] = decoded;
+  const [, second] = decoded;
   if ('header' in first && 'header' in second)
     return chooseOfTwo(first.header, second.header, copy0 as Uint8Array, copy1 as Uint8Array, prefer);
   if (prefer !== undefined && ('header' in first || 'header' in second)) throw needless();
@@ -131,8 +134,7 @@ function chooseOfTwo(
 }
 
 function needless(): BedrockError {
-  return new BedrockError(
-    'INVALID_ARGUMENT',
+  return invalid(
     'the headers of the pool do not contradict each other, so there is nothing to choose; leave out --header',
   );
 }

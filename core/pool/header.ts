@@ -1,34 +1,39 @@
 /**
- * The header of a pool: what it is, where its descriptors are, and how far it was ever written. Two copies, in pages 0 and 1.
+ * The header of a pool: its identity, where its descriptors are, and how far it was ever written. There are two copies, in
+ * pages 0 and 1.
  *
  * | offset | size | meaning |
  * |---|---|---|
  * | 0 | 8 | magic, `BDRKPOOL` |
  * | 8 | 4 | format version, 1 |
- * | 12 | 4 | compatible feature flags: who does not know one may read and write the pool |
- * | 16 | 4 | read-only compatible feature flags: who does not know one may only read it |
- * | 20 | 4 | incompatible feature flags: who does not know one must leave the pool alone |
+ * | 12 | 4 | compatible feature flags: a version that does not know one may read and write the pool |
+ * | 16 | 4 | read-only compatible feature flags: a version that does not know one may only read it |
+ * | 20 | 4 | incompatible feature flags: a version that does not know one must leave the pool alone |
  * | 24 | 8 | pool id, random |
  * | 32 | 8 | sequence, 1 in a new pool, one more with each change of the header |
  * | 40 | 8 | creation time of the pool, milliseconds since the epoch |
- * | 48 | 8 | capacity: bytes that are allocated to the pool, headers included |
- * | 56 | 8 | freshFrom: from here on nothing was ever written, so it reads as zeros |
+ * | 48 | 8 | capacity: bytes that are allocated to the pool, including the headers |
+ * | 56 | 8 | freshFrom: nothing was ever written from here on, so it reads as zeros |
  * | 64 | 4 | alignment of extents |
  * | 68 | 4 | chunks in the directory |
- * | 72 | 180 | reserved: written as zeros, ignored on reading |
+ * | 72 | 8 | offset of journal area 0 (journal-record.ts); this and the next two are zeros without the feature `JOURNAL` |
+ * | 80 | 8 | offset of journal area 1 |
+ * | 88 | 8 | bytes of each of the two |
+ * | 96 | 156 | reserved: written as zeros, ignored on reading |
  * | 252 | 4 | CRC32C of bytes 0 to 251 and 256 to 4095 |
- * | 256 | 3840 | directory of up to 240 chunks, 16 bytes each (chunk-directory.ts); zeros behind the last |
+ * | 256 | 3840 | directory of up to 240 chunks, 16 bytes each (chunk-directory.ts); zeros after the last |
  *
- * All little-endian. Write order of a change, the sequence being one more than that of both copies:
- * 1. copy 0, barrier. A crash before the barrier may tear copy 0: copy 1 still has the state before.
- * 2. copy 1, barrier. A crash before the barrier may tear copy 1: copy 0 is durable and has the state after.
+ * All numbers are little-endian. Write order of a change, whose sequence is one more than that of both copies:
+ * 1. copy 0, barrier. A crash before the barrier may tear copy 0: copy 1 still has the old state.
+ * 2. copy 1, barrier. A crash before the barrier may tear copy 1: copy 0 is durable and has the new state.
  * Before its first change, a writable open makes both copies equal: a barrier (what was read may not be durable yet), then the
- * chosen copy over the other one, barrier. So one whole copy exists at every instant.
+ * chosen copy over the other one, barrier. So one valid copy exists at every moment.
  */
 import { BedrockError } from '../base/errors.js';
-import { type Chunk, CHUNK_ENTRY_BYTES, directoryFault, MAX_CHUNKS } from './chunk-directory.js';
+import { type Chunk, CHUNK_ENTRY_BYTES, chunkLength, directoryFault, MAX_CHUNKS } from './chunk-directory.js';
 import { crc32c } from './crc32c.js';
 import {
+  extentFault,
   firstExtentOffset,
   HEADER_BYTES,
   isAlignment,
@@ -40,12 +45,45 @@ import {
 
 export const FORMAT_VERSION = 1;
 
-/** Feature flags that this version knows, and that a pool may have for good. */
-export const KNOWN_FEATURES: FeatureFlags = { compatible: 0, readOnlyCompatible: 0, incompatible: 0 };
+/**
+ * The incompatible feature of a pool whose regions have, or had, names. A version that does not know it would leave two regions
+ * with one name.
+ */
+export const NAMES = 2;
 
 /**
- * The incompatible feature of a pool that a repair is changing: of overlapping regions one may be gone and the other look whole, so
- * nobody but a repair may open it. No new pool has it.
+ * The incompatible feature of a pool with a journal. The journal may hold a change that must be made before anything else is
+ * trusted.
+ */
+export const JOURNAL = 4;
+
+/**
+ * The incompatible feature of a pool that regions of another one are being brought into. What it holds is not complete. A version that
+ * does not know it would serve it as if it were.
+ */
+export const BEING_FILLED = 8;
+
+export function isBeingFilled({ features }: Pick<PoolHeader, 'features'>): boolean {
+  return (features.incompatible & BEING_FILLED) !== 0;
+}
+
+/** Feature flags that this version knows, and that a pool may keep. */
+export const KNOWN_FEATURES: FeatureFlags = {
+  compatible: 0,
+  readOnlyCompatible: 0,
+  incompatible: NAMES | JOURNAL | BEING_FILLED,
+};
+
+/** The flags of a new pool. It gets each feature on first use, so that older versions can open it until then. */
+export const NO_FEATURES: FeatureFlags = { compatible: 0, readOnlyCompatible: 0, incompatible: 0 };
+
+export function hasNames({ features }: Pick<PoolHeader, 'features'>): boolean {
+  return (features.incompatible & NAMES) !== 0;
+}
+
+/**
+ * The incompatible feature of a pool that a repair is changing. One of two overlapping regions may be gone and the other look
+ * valid, so only a repair may open it. No new pool has it.
  */
 export const BEING_REPAIRED = 1;
 
@@ -57,11 +95,18 @@ const MAGIC = Uint8Array.from('BDRKPOOL', (letter) => letter.charCodeAt(0));
 const CHECKSUM_AT = 252;
 const DIRECTORY_AT = 256;
 
-/** Sets of flags, a u32 each. */
+/** Sets of flags; each is a u32. */
 export interface FeatureFlags {
   readonly compatible: number;
   readonly readOnlyCompatible: number;
   readonly incompatible: number;
+}
+
+/** Two extents of the same length, which hold the records of a journal in turn. */
+export interface JournalAreas {
+  readonly offsets: readonly [number, number];
+  /** Bytes of each. */
+  readonly length: number;
 }
 
 export interface PoolHeader extends PoolId, PoolGeometry {
@@ -71,9 +116,11 @@ export interface PoolHeader extends PoolId, PoolGeometry {
   /** A multiple of the alignment, between the first extent and the capacity. */
   readonly freshFrom: number;
   readonly chunks: readonly Chunk[];
+  /** Present if, and only if, the header has the feature `JOURNAL`. */
+  readonly journal?: JournalAreas | undefined;
 }
 
-/** `absent`: no header at all. `damaged`: one whose bytes cannot be trusted. `unsupported`: a whole one of another format. */
+/** `absent`: no header at all. `damaged`: its bytes cannot be trusted. `unsupported`: a valid one of another format. */
 export type HeaderFault = 'absent' | 'damaged' | 'unsupported';
 
 export type DecodedHeader = { readonly header: PoolHeader } | Unreadable;
@@ -105,6 +152,12 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
   setUint64(view, 56, header.freshFrom);
   view.setUint32(64, header.alignment, true);
   view.setUint32(68, header.chunks.length, true);
+  if (header.journal !== undefined) {
+    const { offsets, length } = header.journal;
+    setUint64(view, 72, offsets[0]);
+    setUint64(view, 80, offsets[1]);
+    setUint64(view, 88, length);
+  }
   let at = DIRECTORY_AT;
   for (const { offset, firstSlot, count } of header.chunks) {
     setUint64(view, at, offset);
@@ -116,7 +169,7 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
   return bytes;
 }
 
-/** @param bytes one header copy; fewer than 4096 bytes are what a file too short for it has */
+/** @param bytes one header copy; fewer than 4096 bytes if the file is too short for it */
 export function decodeHeader(bytes: Uint8Array): DecodedHeader {
   if (bytes.length === 0 || !MAGIC.every((byte, index) => bytes[index] === byte))
     return { fault: 'absent', reason: 'it does not begin like a pool' };
@@ -156,6 +209,9 @@ export function decodeHeader(bytes: Uint8Array): DecodedHeader {
         count: view.getUint32(at + 12, true),
       };
     }),
+    ...((features.incompatible & JOURNAL) !== 0 && {
+      journal: { offsets: [getUint64(view, 72), getUint64(view, 80)], length: getUint64(view, 88) },
+    }),
   };
   const fault = headerFault(header);
   return fault === undefined ? { header } : { fault: 'damaged', reason: `it has ${fault}` };
@@ -176,10 +232,31 @@ function headerFault(header: PoolHeader): string | undefined {
     return `capacity ${capacity}, not a multiple of ${alignment} from ${first} up`;
   if (!(freshFrom >= first && freshFrom <= capacity && freshFrom % alignment === 0))
     return `freshFrom ${freshFrom}, not a multiple of ${alignment} from ${first} to ${capacity}`;
-  return directoryFault(header.chunks, header, freshFrom);
+  return directoryFault(header.chunks, header, freshFrom) ?? journalFault(header);
 }
 
-/** The flags of a set that are not among the known ones. */
+function journalFault(header: PoolHeader): string | undefined {
+  const { journal, features, freshFrom, alignment, chunks } = header;
+  if (((features.incompatible & JOURNAL) !== 0) !== (journal !== undefined))
+    return 'a journal without its feature flag, or the flag without a journal';
+  if (journal === undefined) return undefined;
+  const { offsets, length } = journal;
+  if (!Number.isSafeInteger(length) || length <= 0 || length % alignment !== 0)
+    return `journal areas of ${length} bytes, not a multiple of ${alignment}`;
+  const taken = chunks.map(({ offset, count }) => ({ offset, length: chunkLength(count, alignment) }));
+  for (const offset of offsets) {
+    if (!Number.isSafeInteger(offset) || extentFault(header, offset, length) !== undefined)
+      return `a journal area at ${offset} that is no extent`;
+    if (offset + length > freshFrom)
+      return `a journal area that ends at ${offset + length}, beyond freshFrom ${freshFrom}`;
+    if (taken.some((other) => offset < other.offset + other.length && other.offset < offset + length))
+      return `a journal area at ${offset} that overlaps a chunk, or the other area`;
+    taken.push({ offset, length });
+  }
+  return undefined;
+}
+
+/** The flags that are not known. */
 export function unknownOf(flags: number, known: number): number {
   return (flags & ~known) >>> 0;
 }
@@ -193,7 +270,7 @@ function setUint64(view: DataView, at: number, value: number): void {
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
-/** Values beyond the safe integers come out as something beyond them. */
+/** Values beyond the safe integers become a number that is beyond them too. */
 function getUint64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

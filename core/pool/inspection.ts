@@ -1,12 +1,16 @@
 /**
- * Everything that can be known of a pool without changing it: both header copies, and what recovery makes of the descriptors. It is
- * recovery that looks, so that a check never says anything else than an open would.
+ * Everything that can be known of a pool without changing it: both header copies, and what recovery makes of the descriptors.
+ * It uses recovery itself, so that a check always says the same as an open.
  */
 import { BedrockError } from '../base/errors.js';
+import { NameIndex } from '../targets/name-index.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
-import { type DecodedHeader, decodeHeader } from './header.js';
+import { type DecodedHeader, decodeHeader, hasNames } from './header.js';
+import { type JournalState, readJournal } from './journal-replay.js';
+import { type RecoveredNames, recoverNames } from './name-recovery.js';
+import { PatchedReads } from './patched-medium.js';
 import { Recovery, type RecoveryResult } from './recovery.js';
 import { type HeaderPages, type ReadableMedium, readDescriptors, readHeaderPages } from './scan.js';
 
@@ -18,47 +22,57 @@ export interface Inspection {
   readonly headers: UsableHeaders | UnusableHeaders;
 }
 
-/** A header counts, so the descriptors were read. */
+/** One of the headers counts, so the descriptors were read. */
 export interface UsableHeaders {
   readonly choice: HeaderChoice;
   readonly recovery: RecoveryResult;
+  /** The slots. Regions that were replaced count as free, as they do after the next open. */
   readonly table: SlotTable;
-  /** Where the first byte stands that is not zero though the pool has stored nothing there, or behind its capacity, if there is one. */
+  readonly names: RecoveredNames;
+  /** Absent without a journal. If a change is pending in it, everything else is as if the change were already made. */
+  readonly journal: JournalState | undefined;
+  /**
+   * Offset of the first byte that is not zero although the pool has stored nothing there, or that is beyond its capacity;
+   * undefined if there is none.
+   */
   readonly excess: number | undefined;
-  /** Live regions whose descriptor has something in its reserved bytes. */
+  /** Live regions whose descriptor uses its reserved bytes. */
   readonly reservedInUse: number;
 }
 
-/** None counts: both are damaged, or they contradict each other. */
+/** No header counts: both are damaged, or they contradict each other. */
 export interface UnusableHeaders {
   readonly refusal: BedrockError;
 }
 
-/** A medium that may tell what stands behind the capacity. */
+/** A medium that may report what is beyond the capacity. */
 export interface InspectedMedium extends ReadableMedium {
   firstNonZero?(offset: number): Promise<number | undefined>;
 }
 
 export interface InspectOptions {
-  /** Which copy counts if they contradict each other. */
+  /** The copy that counts if they contradict each other. */
   readonly prefer?: HeaderCopy | undefined;
-  /** Hears of bytes that were read, and of all that there are. */
+  /** Called with the bytes read so far, and the total. */
   readonly onRead?: (bytes: number, total: number) => void;
 }
 
 /** @throws POOL_CORRUPT if the file is no pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the medium throws */
 export async function inspectPool(
-  medium: InspectedMedium,
+  given: InspectedMedium,
   { prefer, onRead }: InspectOptions = {},
 ): Promise<Inspection> {
-  const pages = await readHeaderPages(medium);
+  const pages = await readHeaderPages(given);
   const copies = [decode(pages[0]), decode(pages[1])] as const;
-  const facts = { fileBytes: medium.size, pages, copies };
+  const facts = { fileBytes: given.size, pages, copies };
   const chosen = choose(pages, prefer);
   if (chosen instanceof BedrockError) return { ...facts, headers: { refusal: chosen } };
   const { header } = chosen;
   const total = header.chunks.reduce((sum, { count }) => sum + count, 0) * DESCRIPTOR_BYTES;
+  const journal = header.journal && (await readJournal(given, header, header.journal));
+  const medium = journal?.pending === undefined ? given : new PatchedReads(given, journal.pending);
   const recovery = new Recovery(header, medium.size);
+  const reservedFrom = hasNames(header) ? 54 : 32;
   const { table } = recovery;
   let reservedInUse = 0;
   for await (const { firstSlot, slots, bytes } of readDescriptors(medium, header)) {
@@ -66,15 +80,26 @@ export async function inspectPool(
     else {
       recovery.feed(firstSlot, bytes);
       for (let index = 0; index < slots; index++)
-        if (hasReserved(bytes, index * DESCRIPTOR_BYTES) && table.state(firstSlot + index) === SlotState.live)
+        if (
+          hasReserved(bytes, index * DESCRIPTOR_BYTES, reservedFrom) &&
+          table.state(firstSlot + index) === SlotState.live
+        )
           reservedInUse++;
     }
     onRead?.(slots * DESCRIPTOR_BYTES, total);
   }
   const found = recovery.finish();
-  // Headers that are older than the regions do not know how far the pool had come.
-  const excess = await medium.firstNonZero?.(found.isHeaderOld ? header.capacity : header.freshFrom);
-  return { ...facts, headers: { choice: chosen, recovery: found, table, excess, reservedInUse } };
+  const names = await recoverNames(medium, found.names, table, new NameIndex());
+  for (const slot of names.replaced) {
+    table.setErasing(slot);
+    table.setFree(slot, table.generation(slot));
+  }
+  // If the headers are older than the regions, they do not know how far the pool was written.
+  const excess = await given.firstNonZero?.(found.isHeaderOld ? header.capacity : header.freshFrom);
+  return {
+    ...facts,
+    headers: { choice: chosen, recovery: found, table, names, journal, excess, reservedInUse },
+  };
 }
 
 function choose(pages: HeaderPages, prefer: HeaderCopy | undefined): HeaderChoice | BedrockError {
@@ -92,7 +117,7 @@ function decode(page: Uint8Array | undefined): DecodedHeader | undefined {
   return page === undefined ? undefined : decodeHeader(page);
 }
 
-function hasReserved(bytes: Uint8Array, at: number): boolean {
-  for (let index = at + 32; index < at + DESCRIPTOR_BYTES; index++) if (bytes[index] !== 0) return true;
+function hasReserved(bytes: Uint8Array, at: number, from: number): boolean {
+  for (let index = at + from; index < at + DESCRIPTOR_BYTES; index++) if (bytes[index] !== 0) return true;
   return false;
 }

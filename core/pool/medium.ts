@@ -1,128 +1,169 @@
 /**
- * What a region pool asks of the thing it lives on: `file` and `pmem` carry it out, and so does the power-failure simulator of the
- * tests. The pool alone says what is stored where and which barriers stand between.
+ * What a region pool needs of the medium that it is on. `file` and `pmem` implement it, and so does the power-failure simulator
+ * of the tests. The pool alone decides what is stored where, and where the barriers are.
  *
- * Offsets and lengths are bytes from the start of the pool. A method returns nothing when it is done at once, as on persistent memory,
- * so that nobody waits a turn for it, or a promise.
+ * Offsets and lengths are bytes from the start of the pool. A method returns nothing if it is done at once, as on persistent
+ * memory, so that nobody waits a turn for it. Otherwise it returns a promise.
  *
- * What a power failure may leave: of stores since the last barrier any subset, in any order. The smallest part that is wholly old or
- * new is an aligned word of 8 bytes on persistent memory and a sector of 512 bytes on a disk.
+ * A power failure may leave any subset of the stores since the last barrier, in any order. The smallest part that is always old
+ * or new as a whole is an aligned word of 8 bytes on persistent memory, and a sector of 512 bytes on a disk.
  */
 import type { TargetMode } from '../contract/mode.js';
 import type { Eventually } from '../targets/lifecycle.js';
 
+/**
+ * The medium that a region pool is on. Offsets and lengths are bytes from the start of the pool. A method returns nothing if it
+ * is done at once, else a promise.
+ *
+ * A power failure may leave any subset of the stores since the last barrier, in any order. The smallest part that is always old
+ * or new as a whole is an aligned word of 8 bytes on persistent memory, and a sector of 512 bytes on a disk.
+ */
 export interface PoolMedium {
   /** How stores become durable, for `stats().mode`. */
   readonly mode: TargetMode;
-  /** Length of the pool's file. Fixed while it is open. */
+  /** Length of the pool's file. It does not change while it is open. */
   readonly size: number;
 
-  /** Fills `into` from `offset` on. @throws EIO for what the medium has lost */
+  /** Fills `into` with the bytes from `offset` on. @throws EIO for bytes that the medium has lost */
   read(offset: number, into: Uint8Array): Eventually<void>;
 
-  /** The same for recovery, where the medium can meet what it has lost without harm only in another way. */
+  /** `read` for recovery, if the medium needs another way to meet lost bytes without harm. */
   readCarefully?(offset: number, into: Uint8Array): Promise<void>;
 
-  /** Stores a copy of `bytes`: read back at once, durable after a barrier that begins later, or already when this ends. */
+  /** Stores a copy of `bytes`. It can be read at once. It is durable after a barrier that begins later, or already when this ends. */
   write(offset: number, bytes: Uint8Array): Eventually<void>;
+
+  /**
+   * Stores a copy of `bytes`, durable after a barrier or publish that begins later; it has no barrier itself.
+   * @throws OUT_OF_SPACE as below
+   */
+  stage(offset: number, bytes: Uint8Array): Eventually<void>;
+
+  /** Like `stage`, for an aligned word of 8 bytes. A power failure leaves the old or the new word. */
+  stageWord(offset: number, word: bigint): Eventually<void>;
+
+  /** Whether `publish` makes everything staged before durable before it stores the first word; otherwise a barrier is needed. */
+  readonly publishesInOrder?: boolean;
 
   /** Stores a copy of `bytes`, durable when this ends. @throws OUT_OF_SPACE if some of it was refused, and not stored */
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
 
   /**
-   * Stores a copy of `bytes` within the call; durable when the promise resolves, which those who store in the same turn of the event
-   * loop may share. Absent where stores are not those of memory.
+   * Stores a copy of `bytes` during the call. It is durable when the promise resolves; stores in the same turn of the event
+   * loop may share one promise. Absent if stores are not stores to memory.
    * @returns undefined, with nothing done, for more bytes than the event loop should wait for
    */
   storeDurably?(offset: number, bytes: Uint8Array): Promise<void> | undefined;
 
-  /** Makes what was stored in the ranges durable. */
+  /** Makes the stores in the ranges durable. */
   persist(ranges: readonly MediumRange[]): Eventually<void>;
 
   /** Makes durable everything that was stored before the call. */
   barrier(): Eventually<void>;
 
   /**
-   * Stores a whole descriptor, durable when this ends: the body before the first word, so that a power failure leaves the old
-   * first word, or all of the new descriptor.
+   * Tells the medium that recovery has ended, and that calls are acknowledged from now on. Before that, `persist`, `barrier`
+   * and `writeDurably` may throw OUT_OF_SPACE for stores that a full medium did not take. Those are dropped then, and what was
+   * read before is durable.
+   */
+  opened?(): void;
+
+  /**
+   * Stores a whole descriptor, durable when this ends. The body is stored before the first word, so a power failure leaves the
+   * old first word, or all of the new descriptor.
    * @param descriptor 64 bytes
-   * @throws OUT_OF_SPACE if it was refused, and not stored, as a full copy-on-write file system does
+   * @throws OUT_OF_SPACE if it was refused and not stored, as on a full copy-on-write file system
    */
   publish(offset: number, descriptor: Uint8Array): Eventually<void>;
 
-  /** Stores the aligned 8 bytes of a descriptor's first word, durable when this ends; a power failure leaves the old or the new ones. */
+  /**
+   * Stores the first word of a descriptor, 8 aligned bytes, durable when this ends. A power failure leaves the old or the new
+   * word.
+   */
   publishWord(offset: number, word: bigint): Eventually<void>;
 
-  /** Makes a range read as zeros, durably when this ends; it has its space then. @throws OUT_OF_SPACE if it lacked it and gets none */
+  /**
+   * Fills a range with zeros, durable when this ends. The range then has its space.
+   * @throws OUT_OF_SPACE if it had none and gets none
+   */
   clear(offset: number, length: number): Eventually<void>;
 
-  /** Whether the space of erased regions goes back to the file system, by `discard`. */
+  /** Whether the space of erased regions goes back to the file system, through `discard`. */
   readonly reclaims?: boolean;
 
-  /** Makes a range read as zeros, durably when this ends, and gives its space to the file system; absent where that is never asked for. */
+  /** Fills a range with zeros, durable when this ends, and gives its space to the file system; absent if it is never called. */
   discard?(offset: number, length: number): Eventually<void>;
 
   /**
-   * Gives a range of free space that is zeros its space, durably when this ends.
-   * @throws OUT_OF_SPACE if there is none to be had, whatever the reason; then it has taken none
+   * Allocates the space of a free range of zeros, durable when this ends.
+   * @throws OUT_OF_SPACE if there is none, for whatever reason; then nothing is taken
    */
   allocate(offset: number, length: number): Eventually<void>;
 
   /**
-   * The same for a range behind the capacity. It reads as zeros then, whatever stood there.
+   * Like `allocate`, for a range beyond the capacity. It then reads as zeros, whatever was there.
    * @throws OUT_OF_SPACE
    */
   grow(offset: number, length: number): Eventually<void>;
 
   /**
-   * Whether all of a range is zeros that was never stored to; absent where nobody but the pool can have stored something. Holes are not
-   * read where the file system tells of them.
+   * Whether a range is all zeros that were never stored to; absent if only the pool can have stored something. Holes are not
+   * read if the file system reports them.
    */
   isZero?(offset: number, length: number): Promise<boolean>;
 
   /** Whether free space may lack space on the file system when the pool is opened. */
   readonly isSparse?: boolean;
 
-  /** What the file system has left; absent, or nothing, where nobody knows. Waits for it on the thread pool. */
+  /** The free space of the file system; absent, or nothing, if it is unknown. It is asked for on the thread pool. */
   space?(): Promise<MediumSpace | undefined>;
 
   /**
-   * Refuses once the medium has failed, before anything is taken that could not be given back; absent where it cannot fail.
+   * Throws once the medium has failed, before anything is taken that could not be given back; absent if the medium cannot fail.
    * @throws READ_ONLY
    */
   checkSound?(): void;
 
   /**
-   * Looks whether the medium is still what was opened, and not cut off, or another one in its place; absent where nobody can change it.
+   * Checks that the medium is still the one that was opened, and was not truncated or replaced; absent if nobody can change it.
    * @throws READ_ONLY from then on if it is not
    */
   look?(): Promise<void>;
 
   /**
-   * Refuses changes from now on, as nobody knows what is stored; absent where the medium does so by itself, or cannot.
-   * @returns the error of all changes
+   * Refuses changes from now on, since nobody knows what is stored; absent if the medium does so by itself, or cannot.
+   * @returns the error for all changes
    */
   fail?(why: string, cause: unknown): Error;
 
-  /** The range as memory, without a copy; absent where the medium is no memory. */
+  /** The range as memory, without a copy; absent if the medium is not memory. */
   map?(offset: number, length: number): Uint8Array[];
 
   /** Whether loads and stores are those of memory: `read`, `write` and `storeDurably` of up to 1 MiB are done when they return. */
   readonly isDirect?: boolean;
 
-  /** Gives everything back; nothing is called after it. Everything acknowledged is durable already. */
+  /**
+   * `read` of up to 1 MiB on a direct medium.
+   * @returns whether the bytes are there; if not, it is no longer direct, and nothing was begun
+   */
+  readNow?(offset: number, into: Uint8Array): boolean;
+
+  /** Gives everything back; nothing is called after it. Everything that was acknowledged is already durable. */
   close(): Eventually<void>;
 }
 
-/** What there is for a pool to grow into. */
+/** The space that a pool can grow into. */
 export interface MediumSpace {
-  /** Bytes that the process may still take of the file system. */
+  /** Bytes that the process may still take from the file system. */
   readonly freeBytes: number;
-  /** The pool's file, to name the file system by. */
+  /** The path of the pool's file, to identify the file system. */
   readonly path: string;
 }
 
+/** A part of a pool. */
 export interface MediumRange {
+  /** First byte, counted from the start of the pool. */
   readonly offset: number;
+  /** Length, bytes. */
   readonly size: number;
 }

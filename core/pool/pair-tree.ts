@@ -1,14 +1,16 @@
 /**
- * An ordered set of pairs of numbers: a B+ tree in slabs of doubles, without an object a pair or a node.
+ * An ordered set of pairs of numbers: a B+ tree in slabs of doubles, without an object for a pair or a node.
  *
- * A seek sets the one cursor; `first` and `second` are the pair under it, and insert and remove work there. Every step is bounded by
- * the height, five or six levels for a million pairs. Memory comes a slab (64 KiB, some 2500 pairs) at a time and nothing is ever
- * copied to grow, so there are no pauses; nodes that fall empty are used again, their memory is not given back.
+ * A seek sets the one cursor. `first` and `second` are the pair at the cursor, and insert and remove work there. The height
+ * bounds every step: five or six levels for a million pairs. Memory is taken one slab (8 KiB, some 300 pairs) at a time, and
+ * growing copies nothing but the first slab, which begins with one node, so there are no pauses. Empty nodes are used again;
+ * their memory is not given back.
  *
  * A node is 64 doubles, 512 bytes:
  *   leaf   0..30 first, 31..61 second                       62 count, 63 unused
  *   inner  0..19 first, 20..39 second, 40..59 child         62 count, 63 unused
- * The pair that stands beside a child is exactly the child's lowest, so the pair after a leaf's last is read without going there.
+ * The pair beside a child is exactly the child's lowest pair, so the pair after a leaf's last can be read without visiting the
+ * next leaf.
  */
 import { BedrockError } from '../base/errors.js';
 
@@ -24,7 +26,7 @@ const MAX_HEIGHT = 16;
 
 export class PairTree {
   readonly #slabs: Float64Array[] = [];
-  /** Numbers of nodes that were in use once and are not now. */
+  /** Numbers of nodes that were used before, and are free now. */
   readonly #unused: number[] = [];
   #used = 0;
   #root: number;
@@ -32,7 +34,7 @@ export class PairTree {
   #size = 0;
   nextFirst = 0;
   nextSecond = 0;
-  /** The cursor: a node and a position in it for each level, leaves being level 0. Position -1 is before the lowest pair. */
+  /** The cursor: a node and a position in it for each level; leaves are level 0. Position -1 is before the lowest pair. */
   readonly #nodes = new Int32Array(MAX_HEIGHT);
   readonly #positions = new Int32Array(MAX_HEIGHT);
 
@@ -46,7 +48,7 @@ export class PairTree {
 
   /** Bytes of the slabs. */
   get memoryBytes(): number {
-    return this.#slabs.length * SLAB_NODES * NODE * Float64Array.BYTES_PER_ELEMENT;
+    return this.#slabs.reduce((sum, slab) => sum + slab.byteLength, 0);
   }
 
   get first(): number {
@@ -57,7 +59,10 @@ export class PairTree {
     return this.#slab(this.#nodes[0] as number)[this.#cell() + LEAF_CAPACITY] as number;
   }
 
-  /** Sets the cursor to the highest pair that is not above the given one. @returns false if there is none: then `next` is the lowest */
+  /**
+   * Moves the cursor to the highest pair that is not above the given one.
+   * @returns false if there is none: then `next` is the lowest
+   */
   seekAtMost(first: number, second: number): boolean {
     let node = this.#root;
     for (let level = this.#height; level > 0; level--) {
@@ -72,12 +77,12 @@ export class PairTree {
     return position >= 0;
   }
 
-  /** Sets the cursor to the highest pair. @returns false if there is none */
+  /** Moves the cursor to the highest pair. @returns false if there is none */
   seekLast(): boolean {
     return this.seekAtMost(Infinity, Infinity);
   }
 
-  /** Looks at the pair above the cursor, which stays. @returns whether there is one: `nextFirst` and `nextSecond` are it then */
+  /** Reads the pair after the cursor, which stays. @returns whether there is one: then `nextFirst` and `nextSecond` are set */
   peekNext(): boolean {
     const level = this.#levelOfNext();
     if (level > this.#height) return false;
@@ -88,7 +93,7 @@ export class PairTree {
     return true;
   }
 
-  /** Moves the cursor up by one pair. @returns false, and leaves it where it is, if there is none */
+  /** Moves the cursor up by one pair. @returns false, without a move, if there is none */
   next(): boolean {
     let level = this.#levelOfNext();
     if (level > this.#height) return false;
@@ -102,7 +107,7 @@ export class PairTree {
     return true;
   }
 
-  /** Puts another pair in the place of the one under the cursor; it must belong there. */
+  /** Replaces the pair at the cursor. The new pair must belong there. */
   replace(first: number, second: number): void {
     const slab = this.#slab(this.#nodes[0] as number);
     const cell = this.#cell();
@@ -116,7 +121,7 @@ export class PairTree {
     this.insertAfter(first, second);
   }
 
-  /** Inserts a pair right above the cursor, where it must belong; the cursor is void then. */
+  /** Inserts a pair right after the cursor, where it must belong. The cursor is then void. */
   insertAfter(first: number, second: number): void {
     this.#size++;
     this.#insertAt(0, first, second, 0);
@@ -129,7 +134,7 @@ export class PairTree {
     this.removeCurrent();
   }
 
-  /** Removes the pair under the cursor; the cursor is void then. */
+  /** Removes the pair at the cursor. The cursor is then void. */
   removeCurrent(): void {
     this.#size--;
     this.#removeAt(0);
@@ -145,7 +150,7 @@ export class PairTree {
       return;
     }
     const right = this.#newNode();
-    // Recovery adds in ascending order: leaving the highest node full instead of half full halves its memory.
+    // Recovery adds in ascending order. Leaving the highest node full instead of half full halves its memory.
     const kept = position === capacity && this.#isHighest(level) ? capacity : capacity >> 1;
     this.#move(node, kept, right, level);
     if (position > kept || kept === capacity) this.#put(right, level, position - kept, first, second, child);
@@ -173,7 +178,7 @@ export class PairTree {
     }
   }
 
-  /** Joins the cursor's node of a level with a neighbour if one node can hold both; so two neighbours are half full on average. */
+  /** Joins the cursor's node of a level with a neighbour if one node can hold both. So two neighbours are on average half full. */
   #merge(level: number): void {
     const node = this.#nodes[level] as number;
     const parent = this.#nodes[level + 1] as number;
@@ -201,7 +206,7 @@ export class PairTree {
     }
   }
 
-  /** Gives the root a parent, whose only child it is, and the cursor a place in that. */
+  /** Gives the root a parent with the root as its only child, and gives the cursor a position there. */
   #growRoot(root: number, level: number): void {
     const grown = this.#newNode();
     const slab = this.#slab(root);
@@ -221,7 +226,7 @@ export class PairTree {
     }
   }
 
-  /** Writes the lowest pair of the cursor's node of a level wherever the levels above repeat it. */
+  /** Copies the lowest pair of the cursor's node of a level to the levels above that repeat it. */
   #passLowestUp(level: number): void {
     const node = this.#nodes[level] as number;
     const lowest = base(node);
@@ -238,7 +243,10 @@ export class PairTree {
     }
   }
 
-  /** @returns the lowest level at which the cursor's node goes on; one above the root's if the cursor is at the highest pair */
+  /**
+   * @returns the lowest level at which the cursor's node has more pairs; one above the root's level if the cursor is at the
+   *   highest pair
+   */
   #levelOfNext(): number {
     let level = 0;
     while (
@@ -258,7 +266,8 @@ export class PairTree {
   }
 
   /**
-   * Scans by four, then by one: a binary search of so few takes a fifth longer, as the processor guesses half its branches wrong.
+   * Scans by four, then by one. With so few pairs a binary search takes a fifth longer, as the processor mispredicts half its
+   * branches.
    * @returns how many pairs of a node are not above the given one
    */
   #atMost(node: number, capacity: number, first: number, second: number): number {
@@ -304,7 +313,7 @@ export class PairTree {
     slab[start + COUNT] = last - start;
   }
 
-  /** Moves a node's pairs from a position on to the end of another node, which has room for them. */
+  /** Moves a node's pairs, from a position on, to the end of another node that has room for them. */
   #move(from: number, position: number, to: number, level: number): void {
     const source = this.#slab(from);
     const target = this.#slab(to);
@@ -322,9 +331,20 @@ export class PairTree {
 
   #newNode(): number {
     const node = this.#unused.pop() ?? this.#used++;
-    if (node >> SLAB_SHIFT === this.#slabs.length) this.#slabs.push(new Float64Array(SLAB_NODES * NODE));
+    if (node < SLAB_NODES) this.#growFirst(node);
+    else if (node >> SLAB_SHIFT === this.#slabs.length) this.#slabs.push(new Float64Array(SLAB_NODES * NODE));
     this.#slab(node)[base(node) + COUNT] = 0;
     return node;
+  }
+
+  /** Makes room for a node in the first slab, by doubling it. */
+  #growFirst(node: number): void {
+    const first = this.#slabs[0];
+    const room = (first?.length ?? 0) / NODE;
+    if (node < room) return;
+    const larger = new Float64Array(Math.max(1, 2 * room) * NODE);
+    if (first !== undefined) larger.set(first);
+    this.#slabs[0] = larger;
   }
 
   #slab(node: number): Float64Array {

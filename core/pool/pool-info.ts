@@ -1,11 +1,11 @@
-/** The facts of a pool, as `bedrock pool info` tells them. */
+/** The facts of a pool, as `bedrock pool info` shows them. */
 import { SlotState } from '../targets/slot-table.js';
 import { type Chunk, slotsOf } from './chunk-directory.js';
 import { type FeatureFlags, FORMAT_VERSION } from './header.js';
 import type { Inspection, UsableHeaders } from './inspection.js';
 
 export interface PoolInfo {
-  /** 16 hexadecimal digits, as they end every region ID. */
+  /** 16 hexadecimal digits, as at the end of every region ID. */
   poolId: string;
   formatVersion: number;
   features: FeatureFlags;
@@ -14,16 +14,20 @@ export interface PoolInfo {
   alignment: number;
   capacityBytes: number;
   fileBytes: number;
-  /** From here on nothing was ever written. */
+  /** Nothing was ever written from here on. */
   freshFrom: number;
   sequence: number;
   chunks: readonly Chunk[];
   headers: readonly HeaderCopyInfo[];
+  /** Regions that have a name. */
+  names: number;
+  /** Bytes of each of the journal's two areas, and whether it holds a change that the next open completes; null without a journal. */
+  journal: { areaBytes: number; isPending: boolean } | null;
   slots: { total: number; live: number; free: number; retired: number; quarantined: number };
   /** Regions that are served, and the sum of their sizes. */
   regions: number;
   regionBytes: number;
-  /** Capacity that is not free: headers, chunks, regions, what damage reserves. */
+  /** Capacity that is not free: headers, chunks, regions, and what is reserved because of damage. */
   usedBytes: number;
   freeBytes: number;
   largestFreeBytes: number;
@@ -37,10 +41,10 @@ export interface HeaderCopyInfo {
   reason?: string;
 }
 
-/** Of a pool of which a header counts. */
+/** The facts of a pool with a header that counts. */
 export function poolInfo(
   { copies, fileBytes }: Inspection,
-  { choice, recovery, table }: UsableHeaders,
+  { choice, recovery, table, names, journal }: UsableHeaders,
 ): PoolInfo {
   const { header } = choice;
   let [freeBytes, largestFreeBytes] = [0, 0];
@@ -75,8 +79,13 @@ export function poolInfo(
       retired: table.count(SlotState.retired),
       quarantined: table.count(SlotState.quarantined),
     },
-    regions: recovery.regions,
-    regionBytes: recovery.bytes,
+    names: names.named,
+    journal:
+      header.journal === undefined
+        ? null
+        : { areaBytes: header.journal.length, isPending: journal?.pending !== undefined },
+    regions: table.live,
+    regionBytes: table.liveBytes,
     usedBytes: header.capacity - freeBytes,
     freeBytes,
     largestFreeBytes,
@@ -84,7 +93,7 @@ export function poolInfo(
   };
 }
 
-/** The eight bytes of a pool id, in hexadecimal as they end every region ID. */
+/** The eight bytes of a pool id in hexadecimal, as at the end of every region ID. */
 export function poolIdText({ poolLow, poolHigh }: { poolLow: number; poolHigh: number }): string {
   const bytes = Buffer.alloc(8);
   bytes.writeUInt32LE(poolLow, 0);

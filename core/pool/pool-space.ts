@@ -1,13 +1,15 @@
 /**
- * The space of an open pool: what is free, what of that may be used as it is, how it grows, and what its file system has for it.
+ * The space of an open pool: what is free, which of that can be used without preparation, how the pool grows, and what its file
+ * system can give.
  *
- * - Free space reads as zeros, durably, so a region is made without touching its bytes. Only what recovery found free below freshFrom
- *   may hold bytes of a region that was never acknowledged, and what somebody else has stored above it: that stands in `#unclean` too, and is
- *   cleared when it is taken.
- * - Free space has its space on the medium, so a region that was made can be written. Only where the medium gives erased space back to its
- *   file system, or could not get all of it, some may lack it: that stands in `#unbacked` too, and gets it when it is taken.
+ * - Free space reads as zeros, durably, so a region is made without touching its bytes. There are two exceptions: space below
+ *   freshFrom that recovery found free may hold bytes of a region that was never acknowledged, and somebody else may have
+ *   stored bytes above it. Such space is in `#unclean` too, and is cleared when it is taken.
+ * - Free space is backed by space on the medium, so a region that was made can be written. Only if the medium gives erased
+ *   space back to its file system, or could not get all of it, some may lack it. Such space is in `#unbacked` too, and gets it
+ *   when it is taken.
  *
- * What may have to wait (`take`) runs one at a time, which is the pool's care; everything else ends at once where the medium does.
+ * The pool makes sure that calls that may wait (`take`) run one at a time. Everything else ends at once if the medium does.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -21,7 +23,7 @@ import type { PoolHeader } from './header.js';
 import type { PoolMedium } from './medium.js';
 import { isOutOfSpace } from './read-back.js';
 
-/** Space beyond freshFrom is taken in steps, as each costs two header writes. */
+/** Space beyond freshFrom is taken in steps of this size, as each costs two header writes. */
 const FRESH_STEP_BYTES = 2 ** 24;
 
 export interface SpaceState {
@@ -29,24 +31,26 @@ export interface SpaceState {
   headers: HeaderStore;
   /** Gaps that recovery found. */
   free: Iterable<Extent>;
-  /** Most that the pool may grow to. */
+  /** The most bytes that the pool may grow to. */
   maxBytes: number;
   logger: Logger | undefined;
 }
 
 export class PoolSpace {
-  /** Most that the pool may grow to. */
+  /** The most bytes that the pool may grow to. */
   readonly maxBytes: number;
   readonly #medium: PoolMedium;
   readonly #headers: HeaderStore;
   readonly #space: ExtentAllocator;
   /** The part of the free space that may not read as zeros. */
   readonly #unclean: ExtentAllocator;
-  /** The part of it that may lack space on the medium. */
+  /** The part of the free space that may lack space on the medium. */
   readonly #unbacked: ExtentAllocator;
   readonly #logger: Logger | undefined;
   readonly #growth: Growth;
   readonly #giveBacks: GiveBacks;
+  /** Space that a refused header may name. */
+  #withheld: Extent[] = [];
 
   constructor({ medium, headers, free, maxBytes, logger }: SpaceState) {
     const header = headers.current;
@@ -79,7 +83,7 @@ export class PoolSpace {
 
   // ---- figures ----
 
-  /** Bytes that the pool can hold: when it has grown as far as it may, or as far as its file system lets it. */
+  /** Bytes that the pool can hold when it has grown to its limit, or as far as its file system allows. */
   get capacityBytes(): number {
     return this.usedBytes + this.freeBytes;
   }
@@ -93,20 +97,20 @@ export class PoolSpace {
     return this.#space.freeBytes - missing + this.#growthBytes;
   }
 
-  /** The longest extent that there is, or that growing makes. */
+  /** The longest extent, now or after growing. */
   get largestFreeBytes(): number {
     const longest = Math.max(this.#space.largestFree, this.#atEndBytes);
-    // Which of the extents lack space is not looked for here: so much can be had of any.
+    // This does not check which extents lack space on the medium: any of them can get this much.
     const { availableBytes } = this.#growth;
     return this.#unbacked.freeBytes > availableBytes ? Math.min(longest, availableBytes) : longest;
   }
 
-  /** What is free at the end, when the pool has grown as far as it can. */
+  /** The free space at the end after the pool has grown as far as it can. */
   get #atEndBytes(): number {
     return this.#space.freeBefore(this.#header.capacity) + this.#growthBytes;
   }
 
-  /** By which the pool may grow, and finds space to. */
+  /** By how much the pool may grow, if there is space for it. */
   get #growthBytes(): number {
     const available = Math.max(0, this.#growth.availableBytes - this.#unbacked.freeBytes);
     return Math.min(this.#growthLimitBytes, alignDown(available, this.#header.alignment));
@@ -116,28 +120,28 @@ export class PoolSpace {
     return this.maxBytes - this.#header.capacity;
   }
 
-  /** Bytes of erased regions that are still to be given back. */
+  /** Bytes that count as used and belong to nobody: space of erased regions that is still to be given back, and withheld space. */
   get pendingBytes(): number {
-    return this.#giveBacks.bytes;
+    return this.#giveBacks.bytes + this.#withheld.reduce((sum, { length }) => sum + length, 0);
   }
 
   get failedGiveBacks(): number {
     return this.#giveBacks.failed;
   }
 
-  /** Asks the file system what it has left, on which the figures depend. */
+  /** Asks the file system for its free space, on which the figures depend. */
   async ask(): Promise<void> {
     if (this.#growthLimitBytes > 0 || this.#unbacked.freeBytes > 0) await this.#growth.ask();
   }
 
-  /** Ends what goes on by itself. */
+  /** Stops the work that goes on by itself. */
   end(): Promise<void> {
     return this.#giveBacks.end();
   }
 
-  // ---- taken ----
+  // ---- taking ----
 
-  /** Takes free space that may be used as it is. @returns -1 if what is free is not so, and somebody has to wait for it */
+  /** Takes free space that can be used without preparation. @returns -1 if there is none, and the caller has to wait */
   takeNow(length: number): number {
     const offset = this.#space.allocate(length);
     if (offset < 0) return -1;
@@ -146,7 +150,7 @@ export class PoolSpace {
     return -1;
   }
 
-  /** Takes space that reads as zeros, and that may be written. */
+  /** Takes space that reads as zeros and can be written. */
   async take(length: number, requested = length): Promise<number> {
     const offset = await this.#findSpace(length, requested);
     try {
@@ -168,19 +172,19 @@ export class PoolSpace {
         hasRetried = true;
         continue;
       }
-      // What the file system has may be more by now.
+      // The file system may have more free space by now.
       const needed = length - this.#space.freeBefore(this.#header.capacity);
       try {
         if (needed > this.#growthLimitBytes) await this.refuse(requested);
         await this.#grow(needed, requested);
       } catch (error) {
-        // Meanwhile others may have given back what they had.
+        // Others may have given space back meanwhile.
         if (this.#space.largestFree < length) throw error;
       }
     }
   }
 
-  /** Whether a free range is known to be zeros, and to have its space. */
+  /** Whether a free range is known to be zeros, and to have its space on the medium. */
   #isReady(offset: number, length: number): boolean {
     return !this.#isIn(this.#unclean, offset, length) && !this.#isIn(this.#unbacked, offset, length);
   }
@@ -189,7 +193,7 @@ export class PoolSpace {
     return part.freeBytes > 0 && part.overlaps(offset, length);
   }
 
-  /** Of a range that was taken, and is nobody else's. What was cleared has its space as well. */
+  /** Prepares a range that was taken. A range that was cleared has its space as well. */
   async #makeReady(offset: number, length: number): Promise<void> {
     if (this.#isIn(this.#unclean, offset, length)) await this.#medium.clear(offset, length);
     else await this.#medium.allocate(offset, length);
@@ -216,13 +220,14 @@ export class PoolSpace {
     return this.refuse(requested, error);
   }
 
-  /** Before a byte beyond the durable mark is stored, the mark moves beyond it. */
+  /** Moves the durable mark before a byte beyond it is stored. */
   async #raiseFresh(end: number): Promise<void> {
     const { freshFrom, capacity } = this.#header;
     if (end <= freshFrom) return;
     const next = Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES));
     const length = next - freshFrom;
-    // The pool has stored nothing there. Somebody else may have, as with a backup that was written over a newer pool, but for its holes.
+    // The pool has stored nothing there. Somebody else may have, for example by restoring a backup, without its holes, over a
+    // newer pool.
     const isClean = (await this.#medium.isZero?.(freshFrom, length)) ?? true;
     if (!isClean)
       this.#logger?.warning(
@@ -234,20 +239,34 @@ export class PoolSpace {
     });
   }
 
-  // ---- given back ----
+  // ---- giving back ----
 
-  /** Gives back what was taken and not touched. */
+  /** Gives back space that was taken and not touched. */
   free(offset: number, length: number): void {
     this.#space.free(offset, length);
   }
 
-  /** Gives back what may hold bytes now; it is cleared when it is taken. */
+  /** Gives back space that may hold bytes. It is cleared when it is taken. */
   freeUnclean(offset: number, length: number): void {
     this.#unclean.add(offset, length);
     this.#space.free(offset, length);
   }
 
-  /** Makes the space of a region that has ended zeros; `freeCleared` or `freeLater` follows. */
+  /** Keeps taken space out of use until `giveBackWithheld`, since a refused header may name it. */
+  withhold(offset: number, length: number): void {
+    this.#withheld.push({ offset, length });
+  }
+
+  /**
+   * Called before space is taken that a header will name: otherwise each try could withhold some.
+   * @throws as `settle` of the headers
+   */
+  async giveBackWithheld(): Promise<void> {
+    await this.#headers.settle();
+    for (const { offset, length } of this.#withheld.splice(0)) this.freeUnclean(offset, length);
+  }
+
+  /** Clears the space of a region that has ended. `freeCleared` or `freeLater` follows. */
   clear(offset: number, length: number): Eventually<void> {
     const medium = this.#medium;
     if (medium.reclaims !== true || medium.discard === undefined) return medium.clear(offset, length);
@@ -259,14 +278,14 @@ export class PoolSpace {
     if (this.#medium.reclaims === true) this.#unbacked.add(offset, length);
   }
 
-  /** Takes what could not be cleared; it is tried again. */
+  /** Adds space that could not be cleared. Clearing is tried again. */
   freeLater(extent: Extent, error: unknown): void {
     this.#giveBacks.add(extent, error);
   }
 
-  // ---- refused ----
+  // ---- refusing ----
 
-  /** @throws OUT_OF_SPACE, with figures that the file system was asked for now */
+  /** @throws OUT_OF_SPACE, with figures that were just taken from the file system */
   async refuse(requested: number, cause?: unknown): Promise<never> {
     await this.ask();
     throw this.#outOfSpace(requested, cause);
@@ -279,7 +298,9 @@ export class PoolSpace {
     const isShort = this.#growthBytes < this.#growthLimitBytes || this.#unbacked.freeBytes > 0;
     const why = [
       cause !== undefined ? messageOf(cause) : isShort ? this.#growth.description : undefined,
-      this.pendingBytes > 0 ? `${this.pendingBytes} of erased regions are to be given back still` : undefined,
+      this.#giveBacks.bytes > 0
+        ? `${this.#giveBacks.bytes} of erased regions are to be given back still`
+        : undefined,
     ].filter((reason) => reason !== undefined);
     return new BedrockError('OUT_OF_SPACE', [figures, ...why].join('; '), {
       details: { requested, used, free, largestFree },

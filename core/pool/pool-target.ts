@@ -1,47 +1,46 @@
 /**
- * A target over a region pool: what `file` and `pmem` have in common, and the power-failure tests drive.
+ * A target over a region pool: what `file` and `pmem` share, and what the power-failure tests run.
  *
- * A region of a closed or large pool is a row in the pool's tables, nothing more. An object is made for it when it is used, and kept
- * among the last few thousand, so that a region in use is found by two array reads and a million idle ones cost no objects.
+ * A region is only a row in the pool's table. RegionDirectory makes an object for a region that is used, and keeps the last few
+ * thousand. So a region in use is found by two array reads, and a million idle ones cost no objects.
  */
 import { type Clock, soundClock } from '../base/clock.js';
 import { asBedrockError, BedrockError } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { TargetMode } from '../contract/mode.js';
+import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
-import type {
-  Capabilities,
-  RecoveryReport,
-  RegionMapping,
-  RegionRange,
-  RegionStat,
-} from '../contract/target.js';
-import { type ListedRegion, Region, type Usage } from '../targets/base-target.js';
+import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../contract/target.js';
+import type { Usage } from '../targets/target-hooks.js';
 import { ImportableTarget } from '../targets/importable-target.js';
 import type { Eventually } from '../targets/lifecycle.js';
-import { RegionCache } from '../targets/region-cache.js';
+import type { NameEntry, Naming, Transaction } from '../targets/named-store.js';
+import { type ListedRegion, Region } from '../targets/region.js';
+import { RegionDirectory } from '../targets/region-directory.js';
 import type { Finding } from './findings.js';
+import { isBeingFilled } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { recoverPool } from './recover-pool.js';
-import type { NewSlot, RegionPool } from './region-pool.js';
+import type { NewSlot } from './region-extents.js';
+import type { RegionPool } from './region-pool.js';
 
-/** Findings of an open that get a line in the log each. */
+/** How many findings of an open get their own line in the log. */
 const MAX_LOGGED_FINDINGS = 20;
 
-/** Bytes behind the capacity that an open looks at. */
+/** Bytes beyond the capacity that an open examines. */
 const MAX_EXCESS_BYTES = 2 ** 20;
 
-/** Opens and deletes what a pool lies on. */
+/** Opens and deletes the storage of a pool. */
 export interface PoolStorage {
-  /** Opens the pool, locked, and makes it if it is not there and may be made. */
+  /** Opens and locks the pool. If it is missing, makes it if that is allowed. */
   open(): Promise<OpenedStorage>;
-  /** Deletes it; it is closed. */
+  /** Deletes the pool, which is closed. */
   destroy(): Promise<void>;
 }
 
 export interface OpenedStorage {
   medium: PoolMedium;
-  /** Most that the pool may grow to; its present capacity if that is more. */
+  /** The most bytes that the pool may grow to; its present capacity if that is more. */
   maxBytes: number;
 }
 
@@ -50,6 +49,8 @@ export interface PoolTargetOptions {
   capabilities: Capabilities;
   storage: PoolStorage;
   isReadOnly: boolean;
+  /** The largest transaction, bytes. */
+  maxTransactionBytes?: number | undefined;
   logger: Logger;
   clock: Clock;
 }
@@ -60,7 +61,6 @@ class PoolRegion extends Region implements NewSlot {
     size: number,
     createdAt: number,
     readonly offset: number,
-    readonly length: number,
   ) {
     super(id, size, createdAt);
   }
@@ -75,60 +75,80 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   readonly capabilities: Capabilities;
   readonly #storage: PoolStorage;
   readonly #isReadOnly: boolean;
+  readonly #maxTransactionBytes: number;
   readonly #clock: Clock;
   #medium: PoolMedium | undefined;
+  /** As the storage told when it was opened. */
+  #maxBytes = 0;
   #openPool: RegionPool | undefined;
-  #poolLow = 0;
-  #poolHigh = 0;
-  #regions = new RegionCache<PoolRegion>();
-  /** What the pool calls in the step that changes a region's row, so that its object comes and goes with the row. */
+  #openRegions: RegionDirectory<PoolRegion> | undefined;
+  /** The pool calls it in the step that changes a region's row, so that the object appears and disappears with the row. */
   readonly #keep = (region: PoolRegion): void => this.#regions.keep(region);
   readonly #forget = (region: PoolRegion): void => this.#regions.forget(region);
 
-  constructor({ type, capabilities, storage, isReadOnly, logger, clock }: PoolTargetOptions) {
-    super(logger);
-    this.type = type;
-    this.capabilities = capabilities;
-    this.#storage = storage;
-    this.#isReadOnly = isReadOnly;
-    this.#clock = soundClock(clock);
+  constructor(options: PoolTargetOptions) {
+    super(options.logger);
+    this.type = options.type;
+    this.capabilities = options.capabilities;
+    this.#storage = options.storage;
+    this.#isReadOnly = options.isReadOnly;
+    this.#maxTransactionBytes = options.maxTransactionBytes ?? DEFAULT_MAX_TRANSACTION_BYTES;
+    this.#clock = soundClock(options.clock);
   }
 
   // ---- storage ----
 
   protected async openStorage(): Promise<RecoveryReport> {
     const started = performance.now();
-    const { medium, maxBytes } = await this.#storage.open();
-    this.#medium = medium;
-    const { pool, regions, bytes, quarantined, findings } = await recoverPool(medium, {
-      maxBytes,
+    const opened = await this.#storage.open();
+    this.#medium = opened.medium;
+    this.#maxBytes = opened.maxBytes;
+    const { regions, bytes, quarantined } = await this.#recover(opened.medium);
+    return { regions, bytes, quarantined, durationMs: performance.now() - started };
+  }
+
+  async #recover(opened: PoolMedium): Promise<Omit<RecoveryReport, 'durationMs'>> {
+    const recovered = await recoverPool(opened, {
+      maxBytes: this.#maxBytes,
       isReadOnly: this.#isReadOnly,
       logger: this.logger,
     });
-    this.#logFindings(findings);
+    const { pool, medium, regions, bytes, quarantined, findings } = recovered;
+    this.#medium = medium;
+    this.#logFindings(findings, quarantined.length);
     if (!this.#isReadOnly) await this.#noteExcess(pool.header.capacity);
+    // Safe: from here on only calls store, and nothing has been stored since recovery ended.
+    medium.opened?.();
     this.#openPool = pool;
-    this.#poolLow = pool.header.poolLow;
-    this.#poolHigh = pool.header.poolHigh;
-    return { regions, bytes, quarantined: quarantined.length, durationMs: performance.now() - started };
+    const { poolLow, poolHigh } = pool.header;
+    this.#openRegions = new RegionDirectory({
+      poolId: RegionId.of(0, 0, poolLow, poolHigh).toBytes().subarray(8),
+      rows: pool.table,
+      names: recovered.names,
+      make: (id, size, createdAt, offset) => new PoolRegion(id, size, createdAt, offset),
+    });
+    return { regions, bytes, quarantined: quarantined.length };
   }
 
-  /** Each with all that is known of what was lost, the first ones at least: damage may have hit every slot. */
-  #logFindings(findings: Iterable<Finding>): void {
-    let untold = 0;
-    let told = 0;
+  /** Logs the first findings with all that is known of the loss. There is a limit, as damage may have hit every slot. */
+  #logFindings(findings: Iterable<Finding>, quarantined: number): void {
+    let found = 0;
     for (const { message, ...facts } of findings) {
-      if (told++ < MAX_LOGGED_FINDINGS) this.logger.warning(message, facts);
-      else untold++;
+      // Nobody waits until millions of findings are put into words.
+      if (++found > MAX_LOGGED_FINDINGS) break;
+      this.logger.warning(message, facts);
     }
-    if (told === 0) return;
-    const more = untold === 0 ? '' : `${untold} more findings are not shown; `;
+    if (found === 0) return;
+    const more =
+      found <= MAX_LOGGED_FINDINGS
+        ? ''
+        : `there are more findings than the ${MAX_LOGGED_FINDINGS} shown, ${quarantined} slots are set aside in all; `;
     this.logger.warning(
       `${more}what is damaged is set aside and costs nothing else: see \`bedrock pool check\` and \`bedrock pool repair\``,
     );
   }
 
-  /** Told as far as it costs nothing; `bedrock pool check` looks at all of it. */
+  /** Only examines what costs nothing; `bedrock pool check` examines everything. */
   async #noteExcess(capacity: number): Promise<void> {
     const medium = this.#store;
     const length = Math.min(medium.size - capacity, MAX_EXCESS_BYTES);
@@ -141,14 +161,15 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async closeStorage(): Promise<void> {
     const medium = this.#medium;
+    await this.#openPool?.settleIfPossible();
     await this.#openPool?.space.end();
     this.#medium = undefined;
     this.#openPool = undefined;
-    this.#regions = new RegionCache();
+    this.#openRegions = undefined;
     if (medium === undefined) return;
     try {
       if (!this.#isReadOnly) {
-        // Where stores need no barrier nobody may have looked for a second.
+        // If stores need no barrier, nobody may have checked for a second.
         await medium.look?.();
         await medium.barrier();
       }
@@ -167,7 +188,9 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected async usage(): Promise<Usage> {
     const pool = this.#pool;
-    // The file system is asked before the figures are taken, all in one step.
+    // The space of replaced regions shall count as free, if possible.
+    if (!this.#isReadOnly) await pool.settleIfPossible();
+    // The file system is asked first; then all figures are taken in one step.
     if (!this.#isReadOnly) await pool.space.ask();
     const { usedBytes, capacityBytes, largestFreeBytes, pendingBytes, failedGiveBacks } = pool.space;
     return {
@@ -182,6 +205,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   get #pool(): RegionPool {
     return this.#openPool as RegionPool;
+  }
+
+  get #regions(): RegionDirectory<PoolRegion> {
+    return this.#openRegions as RegionDirectory<PoolRegion>;
   }
 
   get #store(): PoolMedium {
@@ -205,42 +232,49 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   // ---- regions ----
 
-  protected find({ slot, generation, poolLow, poolHigh }: RegionId): PoolRegion | undefined {
-    if (poolLow !== this.#poolLow || poolHigh !== this.#poolHigh) return undefined;
-    const region = this.#regions.get(slot);
-    if (region !== undefined) return region.id.generation === generation ? region : undefined;
-    const { table } = this.#pool;
-    if (!table.isLive(slot, generation)) return undefined;
-    // The only place that makes an object for a live row, in the step that found that there is none.
-    const made = this.#regionOf(slot);
-    this.#regions.keep(made);
-    return made;
+  protected lookUp(id: RegionId): PoolRegion | undefined {
+    return this.#regions.get(id);
   }
 
-  protected *regionsAfter(after: RegionId | undefined): Generator<ListedRegion> {
-    this.#checkOwn(after);
-    const { table } = this.#pool;
-    for (let slot = table.nextLive(after?.slot ?? -1); slot >= 0; slot = table.nextLive(slot)) {
-      yield this.#regions.get(slot) ?? this.#statOf(slot);
-    }
+  protected regionsAfter(after: RegionId | undefined): Iterable<ListedRegion> {
+    return this.#regions.after(after);
   }
 
-  #checkOwn(id: RegionId | undefined): void {
-    if (id === undefined || (id.poolLow === this.#poolLow && id.poolHigh === this.#poolHigh)) return;
-    throw new BedrockError('REGION_NOT_FOUND', `${id.toString()} is the ID of another target's region`);
+  protected override lookUpName(name: string): PoolRegion | undefined {
+    return this.#regions.lookUpName(name);
   }
 
-  protected allocate(size: number): Eventually<PoolRegion> {
+  protected override nameOf(region: ListedRegion): string | undefined {
+    return this.#regions.nameOf(region);
+  }
+
+  protected override namesFrom(from: Uint8Array | undefined): Iterable<NameEntry> {
+    return this.#regions.namesFrom(from);
+  }
+
+  protected override get maxTransactionBytes(): number {
+    return this.#maxTransactionBytes;
+  }
+
+  protected allocate(size: number, nameBytes?: number): Eventually<PoolRegion> {
     this.#checkWritable();
     this.#store.checkSound?.();
-    const taken = this.#pool.allocate(size);
+    const taken = this.#pool.allocate(size, nameBytes);
     return taken instanceof Promise
       ? taken.then((slot) => this.#newRegion(slot, size))
       : this.#newRegion(taken, size);
   }
 
-  protected publish(region: PoolRegion): Eventually<void> {
-    return this.#pool.publish(region, region.size, region.createdAt, this.#keep);
+  protected publish(region: PoolRegion, naming?: Naming<PoolRegion>): Eventually<void> {
+    const { size, createdAt } = region;
+    if (naming === undefined) return this.#pool.publish(region, size, createdAt, this.#keep);
+    const { name, replaced } = naming;
+    const became = (): void => {
+      this.#regions.keep(region);
+      this.#regions.setName(region, name);
+      if (replaced !== undefined) this.#regions.forget(replaced);
+    };
+    return this.#pool.publish(region, size, createdAt, became, { name: Buffer.from(name), replaced });
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {
@@ -248,38 +282,98 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#pool.unpublish(region, this.#forget);
   }
 
+  protected override renameRegion(
+    region: PoolRegion,
+    name: string | undefined,
+    replaced: PoolRegion | undefined,
+  ): Eventually<void> {
+    return this.commit({
+      writes: [],
+      published: [],
+      renamed: [{ region, name }],
+      erased: replaced === undefined ? [] : [replaced],
+    });
+  }
+
+  protected override commit({
+    writes,
+    published,
+    renamed,
+    erased,
+  }: Transaction<PoolRegion>): Eventually<void> {
+    this.#checkWritable();
+    this.#store.checkSound?.();
+    return this.#pool.commit(
+      {
+        writes: writes.map(({ region, offset, bytes }) => ({ offset: region.offset + offset, bytes })),
+        published: published.map(({ region: { slot, offset, size, createdAt }, name }) => ({
+          slot,
+          offset,
+          size,
+          createdAt,
+          name: bytesOf(name),
+        })),
+        renamed: renamed.map(({ region: { slot }, name }) => ({ slot, name: bytesOf(name) })),
+        erased,
+      },
+      () => {
+        const regions = this.#regions;
+        for (const region of erased) regions.forget(region);
+        for (const { region } of published) regions.keep(region);
+        regions.setNames([...renamed, ...published]);
+      },
+    );
+  }
+
   protected release(region: PoolRegion): Eventually<void> {
     return this.#pool.release(region);
   }
 
-  #newRegion({ slot, offset, length }: NewSlot, size: number): PoolRegion {
-    const id = this.#idOf(slot, this.#pool.table.generation(slot));
-    return new PoolRegion(id, size, this.#clock.now(), offset, length);
-  }
-
-  #regionOf(slot: number): PoolRegion {
-    const { id, size, createdAt } = this.#statOf(slot);
-    const { table } = this.#pool;
-    return new PoolRegion(id, size, createdAt, table.offset(slot), this.#pool.extentLength(size));
-  }
-
-  #statOf(slot: number): RegionStat {
-    const { table } = this.#pool;
-    const id = this.#idOf(slot, table.generation(slot));
-    return { id, size: table.size(slot), createdAt: table.createdAt(slot) };
+  #newRegion({ slot, offset }: NewSlot, size: number): PoolRegion {
+    return new PoolRegion(this.#regions.idAt(slot), size, this.#clock.now(), offset);
   }
 
   // ---- import ----
 
   protected get poolId(): Uint8Array {
-    return this.#idOf(0, 0).toBytes().subarray(8);
+    return this.#regions.poolId;
   }
 
-  protected async allocateAs(id: RegionId, size: number, createdAt: number): Promise<PoolRegion> {
+  protected async allocateAs(
+    id: RegionId,
+    size: number,
+    createdAt: number,
+    nameBytes?: number,
+  ): Promise<PoolRegion> {
     this.#checkWritable();
     this.#store.checkSound?.();
-    const { offset, length } = await this.#pool.allocateAs(id, size);
-    return new PoolRegion(id, size, createdAt, offset, length);
+    const { offset } = await this.#pool.allocateAs(id, size, nameBytes);
+    return new PoolRegion(id, size, createdAt, offset);
+  }
+
+  override async beginFilling(poolId: Uint8Array): Promise<void> {
+    this.checkOpen();
+    this.#checkWritable();
+    this.#store.checkSound?.();
+    await super.beginFilling(poolId);
+  }
+
+  protected override async emptyFor(poolId: Uint8Array): Promise<void> {
+    const { poolLow, poolHigh } = RegionId.from(Buffer.concat([Buffer.alloc(8), poolId]));
+    const pool = this.#pool;
+    await pool.settleIfPossible();
+    await pool.space.end();
+    await pool.empty({ poolLow, poolHigh });
+    await this.#recover(this.#store);
+  }
+
+  protected override setFilled(): Promise<void> {
+    this.#checkWritable();
+    return this.#pool.setFilled();
+  }
+
+  override get isFilling(): boolean {
+    return this.#openPool !== undefined && isBeingFilled(this.#openPool.header);
   }
 
   protected takeErased(ids: readonly RegionId[]): Promise<void> {
@@ -287,17 +381,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#pool.takeErased(ids);
   }
 
-  protected *erasedAfter(after: RegionId | undefined): Generator<RegionId> {
-    this.#checkOwn(after);
-    const { table } = this.#pool;
-    for (let slot = (after?.slot ?? -1) + 1; slot < table.slots; slot++) {
-      const generation = table.lastErased(slot);
-      if (generation > 0) yield this.#idOf(slot, generation);
-    }
-  }
-
-  #idOf(slot: number, generation: number): RegionId {
-    return RegionId.of(slot, generation, this.#poolLow, this.#poolHigh);
+  protected erasedAfter(after: RegionId | undefined): Iterable<RegionId> {
+    return this.#regions.erasedAfter(after);
   }
 
   // ---- bytes ----
@@ -309,6 +394,19 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   protected writeBytes(region: PoolRegion, offset: number, bytes: Uint8Array): Eventually<void> {
     this.#checkWritable();
     return this.#store.write(region.offset + offset, bytes);
+  }
+
+  protected override fillBytes(region: PoolRegion, offset: number, bytes: Uint8Array): Eventually<void> {
+    return this.#store.stage(region.offset + offset, bytes);
+  }
+
+  /**
+   * A barrier precedes the descriptor of a region with a name, and the record of a transaction. If `publish` itself has one, it
+   * precedes any descriptor.
+   */
+  protected override persistNew(region: PoolRegion, isNamed: boolean): Eventually<void> {
+    if (isNamed || this.#store.publishesInOrder === true) return undefined;
+    return this.#store.persist([{ offset: region.offset, size: region.size }]);
   }
 
   protected override writeDurably(region: PoolRegion, offset: number, bytes: Uint8Array): Eventually<void> {
@@ -333,8 +431,16 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     );
   }
 
+  protected override readBytesNow(region: PoolRegion, offset: number, into: Uint8Array): boolean {
+    return this.#store.readNow?.(region.offset + offset, into) === true;
+  }
+
   override get isDirect(): boolean {
     return this.#medium?.isDirect === true;
+  }
+
+  protected override get putsInOneStep(): boolean {
+    return this.isDirect;
   }
 
   protected override mapRegion(region: PoolRegion): Pick<RegionMapping, 'views'> {
@@ -342,4 +448,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     if (views === undefined) return super.mapRegion(region) as never;
     return { views };
   }
+}
+
+function bytesOf(name: string | undefined): Uint8Array | undefined {
+  return name === undefined ? undefined : Buffer.from(name);
 }

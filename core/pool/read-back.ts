@@ -1,8 +1,8 @@
-/** What stands somewhere after a store was refused: whether it is as it was, only a look can tell. */
+/** Reads bytes back after a store was refused: only that tells whether they are unchanged. */
 import { BedrockError } from '../base/errors.js';
 import type { PoolMedium } from './medium.js';
 
-/** @returns nothing if it cannot be read, and so may be anything */
+/** @returns nothing if they cannot be read, and so may be anything */
 export async function readBack(
   medium: PoolMedium,
   offset: number,
@@ -17,7 +17,7 @@ export async function readBack(
   }
 }
 
-/** Of a store or of space that was refused; what was refused has changed nothing. */
+/** Whether a store or an allocation was refused. It has changed nothing then. */
 export function isOutOfSpace(error: unknown): boolean {
   return error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
 }

@@ -1,20 +1,21 @@
 /**
- * Recovery: from the header and the bytes of the descriptor chunks to the table of slots and the free extents. Pure: whoever has
- * the medium feeds the bytes in, in pieces and in any order.
+ * Recovery: from the header and the bytes of the descriptor chunks to the table of slots and the free extents. It has no input
+ * or output of its own: the caller reads the medium, and feeds the bytes in pieces, in any order.
  *
  * | found | becomes |
  * |---|---|
  * | a free descriptor | a free slot, or a retired one if it has the last generation |
- * | a live one, its extent in the pool, aligned, and its own alone | a region |
+ * | a live one whose extent is in the pool, aligned, and claimed by no other | a region |
  * | anything else | a quarantined slot; its extent stays reserved if it can be one |
  *
- * Damage costs no other region: the extent that a damaged descriptor names is kept out of the free space, but takes nothing from
- * a region that is whole. Where two whole descriptors claim the same bytes one of them lies, and nothing tells which; neither is
- * served. A descriptor that cannot be read now may be readable tomorrow, and then claims its bytes; so there is no free space until
- * it was written over.
+ * Damage costs no other region. The extent in a damaged descriptor is kept out of the free space, but takes nothing from a
+ * valid region. If two valid descriptors claim the same bytes, one of them is wrong, and nothing tells which. So neither is
+ * served. A descriptor that cannot be read now may be readable tomorrow, and then claims its bytes. So there is no free space
+ * until it has been overwritten.
  *
- * What recovery finds may still be in a cache only. Before anything that builds on it is served or written, the caller ends with a
- * barrier over headers and chunks, whether it has written or not: otherwise a power cut can revive an erase that was believed.
+ * What recovery finds may be in a cache only. Before anything that builds on it is served or written, the caller ends with a
+ * barrier over headers and chunks, whether it has written or not. Otherwise a power failure could undo an erase that was
+ * trusted.
  */
 import { BedrockError } from '../base/errors.js';
 import { SlotState, SlotTable } from '../targets/slot-table.js';
@@ -23,73 +24,55 @@ import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields, MAX_GENERATION } 
 import { orderByOffset } from './extent-order.js';
 import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { FreeExtents } from './free-extents.js';
-import type { PoolHeader } from './header.js';
-
-/** Why a slot is quarantined. */
-export const QUARANTINE_REASONS = {
-  damaged: 'its descriptor does not match its checksum, or says what no descriptor can',
-  zeros: 'its descriptor is zeros, as of a page that was lost',
-  unreadable: 'its descriptor cannot be read',
-  outside: 'its extent does not lie between the headers and the capacity',
-  misaligned: 'its extent does not lie at the alignment',
-  truncated: 'the pool ends before its extent does',
-  overlap: 'its extent overlaps another one',
-} as const;
-
-export type QuarantineReason = keyof typeof QUARANTINE_REASONS;
-
-export interface QuarantinedSlot {
-  readonly slot: number;
-  readonly reason: QuarantineReason;
-  /** Of a descriptor that could be read, the generation that stands there, and whether it says that the region lives; of a
-   * damaged one both may be wrong. */
-  readonly generation?: number;
-  readonly isLive?: boolean;
-  /** Offset and size of the extent that stays reserved, as they stand in the descriptor; absent if they cannot be ones. */
-  readonly offset?: number;
-  readonly size?: number;
-  /** Of an overlap, the slot of one that it overlaps; -1 for a descriptor chunk. */
-  readonly overlaps?: number;
-}
+import { hasNames, type PoolHeader } from './header.js';
+import { extentOfName, isNamePossible, NamedSlots } from './named-slots.js';
+import { type QuarantineReason, QuarantinedSlots } from './quarantine.js';
 
 export interface RecoveryResult {
   /** Live regions. */
   readonly regions: number;
-  /** Bytes of them. */
+  /** Bytes of live regions. */
   readonly bytes: number;
-  /** In order of slots. */
-  readonly quarantined: readonly QuarantinedSlot[];
+  readonly quarantined: QuarantinedSlots;
   /**
-   * What no region, chunk, header or reserved extent covers, in order of offsets; neighbours are one. Empty if a descriptor
-   * could not be read: its extent may be anywhere.
+   * Space that no region, chunk, header or reserved extent covers, in the order of offsets, with neighbours joined. Empty if a
+   * descriptor could not be read: its extent may be anywhere.
    */
   readonly free: FreeExtents;
   /**
-   * Whether a whole descriptor has an extent beyond freshFrom, where nothing was ever written: both header copies are older than it,
-   * as of a restored backup. Then no free space is known to be zeros.
+   * Whether a valid descriptor has an extent beyond freshFrom, where nothing was ever written. Then both header copies are
+   * older than it, as in a restored backup, and no free space is known to be zeros.
    */
   readonly isHeaderOld: boolean;
+  /** The names in descriptors, still to be read (name-recovery.ts). */
+  readonly names: NamedSlots;
+  /** Slots of live regions with impossible name fields in their descriptors, in the order of feeding. */
+  readonly impossibleNames: readonly number[];
 }
 
 export class Recovery {
-  /** Filled by and by; complete after `finish`. */
+  /** Filled step by step; complete after `finish`. */
   readonly table = new SlotTable(MAX_GENERATION);
   readonly #header: PoolHeader;
   readonly #poolSize: number;
-  readonly #quarantined: QuarantinedSlot[] = [];
+  readonly #quarantined = new QuarantinedSlots(this.table);
   readonly #fields = new DescriptorFields();
+  readonly #names = new NamedSlots();
+  readonly #impossibleNames: number[] = [];
+  readonly #hasNames: boolean;
   #isHeaderOld = false;
 
-  /** @param fileSize bytes that the medium has; what lies beyond is not served, and nothing is placed there */
+  /** @param fileSize bytes of the medium; what is beyond is not served, and nothing is placed there */
   constructor(header: PoolHeader, fileSize: number) {
     this.#header = header;
     this.#poolSize = Math.min(header.capacity, fileSize);
+    this.#hasNames = hasNames(header);
     this.table.addUnreadSlots(slotsOf(header.chunks));
   }
 
   /**
-   * Takes descriptors in.
-   * @param bytes those of the slots from `slotFrom` on; each slot once
+   * Adds descriptors.
+   * @param bytes the descriptors of the slots from `slotFrom` on; each slot once
    */
   feed(slotFrom: number, bytes: Uint8Array): void {
     const count = bytes.length / DESCRIPTOR_BYTES;
@@ -104,7 +87,7 @@ export class Recovery {
     }
   }
 
-  /** Tells that the descriptors of these slots cannot be read. Slots that are never fed count as such too. */
+  /** Reports that the descriptors of these slots cannot be read. Slots that are never fed count as unreadable too. */
   unreadable(slotFrom: number, count: number): void {
     this.#expectUnread(slotFrom, count);
     for (let slot = slotFrom; slot < slotFrom + count; slot++) this.#quarantine(slot, 'unreadable');
@@ -112,30 +95,32 @@ export class Recovery {
 
   /**
    * Ends recovery: finds overlaps and the free space.
-   * @param options.unreadableAreLost the caller has written retired descriptors over those that could not be read, with a barrier, so
-   *   that they never claim anything again: the free space is then what the others leave
+   * @param options.unreadableAreLost the caller has overwritten the unreadable descriptors with retired ones, followed by a
+   *   barrier, so that they never claim anything again. Then the free space is what the others leave
    */
   finish(options: { readonly unreadableAreLost?: boolean } = {}): RecoveryResult {
     const { table } = this;
     if (table.count(SlotState.unread) > 0)
       for (let slot = 0; slot < table.slots; slot++)
         if (table.state(slot) === SlotState.unread) this.#quarantine(slot, 'unreadable');
-    const hidesExtents = this.#quarantined.some(({ reason }) => reason === 'unreadable');
+    const hidesExtents = this.#quarantined.has('unreadable');
     const swept = this.#sweep();
     const free = hidesExtents && options.unreadableAreLost !== true ? new FreeExtents(0) : swept;
-    this.#quarantined.sort((one, other) => one.slot - other.slot);
     return {
       regions: table.live,
       bytes: table.liveBytes,
       quarantined: this.#quarantined,
       free,
       isHeaderOld: this.#isHeaderOld,
+      names: this.#names,
+      impossibleNames: this.#impossibleNames,
     };
   }
 
   #takeRegion(slot: number, fields: DescriptorFields): void {
     const { generation, offset, size, createdAt } = fields;
     this.table.setLive(slot, generation, offset, size, createdAt);
+    if (this.#hasNames && fields.nameLength > 0) this.#takeName(slot, fields);
     if (size === 0) return;
     if (offset + size > this.#header.freshFrom) this.#isHeaderOld = true;
     const fault = extentFault(this.#header, offset, size);
@@ -143,27 +128,29 @@ export class Recovery {
     else if (offset + size > this.#poolSize) this.#quarantine(slot, 'truncated', fields);
   }
 
-  #quarantine(slot: number, reason: QuarantineReason, fields?: DescriptorFields): void {
-    this.table.quarantine(slot);
-    if (fields === undefined) {
-      this.#quarantined.push({ slot, reason });
+  /** Also for a region that is set aside: the bytes of its name stay reserved like the others. */
+  #takeName(slot: number, fields: DescriptorFields): void {
+    if (!isNamePossible(this.#header, fields)) {
+      this.#impossibleNames.push(slot);
       return;
     }
-    const { generation, isLive, offset, size } = fields;
-    const isPlausible = size > 0 && extentFault(this.#header, offset, size) !== 'outside';
-    this.#quarantined.push({
-      slot,
-      reason,
-      generation,
-      isLive,
-      ...(isPlausible ? { offset, size } : {}),
-    });
+    this.#names.add(slot, fields);
+    if (fields.nameOffset + fields.nameLength > this.#header.freshFrom) this.#isHeaderOld = true;
+  }
+
+  #quarantine(slot: number, reason: QuarantineReason, fields?: DescriptorFields): void {
+    const isExtent =
+      fields !== undefined &&
+      fields.size > 0 &&
+      extentFault(this.#header, fields.offset, fields.size) !== 'outside';
+    this.#quarantined.add(slot, reason, fields, isExtent);
   }
 
   /**
-   * Goes through all extents in order of offsets. Those that begin before the end of what was claimed so far overlap something,
-   * and so does the one that began the stretch; so a stretch of more than one is quarantined as a whole. Each is told one that it
-   * overlaps: the one that reaches farthest so far, and that one the first that it meets.
+   * Goes through all extents in the order of offsets. An extent that begins before the end of the previous claims overlaps one
+   * of them, and so does the extent that began the stretch. So a stretch of more than one is quarantined as a whole. For each,
+   * one overlapping extent is recorded: the one that extends farthest so far. For that one, the first that meets it is
+   * recorded.
    */
   #sweep(): FreeExtents {
     const { alignment } = this.#header;
@@ -174,9 +161,9 @@ export class Recovery {
     let claimedEnd = 0;
     let farthest = -1;
     const { units, order } = orderByOffset(extents.starts, alignment);
-    for (let place = 0; place < order.length; place++) {
-      const index = order[place] as number;
-      const from = (units[place] as number) * alignment;
+    for (let rank = 0; rank < order.length; rank++) {
+      const index = order[rank] as number;
+      const from = (units[rank] as number) * alignment;
       const to = extents.ends[index] as number;
       if (from > usedEnd && usedEnd < end) free.push(usedEnd, Math.min(from, end) - usedEnd);
       if (to > usedEnd) usedEnd = to;
@@ -195,12 +182,13 @@ export class Recovery {
     return free;
   }
 
-  /** The regions, then the other claims, then what is merely reserved. A chunk has the slot -1. */
+  /** The regions, then the other claims, then reserved extents. A chunk has slot -1, as has an area of the journal. */
   #collect(): { starts: Float64Array; ends: Float64Array; slots: Int32Array; claims: number } {
     const { table } = this;
-    const { alignment, chunks } = this.#header;
-    const reserved = this.#quarantined.filter(({ offset }) => offset !== undefined);
-    const length = table.live + chunks.length + reserved.length;
+    const { alignment, chunks, journal } = this.#header;
+    const quarantined = this.#quarantined;
+    const names = this.#names;
+    const length = table.live + chunks.length + 2 + quarantined.extents + names.length;
     const starts = new Float64Array(length);
     const ends = new Float64Array(length);
     const slots = new Int32Array(length);
@@ -215,26 +203,32 @@ export class Recovery {
       if (size > 0) push(slot, table.offset(slot), size);
     }
     for (const chunk of chunks) push(-1, chunk.offset, chunkLength(chunk.count, alignment));
-    for (const { slot, reason, offset = 0, size = 0 } of reserved)
-      if (reason === 'truncated') push(slot, offset, size);
+    for (const offset of journal?.offsets ?? []) push(-1, offset, journal?.length ?? 0);
+    const pushNames = (state: SlotState): void => {
+      for (let index = 0; index < names.length; index++) {
+        const slot = names.slotAt(index);
+        if (table.state(slot) !== state) continue;
+        const place = names.offsetAt(index);
+        const taken = extentOfName(
+          table.offset(slot),
+          table.size(slot),
+          place,
+          names.lengthAt(index),
+          alignment,
+        );
+        if (taken.length > 0) push(slot, taken.offset, taken.length);
+      }
+    };
+    pushNames(SlotState.live);
+    for (const slot of quarantined.slotsOfExtents(true)) push(slot, table.offset(slot), table.size(slot));
     const claims = count;
-    for (const { slot, reason, offset = 0, size = 0 } of reserved)
-      if (reason !== 'truncated') push(slot, offset, size);
+    pushNames(SlotState.quarantined);
+    for (const slot of quarantined.slotsOfExtents(false)) push(slot, table.offset(slot), table.size(slot));
     return { starts: starts.subarray(0, count), ends: ends.subarray(0, count), slots, claims };
   }
 
   #overlap(slot: number, overlaps: number): void {
-    if (slot < 0 || this.table.state(slot) !== SlotState.live) return;
-    this.table.quarantine(slot);
-    this.#quarantined.push({
-      slot,
-      reason: 'overlap',
-      generation: this.table.generation(slot),
-      isLive: true,
-      offset: this.table.offset(slot),
-      size: this.table.size(slot),
-      overlaps,
-    });
+    if (slot >= 0 && this.table.state(slot) === SlotState.live) this.#quarantined.addOverlap(slot, overlaps);
   }
 
   #expectUnread(slotFrom: number, count: number): void {

@@ -1,11 +1,12 @@
 /**
- * A region pool on a medium: regions, slots and descriptors. What is stored in which order stands here, as docs/pool-format.md has it; how, is the
- * medium's. What may have to wait (more space, more slots, a higher freshFrom) runs one at a time; everything else ends at once where the medium
- * does.
+ * A region pool on a medium: regions, slots and descriptors. This file decides what is stored in which order, as
+ * docs/pool-format.md describes; the medium decides how. Work that may wait (more space, more slots, a higher freshFrom) runs
+ * one at a time. Everything else ends at once if the medium does.
  */
-import { BedrockError } from '../base/errors.js';
+import { BedrockError, invalid } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { RegionId } from '../contract/region-id.js';
+import { erasedSlots } from '../targets/erased-slots.js';
 import { idTaken } from '../targets/importable-target.js';
 import type { Eventually } from '../targets/lifecycle.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
@@ -25,27 +26,31 @@ import {
   encodeDescriptor,
   formatChunk,
   MAX_GENERATION,
+  type NameFields,
   wordZero,
 } from './descriptor.js';
-import { erasedDescriptors, erasedSlots } from './erased-slots.js';
-import { alignUp, HEADERS_BYTES } from './extent.js';
+import { EndedRegions } from './ended-regions.js';
+import { erasedDescriptors } from './erased-descriptors.js';
+import { HEADERS_BYTES, type PoolId } from './extent.js';
 import { HeaderStore } from './header-store.js';
-import type { PoolHeader } from './header.js';
+import { BEING_FILLED, hasNames, JOURNAL, NAMES, type PoolHeader } from './header.js';
+import { forEach, inOrder } from './in-order.js';
 import type { MediumRange, PoolMedium } from './medium.js';
+import { NamePlaces } from './name-places.js';
+import { type PoolChange, PoolChanges } from './pool-changes.js';
 import { PoolSpace } from './pool-space.js';
 import { isOutOfSpace, readBack } from './read-back.js';
+import { type Extent, type NewSlot, RegionExtents } from './region-extents.js';
 
-/** A free descriptor's word covers none of the others. */
+/** The checksum of a free descriptor's word covers no other words. */
 const NO_BYTES = new Uint8Array(0);
 
-/** Where a region lies; length 0 for one of no bytes. */
-export interface Extent {
-  readonly offset: number;
-  readonly length: number;
-}
-
-export interface NewSlot extends Extent {
-  readonly slot: number;
+/** A region that gets a name in the step that makes it findable. */
+export interface Named {
+  /** UTF-8. */
+  readonly name: Uint8Array;
+  /** The region that has the name until then, and ends in the same step. */
+  readonly replaced: NewSlot | undefined;
 }
 
 export interface PoolState {
@@ -54,74 +59,125 @@ export interface PoolState {
   table: SlotTable;
   /** Gaps that recovery found. */
   free: Iterable<Extent>;
-  /** Most that the pool may grow to. */
+  /** The most bytes that the pool may grow to. */
   maxBytes: number;
+  /** The header that copy 1 still lacks, because there was no room for it. */
+  behind?: Uint8Array | undefined;
   logger?: Logger | undefined;
+  /** The places of names that recovery found; none by default. */
+  places?: NamePlaces | undefined;
+  /** The higher done of the journal's areas. */
+  journalDone?: number;
 }
 
 export class RegionPool {
   readonly #medium: PoolMedium;
   readonly #headers: HeaderStore;
-  /** A descriptor on its way to the medium. */
+  /** A descriptor that is being stored. */
   #descriptor = new Uint8Array(DESCRIPTOR_BYTES);
-  /** What waits for its turn to change space, slots or header. */
+  /** Work that waits for its turn to change space, slots or header. */
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #ended: EndedRegions;
+  /** Regions that are being given back. */
+  readonly #releasing = new Set<Promise<void>>();
+  readonly #extents: RegionExtents;
+  readonly #places: NamePlaces;
+  readonly #changes: PoolChanges;
 
   readonly table: SlotTable;
   readonly space: PoolSpace;
 
-  constructor({ medium, header, table, free, maxBytes, logger }: PoolState) {
+  constructor(state: PoolState) {
+    const { medium, header, table, free, maxBytes, behind, logger } = state;
     this.#medium = medium;
-    this.#headers = new HeaderStore(medium, header);
+    this.#headers = new HeaderStore(medium, header, behind);
     this.table = table;
     this.space = new PoolSpace({ medium, headers: this.#headers, free, maxBytes, logger });
+    const places = state.places ?? new NamePlaces();
+    const extents = new RegionExtents(medium, table, this.space, places, header.alignment);
+    this.#places = places;
+    this.#extents = extents;
+    const ended = new EndedRegions({
+      storeEnds: (regions) => this.#storeEnds(regions),
+      isBarrierCheap: medium.isDirect === true,
+      barrier: () => medium.barrier(),
+      giveBack: (regions) => {
+        void this.#noteReleasing(extents.releaseTogether(regions));
+      },
+    });
+    this.#ended = ended;
+    this.#changes = new PoolChanges({
+      medium,
+      headers: this.#headers,
+      table,
+      space: this.space,
+      places,
+      extents,
+      ended,
+      inTurn: (work) => this.#inTurn(work),
+      journalDone: state.journalDone ?? 0,
+    });
   }
 
   get header(): PoolHeader {
     return this.#headers.current;
   }
 
-  /** Bytes of the extent of a region. */
-  extentLength(size: number): number {
-    return alignUp(size, this.header.alignment);
-  }
-
   // ---- regions ----
 
-  /** Takes a slot and zeroed space. @throws OUT_OF_SPACE; then nothing has changed */
-  allocate(size: number): Eventually<NewSlot> {
-    // Also keeps the sums within the safe integers.
-    if (size > this.space.maxBytes) return this.space.refuse(size);
-    const length = this.extentLength(size);
-    const offset = length === 0 ? 0 : this.space.takeNow(length);
-    if (offset >= 0) {
-      const slot = this.table.takeFree();
-      if (slot >= 0) return { slot, offset, length };
-      if (length > 0) this.space.free(offset, length);
+  /**
+   * Takes a slot and zeroed space.
+   * @param nameBytes bytes of the name that the region will have; 0 without one
+   * @throws OUT_OF_SPACE; then nothing has changed
+   */
+  allocate(size: number, nameBytes = 0): Eventually<NewSlot> {
+    const bytes = size + nameBytes;
+    // This also keeps the sums within the safe integers.
+    if (bytes > this.space.maxBytes) return this.space.refuse(bytes);
+    if (nameBytes === 0 || hasNames(this.header)) {
+      const length = this.#extents.lengthFor(bytes);
+      const offset = length === 0 ? 0 : this.space.takeNow(length);
+      if (offset >= 0) {
+        const slot = this.table.takeFree();
+        if (slot >= 0) return this.#taken(slot, offset, size, nameBytes);
+        if (length > 0) this.space.free(offset, length);
+      }
     }
-    return this.#inTurn(() => this.#allocateSlowly(length, size));
+    return this.#inTurn(() => this.#allocateSlowly(size, nameBytes));
+  }
+
+  /** A name is after the contents. For a region of no bytes, the name has the extent to itself. */
+  #taken(slot: number, offset: number, size: number, nameBytes: number): NewSlot {
+    if (nameBytes === 0) return { slot, offset, size };
+    if (size > 0) {
+      this.#places.set(slot, nameBytes);
+      return { slot, offset, size };
+    }
+    this.#places.set(slot, nameBytes, offset);
+    return { slot, offset: 0, size };
   }
 
   /**
-   * The same in the slot of an ID from elsewhere, with its generation.
-   * @throws ID_TAKEN, INVALID_ARGUMENT, OUT_OF_SPACE (also for the slots that are missing below that of the ID)
+   * Like `allocate`, in the slot of an imported ID, with its generation.
+   * @throws ID_TAKEN, INVALID_ARGUMENT, OUT_OF_SPACE (also for the missing slots below that of the ID)
    */
-  allocateAs(id: RegionId, size: number): Promise<NewSlot> {
+  allocateAs(id: RegionId, size: number, nameBytes = 0): Promise<NewSlot> {
     const { slot, generation } = id;
     if (generation === 0 || generation > MAX_GENERATION) {
-      throw new BedrockError(
-        'INVALID_ARGUMENT',
+      throw invalid(
         `${id.toString()} has generation ${generation}; those of a pool go from 1 to ${MAX_GENERATION}`,
       );
     }
-    if (size > this.space.maxBytes) return this.space.refuse(size);
+    const bytes = size + nameBytes;
+    if (bytes > this.space.maxBytes) return this.space.refuse(bytes);
     return this.#inTurn(async () => {
-      const length = this.extentLength(size);
+      const length = this.#extents.lengthFor(bytes);
+      if (nameBytes > 0) await this.#changes.enableNames();
       await this.#addSlotsTo(slot, length);
       if (!this.table.take(slot, generation)) throw idTaken(id);
       try {
-        const offset = length === 0 ? 0 : await this.space.take(length, size);
-        return { slot, offset, length };
+        const offset = length === 0 ? 0 : await this.space.take(length, bytes);
+        return this.#taken(slot, offset, size, nameBytes);
       } catch (error) {
         this.table.giveBack(slot);
         throw error;
@@ -129,7 +185,7 @@ export class RegionPool {
     });
   }
 
-  /** Makes sure that IDs of erased regions are never given out; durable when this ends. @throws ID_TAKEN, OUT_OF_SPACE */
+  /** Ensures that IDs of erased regions are never given out; durable when this ends. @throws ID_TAKEN, OUT_OF_SPACE */
   takeErased(ids: readonly RegionId[]): Promise<void> {
     const { table } = this;
     return this.#inTurn(async () => {
@@ -137,14 +193,14 @@ export class RegionPool {
       const slots = erasedSlots(ids, table);
       for (const { slot, generation } of slots) table.take(slot, generation);
       try {
-        const descriptors = erasedDescriptors(slots, this.header, (slot) => this.#placeOf(slot));
-        // All of them end before a slot is given back: a late one would overwrite the descriptor of the slot's next region.
+        const descriptors = erasedDescriptors(slots, this.header, (slot) => this.#descriptorOffset(slot));
+        // All writes end before a slot is given back: a late one would overwrite the descriptor of the slot's next region.
         const stored = await Promise.allSettled(
           descriptors.map(async ({ offset, bytes }) => this.#medium.writeDurably(offset, bytes)),
         );
         for (const each of stored) if (each.status === 'rejected') throw each.reason;
       } catch (error) {
-        // With the generation of before: who asks again must not be told of what was never stored.
+        // With the previous generation: the new one was never stored, and must not be reported.
         for (const { slot } of slots) table.giveBack(slot);
         throw error;
       }
@@ -153,48 +209,92 @@ export class RegionPool {
   }
 
   /**
-   * Makes a region that was allocated, and perhaps written, findable; durable when this ends.
-   * @param becameLive called in the step that makes the row live: from then on the region can be found, so its object must be there
+   * Makes an allocated region, written or not, findable; durable when this ends.
+   * @param becameLive called in the step that makes the row live: from then on the region can be found, so its object must
+   *   exist
+   * @param named a name with the length that room was taken for. Then staged contents are durable too when this ends
    */
   publish<S extends NewSlot>(
     region: S,
     size: number,
     createdAt: number,
     becameLive?: (region: S) => void,
+    named?: Named,
+  ): Eventually<void> {
+    if (named === undefined) return this.#publish(region, size, createdAt, becameLive, undefined, undefined);
+    const { slot, offset } = region;
+    const { length } = named.name;
+    if (this.#places.lengthOf(slot) !== length)
+      throw new BedrockError('INTERNAL', `slot ${slot} has no room for a name of ${length} bytes`);
+    const fields = this.#places.fieldsFor(this.#places.apartOf(slot) ?? offset + size, named.name);
+    const medium = this.#medium;
+    const staged = medium.stage(fields.nameOffset, named.name);
+    if (staged === undefined && medium.publishesInOrder === true)
+      return this.#publish(region, size, createdAt, becameLive, fields, named.replaced);
+    this.#ended.endAlong();
+    return inOrder([
+      () => staged,
+      () => medium.barrier(),
+      () => this.#publish(region, size, createdAt, becameLive, fields, named.replaced),
+    ]);
+  }
+
+  #publish<S extends NewSlot>(
+    region: S,
+    size: number,
+    createdAt: number,
+    becameLive: ((region: S) => void) | undefined,
+    fields: NameFields | undefined,
+    replaced: NewSlot | undefined,
   ): Eventually<void> {
     const { slot, offset } = region;
-    const { table } = this;
-    const generation = table.generation(slot);
+    const generation = this.table.generation(slot);
     const descriptor = this.#descriptor;
-    encodeDescriptor(descriptor, 0, slot, this.header, generation, offset, size, createdAt);
-    const stored = this.#medium.publish(this.#placeOf(slot), descriptor);
+    encodeDescriptor(descriptor, 0, slot, this.header, generation, offset, size, createdAt, fields);
+    const stored = this.#medium.publish(this.#descriptorOffset(slot), descriptor);
     if (stored === undefined) {
-      table.setLive(slot, generation, offset, size, createdAt);
-      becameLive?.(region);
+      this.#becomeLive(region, size, createdAt, becameLive, replaced);
       return undefined;
     }
-    // The medium may be reading it still.
+    // The medium may still be reading the old one.
     this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
     return stored.then(
-      () => {
-        table.setLive(slot, generation, offset, size, createdAt);
-        becameLive?.(region);
-      },
+      () => this.#becomeLive(region, size, createdAt, becameLive, replaced),
       (error: unknown) => this.#unchanged(slot, 'free', error),
     );
   }
 
+  #becomeLive<S extends NewSlot>(
+    region: S,
+    size: number,
+    createdAt: number,
+    becameLive: ((region: S) => void) | undefined,
+    replaced: NewSlot | undefined,
+  ): void {
+    const { slot, offset } = region;
+    this.table.setLive(slot, this.table.generation(slot), offset, size, createdAt);
+    if (replaced !== undefined) this.table.setErasing(replaced.slot);
+    becameLive?.(region);
+    if (replaced !== undefined) this.#ended.add(replaced);
+  }
+
   /**
-   * Ends a region, durably when this ends; its space stays taken until `release`.
-   * @param becameErasing called in the step that takes the row out of the live ones
+   * Ends a region; durable when this ends. Its space stays taken until `release`.
+   * @param becameErasing called in the step in which the row stops being live
    */
   unpublish<R extends { readonly id: RegionId }>(
     region: R,
     becameErasing?: (region: R) => void,
   ): Eventually<void> {
+    // If the header is old, the existing regions prove it. Safe to wait: the caller has the region to itself.
+    if (this.#headers.isOwed)
+      return this.#inTurn(() => this.#headers.settle()).then(() => this.unpublish(region, becameErasing));
     const { slot, generation } = region.id;
+    // A region that it has replaced must not come back when it goes.
+    const ended = this.#places.lengthOf(slot) > 0 ? this.#ended.end() : undefined;
+    if (ended !== undefined) return ended.then(() => this.unpublish(region, becameErasing));
     const word = wordZero(NO_BYTES, 0, slot, this.header, generation, false);
-    const stored = this.#medium.publishWord(this.#placeOf(slot), word);
+    const stored = this.#medium.publishWord(this.#descriptorOffset(slot), word);
     if (stored === undefined) {
       this.table.setErasing(slot);
       becameErasing?.(region);
@@ -210,62 +310,92 @@ export class RegionPool {
   }
 
   /**
-   * After a descriptor could not be stored. One that the medium had no room for is as it was, and its region lives, or does not: recovery
-   * would find the same, and it is asked. If anything else stands there, nobody knows what is durable.
+   * Called after a descriptor could not be stored. If the medium had no room, the descriptor is unchanged, and the region lives
+   * or not as before. This is checked as recovery would read it. If anything else is there, nobody knows what is durable.
    */
   async #unchanged(slot: number, before: 'free' | 'live', error: unknown): Promise<never> {
     if (!isOutOfSpace(error)) throw error;
-    // What cannot be read back may be anything.
-    const there = await readBack(this.#medium, this.#placeOf(slot), DESCRIPTOR_BYTES);
+    // Bytes that cannot be read back may be anything.
+    const there = await readBack(this.#medium, this.#descriptorOffset(slot), DESCRIPTOR_BYTES);
     const state = there && decodeDescriptor(there, 0, slot, this.header, new DescriptorFields());
     if (state === before) throw error;
     throw this.#medium.fail?.(`the descriptor of slot ${slot} was stored in part`, error) ?? error;
   }
 
-  /** Gives back the slot and the space of a region that was never published, or is unpublished. Nobody may use it any more. */
-  release(slot: NewSlot): Eventually<void> {
-    const { offset, length } = slot;
-    const state = this.table.state(slot.slot);
+  /** Gives back slot and space of a region that is not published. Nobody may use it any more. */
+  release(region: NewSlot): Eventually<void> {
+    const { slot } = region;
+    const state = this.table.state(slot);
     if (state !== SlotState.erasing && state !== SlotState.taken)
-      throw new BedrockError('INTERNAL', `slot ${slot.slot} is released, though nobody has it`);
-    let cleared: Eventually<void>;
-    try {
-      cleared = length === 0 ? undefined : this.space.clear(offset, length);
-    } catch (error) {
-      this.#giveBackLater(slot, error);
-      return undefined;
-    }
-    if (cleared === undefined) {
-      this.#giveBack(slot);
-      return undefined;
-    }
-    return cleared.then(
-      () => this.#giveBack(slot),
-      (error: unknown) => this.#giveBackLater(slot, error),
-    );
+      throw new BedrockError('INTERNAL', `slot ${slot} is released, though nobody has it`);
+    if (this.#ended.release(slot)) return undefined;
+    return this.#noteReleasing(this.#extents.release(region));
   }
 
-  #giveBack(slot: NewSlot): void {
-    // The table first: it refuses a slot that is somebody else's by now, and then the space is theirs too.
-    this.#giveBackSlot(slot.slot);
-    if (slot.length > 0) this.space.freeCleared(slot.offset, slot.length);
-  }
-
-  /** The slot needs no clearing. */
-  #giveBackLater({ slot, offset, length }: NewSlot, error: unknown): void {
-    this.#giveBackSlot(slot);
-    this.space.freeLater({ offset, length }, error);
-  }
-
-  #giveBackSlot(slot: number): void {
-    const { table } = this;
-    if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));
-    else table.giveBack(slot);
+  /** Lets `settleIfPossible` wait for space that is being given back. */
+  #noteReleasing(released: Eventually<void>): Eventually<void> {
+    if (released === undefined) return undefined;
+    const noted = released.finally(() => this.#releasing.delete(noted));
+    this.#releasing.add(noted);
+    return noted;
   }
 
   /** Offset of a slot's descriptor. */
-  #placeOf(slot: number): number {
+  #descriptorOffset(slot: number): number {
     return descriptorOffset(this.header.chunks, slot);
+  }
+
+  // ---- replaced regions ----
+
+  /**
+   * If the medium allows it, makes the ends of all replaced regions durable, and the space of those that nobody uses free. It
+   * also waits for other space that is being given back now.
+   */
+  async settleIfPossible(): Promise<void> {
+    try {
+      await this.#ended.end();
+    } catch {
+      // They go on waiting.
+    }
+    if (this.#releasing.size > 0) await Promise.all(this.#releasing);
+  }
+
+  /**
+   * Ends regions that recovery found replaced. What recovery has read is durable. If there is no room, they wait, and nobody
+   * sees them.
+   */
+  async endReplaced(slots: readonly number[]): Promise<void> {
+    if (slots.length === 0) return;
+    for (const slot of slots) {
+      const region = this.#extents.rowOf(slot);
+      this.table.setErasing(slot);
+      this.#ended.add(region);
+      this.#ended.release(slot);
+    }
+    try {
+      await this.#ended.end();
+    } catch (error) {
+      if (!isOutOfSpace(error)) throw error;
+    }
+  }
+
+  #storeEnds(regions: readonly NewSlot[]): Eventually<void> {
+    const { table, header } = this;
+    return forEach(regions, ({ slot }) => {
+      const word = wordZero(NO_BYTES, 0, slot, header, table.generation(slot), false);
+      return this.#medium.stageWord(this.#descriptorOffset(slot), word);
+    });
+  }
+
+  // ---- changes made together ----
+
+  /**
+   * Makes changes together, even if there is a crash; they are durable when this ends.
+   * @param made called in the step that makes them in the table of slots
+   * @throws OUT_OF_SPACE, and nothing has changed; READ_ONLY, and what the medium throws
+   */
+  commit(change: PoolChange, made: () => void): Eventually<void> {
+    return this.#changes.commit(change, made);
   }
 
   // ---- one at a time ----
@@ -276,12 +406,16 @@ export class RegionPool {
     return done;
   }
 
-  async #allocateSlowly(length: number, size: number): Promise<NewSlot> {
-    const offset = length === 0 ? 0 : await this.space.take(length, size);
+  async #allocateSlowly(size: number, nameBytes: number): Promise<NewSlot> {
+    if (nameBytes > 0) await this.#changes.enableNames();
+    // Replaced regions may hold all the space. If this fails, those who depend on it get the error.
+    await this.settleIfPossible();
+    const length = this.#extents.lengthFor(size + nameBytes);
+    const offset = length === 0 ? 0 : await this.space.take(length, size + nameBytes);
     try {
       for (;;) {
         const slot = this.table.takeFree();
-        if (slot >= 0) return { slot, offset, length };
+        if (slot >= 0) return this.#taken(slot, offset, size, nameBytes);
         // Creations that need not wait may take all its slots before this one goes on: then it needs another one.
         await this.#addChunk();
       }
@@ -292,7 +426,7 @@ export class RegionPool {
   }
 
   /**
-   * Adds slots until there is one of this number. An ID may ask for any, so what they take must fit, beside `length` bytes more,
+   * Adds slots until there is one with this number. An ID may ask for any number, so the slots and `length` more bytes must fit
    * before the first is added.
    */
   async #addSlotsTo(slot: number, length = 0): Promise<void> {
@@ -305,20 +439,19 @@ export class RegionPool {
     while (this.table.slots <= slot) await this.#addChunk();
   }
 
-  /** Formats more slots, and names them in the header once they are durable. */
+  /** Formats more slots. When they are durable, names them in the header. */
   async #addChunk(): Promise<void> {
     const { chunks, alignment } = this.header;
     for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
       const length = chunkLength(count, alignment);
       if (count === 0) throw this.#outOfSlots('a pool has no more of them');
-      // Each try would keep the space of a chunk that no header can name.
-      this.#headers.checkChangeable();
+      await this.space.giveBackWithheld();
       try {
         const offset = await this.space.take(length);
         await this.#storeChunk(offset, length, count);
         return;
       } catch (error) {
-        // A pool that is nearly full, or scattered, may still have room for a smaller one.
+        // A pool that is nearly full, or fragmented, may still have room for a smaller one.
         if (!isOutOfSpace(error)) throw error;
         if (count <= MIN_CHUNK_COUNT)
           throw this.#outOfSlots(`the descriptors of more take ${length} bytes in one piece`, error);
@@ -335,18 +468,19 @@ export class RegionPool {
         this.table.addSlots(count),
       );
     } catch (error) {
-      // If a header failed it may name the chunk all the same, so its space stays taken.
-      if (!this.#headers.isFinal()) this.space.freeUnclean(offset, length);
+      // If a header that failed may name the chunk after all, its space stays taken.
+      if (this.#headers.isUncertain) this.space.withhold(offset, length);
+      else this.space.freeUnclean(offset, length);
       throw error;
     }
   }
 
-  /** Makes the header durable with what recovery has corrected in it. */
+  /** Makes the header durable, with the corrections of recovery. If there is no room, this is done before a region ends. */
   storeHeader(): Promise<void> {
-    return this.#inTurn(() => this.#headers.change({}));
+    return this.#inTurn(() => this.#headers.store());
   }
 
-  /** Not for want of the region's own bytes, of which there may be none. */
+  /** The error when slots are missing, not the region's own bytes: it may have none. */
   #outOfSlots(why: string, cause?: unknown): BedrockError {
     const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes, usedBytes: used } = this.space;
     return new BedrockError(
@@ -357,12 +491,36 @@ export class RegionPool {
     );
   }
 
-  /** Makes durable what recovery has believed, so that no crash takes it back. */
+  /**
+   * Drops everything that the pool holds: one change of the header takes all slots out of it, and gives the pool another id. The
+   * descriptors that are left in the space count for nothing. This object must not be used afterwards; the pool is recovered anew.
+   */
+  empty(id: PoolId): Promise<void> {
+    return this.#inTurn(async () => {
+      const { incompatible } = this.header.features;
+      const features = {
+        ...this.header.features,
+        incompatible: ((incompatible & ~(JOURNAL | NAMES)) | BEING_FILLED) >>> 0,
+      };
+      await this.#headers.change({ ...id, chunks: [], journal: undefined, features });
+    });
+  }
+
+  /** All regions are there that were to be brought in; durable when this ends. */
+  setFilled(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { features } = this.header;
+      const incompatible = (features.incompatible & ~BEING_FILLED) >>> 0;
+      await this.#headers.change({ features: { ...features, incompatible } });
+    });
+  }
+
+  /** Makes durable what recovery has trusted, so that no crash undoes it. */
   makeRecoveredDurable(): Eventually<void> {
     const ranges: MediumRange[] = [{ offset: 0, size: HEADERS_BYTES }];
     for (const { offset, count } of this.header.chunks)
       ranges.push({ offset, size: count * DESCRIPTOR_BYTES });
-    // A file that was cut off ends before some of them, or in their midst.
+    // A truncated file ends before some of them, or inside one.
     const { size: end } = this.#medium;
     return this.#medium.persist(
       ranges

@@ -1,25 +1,25 @@
 /**
- * Repair of a pool, and its undoing, step by step on whatever the pool lies on. Nobody else has it open.
+ * Repair of a pool, and its undoing, step by step on any medium. Nobody else has the pool open.
  *
  * | repair | if it is broken off there |
  * |---|---|
  * | 1. the backup, durable | the pool is as it was |
- * | 2. the header that counts over the other copy, barrier | one copy is whole and says what it said |
- * | 3. the header marked, copy by copy, a barrier behind each | it is marked and nothing is lost, or it is not |
- * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes, and begins anew |
- * | 5. the header without the mark, copy by copy, a barrier behind each | it is marked as before, or repaired |
+ * | 2. the header that counts over the other copy, barrier | one copy is valid and says what it said |
+ * | 3. the header marked, copy by copy, a barrier after each | it is marked and nothing is lost, or it is not |
+ * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes this one, and begins anew |
+ * | 5. the header without the mark, copy by copy, a barrier after each | it is marked as before, or repaired |
  *
- * Without the mark a crash within step 4 could leave one of two overlapping regions, which would look whole and be served, though it may
- * be the wrong one.
+ * Without the mark, a crash within step 4 could leave one of two overlapping regions. It would look valid and be served, though
+ * it may be the wrong one.
  *
  * | undoing | if it is broken off there |
  * |---|---|
  * | 1. the header marked, unless it is | it is repaired, or marked |
- * | 2. the old descriptors, the old length, barrier | it is marked; undoing it once more does it all |
- * | 3. the header that counted into both copies, a barrier behind each | it is marked, or as it was |
+ * | 2. the old descriptors, the old length, barrier | it is marked; undoing it once more completes it |
+ * | 3. the header that counted into both copies, a barrier after each | it is marked, or as it was |
  * | 4. the old bytes of the copy that did not count, barrier | as it was: that copy may be anything |
  */
-import { BedrockError } from '../base/errors.js';
+import { BedrockError, invalid } from '../base/errors.js';
 import type { Eventually } from '../targets/lifecycle.js';
 import { HEADER_BYTES } from './extent.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
@@ -30,32 +30,32 @@ import {
   noLongerReadable,
   PoolFingerprint,
   type RepairPlan,
-  retiredRuns,
+  rewrittenRuns,
   unmarkedHeader,
 } from './repair-plan.js';
 import { type HeaderPages, type ReadableMedium, readDescriptors, readHeaderPages } from './scan.js';
 
-/** What a repair needs of the thing that the pool lies on. */
+/** The operations that a repair needs of the medium. */
 export interface RepairMedium extends ReadableMedium {
   write(offset: number, bytes: Uint8Array): Eventually<void>;
-  /** Makes durable everything that was written before. */
+  /** Makes everything that was written before durable. */
   barrier(): Eventually<void>;
-  /** Adds zeros at the end, up to a size. */
+  /** Extends the file with zeros to a size. */
   extend(size: number): Eventually<void>;
-  /** Cuts off what is beyond a size. */
+  /** Truncates the file to a size. */
   truncate(size: number): Eventually<void>;
 }
 
-/** What a repair is about to change, as it was. */
+/** The old state of what a repair is about to change. */
 export interface RepairRecord {
   /** 16 hexadecimal digits. */
   readonly poolId: string;
-  /** Of the header that counted, and which copy that was. */
+  /** The sequence of the header that counted, and which copy it was. */
   readonly sequence: number;
   readonly copy: HeaderCopy;
   /** Bytes of the file. */
   readonly fileBytes: number;
-  /** What the repaired pool is known by. */
+  /** Identifies the repaired pool. */
   readonly fingerprint: string;
   /** Header pages 0 and 1, then the descriptors. */
   readonly ranges: AsyncIterable<OldRange> | Iterable<OldRange>;
@@ -63,14 +63,14 @@ export interface RepairRecord {
 
 export interface OldRange {
   readonly offset: number;
-  /** Null if they could not be read: then there is nothing to give back. */
+  /** Null if they could not be read: then there is nothing to restore. */
   readonly bytes: Uint8Array | null;
 }
 
 /**
- * The ranges that a plan rewrites, as they are.
- * @param pages both, as they were when the pool was looked at
- * @throws POOL_CORRUPT if what could be read then cannot be now: a backup without it could not be undone
+ * The ranges that a plan rewrites, with their present bytes.
+ * @param pages both header pages, as they were when the pool was inspected
+ * @throws POOL_CORRUPT if something that was readable then is not now: a backup without it could not be undone
  */
 export async function* oldRanges(
   medium: ReadableMedium,
@@ -78,7 +78,7 @@ export async function* oldRanges(
   pages: HeaderPages,
 ): AsyncGenerator<OldRange> {
   for (const [copy, bytes] of pages.entries()) yield { offset: copy * HEADER_BYTES, bytes: bytes ?? null };
-  for (const run of retiredRuns(plan)) {
+  for (const run of rewrittenRuns(plan)) {
     const bytes = new Uint8Array(Math.max(0, Math.min(run.bytes.length, medium.size - run.offset)));
     try {
       await medium.read(run.offset, bytes);
@@ -99,14 +99,15 @@ export async function carryOut(medium: RepairMedium, plan: RepairPlan): Promise<
   }
   await writeBothPages(medium, plan.marked);
   if (medium.size < plan.fileBytes) await medium.extend(plan.fileBytes);
-  for (const { offset, bytes } of retiredRuns(plan)) await medium.write(offset, bytes);
+  for (const { offset, bytes } of rewrittenRuns(plan)) await medium.write(offset, bytes);
   await medium.barrier();
   await writeBothPages(medium, plan.after);
 }
 
 /**
- * @param prefer which copy of the header counts if they contradict each other
- * @throws INVALID_ARGUMENT if the record is not of the pool, or the pool was changed since; POOL_CORRUPT if nobody can tell
+ * Undoes a repair.
+ * @param prefer the copy of the header that counts if they contradict each other
+ * @throws INVALID_ARGUMENT if the record is not of this pool, or the pool was changed since; POOL_CORRUPT if nobody can tell
  */
 export async function undo(medium: RepairMedium, record: RepairRecord, prefer?: HeaderCopy): Promise<void> {
   const current = await choosePage(medium, prefer);
@@ -122,14 +123,14 @@ export async function undo(medium: RepairMedium, record: RepairRecord, prefer?: 
   await medium.barrier();
   const { copy } = record;
   const other = copy === 0 ? 1 : 0;
-  // A backup may lack it that was made by a version which read it once more.
+  // A backup may lack it if the version that made it read it once more.
   const good =
     oldPages[copy] ?? encodeHeader({ ...unmarkedHeader(current.header), sequence: record.sequence });
   await writePage(medium, other, good);
   await writePage(medium, copy, good);
   const bad = oldPages[other];
   if (bad !== null && bad !== undefined) await writePage(medium, other, bad);
-  // The page may have grown by what the file did not have.
+  // The file may have been extended to the end of the page.
   if (medium.size > record.fileBytes) await medium.truncate(record.fileBytes);
   await medium.barrier();
 }
@@ -146,15 +147,11 @@ async function checkUndoable(
   const { header } = current;
   const id = poolIdText(header);
   if (id !== record.poolId)
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `the backup is of the pool ${record.poolId}, and this is the pool ${id}`,
-    );
+    throw invalid(`the backup is of the pool ${record.poolId}, and this is the pool ${id}`);
   const steps = header.sequence - record.sequence;
   if (isBeingRepaired(header) && (steps === 1 || steps === 3)) return;
   if (steps === 2 && (await fingerprintOf(medium, current)) === record.fingerprint) return;
-  throw new BedrockError(
-    'INVALID_ARGUMENT',
+  throw invalid(
     steps <= 0
       ? 'the repair that the backup is of is undone already, or was never begun'
       : 'regions were created or erased in the pool since that repair, and undoing it could cost some of them',

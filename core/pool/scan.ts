@@ -1,30 +1,30 @@
 /**
- * Reads what a pool's truth consists of: both header copies, then every descriptor chunk in large pieces. What cannot be read as a
- * whole is read page by page, so that one bad page costs its own slots only. Recovery and `bedrock pool check` read by it alike.
+ * Reads everything that defines a pool: both header copies, then every descriptor chunk in large pieces. A piece that cannot be
+ * read as a whole is read page by page, so that one bad page costs only its own slots. Recovery and `bedrock pool check` both
+ * use it.
  */
-import type { Eventually } from '../targets/lifecycle.js';
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignDown, HEADER_BYTES } from './extent.js';
 import type { PoolHeader } from './header.js';
 import type { PoolMedium } from './medium.js';
 
-/** What is read at once, and, where that fails, one by one. */
-const PIECE_BYTES = 2 ** 20;
+/** The size of a read, and of the smaller reads after it has failed. */
+const SCAN_PIECE_BYTES = 2 ** 20;
 const PAGE_BYTES = 4096;
 
-/** What is asked of a medium to look at a pool. */
+/** The operations of a medium that are needed to inspect a pool. */
 export type ReadableMedium = Pick<PoolMedium, 'size' | 'read' | 'readCarefully'>;
 
 /** The bytes of pages 0 and 1, as many as there are; undefined if a page cannot be read. */
 export type HeaderPages = readonly [Uint8Array | undefined, Uint8Array | undefined];
 
-/** Descriptors of slots that follow each other. */
+/** Descriptors of successive slots. */
 export interface DescriptorPiece {
-  /** Of the first descriptor in the pool. */
+  /** Offset of the first descriptor in the pool. */
   readonly offset: number;
   readonly firstSlot: number;
   readonly slots: number;
-  /** Undefined if they cannot be read. Valid until the next piece is asked for. */
+  /** Undefined if they cannot be read. Valid until the next piece is requested. */
   readonly bytes: Uint8Array | undefined;
 }
 
@@ -32,25 +32,19 @@ export async function readHeaderPages(medium: ReadableMedium): Promise<HeaderPag
   return [await readHeaderPage(medium, 0), await readHeaderPage(medium, HEADER_BYTES)];
 }
 
-async function readHeaderPage(medium: ReadableMedium, offset: number): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(Math.max(0, Math.min(HEADER_BYTES, medium.size - offset)));
-  try {
-    await readCarefully(medium, offset, bytes);
-    return bytes;
-  } catch {
-    return undefined;
-  }
+function readHeaderPage(medium: ReadableMedium, offset: number): Promise<Uint8Array | undefined> {
+  return tryRead(medium, offset, new Uint8Array(Math.max(0, Math.min(HEADER_BYTES, medium.size - offset))));
 }
 
-/** Every slot of the header's chunks once, in order. */
+/** Yields every slot of the header's chunks once, in order. */
 export async function* readDescriptors(
   medium: ReadableMedium,
   { chunks }: PoolHeader,
 ): AsyncGenerator<DescriptorPiece> {
   const longest = Math.max(0, ...chunks.map(({ count }) => count * DESCRIPTOR_BYTES));
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, longest));
+  const buffer = new Uint8Array(Math.min(SCAN_PIECE_BYTES, longest));
   for (const { offset, firstSlot, count } of chunks)
-    for (const part of partsOf({ offset, firstSlot, slots: count }, PIECE_BYTES))
+    for (const part of partsOf({ offset, firstSlot, slots: count }, SCAN_PIECE_BYTES))
       yield* readPart(medium, part, buffer);
 }
 
@@ -61,12 +55,12 @@ async function* readPart(
   part: Part,
   buffer: Uint8Array,
 ): AsyncGenerator<DescriptorPiece> {
-  const bytes = await tryRead(medium, part, buffer);
+  const bytes = await readSlots(medium, part, buffer);
   if (bytes !== undefined) yield { ...part, bytes };
   else for (const page of partsOf(part, PAGE_BYTES)) yield* readPage(medium, page, buffer);
 }
 
-/** Of the page in which the medium ends what is there counts. */
+/** In the last page of the medium, the bytes that exist count. */
 async function* readPage(
   medium: ReadableMedium,
   page: Part,
@@ -75,11 +69,11 @@ async function* readPage(
   const { offset, firstSlot, slots } = page;
   const slotsThere = Math.floor((medium.size - offset) / DESCRIPTOR_BYTES);
   if (slotsThere <= 0 || slotsThere >= slots) {
-    yield { ...page, bytes: await tryRead(medium, page, buffer) };
+    yield { ...page, bytes: await readSlots(medium, page, buffer) };
     return;
   }
   const there = { offset, firstSlot, slots: slotsThere };
-  yield { ...there, bytes: await tryRead(medium, there, buffer) };
+  yield { ...there, bytes: await readSlots(medium, there, buffer) };
   yield {
     offset: offset + slotsThere * DESCRIPTOR_BYTES,
     firstSlot: firstSlot + slotsThere,
@@ -88,7 +82,7 @@ async function* readPage(
   };
 }
 
-/** Cut where the medium has a multiple of `unit`. */
+/** Splits a part at multiples of `unit` on the medium. */
 function* partsOf({ offset, firstSlot, slots }: Part, unit: number): Generator<Part> {
   const end = offset + slots * DESCRIPTOR_BYTES;
   for (let at = offset; at < end;) {
@@ -102,12 +96,20 @@ function* partsOf({ offset, firstSlot, slots }: Part, unit: number): Generator<P
   }
 }
 
-async function tryRead(
+function readSlots(
   medium: ReadableMedium,
   { offset, slots }: Part,
   buffer: Uint8Array,
 ): Promise<Uint8Array | undefined> {
-  const bytes = buffer.subarray(0, slots * DESCRIPTOR_BYTES);
+  return tryRead(medium, offset, buffer.subarray(0, slots * DESCRIPTOR_BYTES));
+}
+
+/** @returns the bytes, filled; undefined if they cannot be read */
+async function tryRead(
+  medium: ReadableMedium,
+  offset: number,
+  bytes: Uint8Array,
+): Promise<Uint8Array | undefined> {
   try {
     await readCarefully(medium, offset, bytes);
     return bytes;
@@ -116,6 +118,11 @@ async function tryRead(
   }
 }
 
-function readCarefully(medium: ReadableMedium, offset: number, into: Uint8Array): Eventually<void> {
-  return medium.readCarefully?.(offset, into) ?? medium.read(offset, into);
+/** Reads in the way that survives what the medium has lost, where it has one of its own. */
+export async function readCarefully(
+  medium: Pick<PoolMedium, 'read' | 'readCarefully'>,
+  offset: number,
+  into: Uint8Array,
+): Promise<void> {
+  await (medium.readCarefully?.(offset, into) ?? medium.read(offset, into));
 }

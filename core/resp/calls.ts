@@ -1,21 +1,23 @@
 /**
- * The calls of targets that a connection's requests make: admitted, counted, and answered with what becomes of them.
+ * Makes the calls of targets for a connection's requests: admits them, counts them, and sends their results as replies.
  *
- * A call that is done when it returns is `enter`, the call, and then `leave`, `fail` or `leaveWhen`; any other is `operate`.
+ * For a call that is done when it returns, use `enter`, the call, and then `leave`, `fail` or `leaveWhen`. For any other call,
+ * use `operate`.
  */
 import { asBedrockError } from '../base/errors.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import { Conflicts, type RegionUse } from './conflicts.js';
-import type { KeptBytes, OperationCall, Place } from './operation-call.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import type { KeptBytes, OperationCall } from './operation-call.js';
 import { PendingReply, type Pipeline } from './pipeline.js';
 
-/** What calls need of their connection. */
+/** The parts of a connection that calls use. */
 export interface Caller {
   readonly replies: Pipeline;
-  /** When the request came, by performance.now(). */
+  /** When the request arrived, by performance.now(). */
   readonly arrivedAt: number;
   encodeFailure(error: unknown): Uint8Array;
-  /** A call is done with the bytes of its request. */
+  /** A call no longer needs the bytes of its request. */
   release(kept: KeptBytes): void;
   /** A call has ended. */
   ended(): void;
@@ -24,51 +26,63 @@ export interface Caller {
 export class Calls {
   /** Calls in flight. */
   inFlight = 0;
-  /** One of them must end before another begins. */
+  /** Whether the one in flight must end before another call begins. */
   isAlone = false;
   readonly #conflicts = new Conflicts();
 
   constructor(private readonly caller: Caller) {}
 
-  /** Whether a request before this one must end first. */
+  /** Whether an earlier request must end first. */
   conflicts(use: RegionUse): boolean {
     return this.#conflicts.count > 0 && this.#conflicts.meets(use);
   }
 
-  /** @returns whether a call is admitted at once; else `operate` has it wait its turn */
-  enter({ provider }: Place): boolean {
-    return provider.pool.tryEnter();
+  /** @returns whether a call is admitted at once; otherwise use `operate`, which waits for admission */
+  enter({ executionPool }: ServedTarget): boolean {
+    return executionPool.tryEnter();
   }
 
-  /** It is done. @param bytes of regions that it moved */
-  leave(place: Place, operation: Operation, bytes: number): void {
-    place.provider.pool.leave();
-    this.record(place, operation, bytes);
+  /** Ends a call that is done. @param bytes bytes of regions that it moved */
+  leave(served: ServedTarget, operation: Operation, bytes: number): void {
+    served.executionPool.leave();
+    this.record(served, operation, bytes);
   }
 
-  /** Counts what needed no admission. */
-  record({ provider, index }: Place, operation: Operation, bytes: number): void {
-    provider.meters[index]?.[operation].record(bytes, performance.now() - this.caller.arrivedAt);
+  /** Counts a call that needed no admission. */
+  record(served: ServedTarget, operation: Operation, bytes: number): void {
+    served.record(operation, bytes, this.caller.arrivedAt);
   }
 
-  /** It has thrown, which is the answer. */
-  fail({ provider, index }: Place, operation: Operation, error: unknown): void {
-    provider.pool.leave();
-    const { code } = asBedrockError(error);
-    provider.meters[index]?.[operation].recordFailure(code, performance.now() - this.caller.arrivedAt);
+  /** Ends a call that has thrown. The error is the reply. */
+  fail(served: ServedTarget, operation: Operation, error: unknown): void {
+    served.executionPool.leave();
+    served.recordFailure(operation, asBedrockError(error).code, this.caller.arrivedAt);
     this.caller.replies.encoded(this.caller.encodeFailure(error));
   }
 
-  /** It is done when it is durable; the answer is a line. */
-  leaveWhen(durable: Promise<void>, place: Place, operation: Operation, bytes: number, line: string): void {
-    const call = { operation, place, bytes, answer: (_: unknown, to: PendingReply) => (to.head = line) };
+  /** Ends a call when its bytes are durable. The reply is a line. @param use what it changes; `alone`: as `isAlone` of a call */
+  leaveWhen(
+    durable: Promise<unknown>,
+    served: ServedTarget,
+    operation: Operation,
+    bytes: number,
+    line: string,
+    use?: RegionUse | 'alone',
+  ): void {
+    const call = {
+      operation,
+      served,
+      bytes,
+      ...(use === 'alone' ? { isAlone: true } : { use }),
+      answer: (_: unknown, to: PendingReply) => (to.head = line),
+    };
     this.#settle(durable, call, this.caller.replies.push(), true);
   }
 
-  /** Makes a call when it is admitted. @throws OVERLOADED if there is no memory for what it promises; nothing was begun then */
-  operate<T>(call: OperationCall<T>): void {
+  /** Makes a call when it is admitted. @throws OVERLOADED if there is no memory for the promised reply; then nothing was begun */
+  operate<T>(call: OperationCall<T>): undefined {
     const { promised = 0, kept } = call;
-    const { pool } = call.place.provider;
+    const { executionPool } = call.served;
     const { replies } = this.caller;
     const reply = new PendingReply();
     try {
@@ -78,32 +92,53 @@ export class Calls {
       throw error;
     }
     replies.push(reply);
-    if (pool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
+    if (executionPool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
     else
       this.#settle(
-        pool.run(() => call.call(reply)),
+        executionPool.run(() => call.call(reply)),
         call,
         reply,
         false,
       );
   }
 
-  /** Answers with what becomes of a call, and gives back what it used. @param isEntered whether it has a place in the pool to leave */
+  /** Replies with the result of a promise that is not a call of one target. @param isAlone no later request begins before it has ended */
+  answerWith(answer: Promise<Uint8Array>, isAlone = false): undefined {
+    const reply = this.caller.replies.push();
+    this.inFlight++;
+    if (isAlone) this.isAlone = true;
+    const ended = (encoded: Uint8Array): void => {
+      reply.setEncoded(encoded);
+      this.inFlight--;
+      if (isAlone) this.isAlone = false;
+      this.caller.replies.ready(reply);
+      this.caller.ended();
+    };
+    // Safe: a reply to a connection that is gone is dropped, and a change of the protocol waits for what is in flight.
+    answer.then(ended, (error: unknown) => ended(this.caller.encodeFailure(error)));
+  }
+
+  /**
+   * Replies with the result of a call, and gives back what it used.
+   * @param isEntered whether it holds a place in the execution pool
+   */
   #settle<T>(
     called: Promise<T>,
     call: Omit<OperationCall<T>, 'call'>,
     reply: PendingReply,
     isEntered: boolean,
   ): void {
-    const { operation, place, use, isAlone = false, bytes, bytesOf, kept, answer, whenEnded } = call;
-    const { pool, meters } = place.provider;
-    const figures = meters[place.index]?.[operation];
+    const { operation, served, use, isAlone = false, bytes, bytesOf, kept, answer, whenEnded } = call;
     const begun = this.caller.arrivedAt;
+    // Another execution pool may take its place meanwhile.
+    const { executionPool, requests } = served;
+    requests.enter();
     if (use !== undefined) this.#conflicts.begin(use);
     this.inFlight++;
     if (isAlone) this.isAlone = true;
     const ended = (): void => {
-      if (isEntered) pool.leave();
+      if (isEntered) executionPool.leave();
+      requests.leave();
       if (kept !== undefined) this.caller.release(kept);
       if (use !== undefined) this.#conflicts.end(use);
       this.inFlight--;
@@ -113,8 +148,7 @@ export class Calls {
       this.caller.ended();
     };
     const failed = (error: unknown): void => {
-      const { code } = asBedrockError(error);
-      figures?.recordFailure(code, performance.now() - begun);
+      served.recordFailure(operation, asBedrockError(error).code, begun);
       reply.setEncoded(this.caller.encodeFailure(error));
       ended();
     };
@@ -125,19 +159,19 @@ export class Calls {
         failed(error);
         return;
       }
-      figures?.record(bytesOf === undefined ? bytes : bytesOf(result), performance.now() - begun);
+      served.record(operation, bytesOf === undefined ? bytes : bytesOf(result), begun);
       ended();
     };
-    // Safe: whatever the request was checked against before it waited, its target looks at anew; a reply to a connection that is gone is
-    // dropped; and a change of the protocol waits for the calls before it.
+    // Safe: the target checks again whatever was checked before the wait. A reply to a lost connection is dropped. A change of
+    // the protocol waits for the calls before it.
     called.then(done, failed);
   }
 }
 
-/** Calls; what it throws at once rejects, as an error that can be sent. */
+/** Makes a call. If it throws, the promise rejects with an error that can be sent. */
 function begin<T>(call: (reply: PendingReply) => Promise<T>, reply: PendingReply): Promise<T> {
   try {
-    // A library may give something else than a promise.
+    // A library may return something other than a promise.
     return Promise.resolve(call(reply));
   } catch (error) {
     return Promise.reject(asBedrockError(error));

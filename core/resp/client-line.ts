@@ -1,43 +1,44 @@
 /**
- * A connection as CLIENT INFO and CLIENT LIST describe it: a line of `name=value`, with the fields of Redis 7 that clients parse. What does
- * not exist here, such as subscriptions, has the value that Redis gives where there is none of it.
+ * Describes a connection for CLIENT INFO and CLIENT LIST: a line of `name=value`, with the fields of Redis 7 that clients
+ * parse. Things that do not exist here, such as subscriptions, have the value that Redis gives when there are none.
  */
 import type { Socket } from 'node:net';
 import { formatHostPort } from '../net/address.js';
 
-/** What a client knows of itself. */
+/** The facts about a client that its session knows. */
 export interface ClientFacts {
   readonly id: number;
   readonly name: string;
   readonly library: { readonly name: string; readonly version: string };
   readonly protocol: number;
-  readonly isInTransaction: boolean;
+  /** Commands in its transaction; -1 without one. */
+  readonly queued: number;
   readonly requests: number;
   readonly lastCommand: string;
   /** By performance.now(). */
   readonly connectedAt: number;
   readonly arrivedAt: number;
-  /** Id of the provider that it has selected; 0 if it has not. */
+  /** Id of the provider that it has selected; 0 if none. */
   readonly providerId: number;
   readonly memory: ClientMemory;
 }
 
-/** Bytes. */
+/** Memory of a client, bytes. */
 export interface ClientMemory {
-  /** Came, and was not carried out yet. */
+  /** Received, and not carried out yet. */
   readonly inputBytes: number;
-  /** Further ones that there is room for. */
+  /** Room for more input. */
   readonly inputFreeBytes: number;
-  /** Of requests that calls have in use. */
+  /** Arguments that calls are using. */
   readonly argumentBytes: number;
-  /** Replies that the client has not taken, and how many of them are not there yet. */
+  /** Replies that the client has not taken, and the number of replies that are not ready. */
   readonly replyBytes: number;
   readonly waitingReplies: number;
-  /** All that counts against the memory of all clients. */
+  /** Everything that counts against the memory of all clients. */
   readonly heldBytes: number;
 }
 
-/** @param unixPath of the socket that those who came by it came by */
+/** @param unixPath path of the socket, for clients that connected through it */
 export function clientLine(client: ClientFacts, socket: Socket, unixPath: string | undefined): string {
   const { id, name, library, memory, protocol } = client;
   const isUnix = socket.remoteAddress === undefined;
@@ -49,12 +50,12 @@ export function clientLine(client: ClientFacts, socket: Socket, unixPath: string
     ['name', name],
     ['age', secondsSince(client.connectedAt)],
     ['idle', secondsSince(client.arrivedAt)],
-    ['flags', `${client.isInTransaction ? 'x' : ''}${isUnix ? 'U' : ''}` || 'N'],
+    ['flags', `${client.queued >= 0 ? 'x' : ''}${isUnix ? 'U' : ''}` || 'N'],
     ['db', client.providerId],
     ['sub', 0],
     ['psub', 0],
     ['ssub', 0],
-    ['multi', client.isInTransaction ? 0 : -1],
+    ['multi', client.queued],
     ['qbuf', memory.inputBytes],
     ['qbuf-free', memory.inputFreeBytes],
     ['argv-mem', memory.argumentBytes],

@@ -1,11 +1,11 @@
-/** COMMAND: what clients ask about the commands themselves, most of them when they connect. */
+/** COMMAND: describes the commands. Many clients ask for it when they connect. */
+import { invalid } from '../base/errors.js';
 import type { Command, Run } from './command.js';
 import { answering } from './connection-commands.js';
-import { invalid } from './region-arguments.js';
 import { ReplyMap, ReplySet, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
 
-/** Clients print it beside a command. */
+/** Clients show it beside a command. */
 const FIRST_VERSION = '0.1.0';
 
 const NO_KEYS = [0, 0, 0] as const;
@@ -34,9 +34,9 @@ export function commandCommand(all: () => readonly Command[]): Run {
   });
 }
 
-/** The commands that the arguments from the third on name, in their order. */
+/** The commands that the arguments from the third on name, in order. */
 function named(request: Request, all: readonly Command[]): (Command | undefined)[] {
-  // A reply may be a hundred times as long as what asks for it.
+  // A reply may be a hundred times as long as its request.
   if (request.count - 2 > all.length) throw invalid(`${all.length} commands may be named at once`);
   const found: (Command | undefined)[] = [];
   for (let index = 2; index < request.count; index++)
@@ -44,17 +44,17 @@ function named(request: Request, all: readonly Command[]): (Command | undefined)
   return found;
 }
 
-function documentation({ name, summary }: Command): ReplyMap {
+function documentation({ name, group, summary }: Command): ReplyMap {
   return new ReplyMap([
     ['summary', summary],
     ['since', FIRST_VERSION],
-    ['group', name.startsWith('blob.') ? 'module' : 'generic'],
+    ['group', group ?? (name.startsWith('blob.') ? 'module' : 'generic')],
   ]);
 }
 
 /**
- * As Redis 7 describes a command: name, arity (negative: at least), flags, first and last key, step; then categories of its access control,
- * hints for proxies, where keys stand, and commands within it.
+ * Describes a command as Redis 7 does: name, arity (negative: a minimum), flags, first and last key, step; then categories of
+ * access control, hints for proxies, places of keys, and subcommands.
  */
 function describe(command: Command): Reply {
   const { name, arity, keys = NO_KEYS } = command;
@@ -72,7 +72,7 @@ function describe(command: Command): Reply {
   ];
 }
 
-/** Those without regions are carried out while the daemon starts, too. */
+/** Commands without regions are also carried out while the daemon starts. */
 function kindOf({ isWrite, isRead, keys }: Command): { flags: readonly string[]; category: string } {
   if (isWrite === true) return { flags: ['write'], category: 'write' };
   if (isRead === true || keys !== undefined) return { flags: ['readonly'], category: 'read' };
@@ -96,7 +96,7 @@ function keySpecification({ isWrite, keys = NO_KEYS }: Command): ReplyMap {
       ]),
     ],
     ['begin_search', specification('index', [['index', first]])],
-    // The last one from the first on, where it does not count from the end.
+    // The last key, counted from the first, unless it counts from the end.
     [
       'find_keys',
       specification('range', [
@@ -108,14 +108,14 @@ function keySpecification({ isWrite, keys = NO_KEYS }: Command): ReplyMap {
   ]);
 }
 
-/** The arguments of a whole command that name regions. */
+/** The arguments that name regions, of the whole command in the request. */
 function keysOf(request: Request, all: readonly Command[]): Reply {
   const command = all.find(({ name }) => request.count > 2 && request.isWord(2, name));
   if (command === undefined) throw invalid('COMMAND GETKEYS takes a command and its arguments');
   if (command.keys === undefined) throw invalid(`${command.name} names no region`);
   const [first, last, step] = command.keys;
   const found: Uint8Array[] = [];
-  // The command itself stands at the third place.
+  // The command itself is the third argument.
   const end = last < 0 ? request.count + last : 2 + last;
   for (let index = 2 + first; index <= end && index < request.count; index += step)
     found.push(request.bytes(index));

@@ -1,50 +1,112 @@
-/** What a command of the protocol is, and what it may use of the client that sent it. */
+/** What defines a command of the protocol, and the part of its session that it may use. */
+import type { Changes } from '../runtime/changes.js';
+import type { Queries } from '../query/queries.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Arguments } from './arguments.js';
 import type { Calls } from './calls.js';
 import type { Cursors } from './cursors.js';
-import type { KeptBytes, Landed, Place } from './operation-call.js';
+import type { Operations } from '../runtime/operations.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import type { KeptBytes, Landed } from './operation-call.js';
 import type { Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
+import type { Step } from './step.js';
 import type { Uploads } from './uploads.js';
 
-/** Nothing was begun, as a request before this one must end first; the command is called again then. */
+/** Nothing was begun, since an earlier request must end first. The command is called again after that. */
 export const WAIT = Symbol('wait');
 
-/** Carries a request out: answers at once, begins what will answer, or waits. What it throws is the answer. */
-export type Run = (request: Request, client: CommandClient) => undefined | typeof WAIT;
+/** A transaction that MULTI has begun. */
+export interface QueuedTransaction {
+  /** The transaction's target; undefined if it has no transactions, so that MULTI was refused. */
+  readonly served: ServedTarget | undefined;
+  readonly queued: { readonly command: Command; readonly args: Arguments; readonly release: () => void }[];
+  /** Whether a command could not be queued, so that EXEC is refused. */
+  isFlawed: boolean;
+}
+
+/** What WATCH has recorded: names of one target, and the regions that had them. */
+export interface WatchedNames {
+  readonly served: ServedTarget;
+  readonly ids: Map<string, RegionId | null>;
+}
+
+/** Carries a request out: answers at once, starts what will answer, or waits. If it throws, the error is the reply. */
+export type Run = (request: Request, session: CommandSession) => undefined | typeof WAIT;
 
 export interface Command {
   /** In lower case. */
   readonly name: string;
-  /** Fewest and most arguments, the name included. */
+  /** Fewest and most arguments, including the name. */
   readonly arity: readonly [least: number, most: number];
   readonly run: Run;
   /**
-   * Where the bytes of the last argument may land while they come, of a request that is read up to there; then `run` finds them there.
-   * What it throws is the answer, and the bytes are dropped.
+   * Where the bytes of the last argument may land as they arrive. The request has been read up to there; `run` then finds the
+   * bytes in that place. If it throws, the error is the reply, and the bytes are dropped.
    */
-  readonly land?: (request: Request, client: CommandClient, size: number) => Landed | undefined;
+  readonly land?: (request: Request, session: CommandSession, size: number) => Landed | undefined;
   /** One line for people, in COMMAND DOCS. */
   readonly summary: string;
   readonly isWrite?: boolean;
-  /** That it looks at a target as a whole, where it names no region. */
+  /** Whether it reads a target as a whole, and names no region. */
   readonly isRead?: boolean;
-  /** Whether it is carried out after a MULTI that was refused, and ends that. */
-  readonly endsTransaction?: boolean;
-  /** Where the names of regions stand: first, last (-1: the last argument), step. Absent: nowhere. */
+  /** Whether it is carried out within a transaction instead of being queued. */
+  readonly isOfTransactions?: boolean;
+  /** Its step within a transaction. Without it, the command is not allowed there. */
+  readonly step?: Step;
+  /** For a command that Redis has too. With too few or too many arguments it is refused with the error text of Redis. */
+  readonly group?: 'string' | 'generic' | 'transactions';
+  /** Which arguments name regions: first, last (-1: the last argument), step. Absent: none. */
   readonly keys?: readonly [first: number, last: number, step: number];
 }
 
-export interface CommandClient {
-  /** Number of the connection, as CLIENT ID gives it. */
+/** The properties of a command that not all commands have. */
+type Traits = Omit<Command, 'name' | 'arity' | 'run' | 'summary'>;
+
+/** A row of a table of commands. */
+export function command(
+  name: string,
+  arity: Command['arity'],
+  run: Run,
+  summary: string,
+  traits: Traits = {},
+): Command {
+  return { name, arity, run, summary, ...traits };
+}
+
+/** A command that is held until nothing is in flight: rule 3 of the order in `session.ts`. */
+export function alone(run: Run): Run {
+  return (request, session) => (session.isBusy ? WAIT : run(request, session));
+}
+
+/** Arity without an upper bound. */
+export const MANY = Infinity;
+/** The first argument names a region, or all arguments do. */
+export const ONE = [1, 1, 1] as const;
+export const ALL = [1, -1, 1] as const;
+export const READS_ONE: Traits = { keys: ONE };
+export const READS_ALL: Traits = { keys: ALL };
+export const CHANGES_ONE: Traits = { ...READS_ONE, isWrite: true };
+export const CHANGES_ALL: Traits = { ...READS_ALL, isWrite: true };
+/** No argument names a region. */
+export const READS: Traits = { isRead: true };
+export const CHANGES: Traits = { isWrite: true };
+export const OF_TRANSACTIONS: Traits = { isOfTransactions: true };
+
+export interface CommandSession {
+  /** Number of the connection, for CLIENT ID. */
   readonly id: number;
-  /** As CLIENT SETNAME gave it. */
+  /** Set by CLIENT SETNAME. */
   name: string;
-  /** Of the client's software, as CLIENT SETINFO gave it. */
+  /** The client's library, set by CLIENT SETINFO. */
   library: { readonly name: string; readonly version: string };
-  /** A MULTI was refused, and what ends it has not come yet. */
-  isInTransaction: boolean;
+  /** The transaction of MULTI, until EXEC, DISCARD or RESET ends it. */
+  transaction: QueuedTransaction | undefined;
+  watched: WatchedNames | undefined;
+  /** Gives up a transaction, and the memory of its commands. */
+  discard(): void;
   protocol: Protocol;
   /** Whether the text of an error is JSON: message and details. */
   tellsDetails: boolean;
@@ -58,48 +120,63 @@ export interface CommandClient {
   };
   readonly daemon: DaemonFacts;
 
-  /** Ends the connection when the replies so far are out. */
+  /** Ends the connection after the replies so far have been sent. */
   quit(): void;
   /**
-   * Chooses the target that commands mean which name none.
-   * @param place `provider` or `provider.target`; undefined is the first
+   * Selects the target for commands that name none.
+   * @param name `provider` or `provider.target`; undefined is the first
    * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, NOT_READY, INVALID_ARGUMENT
    */
-  select(place: string | undefined): void;
+  select(name: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
-  place(prefix: string): Place;
+  served(prefix: string): ServedTarget;
   readonly calls: Calls;
-  /** The bytes of an argument for a call that outlives the request. */
+  /** The bytes of an argument, for a call that goes on after the request. */
   keep(index: number): KeptBytes;
-  /** A copy of several, one behind another. @throws OVERLOADED */
-  keepCopy(pieces: readonly Uint8Array[]): KeptBytes;
-  /** What a list of so many ranges or regions takes, for such a call; nothing for a short one. @throws OVERLOADED */
+  /** All arguments, for a call that goes on after the request. @throws OVERLOADED */
+  keepArguments(): KeptArguments;
+  /** Like `keepArguments`, for a transaction, which may take long to end. @throws OVERLOADED */
+  queueArguments(): KeptArguments;
+  /** A copy of several arguments, one after another: every `step`th, starting at `first`. @throws OVERLOADED */
+  keepCopy(first: number, step: number, count: number): KeptBytes;
+  /** Memory for a list of `length` ranges or regions, for such a call; nothing for a short list. @throws OVERLOADED */
   keepList(length: number): KeptBytes | undefined;
-  /** Where answers go that are there at once. */
+  /** Takes replies that are ready at once. */
   readonly replies: Pipeline;
   reply(value: Reply): void;
   /** A reply as bytes, in the client's version of the protocol. */
   encode(value: Reply): Uint8Array;
 
-  /** Of the listings of all connections. */
+  /** Cursors of the listings of all connections. */
   readonly cursors: Cursors;
+}
+
+export interface KeptArguments {
+  readonly args: Arguments;
+  /** Call it when nobody uses the arguments any more. */
+  readonly release: () => void;
 }
 
 export interface DaemonFacts {
   readonly version: string;
-  /** By `performance.now()`, which no correction of the clock moves. */
+  /** By `performance.now()`, which corrections of the clock do not affect. */
   readonly startedAt: number;
   readonly providers: readonly RunningProvider[];
+  /** Long-running work of the providers. */
+  readonly operations: Operations;
   /** Whether requests on regions are served. */
   readonly isReady: () => boolean;
   /** The running configuration. */
   readonly config: () => unknown;
-  /** Begins to stop the daemon; does not wait for it. */
+  readonly changes: Changes;
+  /** Queries about the running configuration. */
+  readonly queries: Pick<Queries, 'run' | 'checkLength'>;
+  /** Starts to stop the daemon; does not wait for it. */
   readonly shutdown: () => void;
-  /** Lines `name:value` about connections, and about what was done, for INFO. */
+  /** Lines `name:value` about connections and work done, for INFO. */
   readonly figures: () => { readonly clients: readonly string[]; readonly stats: readonly string[] };
-  /** A client's own line, for CLIENT INFO. */
-  readonly describe: (client: CommandClient) => string;
-  /** Those of all clients, or of some by their numbers, for CLIENT LIST. */
+  /** The line of one client, for CLIENT INFO. */
+  readonly describe: (session: CommandSession) => string;
+  /** The lines of all clients, or of some by number, for CLIENT LIST. */
   readonly describeAll: (ids?: ReadonlySet<number>) => string;
 }

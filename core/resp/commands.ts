@@ -1,43 +1,46 @@
-/** All commands, and how a request finds its own. */
+/** All commands, and the look-up of a request's command. */
 import { clientCommand } from './client-command.js';
 import { commandCommand } from './command-command.js';
-import type { Command } from './command.js';
+import { type Command, command, MANY } from './command.js';
+import { CONFIGURATION_COMMANDS } from './configuration-commands.js';
 import { CONNECTION_COMMANDS } from './connection-commands.js';
 import { DAEMON_COMMANDS } from './daemon-commands.js';
 import { info } from './info-command.js';
+import { KEY_COMMANDS } from './key-commands.js';
 import { LIFE_COMMANDS } from './life-commands.js';
+import { NAME_COMMANDS } from './name-commands.js';
 import { READ_COMMANDS } from './read-commands.js';
 import type { Request } from './request.js';
+import { STRING_COMMANDS } from './string-commands.js';
 import { UPLOAD_COMMANDS } from './upload-commands.js';
 import { TARGET_COMMANDS } from './target-commands.js';
 import { TRANSACTION_COMMANDS } from './transaction-commands.js';
 import { WRITE_COMMANDS } from './write-commands.js';
 
 export const COMMANDS: readonly Command[] = [
+  ...STRING_COMMANDS,
+  ...KEY_COMMANDS,
+  ...NAME_COMMANDS,
   ...LIFE_COMMANDS,
   ...WRITE_COMMANDS,
   ...READ_COMMANDS,
   ...TARGET_COMMANDS,
   ...UPLOAD_COMMANDS,
   ...DAEMON_COMMANDS,
+  ...CONFIGURATION_COMMANDS,
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,
-  {
-    name: 'client',
-    arity: [2, Infinity],
-    run: clientCommand,
-    summary: 'Names connections, or describes them.',
-  },
-  { name: 'info', arity: [1, Infinity], run: info, summary: 'Describes the daemon.' },
-  {
-    name: 'command',
-    arity: [1, Infinity],
-    run: commandCommand(() => COMMANDS),
-    summary: 'Describes the commands.',
-  },
+  command('client', [2, MANY], clientCommand, 'Names connections, or describes them.'),
+  command('info', [1, MANY], info, 'Describes the daemon.'),
+  command(
+    'command',
+    [1, MANY],
+    commandCommand(() => COMMANDS),
+    'Describes the commands.',
+  ),
 ];
 
-/** By the length of their names: one comparison finds most. */
+/** By length of name: one comparison finds most of them. */
 const BY_LENGTH: Command[][] = [];
 for (const command of COMMANDS) (BY_LENGTH[command.name.length] ??= []).push(command);
 

@@ -1,17 +1,18 @@
 /**
- * What a connection's requests in flight do to regions. A client that sends a write and then, without waiting, a read of the same
- * bytes is to read what it wrote; requests that do not touch the same bytes run at the same time.
+ * Records what a connection's requests in flight do to regions: rule 2 of the order in `session.ts`. A client that sends a
+ * write and, without waiting, a read of the same bytes must read what it wrote. Requests that do not touch the same bytes run
+ * at the same time.
  */
-import type { RegionId } from '../contract/region-id.js';
+import type { RegionRef } from '../contract/names.js';
 import type { Target } from '../contract/target.js';
 
-/** Part of a region that a request changes, or only looks at. */
+/** Part of a region that a request changes or reads. If the region is given by name, a change also covers the name. */
 export class RegionUse {
   constructor(
     readonly target: Target,
-    readonly id: RegionId,
+    readonly ref: RegionRef,
     readonly offset: number,
-    /** The byte behind the last; Infinity for the region as a whole. */
+    /** The byte after the last; Infinity for the whole region. */
     readonly end: number,
     readonly isChange: boolean,
   ) {}
@@ -24,12 +25,12 @@ export class Conflicts {
     return this.#inFlight.length;
   }
 
-  /** Whether a request must wait for one that came before it. */
-  meets({ target, id, offset, end, isChange }: RegionUse): boolean {
+  /** Whether a request must wait for an earlier one. */
+  meets({ target, ref, offset, end, isChange }: RegionUse): boolean {
     for (const other of this.#inFlight) {
       if (!isChange && !other.isChange) continue;
       if (offset >= other.end || other.offset >= end) continue;
-      if (target === other.target && id.equals(other.id)) return true;
+      if (target === other.target && mayBeSame(ref, other.ref)) return true;
     }
     return false;
   }
@@ -44,4 +45,10 @@ export class Conflicts {
     const last = inFlight.pop() as RegionUse;
     if (index < inFlight.length) inFlight[index] = last;
   }
+}
+
+/** Until the requests in flight have ended, nobody knows which region has a name: it may be that of any ID. */
+function mayBeSame(one: RegionRef, other: RegionRef): boolean {
+  if (typeof one === 'string') return typeof other !== 'string' || one === other;
+  return typeof other === 'string' || one.equals(other);
 }

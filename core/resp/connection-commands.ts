@@ -1,8 +1,20 @@
-/** Commands about the connection and the daemon: what Redis clients say when they connect, and what people ask for by hand. */
-import { WAIT, type Command, type CommandClient, type Run } from './command.js';
-import { MANY, invalid } from './region-arguments.js';
+/**
+ * Commands about the connection and the daemon: those that Redis clients send when they connect, and those that people enter by
+ * hand.
+ */
+import { invalid } from '../base/errors.js';
+import {
+  alone,
+  type Command,
+  command,
+  type CommandSession,
+  OF_TRANSACTIONS,
+  MANY,
+  type Run,
+} from './command.js';
 import { Failure, OK, ReplyMap, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
+import type { Step } from './step.js';
 
 /** Longest name of a connection, bytes. */
 const MAX_NAME_BYTES = 256;
@@ -10,47 +22,46 @@ const MAX_NAME_BYTES = 256;
 const PONG = new Simple('PONG');
 const RESET = new Simple('RESET');
 
-/** As Redis says it where nothing was configured. */
+/** The text of Redis when no password is configured. */
 const NO_PASSWORD = new Failure(
   'ERR',
   'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
 );
 
 /** A command that answers at once. */
-export function answering(answerOf: (request: Request, client: CommandClient) => Reply): Run {
-  return (request, client) => {
-    client.reply(answerOf(request, client));
+export function answering(answerOf: (request: Request, session: CommandSession) => Reply): Run {
+  return (request, session) => {
+    session.reply(answerOf(request, session));
     return undefined;
   };
 }
 
-/** Answers with the bytes of an argument. */
-const echo: Run = (request, client) => {
-  const { replies } = client;
+/** Replies with the bytes of an argument. */
+const echo: Run = (request, session) => {
+  const { replies } = session;
   const bytes = request.bytes(1);
   replies.admit(bytes.length);
   replies.openBulk(bytes.length).set(bytes);
-  replies.closeBulk();
+  replies.closeRoom();
   return undefined;
 };
 
 /** PING [bytes] */
-const ping: Run = (request, client) => {
-  if (request.count > 1) return echo(request, client);
-  client.reply(PONG);
+const ping: Run = (request, session) => {
+  if (request.count > 1) return echo(request, session);
+  session.reply(PONG);
   return undefined;
 };
 
-/** HELLO [version [AUTH name password] [SETNAME name]] */
-const hello: Run = (request, client) => {
-  // The replies before it are still of the version before.
-  if (client.isBusy) return WAIT;
-  client.reply(greet(request, client));
-  return undefined;
-};
+// oxlint-disable-next-line typescript/require-await -- a step
+const echoStep: Step = async (args) => args.bytes(1);
 
-function greet(request: Request, client: CommandClient): Reply {
-  let { protocol, name } = client;
+// oxlint-disable-next-line typescript/require-await -- a step
+const pingStep: Step = async (args) => (args.count > 1 ? args.bytes(1) : PONG);
+
+/** HELLO [version [AUTH name password] [SETNAME name]]: alone, since the replies before it still use the old version. */
+function greet(request: Request, session: CommandSession): Reply {
+  let { protocol, name } = session;
   if (request.count > 1) {
     const version = request.text(1);
     if (version !== '2' && version !== '3') return new Failure('NOPROTO', 'unsupported protocol version');
@@ -63,20 +74,20 @@ function greet(request: Request, client: CommandClient): Reply {
     if (index + 1 === request.count) throw invalid('the name after SETNAME is missing');
     name = nameOf(request, index + 1);
   }
-  client.protocol = protocol;
-  client.name = name;
+  session.protocol = protocol;
+  session.name = name;
   return new ReplyMap([
     ['server', 'bedrock-node'],
-    ['version', client.daemon.version],
+    ['version', session.daemon.version],
     ['proto', protocol],
-    ['id', client.id],
+    ['id', session.id],
     ['mode', 'standalone'],
     ['role', 'master'],
     ['modules', []],
   ]);
 }
 
-/** An argument that is to stand as a word in what describes a connection. @throws INVALID_ARGUMENT */
+/** An argument that must be one word, since it appears in the description of a connection. @throws INVALID_ARGUMENT */
 export function nameOf(request: Request, index: number): string {
   const name = request.text(index);
   if (request.lengthOf(index) <= MAX_NAME_BYTES && /^[!-~]*$/.test(name)) return name;
@@ -84,30 +95,28 @@ export function nameOf(request: Request, index: number): string {
 }
 
 /**
- * SELECT provider: its id or its name; 0, which no provider of regions can have, is the one that a connection begins with. What came
- * before it went where it meant to, as names are looked up on arrival.
+ * SELECT provider: by id or by name. 0, which no provider of regions can have, is the provider that a connection starts with.
+ * Earlier requests are not affected, since names are looked up on arrival.
  */
-const select = answering((request, client) => {
+const select = answering((request, session) => {
   const provider = request.text(1);
-  client.select(provider === '0' ? undefined : provider);
+  session.select(provider === '0' ? undefined : provider);
   return OK;
 });
 
-/** RESET: as the connection was when it began. */
-const reset: Run = (_request, client) => {
-  // The replies before it are still of the version before.
-  if (client.isBusy) return WAIT;
-  client.protocol = 2;
-  client.name = '';
-  client.isInTransaction = false;
-  client.tellsDetails = false;
-  client.uploads.abandon();
-  client.select(undefined);
-  client.reply(RESET);
-  return undefined;
-};
+/** RESET: restores the connection's first state; alone, like HELLO. */
+const reset = answering((_request, session) => {
+  session.protocol = 2;
+  session.name = '';
+  session.discard();
+  session.watched = undefined;
+  session.tellsDetails = false;
+  session.uploads.abandon();
+  session.select(undefined);
+  return RESET;
+});
 
-/** Of Redis's settings those that its own tools ask for: there are no snapshots, and no log of the commands. */
+/** The settings of Redis that its own tools ask for: there are no snapshots, and there is no log of commands. */
 const SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ['save', ''],
   ['appendonly', 'no'],
@@ -121,30 +130,24 @@ const config = answering((request) => {
 
 const auth = answering(() => NO_PASSWORD);
 
-const quit = answering((_request, client) => {
-  client.quit();
+const quit = answering((_request, session) => {
+  session.quit();
   return OK;
 });
 
-/** Whether an argument from the third on is the word. */
+/** Whether an argument from the third on is this word. */
 function isNamed(request: Request, name: string): boolean {
   for (let index = 2; index < request.count; index++) if (request.isWord(index, name)) return true;
   return false;
 }
 
 export const CONNECTION_COMMANDS: readonly Command[] = [
-  { name: 'ping', arity: [1, 2], run: ping, summary: 'Answers PONG, or with what it was given.' },
-  { name: 'echo', arity: [2, 2], run: echo, summary: 'Answers with what it was given.' },
-  { name: 'hello', arity: [1, 7], run: hello, summary: 'Chooses the version of the protocol.' },
-  { name: 'auth', arity: [2, 3], run: auth, summary: 'Fails: there is no password.' },
-  { name: 'select', arity: [2, 2], run: select, summary: 'Chooses the provider, by id or name.' },
-  { name: 'config', arity: [2, MANY], run: config, summary: 'CONFIG GET knows save and appendonly.' },
-  {
-    name: 'reset',
-    arity: [1, 1],
-    run: reset,
-    endsTransaction: true,
-    summary: 'Makes the connection as it was at first.',
-  },
-  { name: 'quit', arity: [1, 1], run: quit, endsTransaction: true, summary: 'Ends the connection.' },
+  command('ping', [1, 2], ping, 'Answers PONG, or with what it was given.', { step: pingStep }),
+  command('echo', [2, 2], echo, 'Answers with what it was given.', { step: echoStep }),
+  command('hello', [1, 7], alone(answering(greet)), 'Chooses the version of the protocol.'),
+  command('auth', [2, 3], auth, 'Fails: there is no password.'),
+  command('select', [2, 2], select, 'Chooses the provider, by id or name.'),
+  command('config', [2, MANY], config, 'CONFIG GET knows save and appendonly.'),
+  command('reset', [1, 1], alone(reset), 'Makes the connection as it was at first.', OF_TRANSACTIONS),
+  command('quit', [1, 1], quit, 'Ends the connection.', OF_TRANSACTIONS),
 ];

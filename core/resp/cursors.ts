@@ -1,23 +1,29 @@
-/** The places of listings that SCAN goes on from: the protocol has numbers for them, and a target has IDs. */
-import type { RegionId } from '../contract/region-id.js';
+/** The positions of SCAN listings: the protocol uses numbers for them, and a target uses names and IDs. */
+import type { RegionRef } from '../contract/names.js';
 
-/** Those of listings that nobody went on with are forgotten when so many younger ones have come. */
+/** The oldest cursors are forgotten when there are more than this many. */
 const MAX_CURSORS = 10_000;
 
+/** The last key that was given: names come first, then the IDs of regions without a name. */
+export interface ListingPosition {
+  readonly after: RegionRef | undefined;
+  readonly areNamesOver: boolean;
+}
+
 export class Cursors {
-  readonly #places = new Map<number, RegionId>();
+  readonly #kept = new Map<number, ListingPosition>();
   #last = 0;
 
-  /** Keeps the place of a listing, and gives it a number; 0 is the beginning. */
-  keep(after: RegionId): number {
+  /** Keeps the position of a listing, and returns a number for it; 0 is the beginning. */
+  keep(place: ListingPosition): number {
     const number = ++this.#last;
-    this.#places.set(number, after);
-    this.#places.delete(number - MAX_CURSORS);
+    this.#kept.set(number, place);
+    this.#kept.delete(number - MAX_CURSORS);
     return number;
   }
 
-  /** The place that a number was given for; undefined if it is not kept any more. */
-  get(number: number): RegionId | undefined {
-    return this.#places.get(number);
+  /** The position for a number; undefined if it is no longer kept. */
+  get(number: number): ListingPosition | undefined {
+    return this.#kept.get(number);
   }
 }

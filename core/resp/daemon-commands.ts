@@ -1,24 +1,34 @@
-/** Commands about the daemon as a whole, for programs that drive it: what HTTP has under /v1. Documents are JSON, as they are there. */
+/**
+ * Commands about the whole daemon, for programs that control it: the counterpart of /v1 over HTTP. Documents are JSON, as over
+ * HTTP.
+ */
 import { BedrockError } from '../base/errors.js';
 import { describeProviders } from '../runtime/description.js';
-import { type Command, type CommandClient, type Run, WAIT } from './command.js';
+import { alone, CHANGES, type Command, command, type CommandSession, type Run } from './command.js';
 import { OK, type Reply } from './replies.js';
+import { requestCommand } from './request-command.js';
+import type { Request } from './request.js';
 import { MAX_UPLOADS } from './upload-commands.js';
 
-/** A command that answers at once, and not while the daemon starts or stops. */
-function whenReady(answerOf: (client: CommandClient) => Reply): Run {
-  return (_request, client) => {
-    if (!client.daemon.isReady())
-      throw new BedrockError('NOT_READY', 'the daemon is starting or stopping; try again later');
-    client.reply(answerOf(client));
+/** @throws NOT_READY */
+export function checkReady({ daemon }: CommandSession): void {
+  if (!daemon.isReady())
+    throw new BedrockError('NOT_READY', 'the daemon is starting or stopping; try again later');
+}
+
+/** A command that answers at once, but not while the daemon starts or stops. */
+function whenReady(answerOf: (session: CommandSession, request: Request) => Reply): Run {
+  return (request, session) => {
+    checkReady(session);
+    session.reply(answerOf(session, request));
     return undefined;
   };
 }
 
-/** BEDROCK.HELLO: from now on the text of an error is JSON, with its details. */
-const greet = whenReady((client) => {
-  client.tellsDetails = true;
-  const { maxBulkBytes, maxArguments, maxRequestBytes } = client.limits;
+/** BEDROCK.HELLO: from now on the text of an error is JSON, with its details; alone, since earlier errors are still plain text. */
+const hello = whenReady((session) => {
+  session.tellsDetails = true;
+  const { maxBulkBytes, maxArguments, maxRequestBytes } = session.limits;
   return JSON.stringify({
     max_bulk_bytes: maxBulkBytes,
     max_arguments: maxArguments,
@@ -27,33 +37,60 @@ const greet = whenReady((client) => {
   });
 });
 
-const hello: Run = (request, client) => {
-  // The errors before it are still text.
-  if (client.isBusy) return WAIT;
-  return greet(request, client);
-};
-
 /** BEDROCK.CONFIG */
 const config = whenReady(({ daemon }) => JSON.stringify(daemon.config()));
 
 /** BEDROCK.PROVIDERS */
 const providers = whenReady(({ daemon }) => JSON.stringify(describeProviders(daemon.providers)));
 
+/** BEDROCK.OPERATIONS [id] */
+const operations = whenReady(({ daemon: { operations } }, request) => {
+  if (request.count === 1) return JSON.stringify({ operations: operations.list() });
+  return JSON.stringify(operations.get(request.text(1)).status);
+});
+
+/** BEDROCK.CANCEL id */
+const cancel = whenReady(({ daemon }, request) => {
+  daemon.operations.get(request.text(1)).cancel(new BedrockError('ABORTED', 'it was cancelled'));
+  return OK;
+});
+
+/** BEDROCK.QUERY [expression]; without one, as BEDROCK.CONFIG */
+const query: Run = (request, session) => {
+  if (request.count === 1) return config(request, session);
+  const { daemon } = session;
+  checkReady(session);
+  daemon.queries.checkLength(request.lengthOf(1));
+  // Safe: the version of the protocol changes only when nothing is in flight.
+  return session.calls.answerWith(
+    daemon.queries.run(request.text(1)).then((answer) => session.encode(answer)),
+  );
+};
+
 /** BEDROCK.SHUTDOWN */
 const shutdown = whenReady(({ daemon }) => {
-  // After the answer is on its way, so that the one who asked hears it.
+  // Called after the reply is sent, so that the client gets it.
   setImmediate(daemon.shutdown);
   return OK;
 });
 
 export const DAEMON_COMMANDS: readonly Command[] = [
-  {
-    name: 'bedrock.hello',
-    arity: [1, 1],
-    run: hello,
-    summary: 'Gives the limits; the text of errors is JSON from then on.',
-  },
-  { name: 'bedrock.config', arity: [1, 1], run: config, summary: 'Gives the running configuration, JSON.' },
-  { name: 'bedrock.providers', arity: [1, 1], run: providers, summary: 'Gives the providers, JSON.' },
-  { name: 'bedrock.shutdown', arity: [1, 1], run: shutdown, isWrite: true, summary: 'Stops the daemon.' },
+  command(
+    'bedrock.hello',
+    [1, 1],
+    alone(hello),
+    'Gives the limits; the text of errors is JSON from then on.',
+  ),
+  command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.'),
+  command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.'),
+  command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.'),
+  command(
+    'bedrock.operations',
+    [1, 2],
+    operations,
+    'Gives the snapshots, restores and migrations that run and the last that ended, or one of them, JSON.',
+  ),
+  command('bedrock.cancel', [2, 2], cancel, 'Cancels one of them; does nothing if it has ended.', CHANGES),
+  command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', CHANGES),
+  requestCommand,
 ];

@@ -1,27 +1,27 @@
-/** What a client of the Redis door uses of the door: its limits, the memory that all clients share, and the way to the daemon. */
+/** What a client of the Redis door uses of the door: limits, the memory that all clients share, and access to the daemon. */
 import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
-import type { PlaceFinder } from './places.js';
-import type { RequestLimits } from './request-parser.js';
+import type { TargetFinder } from './named-targets.js';
+import type { RequestLimits } from '../redis-wire/request-parser.js';
 import type { UploadWatch } from './uploads.js';
 
-export interface Door extends PlaceFinder {
+export interface Door extends TargetFinder {
   readonly limits: RequestLimits & {
-    /** Largest request, long arguments aside, bytes. */
+    /** Largest request, without long arguments, bytes. */
     maxRequestBytes: number;
-    /** Replies that may wait for a client before it is read again, bytes. */
+    /** Bytes of replies that may wait for a client before its input is no longer read. */
     maxBufferedBytes: number;
   };
   readonly daemon: DaemonFacts;
-  /** Memory for what clients send: of their larger arguments, and of requests that are not whole yet. */
+  /** Memory for what clients send: larger arguments, and incomplete requests. */
   readonly arriving: ByteBudget;
-  /** Memory for replies that they have not taken. */
+  /** Memory for replies that clients have not taken. */
   readonly replies: ByteBudget;
-  /** Ends uploads of any client that come no further. */
+  /** Ends uploads of any client that make no progress. */
   readonly uploads: UploadWatch;
-  /** A client was closed for being slow while there was no memory for others. */
+  /** Notes that a slow client was closed because there was no memory for others. */
   noteEvicted(what: string): void;
   readonly cursors: Cursors;
   logFailure(error: BedrockError): void;

@@ -1,6 +1,5 @@
-/** INFO: what the daemon says of itself, in the form that clients of Redis parse: titles are one word, lines `name:value`. */
-import type { CommandClient, DaemonFacts } from './command.js';
-import { answering } from './connection-commands.js';
+/** INFO: facts about the daemon, in the form that clients of Redis parse: titles are one word, lines are `name:value`. */
+import type { DaemonFacts, Run } from './command.js';
 import type { Request } from './request.js';
 
 type Section = readonly [title: string, lines: (daemon: DaemonFacts) => readonly string[]];
@@ -15,7 +14,7 @@ const SECTIONS: readonly Section[] = [
     ],
   ],
   ['Clients', ({ figures }) => figures().clients],
-  // Some clients ask for nothing else before they see that it is 0.
+  // Some clients ask only for this until it is 0.
   ['Persistence', ({ isReady }) => [`loading:${isReady() ? 0 : 1}`]],
   ['Stats', ({ figures }) => figures().stats],
   [
@@ -27,15 +26,45 @@ const SECTIONS: readonly Section[] = [
   ],
 ];
 
-/** Names of all sections at once. */
+/** Names that stand for all sections. */
 const ALL = ['default', 'all', 'everything'] as const;
 
-/** INFO [section]…; there is nothing in one that is not there, as in Redis. */
-export const info = answering((request, { daemon }: CommandClient) =>
-  SECTIONS.filter(([title]) => isAsked(request, title.toLowerCase()))
-    .map(([title, lines]) => [`# ${title}`, ...lines(daemon), ''].join('\r\n'))
-    .join('\r\n'),
-);
+/** INFO [section]…; an unknown section is empty, as in Redis. */
+export const info: Run = (request, session) => {
+  const { daemon } = session;
+  const texts = SECTIONS.filter(([title]) => isAsked(request, title.toLowerCase())).map(([title, lines]) =>
+    textOf(title, lines(daemon)),
+  );
+  if (!isAsked(request, 'keyspace') || !daemon.isReady()) {
+    session.reply(texts.join('\r\n'));
+    return undefined;
+  }
+  return session.calls.answerWith(
+    // Safe: the version of the protocol changes only when nothing is in flight.
+    keyspace(daemon).then((lines) => session.encode([...texts, textOf('Keyspace', lines)].join('\r\n'))),
+  );
+};
+
+function textOf(title: string, lines: readonly string[]): string {
+  return [`# ${title}`, ...lines, ''].join('\r\n');
+}
+
+/** The number of regions of each provider, by the number that SELECT takes. The provider that is selected at first is 0. */
+async function keyspace({ providers }: DaemonFacts): Promise<string[]> {
+  const holding = providers.filter(({ targets }) => targets.length > 0);
+  const lines = await Promise.all(
+    holding.map(async ({ targets, providerId }, index) => {
+      try {
+        const keys = (await targets[0]?.stats())?.regions ?? 0;
+        return keys === 0 ? [] : [`db${index === 0 ? 0 : providerId}:keys=${keys},expires=0,avg_ttl=0`];
+      } catch {
+        // A provider that is stopping has none.
+        return [];
+      }
+    }),
+  );
+  return lines.flat();
+}
 
 function isAsked(request: Request, section: string): boolean {
   if (request.count === 1) return true;

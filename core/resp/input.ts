@@ -1,40 +1,43 @@
 /**
- * The bytes of a connection that were not carried out yet.
+ * The bytes of a connection that have not been carried out yet.
  *
- * All connections read into one buffer, and requests are carried out on the bytes where they landed. What is left of an incomplete
- * request, or of those that must wait, moves to a buffer of the connection's own, where there is always room for more of it: an idle
- * connection holds no memory.
+ * All connections read into one buffer, and requests are carried out directly on the bytes there. The rest of an incomplete
+ * request, or requests that must wait, move to the connection's own buffer, which always has room for more. An idle connection
+ * holds no memory.
  */
 import { BedrockError } from '../base/errors.js';
-import { giveBuffer, takeBuffer } from '../net/buffer-pool.js';
+import { giveBuffer, takeBuffer } from '../net/spare-buffers.js';
 import type { Share } from '../net/byte-budget.js';
 
 /**
- * What a read of a socket takes at once: a good many small requests, and few enough of 4 KiB that the client sends further ones while
- * they are carried out.
+ * Bytes of one read of a socket. This holds many small requests, and few enough of 4 KiB that the client sends more while they
+ * are carried out.
  */
 export const INPUT_BYTES = 2 ** 15;
-/** What it takes where a long argument is expected, which is better read where it is to go: its request's head. */
+/**
+ * Bytes of one read if a long argument is expected: only the head of its request. The argument itself is better read directly
+ * into its place.
+ */
 const HEAD_BYTES = 2 ** 10;
-/** A buffer of this size holds all that waits of small requests, and is never refused for want of memory. */
+/** A buffer of this size holds all small requests that wait, and is never refused for lack of memory. */
 const SMALL_BYTES = 2 ** 16;
-/** What the list of a request's arguments takes of the heap, for each. */
+/** Heap bytes for each entry in the list of a request's arguments. */
 const LISTED_BYTES = 32;
 
-/** Of all connections: what lands here is carried out, or moved, before another one's bytes do. */
+/** Shared by all connections: what lands here is carried out, or moved, before bytes of another connection land. */
 const SHARED = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const SHARED_HEAD = SHARED.subarray(0, HEAD_BYTES);
 
 export class Input {
   /** Where the bytes are. */
   bytes: Buffer = SHARED;
-  /** The byte behind the last that has come. */
+  /** The byte after the last one received. */
   end = 0;
   #reserved = 0;
 
   /**
-   * @param maxBytes largest request, long arguments aside
-   * @param memory what more than INPUT_BYTES are taken of
+   * @param maxBytes largest request, without long arguments
+   * @param memory budget for buffers larger than INPUT_BYTES
    */
   constructor(
     private readonly maxBytes: number,
@@ -43,21 +46,21 @@ export class Input {
 
   /**
    * Where the next bytes go.
-   * @param isHead whether a long argument is expected, and only its request's head wanted
+   * @param isHead whether a long argument is expected, so that only the head of its request is read
    */
   room(isHead: boolean): Buffer {
     if (this.bytes === SHARED) return isHead ? SHARED_HEAD : SHARED;
-    // No more where there is room for it: what has to wait would wait in ever larger buffers.
+    // It gives no more even if there is room: otherwise waiting requests would fill ever larger buffers.
     return this.bytes.subarray(this.end, this.end + (isHead ? HEAD_BYTES : INPUT_BYTES));
   }
 
   /**
-   * Sees to it that there is room. Only while nothing is being read.
-   * @param begin   first byte that must be kept
-   * @param isWhole whether what is kept begins with a request that has come whole
-   * @param listed  arguments of the request so far
+   * Makes room for more bytes. Only while nothing is being read.
+   * @param begin first byte that must be kept
+   * @param isWhole whether the kept bytes begin with a complete request
+   * @param listed arguments of the request so far
    * @returns how far the kept bytes have moved; -1 if the request is too large
-   * @throws OVERLOADED if it is, beside what others send
+   * @throws OVERLOADED if other clients take too much of the memory
    */
   makeRoom(begin: number, isWhole: boolean, listed: number): number {
     const { bytes, end } = this;
@@ -85,11 +88,7 @@ export class Input {
 
   #reserve(bytes: number, isForced: boolean): void {
     if (isForced) this.memory.force(bytes);
-    else if (!this.memory.take(bytes))
-      throw new BedrockError(
-        'OVERLOADED',
-        'what clients are sending fills the memory for it; try again later',
-      );
+    else if (!this.memory.take(bytes)) throw noRoom();
   }
 
   #take(length: number, reserved: number): Buffer {
@@ -115,7 +114,12 @@ export class Input {
   }
 }
 
-/** Bytes of a buffer that holds so many, and a good many more. */
+/** The error for a request without memory. */
+export function noRoom(): BedrockError {
+  return new BedrockError('OVERLOADED', 'what clients are sending fills the memory for it; try again later');
+}
+
+/** Size of a buffer for this many bytes, and many more. */
 function sizeFor(kept: number): number {
   if (kept <= INPUT_BYTES / 2) return INPUT_BYTES;
   return kept <= SMALL_BYTES - INPUT_BYTES / 2 ? SMALL_BYTES : kept * 2;

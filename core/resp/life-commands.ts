@@ -1,110 +1,134 @@
-/** Commands for the life of regions as a whole: they are made, made durable, looked at and removed. */
-import { asBedrockError, BedrockError } from '../base/errors.js';
-import type { RegionId } from '../contract/region-id.js';
+/** Commands on whole regions: they create regions, make them durable, look at them and erase them. */
+import { asBedrockError, BedrockError, invalid } from '../base/errors.js';
+import type { RegionRef } from '../contract/names.js';
 import type { RegionStat } from '../contract/target.js';
-import { type Command, type Run, WAIT } from './command.js';
+import {
+  ALL,
+  CHANGES,
+  CHANGES_ALL,
+  CHANGES_ONE,
+  type Command,
+  command,
+  MANY,
+  READS_ALL,
+  READS_ONE,
+  type Run,
+  WAIT,
+} from './command.js';
+import { checkName } from '../targets/arguments.js';
+import type { ServedTarget } from '../runtime/served-target.js';
 import { RegionUse } from './conflicts.js';
-import type { Place } from './operation-call.js';
-import { ALL, creationOptions, invalid, MANY, OK_LINE, ONE, placeOf, rangesOf } from './region-arguments.js';
+import { look } from './direct-steps.js';
+import type { Step } from './step.js';
+import { checkNamed, runStep } from './steps.js';
+import { del, exists, strLen } from './string-steps.js';
+import { creationOptions, OK_LINE, onRegion, servedOf, rangesOf } from './region-arguments.js';
 import { type Reply, ReplyMap } from './replies.js';
 
-/** BLOB.CREATE size [DATA bytes] [PERSIST] [AT provider] */
-const create: Run = (request, client) => {
+/** BLOB.CREATE size [DATA bytes] [PERSIST] [NAME name] [AT provider] */
+const create: Run = (request, session) => {
   const size = request.size(1, 'size');
   const hasData = request.count > 2 && request.isWord(2, 'data');
   if (hasData && request.count < 4) throw invalid('the bytes after DATA are missing');
-  const { persist, place } = creationOptions(request, client, hasData ? 4 : 2);
+  const { persist, name, served } = creationOptions(request, session, hasData ? 4 : 2);
+  const use = name === undefined ? undefined : new RegionUse(served.target, name, 0, Infinity, true);
+  if (use !== undefined && session.calls.conflicts(use)) return WAIT;
+  const naming = name === undefined ? undefined : { name };
   if (hasData && request.lengthOf(3) !== size)
     throw invalid(`DATA has ${request.lengthOf(3)} bytes, but the size is ${size}`);
-  const kept = hasData ? client.keep(3) : undefined;
-  client.calls.operate({
+  const kept = hasData ? session.keep(3) : undefined;
+  return session.calls.operate({
     operation: 'create',
-    place,
+    served,
+    use,
     bytes: hasData ? size : 0,
     kept,
     call: () =>
-      kept === undefined ? place.target.create(size) : place.target.createAndWrite(kept.bytes, { persist }),
+      served.space.make(size, () =>
+        kept === undefined
+          ? served.target.create(size, naming)
+          : served.target.createAndWrite(kept.bytes, { persist, ...naming }),
+      ),
     answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
   });
-  return undefined;
 };
 
-/** BLOB.PERSIST id [offset size]… */
-const persist: Run = (request, client) => {
-  const place = placeOf(request, client);
-  const id = request.regionId(1);
-  // Makes durable what was written before; a change of bytes it is none.
-  const use = new RegionUse(place.target, id, 0, Infinity, true);
-  if (client.calls.conflicts(use)) return WAIT;
+/** BLOB.PERSIST id [offset size]… It counts as a change, since it makes earlier writes durable. */
+const persist = onRegion(true, ({ served, id, use }, request, session) => {
   const ranges = request.count === 2 ? undefined : rangesOf(request);
-  client.calls.operate({
+  return session.calls.operate({
     operation: 'persist',
-    place,
+    served,
     use,
     bytes: 0,
-    kept: client.keepList(ranges?.length ?? 0),
-    call: () => place.target.persist(id, ranges),
+    kept: session.keepList(ranges?.length ?? 0),
+    call: () => served.target.persist(id, ranges),
     answer: (_, to) => (to.head = OK_LINE),
   });
-  return undefined;
-};
+});
 
 /** BLOB.ERASE id */
-const erase: Run = (request, client) => {
-  const place = placeOf(request, client);
-  const id = request.regionId(1);
-  const use = new RegionUse(place.target, id, 0, Infinity, true);
-  if (client.calls.conflicts(use)) return WAIT;
-  client.calls.operate({
+const erase = onRegion(true, ({ served, id, use }, _request, session) =>
+  session.calls.operate({
     operation: 'erase',
-    place,
+    served,
     use,
     bytes: 0,
-    call: () => place.target.erase(id),
+    call: () => served.target.erase(id),
     answer: (_, to) => (to.head = OK_LINE),
-  });
-  return undefined;
-};
+  }),
+);
 
 function stat(answer: (stat: RegionStat) => Reply): Run {
-  return (request, client) => {
-    const place = placeOf(request, client);
-    const id = request.regionId(1);
-    const use = new RegionUse(place.target, id, 0, Infinity, false);
-    if (client.calls.conflicts(use)) return WAIT;
-    client.calls.operate({
+  return onRegion(false, ({ served, id, use }, _request, session) =>
+    session.calls.operate({
       operation: 'stat',
-      place,
+      served,
       use,
       bytes: 0,
-      call: () => place.target.stat(id),
-      answer: (found, to) => to.setEncoded(client.encode(answer(found))),
-    });
-    return undefined;
-  };
+      call: () => served.target.stat(id),
+      answer: (found, to) => to.setEncoded(session.encode(answer(found))),
+    }),
+  );
 }
 
-/** One ID after another, up to the first that fails; those without a region count nothing. */
-function countOf(operation: 'erase' | 'stat'): Run {
-  return (request, client) => {
-    if (client.isBusy) return WAIT;
-    const named: { place: Place; id: RegionId }[] = [];
-    for (let index = 1; index < request.count; index++)
-      named.push({ place: placeOf(request, client, index), id: request.regionId(index) });
+/** Handles one ID after another, up to the first that fails. IDs without a region are not counted. */
+function countOf(operation: 'erase' | 'stat', step: Step): Run {
+  const together = runStep(operation, ALL, step);
+  return (request, session) => {
+    const named: { served: ServedTarget; id: RegionRef }[] = [];
+    for (let index = 1; index < request.count; index++) {
+      const id = request.ref(index);
+      const served = servedOf(request, session, index);
+      if (typeof id === 'string') {
+        // Checked before the first one is done: if one is not possible, none is done.
+        checkNamed(served);
+        checkName(id);
+      }
+      named.push({ served, id });
+    }
     const [first] = named;
     if (first === undefined) throw invalid('no region is named');
-    client.calls.operate({
+    const { served: one } = first;
+    const isAlone = named.length > 1;
+    const use = isAlone ? undefined : new RegionUse(one.target, first.id, 0, Infinity, operation === 'erase');
+    if (use === undefined ? session.isBusy : session.calls.conflicts(use)) return WAIT;
+    // Several names of one target are handled at one moment, as in Redis.
+    const areNames = named.every(({ served, id }) => served === one && typeof id === 'string');
+    if (isAlone && areNames && one.target.capabilities.transactional) return together(request, session);
+    return session.calls.operate({
       operation,
-      place: first.place,
-      isAlone: true,
+      served: one,
+      use,
+      isAlone,
       bytes: 0,
-      kept: client.keepList(named.length),
+      kept: session.keepList(named.length),
       call: async () => {
         let count = 0;
-        // Safe: nothing is known of a region before its own call, and a target that is closed by then refuses it.
-        for (const { place, id } of named) {
+        // Safe: nothing is known of a region before its own call, and a target that is closed by then refuses the call.
+        for (const { served, id } of named) {
           try {
-            count += await isThere(place, id, operation);
+            count += await isThere(served, id, operation);
           } catch (error) {
             throw operation === 'erase' ? failedAfter(count, named.length, error) : error;
           }
@@ -113,11 +137,10 @@ function countOf(operation: 'erase' | 'stat'): Run {
       },
       answer: (count, to) => (to.head = `:${count}\r\n`),
     });
-    return undefined;
   };
 }
 
-async function isThere({ target }: Place, id: RegionId, operation: 'erase' | 'stat'): Promise<0 | 1> {
+async function isThere({ target }: ServedTarget, id: RegionRef, operation: 'erase' | 'stat'): Promise<0 | 1> {
   try {
     await target[operation](id);
     return 1;
@@ -127,7 +150,7 @@ async function isThere({ target }: Place, id: RegionId, operation: 'erase' | 'st
   }
 }
 
-/** Why an erasure of several failed, and how many were erased before. */
+/** The error of an erasure of several regions, with the number that were erased before it. */
 function failedAfter(erased: number, named: number, cause: unknown): BedrockError {
   const { code, message, details } = asBedrockError(cause);
   return new BedrockError(code, `${message}; ${erased} of ${named} regions were erased before`, {
@@ -136,57 +159,41 @@ function failedAfter(erased: number, named: number, cause: unknown): BedrockErro
   });
 }
 
+const blobStat = stat(
+  ({ id, size, createdAt, name }) =>
+    new ReplyMap([
+      ['id', id.toString()],
+      ['size', size],
+      ['createdAt', createdAt],
+      ...(name === undefined ? [] : [['name', name] as const]),
+    ]),
+);
+
+const sizeOfRegion = stat(({ size }) => size);
+const sizeOfName = look((found, session) => session.replies.line(`:${found?.size ?? 0}\r\n`), strLen);
+
+/** STRLEN key */
+const size: Run = (request, session) =>
+  typeof request.ref(1) === 'string' ? sizeOfName(request, session) : sizeOfRegion(request, session);
+
+const group = 'generic';
+const DELETES = { ...CHANGES_ALL, step: del, group } as const;
+
 export const LIFE_COMMANDS: readonly Command[] = [
-  {
-    name: 'blob.create',
-    arity: [2, 7],
-    run: create,
-    isWrite: true,
-    summary: 'Makes a region; gives its ID.',
-  },
-  {
-    name: 'blob.persist',
-    arity: [2, MANY],
-    keys: ONE,
-    run: persist,
-    isWrite: true,
-    summary: 'Makes a region, or parts of it, durable.',
-  },
-  { name: 'blob.erase', arity: [2, 2], keys: ONE, run: erase, isWrite: true, summary: 'Removes a region.' },
-  {
-    name: 'blob.stat',
-    arity: [2, 2],
-    keys: ONE,
-    run: stat(
-      ({ id, size, createdAt }) =>
-        new ReplyMap([
-          ['id', id.toString()],
-          ['size', size],
-          ['createdAt', createdAt],
-        ]),
-    ),
-    summary: 'Gives size and time of creation of a region.',
-  },
-  {
-    name: 'strlen',
-    arity: [2, 2],
-    keys: ONE,
-    run: stat(({ size }) => size),
-    summary: 'Gives the size of a region.',
-  },
-  {
-    name: 'del',
-    arity: [2, MANY],
-    keys: ALL,
-    run: countOf('erase'),
-    isWrite: true,
-    summary: 'Removes regions; gives how many there were.',
-  },
-  {
-    name: 'exists',
-    arity: [2, MANY],
-    keys: ALL,
-    run: countOf('stat'),
-    summary: 'Gives how many of the regions there are.',
-  },
+  command('blob.create', [2, 9], create, 'Makes a region; gives its ID.', CHANGES),
+  command('blob.persist', [2, MANY], persist, 'Makes a region, or parts of it, durable.', CHANGES_ONE),
+  command('blob.erase', [2, 2], erase, 'Removes a region.', CHANGES_ONE),
+  command('blob.stat', [2, 2], blobStat, 'Gives size and time of creation of a region.', READS_ONE),
+  command('strlen', [2, 2], size, 'Gives the size of a value or region.', {
+    ...READS_ONE,
+    step: strLen,
+    group: 'string',
+  }),
+  command('del', [2, MANY], countOf('erase', del), 'Removes regions; gives how many there were.', DELETES),
+  command('unlink', [2, MANY], countOf('erase', del), 'The same as DEL.', DELETES),
+  command('exists', [2, MANY], countOf('stat', exists), 'Gives how many of the regions there are.', {
+    ...READS_ALL,
+    step: exists,
+    group,
+  }),
 ];

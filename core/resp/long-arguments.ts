@@ -1,23 +1,25 @@
 /**
- * The arguments of a request that are too long to wait for: their bytes land, as they come, where the command wants them, or in a
- * buffer that grows with them. What is to fail anyway, and what there is no memory for, is dropped as it comes.
+ * Arguments of a request that are too long to buffer first. Their bytes land, as they arrive, where the command wants them, or
+ * in a buffer that grows with them. Bytes for which there is no memory, or whose request will fail anyway, are dropped as they
+ * arrive.
  *
- * An announcement takes next to nothing: bytes count against the memory of all clients as they come, and a buffer is at most twice as
- * long as what is there of it, unless the client has sent as much at a time before.
+ * An announced length reserves almost nothing. Bytes count against the memory of all clients as they arrive. A buffer is at
+ * most twice as long as the bytes in it, unless the client has sent as much at a time before.
  */
-import { asBedrockError, BedrockError } from '../base/errors.js';
-import { giveBuffer, MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
+import { asBedrockError, type BedrockError } from '../base/errors.js';
+import { giveBuffer, MOST_SPARE_BYTES, takeBuffer } from '../net/spare-buffers.js';
 import type { Share } from '../net/byte-budget.js';
+import { noRoom } from './input.js';
 import type { KeptBytes, Landed } from './operation-call.js';
 import type { LongArgument } from './request.js';
 
-/** Arguments up to this size are never refused for want of memory, and the first buffer of a larger one has as many bytes. */
+/** Arguments up to this size are never refused for lack of memory. It is also the size of the first buffer of a larger one. */
 const SMALL_BYTES = 2 ** 16;
 
-/** One of them. A class, as the engine takes objects of literals with some members changed for ever new kinds. */
+/** A long argument. It is a class, since the engine treats object literals whose members change as ever new kinds of objects. */
 class Arriving implements LongArgument, KeptBytes {
   filled = 0;
-  /** Where its bytes are; of one that is not whole, as far as there is room. */
+  /** The place of its bytes; for an incomplete argument, only as far as there is room. */
   bytes: Uint8Array;
   lent: Buffer | undefined;
   reserved = 0;
@@ -26,7 +28,7 @@ class Arriving implements LongArgument, KeptBytes {
     readonly index: number,
     readonly length: number,
     readonly landed: Landed | undefined,
-    /** Why its request will fail; its bytes are dropped. */
+    /** Why its request will fail; then its bytes are dropped. */
     public failure: BedrockError | undefined,
   ) {
     this.bytes = landed?.landing.bytes ?? NOTHING;
@@ -36,17 +38,21 @@ class Arriving implements LongArgument, KeptBytes {
 const NOTHING = Buffer.alloc(0);
 
 export class LongArguments {
-  /** Of the request that is being read. */
+  /** The long arguments of the request that is being read. */
   all: Arriving[] = [];
-  /** The one of them that is not whole yet. */
+  /** The one that is not complete yet. */
   #arriving: Arriving | undefined;
 
-  /** Largest buffer that is taken before its bytes have come. */
+  /** Whether the current request has a long argument, and whether the previous one had one. */
+  #isThere = false;
+  #wasThere = false;
+
+  /** The largest buffer that is allocated before its bytes have arrived. */
   #firstBytes = SMALL_BYTES;
 
   /**
-   * @param arriving what they take while they come
-   * @param inUse    what they take once calls have them
+   * @param arriving memory for arguments that are arriving
+   * @param inUse memory for arguments that calls use
    */
   constructor(
     private readonly arriving: Share,
@@ -57,25 +63,31 @@ export class LongArguments {
     return this.#arriving !== undefined;
   }
 
-  /** Bytes that are there of the one that is not whole yet. */
+  /** Whether the next request probably has a long argument, as the current or the previous one has. */
+  get isExpected(): boolean {
+    return this.#isThere || this.#wasThere;
+  }
+
+  /** Bytes of the incomplete argument that have arrived. */
   get filled(): number {
     return this.#arriving?.filled ?? 0;
   }
 
   /**
-   * An argument begins.
-   * @param first the bytes of it that are there already
-   * @param land where the command wants it; what it throws becomes the answer
-   * @returns whether it is whole
+   * Begins an argument.
+   * @param first bytes of it that have already arrived
+   * @param land where the command wants it; if it throws, the error becomes the reply
+   * @returns whether it is complete
    */
   begin(index: number, length: number, first: Uint8Array, land: () => Landed | undefined): boolean {
-    const argument = this.#placeOf(index, length, land);
+    this.#isThere = true;
+    const argument = this.#makeArriving(index, length, land);
     this.all.push(argument);
-    // As much of it as has come there may be more of than the first buffer has.
+    // More bytes may have arrived than the first buffer holds.
     for (let at = 0; argument.failure === undefined && at < first.length;) {
       this.#grow(argument);
       const piece = first.subarray(at, argument.bytes.length);
-      // Nothing of it, where there was no memory.
+      // Without memory, nothing of it is stored.
       argument.bytes.set(piece, at);
       at += piece.length;
       argument.filled = at;
@@ -87,7 +99,7 @@ export class LongArguments {
     return false;
   }
 
-  #placeOf(index: number, length: number, land: () => Landed | undefined): Arriving {
+  #makeArriving(index: number, length: number, land: () => Landed | undefined): Arriving {
     try {
       return new Arriving(index, length, land(), undefined);
     } catch (error) {
@@ -95,7 +107,7 @@ export class LongArguments {
     }
   }
 
-  /** Where its next bytes go. @param dropped where bytes go that nobody wants */
+  /** Where the next bytes of the argument go. @param dropped where unwanted bytes go */
   room(dropped: Buffer): Buffer {
     const argument = this.#arriving as Arriving;
     this.#grow(argument);
@@ -103,7 +115,7 @@ export class LongArguments {
     return failure === undefined ? (bytes.subarray(filled) as Buffer) : dropped.subarray(0, length - filled);
   }
 
-  /** Sees to it that there is room for more of it. Only while nothing is being read. */
+  /** Makes room for more bytes of the argument. Only while nothing is being read. */
   #grow(argument: Arriving): void {
     const { filled, bytes, length, failure } = argument;
     if (failure !== undefined || filled < bytes.length || filled === length) return;
@@ -118,20 +130,20 @@ export class LongArguments {
     }
   }
 
-  /** Bytes have come to the room. @returns whether it is whole */
+  /** Reports bytes that have arrived in the room. @returns whether the argument is complete */
   fill(count: number): boolean {
     const argument = this.#arriving as Arriving;
     argument.filled += count;
     this.#count(argument);
     if (argument.filled < argument.length) return false;
     this.#arriving = undefined;
-    // Whoever sends many of a size has them come into one buffer each.
+    // A client that sends many arguments of one size gets a whole buffer for each at once.
     if (argument.lent !== undefined)
-      this.#firstBytes = Math.max(this.#firstBytes, Math.min(argument.length, MOST_POOLED_BYTES));
+      this.#firstBytes = Math.max(this.#firstBytes, Math.min(argument.length, MOST_SPARE_BYTES));
     return true;
   }
 
-  /** Counts what has come of it. */
+  /** Counts the bytes that have arrived. */
   #count(argument: Arriving): void {
     const { lent, filled, reserved, length } = argument;
     if (lent === undefined || filled <= reserved) return;
@@ -142,11 +154,7 @@ export class LongArguments {
     }
     const wanted = Math.min(length, Math.ceil(filled / SMALL_BYTES) * SMALL_BYTES);
     if (this.arriving.take(wanted - reserved)) argument.reserved = wanted;
-    else
-      this.#fail(
-        argument,
-        new BedrockError('OVERLOADED', 'what clients are sending fills the memory for it; try again later'),
-      );
+    else this.#fail(argument, noRoom());
   }
 
   #fail(argument: Arriving, failure: BedrockError): void {
@@ -167,7 +175,7 @@ export class LongArguments {
     return this.all.find(({ failure }) => failure !== undefined)?.failure;
   }
 
-  /** Hands an argument over to a call that outlives the request. */
+  /** Hands an argument over to a call that goes on after the request. */
   take(index: number): KeptBytes | undefined {
     const at = this.all.findIndex((each) => each.index === index);
     if (at < 0) return undefined;
@@ -177,7 +185,14 @@ export class LongArguments {
     return argument;
   }
 
-  /** The request is done with those that are left. */
+  /** The request was carried out. */
+  requestDone(): void {
+    this.#wasThere = this.#isThere;
+    this.#isThere = false;
+    if (this.all.length > 0) this.giveBack();
+  }
+
+  /** Gives back arguments that nobody took. */
   giveBack(): void {
     for (const argument of this.all) {
       argument.landed?.landing.release();

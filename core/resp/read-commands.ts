@@ -1,152 +1,167 @@
 /**
- * Commands that give bytes of regions.
+ * Commands that return bytes of regions.
  *
- * A region has a fixed size: what does not lie within it is OUT_OF_RANGE, never less than was asked for.
+ * A region has a fixed size. A range that is not within it is OUT_OF_RANGE; the reply is never shorter than requested.
  */
-import { BedrockError } from '../base/errors.js';
-import type { RegionId } from '../contract/region-id.js';
-import { MOST_POOLED_BYTES, takeBuffer } from '../net/buffer-pool.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { invalid } from '../base/errors.js';
+import type { RegionRef } from '../contract/names.js';
+import type { RegionRange } from '../contract/target.js';
+import { MOST_SPARE_BYTES, takeBuffer } from '../net/spare-buffers.js';
 import { DIRECT_BYTES } from '../targets/direct-target.js';
-import { type Command, type CommandClient, type Run, WAIT } from './command.js';
+import { PIECE_RANGES } from '../targets/many-ranges.js';
+import {
+  type Command,
+  command,
+  type CommandSession,
+  MANY,
+  ONE,
+  READS_ONE,
+  type Run,
+  WAIT,
+} from './command.js';
 import { RegionUse } from './conflicts.js';
-import type { Place } from './operation-call.js';
-import { invalid, MANY, ONE, placeOf, rangesOf } from './region-arguments.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import { EncodedArray, encodeMembers } from './replies.js';
+import { onRegion, rangeBetween, servedOf, rangesOf } from './region-arguments.js';
+import { runStep } from './steps.js';
+import { getRange as getRangeStep } from './string-steps.js';
 
-function checkReplySize(size: number, { limits }: CommandClient): void {
+function checkReplySize(size: number, { limits }: CommandSession): void {
   if (size <= limits.maxBulkBytes) return;
   throw invalid(`one reply holds at most ${limits.maxBulkBytes} bytes, not ${size}; read it in parts`);
 }
 
 function read(
-  client: CommandClient,
-  place: Place,
-  id: RegionId,
+  session: CommandSession,
+  served: ServedTarget,
+  id: RegionRef,
   offset: number,
   size: number,
 ): ReturnType<Run> {
-  const { target, direct } = place;
-  checkReplySize(size, client);
-  client.replies.admit(size);
+  const { target, direct } = served;
+  checkReplySize(size, session);
+  session.replies.admit(size);
   const use = new RegionUse(target, id, offset, offset + size, false);
-  if (client.calls.conflicts(use)) return WAIT;
-  if (direct?.isDirect === true && size <= DIRECT_BYTES && client.calls.enter(place)) {
-    const { replies } = client;
+  if (session.calls.conflicts(use)) return WAIT;
+  if (direct?.isDirect === true && size <= DIRECT_BYTES && session.calls.enter(served)) {
+    const { replies } = session;
     try {
-      void direct.readNow(id, offset, replies.openBulk(size));
-      replies.closeBulk();
-      client.calls.leave(place, 'read', size);
+      if (direct.readNow(id, offset, replies.openBulk(size))) {
+        replies.closeRoom();
+        session.calls.leave(served, 'read', size);
+        return undefined;
+      }
     } catch (error) {
-      replies.dropBulk();
-      client.calls.fail(place, 'read', error);
+      replies.dropRoom();
+      session.calls.fail(served, 'read', error);
+      return undefined;
     }
-    return undefined;
+    replies.dropRoom();
+    served.executionPool.leave();
   }
-  // More than the pool has is taken only once the target has checked that there are as many bytes.
-  const lent = size <= MOST_POOLED_BYTES ? takeBuffer(size) : undefined;
+  // More than a spare buffer holds is allocated only after the target has checked that there are as many bytes.
+  const lent = size <= MOST_SPARE_BYTES ? takeBuffer(size) : undefined;
   const into = lent?.subarray(0, size);
-  client.calls.operate({
+  return session.calls.operate({
     operation: 'read',
-    place,
+    served,
     use,
     bytes: size,
     promised: size,
-    // Safe: `into` is the reply's alone until it has gone out.
+    // Safe: only the reply uses `into` until it has been sent.
     call: () =>
       into === undefined
         ? target.read(id, offset, size)
         : target.readInto(id, offset, into).then((): Uint8Array => into),
     answer: (bytes, to) => to.setBulk(bytes, lent),
   });
-  return undefined;
 }
 
+const getRangeOfName = runStep('read', ONE, getRangeStep, false);
+
 /** BLOB.READ id offset size */
-const blobRead: Run = (request, client) =>
+const blobRead: Run = (request, session) =>
   read(
-    client,
-    placeOf(request, client),
-    request.regionId(1),
+    session,
+    servedOf(request, session),
+    request.ref(1),
     request.size(2, 'offset'),
     request.size(3, 'size'),
   );
 
-/** GETRANGE id start end: both inclusive; negative ones count from the region's end. */
-const getRange: Run = (request, client) => {
-  const place = placeOf(request, client);
-  const id = request.regionId(1);
+/** GETRANGE key start end: both are inclusive; negative ones count from the end. */
+const getRange: Run = (request, session) => {
+  const id = request.ref(1);
+  if (typeof id === 'string') return getRangeOfName(request, session);
+  const served = servedOf(request, session);
   const start = request.integer(2, 'start');
   const end = request.integer(3, 'end');
-  if (start >= 0 && end >= 0) return read(client, place, id, start, Math.max(0, end - start + 1));
-  // How much it reads only the region tells: of such replies one at a time is made.
-  if (client.isBusy) return WAIT;
-  const { target } = place;
-  client.calls.operate<Uint8Array>({
+  if (start >= 0 && end >= 0) return read(session, served, id, start, Math.max(0, end - start + 1));
+  // Only the region tells how much this reads. So only one such reply is made at a time.
+  if (session.isBusy) return WAIT;
+  const { target } = served;
+  return session.calls.operate<Uint8Array>({
     operation: 'read',
-    place,
+    served,
     isAlone: true,
     bytes: 0,
     bytesOf: ({ length }) => length,
     call: async (reply) => {
       const { size } = await target.stat(id);
-      // Safe: a region's size never changes, nor does its ID come to name another; of one that is erased by now the read fails.
-      const from = start < 0 ? size + start : start;
-      const to = end < 0 ? size + end : end;
-      if (from < 0 || to < -1)
-        throw new BedrockError(
-          'OUT_OF_RANGE',
-          `${from < 0 ? start : end} lies before the first of ${size} bytes`,
-        );
-      const length = Math.max(0, to - from + 1);
-      checkReplySize(length, client);
-      client.replies.promise(reply, length);
+      // Safe: a region's size never changes, and its ID never names another. If it is erased by now, the read fails.
+      const { offset: from, size: length } = rangeBetween(start, end, size);
+      checkReplySize(length, session);
+      session.replies.promise(reply, length);
       return target.read(id, from, length);
     },
     answer: (bytes, to) => to.setBulk(bytes),
   });
-  return undefined;
 };
+
+/** The reply of several parts. If there are many, it is made in pieces, and others can run in between. */
+async function encodeParts(
+  bytes: Uint8Array,
+  ranges: readonly RegionRange[],
+  session: CommandSession,
+): Promise<Uint8Array> {
+  let from = 0;
+  const partsOf = (some: readonly RegionRange[]): Uint8Array[] =>
+    some.map(({ size }) => bytes.subarray(from, (from += size)));
+  if (ranges.length <= PIECE_RANGES) return session.encode(partsOf(ranges));
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < ranges.length; at += PIECE_RANGES) {
+    pieces.push(encodeMembers(partsOf(ranges.slice(at, at + PIECE_RANGES)), session.protocol));
+    // Safe: a change of the protocol waits for the calls before it, and the ranges belong to the call alone.
+    await nextTurn();
+  }
+  return session.encode(new EncodedArray(ranges.length, pieces));
+}
 
 /** BLOB.READV id offset size [offset size]… */
-const readv: Run = (request, client) => {
-  const place = placeOf(request, client);
-  const id = request.regionId(1);
-  const use = new RegionUse(place.target, id, 0, Infinity, false);
-  if (client.calls.conflicts(use)) return WAIT;
+const readv = onRegion(false, ({ served, id, use }, request, session) => {
   const ranges = rangesOf(request);
   const total = ranges.reduce((sum, { size }) => sum + size, 0);
-  checkReplySize(total, client);
-  client.calls.operate({
+  checkReplySize(total, session);
+  return session.calls.operate({
     operation: 'read',
-    place,
+    served,
     use,
     bytes: total,
-    // The parts and, once more, what is sent.
-    promised: 2 * total,
-    kept: client.keepList(ranges.length),
-    call: () => place.target.readv(id, ranges),
-    answer: (bytes, to) => {
-      let from = 0;
-      const parts = ranges.map(({ size }) => bytes.subarray(from, (from += size)));
-      to.setEncoded(client.encode(parts));
-    },
+    // The parts and what is sent; for many parts also what it is built from.
+    promised: (ranges.length > PIECE_RANGES ? 3 : 2) * total,
+    kept: session.keepList(ranges.length),
+    call: async () => encodeParts(await served.target.readv(id, ranges), ranges, session),
+    answer: (encoded, to) => to.setEncoded(encoded),
   });
-  return undefined;
-};
+});
 
 export const READ_COMMANDS: readonly Command[] = [
-  { name: 'blob.read', arity: [4, 4], keys: ONE, run: blobRead, summary: 'Gives part of a region.' },
-  {
-    name: 'blob.readv',
-    arity: [4, MANY],
-    keys: ONE,
-    run: readv,
-    summary: 'Gives several parts of a region.',
-  },
-  {
-    name: 'getrange',
-    arity: [4, 4],
-    keys: ONE,
-    run: getRange,
-    summary: 'Gives the bytes from a first to a last one.',
-  },
+  command('blob.read', [4, 4], blobRead, 'Gives part of a region.', READS_ONE),
+  command('blob.readv', [4, MANY], readv, 'Gives several parts of a region.', READS_ONE),
+  command('getrange', [4, 4], getRange, 'Gives the bytes from a first to a last one.', {
+    ...READS_ONE,
+    step: getRangeStep,
+    group: 'string',
+  }),
 ];

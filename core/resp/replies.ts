@@ -1,9 +1,10 @@
 /**
- * Replies of the Redis protocol, versions 2 and 3, as bytes. What version 2 has no type for it gets in the form that Redis gives it
- * there: a map as an array of keys and values, a set as an array, null as a bulk string of length -1.
+ * Replies of the Redis protocol, versions 2 and 3, as bytes. Types that version 2 lacks get the form that Redis uses there: a
+ * map becomes an array of keys and values, a set becomes an array, and null becomes a bulk string of length -1.
  */
 import { copyBytes, encodeText } from '../base/allocation.js';
 import type { BedrockError } from '../base/errors.js';
+import { RedisFault } from './redis-fault.js';
 
 export type Protocol = 2 | 3;
 
@@ -11,15 +12,18 @@ export type Protocol = 2 | 3;
 export type Reply =
   | null
   | number
+  | bigint
   | string
   | Uint8Array
   | Simple
   | Failure
   | ReplyMap
   | ReplySet
+  | EncodedArray
+  | NullArray
   | readonly Reply[];
 
-/** A line without bytes that could end it, such as `OK`. */
+/** A line such as `OK`, without bytes that could end it. */
 export class Simple {
   constructor(readonly text: string) {}
 }
@@ -31,7 +35,7 @@ export class Failure {
   ) {}
 }
 
-/** Keys and values in turn. */
+/** Keys and values, alternating. */
 export class ReplyMap {
   constructor(readonly entries: readonly (readonly [string, Reply])[]) {}
 }
@@ -41,41 +45,71 @@ export class ReplySet {
   constructor(readonly members: readonly Reply[]) {}
 }
 
+/** An array whose members are already encoded. */
+export class EncodedArray {
+  /** @param members buffers of `encodeMembers`, with one or several members each */
+  constructor(
+    readonly count: number,
+    readonly members: readonly Uint8Array[],
+  ) {}
+}
+
+/** A null array. */
+export class NullArray {
+  static readonly only = new NullArray();
+  private constructor() {}
+}
+
 export const OK = new Simple('OK');
 
-/** @param isDetailed whether the text is JSON, message and details; plain text else */
-export function failureOf({ code, message, details }: BedrockError, isDetailed = false): Failure {
+/** @param isDetailed whether the text is JSON, with message and details; otherwise it is plain text */
+export function failureOf(error: BedrockError, isDetailed = false): Failure {
+  const { message, details } = error;
+  const code = error instanceof RedisFault ? 'ERR' : error.code;
   return new Failure(code, isDetailed ? JSON.stringify({ message, details }) : message);
 }
 
-/** What is answered where there is not even memory for an error. */
+/** The reply when there is not even memory for an error. */
 export const OUT_OF_MEMORY = Buffer.from('-OVERLOADED the system gives no memory; try again later\r\n');
 
-/** Texts of replies that are put together before they become bytes: shorter ones by far are most. */
+/** Texts of replies are joined up to this length before they become bytes; most are much shorter. */
 const TEXT_LENGTH = 2 ** 16;
 
 /** @throws OVERLOADED if there is no memory for it */
 export function encodeReply(reply: Reply, protocol: Protocol): Buffer {
   const pieces: (string | Uint8Array)[] = [];
   addReply(pieces, reply, protocol);
-  const encoded: Uint8Array[] = [];
+  return encoded(pieces);
+}
+
+/** Encodes members of an array, without its head. @throws OVERLOADED as above */
+export function encodeMembers(members: readonly Reply[], protocol: Protocol): Buffer {
+  const pieces: (string | Uint8Array)[] = [];
+  for (const each of members) addReply(pieces, each, protocol);
+  return encoded(pieces);
+}
+
+function encoded(pieces: readonly (string | Uint8Array)[]): Buffer {
+  const chunks: Uint8Array[] = [];
   let text = '';
   for (const piece of pieces) {
     if (typeof piece === 'string') {
       text += piece;
       if (text.length < TEXT_LENGTH) continue;
-      encoded.push(encodeText(text));
-    } else if (text === '') encoded.push(piece);
-    else encoded.push(encodeText(text), piece);
+      chunks.push(encodeText(text));
+    } else if (text === '') chunks.push(piece);
+    else chunks.push(encodeText(text), piece);
     text = '';
   }
-  if (encoded.length === 0) return encodeText(text);
-  return copyBytes([...encoded, encodeText(text)]);
+  if (chunks.length === 0) return encodeText(text);
+  return copyBytes([...chunks, encodeText(text)]);
 }
 
 function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Protocol): void {
   if (reply === null) pieces.push(protocol === 3 ? '_\r\n' : '$-1\r\n');
   else if (typeof reply === 'number') pieces.push(numberReply(reply));
+  else if (typeof reply === 'bigint') pieces.push(`:${reply}\r\n`);
+  else if (reply instanceof NullArray) pieces.push(protocol === 3 ? '_\r\n' : '*-1\r\n');
   else if (typeof reply === 'string') pieces.push(`$${Buffer.byteLength(reply)}\r\n${reply}\r\n`);
   else if (reply instanceof Uint8Array) pieces.push(`$${reply.length}\r\n`, reply, '\r\n');
   else if (reply instanceof Simple) pieces.push(`+${reply.text}\r\n`);
@@ -91,20 +125,22 @@ function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Proto
     const { members } = reply;
     pieces.push(`${protocol === 3 ? '~' : '*'}${members.length}\r\n`);
     for (const each of members) addReply(pieces, each, protocol);
+  } else if (reply instanceof EncodedArray) {
+    pieces.push(`*${reply.count}\r\n`, ...reply.members);
   } else {
     pieces.push(`*${reply.length}\r\n`);
     for (const each of reply) addReply(pieces, each, protocol);
   }
 }
 
-/** Integers of the protocol have 64 bits; anything that is no integer goes as text, as version 2 has no other form. */
+/** Integers of the protocol have 64 bits. Other numbers are sent as text, as version 2 has no other form. */
 function numberReply(value: number): string {
   if (Number.isInteger(value)) return `:${value}\r\n`;
   const text = String(value);
   return `$${text.length}\r\n${text}\r\n`;
 }
 
-/** A message must not end its line. */
+/** A message must not contain the end of a line. */
 function lineOf(message: string): string {
   return message.replace(/[\r\n]+/g, ' ');
 }

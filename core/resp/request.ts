@@ -1,8 +1,13 @@
-/** One request as its command sees it: the arguments, read straight out of the buffer. Valid until the command has returned. */
-import { BedrockError } from '../base/errors.js';
-import { RegionId } from '../contract/region-id.js';
+/** One request as its command sees it. The arguments are read directly from the buffer. Valid until the command has returned. */
+import { isUtf8 } from 'node:buffer';
+import { invalid } from '../base/errors.js';
+import type { RegionRef } from '../contract/names.js';
+import type { RegionId } from '../contract/region-id.js';
 import type { Landed } from './operation-call.js';
-import type { RequestParser } from './request-parser.js';
+import type { RequestParser } from '../redis-wire/request-parser.js';
+import { NOT_AN_INTEGER, RedisFault } from './redis-fault.js';
+import { positionAt } from './redis-integers.js';
+import { prefixAt, refAt } from './region-key.js';
 
 const ZERO = 48;
 const NINE = 57;
@@ -10,18 +15,7 @@ const MINUS = 45;
 const MAX_DIGITS = 16;
 const UPPER_TO_LOWER = 32;
 
-/** Value of each hexadecimal digit by its code; 255 for what is none. */
-const HEX_DIGITS = new Uint8Array(256).fill(255);
-for (let digit = 0; digit < 16; digit++) {
-  HEX_DIGITS[digit.toString(16).charCodeAt(0)] = digit;
-  HEX_DIGITS[digit.toString(16).toUpperCase().charCodeAt(0)] = digit;
-}
-
-/** Characters of an ID in hexadecimal digits. */
-const ID_DIGITS = 32;
-const WORD_DIGITS = 8;
-
-/** An argument that landed in a place of its own. */
+/** An argument that has its own place. */
 export interface LongArgument {
   readonly index: number;
   readonly bytes: Uint8Array;
@@ -30,9 +24,9 @@ export interface LongArgument {
 }
 
 export class Request {
-  /** The buffer that the positions are of. */
+  /** The buffer that the positions refer to. */
   #buffer: Buffer = Buffer.alloc(0);
-  /** Arguments that did not go through the buffer. There they have no bytes. */
+  /** Arguments outside the buffer, where they have no bytes. */
   #long: readonly LongArgument[] = [];
 
   constructor(private readonly parser: RequestParser) {}
@@ -44,11 +38,20 @@ export class Request {
 
   /** An argument that is not in the buffer. */
   longAt(index: number): LongArgument | undefined {
-    for (const long of this.#long) if (long.index === index) return long;
+    // They are sorted by index; a request may have tens of thousands.
+    let low = 0;
+    let high = this.#long.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const long = this.#long[middle] as LongArgument;
+      if (long.index === index) return long;
+      if (long.index < index) low = middle + 1;
+      else high = middle;
+    }
     return undefined;
   }
 
-  /** Arguments, the command's name included. */
+  /** How many arguments there are, including the command's name. */
   get count(): number {
     return this.parser.count;
   }
@@ -57,29 +60,38 @@ export class Request {
     return this.parser.isInline;
   }
 
-  /** Bytes of an argument. */
+  /** Length of an argument, bytes. */
   lengthOf(index: number): number {
     return this.longAt(index)?.bytes.length ?? this.#lengthHere(index);
   }
 
-  /** Bytes of an argument in the buffer. */
+  /** Length of an argument in the buffer, bytes. */
   #lengthHere(index: number): number {
     return (this.parser.ends[index] as number) - (this.parser.starts[index] as number);
   }
 
-  /** The bytes of an argument, where they are. */
+  /** The bytes of an argument, without a copy. */
   bytes(index: number): Uint8Array {
     return (
       this.longAt(index)?.bytes ?? this.#buffer.subarray(this.parser.starts[index], this.parser.ends[index])
     );
   }
 
-  /** An argument as text; a long one is none. */
+  /** Copies the bytes of an argument. With many arguments, an object for each would take longer. @returns how many bytes */
+  copyTo(into: Buffer, at: number, index: number): number {
+    const long = this.longAt(index);
+    if (long === undefined)
+      return this.#buffer.copy(into, at, this.parser.starts[index], this.parser.ends[index]);
+    into.set(long.bytes, at);
+    return long.bytes.length;
+  }
+
+  /** An argument as text. A long one has no text. */
   text(index: number): string {
     return this.#buffer.toString('utf8', this.parser.starts[index], this.parser.ends[index]);
   }
 
-  /** Whether an argument is a word, in capitals or not. @param word lower-case letters, dots and digits */
+  /** Whether an argument is a word, in either case. @param word lower-case letters, dots and digits */
   isWord(index: number, word: string): boolean {
     if (this.#lengthHere(index) !== word.length) return false;
     const start = this.parser.starts[index] as number;
@@ -92,8 +104,8 @@ export class Request {
   }
 
   /**
-   * A whole number.
-   * @param name what it is, for the message
+   * An integer.
+   * @param name its name in the message
    * @throws INVALID_ARGUMENT
    */
   integer(index: number, name: string): number {
@@ -110,57 +122,52 @@ export class Request {
     }
     if (at < end || digits === 0 || digits > MAX_DIGITS || value > Number.MAX_SAFE_INTEGER) {
       const given = this.#buffer.toString('utf8', start, Math.min(end, start + 32));
-      throw new BedrockError(
-        'INVALID_ARGUMENT',
+      throw invalid(
         `${name} is ${JSON.stringify(given)}; it must be a whole number, at most ${Number.MAX_SAFE_INTEGER}`,
       );
     }
     return isNegative ? 0 - value : value;
   }
 
-  /** A whole number of bytes from 0 up. @throws INVALID_ARGUMENT */
+  /** A number of bytes, an integer from 0 up. @throws INVALID_ARGUMENT */
   size(index: number, name: string): number {
     const value = this.integer(index, name);
     if (value >= 0) return value;
-    throw new BedrockError('INVALID_ARGUMENT', `${name} is ${value}; it must not be negative`);
+    throw invalid(`${name} is ${value}; it must not be negative`);
   }
 
-  /** The ID in the last 32 bytes of an argument. @throws INVALID_ARGUMENT */
+  /** The region that an argument names. @throws INVALID_ARGUMENT */
+  ref(index: number): RegionRef {
+    if (this.longAt(index) !== undefined) throw invalid('a name has at most 1024 bytes');
+    return refAt(this.#buffer, this.parser.starts[index] as number, this.parser.ends[index] as number);
+  }
+
+  /** An argument as text. @throws INVALID_ARGUMENT if it is not UTF-8, or very long */
+  utf8(index: number): string {
+    const bytes = this.bytes(index);
+    if (this.longAt(index) === undefined && isUtf8(bytes)) return this.text(index);
+    throw invalid('a part of a name is UTF-8, and no longer than one');
+  }
+
+  /** The ID in an argument. @throws INVALID_ARGUMENT */
   regionId(index: number): RegionId {
-    const start = (this.parser.ends[index] as number) - ID_DIGITS;
-    if (start >= (this.parser.starts[index] as number)) {
-      const slot = this.#word(start);
-      const generation = this.#word(start + WORD_DIGITS);
-      const poolLow = this.#word(start + 2 * WORD_DIGITS);
-      const poolHigh = this.#word(start + 3 * WORD_DIGITS);
-      if (slot >= 0 && generation >= 0 && poolLow >= 0 && poolHigh >= 0)
-        return RegionId.of(slot, generation, poolLow, poolHigh);
-    }
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `a region is named by 32 hexadecimal digits, with provider/ or provider.target/ before them if need be`,
+    const ref = this.ref(index);
+    if (typeof ref !== 'string') return ref;
+    throw invalid(
+      'an ID is 32 hexadecimal digits, with provider/ or provider.target/ before them if need be',
     );
   }
 
-  /** The little-endian word of eight hexadecimal digits; -1 if one of them is none. */
-  #word(start: number): number {
-    const buffer = this.#buffer;
-    let word = 0;
-    let all = 0;
-    for (let at = start + WORD_DIGITS - 2; at >= start; at -= 2) {
-      const high = HEX_DIGITS[buffer[at] as number] as number;
-      const low = HEX_DIGITS[buffer[at + 1] as number] as number;
-      all |= high | low;
-      word = (word << 8) | (high << 4) | low;
-    }
-    return all > 15 ? -1 : word >>> 0;
+  /** The part of an argument that chooses the region's target, in the form `provider/`; empty if there is none. */
+  prefixOf(index: number): string {
+    return prefixAt(this.#buffer, this.parser.starts[index] as number, this.parser.ends[index] as number);
   }
 
-  /** What stands before the ID and its slash in an argument; empty if nothing does. */
-  prefixOf(index: number): string {
-    const length = this.#lengthHere(index) - ID_DIGITS;
-    if (length <= 0) return '';
-    const start = this.parser.starts[index] as number;
-    return this.#buffer.toString('latin1', start, start + length);
+  /** A 64-bit integer, as Redis reads it. @throws RedisFault */
+  position(index: number, fault = NOT_AN_INTEGER): number {
+    const { starts, ends } = this.parser;
+    const value = positionAt(this.#buffer, starts[index] as number, ends[index] as number);
+    if (value === undefined) throw new RedisFault(fault);
+    return value;
   }
 }

@@ -1,19 +1,19 @@
-/** What `/metrics` says of the Redis door: counted by the door itself, and only read here. docs/metrics.md lists it. */
+/** The metrics of the Redis door in `/metrics`. The door counts them; they are only read here. docs/metrics.md lists them. */
 import type { Registry } from 'prom-client';
 import { register } from '../runtime/daemon-metrics.js';
 
-/** What a door has counted so far. */
+/** The counts of a door so far. */
 export interface DoorFigures {
-  /** Connections that are open. */
+  /** Open connections. */
   readonly connections: number;
   readonly accepted: number;
   readonly refused: number;
-  /** Connections that were closed as slow, for the memory they held. */
+  /** Connections that were closed as slow because of the memory that they held. */
   readonly evicted: number;
   readonly requests: number;
-  /** Requests that were answered with an error. */
+  /** Requests that got an error. */
   readonly failed: number;
-  /** Bytes of the memory for long arguments that are taken. */
+  /** Bytes in use of the memory for long arguments. */
   readonly arrivingBytes: number;
   /** Bytes of replies that clients have not taken. */
   readonly bufferedBytes: number;
@@ -30,7 +30,7 @@ const METRICS: readonly (readonly ['counter' | 'gauge', string, string, keyof Do
   ['gauge', 'buffered_bytes', 'Replies that clients have not taken.', 'bufferedBytes'],
 ];
 
-/** Registers them; each is made when it is asked for. */
+/** Registers the metrics. Each is computed when it is read. */
 export function registerRespMetrics(metrics: Registry, figures: () => DoorFigures): void {
   for (const [type, name, help, figure] of METRICS)
     register(metrics, type, `bedrock_resp_${name}`, help, () => [{ labels: {}, value: figures()[figure] }]);

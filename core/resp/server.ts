@@ -1,8 +1,8 @@
 /**
- * The Redis door: a listener on TCP, on a unix socket, or on both, and the clients on them.
+ * The Redis door: a listener on TCP, on a unix socket, or on both, and its clients.
  *
- * Sockets read straight into the buffers of `Client` where Node lets them (`onread` of net, for which the connection is handed over
- * to a socket that is made with it); one that cannot is read as any other.
+ * Sockets read directly into the buffers of `Session` if Node allows it. That uses `onread` of net, and the connection is
+ * handed over to a socket made with that option. Other sockets are read in the ordinary way.
  */
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
@@ -10,21 +10,22 @@ import { BedrockError, explain, failureRecord } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
+import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import { UnixSocket } from '../net/unix-socket.js';
-import { type ProviderManager, targetOf } from '../runtime/provider-manager.js';
+import type { Changes } from '../runtime/changes.js';
+import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import { checkedTarget } from '../targets/checked-target.js';
-import { DirectTarget } from '../targets/direct-target.js';
 import { clientLine } from './client-line.js';
-import { Client } from './client.js';
+import type { DaemonFacts } from './command.js';
+import { Session } from './session.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
-import type { Place } from './operation-call.js';
+import type { ServedTarget } from '../runtime/served-target.js';
 import type { DoorFigures } from './resp-metrics.js';
 import { UploadWatch } from './uploads.js';
 
-/** An argument of more bytes that is not there whole gets a place of its own. */
+/** A larger argument that has not arrived completely gets its own place. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
 
 export interface RespServerOptions {
@@ -35,11 +36,13 @@ export interface RespServerOptions {
   logger: Logger;
   /** The running configuration. */
   config: () => unknown;
-  /** Begins to stop the daemon; does not wait for it. */
+  changes: Changes;
+  queries: DaemonFacts['queries'];
+  /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
 
-/** Where it listens. */
+/** The addresses that it listens on. */
 type Bound = RespAddress & { bound: string };
 
 export class RespServer implements Door {
@@ -53,24 +56,26 @@ export class RespServer implements Door {
   readonly uploads: UploadWatch;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
-  readonly #clients = new Map<Client, Socket>();
+  readonly #sessions = new Map<Session, Socket>();
   #socket: UnixSocket | undefined;
   #listening: Promise<Bound> | undefined;
   #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
+  #dripTimer: NodeJS.Timeout | undefined;
+  readonly #attended = new AttendedClock(() => this.#sessions.size > 0);
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
-  /** Requests of clients that are gone. */
+  /** Requests of clients that have left. */
   #requestsBefore = 0;
   /** Those of them that failed. */
   #failedBefore = 0;
-  /** Clients closed as slow, for the memory they held. */
+  /** Clients that were closed as slow because of the memory that they held. */
   #evicted = 0;
 
   constructor(options: RespServerOptions) {
     this.#options = options;
-    const { settings, version, providers, config, shutdown } = options;
+    const { settings, version, providers, config, changes, queries, shutdown } = options;
     this.limits = {
       maxArguments: settings.max_arguments,
       maxBulkBytes: settings.max_bulk_bytes,
@@ -84,31 +89,48 @@ export class RespServer implements Door {
     this.daemon = {
       version,
       startedAt: performance.now(),
-      providers: providers.all,
+      operations: providers.operations,
+      get providers() {
+        return providers.all;
+      },
+      changes,
       isReady: () => this.isServing,
       config,
+      queries,
       shutdown,
       figures: () => this.#figureLines(),
-      describe: (client) => this.#describe(client as Client),
+      describe: (session) => this.#describe(session as Session),
       describeAll: (ids) =>
-        [...this.#clients.keys()]
+        [...this.#sessions.keys()]
           .filter(({ id }) => ids === undefined || ids.has(id))
-          .map((client) => this.#describe(client))
+          .map((session) => this.#describe(session))
           .join(''),
     };
   }
 
-  /** Closes the connections of clients that have asked for nothing in a while. A client within a request is not idle. */
+  /** Closes connections that have sent no request for some time. A client with a request in progress is not idle. */
   readonly #closeIdle = (): void => {
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     const latest = performance.now() - idleMs;
-    for (const [client, socket] of this.#clients)
-      if (client.arrivedAt <= latest && !client.isBusy && !client.isAwaited) socket.destroy();
+    onceInputIsRead(() => {
+      for (const [session, socket] of this.#sessions)
+        if (session.arrivedAt <= latest && !session.isBusy && !session.isAwaited) socket.destroy();
+    });
+  };
+
+  /** Closes connections that have been sending one request for a long time, with almost no progress. */
+  readonly #closeDripping = (): void => {
+    onceInputIsRead(() => {
+      const now = this.#attended.now();
+      const { upload_timeout_ms: timeoutMs } = this.#options.settings;
+      for (const [session, socket] of this.#sessions)
+        if (session.isDripping(now, timeoutMs)) socket.destroy();
+    });
   };
 
   /**
-   * Begins to listen. Where `close` is called meanwhile it fails.
-   * @returns the addresses, with the real port, and what the log says of those behind a name
+   * Starts to listen. It fails if `close` is called meanwhile.
+   * @returns the addresses, with the real port, and log text for those behind a name
    * @throws START_FAILED
    */
   listen(): Promise<Bound> {
@@ -144,7 +166,8 @@ export class RespServer implements Door {
       throw await listenFailure(where, at, cause);
     }
     // Safe: it was not closing just now, and `close` ends the timer.
-    const { idle_timeout_ms: idleMs } = this.#options.settings;
+    const { idle_timeout_ms: idleMs, upload_timeout_ms: dripMs } = this.#options.settings;
+    this.#dripTimer = setInterval(this.#closeDripping, Math.max(10, dripMs / 8)).unref();
     if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
     return { tcp: tcp && { ...tcp, port }, unix, bound };
   }
@@ -158,7 +181,7 @@ export class RespServer implements Door {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#connected(socket),
     );
-    // From the first moment on: connections come while the next address is bound.
+    // Registered at once: connections arrive while the next address is bound.
     server.once('listening', () => goOnAfterFailures(server, logger));
     server.maxConnections = settings.max_connections;
     server.on('drop', () => {
@@ -170,10 +193,10 @@ export class RespServer implements Door {
     return server;
   }
 
-  /** Takes no further requests, waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /** Takes no more requests, and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.#isClosing = true;
-    // What it makes is known only when it has ended, be it that it failed.
+    // What it creates is known only when it has ended, even with a failure.
     await this.#listening?.catch(() => undefined);
     return this.#stop(drainTimeoutMs);
   }
@@ -181,16 +204,17 @@ export class RespServer implements Door {
   async #stop(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
     clearInterval(this.#idleTimer);
+    clearInterval(this.#dripTimer);
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });
-    // Safe: those that have connected meanwhile are among the clients.
+    // Safe: clients that have connected meanwhile are among the clients.
     const ended = this.#servers.map(closed);
-    for (const client of this.#clients.keys()) client.end();
+    for (const session of this.#sessions.keys()) session.end();
     let isDrained = true;
     const late = setTimeout(() => {
       isDrained = false;
-      for (const socket of this.#clients.values()) socket.destroy();
+      for (const socket of this.#sessions.values()) socket.destroy();
     }, drainTimeoutMs);
     await Promise.all(ended);
     clearTimeout(late);
@@ -199,24 +223,28 @@ export class RespServer implements Door {
 
   #connected(accepted: Socket): void {
     this.#accepted++;
-    const client = new Client(++this.#lastClient, this);
-    const socket = readingInto(accepted, client);
-    client.attach(socket);
-    this.#clients.set(client, socket);
+    this.#attended.start();
+    const session = new Session(++this.#lastClient, this);
+    const socket = readingInto(accepted, session);
+    session.attach(socket);
+    this.#sessions.set(session, socket);
     const { progress_timeout_ms: progressMs } = this.#options.settings;
     socket.setTimeout(progressMs);
     socket.on('timeout', () => {
-      if (client.isAwaited) socket.destroy();
-      else socket.setTimeout(progressMs);
+      const moved = session.movedBytes;
+      onceInputIsRead(() => {
+        if (session.isAwaited && session.movedBytes === moved) socket.destroy();
+        else if (!socket.destroyed) socket.setTimeout(progressMs);
+      });
     });
-    socket.on('end', () => client.inputEnded());
-    // A connection that breaks is followed by its close.
+    socket.on('end', () => session.inputEnded());
+    // The close of a broken connection follows.
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      this.#clients.delete(client);
-      this.#requestsBefore += client.requests;
-      this.#failedBefore += client.failedRequests;
-      client.closed();
+      this.#sessions.delete(session);
+      this.#requestsBefore += session.requests;
+      this.#failedBefore += session.failedRequests;
+      session.closed();
     });
     socket.resume();
   }
@@ -227,11 +255,9 @@ export class RespServer implements Door {
     return this.isServing;
   }
 
-  place(provider: string | undefined, index: number): Place {
+  served(provider: string | undefined, index: number): ServedTarget {
     const { providers } = this.#options;
-    const found = provider === undefined ? this.#firstWithRegions() : providers.get(provider);
-    const target = checkedTarget(targetOf(found, index));
-    return { provider: found, index, target, direct: target instanceof DirectTarget ? target : undefined };
+    return servedTarget(provider === undefined ? this.#firstWithRegions() : providers.get(provider), index);
   }
 
   #firstWithRegions(): RunningProvider {
@@ -256,13 +282,13 @@ export class RespServer implements Door {
     let requests = this.#requestsBefore;
     let failed = this.#failedBefore;
     let bufferedBytes = 0;
-    for (const [client, socket] of this.#clients) {
-      requests += client.requests;
-      failed += client.failedRequests;
+    for (const [session, socket] of this.#sessions) {
+      requests += session.requests;
+      failed += session.failedRequests;
       bufferedBytes += socket.writableLength;
     }
     return {
-      connections: this.#clients.size,
+      connections: this.#sessions.size,
       accepted: this.#accepted,
       refused: this.#refused,
       requests,
@@ -273,7 +299,7 @@ export class RespServer implements Door {
     };
   }
 
-  /** As INFO has them. */
+  /** The figures for INFO. */
   #figureLines(): ReturnType<Door['daemon']['figures']> {
     const { connections, accepted, refused, evicted, requests, failed, arrivingBytes, bufferedBytes } =
       this.figures;
@@ -295,20 +321,21 @@ export class RespServer implements Door {
     };
   }
 
-  #describe(client: Client): string {
-    const socket = this.#clients.get(client);
-    // What a connection that is gone has left to carry out, nobody reads.
-    return socket === undefined ? '' : clientLine(client.facts, socket, this.#options.address.unix);
+  #describe(session: Session): string {
+    const socket = this.#sessions.get(session);
+    // If the connection is gone, nobody reads the replies to its remaining requests.
+    return socket === undefined ? '' : clientLine(session.facts, socket, this.#options.address.unix);
   }
 }
 
-/** A socket whose bytes go to the client. */
-function readingInto(accepted: Socket, client: Client): Socket {
-  // Node has `onread` only for sockets that it makes from the outset, so the connection moves to one; there is no public way to.
+/** A socket that reads into the client's buffers. */
+function readingInto(accepted: Socket, session: Session): Socket {
+  // Node supports `onread` only for sockets that are created with it, so the connection moves to such a socket. There is no
+  // public way to do that.
   const handle = (accepted as { _handle?: unknown })._handle;
   if (typeof handle !== 'object' || handle === null) {
     accepted.on('data', (bytes) => {
-      if (!client.take(bytes)) accepted.pause();
+      if (!session.take(bytes)) accepted.pause();
     });
     return accepted;
   }
@@ -317,11 +344,11 @@ function readingInto(accepted: Socket, client: Client): Socket {
     handle,
     allowHalfOpen: true,
     onread: {
-      buffer: () => client.room(),
-      callback: (count: number, where: Uint8Array) => client.received(count, where as Buffer),
+      buffer: () => session.room(),
+      callback: (count: number, where: Uint8Array) => session.received(count, where as Buffer),
     },
   } as SocketConstructorOpts);
-  // The server counts the one that it accepted.
+  // The server counts the accepted socket.
   socket.once('close', () => accepted.destroy());
   return socket;
 }

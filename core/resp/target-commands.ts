@@ -1,102 +1,187 @@
-/** Commands about a target as a whole: which regions it has, and how full it is. */
+/** Commands about a whole target: its regions, and how full it is. */
+import { invalid } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
-import type { RegionPage, TargetStats } from '../contract/target.js';
-import { type Command, type CommandClient, type Run, WAIT } from './command.js';
-import type { Place } from './operation-call.js';
-import { invalid, placeOf } from './region-arguments.js';
-import { type Reply, ReplyMap } from './replies.js';
-import type { Request } from './request.js';
+import type { RegionStat, TargetStats } from '../contract/target.js';
+import { alone, type Command, command, type CommandSession, MANY, READS, type Run } from './command.js';
+import { listInPieces } from '../runtime/list-pieces.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import type { ListingPosition } from './cursors.js';
+import { Glob } from './glob.js';
+import { FROM_THE_FIRST, listKeys, randomKey } from './key-listing.js';
+import { RedisFault, SYNTAX } from './redis-fault.js';
+import { countArgument, MAX_COUNT, servedOf } from './region-arguments.js';
+import { EncodedArray, encodeMembers, type Reply, ReplyMap } from './replies.js';
 
-/** Regions of one page unless told. */
+/** Regions in a page by default. */
 const SCAN_COUNT = 10;
 const LIST_COUNT = 1000;
-/** How many may be asked for. */
-const MAX_COUNT = 10_000;
-/** What a region of a page takes in a reply, at most. */
+/** The most bytes that a region in a page takes in a reply. */
 const LISTED_BYTES = 100;
 
-function countArgument(request: Request, index: number): number {
-  const count = request.size(index, 'COUNT');
-  if (count >= 1 && count <= MAX_COUNT) return count;
-  throw invalid(`COUNT is ${count}; it must be from 1 to ${MAX_COUNT}`);
-}
-
 function list(
-  client: CommandClient,
-  place: Place,
+  session: CommandSession,
+  served: ServedTarget,
   options: { after: RegionId | undefined; limit: number },
-  answer: (page: RegionPage) => Reply,
-): void {
-  const { after, limit } = options;
-  client.calls.operate({
+  row: (region: RegionStat) => Reply,
+  cursorOf: (next: RegionId | undefined) => Reply,
+): undefined {
+  return session.calls.operate({
     operation: 'list',
-    place,
+    served,
     isAlone: true,
     bytes: 0,
-    promised: limit * LISTED_BYTES,
-    call: () => place.target.list(after === undefined ? { limit } : { after, limit }),
-    answer: (page, to) => to.setEncoded(client.encode(answer(page))),
+    promised: options.limit * LISTED_BYTES,
+    call: async () => {
+      let count = 0;
+      const rows: Uint8Array[] = [];
+      // Safe: no command changes the protocol while this one runs, as it is alone.
+      const next = await listInPieces(served.target, options, (regions) => {
+        count += regions.length;
+        rows.push(encodeMembers(regions.map(row), session.protocol));
+      });
+      return { next, rows: new EncodedArray(count, rows) };
+    },
+    answer: ({ next, rows }, to) => to.setEncoded(session.encode([cursorOf(next), rows])),
   });
 }
 
 /** BLOB.LIST [AFTER id] [COUNT n] [AT provider] */
-const blobList: Run = (request, client) => {
-  if (client.isBusy) return WAIT;
-  let place: Place | undefined;
+const blobList: Run = (request, session) => {
+  let served: ServedTarget | undefined;
   let after: RegionId | undefined;
   let limit = LIST_COUNT;
   for (let index = 1; index < request.count; index += 2) {
     if (index + 1 === request.count) throw invalid(`${request.text(index).slice(0, 32)} has no value`);
     if (request.isWord(index, 'after')) {
-      place = placeOf(request, client, index + 1);
+      served = servedOf(request, session, index + 1);
       after = request.regionId(index + 1);
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
-    else if (request.isWord(index, 'at')) place = client.place(`${request.text(index + 1)}/`);
+    else if (request.isWord(index, 'at')) served = session.served(`${request.text(index + 1)}/`);
     else throw invalid(`BLOB.LIST has AFTER, COUNT and AT, and no ${request.text(index).slice(0, 32)}`);
   }
-  list(client, place ?? client.place(''), { after, limit }, ({ regions, next }) => [
-    next?.toString() ?? null,
-    regions.map(({ id, size, createdAt }) => [id.toString(), size, createdAt]),
-  ]);
-  return undefined;
+  return list(
+    session,
+    served ?? session.served(''),
+    { after, limit },
+    ({ id, size, createdAt, name }) => [
+      id.toString(),
+      size,
+      createdAt,
+      ...(name === undefined ? [] : [name]),
+    ],
+    (next) => next?.toString() ?? null,
+  );
 };
 
-/** SCAN cursor [COUNT n] */
-const scan: Run = (request, client) => {
-  if (client.isBusy) return WAIT;
-  const cursor = request.size(1, 'cursor');
-  let limit = SCAN_COUNT;
-  if (request.count > 2) {
-    if (request.count !== 4 || !request.isWord(2, 'count')) throw invalid('SCAN has COUNT, and nothing else');
-    limit = countArgument(request, 3);
+/** SCAN cursor [MATCH pattern] [COUNT n] [TYPE string] */
+const scan: Run = (request, session) => {
+  const cursor = request.position(1, 'invalid cursor');
+  let count = SCAN_COUNT;
+  let glob: Glob | undefined;
+  let isOfType = true;
+  for (let index = 2; index < request.count; index += 2) {
+    if (index + 1 === request.count) throw new RedisFault(SYNTAX);
+    if (request.isWord(index, 'count')) {
+      count = request.position(index + 1);
+      if (count < 1) throw new RedisFault(SYNTAX);
+    } else if (request.isWord(index, 'match')) glob = new Glob(Uint8Array.from(request.bytes(index + 1)));
+    else if (request.isWord(index, 'type')) isOfType = request.isWord(index + 1, 'string');
+    else throw new RedisFault(SYNTAX);
   }
-  const after = cursor === 0 ? undefined : client.cursors.get(cursor);
-  if (cursor !== 0 && after === undefined)
-    throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
-  list(client, client.place(''), { after, limit }, ({ regions, next }) => [
-    next === undefined ? '0' : String(client.cursors.keep(next)),
-    regions.map(({ id }) => id.toString()),
-  ]);
-  return undefined;
+  const place = cursor === 0 ? FROM_THE_FIRST : session.cursors.get(cursor);
+  if (place === undefined) throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
+  const limit = Math.min(count, MAX_COUNT);
+  return keys(
+    session,
+    session.served(''),
+    isOfType,
+    (served, take) => listKeys(served.target, place, glob, limit, take),
+    true,
+  );
 };
 
-/** What a target says about itself. */
+/** KEYS pattern */
+const allKeys: Run = (request, session) => {
+  const glob = new Glob(Uint8Array.from(request.bytes(1)));
+  return keys(
+    session,
+    session.served(''),
+    true,
+    async ({ target }, take) => {
+      let place: ListingPosition | undefined = FROM_THE_FIRST;
+      // Safe: names may come and go between pages, and the order of the others stays.
+      while (place !== undefined) place = await listKeys(target, place, glob, MAX_COUNT, take);
+      return undefined;
+    },
+    false,
+  );
+};
+
+/** Replies with keys as they are found. There must be memory for each. */
+function keys(
+  session: CommandSession,
+  served: ServedTarget,
+  isOfType: boolean,
+  find: (
+    served: ServedTarget,
+    take: (found: readonly string[]) => void,
+  ) => Promise<ListingPosition | undefined>,
+  hasCursor: boolean,
+): undefined {
+  return session.calls.operate({
+    operation: 'names',
+    served,
+    isAlone: true,
+    bytes: 0,
+    call: async (reply) => {
+      let count = 0;
+      const rows: Uint8Array[] = [];
+      // Safe: no command changes the protocol while this one runs, as it is alone.
+      const place = await find(served, (found) => {
+        if (!isOfType || found.length === 0) return;
+        const members = encodeMembers(found, session.protocol);
+        // What is sent, and what it is built from.
+        session.replies.promise(reply, 2 * members.length);
+        count += found.length;
+        rows.push(members);
+      });
+      return { place, rows: new EncodedArray(count, rows) };
+    },
+    answer: ({ place, rows }, to) => {
+      const cursor = place === undefined ? '0' : String(session.cursors.keep(place));
+      to.setEncoded(session.encode(hasCursor ? [cursor, rows] : rows));
+    },
+  });
+}
+
+/** RANDOMKEY */
+const random: Run = (_request, session) => {
+  const served = session.served('');
+  return session.calls.operate({
+    operation: 'names',
+    served,
+    isAlone: true,
+    bytes: 0,
+    call: () => randomKey(served.target),
+    answer: (key, to) => to.setEncoded(session.encode(key ?? null)),
+  });
+};
+
+/** A command that replies with a target's statistics. */
 function stats(answer: (stats: TargetStats) => Reply): Run {
-  return (request, client) => {
-    if (client.isBusy) return WAIT;
+  return alone((request, session) => {
     if (request.count > 1 && !(request.count === 3 && request.isWord(1, 'at')))
       throw invalid(`only AT provider may follow, and no ${request.text(1).slice(0, 32)}`);
-    const place = client.place(request.count === 1 ? '' : `${request.text(2)}/`);
-    client.calls.operate({
+    const served = session.served(request.count === 1 ? '' : `${request.text(2)}/`);
+    return session.calls.operate({
       operation: 'stat',
-      place,
+      served,
       isAlone: true,
       bytes: 0,
-      call: () => place.target.stats(),
-      answer: (found, to) => to.setEncoded(client.encode(answer(found))),
+      call: () => served.target.stats(),
+      answer: (found, to) => to.setEncoded(session.encode(answer(found))),
     });
-    return undefined;
-  };
+  });
 }
 
 /** BLOB.STATS [AT provider] */
@@ -108,21 +193,13 @@ const blobStats = stats(
 /** DBSIZE [AT provider] */
 const dbsize = stats(({ regions }) => regions);
 
+const OF_KEYS = { ...READS, group: 'generic' } as const;
+
 export const TARGET_COMMANDS: readonly Command[] = [
-  {
-    name: 'blob.list',
-    arity: [1, 7],
-    run: blobList,
-    isRead: true,
-    summary: 'Gives the regions of a target, in pages.',
-  },
-  { name: 'blob.stats', arity: [1, 3], run: blobStats, isRead: true, summary: 'Says how full a target is.' },
-  {
-    name: 'dbsize',
-    arity: [1, 3],
-    run: dbsize,
-    isRead: true,
-    summary: 'Gives how many regions a target has.',
-  },
-  { name: 'scan', arity: [2, 4], run: scan, isRead: true, summary: 'Gives the IDs of a target, in pages.' },
+  command('blob.list', [1, 7], alone(blobList), 'Gives the regions of a target, in pages.', READS),
+  command('blob.stats', [1, 3], blobStats, 'Says how full a target is.', READS),
+  command('dbsize', [1, 3], dbsize, 'Gives how many regions a target has.', OF_KEYS),
+  command('scan', [2, MANY], alone(scan), 'Gives the keys of a target, in pages.', OF_KEYS),
+  command('keys', [2, 2], alone(allKeys), 'Gives the keys that match a pattern.', OF_KEYS),
+  command('randomkey', [1, 1], alone(random), 'Gives one of the keys.', OF_KEYS),
 ];

@@ -1,65 +1,79 @@
 /**
- * Commands that make a region of contents which do not fit into one request, or are not all known yet. The region appears at the
- * end; until then there is only a number, which is good on this connection alone. The reply to a part comes when the target has
- * taken it, and that is what slows a sender down.
+ * Commands that make a region from contents that do not fit into one request, or are not all known yet. The region appears at
+ * the end. Until then there is only a number, which is valid only on this connection. The reply to a part comes when the target
+ * has taken it, which slows the sender down.
  */
 import { BedrockError } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
-import { type Command, type CommandClient, type Run, WAIT } from './command.js';
+import { CHANGES, type Command, command, type CommandSession, type Run, WAIT } from './command.js';
 import type { OperationCall } from './operation-call.js';
-import { creationOptions, OK_LINE } from './region-arguments.js';
-import type { Upload } from './uploads.js';
+import { creationOptions, nameArgument, OK_LINE, putCondition, servedOf } from './region-arguments.js';
+import type { Request } from './request.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import type { MakeRegion, Upload } from './uploads.js';
 
-/** Uploads of one connection at once. */
+/** The most uploads of one connection at once. */
 export const MAX_UPLOADS = 256;
 
-/** BLOB.UPLOAD size [PERSIST] [AT provider] */
-const begin: Run = (request, client) => {
+/** BLOB.UPLOAD size [PERSIST] [NAME name] [AT provider], or BLOB.UPLOAD size PUT name [ABSENT | IF id] */
+const begin: Run = (request, session) => {
   const size = request.size(1, 'size');
-  const { persist, place } = creationOptions(request, client, 2);
-  client.calls.operate({
+  const { served, make } = wishOf(request, session);
+  return session.calls.operate({
     operation: 'create',
-    place,
+    served,
     bytes: 0,
     call: async () => {
-      if (client.uploads.count >= MAX_UPLOADS)
+      if (session.uploads.count >= MAX_UPLOADS)
         throw new BedrockError('OVERLOADED', `a connection has at most ${MAX_UPLOADS} uploads at once`);
-      const { number, upload } = client.uploads.begin(place, size, persist);
+      const { number, upload } = session.uploads.begin(served, size, make);
       try {
-        // Safe: whoever gives uploads up meanwhile gives this one up too, and its number is then unknown.
+        // Safe: a caller that gives up all uploads meanwhile gives up this one too, and its number is no longer valid.
         await upload.begun;
       } catch (error) {
-        client.uploads.remove(number);
+        session.uploads.remove(number);
         throw error;
       }
       return number;
     },
     answer: (number, to) => (to.head = `:${number}\r\n`),
   });
-  return undefined;
 };
 
-/** A step of an upload. They come one after another, also where they wait for their admission. */
+/** What the parts will become. */
+function wishOf(request: Request, session: CommandSession): { served: ServedTarget; make: MakeRegion } {
+  if (request.count < 4 || !request.isWord(2, 'put')) {
+    const { persist, name, served } = creationOptions(request, session, 2);
+    const options = name === undefined ? { persist } : { persist, name };
+    return { served, make: (contents) => served.target.createAndWrite(contents, options) };
+  }
+  const name = nameArgument(request, 3);
+  const served = servedOf(request, session, 3);
+  const condition = putCondition(request, 4);
+  return { served, make: (contents) => served.target.put(name, contents, condition) };
+}
+
+/** A step of an upload. Steps run one after another, even if they wait for admission. */
 function step<T>(
-  client: CommandClient,
+  session: CommandSession,
   upload: Upload,
   call: Pick<OperationCall<T>, 'bytes' | 'kept' | 'call' | 'answer'>,
 ): undefined {
   upload.claim();
-  client.calls.operate<T>({
+  session.calls.operate<T>({
     operation: 'write',
-    place: upload.place,
+    served: upload.served,
     ...call,
     whenEnded: upload.unclaim,
   });
 }
 
 /** BLOB.UPLOAD.PART number bytes */
-const part: Run = (request, client) => {
-  const upload = client.uploads.get(request.size(1, 'number'));
+const part: Run = (request, session) => {
+  const upload = session.uploads.get(request.size(1, 'number'));
   if (upload.isClaimed) return WAIT;
-  const kept = client.keep(2);
-  return step(client, upload, {
+  const kept = session.keep(2);
+  return step(session, upload, {
     bytes: kept.bytes.length,
     kept,
     call: () => upload.give(kept.bytes),
@@ -68,16 +82,16 @@ const part: Run = (request, client) => {
 };
 
 /** BLOB.UPLOAD.END number */
-const end: Run = (request, client) => {
+const end: Run = (request, session) => {
   const number = request.size(1, 'number');
-  const upload = client.uploads.get(number);
+  const upload = session.uploads.get(number);
   if (upload.isClaimed) return WAIT;
-  return step<RegionId>(client, upload, {
+  return step<RegionId>(session, upload, {
     bytes: 0,
     call: () => {
-      // Not before: a request that is not admitted leaves everything as it is. Safe: the end of the connection gives the upload up that
-      // waits here, which cannot be completed then; later it does not know of it any more, and the region is made.
-      client.uploads.remove(number);
+      // Not earlier: a request that is not admitted changes nothing. Safe: if the connection ends during the wait, it gives up
+      // the upload, which then cannot be completed. If it ends later, it no longer knows the upload, and the region is made.
+      session.uploads.remove(number);
       return upload.complete();
     },
     answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
@@ -85,14 +99,14 @@ const end: Run = (request, client) => {
 };
 
 /** BLOB.UPLOAD.CANCEL number */
-const cancel: Run = (request, client) => {
+const cancel: Run = (request, session) => {
   const number = request.size(1, 'number');
-  const upload = client.uploads.get(number);
+  const upload = session.uploads.get(number);
   if (upload.isClaimed) return WAIT;
-  return step(client, upload, {
+  return step(session, upload, {
     bytes: 0,
     call: () => {
-      client.uploads.remove(number);
+      session.uploads.remove(number);
       return upload.abandon();
     },
     answer: (_given, to) => (to.head = OK_LINE),
@@ -100,32 +114,8 @@ const cancel: Run = (request, client) => {
 };
 
 export const UPLOAD_COMMANDS: readonly Command[] = [
-  {
-    name: 'blob.upload',
-    arity: [2, 5],
-    run: begin,
-    isWrite: true,
-    summary: 'Begins a region that comes in parts; gives a number.',
-  },
-  {
-    name: 'blob.upload.part',
-    arity: [3, 3],
-    run: part,
-    isWrite: true,
-    summary: 'Gives the next part of a region.',
-  },
-  {
-    name: 'blob.upload.end',
-    arity: [2, 2],
-    run: end,
-    isWrite: true,
-    summary: 'Makes the region; gives its ID.',
-  },
-  {
-    name: 'blob.upload.cancel',
-    arity: [2, 2],
-    run: cancel,
-    isWrite: true,
-    summary: 'Gives an upload up, and its space back.',
-  },
+  command('blob.upload', [2, 7], begin, 'Begins a region that comes in parts; gives a number.', CHANGES),
+  command('blob.upload.part', [3, 3], part, 'Gives the next part of a region.', CHANGES),
+  command('blob.upload.end', [2, 2], end, 'Makes the region; gives its ID.', CHANGES),
+  command('blob.upload.cancel', [2, 2], cancel, 'Gives an upload up, and its space back.', CHANGES),
 ];

@@ -1,37 +1,70 @@
 /**
- * What can be asked of any provider, whatever its type: to write its state down, to read it back, to send it elsewhere, to use
- * another dependency. Of one provider one at a time. A provider that lacks the method answers NOT_SUPPORTED.
+ * Requests that any provider may support, whatever its type: save its data, restore it, send it elsewhere, use another dependency. For each
+ * provider one at a time: the first three are operations, which are refused while another one runs. A provider without the method answers
+ * NOT_SUPPORTED.
  */
 import { BedrockError } from '../base/errors.js';
+import type { OperationContext } from '../contract/operation.js';
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
 import type { Provider } from '../contract/provider.js';
+import type { Operation, Operations } from './operations.js';
 import type { RunningProvider } from './running-provider.js';
 
-export function snapshot(provider: RunningProvider, request: SnapshotRequest): Promise<void> {
-  return administer(provider, 'snapshot', (instance) => instance.snapshot?.(request));
+/** The requests of providers that are operations, with what they take. */
+export interface OperationRequests {
+  snapshot: SnapshotRequest;
+  restore: RestoreRequest;
+  migrate: MigrateRequest;
 }
 
-export function restore(provider: RunningProvider, request: RestoreRequest): Promise<void> {
-  return administer(provider, 'restore', (instance) => instance.restore?.(request));
+/**
+ * Begins an operation of a provider.
+ * @throws NOT_READY, NOT_SUPPORTED, CONFLICT
+ */
+export function beginOperation<Type extends keyof OperationRequests>(
+  operations: Operations,
+  provider: RunningProvider,
+  type: Type,
+  request: OperationRequests[Type],
+): Operation {
+  checkMethod(provider, type);
+  return operations.begin(type, provider, (context) =>
+    administer(provider, type, (instance) => call(instance, type, request, context)),
+  );
 }
 
-export function migrate(provider: RunningProvider, request: MigrateRequest): Promise<void> {
-  return administer(provider, 'migrate', (instance) => instance.migrate?.(request));
+/** What a library throws rejects. */
+async function call<Type extends keyof OperationRequests>(
+  instance: Provider,
+  type: Type,
+  request: OperationRequests[Type],
+  context: OperationContext,
+): Promise<unknown> {
+  const method = instance[type] as
+    | ((request: OperationRequests[Type], context: OperationContext) => Promise<unknown>)
+    | undefined;
+  return method?.call(instance, request, context);
 }
 
 /** @throws NOT_READY, NOT_SUPPORTED, whatever the provider throws */
-export async function administer(
+export function administer<T>(
   provider: RunningProvider,
-  method: 'snapshot' | 'restore' | 'migrate' | 'changeDependency',
-  call: (instance: Provider) => Promise<void> | undefined,
-): Promise<void> {
-  const who = `provider "${provider.name}"`;
-  await provider.administration.run(async () => {
-    const { instance, state, type } = provider;
-    if (instance === undefined || state !== 'running')
-      throw new BedrockError('NOT_READY', `${who} is ${state}`);
-    if (typeof instance[method] !== 'function')
-      throw new BedrockError('NOT_SUPPORTED', `${who} is of type ${type}, which has no ${method}`);
-    await call(instance);
-  });
+  method: keyof OperationRequests | 'changeDependency',
+  work: (instance: Provider) => Promise<T>,
+): Promise<T> {
+  // Safe: checked in its turn, as the provider may have stopped meanwhile.
+  return provider.administration.run(async () => work(checkMethod(provider, method)));
+}
+
+/** @throws NOT_READY, NOT_SUPPORTED */
+function checkMethod(
+  { name, type, instance, state }: RunningProvider,
+  method: keyof OperationRequests | 'changeDependency',
+): Provider {
+  const who = `provider "${name}"`;
+  if (instance === undefined || state !== 'running')
+    throw new BedrockError('NOT_READY', `${who} is ${state}`);
+  if (typeof instance[method] !== 'function')
+    throw new BedrockError('NOT_SUPPORTED', `${who} is of type ${type}, which has no ${method}`);
+  return instance;
 }

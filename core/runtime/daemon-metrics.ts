@@ -1,4 +1,4 @@
-/** What `/metrics` says of a daemon beside its process: targets, operations, execution pools. docs/metrics.md lists it. */
+/** The metrics of a daemon, apart from those of its process: targets, operations, execution pools. docs/metrics.md lists them. */
 import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -6,9 +6,10 @@ import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { TargetStats } from '../contract/target.js';
 import { checkedTarget } from '../targets/checked-target.js';
 import { LATENCY_BUCKETS, type OperationFigures, OPERATIONS } from './operation-meter.js';
+import { faultsOf, lookAt } from './provider-look.js';
 import type { ProviderManager } from './provider-manager.js';
 
-/** Registers them; each is made when it is asked for. */
+/** Registers the metrics. Each is computed when it is requested. */
 export function registerDaemonMetrics(
   metrics: Registry,
   manager: ProviderManager,
@@ -19,13 +20,14 @@ export function registerDaemonMetrics(
   register(metrics, 'gauge', 'bedrock_build_info', 'What runs, in its labels; always 1.', () => [
     { labels: build, value: 1 },
   ]);
+  registerFaults(metrics, manager);
   registerReadOnly(metrics, manager);
   registerTargets(metrics, manager, logger);
   registerOperations(metrics, manager);
   registerExecutionPools(metrics, manager);
 }
 
-/** Nothing else tells of them: no event comes of a connection for which there is no descriptor. */
+/** The only report of them: a connection for which there is no descriptor causes no event. */
 export function registerDescriptorShortages(metrics: Registry, shortages: () => number): void {
   const help = 'Times that hardly a file descriptor was left.';
   register(metrics, 'counter', 'bedrock_descriptor_shortages_total', help, () => [
@@ -33,14 +35,24 @@ export function registerDescriptorShortages(metrics: Registry, shortages: () => 
   ]);
 }
 
-/** Asked of the targets themselves, as it must be told even if stats cannot be had. */
+function registerFaults(metrics: Registry, manager: ProviderManager): void {
+  const help = "Looks at a provider's targets that its own code failed; it has no figures then.";
+  register(metrics, 'counter', 'bedrock_provider_faults_total', help, () =>
+    manager.all.map((provider) => {
+      lookAt(provider);
+      return { labels: { provider: provider.name }, value: faultsOf(provider) };
+    }),
+  );
+}
+
+/** Read from the targets themselves, as it must be reported even if stats fail. */
 function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
   const help = 'Whether a target takes no changes any more, though its configuration lets it: 1 or 0.';
   register(metrics, 'gauge', 'bedrock_target_read_only', help, () =>
-    manager.all.flatMap(({ name, targets }) =>
-      targets.map(({ failure }, target) => ({
-        labels: { provider: name, target },
-        value: failure === undefined ? 0 : 1,
+    manager.all.map(lookAt).flatMap(({ provider, targets }) =>
+      targets.map(({ readOnly }, target) => ({
+        labels: { provider: provider.name, target },
+        value: readOnly === undefined ? 0 : 1,
       })),
     ),
   );
@@ -48,7 +60,7 @@ function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
 
 function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
   let collecting: Promise<Labelled<TargetStats>[]> | undefined;
-  // Once for all the metrics of an answer, which are asked for at once.
+  // Once for all the metrics of an answer, which are requested together.
   const collect = (): Promise<Labelled<TargetStats>[]> =>
     (collecting ??= statsOfTargets(manager, logger).finally(() => (collecting = undefined)));
   const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void =>
@@ -77,7 +89,7 @@ function registerTargets(metrics: Registry, manager: ProviderManager, logger: Lo
   );
   gauge(
     'bedrock_pending_bytes',
-    'Bytes of erased regions that could not be given back yet.',
+    'Bytes of erased regions and of tables that could not be given back yet.',
     ({ pendingBytes }) => pendingBytes,
   );
   gauge(
@@ -87,15 +99,15 @@ function registerTargets(metrics: Registry, manager: ProviderManager, logger: Lo
   );
 }
 
-/** Of those that are open: what a closed target had is no figure of now. */
+/** Only of open targets: the figures of a closed target are out of date. */
 async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise<Labelled<TargetStats>[]> {
-  const all = manager.all.flatMap(({ name, targets }) =>
-    targets.map(async (target, number): Promise<Labelled<TargetStats>[]> => {
-      if (target.state !== 'open') return [];
+  const all = manager.all.map(lookAt).flatMap(({ provider: { name }, targets }) =>
+    targets.map(async ({ target, state }, number): Promise<Labelled<TargetStats>[]> => {
+      if (state !== 'open') return [];
       try {
         return [{ labels: { provider: name, target: number }, value: await checkedTarget(target).stats() }];
       } catch (error) {
-        // The others' figures are to be had all the same.
+        // The figures of the other targets are still available.
         logger.warning(`no stats of target ${number} of "${name}": ${messageOf(error)}`);
         return [];
       }
@@ -106,13 +118,14 @@ async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise
 
 function registerOperations(metrics: Registry, manager: ProviderManager): void {
   const figures = (): Labelled<OperationFigures>[] =>
-    manager.all.flatMap(({ name, meters }) =>
-      meters.flatMap((meter, target) =>
-        OPERATIONS.map((operation) => ({
-          labels: { provider: name, target, operation },
+    manager.all.map(lookAt).flatMap(({ provider, targets }) =>
+      targets.flatMap(({ meter }, target) => {
+        if (meter === undefined) return [];
+        return OPERATIONS.map((operation) => ({
+          labels: { provider: provider.name, target, operation },
           value: meter[operation],
-        })),
-      ),
+        }));
+      }),
     );
   register(
     metrics,
@@ -145,29 +158,32 @@ function registerOperations(metrics: Registry, manager: ProviderManager): void {
 }
 
 function registerExecutionPools(metrics: Registry, manager: ProviderManager): void {
-  const perPool = (figure: (pool: ExecutionPool) => number) => (): Sample[] =>
-    manager.pools.map((pool) => ({ labels: { execution_pool: pool.name }, value: figure(pool) }));
+  const perExecutionPool = (figure: (executionPool: ExecutionPool) => number) => (): Sample[] =>
+    manager.executionPools.map((executionPool) => ({
+      labels: { execution_pool: executionPool.name },
+      value: figure(executionPool),
+    }));
   const prefix = 'bedrock_execution_pool';
   register(
     metrics,
     'gauge',
     `${prefix}_in_flight`,
     'Target operations that run.',
-    perPool((pool) => pool.inFlight),
+    perExecutionPool((executionPool) => executionPool.inFlight),
   );
   register(
     metrics,
     'gauge',
     `${prefix}_queued`,
     'Target operations that wait their turn.',
-    perPool((pool) => pool.queued),
+    perExecutionPool((executionPool) => executionPool.queued),
   );
   register(
     metrics,
     'counter',
     `${prefix}_refused_total`,
     'Requests refused with OVERLOADED.',
-    perPool((pool) => pool.refused),
+    perExecutionPool((executionPool) => executionPool.refused),
   );
 }
 
@@ -194,7 +210,7 @@ function histogramOf(
   return samples;
 }
 
-/** Registers a metric that is kept elsewhere: all that the registry asks of one is `get`. */
+/** Registers a metric whose value is kept elsewhere: the registry only calls `get`. */
 export function register(
   metrics: Registry,
   type: 'counter' | 'gauge' | 'histogram',

@@ -1,4 +1,4 @@
-/** Finds what the references of a provider lead to: running providers, those of other daemons, execution pools. */
+/** Resolves the references of a provider: to running providers, to those of other daemons, to execution pools. */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { ResolvedReference } from '../config/resolved-config.js';
@@ -7,17 +7,15 @@ import type { ProviderState } from '../contract/provider-state.js';
 import type { Dependency, Provider } from '../contract/provider.js';
 import type { RemoteDependencies } from './remote-dependencies.js';
 
-/** What there is to depend on. */
+/** What a provider can depend on. */
 export interface Injectables {
-  /** The providers of the daemon, in the order of the configuration. */
-  readonly providers: readonly {
-    readonly name: string;
-    readonly state: ProviderState;
-    readonly instance: Provider | undefined;
-  }[];
-  pool(name: string): ExecutionPool;
-  /** How long another daemon may take to get ready. */
-  readonly timeoutMs: number;
+  /** A provider of the daemon, or one that is being added to it. */
+  provider(
+    name: string,
+  ): { readonly state: ProviderState; readonly instance: Provider | undefined } | undefined;
+  executionPool(name: string): ExecutionPool;
+  /** How long another daemon may take to become ready. */
+  timeoutMs(): number;
 }
 
 export class DependencyInjector {
@@ -27,7 +25,7 @@ export class DependencyInjector {
     private readonly logger: Logger,
   ) {}
 
-  /** What one key of `dependencies` leads to. Of a list, those are left out that nobody has to have. @throws DEPENDENCY_UNRESOLVED */
+  /** Resolves one key of `dependencies`. In a list, unavailable optional ones are omitted. @throws DEPENDENCY_UNRESOLVED */
   async resolve(
     reference: ResolvedReference | readonly ResolvedReference[],
   ): Promise<Dependency | readonly Dependency[] | undefined> {
@@ -40,27 +38,24 @@ export class DependencyInjector {
     return found;
   }
 
-  /** What is not required and cannot be had is as absent as if nobody had named it. */
+  /** An optional dependency that is unavailable counts as absent. */
   async #optional(reference: ResolvedReference): Promise<Dependency | undefined> {
-    if ('pool' in reference) return this.among.pool(reference.pool);
+    if ('pool' in reference) return this.among.executionPool(reference.pool);
     try {
-      if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among.timeoutMs);
+      if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among.timeoutMs());
       return this.#local(reference.provider);
     } catch (error) {
-      // What has been given up goes on with nothing.
+      // A start that was given up must not continue without the dependency.
       if (reference.isRequired || this.remotes.isClosed) throw error;
       this.logger.warning(`${messageOf(error)}; the dependency is not required, so it goes on without`);
       return undefined;
     }
   }
 
-  #local(place: number): Provider {
-    const other = this.among.providers[place];
+  #local(name: string): Provider {
+    const other = this.among.provider(name);
     if (other?.instance !== undefined && other.state === 'running') return other.instance;
-    throw new BedrockError(
-      'DEPENDENCY_UNRESOLVED',
-      `it depends on "${other?.name ?? '?'}", which is not running`,
-    );
+    throw new BedrockError('DEPENDENCY_UNRESOLVED', `it depends on "${name}", which is not running`);
   }
 }
 

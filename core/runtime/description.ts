@@ -1,20 +1,25 @@
-/** Providers as both front doors describe them. */
+/** The description of a provider, for both doors. */
+import { lookAt } from './provider-look.js';
 import type { RunningProvider } from './running-provider.js';
 
 export function describeProviders(providers: readonly RunningProvider[]): object {
+  return { providers: providers.map(describeProvider) };
+}
+
+export function describeProvider(one: RunningProvider): object {
+  const { provider, targets, fault } = lookAt(one);
   return {
-    providers: providers.map(({ name, type, providerId, tags, state, targets }) => ({
-      name,
+    name: provider.name,
+    type: provider.type,
+    provider_id: provider.providerId,
+    tags: provider.tags,
+    state: provider.state,
+    targets: targets.map(({ type, state, capabilities, readOnly }) => ({
       type,
-      provider_id: providerId,
-      tags,
       state,
-      targets: targets.map((target) => ({
-        type: target.type,
-        state: target.state,
-        capabilities: target.capabilities,
-        ...(target.failure !== undefined && { readOnly: target.failure.message }),
-      })),
+      capabilities,
+      ...(readOnly !== undefined && { readOnly }),
     })),
+    ...(fault !== undefined && { error: fault }),
   };
 }

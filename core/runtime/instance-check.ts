@@ -1,9 +1,9 @@
-/** What a library's provider type made, before the daemon uses it. */
+/** Checks what a library's provider type has created, before the daemon uses it. */
 import { BedrockError } from '../base/errors.js';
 import type { Provider } from '../contract/provider.js';
 import { checkTarget } from '../library/make-target.js';
 
-/** A library is not taken at its word. @throws START_FAILED */
+/** A library is not trusted. @throws START_FAILED */
 export function checkProvider(instance: unknown, type: string): asserts instance is Provider {
   const { targets, start, stop } = (instance ?? {}) as Record<keyof Provider, unknown>;
   const maker = `the provider type "${type}"`;

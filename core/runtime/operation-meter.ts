@@ -1,13 +1,26 @@
 /**
- * What the front doors did to one target: operations, bytes, errors by code, and how long they took.
+ * What the doors did to one target: operations, bytes, errors by code, and durations.
  *
- * Counted in plain arrays and handed to prom-client only when somebody asks for the metrics: its own counters look their labels up
- * at every call, which would cost a small request many times as much (docs/metrics.md has the figures).
+ * Counted in plain arrays, and passed to prom-client only when the metrics are requested: its own counters look up their labels at every
+ * call, which would cost a small request many times as much (docs/metrics.md says how to measure it).
  */
 import type { ErrorCode } from '../base/errors.js';
 
-/** What a client can ask a target for; one request is one operation, however many calls of the target it takes. */
-export const OPERATIONS = ['create', 'read', 'write', 'persist', 'erase', 'stat', 'list'] as const;
+/** The operations of clients on a target. One request is one operation, however many calls of the target it takes. */
+export const OPERATIONS = [
+  'create',
+  'read',
+  'write',
+  'persist',
+  'erase',
+  'stat',
+  'list',
+  'put',
+  'find',
+  'names',
+  'rename',
+  'transact',
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /** Upper bounds of the latency buckets, seconds: from a small read of memory to a large transfer. */
@@ -21,15 +34,15 @@ const WATCHED = ['OUT_OF_SPACE', 'READ_ONLY', 'INTERNAL', 'OVERLOADED'] as const
 const BOUNDS_MS = Float64Array.from(LATENCY_BUCKETS, (seconds) => seconds * 1000);
 
 export class OperationFigures {
-  /** Operations that have ended, those that failed included. */
+  /** Completed operations, including failed ones. */
   count = 0;
-  /** Bytes of regions that were read or written by those that did not fail. */
+  /** Bytes of regions read or written by successful operations. */
   bytes = 0;
-  /** Time of all operations together. */
+  /** Total time of all operations. */
   milliseconds = 0;
-  /** How many operations took at most each bound and more than the one before; the last counts those beyond all. */
+  /** How many operations took at most each bound and more than the previous one; the last element counts those above all bounds. */
   readonly buckets = new Float64Array(BOUNDS_MS.length + 1);
-  /** Those that operators watch are there from the start: what rises from nothing is no increase to Prometheus. */
+  /** The codes that operators watch are present from the start: to Prometheus the appearance of a series is not an increase. */
   readonly errors = new Map<ErrorCode, number>(WATCHED.map((code) => [code, 0]));
 
   record(bytes: number, milliseconds: number): void {

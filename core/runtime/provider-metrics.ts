@@ -1,6 +1,6 @@
 /** A provider's own metrics in the daemon's registry of prom-client; see the contract. */
 import { Counter, Gauge, Histogram, type Metric, type Registry } from 'prom-client';
-import { BedrockError } from '../base/errors.js';
+import { type BedrockError, invalid } from '../base/errors.js';
 import type {
   MetricDescription,
   ProviderCounter,
@@ -13,12 +13,16 @@ interface Known {
   readonly kind: string;
   readonly labels: string;
   readonly metric: Metric;
+  /** Whose it is. */
+  readonly users: Set<LabelledMetrics>;
 }
 
-/** Per registry, what providers made there. */
+/** The metrics that providers created, per registry. */
 const known = new WeakMap<Registry, Map<string, Known>>();
 
 export class LabelledMetrics implements ProviderMetrics {
+  #isForgotten = false;
+
   constructor(
     private readonly registry: Registry,
     private readonly provider: string,
@@ -26,12 +30,14 @@ export class LabelledMetrics implements ProviderMetrics {
 
   counter<const L extends string = never>(description: MetricDescription<L>): ProviderCounter<L> {
     const metric = this.#metric('counter', description, (options) => new Counter<string>(options));
-    return { inc: (by, ...labels) => metric.inc(this.#labels(labels), by) };
+    return { inc: (by, ...labels) => this.#unlessForgotten(() => metric.inc(this.#labels(labels), by)) };
   }
 
   gauge<const L extends string = never>(description: MetricDescription<L>): ProviderGauge<L> {
     const metric = this.#metric('gauge', description, (options) => new Gauge<string>(options));
-    return { set: (value, ...labels) => metric.set(this.#labels(labels), value) };
+    return {
+      set: (value, ...labels) => this.#unlessForgotten(() => metric.set(this.#labels(labels), value)),
+    };
   }
 
   histogram<const L extends string = never>(
@@ -43,14 +49,41 @@ export class LabelledMetrics implements ProviderMetrics {
       description,
       (options) => new Histogram<string>({ ...options, buckets }),
     );
-    return { observe: (value, ...labels) => metric.observe(this.#labels(labels), value) };
+    return {
+      observe: (value, ...labels) => this.#unlessForgotten(() => metric.observe(this.#labels(labels), value)),
+    };
+  }
+
+  /** The provider is gone: its series vanish, and metrics that no other provider has. What its code still reports counts no more. */
+  async forget(): Promise<void> {
+    this.#isForgotten = true;
+    for (const [name, { metric, users }] of known.get(this.registry) ?? []) {
+      if (!users.delete(this)) continue;
+      if (users.size === 0) {
+        known.get(this.registry)?.delete(name);
+        this.registry.removeSingleMetric(name);
+        continue;
+      }
+      // Safe: others only add series of their own meanwhile.
+      const { values } = await metric.get();
+      for (const { labels } of values) {
+        const series: Record<string, unknown> = { ...labels };
+        // The bucket of a histogram is no label of its series.
+        delete series.le;
+        if (series.provider === this.provider) metric.remove(series as Record<string, string>);
+      }
+    }
+  }
+
+  #unlessForgotten(report: () => void): void {
+    if (!this.#isForgotten) report();
   }
 
   #labels([labels]: readonly (object | undefined)[]): Record<string, string | number> {
     return { ...labels, provider: this.provider };
   }
 
-  /** @throws INVALID_ARGUMENT for a name that something else has */
+  /** @throws INVALID_ARGUMENT if the name is used for something else */
   #metric<M extends Metric>(
     kind: string,
     { name, help, labels = [] }: MetricDescription<string>,
@@ -63,15 +96,16 @@ export class LabelledMetrics implements ProviderMetrics {
     if (found === undefined) {
       if (this.registry.getSingleMetric(name) !== undefined) throw clash(name, "one of the daemon's own");
       const metric = make({ name, help, labelNames, registers: [this.registry] });
-      ours.set(name, { kind, labels: labelNames.join(), metric });
+      ours.set(name, { kind, labels: labelNames.join(), metric, users: new Set([this]) });
       return metric;
     }
     if (found.kind !== kind || found.labels !== labelNames.join())
       throw clash(name, `a ${found.kind} with the labels ${found.labels}`);
+    found.users.add(this);
     return found.metric as M;
   }
 }
 
 function clash(name: string, what: string): BedrockError {
-  return new BedrockError('INVALID_ARGUMENT', `the metric ${name} exists already, as ${what}`);
+  return invalid(`the metric ${name} exists already, as ${what}`);
 }

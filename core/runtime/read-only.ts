@@ -1,5 +1,5 @@
-/** Targets that take no changes any more, though their configuration lets them: what health checks, metrics and listings tell of them. */
-import type { RunningProvider } from './running-provider.js';
+/** Targets that have become read-only against their configuration, as health checks, metrics and listings report them. */
+import type { SeenProvider } from './provider-look.js';
 
 export interface ReadOnlyTarget {
   readonly provider: string;
@@ -9,10 +9,10 @@ export interface ReadOnlyTarget {
   readonly reason: string;
 }
 
-export function turnedReadOnly(providers: readonly RunningProvider[]): ReadOnlyTarget[] {
-  return providers.flatMap(({ name, targets }) =>
-    targets.flatMap(({ failure }, target) =>
-      failure === undefined ? [] : [{ provider: name, target, reason: failure.message }],
+export function turnedReadOnly(providers: readonly SeenProvider[]): ReadOnlyTarget[] {
+  return providers.flatMap(({ provider: { name }, targets }) =>
+    targets.flatMap(({ readOnly }, target) =>
+      readOnly === undefined ? [] : [{ provider: name, target, reason: readOnly }],
     ),
   );
 }

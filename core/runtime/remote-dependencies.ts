@@ -1,8 +1,8 @@
 /**
  * The providers of other daemons that one provider depends on: connected when it is created, closed after it has stopped.
  *
- * A daemon that cannot be reached is an error at once. One that is still starting is waited for, as daemons that belong together
- * are often launched together.
+ * A daemon that cannot be reached is an error at once. A daemon that is still starting is waited for, as daemons that belong together are
+ * often launched together.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, messageOf } from '../base/errors.js';
@@ -11,7 +11,7 @@ import type { Service } from '../client/service.js';
 import type { RemoteReference } from '../config/resolved-config.js';
 import type { RemoteProviderHandle } from '../contract/remote-provider.js';
 
-/** Between two looks at a daemon that is starting. */
+/** Interval between two requests to a daemon that is starting. */
 const RETRY_MS = 100;
 
 const GIVEN_UP = 'whoever asked for it has given up';
@@ -20,13 +20,13 @@ export class RemoteDependencies {
   readonly #services: Service[] = [];
   readonly #closing = new AbortController();
 
-  /** Whether nobody wants them any more. What is asked for is refused then, and what was on its way is closed when it arrives. */
+  /** Whether it was closed. New requests are then refused, and a connection in progress is closed when it is made. */
   get isClosed(): boolean {
     return this.#closing.signal.aborted;
   }
 
   /**
-   * @param timeoutMs how long a daemon may take to get ready
+   * @param timeoutMs how long a daemon may take to become ready
    * @throws DEPENDENCY_UNRESOLVED
    */
   async connect(reference: RemoteReference, timeoutMs: number): Promise<RemoteProviderHandle> {
@@ -67,13 +67,16 @@ export class RemoteDependencies {
   }
 }
 
-/** Those of one provider, by the keys of its configuration. Once closed for good, none is left open, nor any that is still being made. */
+/**
+ * The connections of one provider, by the keys of its configuration. Once it is closed for good, none stays open, including those still
+ * being made.
+ */
 export class RemotesOfProvider {
   readonly #inUse = new Map<string, RemoteDependencies>();
   readonly #open = new Set<RemoteDependencies>();
   #isClosed = false;
 
-  /** A set to connect with; from now on `close` closes it. @throws NOT_READY after that */
+  /** A new set to connect with; `close` will close it too. @throws NOT_READY after `close` */
   begin(): RemoteDependencies {
     this.#checkOpen();
     const remotes = new RemoteDependencies();
@@ -81,7 +84,7 @@ export class RemotesOfProvider {
     return remotes;
   }
 
-  /** Has a set take the place of the one that a key had. @returns that one, to be dropped. @throws NOT_READY after `close` */
+  /** Replaces the set of a key. @returns the former set, to be dropped. @throws NOT_READY after `close` */
   use(name: string, remotes: RemoteDependencies): RemoteDependencies | undefined {
     this.#checkOpen();
     const before = this.#inUse.get(name);
@@ -89,14 +92,14 @@ export class RemotesOfProvider {
     return before;
   }
 
-  /** Closes a set that is of no use. */
+  /** Closes a set that is no longer needed. */
   async drop(remotes: RemoteDependencies | undefined): Promise<void> {
     if (remotes === undefined) return;
     await remotes.close();
     this.#open.delete(remotes);
   }
 
-  /** Ends all connections, after the calls in flight, and lets none be made any more. */
+  /** Ends all connections, after the calls in flight, and allows no new ones. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#open].map((remotes) => this.drop(remotes)));

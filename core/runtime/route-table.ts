@@ -1,5 +1,5 @@
-/** The routes of one provider, ready to be looked up: paths taken apart, schemas compiled. */
-import { BedrockError, messageOf } from '../base/errors.js';
+/** The routes of one provider, prepared for lookup: paths split, schemas compiled. */
+import { BedrockError, invalid, messageOf } from '../base/errors.js';
 import { checkRouteShape, type ProviderRoute, type RouteMethod } from '../contract/route.js';
 import { formatPath } from '../validation/issues.js';
 import { compileSchema, type SchemaCheck } from '../validation/schema.js';
@@ -10,19 +10,19 @@ interface Row {
   readonly check: SchemaCheck | undefined;
 }
 
-/** A route and what the path gave it. */
+/** A route and the values from the path. */
 export interface RouteMatch {
   readonly route: ProviderRoute;
   readonly params: Readonly<Record<string, string>>;
-  /** Fills in the defaults of a JSON body. @throws INVALID_ARGUMENT */
-  readonly checkBody: (body: unknown) => void;
+  /** @returns the JSON body with its defaults @throws INVALID_ARGUMENT */
+  readonly validBody: (body: unknown) => unknown;
 }
 
 export class RouteTable {
   readonly #rows: readonly Row[];
 
   /**
-   * @param maker what messages call the provider's type
+   * @param maker name of the provider's type in messages
    * @throws START_FAILED
    */
   constructor(routes: unknown, maker: string) {
@@ -46,7 +46,7 @@ export class RouteTable {
 
   /**
    * @param steps of a path, decoded
-   * @returns the route; the methods that the path has, if not this one; nothing if no route has the path
+   * @returns the route; the methods of the path, if this one is not among them; undefined if no route has the path
    */
   find(method: string, steps: readonly string[]): RouteMatch | ReadonlySet<string> | undefined {
     const fitting = this.#rows.filter((row) => fits(row.steps, steps)).sort(byWords);
@@ -60,7 +60,7 @@ export class RouteTable {
     const params = Object.fromEntries(
       row.steps.flatMap((step, at) => (step.startsWith(':') ? [[step.slice(1), steps[at] ?? '']] : [])),
     );
-    return { route: row.route, params, checkBody: (body) => checkBody(row.check, body) };
+    return { route: row.route, params, validBody: (body) => validBody(row.check, body) };
   }
 }
 
@@ -71,7 +71,7 @@ function fits(pattern: readonly string[], steps: readonly string[]): boolean {
   );
 }
 
-/** A step that is a word comes before one that takes anything. */
+/** A literal step comes before a step that matches anything. */
 function byWords(one: Row, other: Row): number {
   const at = one.steps.findIndex(
     (step, index) => step.startsWith(':') !== other.steps[index]?.startsWith(':'),
@@ -90,9 +90,10 @@ function schemaOf({ method, path, body }: ProviderRoute, maker: string): SchemaC
   }
 }
 
-function checkBody(check: SchemaCheck | undefined, body: unknown): void {
-  const faults = check?.(body).faults ?? [];
-  if (faults.length === 0) return;
+function validBody(check: SchemaCheck | undefined, body: unknown): unknown {
+  if (check === undefined) return body;
+  const { value, faults } = check(body);
+  if (faults.length === 0) return value;
   const text = faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
-  throw new BedrockError('INVALID_ARGUMENT', `the body does not fit: ${text}`);
+  throw invalid(`the body does not fit: ${text}`);
 }

@@ -1,31 +1,26 @@
 /** A provider of a running daemon, as the doors and the administration see it. */
 import type { Logger } from '../base/logging.js';
-import type { ExecutionPool } from '../contract/execution-pool.js';
-import type { ProviderState } from '../contract/provider-state.js';
 import type { Provider } from '../contract/provider.js';
-import type { Target } from '../contract/target.js';
-import type { OperationMeter } from './operation-meter.js';
+import type { RequestCount } from './request-count.js';
 import type { RouteTable } from './route-table.js';
 import type { Sequence } from './sequence.js';
+import type { ServedTarget, ServingProvider } from './served-target.js';
 
-/** One provider and what the daemon knows of it. */
-export interface RunningProvider {
-  readonly name: string;
+/** A provider and what the daemon knows about it. */
+export interface RunningProvider extends ServingProvider {
   readonly type: string;
-  readonly providerId: number;
   readonly tags: readonly string[];
-  readonly pool: ExecutionPool;
   readonly logger: Logger;
-  readonly targets: readonly Target[];
-  /** What the front doors did to each target. */
-  readonly meters: readonly OperationMeter[];
-  readonly state: ProviderState;
-  /** What `create` of its type gave; nothing before, and nothing if it could not start. */
+  /** A target, as the doors serve it; undefined if there is none with that number. */
+  served(index: number): ServedTarget | undefined;
+  /** The result of its type's `create`; undefined before, and if it could not start. */
   readonly instance: Provider | undefined;
+  /** What is in flight at it: at its targets and its own routes. */
+  readonly requests: RequestCount;
   /** Its own routes. */
   readonly routes: RouteTable;
-  /** Snapshots and the like, one after another. */
+  /** Snapshots and similar requests, one after another. */
   readonly administration: Sequence;
-  /** Its settings as they are now. */
+  /** Its present settings. */
   readonly config: Readonly<Record<string, unknown>>;
 }

@@ -1,14 +1,21 @@
-/** Work that must not overlap: one piece after another, in the order in which it was asked for. */
+/** Work that must not overlap: one piece after another, in the order of the requests. */
 export class Sequence {
   #last: Promise<unknown> = Promise.resolve();
+  #unfinished = 0;
+
+  /** Whether work is in progress or waits. Work that is requested while there is none begins before any other. */
+  get isBusy(): boolean {
+    return this.#unfinished > 0;
+  }
 
   run<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
+    this.#unfinished++;
+    const done = this.#last.then(work).finally(() => this.#unfinished--);
     this.#last = done.catch(() => undefined);
     return done;
   }
 
-  /** Resolves when all that was asked for so far is done. */
+  /** Resolves when everything requested so far is done. */
   async idle(): Promise<void> {
     await this.#last;
   }

@@ -1,10 +1,10 @@
 /** Contents of a new region, as bytes or as a source of bytes. */
-import { BedrockError } from '../base/errors.js';
+import { invalid } from '../base/errors.js';
 import type { RegionSource } from '../contract/target.js';
 import { checkBytes, checkSize } from './arguments.js';
 
 /**
- * Either form as a source. Takes the word of no caller for the shape of its argument.
+ * Turns either form into a source. It checks the shape of its argument.
  * @throws INVALID_ARGUMENT
  */
 export function sourceOf(contents: unknown): RegionSource {
@@ -14,7 +14,7 @@ export function sourceOf(contents: unknown): RegionSource {
   }
   const { size, source } = (contents ?? {}) as Partial<RegionSource>;
   if (size === undefined || !isIterable(source)) {
-    throw new BedrockError('INVALID_ARGUMENT', 'contents must be a Uint8Array or {size, source}');
+    throw invalid('contents must be a Uint8Array or {size, source}');
   }
   checkSize('size', size);
   return { size, source };

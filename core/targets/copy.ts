@@ -1,29 +1,30 @@
 /**
- * Copies one importable target into another: erased IDs, then regions under their IDs. Works through the contract alone, so between
- * any two backends.
+ * Copies one importable target into another: first erased IDs, then regions under their IDs. It uses the contract alone, so it
+ * works between any two backends.
  *
- * Many regions are under way at once, so that those who wait for the disk wait together; each passes in pieces, so that memory stays
- * the same for any size. A region whose bytes cannot be read costs no other: it is named, and its ID becomes an erased one.
+ * Many regions are copied at once, so that their waits for the disk overlap. Each is copied in pieces, so that memory use does
+ * not depend on its size. A region whose bytes cannot be read does not stop the copy: it is reported, and its ID becomes an
+ * erased one.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target } from '../contract/target.js';
 
 const IN_FLIGHT = 256;
-/** In flight at once they are at most 16 MiB. */
-const PIECE_BYTES = 2 ** 16;
+/** All pieces in flight together are at most 16 MiB. */
+const COPY_PIECE_BYTES = 2 ** 16;
 
 export interface CopyWatch {
-  /** Ends the work with its reason. */
+  /** Stops the work; its reason is thrown. */
   signal: AbortSignal;
-  /** Is told of bytes as they are done. */
+  /** Called as bytes are done. */
   onBytes: (count: number) => void;
 }
 
 export interface CopyReport {
   regions: number;
   bytes: number;
-  /** Places whose erased IDs were handed over. */
+  /** Slots whose erased IDs were handed over. */
   erased: number;
   /** Regions that could not be read, and are not in the copy. */
   unreadable: { id: RegionId; reason: string }[];
@@ -32,16 +33,16 @@ export interface CopyReport {
 /** @param to open, without regions, made with the pool id of `from` */
 export async function copyRegions(from: Target, to: Target, watch: CopyWatch): Promise<CopyReport> {
   const report: CopyReport = { regions: 0, bytes: 0, erased: 0, unreadable: [] };
-  // In order of their places, so that each finds those before it.
+  // In the order of their slots, so that each finds those before it.
   for await (const ids of erasedPages(from)) {
     watch.signal.throwIfAborted();
     await to.importErased(ids);
     report.erased += ids.length;
   }
-  await forAll(regionsOf(from), watch.signal, async ({ id, size, createdAt }, signal) => {
+  await forAll(regionsOf(from), watch.signal, async ({ id, size, createdAt, name }, signal) => {
     const source = piecesOf(from, { id, size }, signal, watch.onBytes);
     try {
-      await to.importRegion(id, { size, source }, { createdAt });
+      await to.importRegion(id, { size, source }, { createdAt, ...(name !== undefined && { name }) });
     } catch (error) {
       if (!(error instanceof UnreadableRegion)) throw error;
       await to.importErased([id]);
@@ -55,8 +56,8 @@ export async function copyRegions(from: Target, to: Target, watch: CopyWatch): P
 }
 
 /**
- * Compares sizes, times and bytes of all regions but those that are left out.
- * @throws INTERNAL for the first that differs
+ * Compares sizes, times, names and bytes of all regions, except those that are left out.
+ * @throws INTERNAL for the first difference
  */
 export async function compareRegions(
   from: Target,
@@ -65,10 +66,11 @@ export async function compareRegions(
   { signal: ended, onBytes }: CopyWatch,
 ): Promise<void> {
   const without = new Set(leftOut.map(({ id }) => id.toString()));
-  await forAll(regionsOf(from), ended, async ({ id, size, createdAt }, signal) => {
+  await forAll(regionsOf(from), ended, async ({ id, size, createdAt, name }, signal) => {
     if (without.has(id.toString())) return;
     const copy = await to.stat(id);
     if (copy.size !== size || copy.createdAt !== createdAt) throw differs(id, 'size or time');
+    if (copy.name !== name) throw differs(id, 'the name');
     let offset = 0;
     for await (const piece of piecesOf(from, { id, size }, signal, onBytes)) {
       if (Buffer.compare(piece, await to.read(id, offset, piece.length)) !== 0)
@@ -88,7 +90,7 @@ export async function* regionsOf(target: Target): AsyncGenerator<RegionStat> {
   } while (after !== undefined);
 }
 
-/** What its erased regions were called, page by page. */
+/** The IDs of erased regions, page by page. */
 export async function* erasedPages(target: Target): AsyncGenerator<readonly RegionId[]> {
   let after: RegionId | undefined;
   do {
@@ -108,9 +110,9 @@ async function* piecesOf(
   signal: AbortSignal,
   onBytes: CopyWatch['onBytes'],
 ): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < size; offset += PIECE_BYTES) {
+  for (let offset = 0; offset < size; offset += COPY_PIECE_BYTES) {
     signal.throwIfAborted();
-    const length = Math.min(PIECE_BYTES, size - offset);
+    const length = Math.min(COPY_PIECE_BYTES, size - offset);
     const piece = await target.read(id, offset, length).catch((cause: unknown) => {
       throw new UnreadableRegion(`region ${id.toString()} cannot be read: ${messageOf(cause)}`, { cause });
     });
@@ -119,7 +121,7 @@ async function* piecesOf(
   }
 }
 
-/** Works on all items, many at a time; the first failure ends the rest, and is thrown when nothing is under way any more. */
+/** Works on all items, many at a time. The first failure stops the rest, and is thrown when all work in progress has ended. */
 async function forAll<T>(
   items: AsyncGenerator<T>,
   ended: AbortSignal,

@@ -1,81 +1,141 @@
 /**
- * What the front doors use of targets whose regions lie in the process's memory: reads and writes that are done when the call returns,
- * without a promise, and regions that bytes from a socket arrive in without a copy. Not part of the contract; every call has its
- * equal there, with the same checks and errors.
+ * What the doors use of targets whose regions are in the process's memory: reads and writes that are done when the call
+ * returns, without a promise, and regions that receive bytes from a socket without a copy. Not part of the contract. For every
+ * call the contract has an equivalent with the same checks and errors.
  */
+import type { Change, RegionRef, TransactionResult } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat } from '../contract/target.js';
-import { checkRange } from './arguments.js';
-import { BaseTarget, type Region } from './base-target.js';
+import { checkName, checkRange } from './arguments.js';
+import { BaseTarget } from './base-target.js';
 import type { Eventually } from './lifecycle.js';
+import type { Region } from './region.js';
 
-/** How many bytes `isDirect` speaks of at least. */
+/** `isDirect` covers calls of up to this many bytes. */
 export const DIRECT_BYTES = 2 ** 20;
 
-/** Part of a region that bytes arrive in. The region stays, as for a write in flight, until `release`. */
+/** Part of a region that receives bytes. The region stays in place until `release`, as during a write. */
 export interface Landing {
+  /** Memory of that part: what is stored there is in the region. Do not touch it after `release`. */
   readonly bytes: Uint8Array;
   /** Bytes of the whole region. */
   readonly regionSize: number;
+  /** Whether the region was erased meanwhile. Then its space is kept only for these bytes. */
+  readonly isErased: boolean;
+  /** Ends the use of `bytes`, and unpins the region. A second call does nothing. */
   release(): void;
 }
 
+/**
+ * A target whose regions may be in the process's memory. It has calls that end without a promise, and parts of regions that
+ * receive bytes without a copy. Only the doors use them. The contract has an equivalent for each, with the same checks and
+ * errors.
+ */
 export abstract class DirectTarget<R extends Region = Region> extends BaseTarget<R> {
   /**
-   * Whether `readBytes`, `writeBytes` and `storeDurably` have taken or given the bytes when they return, if they are at most
-   * DIRECT_BYTES: no more than the event loop may wait for.
+   * Whether `readBytes`, `writeBytes` and `storeDurably` have copied the bytes when they return, for up to DIRECT_BYTES: the
+   * event loop must not be blocked for longer.
    */
   get isDirect(): boolean {
     return false;
   }
 
   /**
-   * Part of a region as memory that may be stored to. Nothing if it is not in one piece, or if that is not all that a write does: on
-   * persistent memory, bytes that arrived by way of the processor's caches would have to be flushed out of them, which takes longer
-   * than to copy them past the caches.
+   * Part of a region as memory that may be stored to. Nothing if it is not in one piece, or if a write does more than a store.
+   * An example is persistent memory: bytes that arrive through the processor's caches must be flushed out of them. This takes
+   * longer than copying them past the caches.
    */
   protected placeOf(_region: R, _offset: number, _size: number): Uint8Array | undefined {
     return undefined;
   }
 
-  /** As `readInto`. @returns nothing if the bytes are there */
-  readNow(id: RegionId, offset: number, into: Uint8Array): Eventually<void> {
-    const region = this.regionOf(id);
-    checkRange('read', offset, into.length, region.size);
-    const pending = this.readBytes(region, offset, into);
-    return pending === undefined ? undefined : this.during(region, pending);
+  /**
+   * `readBytes` of a direct target, of at most DIRECT_BYTES. A target that may cease to be direct at any moment, for example by
+   * another thread, overrides it.
+   * @returns whether the bytes are there; if not, nothing was begun
+   */
+  protected readBytesNow(region: R, offset: number, into: Uint8Array): boolean {
+    void this.readBytes(region, offset, into);
+    return true;
   }
 
-  /** As `write`. @returns nothing if that is all; of a target that is direct a promise is of durability alone */
-  writeNow(id: RegionId, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> {
-    const region = this.regionOf(id);
+  /**
+   * Like `readInto`, of a direct target, of at most DIRECT_BYTES.
+   * @returns whether the bytes are there; if not, the target is no longer direct, and nothing was begun
+   */
+  readNow(ref: RegionRef, offset: number, into: Uint8Array): boolean {
+    const region = this.regionOf(ref);
+    checkRange('read', offset, into.length, region.size);
+    return this.readBytesNow(region, offset, into);
+  }
+
+  /** Like `write`. @returns nothing if all is done; a promise of a direct target stands for durability only */
+  writeNow(ref: RegionRef, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> {
+    const region = this.regionOf(ref);
     checkRange('write', offset, bytes.length, region.size);
     return this.writeChecked(region, offset, bytes, persist);
   }
 
-  /** As `stat`. */
-  statNow(id: RegionId): RegionStat {
-    const { size, createdAt } = this.regionOf(id);
-    return { id, size, createdAt };
+  /** Like `find`. @returns nothing if no region has the name */
+  findNow(name: string): RegionStat | undefined {
+    this.checkOpen();
+    const region = this.lookUpName(name);
+    if (region === undefined || region.isErased) {
+      checkName(name);
+      return undefined;
+    }
+    const { id, size, createdAt } = region;
+    return { id, size, createdAt, name };
   }
 
   /**
-   * Where bytes may arrive that a write would copy. They are visible as they come.
-   * @returns nothing if they have to be written
+   * Like `put`, of at most DIRECT_BYTES. The bytes are the caller's again when it returns.
+   * @returns the ID; a promise if the region is still to be published; nothing, with nothing done, if `put` would have to wait
+   */
+  putNow(name: string, bytes: Uint8Array): Eventually<RegionId> | undefined {
+    return this.putsInOneStep ? this.putInOneStep(name, bytes) : undefined;
+  }
+
+  /**
+   * Like `transact`. The bytes are the caller's again when it returns.
+   * @returns the result; a promise if something has to be waited for; nothing, with nothing done, if `transact` must be called
+   */
+  transactNow(changes: readonly Change[]): Eventually<TransactionResult> | undefined {
+    if (!this.putsInOneStep || !this.capabilities.transactional) return undefined;
+    return this.transactInOneStep(changes);
+  }
+
+  /** Like `stat`. */
+  statNow(ref: RegionRef): RegionStat {
+    return this.statOf(this.regionOf(ref));
+  }
+
+  /**
+   * Memory that may receive the bytes which a write would copy. They are visible as they arrive.
+   * @returns nothing if the bytes have to be written
    * @throws as `write`
    */
-  land(id: RegionId, offset: number, size: number): Landing | undefined {
-    const region = this.regionOf(id);
+  land(ref: RegionRef, offset: number, size: number): Landing | undefined {
+    const region = this.regionOf(ref);
     checkRange('write', offset, size, region.size);
-    const bytes = this.placeOf(region, offset, size);
+    const bytes = this.isWatched ? undefined : this.placeOf(region, offset, size);
     if (bytes === undefined) return undefined;
-    this.pin(region);
+    this.pinView(region);
+    const landed = this.landing(region, offset, size);
     let isPinned = true;
     const release = (): void => {
       if (!isPinned) return;
       isPinned = false;
-      this.unpin(region);
+      landed();
+      this.unpinView(region);
     };
-    return { bytes, regionSize: region.size, release };
+    return {
+      bytes,
+      regionSize: region.size,
+      get isErased() {
+        return region.isErased;
+      },
+      release,
+    };
   }
 }

@@ -1,12 +1,12 @@
 /**
- * How far a slot's next generation lies beyond its last: at random, so that an ID cannot be told before it is given out by whoever knows
- * those before it. That keeps strangers out of the moments in which a region is being made; a secret it is none, as IDs are listed.
+ * How far a slot's next generation is beyond its last. The step is random, so that nobody can predict an ID from earlier ones
+ * before it is given out. This keeps strangers out of regions that are being made. IDs are no secret, since they can be listed.
  *
- * RegionTable, which other backends build on, counts by one: a backend that gives IDs out again after a crash must be seen to, not be
- * unlikely to.
+ * TableTarget, which other backends build on, counts by one: a backend that gives out an ID again after a crash must be
+ * noticed. A random step would only make that unlikely.
  *
- * A slot that never had a region begins anywhere in the first 2^26 generations: a 32nd of those of a pool. Each further region takes
- * 512 on average, so a slot of a pool serves for four million regions and is retired then: 64 bytes.
+ * A slot that never had a region begins anywhere in the first 2^26 generations: 1/32 of the generations of a pool. Each further
+ * region takes 512 on average, so a slot of a pool serves four million regions before it is retired. That costs 64 bytes.
  */
 import { randomFillSync } from 'node:crypto';
 
@@ -14,7 +14,7 @@ import { randomFillSync } from 'node:crypto';
 const FIRST_SPAN = 2 ** 26;
 const NEXT_SPAN = 2 ** 10;
 
-/** Drawn many at a time: a call for each would take longer than all else that a creation in memory does. */
+/** Drawn many at a time: one call for each would take longer than the rest of a creation in memory. */
 const drawn = new Uint32Array(1024);
 let left = 0;
 

@@ -1,6 +1,6 @@
 /**
- * Ranges as a set of bytes: sorted, those that overlap or touch made one, empty ones left out. Whoever makes bytes durable does as much for
- * a byte that is named ten thousand times as for any other.
+ * Ranges as a set of bytes: sorted, without empty ones, and with overlapping or touching ones joined. So making bytes durable
+ * costs the same however often a byte is named.
  */
 import type { RegionRange } from '../contract/target.js';
 

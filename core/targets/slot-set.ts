@@ -1,16 +1,16 @@
 /**
- * A set of slots in which the next member is found in a few steps, however far away it is.
+ * A set of slots that finds its next member in a few steps, however far away it is.
  *
- * A bitmap with summaries: a bit of level k + 1 tells whether a word of level k has any bit. Six levels span 2^30 slots; nothing is
- * allocated but on growth, and that is an eighth of a byte a slot.
+ * It is a bitmap with summaries: a bit of level k + 1 tells whether a word of level k has any bit. Six levels span 2^30 slots.
+ * It allocates only when it grows: an eighth of a byte for each slot.
  */
 const MAX_SLOT = 0xffff_ffff;
 
 export class SlotSet {
-  /** Level 0 has a bit a slot; the last level is one word. */
+  /** Level 0 has one bit for each slot; the last level is one word. */
   #levels: Int32Array[] = [new Int32Array(1)];
 
-  /** Makes room for slots 0 to `slots - 1`; those that are new are not members. */
+  /** Makes room for slots 0 to `slots - 1`. New slots are not members. */
   reserve(slots: number): void {
     const members = this.#levels[0] as Int32Array;
     if (slots <= 32 * members.length) return;
@@ -50,9 +50,9 @@ export class SlotSet {
     }
   }
 
-  /** The lowest member that is no less than `from`, any integer from 0 to 2^32; -1 if there is none. */
+  /** The lowest member from `from` on, any integer from 0 to 2^32; -1 if there is none. */
   next(from: number): number {
-    // The shifts below take 2^32, which comes after the last slot that an ID can have, for 0.
+    // 2^32 comes after the last slot that an ID can have. The shifts below would take it for 0.
     if (from > MAX_SLOT) return -1;
     let position = from;
     for (let depth = 0; depth < this.#levels.length; depth++) {

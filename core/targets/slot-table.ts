@@ -1,31 +1,31 @@
 /**
- * A table of slots, for targets that keep a row of numbers a region instead of an object: what is known of its region, and what is being
- * done with it. In memory only; a pool rebuilds it from its descriptors at start.
+ * A table of slots, for targets that keep a row of numbers for each region instead of an object. A row holds what is known of
+ * the slot's region, and what is being done with it. It is in memory only; a pool rebuilds it from its descriptors at start.
  *
  *     unread -> free -> taken -> live -> erasing -> free
  *        |       |  <- giveBack               (retired, if its generations are used up)
  *        +-> live, quarantined, retired
  *
- * Arrays by slot in slabs, 29 bytes a slot, and two bits in sets; growing moves nothing. Looking up an ID is a few array reads.
- * The lowest free slot is taken first, which keeps descriptors that live together. A caller that breaks an order gets INTERNAL: behind
- * that stands an ID that names two regions.
+ * The arrays by slot are in slabs, 29 bytes for each slot, and two bits in sets. Growing moves nothing. Looking up an ID is a
+ * few array reads. The lowest free slot is taken first, which keeps live descriptors together. A call in the wrong state gets
+ * INTERNAL: otherwise one ID might name two regions.
  */
 import { BedrockError } from '../base/errors.js';
 import { nextGeneration } from './generation-step.js';
 import { SlotSet } from './slot-set.js';
 
 export const SlotState = {
-  /** Its descriptor was not looked at yet, or there is no such slot. */
+  /** Its descriptor has not been read yet, or there is no such slot. */
   unread: 0,
   free: 1,
-  /** A region is being created in it; no ID of it was given out. */
+  /** A region is being created in it. None of its IDs was given out. */
   taken: 2,
   live: 3,
-  /** Its ID is refused; the erase is not durable yet, or operations on the region are still in flight. */
+  /** Its ID is refused. The erase is not durable yet, or operations on the region are still in flight. */
   erasing: 4,
-  /** Its descriptor cannot be trusted, or claims what another one claims. Never used again until repaired. */
+  /** Its descriptor cannot be trusted, or claims the same as another one. Never used again until repaired. */
   quarantined: 5,
-  /** Free, but without a generation for another region. */
+  /** Free, but with no generation left for another region. */
   retired: 6,
 } as const;
 
@@ -37,17 +37,18 @@ const SLAB_SLOTS = 2 ** SLAB_BITS;
 class Slab {
   readonly offset = new Float64Array(SLAB_SLOTS);
   readonly size = new Float64Array(SLAB_SLOTS);
-  /** While a slot is taken: its generation before. */
+  /** While a slot is taken: its previous generation. */
   readonly createdAt = new Float64Array(SLAB_SLOTS);
   readonly generation = new Uint32Array(SLAB_SLOTS);
   readonly state = new Uint8Array(SLAB_SLOTS);
 }
 
 export class SlotTable {
-  readonly #slabs: Slab[] = [];
+  /** A slab is made when the first of its slots leaves `unread`. There may be millions of slots that an earlier run used up. */
+  readonly #slabs: (Slab | undefined)[] = [];
   readonly #free = new SlotSet();
   readonly #live = new SlotSet();
-  /** Slots by state. */
+  /** Slots in each state. */
   readonly #counts = new Uint32Array(7);
   #slots = 0;
   #liveBytes = 0;
@@ -55,12 +56,12 @@ export class SlotTable {
   #lowestFree = 0;
 
   /**
-   * @param maxGeneration the last that IDs may have: a slot whose region had it is never used again
-   * @param next gives the generation after a slot's last one, at most `most`
+   * @param maxGeneration the last generation of an ID: a slot whose region had it is never used again
+   * @param step gives the generation after a slot's last one, at most `most`
    */
   constructor(
     readonly maxGeneration: number,
-    private readonly next: (last: number, most: number) => number = nextGeneration,
+    private readonly step: (last: number, most: number) => number = nextGeneration,
   ) {}
 
   /** Slots in the table, whatever their state: 0 to `slots - 1`. */
@@ -73,50 +74,53 @@ export class SlotTable {
     return this.count(SlotState.live);
   }
 
-  /** Bytes of live regions, as their sizes say: without what alignment adds. */
+  /** Bytes of live regions, by their sizes, without alignment. */
   get liveBytes(): number {
     return this.#liveBytes;
   }
 
-  /** Slots of a state. */
+  /** How many slots are in a state. */
   count(state: SlotState): number {
     return this.#counts[state] as number;
   }
 
-  /** Adds the slots of a new chunk, free. */
+  /** Adds the free slots of a new chunk. */
   addSlots(count: number): void {
     const first = this.#slots;
     this.addUnreadSlots(count);
     for (let slot = first; slot < first + count; slot++) this.setFree(slot, 0);
   }
 
-  /** Adds the slots of a chunk whose descriptors are still to be read. */
+  /** Adds the slots of a chunk whose descriptors have not been read yet. */
   addUnreadSlots(count: number): void {
     this.#slots += count;
     this.#counts[SlotState.unread] = this.count(SlotState.unread) + count;
-    while (this.#slabs.length * SLAB_SLOTS < this.#slots) this.#slabs.push(new Slab());
+    while (this.#slabs.length * SLAB_SLOTS < this.#slots) this.#slabs.push(undefined);
     this.#free.reserve(this.#slots);
     this.#live.reserve(this.#slots);
   }
 
-  /** Whether an ID of this pool names a live region. Any two 32-bit words will do. */
+  /** Whether an ID of this pool names a live region. Accepts any two 32-bit words. */
   isLive(slot: number, generation: number): boolean {
     const slab = this.#slabs[slot >>> SLAB_BITS];
     const index = slot & (SLAB_SLOTS - 1);
     return slab?.state[index] === SlotState.live && slab.generation[index] === generation;
   }
 
-  /** Any slot will do; one that the table does not have is `unread`. */
+  /** The state of a slot. A slot that the table does not have is `unread`. */
   state(slot: number): SlotState {
     return (this.#slabs[slot >>> SLAB_BITS]?.state[slot & (SLAB_SLOTS - 1)] ?? 0) as SlotState;
   }
 
-  /** Of a free slot the generation that it had last, of a taken one that of the region to be. */
+  /** For a free slot, its last generation; for a taken slot, the generation of the region to come. */
   generation(slot: number): number {
     return this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] as number;
   }
 
-  /** Where the region's bytes are, such as the start of its extent. Like size and creation time it stays until the slot is live again. */
+  /**
+   * Where the region's bytes are, such as the start of its extent. It stays until the slot is live again, as size and creation
+   * time do.
+   */
   offset(slot: number): number {
     return this.#slabOf(slot).offset[slot & (SLAB_SLOTS - 1)] as number;
   }
@@ -130,20 +134,20 @@ export class SlotTable {
   }
 
   /**
-   * The lowest free slot, now taken, with its next generation; -1 if no slot is free. End it with `setLive`, or with `giveBack` if
-   * nothing was published.
+   * Takes the lowest free slot, with its next generation; -1 if no slot is free. Follow it with `setLive`, or with `giveBack`
+   * if nothing was published.
    */
   takeFree(): number {
     const slot = this.#free.next(this.#lowestFree);
     if (slot < 0) return -1;
     this.#lowestFree = slot + 1;
-    this.#take(slot, this.next(this.generation(slot), this.maxGeneration));
+    this.#take(slot, this.step(this.generation(slot), this.maxGeneration));
     return slot;
   }
 
   /**
-   * Takes a certain slot with a certain generation, for a region that comes with its ID.
-   * @returns false if the slot is not free, or had that generation already
+   * Takes a given slot with a given generation, for a region that comes with its ID.
+   * @returns false if the slot is not free, or has already had that generation
    */
   take(slot: number, generation: number): boolean {
     if (this.state(slot) !== SlotState.free) return false;
@@ -162,15 +166,15 @@ export class SlotTable {
 
   /**
    * Makes a taken slot free again, or retires it.
-   * @param generation which it had last; that of before it was taken unless told, and then no descriptor of the one that it was taken
-   *   with may have reached the medium
+   * @param generation its last generation; by default the one before it was taken, and then no descriptor with the new
+   *   generation may have reached the medium
    */
   giveBack(slot: number, generation?: number): void {
     this.#expect(slot, 'given back', this.state(slot) === SlotState.taken);
     this.#setFree(slot, generation ?? this.createdAt(slot));
   }
 
-  /** A region is there: its descriptor was read, or the one written into its taken slot is durable. */
+  /** A region is there: its descriptor was read, or the descriptor written for its taken slot is durable. */
   setLive(slot: number, generation: number, offset: number, size: number, createdAt: number): void {
     const from = this.state(slot);
     const isNext = from === SlotState.taken && this.generation(slot) === generation;
@@ -184,21 +188,21 @@ export class SlotTable {
     this.#move(slot, SlotState.live);
   }
 
-  /** The bytes of a live region are elsewhere now. */
+  /** The bytes of a live region have moved. */
   setOffset(slot: number, offset: number): void {
     this.#expect(slot, 'moved', this.state(slot) === SlotState.live);
     this.#slabOf(slot).offset[slot & (SLAB_SLOTS - 1)] = offset;
   }
 
-  /** Ends the life of a region's ID; its slot and extent stay taken until `setFree`. */
+  /** Ends the life of a region's ID. Its slot and extent stay taken until `setFree`. */
   setErasing(slot: number): void {
     this.#expect(slot, 'erased', this.state(slot) === SlotState.live);
     this.#move(slot, SlotState.erasing);
   }
 
   /**
-   * A slot is free: its descriptor was read, or its erase is durable and nothing uses the region any more. With the last
-   * generation it is retired.
+   * A slot is free: its descriptor was read, or its erase is durable and nothing uses the region any more. After the last
+   * generation, the slot is retired.
    */
   setFree(slot: number, generation: number): void {
     const from = this.state(slot);
@@ -208,18 +212,22 @@ export class SlotTable {
     this.#setFree(slot, generation);
   }
 
-  /** Takes a slot out of use, from any state; what the table has of it stays readable. */
-  quarantine(slot: number): void {
+  /**
+   * Takes a slot out of use, from any state.
+   * @param generation reported from now on, as are `offset` and `size`, whether true or not
+   * @param note a number of the caller, stored instead of the time of creation
+   */
+  quarantine(slot: number, generation: number, offset: number, size: number, note: number): void {
     this.#move(slot, SlotState.quarantined);
+    const slab = this.#slabOf(slot);
+    const index = slot & (SLAB_SLOTS - 1);
+    slab.generation[index] = generation;
+    slab.offset[index] = offset;
+    slab.size[index] = size;
+    slab.createdAt[index] = note;
   }
 
-  /** Takes a slot out of use for ever; what the medium then has is a free descriptor of the last generation. */
-  retire(slot: number): void {
-    this.#move(slot, SlotState.retired);
-    this.#slabOf(slot).generation[slot & (SLAB_SLOTS - 1)] = this.maxGeneration;
-  }
-
-  /** The last generation of a slot without a region that may have been given out, or whose ID must not be; 0 if there is none. */
+  /** The last generation of a slot without a region that may have been given out, or that must not be; 0 if there is none. */
   lastErased(slot: number): number {
     switch (this.state(slot)) {
       case SlotState.free:
@@ -235,9 +243,20 @@ export class SlotTable {
     }
   }
 
-  /** The lowest live slot above `after`, -1 for the lowest of all; -1 if there is none. */
+  /** The lowest live slot above `after`; -1 if there is none. With -1, the lowest of all. */
   nextLive(after: number): number {
     return this.#live.next(after + 1);
+  }
+
+  /** The lowest slot above `after` in a state other than `unread`; -1 if there is none. It checks every slot on the way. */
+  next(state: SlotState, after: number): number {
+    for (let slot = after + 1; slot < this.#slots;) {
+      const index = slot & (SLAB_SLOTS - 1);
+      const found = this.#slabs[slot >>> SLAB_BITS]?.state.indexOf(state, index) ?? -1;
+      if (found >= 0) return slot - index + found;
+      slot += SLAB_SLOTS - index;
+    }
+    return -1;
   }
 
   #setFree(slot: number, generation: number): void {
@@ -245,7 +264,7 @@ export class SlotTable {
     this.#move(slot, generation >= this.maxGeneration ? SlotState.retired : SlotState.free);
   }
 
-  /** Changes a state, and with it the sets and the counts. */
+  /** Changes a state, and updates the sets and counts. */
   #move(slot: number, to: SlotState): void {
     this.#expect(slot, 'used', slot < this.#slots);
     const slab = this.#slabOf(slot);
@@ -270,8 +289,9 @@ export class SlotTable {
 
   #slabOf(slot: number): Slab {
     const slab = this.#slabs[slot >>> SLAB_BITS];
-    if (slab === undefined) throw new BedrockError('INTERNAL', `there is no slot ${slot}`);
-    return slab;
+    if (slab !== undefined) return slab;
+    if (slot >= this.#slots) throw new BedrockError('INTERNAL', `there is no slot ${slot}`);
+    return (this.#slabs[slot >>> SLAB_BITS] = new Slab());
   }
 
   #expect(slot: number, change: string, holds: boolean): void {

@@ -1,41 +1,49 @@
 /**
- * The shortest way to a backend: BaseTarget with the table of regions, the accounting of space and the IDs done.
+ * The shortest way to a backend: BaseTarget with the table of regions, the accounting of space and the IDs.
  *
- * A volatile backend says what a region's bytes are kept in (`makeRegion`) and how they are read and written. A persistent one says
- * besides what the storage holds when it opens (`recover`), makes creation and removal durable (`publish`, `unpublish`), and keeps
- * one number for the table (`storeSlots`). Space is counted in bytes of regions, against a capacity.
+ * A volatile backend says what holds a region's bytes (`makeRegion`) and how to read and write them. A persistent one also says
+ * what the storage holds when it opens (`recover`), makes creation and removal durable (`publish`, `unpublish`), and stores one
+ * number for the table (`storeSlots`). Space is counted in bytes of regions, against a capacity.
  *
- * No ID is ever given out twice, across restarts and crashes too: before a slot is used for the first time, the number of slots that
- * may have been used is stored, some ahead; after a restart those without a region are not used again.
+ * No ID is ever given out twice, even after restarts and crashes. Before a slot is used for the first time, the number of slots
+ * that may have been used is stored, in large steps. After a restart, slots up to that number without a region are not used
+ * again.
  */
 import type { Clock } from '../base/clock.js';
 import { BedrockError } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionRange } from '../contract/target.js';
-import { BaseTarget, type Region, type Usage } from './base-target.js';
+import { BaseTarget } from './base-target.js';
+import type { Usage } from './target-hooks.js';
 import type { Eventually, Recovered } from './lifecycle.js';
-import { RegionTable } from './region-table.js';
+import type { ListedRegion, Region } from './region.js';
+import type { NameEntry, Naming } from './named-store.js';
+import { RegionDirectory } from './region-directory.js';
 
-/** Slots that are stored as used ahead of their use, so that few creations wait for it. */
-const SLOTS_AHEAD = 1024;
-
-/** What it needs of a BackendContext. */
+/** The parts of a BackendContext that it needs. */
 export interface TableTargetContext {
+  /** Log of the provider that holds the target. */
   readonly logger: Logger;
+  /** Gives the time of creation of regions. */
   readonly clock: Clock;
 }
 
+/**
+ * The shortest way to a backend: `BaseTarget` with the table of regions, the accounting of space and the IDs. A volatile
+ * backend adds `makeRegion`, `readBytes` and `writeBytes`. A persistent one also overrides `openStorage`, `publish`,
+ * `unpublish`, `persistRanges` and `storeSlots`.
+ */
 export abstract class TableTarget<R extends Region = Region> extends BaseTarget<R> {
   readonly #clock: Clock;
   readonly #capacityBytes: number;
-  #table = new RegionTable<R>();
+  #table = new RegionDirectory<R>();
   #usedBytes = 0;
-  /** Slots that the storage knows of. */
+  /** The number of slots that the storage has stored. */
   #storedSlots = 0;
   #storing: Promise<void> | undefined;
 
-  /** @param capacityBytes what all regions together may have */
+  /** @param capacityBytes limit for all regions together */
   constructor({ logger, clock }: TableTargetContext, capacityBytes: number) {
     super(logger);
     this.#clock = clock;
@@ -45,17 +53,17 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
   // ---- hooks ----
 
   /**
-   * Makes the storage ready. A persistent backend overrides it, and ends with `return this.recover(…)`. May have taken half of what
-   * it needs when it throws: `closeStorage` is called then.
+   * Makes the storage ready. A persistent backend overrides it, and ends with `return this.recover(…)`. If it throws, it may
+   * have taken part of what it needs; then `closeStorage` is called.
    */
   protected openStorage(): Eventually<Recovered | undefined> {
-    this.#begin(new RegionTable());
+    this.#begin(new RegionDirectory());
     return undefined;
   }
 
-  /** Ends durable and gives back what `openStorage` took. */
+  /** Makes everything durable, and gives back what `openStorage` took. */
   protected closeStorage(): Eventually<void> {
-    // What the table holds is forgotten when it opens again.
+    // The next open clears the table.
   }
 
   /** Deletes all data; the storage is closed. */
@@ -63,7 +71,7 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     // Nothing outlives a volatile target.
   }
 
-  /** Makes what a region is kept in, all zero. Nothing of it may be there after a crash, unless `publish` has ended. */
+  /** Makes what holds a region's bytes, all zero. After a crash nothing of it may be there, unless `publish` has ended. */
   protected abstract makeRegion(id: RegionId, size: number, createdAt: number): Eventually<R>;
 
   /** Gives back what `makeRegion` made. No call is in flight on the region. */
@@ -71,14 +79,29 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     // Garbage collection does it.
   }
 
-  /** Makes a region durable, contents included if they were persisted; a persistent backend does so, then calls this. */
-  protected publish(region: R): Eventually<void> {
-    this.#table.set(region);
+  /**
+   * Makes a region durable, including contents that were persisted. A persistent backend does so, then calls this. If it is
+   * `named`, it stores the name and removes `replaced` in the same atomic step.
+   */
+  protected publish(region: R, naming?: Naming<R>): Eventually<void> {
+    this.#table.set(region, 0, naming);
   }
 
-  /** Removes a region durably; a persistent backend does so, then calls this. Its bytes stay in place for calls in flight. */
+  /** Durably removes a region. A persistent backend does so, then calls this. The bytes stay in place for calls in flight. */
   protected unpublish(region: R): Eventually<void> {
-    this.#table.delete(region.id);
+    this.#table.delete(region);
+  }
+
+  /**
+   * Changes the name of a region, and removes `replaced`, which has the new one. A persistent backend does so durably, in one atomic step,
+   * then calls this.
+   */
+  protected override renameRegion(
+    region: R,
+    name: string | undefined,
+    replaced: R | undefined,
+  ): Eventually<void> {
+    this.#table.rename(region, name, replaced);
   }
 
   /** Makes ranges durable; undefined means the whole region. */
@@ -86,25 +109,32 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     if (this.capabilities.persistent) throw this.#missing('persistRanges');
   }
 
-  /** Stores durably that `slots` slots may have been used; `recover` gets the number back. Called once in many creations. */
+  /** Durably stores that `slots` slots may have been used; `recover` gets the number back. One call covers many creations. */
   protected storeSlots(_slots: number): Eventually<void> {
     throw this.#missing('storeSlots');
   }
 
-  // ---- what persistent backends open with ----
+  // ---- opening of persistent backends ----
 
   /**
-   * Takes in what the storage holds.
+   * Takes in the regions that the storage holds.
    * @param poolId 8 random bytes, made once for the storage
    * @param slots the number that `storeSlots` stored last; 0 for new storage
    * @param regions those that were published and not unpublished
    * @param quarantined how many are damaged and were left out
+   * @param nameOf gives the name that is stored with a region, if the backend is `named`
    */
-  protected recover(poolId: Uint8Array, slots: number, regions: Iterable<R>, quarantined = 0): Recovered {
-    this.#begin(new RegionTable(poolId, slots));
+  protected recover(
+    poolId: Uint8Array,
+    slots: number,
+    regions: Iterable<R>,
+    quarantined = 0,
+    nameOf: (region: R) => string | undefined = () => undefined,
+  ): Recovered {
+    this.#begin(new RegionDirectory({ poolId, slots }));
     this.#storedSlots = slots;
     for (const region of regions) {
-      this.#table.adopt(region);
+      this.#table.adopt(region, nameOf(region));
       this.#usedBytes += region.size;
     }
     return { regions: this.#table.size, bytes: this.#usedBytes, quarantined };
@@ -112,9 +142,10 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
 
   // ---- hooks of BaseTarget ----
 
+  /** The figures of the table. The capacity is the constructor's, or the used bytes if they are more. */
   protected usage(): Usage {
     const usedBytes = this.#usedBytes;
-    // More is in use where the capacity was set to less since.
+    // More is in use if the capacity was reduced since.
     const capacityBytes = Math.max(this.#capacityBytes, usedBytes);
     return {
       regions: this.#table.size,
@@ -124,20 +155,38 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     };
   }
 
-  protected find(id: RegionId): R | undefined {
+  /** The region of an ID in the table; undefined if no published region has it. */
+  protected lookUp(id: RegionId): R | undefined {
     return this.#table.get(id);
   }
 
-  protected regionsAfter(after: RegionId | undefined): Iterable<R> {
-    if (after !== undefined && !this.#table.owns(after)) {
-      throw new BedrockError(
-        'REGION_NOT_FOUND',
-        `${after.toString()} was never a region of this ${this.type} target`,
-      );
-    }
+  /** The region of a name in the table. */
+  protected override lookUpName(name: string): R | undefined {
+    return this.#table.lookUpName(name);
+  }
+
+  /** The name of a region, as the table has it. */
+  protected override nameOf(region: ListedRegion): string | undefined {
+    return this.#table.nameOf(region);
+  }
+
+  /** Regions with names, in the order of their names' UTF-8 bytes. */
+  protected override namesFrom(from: Uint8Array | undefined): Iterable<NameEntry> {
+    return this.#table.namesFrom(from);
+  }
+
+  /**
+   * Regions in the order of their slots, after the slot of `after`.
+   * @throws REGION_NOT_FOUND if `after` is of another pool
+   */
+  protected regionsAfter(after: RegionId | undefined): Iterable<ListedRegion> {
     return this.#table.after(after);
   }
 
+  /**
+   * Takes space and an ID, and calls `makeRegion`. If the ID needs it, `storeSlots` is called first.
+   * @throws OUT_OF_SPACE (details: requested, used, free, largestFree), what the hooks throw
+   */
   protected async allocate(size: number): Promise<R> {
     const { usedBytes: used, largestFreeBytes: free } = this.usage();
     if (size > (free ?? 0)) {
@@ -145,7 +194,7 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
         details: { requested: size, used, free, largestFree: free },
       });
     }
-    // Taken before anything is waited for: a create that comes meanwhile must not be promised the same space.
+    // Counted before any wait: another create that comes meanwhile must not get the same space.
     this.#usedBytes += size;
     let id: RegionId | undefined;
     try {
@@ -159,19 +208,23 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     }
   }
 
+  /**
+   * Calls `dropRegion`, then gives back space and slot.
+   * @throws what `dropRegion` throws; then space and slot stay taken
+   */
   protected async release(region: R): Promise<void> {
     await this.dropRegion(region);
     this.#usedBytes -= region.size;
     this.#table.free(region.id);
   }
 
-  #begin(table: RegionTable<R>): void {
+  #begin(table: RegionDirectory<R>): void {
     this.#table = table;
     this.#usedBytes = 0;
     this.#storedSlots = 0;
   }
 
-  /** One store at a time; whoever comes meanwhile looks again afterwards. */
+  /** One store at a time. A caller that comes meanwhile checks again afterwards. */
   async #storeUsedSlots(): Promise<void> {
     while (this.#table.slots > this.#storedSlots) {
       this.#storing ??= this.#storeAhead().finally(() => (this.#storing = undefined));
@@ -180,7 +233,7 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
   }
 
   async #storeAhead(): Promise<void> {
-    const slots = this.#table.slots + SLOTS_AHEAD;
+    const { slots } = this.#table;
     await this.storeSlots(slots);
     this.#storedSlots = slots;
   }

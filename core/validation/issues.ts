@@ -1,4 +1,4 @@
-/** Faults of a configuration: where each stands, what was found there and what is allowed. All are reported together. */
+/** Faults of a configuration: where each is, what was found there and what is allowed. All are reported together. */
 import { BedrockError, type ErrorCode } from '../base/errors.js';
 
 /** Keys and indexes from the root of the configuration to a value. */
@@ -8,14 +8,14 @@ export interface ConfigIssue {
   code: Extract<ErrorCode, 'CONFIG_INVALID' | 'LIBRARY_LOAD_FAILED' | 'DEPENDENCY_UNRESOLVED'>;
   /** JSON path (RFC 9535), such as `$.providers[0].type`. */
   path: string;
-  /** The fault, in words: what was found and what is allowed. */
+  /** The fault in words: what was found and what is allowed. */
   message: string;
-  /** Position in the file, both from 1, where the format tells it. */
+  /** Position in the file, both from 1, if the format provides it. */
   line?: number;
   column?: number;
 }
 
-/** A key that RFC 9535 lets stand behind a dot. */
+/** A key that RFC 9535 allows after a dot. */
 const PLAIN_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** The JSON path of a value, such as `$.providers[0].type`. */
@@ -29,32 +29,31 @@ export function formatPath(path: ConfigPath): string {
 
 const LONGEST_FOUND = 60;
 
-/** A value as messages show it, shortened. */
+/** A value as shown in messages, shortened. */
 export function describeFound(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'function') return 'a function';
-  // JSON has no word for Infinity and NaN, which TOML can hold.
+  // JSON cannot express Infinity and NaN, which TOML can contain.
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'symbol')
     return String(value);
   const text = JSON.stringify(value);
   return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text;
 }
 
-/** `found 42, expected a string`: how every fault is worded. */
+/** `found 42, expected a string`: the wording of every fault. */
 export function expected(found: unknown, allowed: string): string {
   return `found ${describeFound(found)}, expected ${allowed}`;
 }
 
-/** One line, whatever the message holds: causes from elsewhere may have several. */
+/** Always one line: messages of causes may have several. */
 export function formatIssue(source: string, issue: ConfigIssue): string {
   const position = issue.line === undefined ? '' : `:${issue.line}:${issue.column ?? 1}`;
   return `${source}${position}: ${issue.path}: ${onOneLine(issue.message)}`;
 }
 
 /**
- * The error that carries issues, in the order of the text where that is known. Its code is theirs where they agree, else
- * CONFIG_INVALID.
- * @param source name of the file, or what stands for it
+ * The error that contains all issues, in the order of the text if that is known. Its code is theirs if they agree, else CONFIG_INVALID.
+ * @param source name of the file, or a substitute for it
  */
 export function configError(source: string, unsorted: readonly ConfigIssue[]): BedrockError {
   const issues = unsorted.toSorted(
@@ -67,7 +66,7 @@ export function configError(source: string, unsorted: readonly ConfigIssue[]): B
   return new BedrockError(code, message, { details: { source, issues } });
 }
 
-/** Those without a line come last. */
+/** Issues without a line come last. */
 function lineOf({ line }: ConfigIssue): number {
   return line ?? Number.MAX_SAFE_INTEGER;
 }

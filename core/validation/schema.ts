@@ -1,8 +1,9 @@
 /**
- * Validation by JSON Schema (draft 2020-12, by Ajv): faults with path, found value and allowed values, defaults filled in.
+ * Validation by JSON Schema (draft 2020-12, with Ajv): faults with path, found value and allowed values, and a copy of the value with the
+ * defaults filled in. The value itself is not changed.
  *
- * Two keywords of our own: `x-ignored` (a reason) marks a key that Mochi knows and that means nothing here: using it gives a
- * warning. `x-allowed` says in words what a value may be, where its type alone does not.
+ * Two keywords of our own: `x-ignored` (a reason) marks a key of Mochi that has no effect here: using it gives a warning. `x-allowed`
+ * describes the allowed values in words, if the type alone does not.
  */
 import { readFileSync } from 'node:fs';
 import addFormats from 'ajv-formats';
@@ -16,23 +17,25 @@ export interface Finding {
   message: string;
 }
 
-export interface SchemaVerdict {
+export interface SchemaVerdict<T = unknown> {
+  /** A copy of the validated value, with defaults filled in. */
+  value: T;
   faults: Finding[];
-  /** Keys in use that mean nothing here. */
+  /** Keys in use that have no effect here. */
   remarks: Finding[];
 }
 
-export type SchemaCheck = (value: unknown) => SchemaVerdict;
+export type SchemaCheck = <T>(value: T) => SchemaVerdict<T>;
 
-/** What the x-ignored keyword reports to while a value is being validated. */
+/** Collects the reports of the x-ignored keyword during a validation. */
 interface Collector {
   remarks: Finding[];
 }
 
 const ajv = new Ajv2020({
-  // What the start of a daemon would mostly go into: see checkSchema.
+  // It would take most of the time of a daemon's start: see checkSchema.
   validateSchema: false,
-  // Compiling takes longer than the few checks that are ever made.
+  // Optimizing takes longer than the few validations.
   code: { optimize: false },
   allErrors: true,
   useDefaults: true,
@@ -65,13 +68,25 @@ ajv.addKeyword({
 /** Compiling takes far longer than validating, and a process may run many daemons. */
 const compiled = new WeakMap<SchemaSource, SchemaCheck>();
 
-/** Where the schemas of this package lie. A test holds them valid, so that no start has to. */
+/** Those that came as objects, by their text: Ajv keeps what it compiled for ever, and a provider may make its schemas anew each time. */
+const compiledTexts = new Map<string, SchemaCheck>();
+
+/** The schemas of this package. A test checks that they are valid, so no start has to. */
 const OWN_SCHEMAS = new URL('../../schemas/', import.meta.url).href;
 
-/** @throws what Ajv or the file system throws if it is no valid schema */
+/** @throws the error of Ajv or of the file system if it is not a valid schema */
 export function compileSchema(source: SchemaSource): SchemaCheck {
-  const check = compiled.get(source) ?? compile(source);
+  let check = compiled.get(source);
+  if (check !== undefined) return check;
+  check = source instanceof URL ? compile(source) : compileOnce(source);
   compiled.set(source, check);
+  return check;
+}
+
+function compileOnce(schema: Exclude<SchemaSource, URL>): SchemaCheck {
+  const text = JSON.stringify(schema);
+  const check = compiledTexts.get(text) ?? compile(schema);
+  compiledTexts.set(text, check);
   return check;
 }
 
@@ -79,11 +94,12 @@ function compile(source: SchemaSource): SchemaCheck {
   const schema = source instanceof URL ? readSchema(source) : source;
   if (!isOwn(source)) checkSchema(schema);
   const validate: ValidateFunction = ajv.compile(schema);
-  return (value) => {
+  return (given) => {
+    const value = structuredClone(given);
     const collector: Collector = { remarks: [] };
     validate.call(collector, value);
     const faults = (validate.errors ?? []).map((error) => findingOf(error, value, schema));
-    return { faults, remarks: collector.remarks };
+    return { value, faults, remarks: collector.remarks };
   };
 }
 
@@ -91,7 +107,7 @@ function isOwn(source: SchemaSource): boolean {
   return source instanceof URL && source.href.startsWith(OWN_SCHEMAS);
 }
 
-/** @throws what Ajv throws if it is no valid schema: whatever a library may give is judged by the schema of schemas */
+/** Checks a library's schema with the schema of schemas. @throws Ajv's error if it is not valid */
 export function checkSchema(schema: object): void {
   void ajv.validateSchema(schema, true);
 }
@@ -100,7 +116,7 @@ export function readSchema(url: URL): Record<string, unknown> {
   return JSON.parse(readFileSync(url, 'utf8')) as Record<string, unknown>;
 }
 
-/** Path of a JSON pointer into `root`: numbers where it leads through arrays, or look it if there is no root to ask. */
+/** The path of a JSON pointer into `root`: numbers where it leads through arrays, or, without a root, where a step looks like one. */
 function stepsOf(pointer: string, root: unknown): (string | number)[] {
   let value = root;
   return pointer
@@ -126,9 +142,9 @@ interface PropertySchema {
 }
 
 /**
- * One of Ajv's errors (made with its option `verbose`) in words.
- * @param root       what was validated; without it, a step of digits counts as an index
- * @param rootSchema what it was validated by; without it, a missing key is described by its type alone
+ * One of Ajv's errors (with its option `verbose`) in words.
+ * @param root       the validated value; without it, a step of digits counts as an index
+ * @param rootSchema its schema; without it, a missing key is described only by its type
  */
 export function findingOf(error: ErrorObject, root?: unknown, rootSchema?: unknown): Finding {
   const path = stepsOf(error.instancePath, root);
@@ -165,14 +181,14 @@ export function findingOf(error: ErrorObject, root?: unknown, rootSchema?: unkno
   return { path, message };
 }
 
-/** Those that mean something; Mochi's others would only hide them. */
+/** Keys that have an effect; Mochi's other keys would only hide them. */
 function knownKeys({ properties = {} }: PropertySchema): string[] {
   return Object.entries(properties)
     .filter(([key, { 'x-ignored': reason }]) => key !== '$schema' && reason === undefined)
     .map(([key]) => key);
 }
 
-/** The schema that a `$ref` into the same document means. */
+/** The schema that a `$ref` into the same document leads to. */
 function followed(schema: PropertySchema, root: unknown): PropertySchema {
   if (schema.$ref?.startsWith('#/') !== true) return schema;
   let target = root as Record<string, unknown> | undefined;

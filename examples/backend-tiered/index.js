@@ -9,8 +9,16 @@ export default defineBackend({
   apiVersion: 1,
   type: 'tiered',
   schema: new URL('./schema.json', import.meta.url),
-  // Those of a target over a persistent store. Each target says what it really has.
-  capabilities: { persistent: true, mappable: false, growable: false, importable: false, snapshots: false },
+  // Those of a target over a pool file. Each target says what it really has.
+  capabilities: {
+    persistent: true,
+    mappable: false,
+    growable: false,
+    importable: false,
+    snapshots: false,
+    named: true,
+    transactional: true,
+  },
   dependencies: [
     { name: 'cache', type: 'warabi' },
     { name: 'store', type: 'warabi' },

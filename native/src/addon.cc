@@ -1,6 +1,6 @@
-// The addon's exports. native/binding.ts describes them; nobody but native/ calls them.
+// The addon's exports. native/binding.ts describes them; only native/ calls them.
 //
-// It may be loaded by several threads of a process at once: what is not in a Handle is constant, or locked (mapping.cc).
+// Several threads of a process may load it at once. So everything outside a Handle is constant, or locked (mapping.cc).
 #include "addon.h"
 
 namespace {

@@ -1,4 +1,4 @@
-// The functions of a mapping that may take long: windows, what runs on the thread pool, msync, closing.
+// The functions of a mapping that may take long: windows, work on the thread pool, msync, close.
 #include "addon.h"
 #include "crc32c.h"
 #include "task.h"
@@ -11,14 +11,14 @@ namespace bedrock {
 
 namespace {
 
-// An ArrayBuffer over 2^32 bytes crashes Node.js 20, and two at one address crash some builds of V8. Windows that start every 2 GiB
-// and span 4 keep to both, and any range of up to 2 GiB lies within one of them.
+// An ArrayBuffer over 2^32 bytes crashes Node.js 20, and two at one address crash some builds of V8. Windows that start every 2
+// GiB and span 4 GiB avoid both, and any range of up to 2 GiB lies within one of them.
 constexpr uint64_t kWindowStride = uint64_t{1} << 31;
 constexpr uint64_t kWindowSpan = uint64_t{1} << 32;
 
 Handle& handleOf(const Napi::CallbackInfo& info) { return *static_cast<Handle*>(info.Data()); }
 
-// The handle, if it is open and its arguments `first` and `first + 1` are a range of it; else null with the status in `fault`.
+// The handle, if it is open and the arguments `first` and `first + 1` are a range of it; else null, with the status in `fault`.
 Handle* openRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t* size, Status* fault) {
   Handle& handle = handleOf(info);
   *fault = Status::closed;
@@ -29,7 +29,7 @@ Handle* openRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t* si
   return contains(handle.size, *offset, *size) ? &handle : nullptr;
 }
 
-// The same for what stores, or makes durable.
+// The same for functions that store or make durable.
 Handle* writableRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t* size, Status* fault) {
   Handle* const handle = openRange(info, offset, size, fault);
   if (handle == nullptr || !handle->isReadOnly) return handle;
@@ -37,18 +37,16 @@ Handle* writableRange(const Napi::CallbackInfo& info, uint64_t* offset, uint64_t
   return nullptr;
 }
 
-Napi::Value faultValue(const Napi::CallbackInfo& info, Status fault) {
-  return {info.Env(), toValue(info.Env(), fault)};
-}
+Napi::Value faultValue(const Napi::CallbackInfo& info, Status fault) { return {info.Env(), toValue(info.Env(), fault)}; }
 
-// What work on a mapping came to. The system calls it a success where zeros have taken a lost page's place.
+// The outcome of work on a mapping. The system reports success even if zeros have replaced a lost page.
 Outcome outcomeOf(const Mapping& mapping, int error = 0) {
   if (error != 0) return {error, std::string("msync: ") + std::strerror(error)};
   if (mapping.isLost()) return {EIO, "a part of the mapped file is lost: it was cut off, or its medium failed"};
   return {};
 }
 
-// window(index): a new ArrayBuffer over the window; TypeScript asks once for each.
+// window(index): a new ArrayBuffer over the window. TypeScript calls it once per window.
 Napi::Value window(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& handle = handleOf(info);
@@ -75,11 +73,11 @@ Napi::Value window(const Napi::CallbackInfo& info) {
   const napi_status status = napi_create_external_arraybuffer(
       env, handle.base + offset, size,
       [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<WindowHold>*>(hint); }, share, &buffer);
-  // Whether a failed call has run the finalizer is not documented, so `share` is left alone: a leak, but no double free.
+  // It is not documented whether a failed call has run the finalizer, so `share` is left alone: a leak, but no double free.
   if (status != napi_ok) throw Napi::Error::New(env);
   napi_ref reference = nullptr;
   if (napi_create_reference(env, buffer, 1, &reference) != napi_ok) {
-    // Nobody has seen it; without a reference it could not be detached at the end.
+    // JavaScript has not seen it yet. Without a reference it could not be detached later.
     napi_detach_arraybuffer(env, buffer);
     throw Napi::Error::New(env);
   }
@@ -89,7 +87,7 @@ Napi::Value window(const Napi::CallbackInfo& info) {
 
 using Step = int (*)(uint8_t* address, uint64_t size, bool isPmem);
 
-// A function that does `kStep` to a range on the thread pool.
+// A function that runs `kStep` on a range, on the thread pool.
 template <Step kStep>
 Napi::Value onPool(const Napi::CallbackInfo& info) {
   uint64_t offset;
@@ -163,8 +161,8 @@ Napi::Value msyncBlocking(const Napi::CallbackInfo& info) {
   throw error;
 }
 
-// From here on every call is refused and every window is empty. The promise is for this handle's part in the mapping: work that is
-// in flight has its own, and the last one to end lets go of the file.
+// From here on every call is refused and every window is empty. The promise covers this handle's reference to the mapping. Work
+// in flight has references of its own; the last one to end releases the file.
 Napi::Value close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Handle& handle = handleOf(info);
@@ -174,7 +172,7 @@ Napi::Value close(const Napi::CallbackInfo& info) {
     if (window.buffer == nullptr) continue;
     napi_value buffer = nullptr;
     if (napi_get_reference_value(env, window.buffer, &buffer) == napi_ok && buffer != nullptr) {
-      // Fails if JavaScript has moved its memory to another buffer already: the address range is held for that one.
+      // Fails if JavaScript has already transferred the memory to another buffer. That buffer then keeps the address range.
       napi_detach_arraybuffer(env, buffer);
     }
     napi_delete_reference(env, window.buffer);
@@ -182,7 +180,7 @@ Napi::Value close(const Napi::CallbackInfo& info) {
     window.hold->mapping.reset();
   }
   handle.windows.clear();
-  // On the pool, since taking many GiB out of the page tables takes long.
+  // On the thread pool, since removing many GiB from the page tables takes long.
   const auto last = std::make_shared<std::shared_ptr<Mapping>>(std::move(handle.mapping));
   handle.mapping.reset();
   return Task::start(env, [last] {

@@ -1,4 +1,4 @@
-// CRC32C: one instruction a word where the processor has it, eight tables where not.
+// CRC32C: the processor's instruction, one per word, or eight tables if there is none.
 #include "crc32c.h"
 
 #include <array>

@@ -1,4 +1,4 @@
-// CRC32C (Castagnoli; RFC 3720, appendix B.4), by the processor's own instruction where it has one.
+// CRC32C (Castagnoli; RFC 3720, appendix B.4). Uses the processor's instruction if there is one.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace bedrock {
 
-// Continues `crc`, the result over the bytes before (0 at the start).
+// Continues from `crc`, the checksum of the preceding bytes (0 at the start).
 uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t size);
 
 // "sse4.2", "armv8" or "table"

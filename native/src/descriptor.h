@@ -1,5 +1,5 @@
-// A duplicate of an open file's descriptor: a file that is closed meanwhile cannot have its number taken over by another file under a
-// call that runs on the thread pool.
+// A duplicate of an open file's descriptor. If the file is closed during a call on the thread pool, its number may be reused
+// for another file; the duplicate is not affected.
 #pragma once
 
 #include <fcntl.h>

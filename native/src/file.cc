@@ -1,4 +1,5 @@
-// What Node's FileHandle lacks: allocation, holes, locks, the cache, many writes in one. Each works on a duplicate of the descriptor.
+// System calls that Node's FileHandle lacks: allocation, holes, locks, the page cache, many writes in one job. Each works on a
+// duplicate of the descriptor.
 #include "addon.h"
 #include "descriptor.h"
 #include "space.h"
@@ -22,7 +23,7 @@ namespace {
 using Share = std::shared_ptr<Descriptor>;
 using Call = std::function<int(int fd)>;
 
-// Marks the objects that hold a duplicate, as an object of any other kind may come in their place.
+// Marks objects that hold a duplicate: callers may pass objects of any other kind.
 constexpr napi_type_tag kHeldTag = {0x3a5c1f0e9b274d68, 0x8e21b7d4c0f963a5};
 
 Share* shareOf(const Napi::Value& value) {
@@ -36,24 +37,27 @@ Share duplicate(const Napi::CallbackInfo& info) {
   return std::make_shared<Descriptor>(number > INT32_MAX ? -1 : static_cast<int>(number));
 }
 
-// `call` answers 0 or errno. A signal is no reason to give up.
+// `call` returns 0 or errno. It is repeated after a signal.
 Napi::Promise onFile(const Napi::CallbackInfo& info, const char* name, Call call, Task::Reply reply = nullptr) {
   const Share* const held = shareOf(info[0]);
   const Share file = held == nullptr ? duplicate(info) : *held ? *held : std::make_shared<Descriptor>(-1);
-  return Task::start(info.Env(), [=]() -> Outcome {
-    int error = file->error();
-    if (error == 0) {
-      do error = call(file->get());
-      while (error == EINTR);
-    }
-    if (error == 0) return {};
-    return {error, std::string(name) + ": " + std::strerror(error)};
-  }, std::move(reply));
+  return Task::start(
+      info.Env(),
+      [=]() -> Outcome {
+        int error = file->error();
+        if (error == 0) {
+          do error = call(file->get());
+          while (error == EINTR);
+        }
+        if (error == 0) return {};
+        return {error, std::string(name) + ": " + std::strerror(error)};
+      },
+      std::move(reply));
 }
 
 int errorOf(int result) { return result == 0 ? 0 : errno; }
 
-// hold(fd): an object with a duplicate of its own. Calls in flight keep it, also beyond `drop`.
+// hold(fd): an object with its own duplicate. Calls in flight keep it, even after `drop`.
 Napi::Value hold(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Share file = duplicate(info);
@@ -93,21 +97,20 @@ Napi::Value unshare(const Napi::CallbackInfo& info) {
   return onFile(info, "fallocate", [=](int fd) { return unshareSpace(fd, offset, size); });
 }
 
-// fallocate(2) with a mode that changes no size.
+// fallocate(2) with a mode that does not change the size.
 template <int kMode>
 Napi::Value withinFile(const Napi::CallbackInfo& info) {
   const auto offset = static_cast<off_t>(sizeArgument(info, 1));
   const auto size = static_cast<off_t>(sizeArgument(info, 2));
-  return onFile(info, "fallocate",
-                [=](int fd) { return errorOf(fallocate(fd, kMode | FALLOC_FL_KEEP_SIZE, offset, size)); });
+  return onFile(info, "fallocate", [=](int fd) { return errorOf(fallocate(fd, kMode | FALLOC_FL_KEEP_SIZE, offset, size)); });
 }
 
-// Only pages that are durable already go; the others stay.
+// Drops only clean pages; the others stay.
 Napi::Value dropCache(const Napi::CallbackInfo& info) {
   return onFile(info, "posix_fadvise", [](int fd) { return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); });
 }
 
-// Bytes that go to one place, and where they stand in the copy.
+// Bytes for one position in the file, and where they are in the copy.
 struct Piece {
   uint64_t offset;
   size_t from;
@@ -132,7 +135,7 @@ int writeWhole(int fd, const uint8_t* bytes, size_t size, uint64_t offset) {
   return 0;
 }
 
-// The bytes are copied here: their owner may change or give away his memory while the thread pool is at work.
+// The bytes are copied here: their owner may change or transfer the memory while the thread pool works.
 Napi::Value writeMany(const Napi::CallbackInfo& info) {
   const auto sources = info[1].As<Napi::Array>();
   const auto offsets = info[2].As<Napi::Float64Array>();
@@ -149,7 +152,7 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
       const size_t from = pieces->bytes.size();
       if (source.size > 0) pieces->bytes.insert(pieces->bytes.end(), source.data, source.data + source.size);
       Piece* const last = pieces->places.empty() ? nullptr : &pieces->places.back();
-      // What goes to the end of the piece before it stands behind it in the copy, too.
+      // A piece that continues the previous one in the file also follows it in the copy.
       if (last != nullptr && last->offset + last->size == offset) {
         last->size += source.size;
       } else {
@@ -170,7 +173,7 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
   });
 }
 
-// By way of /proc, as AT_EMPTY_PATH asks for a capability.
+// Through /proc, as AT_EMPTY_PATH needs a capability.
 Napi::Value linkFile(const Napi::CallbackInfo& info) {
   if (!info[1].IsString()) throw Napi::TypeError::New(info.Env(), "a path is expected");
   const std::string path = info[1].As<Napi::String>().Utf8Value();
@@ -180,8 +183,8 @@ Napi::Value linkFile(const Napi::CallbackInfo& info) {
   });
 }
 
-// What is known of a file no longer holds: it is shorter, or its name leads elsewhere. A name that cannot be looked up, as in a folder
-// that is closed to us now, says nothing.
+// Whether the known facts about a file still hold: it has become shorter, or its name leads elsewhere. A name that cannot be
+// looked up, for example in a folder that we can no longer read, proves nothing.
 int verifyFile(int fd, const std::string& path, uint64_t size) {
   struct stat own;
   if (fstat(fd, &own) != 0) return errno;
@@ -202,16 +205,16 @@ bool isZero(const std::array<uint8_t, kBytes>& bytes, size_t size) {
   return size == 0 || (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, size - 1) == 0);
 }
 
-// The first place from `at` on, before `end`, where a byte is not zero; -1 if there is none. Holes are not read, where the system tells
-// of them. @returns 0 or errno
+// Offset of the first byte from `at` on, before `end`, that is not zero; -1 if there is none. Holes are not read, if the system
+// reports them. @returns 0 or errno
 int findNonZero(int fd, off_t at, off_t end, off_t* found) {
-  // On the stack, as the thread pool is no place to run out of memory in.
+  // On the stack, as the thread pool has no good way to report a failed allocation.
   std::array<uint8_t, 1 << 16> piece;
   *found = -1;
   while (at < end) {
     const off_t data = lseek(fd, at, SEEK_DATA);
     if (data < 0 && errno == ENXIO) return 0;
-    // A file system that knows of no holes has data everywhere.
+    // A file system without holes reports data everywhere.
     if (data > at) at = data;
     const auto wanted = std::min<off_t>(piece.size(), end - at);
     if (wanted <= 0) return 0;
@@ -236,7 +239,7 @@ Napi::Value firstNonZero(const Napi::CallbackInfo& info) {
       [found](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*found)); });
 }
 
-// fdatasync first: what it made durable was in the file that is looked at after it, or is not found.
+// fdatasync first: then the file that is checked afterwards is the one that has the durable bytes, or the check fails.
 Napi::Value commit(const Napi::CallbackInfo& info) {
   const std::string path = info[1].ToString().Utf8Value();
   const uint64_t size = sizeArgument(info, 2);

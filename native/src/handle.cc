@@ -24,8 +24,8 @@ napi_status defineHandleFunction(napi_env env, napi_value object, const char* na
   if (status != napi_ok) return status;
   auto* const share = new std::shared_ptr<Handle>(handle);
   status = napi_add_finalizer(
-      env, function, share,
-      [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Handle>*>(data); }, nullptr, nullptr);
+      env, function, share, [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Handle>*>(data); }, nullptr,
+      nullptr);
   if (status != napi_ok) {
     delete share;
     return status;

@@ -1,4 +1,4 @@
-// What the functions of one mapping share. A handle belongs to the thread that made it, so nothing here is locked.
+// What the functions of one mapping share. A handle belongs to the thread that created it, so nothing here is locked.
 #pragma once
 
 #include "mapping.h"
@@ -11,8 +11,8 @@
 
 namespace bedrock {
 
-// What a call on a mapping came to; native/binding.ts has the same numbers. Success on persistent memory is undefined instead, as
-// that costs nothing to return.
+// The outcome of a call on a mapping; native/binding.ts has the same numbers. Success on persistent memory is undefined
+// instead, because that costs nothing to return.
 enum class Status : int32_t {
   unsynced = 1,  // done, but this mapping needs an msync
   closed = 2,
@@ -24,7 +24,8 @@ enum class Status : int32_t {
   lost = 8,
 };
 
-// Held by an ArrayBuffer over the mapping: the file while the mapping is open, the addresses for good.
+// Held by an ArrayBuffer over the mapping: it keeps the file while the mapping is open, and the addresses as long as the buffer
+// exists.
 struct WindowHold {
   std::shared_ptr<Mapping> mapping;
   std::shared_ptr<AddressRange> range;
@@ -32,15 +33,14 @@ struct WindowHold {
 
 struct Handle {
   explicit Handle(napi_env environment, std::shared_ptr<Mapping> mapped)
-      : env(environment), mapping(std::move(mapped)), base(mapping->base()), size(mapping->size()),
-        isPmem(mapping->isPmem()), isReadOnly(mapping->isReadOnly()), sharedSlots(mapping->range()->slots()),
-        slots(sharedSlots->numbers) {}
+      : env(environment), mapping(std::move(mapped)), base(mapping->base()), size(mapping->size()), isPmem(mapping->isPmem()),
+        isReadOnly(mapping->isReadOnly()), sharedSlots(mapping->range()->slots()), slots(sharedSlots->numbers) {}
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
   bool isOpen() const { return base != nullptr; }
-  // Asked when a call has done its part: a page that it met may be the first that is lost.
+  // Checked after the work of a call: the page that it touched may be the first lost one.
   bool isLost() const {
     double lost;
     __atomic_load(&slots[Slots::kLost], &lost, __ATOMIC_ACQUIRE);
@@ -53,7 +53,7 @@ struct Handle {
   };
 
   napi_env const env;
-  // Null when closed, like base.
+  // Null when closed, as is `base`.
   std::shared_ptr<Mapping> mapping;
   uint8_t* base;
   const uint64_t size;
@@ -67,32 +67,30 @@ struct Handle {
 inline bool toSize(double number, uint64_t* size) {
   // NaN fails the first comparison.
   if (!(number >= 0 && number <= 9007199254740991.0)) return false;
-  // By way of int64_t, as processors have no instruction for the unsigned one, and a detour costs 5 ns a number.
+  // Via int64_t: processors have no instruction for the unsigned conversion, and the workaround costs 5 ns per number.
   const auto whole = static_cast<int64_t>(number);
   *size = static_cast<uint64_t>(whole);
   return static_cast<double>(whole) == number;
 }
 
-// A size, offset or file position as JavaScript has it. @returns false unless it is a whole number from 0 to 2^53 - 1
+// A size, offset or file position from JavaScript. @returns false unless it is a whole number from 0 to 2^53 - 1
 inline bool toSize(napi_env env, napi_value value, uint64_t* size) {
   double number;
   if (napi_get_value_double(env, value, &number) != napi_ok) return false;
   return toSize(number, size);
 }
 
-// offset + size lies within `limit`; no sum, so nothing can overflow
-inline bool contains(uint64_t limit, uint64_t offset, uint64_t size) {
-  return offset <= limit && size <= limit - offset;
-}
+// offset + size is within `limit`; written without a sum, so nothing can overflow
+inline bool contains(uint64_t limit, uint64_t offset, uint64_t size) { return offset <= limit && size <= limit - offset; }
 
-// The memory of a Uint8Array, a Buffer included; none if it is detached.
+// The memory of a Uint8Array (also a Buffer); none if it is detached.
 struct Bytes {
   uint8_t* data = nullptr;
   size_t size = 0;
 };
 
-// Takes typed arrays of every type, as asking for the type costs 6 ns: refusing others than bytes is TypeScript's. `size` counts
-// elements, and an element is a byte or more, so nothing beyond the array is ever read.
+// Accepts typed arrays of all types, as checking the type costs 6 ns; TypeScript refuses other types. `size` counts elements,
+// and an element is at least a byte, so nothing beyond the array is ever read.
 inline bool toBytes(napi_env env, napi_value value, Bytes* bytes) {
   void* data = nullptr;
   if (napi_get_typedarray_info(env, value, nullptr, &bytes->size, &data, nullptr, nullptr) != napi_ok) return false;
@@ -107,10 +105,10 @@ inline napi_value toValue(napi_env env, Status status) {
   return value;
 }
 
-// An ArrayBuffer over the handle's slots, which holds the handle.
+// An ArrayBuffer over the handle's slots. It keeps the handle alive.
 napi_status makeSlots(napi_env env, const std::shared_ptr<Handle>& handle, napi_value* buffer);
 
-// Gives `object` a function that finds the handle in its data; the handle lives as long as any such function.
+// Gives `object` a function that finds the handle in its data. The handle lives as long as any such function.
 napi_status defineHandleFunction(napi_env env, napi_value object, const char* name, napi_callback callback,
                                  const std::shared_ptr<Handle>& handle);
 

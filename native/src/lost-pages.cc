@@ -1,5 +1,6 @@
-// The handler of SIGBUS, and the ranges that it knows. It runs on the thread that met the lost page, at any instruction: it calls only
-// what a signal handler may (sigaction(2), fstat(2), mmap(2) by its number, as sanitizers wrap the function), and takes no lock.
+// The handler of SIGBUS, and the ranges that it watches. It runs on the thread that touched the lost page, at any instruction.
+// It calls only what a signal handler may call (sigaction(2), fstat(2), and mmap(2) by its number, since sanitizers wrap the
+// function), and takes no lock.
 #include "lost-pages.h"
 
 #include <dlfcn.h>
@@ -16,7 +17,8 @@
 
 namespace bedrock::lost_pages {
 
-// A link of a list that only grows: the handler may be reading it. One whose `end` is 0 watches nothing, and is used again.
+// An element of a list that only grows, since the handler may be reading it. An element with `end` 0 watches nothing, and is
+// reused.
 struct Watch {
   std::atomic<uintptr_t> base{0};
   std::atomic<uintptr_t> end{0};
@@ -30,23 +32,23 @@ namespace {
 std::atomic<Watch*> watches{nullptr};
 std::mutex changes;
 uintptr_t pageBytes = 4096;
-struct sigaction previous {};
+struct sigaction previous{};
 
 bool isWatching(const Watch& watch, uintptr_t address) {
-  // `end` is what is written last and cleared first, so a range that is whole has it before and after.
+  // `end` is written last and cleared first. So a range is consistent if `end` is set both before and after it is read.
   const uintptr_t end = watch.end.load(std::memory_order_acquire);
   return address < end && address >= watch.base.load(std::memory_order_acquire) &&
          watch.end.load(std::memory_order_acquire) == end;
 }
 
 bool putZeros(uintptr_t from, uintptr_t to) {
-  const long placed = syscall(SYS_mmap, from, to - from, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  const long placed =
+      syscall(SYS_mmap, from, to - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   return static_cast<uintptr_t>(placed) == from;
 }
 
-// All behind a file's end is lost together, so that what reads on does not fault page by page. Elsewhere one page is lost alone, or
-// as many as the machine says.
+// Everything after the end of a file is lost together, so that sequential reads do not fault on each page. Elsewhere a single
+// page is lost, or as many as the machine reports.
 bool replace(const Watch& watch, uintptr_t address, uintptr_t lostBytes) {
   const uintptr_t base = watch.base.load(std::memory_order_relaxed);
   const uintptr_t end = (watch.end.load(std::memory_order_relaxed) + pageBytes - 1) & ~(pageBytes - 1);
@@ -57,13 +59,13 @@ bool replace(const Watch& watch, uintptr_t address, uintptr_t lostBytes) {
   }
   const uintptr_t from = address & ~(lostBytes - 1);
   if (putZeros(std::max(from, base), std::min(from + lostBytes, end))) return true;
-  // The system keeps a list of ranges, which is full when very many single pages were lost.
+  // The kernel limits the number of ranges; very many single lost pages can exhaust it.
   return putZeros(address & ~(pageBytes - 1), end);
 }
 
-// @returns whether the fault was one of ours, and the instruction may go on
+// @returns whether the fault was in a watched range, so that the instruction may continue
 bool mend(const siginfo_t& fault) {
-  // One that somebody has sent tells of no address.
+  // A signal sent by a process has no address.
   if (fault.si_code != BUS_ADRERR && fault.si_code != BUS_OBJERR
 #ifdef BUS_MCEERR_AR
       && fault.si_code != BUS_MCEERR_AR && fault.si_code != BUS_MCEERR_AO
@@ -78,7 +80,7 @@ bool mend(const siginfo_t& fault) {
     __atomic_store(watch->mark.load(std::memory_order_relaxed), &lost, __ATOMIC_RELEASE);
     uintptr_t lostBytes = pageBytes;
 #ifdef BUS_MCEERR_AR
-    // Found by the machine by itself: nobody is waiting for the page.
+    // Found by the machine in the background: no thread is waiting for the page.
     if (fault.si_code == BUS_MCEERR_AO) return true;
     if (fault.si_code == BUS_MCEERR_AR) lostBytes = std::max(pageBytes, uintptr_t{1} << fault.si_addr_lsb);
 #endif
@@ -92,8 +94,8 @@ void passOn(int signal, siginfo_t* info, void* context) {
   const bool wasSent = info->si_code <= 0;
   if (previous.sa_handler == SIG_IGN && wasSent) return;
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
-  // The end of the process: the instruction faults again, or the signal comes again, when this returns.
-  struct sigaction byDefault {};
+  // Ends the process: the instruction faults again, or the signal is sent again, when this returns.
+  struct sigaction byDefault{};
   byDefault.sa_handler = SIG_DFL;
   sigaction(signal, &byDefault, nullptr);
   if (wasSent) raise(signal);
@@ -107,14 +109,14 @@ void onBusError(int signal, siginfo_t* info, void* context) {
 
 void install() {
   pageBytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  // The handler outlives a worker thread that alone had loaded this library.
+  // Keeps the library loaded: the handler outlives a worker thread that was the only one to load it.
   Dl_info own;
   if (dladdr(reinterpret_cast<const void*>(&onBusError), &own) != 0) {
     dlopen(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
   }
-  struct sigaction handler {};
+  struct sigaction handler{};
   handler.sa_sigaction = onBusError;
-  // On the stack of the thread's own for signals, if it has one.
+  // On the thread's signal stack, if it has one.
   handler.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&handler.sa_mask);
   sigaction(SIGBUS, nullptr, &previous);

@@ -1,5 +1,5 @@
-// mapFile(path, size, flags, mode, fd): maps on the thread pool, since allocating a file may take seconds. With an fd that file is mapped, and
-// the path is not looked at.
+// mapFile(path, size, flags, mode, fd): maps on the thread pool, since allocating a file may take seconds. If fd is given, that
+// file is mapped, and the path is not opened.
 #include "addon.h"
 #include "descriptor.h"
 #include "space.h"
@@ -21,7 +21,7 @@ using media::MapResult;
 
 Outcome failure(const char* call) { return {errno, std::string(call) + ": " + std::strerror(errno)}; }
 
-// The rules of pmem_map_file(3), said by us: what libpmem says of them is lost among what it said before.
+// The rules of pmem_map_file(3), checked here because libpmem's own message may be mixed with an earlier one.
 Outcome checkFlags(size_t size, int flags) {
   const bool creates = (flags & media::kCreate) != 0;
   if (creates && (flags & media::kReadOnly) != 0) return {EINVAL, "a file that is created is not for reading only"};
@@ -40,7 +40,8 @@ Outcome checkNotEmpty(const char* path) {
   return {EINVAL, "the file is empty"};
 }
 
-// Private, so that a store through a window ends neither the process nor the file's peace: it lands on a page of this process's own.
+// A private mapping: a store through a window then neither ends the process nor changes the file. It goes to a page of this
+// process.
 Outcome mapForReading(int fd, MapResult* result) {
   struct stat status;
   if (fstat(fd, &status) != 0) return failure("fstat");
@@ -54,7 +55,7 @@ Outcome mapForReading(int fd, MapResult* result) {
 }
 
 Outcome openForReading(const char* path, MapResult* result) {
-  // O_NONBLOCK: a FIFO would have the thread wait for its other end.
+  // O_NONBLOCK: with a FIFO, open would wait for the other end.
   const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return failure("open");
   const Outcome outcome = mapForReading(fd, result);
@@ -69,7 +70,7 @@ struct Request {
   size_t size;
   int flags;
   mode_t mode;
-  // The file that is mapped, if it is open already.
+  // The file to map, if it is already open.
   std::shared_ptr<Descriptor> file;
 };
 
@@ -85,8 +86,8 @@ Outcome map(const Request& request, MapResult* result) {
   if ((flags & media::kReadOnly) != 0) {
     return file ? mapForReading(file->get(), result) : openForReading(path.c_str(), result);
   }
-  // A file with a name is made here first, as libpmem leaves one that it could not allocate behind, with all the space there was. If
-  // there may be none of that name, it is deleted again by libpmem.
+  // A named file is created here first: if libpmem cannot allocate it, it leaves the file behind, with all the space that it
+  // could get. With kExclusive libpmem deletes it itself.
   constexpr int kOwnCreation = media::kExclusive | media::kTmpfile;
   CreatedFile created;
   if ((flags & media::kCreate) != 0 && (flags & kOwnCreation) == 0) {
@@ -98,8 +99,8 @@ Outcome map(const Request& request, MapResult* result) {
   return {result->error, result->message};
 }
 
-// A descriptor of the file that was mapped, to ask for its length later; -1 if it has no such name any more. No duplicate of one that
-// is there, as that would keep the file locked.
+// A descriptor of the mapped file, for asking its length later; -1 if it no longer has this name. Not a duplicate of an
+// existing descriptor, as that would keep the file locked.
 int openMapped(const Request& request, size_t size) {
   const std::string path = request.file ? pathOf(*request.file) : request.path;
   const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
@@ -138,8 +139,11 @@ Napi::Value describe(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
 
 Napi::Value mapFile(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw Napi::TypeError::New(info.Env(), "a path is expected");
-  Request request{info[0].As<Napi::String>().Utf8Value(), sizeArgument(info, 1),
-                  static_cast<int>(sizeArgument(info, 2) & 31), static_cast<mode_t>(sizeArgument(info, 3) & 07777), {}};
+  Request request{info[0].As<Napi::String>().Utf8Value(),
+                  sizeArgument(info, 1),
+                  static_cast<int>(sizeArgument(info, 2) & 31),
+                  static_cast<mode_t>(sizeArgument(info, 3) & 07777),
+                  {}};
   if (!info[4].IsUndefined()) {
     request.file = std::make_shared<Descriptor>(static_cast<int>(sizeArgument(info, 4) & INT32_MAX));
   }
@@ -152,8 +156,6 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void exportMapping(Napi::Env env, Napi::Object exports) {
-  exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile"));
-}
+void exportMapping(Napi::Env env, Napi::Object exports) { exports.Set("mapFile", Napi::Function::New(env, mapFile, "mapFile")); }
 
 }  // namespace bedrock

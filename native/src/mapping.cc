@@ -1,4 +1,4 @@
-// Giving back files and addresses. See mapping.h for what ends when.
+// Releases files and addresses. mapping.h describes what ends when.
 #include "mapping.h"
 
 #include <sys/mman.h>
@@ -11,8 +11,9 @@ namespace bedrock {
 
 namespace {
 
-// Address ranges that nobody is known to use any more, but a thread of the pool might (zlib and crypto read their input by bare
-// pointers). They cost no memory; the oldest is given back when there are many. Never destroyed: threads may outlive main().
+// Address ranges that are no longer known to be in use, but which a thread of the pool may still read (zlib and crypto read
+// their input through bare pointers). They cost no memory. The oldest are unmapped when there are too many. Never destroyed:
+// threads may outlive main().
 class Quarantine {
  public:
   void add(uint8_t* base, size_t size) {
@@ -29,7 +30,7 @@ class Quarantine {
 
  private:
   static constexpr size_t kMaxRanges = 64;
-  // A sixteenth of what a process can address.
+  // A sixteenth of a process's address space.
   static constexpr size_t kMaxBytes = size_t{1} << 43;
 
   std::mutex mutex_;
@@ -42,7 +43,7 @@ Quarantine& quarantine() {
   return *instance;
 }
 
-// MAP_NORESERVE: pages that are never touched must not count against the memory of the machine.
+// MAP_NORESERVE: pages that are never touched must not count as used memory.
 constexpr int kPlaceholder = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 bool placeZeros(uint8_t* base, size_t size, int fixed) {
@@ -57,11 +58,12 @@ void AddressRange::releaseFile() {
   file_ = -1;
   if (!isExposed_) return;
   if (!isRegistered_) {
-    // In one step, so that nothing else can be mapped here in between. If it fails the file stays until the range goes.
+    // In one step, so that nothing else can be mapped here in between. If it fails, the file stays mapped until the range is
+    // released.
     if (placeZeros(base_, size_, MAP_FIXED)) contents_ = Contents::zeros;
     return;
   }
-  // libpmem's own unmapping leaves a gap for an instant; if another thread maps something there the range is no longer ours.
+  // Unmapping by libpmem leaves a gap for a moment. If another thread maps something there, the range is no longer ours.
   media::unregister(base_, size_);
   contents_ = Contents::lost;
 #ifdef MAP_FIXED_NOREPLACE
@@ -69,7 +71,7 @@ void AddressRange::releaseFile() {
   if (placed == base_) {
     contents_ = Contents::zeros;
   } else if (placed != MAP_FAILED) {
-    // A kernel before 4.17 takes the address for a hint.
+    // A kernel before 4.17 treats the address as a hint.
     munmap(placed, size_);
   }
 #endif

@@ -1,9 +1,9 @@
 // The lifetime of a mapping.
 //
-// Two things end at two times. The file is let go of when the mapping is closed and no work on another thread uses it any more: what
-// holds a Mapping holds the file. The address range stays reserved, filled with zeros that belong to no file, for as long as an
-// ArrayBuffer may point into it: what holds an AddressRange keeps others from being mapped there. So a pointer that outlived the
-// mapping, as of a compression that runs on while its window is closed, finds memory that is valid and means nothing.
+// Two resources end at different times. The file is released when the mapping is closed and no work on another thread uses it
+// any more: a Mapping holds the file. The address range stays reserved, filled with zeros that belong to no file, as long as an
+// ArrayBuffer may point into it: an AddressRange keeps anything else from being mapped there. So a pointer that outlives the
+// mapping, for example in a compression that continues while its window is closed, reads valid memory without meaning.
 #pragma once
 
 #include "lost-pages.h"
@@ -15,9 +15,9 @@
 
 namespace bedrock {
 
-// What JavaScript and C++ have in common of a mapping, as numbers: the arguments of a hot call, put there by TypeScript, as reading them
-// here is several times as fast as taking arguments, and large offsets need no object each on the JavaScript heap; and whether pages
-// are lost. It outlives the mapping.
+// Numbers that JavaScript and C++ share for a mapping: the arguments of a hot call, and whether pages are lost. TypeScript
+// writes the arguments here because reading them is several times as fast as reading call arguments, and large offsets need no
+// heap object. It outlives the mapping.
 struct Slots {
   enum Index { kOffset, kSize, kThird, kLost, kCount };
   double numbers[kCount] = {};
@@ -25,7 +25,7 @@ struct Slots {
 
 class AddressRange {
  public:
-  // @param file a descriptor of the mapped file, taken over; or -1
+  // @param file a descriptor of the mapped file, which this object will close; or -1
   AddressRange(uint8_t* base, size_t size, bool isRegistered, int file)
       : base_(base), size_(size), isRegistered_(isRegistered), file_(file),
         watch_(lost_pages::watch(base, size, file, &slots_->numbers[Slots::kLost])) {}
@@ -36,9 +36,10 @@ class AddressRange {
   uint8_t* base() const { return base_; }
   size_t size() const { return size_; }
   const std::shared_ptr<Slots>& slots() const { return slots_; }
-  // From here on pointers into the range may be anywhere.
+  // From here on there may be pointers into the range anywhere.
   void expose() { isExposed_ = true; }
-  // Nobody touches the file through it any more. Puts zeros in the file's place, if pointers into the range may be left.
+  // Called when nothing uses the file through this range any more. Replaces the file with zeros if pointers into the range may
+  // be left.
   void releaseFile();
 
  private:
@@ -49,7 +50,7 @@ class AddressRange {
   int file_;
   lost_pages::Watch* const watch_;
   std::atomic<bool> isExposed_{false};
-  // Written by the one thread that drops the last Mapping, read by the one that drops the last AddressRange after it.
+  // Written by the thread that drops the last Mapping, read by the thread that later drops the last AddressRange.
   enum class Contents { file, zeros, lost } contents_ = Contents::file;
 };
 
@@ -67,7 +68,7 @@ class Mapping {
   // Stores stay in this process; nothing makes them durable.
   bool isReadOnly() const { return isReadOnly_; }
   const std::shared_ptr<AddressRange>& range() const { return range_; }
-  // Whether a page was lost: then nothing that the mapping holds, or was given, is the file's for certain.
+  // Whether a page was lost: then it is uncertain whether what was loaded or stored is in the file.
   bool isLost() const {
     double lost;
     __atomic_load(&range_->slots()->numbers[Slots::kLost], &lost, __ATOMIC_ACQUIRE);

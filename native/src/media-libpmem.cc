@@ -19,7 +19,7 @@ namespace {
 bool forced = false;
 bool denied = false;
 
-// libpmem reads PMEM_IS_PMEM_FORCE at the first mapping and never again; so does this, at the same moment.
+// libpmem reads PMEM_IS_PMEM_FORCE at the first mapping and never again. This does the same, at the same moment.
 void readForced() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -44,7 +44,7 @@ MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   }
   result.base = static_cast<uint8_t*>(base);
   result.isPmem = isPmem != 0;
-  // Where everything passes for persistent memory, the books say nothing that matters.
+  // In forced mode libpmem's registration does not matter.
   result.isRegistered = result.isPmem && !forced;
   return result;
 }
@@ -53,7 +53,7 @@ bool isPmemFile(int fd) {
   readForced();
   if (forced || denied) return forced;
 #if defined(MAP_SYNC) && defined(MAP_SHARED_VALIDATE)
-  // What libpmem asks as well: only a DAX file system takes MAP_SYNC.
+  // libpmem checks the same: only a DAX file system accepts MAP_SYNC.
   void* const page = mmap(nullptr, 1, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
   if (page == MAP_FAILED) return false;
   munmap(page, 1);
@@ -72,7 +72,7 @@ void flush(const uint8_t* address, size_t size) { pmem_flush(address, size); }
 void drain() { pmem_drain(); }
 
 void copy(uint8_t* to, const uint8_t* from, size_t size, bool drains) {
-  // memmove rather than memcpy: the source may be a window of the same mapping. libpmem does both by the same code.
+  // memmove, not memcpy: the source may be a window of the same mapping. libpmem uses the same code for both.
   if (drains) {
     pmem_memmove_persist(to, from, size);
   } else {

@@ -1,5 +1,5 @@
-// The same without libpmem: files are mapped and made durable by mmap(2) and msync(2), so no mapping is persistent memory and the
-// calls that flush processor caches are never reached.
+// The same interface without libpmem: mmap(2) and msync(2) map files and make them durable. So no mapping is persistent memory,
+// and the functions that flush processor caches are never called.
 #include "media.h"
 
 #include <fcntl.h>
@@ -87,7 +87,7 @@ void fill(uint8_t* to, int value, size_t size, bool) { std::memset(to, value, si
 
 int msync(const uint8_t* address, size_t size) {
   if (size == 0) return 0;
-  // msync(2) takes the start of a page only.
+  // msync(2) accepts only the start of a page.
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto start = reinterpret_cast<uintptr_t>(address);
   const uintptr_t past = start & (page - 1);

@@ -1,6 +1,6 @@
-// What lies under a mapping: libpmem (media-libpmem.cc), or POSIX calls alone (media-posix.cc); the build takes one of the two.
+// The layer below a mapping: libpmem (media-libpmem.cc), or POSIX calls alone (media-posix.cc). The build uses one of the two.
 //
-// Mechanism only: ranges are checked by the callers. Nothing here knows of JavaScript, and everything may run on any thread.
+// Mechanism only: callers check ranges. Nothing here depends on JavaScript, and every function may run on any thread.
 #pragma once
 
 #include <cstddef>
@@ -10,25 +10,25 @@
 
 namespace bedrock::media {
 
-// The bits of pmem_map_file's flags, under our own names because the POSIX build knows no libpmem.h; and one that is ours.
+// The flags of pmem_map_file, under our own names because the POSIX build has no libpmem.h; kReadOnly is our own.
 enum MapFlags : int { kCreate = 1, kExclusive = 2, kSparse = 4, kTmpfile = 8, kReadOnly = 16 };
 
 struct MapResult {
   uint8_t* base = nullptr;
   size_t size = 0;
   bool isPmem = false;
-  // The range is registered in libpmem's own books, and must leave them by libpmem's own call.
+  // The range is registered with libpmem, and must be unmapped by libpmem.
   bool isRegistered = false;
-  // errno if base is null, with a message of this call: pmem_errormsg(3) may still hold the text of an earlier one.
+  // errno if base is null, with a message for this call: pmem_errormsg(3) may still hold the text of an earlier one.
   int error = 0;
   std::string message;
 };
 
-// For reading and writing, by the rules for flags and lengths that map-file.cc has checked. What it names is opened by it.
+// Maps for reading and writing. map-file.cc has checked flags and length. Opens the path itself.
 MapResult mapFile(const char* path, size_t size, int flags, mode_t mode);
-// Whether an open file lies on persistent memory, so that loads from a mapping of it wait for no disk.
+// Whether an open file is on persistent memory, so that loads from a mapping of it never wait for a disk.
 bool isPmemFile(int fd);
-// Takes the file out of the address range; what else becomes of the range is the caller's.
+// Removes the file from the address range. The caller decides what happens with the range.
 void unregister(uint8_t* base, size_t size);
 
 // For persistent memory only.
@@ -39,15 +39,15 @@ void drain();
 void copy(uint8_t* to, const uint8_t* from, size_t size, bool drains);
 void fill(uint8_t* to, int value, size_t size, bool drains);
 
-// For every mapping. @returns 0 or errno
+// For every kind of mapping. @returns 0 or errno
 int msync(const uint8_t* address, size_t size);
 int deepPersist(const uint8_t* address, size_t size, bool isPmem);
 
 // The version of libpmem that this was built with; null without libpmem.
 const char* libpmemVersion();
-// PMEM_IS_PMEM_FORCE=1 was set when libpmem looked at it.
+// Whether PMEM_IS_PMEM_FORCE=1 was set when libpmem read it.
 bool isForced();
-// 1, 0, or -1 where the platform does not tell.
+// 1, 0, or -1 if the platform does not report it.
 int hasAutoFlush();
 int hasHardwareDrain();
 

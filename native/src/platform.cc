@@ -1,4 +1,4 @@
-// What the machine and libpmem give, and CRC32C over JavaScript's own memory.
+// Properties of the machine and of libpmem, and CRC32C over JavaScript's own memory.
 #include "addon.h"
 #include "crc32c.h"
 
@@ -30,7 +30,7 @@ bool isOne(const char* variable) {
   return value != nullptr && std::strcmp(value, "1") == 0;
 }
 
-// libpmem keeps its choice to itself; this is the order in which it chooses (libpmem(7), ENVIRONMENT).
+// libpmem does not report its choice; this repeats the order in which it chooses (libpmem(7), ENVIRONMENT).
 const char* flushInstruction() {
   if (isOne("PMEM_NO_FLUSH")) return nullptr;
   unsigned a = 0;
@@ -87,14 +87,14 @@ Napi::Value attributes(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// crc32c(bytes, seed), or undefined if the arguments are not these. Raw, as it stands beside reads of 64 bytes.
+// crc32c(bytes, seed), or undefined if the arguments are invalid. Raw Node-API, as it is used with reads of 64 bytes.
 napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value arguments[2];
   Bytes bytes;
   uint64_t seed = 0;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok ||
-      !toBytes(env, arguments[0], &bytes) || !toSize(env, arguments[1], &seed) || seed > UINT32_MAX) {
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || !toBytes(env, arguments[0], &bytes) ||
+      !toSize(env, arguments[1], &seed) || seed > UINT32_MAX) {
     return nullptr;
   }
   napi_value result = nullptr;

@@ -22,12 +22,12 @@ int errorOf(int result) { return result == 0 ? 0 : errno; }
 struct Range {
   off_t start;
   off_t end;
-  // Whether another file has it too, so that a write needs space anew.
+  // Whether another file shares it, so that a write needs new space.
   bool isShared = false;
 };
 
-// What of a range has its space, in order: also what was allocated and never written to (FS_IOC_FIEMAP).
-// @returns false where the file system does not tell
+// The allocated parts of a range, in order, including those never written to (FS_IOC_FIEMAP).
+// @returns false if the file system does not report them
 bool listAllocated(int fd, off_t offset, off_t end, std::vector<Range>* allocated) {
   constexpr uint32_t kExtents = 128;
   std::vector<uint64_t> memory((sizeof(fiemap) + kExtents * sizeof(fiemap_extent)) / sizeof(uint64_t));
@@ -52,7 +52,7 @@ bool listAllocated(int fd, off_t offset, off_t end, std::vector<Range>* allocate
   return true;
 }
 
-// What a range has beside `kept`, in order.
+// The parts of a range that are not in `kept`, in order.
 std::vector<Range> rangesBeside(Range range, const std::vector<Range>& kept) {
   std::vector<Range> beside;
   const auto isBefore = [](const Range& each, off_t place) { return each.end <= place; };
@@ -66,8 +66,9 @@ std::vector<Range> rangesBeside(Range range, const std::vector<Range>& kept) {
   return beside;
 }
 
-// Space that was allocated and never written to still counts as a hole (lseek(2), SEEK_HOLE), on every file system that tells the two
-// apart; so what a failed allocation has left is found among the holes, beside what had its space before, and no byte is lost with it.
+// Space that is allocated but was never written still counts as a hole (lseek(2), SEEK_HOLE), on every file system that
+// distinguishes the two. So the leftovers of a failed allocation are among the holes, apart from what was allocated before, and
+// freeing them loses no data.
 void giveBackHoles(int fd, off_t offset, off_t end, const std::vector<Range>& kept) {
   const off_t position = lseek(fd, 0, SEEK_CUR);
   for (off_t at = offset; at < end;) {
@@ -89,11 +90,12 @@ void giveBackHoles(int fd, off_t offset, off_t end, const std::vector<Range>& ke
 int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   struct stat before;
   if (fstat(fd, &before) != 0) return errno;
-  // What had its space before keeps it: somebody may have been promised that it can be written. Where nobody tells, nothing is given back.
+  // Space that was allocated before stays: somebody may rely on being able to write there. If the file system does not report
+  // allocation, nothing is freed.
   const off_t end = std::min(offset + size, before.st_size);
   std::vector<Range> kept;
   const bool isKnown = S_ISREG(before.st_mode) && listAllocated(fd, offset, end, &kept);
-  // Only what lacks it is asked for, as XFS refuses a range that is larger than what it has free, though it is allocated already.
+  // Only the missing parts are requested: XFS refuses a range larger than its free space even if it is already allocated.
   std::vector<Range> missing;
   if (isKnown && size > 0) missing = rangesBeside({offset, end}, kept);
   const off_t rest = isKnown && size > 0 ? std::max(offset, end) : offset;
@@ -108,10 +110,10 @@ int allocateSpace(int fd, off_t offset, off_t size, bool emulates) {
   if (error == 0 || !S_ISREG(before.st_mode)) return error;
   struct stat after;
   if (fstat(fd, &after) == 0 && after.st_size > before.st_size) {
-    // The error that is told is the one that led here.
+    // Report the original error.
     if (ftruncate(fd, before.st_size) != 0) return error;
   }
-  // An argument that is refused has taken nothing.
+  // A call that was refused for its arguments has allocated nothing.
   if (isKnown && error != EINVAL && error != EBADF) giveBackHoles(fd, offset, end, kept);
   return error;
 }
@@ -133,14 +135,14 @@ int unshareSpace(int fd, off_t offset, off_t size) {
 }
 
 int CreatedFile::open(const char* path, mode_t mode) {
-  // By itself first, as only so it is known who has made it.
+  // Exclusively first: only then is it known who created the file.
   for (int attempt = 0; attempt < 8; attempt++) {
     fd_ = ::open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     isNew_ = fd_ >= 0;
     if (fd_ >= 0 || errno != EEXIST) break;
     fd_ = ::open(path, O_RDWR | O_CLOEXEC);
     if (fd_ >= 0 || errno != ENOENT) break;
-    // A link that leads nowhere is neither there nor free: what it names is made, as without O_EXCL.
+    // A dangling link neither exists as a file nor leaves the name free: its destination is created, as without O_EXCL.
     fd_ = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode);
     if (fd_ >= 0 || errno != ENOENT) break;
   }
@@ -168,7 +170,7 @@ CreatedFile::~CreatedFile() {
   if (!isKept_ && isNew_) unlink(path_);
   struct stat now;
   if (!isKept_ && !isNew_ && fstat(fd_, &now) == 0 && now.st_size > sizeBefore_) {
-    // Nothing more can be done where that is refused.
+    // Nothing more can be done if this fails.
     if (ftruncate(fd_, sizeBefore_) != 0) errno = 0;
   }
   close(fd_);

@@ -1,24 +1,25 @@
-// Space of files: taken whole, or not at all.
+// Space of files: allocated completely or not at all.
 #pragma once
 
 #include <sys/types.h>
 
 namespace bedrock {
 
-// Gives a range of a file its space, and the file at least the size that ends it. If that fails, what was taken is given back, and what
-// had its space before keeps it: a file system that is full keeps what it could give otherwise. Nobody else may write to the range, or
-// extend the file, meanwhile.
-// @param emulates whether a byte is written into every block where the file system cannot allocate
+// Allocates space for a range of a file, and extends the file to the end of the range if it is shorter. If that fails, it frees
+// what it allocated; otherwise a full file system would keep the part that it could allocate. Space that was allocated before
+// stays. Nobody else may write to the range, or extend the file, meanwhile.
+// @param emulates whether to write a byte into every block if the file system cannot allocate
 // @returns 0 or errno
 int allocateSpace(int fd, off_t offset, off_t size, bool emulates);
 
-// Gives what a range of a file shares with others (FS_IOC_FIEMAP, FIEMAP_EXTENT_SHARED) space of its own; the bytes stay. What was unshared
-// before it fails stays so. Where the file system does not tell, nothing is done.
+// Allocates separate space for the parts of a range that other files share (FS_IOC_FIEMAP, FIEMAP_EXTENT_SHARED); the bytes
+// stay. If it fails, parts that are already unshared stay so. If the file system does not report sharing, nothing is done.
 // @returns 0 or errno
 int unshareSpace(int fd, off_t offset, off_t size);
 
-// Creates a file, or opens one that is there, makes it `size` bytes long and gives it its space. Unless `keep` is called it ends as it
-// was: a new one is gone, one that was there has its former size and its former space. (What was cut off is lost.)
+// Creates or opens a file, sets its size to `size` bytes and allocates its space. Unless `keep` is called, the destructor
+// restores the former state: a new file is deleted, an existing one gets its former size and space back. (Bytes that were
+// truncated are lost.)
 class CreatedFile {
  public:
   // @returns 0 or errno

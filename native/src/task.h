@@ -1,8 +1,8 @@
 // Work on the thread pool, with a promise for its end.
 //
-// Work captures what it uses by shared ownership, and lets go of it on its own thread as soon as it is done. So nothing that
-// JavaScript does meanwhile (closing, collecting, ending the worker thread) takes memory away under it. A worker thread that is
-// terminated waits for work in flight, and the promise is then nobody's.
+// Work holds what it uses by shared ownership, and releases it on its own thread as soon as it is done. So nothing that
+// JavaScript does meanwhile (closing, collecting, ending the worker thread) can free memory that it uses. A worker thread that
+// is terminated waits for work in flight; nobody then receives the promise.
 #pragma once
 
 #include <napi.h>
@@ -13,7 +13,7 @@
 
 namespace bedrock {
 
-// What work came to: 0, or errno with a message where libpmem has one of its own.
+// The result of work: 0, or errno, with a message if libpmem has one of its own.
 struct Outcome {
   int error = 0;
   std::string message;
@@ -24,8 +24,8 @@ class Task : public Napi::AsyncWorker {
   using Work = std::function<Outcome()>;
   using Reply = std::function<Napi::Value(Napi::Env)>;
 
-  // The promise resolves to `reply`'s value, made on the JavaScript thread, or undefined. It rejects with an Error whose `errno`
-  // is positive.
+  // The promise resolves to the value of `reply`, made on the JavaScript thread, or undefined. It rejects with an Error whose
+  // `errno` is positive.
   static Napi::Promise start(Napi::Env env, Work work, Reply reply = nullptr) {
     // Deletes itself when it has ended.
     auto* const task = new Task(env, std::move(work), std::move(reply));

@@ -1,6 +1,6 @@
 /**
- * The provider type `warabi`: a blob store, after Mochi's component of that name. It holds one target or several and does
- * nothing of its own: the front doors serve the targets. Both generations of Warabi's configuration are valid.
+ * The provider type `warabi`: a blob store, modelled on Mochi's component of that name. It holds one or several targets and does nothing
+ * else: the doors serve the targets. Both generations of Warabi's configuration are valid.
  */
 import {
   API_VERSION,
@@ -8,12 +8,23 @@ import {
   defineProvider,
   explain,
   type Provider,
+  type MigrateRequest,
+  type OperationContext,
   type ProviderContext,
+  type ProviderRoute,
+  type RestoreRequest,
+  type SnapshotRequest,
   type Target,
 } from '../../core/index.js';
+import { planRoute } from './migration/plan.js';
+import { Receiver } from './migration/receiver.js';
+import { Sender } from './migration/sender.js';
+import { restore, snapshot } from './snapshots.js';
+import { TargetSlot } from './target-slot.js';
+import { transferManagerOf } from './transfer-manager.js';
 import type { WarabiConfig, WarabiTargetConfig } from '../../schemas/generated/warabi.js';
 
-/** A target's configuration once its schema has filled in the defaults. */
+/** The configuration of a target after its schema has filled in the defaults. */
 type ValidTarget = Required<WarabiTargetConfig>;
 
 function targetsOf(config: WarabiConfig): ValidTarget[] {
@@ -22,33 +33,63 @@ function targetsOf(config: WarabiConfig): ValidTarget[] {
 }
 
 class WarabiProvider implements Provider {
+  readonly routes: readonly ProviderRoute[];
+  readonly #receiver: Receiver;
+  readonly #sender: Sender;
+  readonly name: string;
   #isStopped = false;
 
-  constructor(readonly targets: readonly Target[]) {}
+  constructor(
+    private readonly slots: readonly TargetSlot[],
+    { providerName, logger }: ProviderContext,
+    config: WarabiConfig,
+  ) {
+    this.name = providerName;
+    this.#receiver = new Receiver(providerName, slots);
+    this.#sender = new Sender(providerName, slots, transferManagerOf(config.transfer_manager), logger);
+    this.routes = [...this.#receiver.routes, planRoute(slots)];
+  }
 
-  /** Opens the targets in order; a failure closes those that are open. */
+  get targets(): readonly Target[] {
+    return this.slots.map(({ served }) => served);
+  }
+
+  snapshot(request: SnapshotRequest, operation: OperationContext): Promise<unknown> {
+    return snapshot(this.name, this.slots, request, operation);
+  }
+
+  restore(request: RestoreRequest, operation: OperationContext): Promise<unknown> {
+    return restore(this.name, this.slots, request, operation);
+  }
+
+  migrate(request: MigrateRequest, operation: OperationContext): Promise<unknown> {
+    return this.#sender.migrate(request, operation);
+  }
+
+  /** Opens the targets in order. On failure it closes those that are open. */
   async start(): Promise<void> {
-    for (const target of this.targets) {
+    for (const slot of this.slots) {
       // A start that took too long is stopped while it waits here for a target; the next one must stay closed.
       if (this.#wasStopped()) return;
-      await target.open();
-      // The stop has closed it already, or, of a target that does not wait for its own open, could not yet.
-      if (this.#wasStopped()) await target.close();
+      await slot.open();
+      // The stop has already closed it, unless the target does not wait for its own open.
+      if (this.#wasStopped()) await slot.close();
     }
   }
 
-  /** It changes while the start waits, which the compiler does not see. */
+  /** Changes while the start waits, which the compiler does not see. */
   #wasStopped(): boolean {
     return this.#isStopped;
   }
 
-  /** Closes them in reverse; one that fails does not keep the others open. */
+  /** Closes them in reverse order. A failure does not keep the others open. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    await this.#receiver.stop();
     const failures: unknown[] = [];
-    for (const target of this.targets.toReversed()) {
+    for (const slot of this.slots.toReversed()) {
       try {
-        await target.close();
+        await slot.close();
       } catch (error) {
         failures.push(error);
       }
@@ -56,7 +97,7 @@ class WarabiProvider implements Provider {
     if (failures.length > 0) {
       throw new BedrockError(
         'INTERNAL',
-        `${failures.length} of ${this.targets.length} targets did not close cleanly`,
+        `${failures.length} of ${this.slots.length} targets did not close cleanly`,
         {
           cause:
             failures.length === 1
@@ -69,11 +110,10 @@ class WarabiProvider implements Provider {
 }
 
 async function create(config: WarabiConfig, context: ProviderContext): Promise<Provider> {
-  const targets: Target[] = [];
-  for (const { type, config: settings } of targetsOf(config)) {
-    targets.push(await context.createTarget(type, settings));
-  }
-  return new WarabiProvider(targets);
+  const slots: TargetSlot[] = [];
+  for (const [index, target] of targetsOf(config).entries())
+    slots.push(await TargetSlot.make(context, index, target));
+  return new WarabiProvider(slots, context, config);
 }
 
 export default defineProvider<WarabiConfig>({

@@ -2,7 +2,7 @@
  * What a pool does when others change its file under it: nothing that is acknowledged afterwards may be lost at the next start. Nobody waits
  * here for the file to be looked at: the very next change notices.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   copyFile,
   link,
@@ -18,11 +18,11 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
 import { checkPool, notesOf } from '../../core/pool/check.js';
 import { inspectPool } from '../../core/pool/inspection.js';
 import { OfflinePool } from '../../core/pool-file/offline-pool.js';
+import { holdTimers, turns } from '../fixtures/held-time.js';
 import { nativeAddon } from '../fixtures/needs.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
 import { poolTarget, type PoolBackend, type PoolConfig } from './pool-factory.js';
@@ -33,18 +33,22 @@ const POOL_BYTES = 8 * MIB;
 const LARGE_BYTES = 5 * MIB;
 const BACKENDS: PoolBackend[] = nativeAddon.isHere ? ['file', 'pmem'] : ['file'];
 const GONE = { code: 'READ_ONLY' };
+/** At least the time between two looks of a pool at its file. */
+const LOOK_MS = 1000;
 
 let home: string;
 let file: string;
 let log: RecordingLogger;
 let opened: Target[];
 beforeEach(async () => {
+  holdTimers('setInterval');
   home = await mkdtemp(path.join(tmpdir(), 'bedrock-changed-'));
   file = path.join(home, 'pool');
   log = recordingLogger();
   opened = [];
 });
 afterEach(async () => {
+  jest.useRealTimers();
   for (const target of opened) await target.close().catch(() => undefined);
   await rm(home, { recursive: true, force: true });
 });
@@ -64,6 +68,14 @@ function reason(): string | undefined {
 
 const yes = (): boolean => true;
 const no = (): boolean => false;
+
+/** The target looks at its file, and has seen that it is not what it was. */
+async function noticed(target: Target): Promise<void> {
+  while ((await target.stats()).mode !== 'read-only') {
+    jest.advanceTimersByTime(LOOK_MS);
+    await turns();
+  }
+}
 
 /** Two regions: one at the beginning of the pool, one that reaches into its second half. */
 async function filled(target: Target): Promise<{ first: RegionId; large: RegionId }> {
@@ -106,7 +118,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
       // A store into memory that is there is not lost, and asks nobody: it is made, unless another's look at the file came first.
       const isMade = isMemory && (await change?.then(yes, no)) === true;
       if (!isMemory) await expect(change).rejects.toMatchObject(GONE);
-      while (isMemory && (await target.stats()).mode !== 'read-only') await delay(20);
+      if (isMemory) await noticed(target);
       expect((await stat(file)).size).toBeLessThan(POOL_BYTES);
       expect(reason()).toMatch(/ cut off .* from 8388608 to \d+ bytes/);
       expect(Buffer.from(await target.read(ids.first, 1, 4)).toString()).toBe('irst');
@@ -243,7 +255,7 @@ it('a file pool that waits for no disk says of its lost bytes that they are not 
   const { first } = await filled(target);
   await target.persist(first);
   await truncate(file, 4 * MIB);
-  while ((await target.stats()).mode !== 'read-only') await delay(20);
+  await noticed(target);
   await expect(target.persist(first)).rejects.toMatchObject(GONE);
 });
 

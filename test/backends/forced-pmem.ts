@@ -19,7 +19,7 @@ const POOLS = ['test/backends/pool.test.ts', 'test/backends/changed-file.test.ts
 
 /** @param subjects groups of the contract, as a pattern; all of it, and what pools in files have, unless told */
 export function itKeepsTheContractForced(title: string, subjects?: string): void {
-  const chosen = subjects === undefined ? POOLS : ['-t', `target contract (${subjects}) `];
+  const chosen = subjects === undefined ? POOLS : ['-t', `^pmem target contract (${subjects}) `];
   needs('libpmem', hasLibpmem).it(title, async () => {
     const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
     const home = await mkdtemp(path.join(memory, 'bedrock-forced-'));

@@ -1,12 +1,14 @@
 /** The memory backend: the contract of a target, and what it promises beyond it. */
-import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
 import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';
 import { createLogger } from '../../core/base/logging.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { RegionId, Target } from '../../core/index.js';
 import type { MemoryConfig } from '../../schemas/generated/memory.js';
+import { runnerOf } from '../conformance/chosen-groups.js';
 import { liveHeapBytes } from '../fixtures/live-memory.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 const GIB = 2 ** 30;
 const logger = createLogger({ level: 'off', format: 'text' });
@@ -31,11 +33,12 @@ async function openTarget(config: MemoryConfig = {}, memory?: ProcessMemory): Pr
 }
 
 const clock = { now: () => Date.now() };
-const runner = { describe, it, beforeEach, afterEach };
+/** Those that ask what there is room for. The long test has every rule. */
+const ABOUT_ROOM = ['create', 'createAndWrite', 'erase', 'stats', 'space', 'lifecycle'];
 
 describe('a memory target without max_bytes', () => {
   describeTarget(
-    runner,
+    runnerOf(),
     {
       create: () => new MemoryTarget({}, { logger, clock }),
       createImporting: (poolId) => new MemoryTarget({}, { logger, clock, poolId }),
@@ -48,7 +51,7 @@ describe('a memory target without max_bytes', () => {
 describe('a memory target with max_bytes', () => {
   const bounded = (max_bytes: number): Target => new MemoryTarget({ max_bytes }, { logger, clock });
   describeTarget(
-    runner,
+    runnerOf(isThorough ? undefined : ABOUT_ROOM),
     { create: () => bounded(16 * 2 ** 20), createBounded: bounded, maxRegionBytes: 16 * 2 ** 20 },
     MEMORY_CAPABILITIES,
   );

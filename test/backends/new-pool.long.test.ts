@@ -1,9 +1,11 @@
 /** Kills at every call of the system that making, or replacing, a pool consists of: the next start leaves the pool and nothing else. */
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { afterAll, expect, it } from '@jest/globals';
 import { readdir, rm } from 'node:fs/promises';
 import { failingSystem } from '../fixtures/failing-system.js';
-import { openPools, type Attempt } from './new-pool-program.js';
+import { needs } from '../fixtures/needs.js';
+import { isKilledAt, type Attempt } from './new-pool-program.js';
 import { poolFolder, poolTarget } from './pool-factory.js';
+import './new-pool.test.js';
 
 const CALLS = ['flock', 'ftruncate', 'posix_fallocate', 'pwrite', 'fsync', 'link', 'rename', 'unlink'];
 /** Of each call. Writes of zeros, where nothing else gives space, are more. */
@@ -12,7 +14,7 @@ const MOST = 3;
 const system = failingSystem();
 afterAll(() => system?.dispose());
 
-(system === undefined ? describe.skip : describe)('a start that is killed (needs a C compiler)', () => {
+needs('a C compiler', system !== undefined).describe('a start that is killed', () => {
   const ways = [
     { title: 'without a name', failures: {}, env: {} },
     { title: 'with a name', failures: { tmpfile: 'EOPNOTSUPP' as const }, env: {} },
@@ -34,16 +36,11 @@ afterAll(() => system?.dispose());
       for (let nth = 1; nth <= MOST; nth++) {
         if (override) await openHere(home);
         else await rm(`${home}/pool`, { force: true });
-        const { end } = await openPools(
-          system,
-          home,
-          [killed],
-          { ...failures, kill: { call, nth, within: home } },
-          env,
-        );
+        const kill = { call, nth, within: home };
+        const isKilled = await isKilledAt(system, home, killed, { ...failures, kill }, env);
         await openHere(home);
         await expect(readdir(home)).resolves.toEqual(['pool']);
-        if (end.signal === null) break;
+        if (!isKilled) break;
       }
     } finally {
       await rm(home, { recursive: true, force: true });

@@ -1,8 +1,9 @@
 /** The medium over a mapping that writes down what is asked of it: stores that share a drain. */
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
-import type { MediumRange, PoolFileIo } from '../../core/index.js';
+import { BedrockError, type MediumRange, type PoolFileIo } from '../../core/index.js';
 import type { Mapping } from '../../native/index.js';
+import { Gate } from '../fixtures/gate.js';
 
 const BYTES = Buffer.from('some bytes');
 
@@ -11,6 +12,11 @@ class NotedMapping {
   readonly size = 2 ** 24;
   readonly mode: string;
   failure: Error | undefined;
+  isLost = false;
+  /** Jobs of the thread pool that clear wait behind it. */
+  readonly clearing = new Gate();
+  /** What meets the first lost page. */
+  onLoad: () => void = () => undefined;
   jobs = 0;
   mostJobs = 0;
 
@@ -32,6 +38,21 @@ class NotedMapping {
     this.mostJobs = Math.max(this.mostJobs, ++this.jobs);
     await Promise.resolve();
     this.jobs--;
+  }
+
+  view(_offset: number, length: number): Uint8Array {
+    if (this.isLost) throw this.#lost();
+    this.onLoad();
+    return Buffer.alloc(length, 'm');
+  }
+
+  async fillAsync(): Promise<void> {
+    await this.clearing.pass();
+    if (this.isLost) throw this.#lost();
+  }
+
+  #lost(): Error {
+    return Object.assign(new Error('a part of the mapped file is lost'), { code: 'EIO' });
   }
 
   drain(): undefined {
@@ -119,5 +140,85 @@ describe('many ranges that are made durable', () => {
     const mapping = new NotedMapping(false);
     await mediumOver(mapping).persist(apart(50, LARGE));
     expect(mapping.calls).toEqual([`job 0+${99 * LARGE}`]);
+  });
+});
+
+describe('reads of a mapping that has lost pages', () => {
+  const GONE = new BedrockError('READ_ONLY', 'the file was cut off');
+  let mapping: NotedMapping;
+  let medium: PmemMedium;
+  let isSound: boolean;
+
+  beforeEach(() => {
+    mapping = new NotedMapping(true);
+    isSound = true;
+    const fail = (): Error => {
+      isSound = false;
+      return GONE;
+    };
+    const io = {
+      get isSound() {
+        return isSound;
+      },
+      checkSound: () => undefined,
+      certainly: (step: Promise<void>) => step,
+      look: () => Promise.reject(fail()),
+      failMapping: fail,
+      read: (_offset: number, into: Uint8Array) => Promise.resolve(void into.fill('f'.charCodeAt(0))),
+    } as unknown as PoolFileIo;
+    medium = new PmemMedium({ io, mapping: mapping as unknown as Mapping, syncWrites: true });
+  });
+
+  async function readByte(bytes = 1): Promise<string> {
+    const into = Buffer.alloc(bytes);
+    await medium.read(0, into);
+    return into.subarray(-1).toString();
+  }
+
+  it('go by read(2), though the job that met the loss has not ended, and a look has failed the pool before', async () => {
+    expect(await readByte()).toBe('m');
+    mapping.clearing.shut();
+    const cleared = medium.clear(0, 2 ** 22);
+    await expect(cleared).rejects.toBe(GONE);
+    expect(isSound).toBe(false);
+    expect(medium.isDirect).toBe(true);
+    expect(await readByte()).toBe('m');
+    // The thread has met the lost page; that its job has ended is told later.
+    mapping.isLost = true;
+    expect(await readByte()).toBe('f');
+    expect(medium.isDirect).toBe(false);
+    mapping.clearing.open();
+  });
+
+  it('begin nothing where they must be done at once, when the loss came since it was asked whether they can', async () => {
+    const into = Buffer.alloc(1, '-');
+    expect(medium.readNow(0, into)).toBe(true);
+    expect(into.toString()).toBe('m');
+    let asked = 0;
+    Object.defineProperty(mapping, 'isLost', { get: () => ++asked > 1 });
+    expect(medium.isDirect).toBe(true);
+    expect(medium.readNow(0, into.fill('-'))).toBe(false);
+    await readByte();
+    expect(into.toString()).toBe('-');
+  });
+
+  it('go by read(2) from the piece on before which the loss came', async () => {
+    const many = 3 * 2 ** 22;
+    const reading = readByte(many);
+    mapping.isLost = true;
+    expect(await reading).toBe('f');
+  });
+
+  it('are told that bytes are lost where the read has met the loss itself, and never that the pool takes no changes', async () => {
+    mapping.onLoad = () => (mapping.isLost = true);
+    expect(() => medium.read(0, Buffer.alloc(1))).toThrow(expect.objectContaining({ code: 'POOL_CORRUPT' }));
+    expect(isSound).toBe(false);
+    expect(await readByte()).toBe('f');
+  });
+
+  it('are told the same where another thread meets it between the check and the load', () => {
+    let asked = 0;
+    Object.defineProperty(mapping, 'isLost', { get: () => ++asked > 1 });
+    expect(() => medium.read(0, Buffer.alloc(1))).toThrow(expect.objectContaining({ code: 'POOL_CORRUPT' }));
   });
 });

@@ -11,6 +11,7 @@ import type { BackendContext, Logger, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import type { FileConfig } from '../../schemas/generated/file.js';
 import type { PmemConfig } from '../../schemas/generated/pmem.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 export type PoolBackend = 'file' | 'pmem';
 export type PoolConfig = FileConfig & PmemConfig;
@@ -35,6 +36,9 @@ export function poolTarget(
   const backend = type === 'file' ? file : pmem;
   return Promise.resolve(backend.create({ ...config }, context));
 }
+
+/** Enough that space runs out before it where pools are small. */
+const MAX_TRANSACTION_BYTES = 16 * MIB;
 
 /** Room that a file system in memory must have to be taken: containers may have one of 64 MiB. */
 const MEMORY_ROOM_BYTES = 512 * MIB;
@@ -79,7 +83,12 @@ export function poolFactory(
     made.get(target) as { home: string; config: PoolConfig };
   const fresh = async (capacity: number, poolId?: Uint8Array): Promise<Target> =>
     make(
-      { path: 'pool', create_if_missing_with_size: capacity, ...settings },
+      {
+        path: 'pool',
+        create_if_missing_with_size: capacity,
+        max_transaction_bytes: MAX_TRANSACTION_BYTES,
+        ...settings,
+      },
       await poolFolder(where),
       poolId,
     );
@@ -97,6 +106,8 @@ export function poolFactory(
     dispose: (target) => rm(facts(target).home, { recursive: true, force: true }),
     spaceOf: (size) => spaceOf(type, size),
     maxRegionBytes: 16 * MIB,
+    maxTransactionBytes: MAX_TRANSACTION_BYTES,
+    isThorough,
     // With the addon it is the addon that asks for them (commits.test.ts).
     syncsByNode: type === 'file' && addonState().attributes === undefined,
   };

@@ -13,7 +13,6 @@ import {
 } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { RegionId, Target } from '../../core/index.js';
 import { addonState } from '../../native/load.js';
 import { holdTimers, turns } from '../fixtures/held-time.js';
@@ -28,6 +27,8 @@ const CONFIG = { path: 'pool', create_if_missing_with_size: 8 * MIB } as PoolCon
 const GONE = { code: 'READ_ONLY' };
 /** At least the time between two looks of a pool at its file. */
 const LOOK_MS = 1000;
+/** After so long it is tried for the first time again to give space back. */
+const RETRY_MS = 1000;
 
 let home: string;
 let log: RecordingLogger;
@@ -192,6 +193,105 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     await openPool(type);
   });
 
+  describe('that is opened on a full file system', () => {
+    const datasync = (): jest.SpiedFunction<FileHandle['datasync']> => jest.spyOn(files, 'datasync');
+
+    async function filled(config: Partial<PoolConfig> = {}): Promise<RegionId> {
+      const target = await openPool(type, config);
+      const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+      await target.close();
+      return id;
+    }
+
+    const warnings = (): number => log.entries.filter(({ level }) => level === 'warning').length;
+
+    nativeAddon.it('drops what was stored and not made durable', async () => {
+      const id = await filled();
+      for (const [index, code] of ['ENOSPC', 'EDQUOT'].entries()) {
+        datasync().mockRejectedValueOnce(systemError(code));
+        const target = await openPool(type);
+        expect(warnings()).toBe(index + 1);
+        await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+        await target.createAndWrite(Buffer.from('more'), { persist: true });
+        await target.close();
+      }
+    });
+
+    nativeAddon.it(
+      'is opened whichever of its own barriers finds it full, also with a header to mend',
+      async () => {
+        const id = await filled();
+        const { addon } = await import('../../native/addon.js');
+        const { mapFile } = await import('../../native/index.js');
+        const mapping = await mapFile(path.join(home, 'other'), { create: true, size: 4096 });
+        const mappings = Object.getPrototypeOf(mapping) as typeof mapping;
+        await mapping.close();
+        const errno = constants.errno.ENOSPC;
+        let refusals = 0;
+        for (let failing = 0; ; failing++) {
+          const file = await open(path.join(home, 'pool'), 'r+');
+          await file.write(Buffer.alloc(4096), 0, 4096, 4096);
+          await file.close();
+          let asked = 0;
+          const fail = (): boolean => asked++ === failing;
+          const commit = addon.commit.bind(addon);
+          jest.spyOn(addon, 'commit').mockImplementation((...args) => {
+            if (fail()) return Promise.reject(Object.assign(new Error('ENOSPC'), { errno }));
+            return commit(...args);
+          });
+          for (const method of ['persist', 'persistRanges'] as const) {
+            const sound = Reflect.get(mappings, method) as (...args: unknown[]) => undefined;
+            jest.spyOn(mappings, method).mockImplementation(function (this: unknown, ...args: unknown[]) {
+              if (fail()) return Promise.reject(systemError('ENOSPC')) as never;
+              return sound.apply(this, args);
+            });
+          }
+          const target = await openPool(type).catch((error: unknown) => {
+            // Before a pool is mapped, its holes must have been given space for certain.
+            expect([type, error]).toEqual(['pmem', expect.objectContaining({ code: 'OUT_OF_SPACE' })]);
+            refusals++;
+          });
+          const barriers = asked;
+          jest.restoreAllMocks();
+          if (target === undefined) continue;
+          await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+          await target.erase(await target.createAndWrite(Buffer.from('more'), { persist: true }));
+          await target.close();
+          if (barriers <= failing) break;
+        }
+        expect(refusals).toBeLessThanOrEqual(1);
+        await expectRestart(type, id);
+      },
+    );
+
+    it('is refused where it keeps bytes that the file system does not take, and can be read all the same', async () => {
+      const id = await filled();
+      datasync().mockImplementation(() => Promise.reject(systemError('ENOSPC')));
+      await expect(openPool(type)).rejects.toMatchObject({ code: 'START_FAILED', cause: { code: 'ENOSPC' } });
+      const reader = await openPool(type, { read_only: true });
+      await expect(text(reader, id, 12)).resolves.toBe('acknowledged');
+      await reader.close();
+      jest.restoreAllMocks();
+      await openPool(type);
+    });
+
+    it('is served without growing where its file cannot be made longer, and grows at a later start', async () => {
+      const id = await filled();
+      const longer = { max_size: 64 * MIB };
+      const truncated = jest.spyOn(files, 'truncate').mockRejectedValue(systemError('ENOSPC'));
+      const target = await openPool(type, longer);
+      expect(truncated).toHaveBeenCalledTimes(1);
+      expect(warnings()).toBe(1);
+      expect((await target.stats()).capacityBytes).toBeLessThanOrEqual(8 * MIB);
+      await expect(target.create(20 * MIB)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+      await target.createAndWrite(Buffer.from('more'), { persist: true });
+      await target.close();
+      jest.restoreAllMocks();
+      await (await openPool(type, longer)).create(20 * MIB);
+    });
+  });
+
   it('that is deleted under the target takes no more changes, and can be saved as the log says', async () => {
     const target = await openPool(type);
     const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
@@ -259,11 +359,15 @@ describe('space of erased regions that cannot be cleared', () => {
     const target = await openPool('file');
     const ids = await Promise.all([1, 2].map(() => target.createAndWrite(Buffer.alloc(2 * MIB, 1))));
     const empty = (await target.stats()).usedBytes - 4 * MIB;
+    holdTimers('setTimeout');
     await failZeros('EIO');
     for (const id of ids) await target.erase(id);
     expect((await target.stats()).pendingBytes).toBe(4 * MIB);
     jest.restoreAllMocks();
-    while ((await target.stats()).pendingBytes > 0) await delay(20);
+    while ((await target.stats()).pendingBytes > 0) {
+      jest.advanceTimersByTime(RETRY_MS);
+      await turns();
+    }
     expect((await target.stats()).usedBytes).toBe(empty);
     const last = await target.createAndWrite(Buffer.alloc(2 * MIB, 1), { persist: true });
     await failZeros('EIO');
@@ -274,6 +378,99 @@ describe('space of erased regions that cannot be cleared', () => {
     expect(await again.stats()).toMatchObject({ usedBytes: empty, pendingBytes: 0, failedGiveBacks: 0 });
     const made = await again.create(6 * MIB);
     expect(Buffer.from(await again.read(made, 0, 6 * MIB)).equals(Buffer.alloc(6 * MIB))).toBe(true);
+  });
+});
+
+nativeAddon.describe('an open that asks for space', () => {
+  type Asked = 'allocate' | 'unshare';
+
+  async function refusing(asked: Asked, code: string): Promise<void> {
+    const { addon } = await import('../../native/addon.js');
+    const errno = constants.errno[code as 'EIO'];
+    jest.spyOn(addon, asked).mockRejectedValue(Object.assign(new Error(code), { errno }));
+  }
+
+  const warnings = (pattern: RegExp): number =>
+    log.entries.filter(({ level, message }) => level === 'warning' && pattern.test(message)).length;
+
+  /** A pool with a region, whole or as a sparse copy. */
+  async function pool(isSparse = false): Promise<RegionId> {
+    const target = await openPool('file');
+    const id = await target.createAndWrite(Buffer.from('acknowledged'), { persist: true });
+    await target.close();
+    if (isSparse) {
+      const { punchHole } = await import('../../native/index.js');
+      await using file = await open(path.join(home, 'pool'), 'r+');
+      await punchHole(file, 4 * MIB, 4 * MIB);
+    }
+    return id;
+  }
+
+  async function expectServed(target: Target, id: RegionId): Promise<void> {
+    await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+    await target.createAndWrite(Buffer.from('more'), { persist: true });
+  }
+
+  it.each(['ENOSPC', 'EDQUOT', 'EFBIG'])(
+    'for holes is served without it by file, and refused as OUT_OF_SPACE by pmem, where the system has none (%s)',
+    async (code) => {
+      const id = await pool(true);
+      await refusing('allocate', code);
+      await expect(openPool('pmem')).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      const target = await openPool('file');
+      expect(warnings(/has holes/)).toBe(1);
+      await expect(text(target, id, 12)).resolves.toBe('acknowledged');
+    },
+  );
+
+  it.each(['ENOSPC', 'EDQUOT'])(
+    'for shared blocks is served with a warning where the system has none (%s)',
+    async (code) => {
+      const id = await pool();
+      await refusing('unshare', code);
+      for (const type of BACKENDS) {
+        const target = await openPool(type);
+        await expectServed(target, id);
+        await target.close();
+      }
+      expect(warnings(/shares blocks/)).toBe(BACKENDS.length);
+    },
+  );
+
+  it.each(['allocate', 'unshare'] as const)(
+    'fails for what the system says, and not for want of space, where %s fails otherwise, and lets go of the pool',
+    async (asked) => {
+      const id = await pool();
+      for (const code of ['EIO', 'EPERM']) {
+        await refusing(asked, code);
+        for (const type of BACKENDS)
+          await expect(openPool(type)).rejects.toMatchObject({ code: 'START_FAILED', cause: { code } });
+      }
+      expect(warnings(/has holes|shares blocks/)).toBe(0);
+      jest.restoreAllMocks();
+      for (const type of BACKENDS) {
+        const target = await openPool(type);
+        await expectServed(target, id);
+        await target.close();
+      }
+    },
+  );
+
+  it('needs none where the file system cannot give it, unless the pool has holes', async () => {
+    const id = await pool();
+    for (const asked of ['allocate', 'unshare'] as const) await refusing(asked, 'EOPNOTSUPP');
+    for (const type of BACKENDS) {
+      const target = await openPool(type);
+      await expectServed(target, id);
+      await target.close();
+    }
+    expect(warnings(/has holes|shares blocks/)).toBe(0);
+    const { punchHole } = await import('../../native/index.js');
+    await using file = await open(path.join(home, 'pool'), 'r+');
+    await punchHole(file, 4 * MIB, 4 * MIB);
+    await expect(openPool('pmem')).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    await expect(text(await openPool('file'), id, 12)).resolves.toBe('acknowledged');
+    expect(warnings(/has holes/)).toBe(1);
   });
 });
 

@@ -8,7 +8,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLogger } from '../../core/base/logging.js';
 import { type BedrockConfig, bootstrap, checkConfig, type RegionId } from '../../core/index.js';
-import { warnOfFileSystem } from '../../core/pool-file/pool-place.js';
+import { warnOfFileSystem } from '../../core/pool-file/pool-path.js';
 import { nativeAddon, needs } from '../fixtures/needs.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { type PoolBackend, type PoolConfig, poolTarget } from './pool-factory.js';

@@ -9,14 +9,15 @@ import {
   cellBytesOf,
   sizeIndex,
 } from '../../backends/memory/slab-heap.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 /** Bytes of slabs that were taken since. */
 function heldSince(before: number): number {
   return processMemory.heldBytes - before;
 }
 
-function cell(heap: SlabHeap, place: number, size: number): Uint8Array {
-  return heap.bytesAt(place).subarray(heap.startAt(place), heap.startAt(place) + size);
+function cell(heap: SlabHeap, number: number, size: number): Uint8Array {
+  return heap.bytesAt(number).subarray(heap.startAt(number), heap.startAt(number) + size);
 }
 
 function isFilled(bytes: Uint8Array, value: number): boolean {
@@ -49,30 +50,32 @@ describe('SlabHeap', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
         const heap = new SlabHeap();
-        const cells: { place: number; size: number; mark: number }[] = [];
+        const cells: { number: number; size: number; mark: number }[] = [];
         let mark = 0;
         for (const { kind, size, which, count } of steps) {
           for (let round = 0; round < count; round++) {
             if (kind === 'take') {
-              const place = heap.allocate(size);
-              const bytes = cell(heap, place, cellBytesOf(sizeIndex(size)));
+              const number = heap.allocate(size);
+              const bytes = cell(heap, number, cellBytesOf(sizeIndex(size)));
               expect(isFilled(bytes, 0)).toBe(true);
               mark = (mark % 255) + 1;
               bytes.fill(mark);
-              cells.push({ place, size: bytes.length, mark });
+              cells.push({ number, size: bytes.length, mark });
             } else {
               const [gone] = cells.splice((which + 7 * round) % Math.max(1, cells.length), 1);
               if (gone === undefined) break;
               // Whoever had it wrote all of it last, and nobody else did.
-              expect(isFilled(cell(heap, gone.place, gone.size), gone.mark)).toBe(true);
-              heap.free(gone.place);
+              expect(isFilled(cell(heap, gone.number, gone.size), gone.mark)).toBe(true);
+              heap.free(gone.number);
             }
           }
         }
-        for (const { place, size, mark } of cells) expect(isFilled(cell(heap, place, size), mark)).toBe(true);
+        for (const { number, size, mark } of cells)
+          expect(isFilled(cell(heap, number, size), mark)).toBe(true);
         heap.clear();
         expect(heldSince(before)).toBe(0);
       }),
+      { numRuns: isThorough ? 100 : 25 },
     );
   });
 
@@ -90,12 +93,12 @@ describe('SlabHeap', () => {
   test('gives slabs back as they become empty, all but a small one of each size', () => {
     const heap = new SlabHeap();
     const before = processMemory.heldBytes;
-    const places = Array.from({ length: 100_000 }, () => heap.allocate(64));
+    const numbers = Array.from({ length: 100_000 }, () => heap.allocate(64));
     const held = heldSince(before);
-    const half = places.splice(0, 50_000);
-    for (const place of half) heap.free(place);
+    const half = numbers.splice(0, 50_000);
+    for (const number of half) heap.free(number);
     expect(heldSince(before)).toBeLessThan(0.85 * held);
-    for (const place of places) heap.free(place);
+    for (const number of numbers) heap.free(number);
     expect(heldSince(before)).toBeLessThanOrEqual(2 ** 16);
     heap.clear();
     expect(heldSince(before)).toBe(0);
@@ -108,9 +111,9 @@ describe('SlabHeap', () => {
       heap.free(heap.allocate(64));
       const held = new Set<number>();
       for (let round = 0; round < 1000; round++) {
-        const place = heap.allocate(64);
+        const number = heap.allocate(64);
         held.add(processMemory.heldBytes);
-        heap.free(place);
+        heap.free(number);
         held.add(processMemory.heldBytes);
       }
       expect(held.size).toBe(1);
@@ -120,11 +123,11 @@ describe('SlabHeap', () => {
 
   test('fills up the slabs that are in use before an empty one', () => {
     const heap = new SlabHeap();
-    const places = Array.from({ length: 3000 }, () => heap.allocate(64));
-    const [first] = places as [number];
-    const last = places.filter((place) => heap.bytesAt(place) !== heap.bytesAt(first));
-    const ofLast = last.filter((place) => heap.bytesAt(place) === heap.bytesAt(last.at(-1) as number));
-    for (const place of ofLast) heap.free(place);
+    const numbers = Array.from({ length: 3000 }, () => heap.allocate(64));
+    const [first] = numbers as [number];
+    const last = numbers.filter((number) => heap.bytesAt(number) !== heap.bytesAt(first));
+    const ofLast = last.filter((number) => heap.bytesAt(number) === heap.bytesAt(last.at(-1) as number));
+    for (const number of ofLast) heap.free(number);
     heap.free(first);
     expect(heap.allocate(64)).toBe(first);
     heap.clear();

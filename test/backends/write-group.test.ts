@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { FileMedium } from '../../backends/file/file-medium.js';
 import type { FileOperations } from '../../core/index.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
-import { MAX_PIECE_BYTES, WriteGroup } from '../../core/pool-file/write-group.js';
+import { MAX_GROUPED_WRITE_BYTES, WriteGroup } from '../../core/pool-file/write-group.js';
 
 const SMALL = Buffer.alloc(64);
 
@@ -12,6 +12,8 @@ class Noted {
   failure: Error | undefined;
   /** Offset of a write that fails by itself, too. */
   full: number | undefined;
+  /** Called when an fdatasync begins. */
+  onDatasync = (): unknown => undefined;
 
   writeMany = (pieces: readonly { offset: number }[]): Promise<void> => {
     this.calls.push(`write ${pieces.map(({ offset }) => offset).join(' ')}`);
@@ -22,6 +24,7 @@ class Noted {
     const file = {
       datasync: () => {
         this.calls.push('datasync');
+        this.onDatasync();
         return Promise.resolve();
       },
       write: (_bytes: Uint8Array, _at: number, length: number, offset: number) => {
@@ -52,8 +55,8 @@ describe('small writes', () => {
   it('are split into groups that are quickly copied', async () => {
     const noted = new Noted();
     const group = new WriteGroup(noted.writeMany);
-    const piece = Buffer.alloc(MAX_PIECE_BYTES);
-    const count = 2 ** 20 / MAX_PIECE_BYTES;
+    const piece = Buffer.alloc(MAX_GROUPED_WRITE_BYTES);
+    const count = 2 ** 20 / MAX_GROUPED_WRITE_BYTES;
     await Promise.all(Array.from({ length: count + 1 }, (_, index) => group.write(index, piece)));
     expect(noted.calls).toHaveLength(2);
     expect(noted.calls[1]).toBe(`write ${count}`);
@@ -82,15 +85,16 @@ describe('durable writes to a file', () => {
   it('that come while an fdatasync may have begun wait for the next one', async () => {
     const noted = new Noted();
     const medium = noted.medium();
-    const first = medium.writeDurably(0, SMALL);
-    while (!noted.calls.includes('datasync')) await Promise.resolve();
-    await Promise.all([first, medium.writeDurably(64, SMALL)]);
+    let second: Promise<void> | undefined;
+    noted.onDatasync = () => (second ??= medium.writeDurably(64, SMALL));
+    await medium.writeDurably(0, SMALL);
+    await second;
     expect(noted.calls).toEqual(['write 0', 'datasync', 'write 64', 'datasync']);
   });
 
   it('go by themselves where they are large', async () => {
     const noted = new Noted();
-    await noted.medium().writeDurably(0, Buffer.alloc(MAX_PIECE_BYTES + 1));
+    await noted.medium().writeDurably(0, Buffer.alloc(MAX_GROUPED_WRITE_BYTES + 1));
     expect(noted.calls).toEqual(['write alone 0', 'datasync']);
   });
 });

@@ -32,6 +32,10 @@ describe('anything that was thrown', () => {
     );
   });
 
+  it.each([[undefined], [null], [5]])('is told apart from a text: %j', (thrown) => {
+    expect(messageOf(thrown)).not.toBe(messageOf(`${thrown}`));
+  });
+
   it('stays what it is if it can be sent as it is', () => {
     const error = new BedrockError('OUT_OF_RANGE', 'too far', {
       details: { offset: 5, size: null, of: 'x' },

@@ -1,6 +1,16 @@
 /** The file of the log: appended to, opened anew after a rotation, whole lines in their order, and what is lost is told. */
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -22,6 +32,14 @@ beforeEach(() => {
 });
 
 const contents = (file: string): Promise<string> => readFile(file, 'utf8');
+
+function readlinkIfThere(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
+  }
+}
 
 describe('a log file', () => {
   it('is appended to, in the order of the lines, those before it was opened included', async () => {
@@ -70,6 +88,25 @@ describe('a log file', () => {
     log.stream.write('after\n');
     await log.close();
     await expect(contents(name)).resolves.toBe('after\n');
+  });
+
+  it('goes on with the new one if the old one does not close, and says so', async () => {
+    const lower = openSync('/dev/null', 'r');
+    const log = new LogFile(name);
+    await log.open();
+    log.stream.write('old\n');
+    await log.reopen();
+    await rename(name, `${name}.1`);
+    // Its descriptor is gone, and the next file gets the lower number.
+    const own = (await readdir('/proc/self/fd')).find(
+      (fd) => readlinkIfThere(`/proc/self/fd/${fd}`) === `${name}.1`,
+    );
+    for (const fd of [Number(own), lower]) closeSync(fd);
+    await expect(log.reopen()).resolves.toContain('EBADF');
+    log.stream.write('new\n');
+    await log.close();
+    await expect(contents(name)).resolves.toBe('new\n');
+    await expect(contents(`${name}.1`)).resolves.toBe('old\n');
   });
 
   it('goes on where it was if it cannot be opened anew', async () => {

@@ -4,7 +4,7 @@ import { withCure } from '../../core/base/system-cure.js';
 const systemError = (code: string): Error => Object.assign(new Error(`${code}: refused`), { code });
 
 describe('withCure', () => {
-  it.each(['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ENAMETOOLONG'])(
+  it.each(['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ENAMETOOLONG', 'ENOSPC', 'EDQUOT'])(
     'adds to the message of %s what the user can do',
     (code) => {
       expect(withCure(systemError(code)).length).toBeGreaterThan(systemError(code).message.length);

@@ -13,6 +13,8 @@ import { runHere } from '../fixtures/run-here.js';
 
 const MIB = 2 ** 20;
 const LARGE_BYTES = 192 * MIB;
+/** Large enough for a bar. */
+const MIDDLING_BYTES = 9 * MIB;
 /** What the command takes for the smallest pool is about 110 MiB, and pieces in flight are 16 MiB. */
 const MOST_RESIDENT_KIB = 200 * 1024;
 const LIBRARY = path.resolve(import.meta.dirname, '../fixtures/libraries/importable.mjs');
@@ -57,6 +59,9 @@ beforeAll(async () => {
   const id = await large.create(LARGE_BYTES);
   await large.write(id, LARGE_BYTES - 100, pattern(100));
   await large.close();
+  const middling = await openPool('middling', { create_if_missing_with_size: MIDDLING_BYTES + 8 * MIB });
+  await middling.create(MIDDLING_BYTES);
+  await middling.close();
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(async () => {
@@ -226,8 +231,8 @@ describe('bedrock pool copy', () => {
   });
 
   needs('script', hasCommand('script')).it('shows a bar on a terminal', async () => {
-    const command = `'${process.execPath}' '${MAIN}' pool copy '${home}/large' '${inPlace('bar')}'`;
+    const command = `'${process.execPath}' '${MAIN}' pool copy '${home}/middling' '${inPlace('bar')}'`;
     const { stdout } = await runShell(`script -qec "${command}" /dev/null`);
-    expect(stdout).toMatch(/copying \[#+\] 100% 192\.0 MiB of 192\.0 MiB/);
+    expect(stdout).toMatch(/copying \[#+\] 100% 9\.0 MiB of 9\.0 MiB/);
   });
 });

@@ -1,6 +1,6 @@
 /** `bedrock query`. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ONE_STORE, TWO_STORES, codeOf, startDaemon, type Running } from '../fixtures/run-command.js';
@@ -52,7 +52,60 @@ describe('bedrock query', () => {
     expect({ ...ended, code: codeOf(ended) }).toMatchObject({ status: 1, stdout: '', code: 'UNREACHABLE' });
   });
 
+  it('has each daemon evaluate an expression, given as such or in a file', async () => {
+    const both = [tcp, unix].flatMap(({ env }) => ['-a', env.BEDROCK_ADDRESS]);
+    const file = path.join(home, 'count.jsonata');
+    await writeFile(file, '$count(providers)\n');
+    for (const given of [
+      ['-q', '$count(providers)'],
+      ['-j', file],
+    ]) {
+      const { status, stdout } = await run(['query', ...both, ...given]);
+      expect({ status, answer: JSON.parse(stdout) as unknown }).toEqual({
+        status: 0,
+        answer: { [tcp.env.BEDROCK_ADDRESS]: 2, [unix.env.BEDROCK_ADDRESS]: 1 },
+      });
+    }
+  });
+
+  it('asks each daemon of group files once', async () => {
+    const member = ({ env }: Running, provider_id: number) => ({ address: env.BEDROCK_ADDRESS, provider_id });
+    const one = path.join(home, 'one.json');
+    const two = path.join(home, 'two.json');
+    await writeFile(one, JSON.stringify({ members: [member(tcp, 1), member(tcp, 2)], metadata: { a: '1' } }));
+    await writeFile(two, JSON.stringify({ members: [member(unix, 1), member(tcp, 2)] }));
+    const { status, stdout } = await run(['query', '-f', one, '-f', two, '-q', '1']);
+    expect({ status, answer: JSON.parse(stdout) as unknown }).toEqual({
+      status: 0,
+      answer: { [tcp.env.BEDROCK_ADDRESS]: 1, [unix.env.BEDROCK_ADDRESS]: 1 },
+    });
+  });
+
   it.each([
+    ['no members', { members: [] }],
+    ['a member without an id', { members: [{ address: 'http://127.0.0.1:1' }] }],
+    ['an address of another transport', { members: [{ address: 'na+sm://1-0', provider_id: 1 }] }],
+    ['a list', []],
+  ])('refuses a group file with %s with CONFIG_INVALID and status 2', async (_, group) => {
+    const file = path.join(home, 'group.json');
+    await writeFile(file, JSON.stringify(group));
+    const ended = await run(['query', '-f', file]);
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'CONFIG_INVALID' });
+    expect(ended.stderr).toContain('group.json');
+  });
+
+  it('prints nothing if a daemon refuses the expression, and names it', async () => {
+    const ended = await run(['query', '-q', 'providers.['], { env: tcp.env });
+    expect({ ...ended, code: codeOf(ended) }).toMatchObject({
+      status: 1,
+      stdout: '',
+      code: 'INVALID_ARGUMENT',
+    });
+    expect(ended.stderr).toContain(tcp.env.BEDROCK_ADDRESS);
+  });
+
+  it.each([
+    ['both an expression and a file', ['-q', '1', '-j', 'x']],
     ['an address of another kind', ['-a', 'ftp://here']],
     ['an unknown option', ['--nonsense']],
     ['an argument too many', ['this']],

@@ -290,9 +290,9 @@ describe('bedrock region stat, persist and rm', () => {
   );
 
   it.each(['stat', 'read', 'persist', 'rm', 'write'])(
-    '%s refuses an ID that is none with status 2',
+    '%s refuses what can be neither an ID nor a name with status 2',
     async (name) => {
-      expect(outcome(await region([name, 'xyz']))).toEqual(USAGE);
+      expect(outcome(await region([name, '']))).toEqual(USAGE);
     },
   );
 

@@ -22,6 +22,7 @@ import { backupPath } from '../../core/pool-file/repair-backup.js';
 import { poolTarget } from '../backends/pool-factory.js';
 import { codeOf, type Ended } from '../fixtures/run-command.js';
 import { runHere as run } from '../fixtures/run-here.js';
+import { needs } from '../fixtures/needs.js';
 
 const MIB = 2 ** 20;
 const PAGE = 4096;
@@ -136,28 +137,25 @@ describe('the backup of a repair', () => {
     expect(damaged.equals(await readFile(file))).toBe(true);
   });
 
-  (process.getuid?.() === 0 ? it : it.skip)(
-    'of another user undoes nothing by itself (needs root)',
-    async () => {
-      let backup = '';
-      await withPool(async (pool) => {
-        backup = await repairPool(pool, await inspectPool(pool));
-      });
-      const { sequence, ...others } = headerOf(damaged);
-      const features = { ...others.features, incompatible: BEING_REPAIRED };
-      const marked = encodeHeader({ ...others, features, sequence: sequence + 1 });
-      await put(0, marked);
-      await put(PAGE, marked);
-      await chown(backup, 12_345, 12_345);
-      await withPool((pool) =>
-        expect(undoBrokenOff(pool))
-          .rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
-          .then(() => undefined),
-      );
-      expect((await repair('--undo', backup)).status).toBe(0);
-      expect(damaged.equals(await readFile(file))).toBe(true);
-    },
-  );
+  needs('root', process.getuid?.() === 0).it('of another user undoes nothing by itself', async () => {
+    let backup = '';
+    await withPool(async (pool) => {
+      backup = await repairPool(pool, await inspectPool(pool));
+    });
+    const { sequence, ...others } = headerOf(damaged);
+    const features = { ...others.features, incompatible: BEING_REPAIRED };
+    const marked = encodeHeader({ ...others, features, sequence: sequence + 1 });
+    await put(0, marked);
+    await put(PAGE, marked);
+    await chown(backup, 12_345, 12_345);
+    await withPool((pool) =>
+      expect(undoBrokenOff(pool))
+        .rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+        .then(() => undefined),
+    );
+    expect((await repair('--undo', backup)).status).toBe(0);
+    expect(damaged.equals(await readFile(file))).toBe(true);
+  });
 });
 
 describe('a repair that fails', () => {

@@ -10,6 +10,7 @@ import { listenToSignals } from '../../core/cli/start-signals.js';
 import { MAIN, bedrock, killAll, npmStart } from '../fixtures/bedrock-process.js';
 import { withoutTimes } from '../fixtures/log-times.js';
 import { hasCommand, needs } from '../fixtures/needs.js';
+import { startHere } from '../fixtures/run-here.js';
 import { sampled } from '../fixtures/thoroughness.js';
 
 const script = needs('script', hasCommand('script'));
@@ -64,7 +65,7 @@ function isListening(address: string): Promise<boolean> {
 
 describe.each(sampled(1, ['SIGINT', 'SIGTERM'] as const))('%s', (signal) => {
   it('stops the daemon in good order, which lets a request in flight end, with status 0', async () => {
-    const daemon = bedrock(['-c', file]);
+    const daemon = startHere(['-c', file]);
     const address = await daemon.address();
     const socket = await stuckRequest(address);
     daemon.signal(signal);
@@ -73,7 +74,7 @@ describe.each(sampled(1, ['SIGINT', 'SIGTERM'] as const))('%s', (signal) => {
     socket.write('x'.repeat(1000 - 'half of it'.length));
     await expect(answer).resolves.toMatch(/^HTTP\/1\.1 201 /);
     const exit = await daemon.exit;
-    expect(exit).toMatchObject({ status: 0, signal: null, stderr: '' });
+    expect(exit).toMatchObject({ status: 0, stderr: '' });
     expect(withoutTimes(exit.stdout).trimEnd().split('\n').slice(-2)).toEqual([
       '[info] [bedrock] stopping',
       '[info] [bedrock] stopped',
@@ -95,7 +96,7 @@ describe.each(sampled(1, ['SIGINT', 'SIGTERM'] as const))('%s', (signal) => {
 
 describe('a stop', () => {
   it('waits no longer than bedrock.drain_timeout_ms, and warns', async () => {
-    const daemon = bedrock(['-c', impatient]);
+    const daemon = startHere(['-c', impatient]);
     await stuckRequest(await daemon.address());
     daemon.signal('SIGTERM');
     const exit = await daemon.exit;
@@ -108,7 +109,7 @@ describe('a stop', () => {
     const libraries = [path.resolve(import.meta.dirname, '../fixtures/libraries/provider.mjs')];
     const providers = [{ type: 'recorder', config: { fails: 'stop' } }];
     await writeFile(broken, JSON.stringify({ libraries, providers }));
-    const daemon = bedrock(['-c', broken, `unix:${path.join(home, 'broken.sock')}`]);
+    const daemon = startHere(['-c', broken, `unix:${path.join(home, 'broken.sock')}`]);
     await daemon.address();
     daemon.signal('SIGTERM');
     await expect(daemon.exit).resolves.toMatchObject({ status: 1, stderr: '' });
@@ -139,12 +140,12 @@ describe('a stop', () => {
   it('comes at once if the signal came while the daemon was starting', async () => {
     const slow = path.join(home, 'slow.json');
     const libraries = [path.resolve(import.meta.dirname, '../fixtures/libraries/provider.mjs')];
-    const providers = [{ type: 'recorder', provider_id: 5, config: { takes_ms: 60_000 } }];
+    const providers = [{ type: 'recorder', provider_id: 5, config: { hangs: 'create' } }];
     await writeFile(
       slow,
       JSON.stringify({ 'margo.mercury.address': 'http://127.0.0.1:0', libraries, providers }),
     );
-    const daemon = bedrock(['-c', slow]);
+    const daemon = startHere(['-c', slow]);
     await daemon.line(/\[recorder:5\] create$/m);
     daemon.signal('SIGTERM');
     const exit = await daemon.exit;
@@ -182,7 +183,7 @@ describe('SIGHUP', () => {
         bedrock: { log: { file: 'daemon.log' } },
       }),
     );
-    const daemon = bedrock(['-c', logged]);
+    const daemon = startHere(['-c', logged]);
     const address = await inFile(log, /listening on (\S+)[^]*ready: /);
     await rename(log, `${log}.1`);
     daemon.signal('SIGHUP');
@@ -229,23 +230,26 @@ describe('SIGUSR1, and SIGHUP where the log has no file', () => {
 });
 
 describe('npm start', () => {
-  it('passes its arguments on, and SIGTERM to npm stops the daemon in good order and leaves no process', async () => {
-    const npm = npmStart(['-c', file, 'http://127.0.0.1:0']);
-    const address = await npm.address();
-    const family = await descendantsOf(npm.child.pid ?? 0);
-    expect(family.length).toBeGreaterThan(0);
-    npm.signal('SIGTERM');
-    const { stdout } = await npm.exit;
-    expect(stdout).toContain('[info] [bedrock] stopped\n');
-    await expect(isListening(address)).resolves.toBe(false);
-    await expect(runningOf(family)).resolves.toEqual([]);
-  });
+  const stops: [string, readonly string[], (pid: number) => void][] = [
+    [
+      'passes its arguments on, and SIGTERM to npm stops the daemon in good order and leaves no process',
+      ['http://127.0.0.1:0'],
+      (pid) => process.kill(pid, 'SIGTERM'),
+    ],
+    [
+      'stops in good order on Ctrl-C, which reaches npm and the daemon alike',
+      [],
+      (pid) => process.kill(-pid, 'SIGINT'),
+    ],
+  ];
 
-  it('stops in good order on Ctrl-C, which reaches npm and the daemon alike', async () => {
-    const npm = npmStart(['-c', file]);
+  it.each(sampled(1, stops))('%s', async (_title, args, stop) => {
+    const npm = npmStart(['-c', file, ...args]);
     const address = await npm.address();
-    const family = await descendantsOf(npm.child.pid ?? 0);
-    process.kill(-(npm.child.pid ?? 0), 'SIGINT');
+    const pid = npm.child.pid ?? 0;
+    const family = await descendantsOf(pid);
+    expect(family.length).toBeGreaterThan(0);
+    stop(pid);
     const { stdout } = await npm.exit;
     expect(stdout).toContain('[info] [bedrock] stopped\n');
     await expect(isListening(address)).resolves.toBe(false);

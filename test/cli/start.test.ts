@@ -5,6 +5,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { bootstrap } from '../../core/index.js';
 import {
   MAIN,
   bedrock,
@@ -13,8 +14,9 @@ import {
   type BedrockProcess,
   type Exit,
 } from '../fixtures/bedrock-process.js';
-import { runHere } from '../fixtures/run-here.js';
-import { isThorough, sampled, sampledEntries } from '../fixtures/thoroughness.js';
+import { codeOf, runShell } from '../fixtures/run-command.js';
+import { runHere, startHere, type DaemonHere } from '../fixtures/run-here.js';
+import { sampled, sampledEntries } from '../fixtures/thoroughness.js';
 
 const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory', config: {} } } };
 const FREE_PORT = 'http://127.0.0.1:0';
@@ -39,7 +41,10 @@ async function put(name: string, config: object | string): Promise<string> {
   return target;
 }
 
-async function stopped(daemon: BedrockProcess): Promise<Exit> {
+async function stopped<T extends Pick<Exit, 'status' | 'stdout' | 'stderr'>>(daemon: {
+  signal: (signal: 'SIGTERM') => void;
+  exit: Promise<T>;
+}): Promise<T> {
   daemon.signal('SIGTERM');
   return daemon.exit;
 }
@@ -125,26 +130,35 @@ describe('bedrock start', () => {
     },
   );
 
-  it('listens at a socket beside the configuration file, leaves that of a daemon that is there, and removes its own', async () => {
+  it('listens at a socket beside the configuration file, and removes it', async () => {
     const config = await put('sockets/bedrock.json', {
       'margo.mercury.address': 'unix:./a.sock',
       providers: [store],
     });
     const address = `unix:${path.join(home, 'sockets/a.sock')}`;
-    const daemon = bedrock(['-c', config]);
+    const daemon = startHere(['-c', config]);
     await expect(daemon.address()).resolves.toBe(address);
-    const other = await runHere([address, '-c', file, '-v', 'off']);
-    expect(other.status).toBe(1);
-    if (process.platform === 'linux') expect(other.stderr).toContain(`process ${daemon.child.pid} (`);
     await expect(providersAt(address)).resolves.toEqual(['store']);
     expect((await stopped(daemon)).status).toBe(0);
     await expect(access(path.join(home, 'sockets/a.sock'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  it('leaves the socket of a daemon that is there, and exits with 1', async () => {
+    const address = `unix:${path.join(home, 'taken.sock')}`;
+    const first = await bootstrap({ providers: [store] }, { address, logLevel: 'off' });
+    const exit = await runHere(['start', address, '-c', file, '-v', 'off']);
+    expect(exit).toMatchObject({ status: 1, stdout: '' });
+    expect(complaints(exit)).toEqual([expect.stringMatching(/^error START_FAILED: /)]);
+    if (process.platform === 'linux') expect(exit.stderr).toContain(`process ${process.pid} (`);
+    await expect(providersAt(address)).resolves.toEqual(['store']);
+    await first.close();
+    await expect(access(path.join(home, 'taken.sock'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('listens at a socket that is given, in the working directory, instead of at that of the file', async () => {
     const cwd = path.join(home, 'elsewhere');
     await mkdir(cwd);
-    const daemon = bedrock(['unix:b.sock', '-c', await put('elsewhere.json', ELSEWHERE)], { cwd });
+    const daemon = startHere(['unix:b.sock', '-c', await put('elsewhere.json', ELSEWHERE)], { cwd });
     await expect(daemon.address()).resolves.toBe(`unix:${path.join(cwd, 'b.sock')}`);
     expect((await stopped(daemon)).status).toBe(0);
   });
@@ -184,15 +198,15 @@ describe('the configuration', () => {
   const text = JSON.stringify({ 'margo.mercury.address': FREE_PORT, providers: [store] });
   const toml = `margo.mercury.address = "${FREE_PORT}"\n[[providers]]\ntype = "warabi"\nname = "store"\nconfig.target.type = "memory"\n`;
 
-  const sources = launchTogether(1, {
-    'from standard input in TOML': () => bedrock(['--stdin', '--toml'], { stdin: toml }),
-    'from standard input': () => bedrock(['start', '--stdin'], { stdin: text }),
-    'in TOML, by the ending of the file': async () => bedrock(['-c', await put('bedrock.TOML', toml)]),
-    'in TOML, by the option': async () => bedrock(['--toml', '-c', await put('bedrock.conf', toml)]),
-  });
+  const sources: Record<string, () => DaemonHere | Promise<DaemonHere>> = {
+    'from standard input in TOML': () => startHere(['--stdin', '--toml'], { stdin: toml }),
+    'from standard input': () => startHere(['start', '--stdin'], { stdin: text }),
+    'in TOML, by the ending of the file': async () => startHere(['-c', await put('bedrock.TOML', toml)]),
+    'in TOML, by the option': async () => startHere(['--toml', '-c', await put('bedrock.conf', toml)]),
+  };
 
-  it.each(sources.titles)('may come %s', async (title) => {
-    const daemon = sources.get(title);
+  it.each(Object.entries(sources))('may come %s', async (_, start) => {
+    const daemon = await start();
     await expect(providersAt(await daemon.address())).resolves.toEqual(['store']);
     expect(await stopped(daemon)).toMatchObject({ status: 0, stderr: '' });
   });
@@ -250,7 +264,7 @@ describe('--output-config', () => {
       providers: [store],
     });
     const output = path.join(home, 'running.json');
-    const daemon = bedrock(['-c', config, '-o', output]);
+    const daemon = startHere(['-c', config, '-o', output]);
     const address = await daemon.address();
     const written = await eventually(async () => JSON.parse(await readFile(output, 'utf8')) as object);
     expect(written).toMatchObject({
@@ -261,9 +275,7 @@ describe('--output-config', () => {
     await stopped(daemon);
 
     await expect(runHere(['-c', output, '--check'])).resolves.toMatchObject({ status: 0, stderr: '' });
-    // That it is the same again, test/config/valid-configs.test.ts has in this process.
-    if (!isThorough) return;
-    const again = bedrock(['-c', output, '-o', `${output}.again`]);
+    const again = startHere(['-c', output, '-o', `${output}.again`]);
     await expect(again.address()).resolves.toBe(address);
     const rewritten = await eventually(
       async () => JSON.parse(await readFile(`${output}.again`, 'utf8')) as object,
@@ -280,6 +292,20 @@ describe('--output-config', () => {
     expect(complaints(exit)).toHaveLength(1);
     await expect(providersAt(address)).rejects.toMatchObject({ code: 'ENOENT' });
   });
+});
+
+it('a file that --output-config names is left as it was if it cannot be written whole', async () => {
+  const folder = path.join(home, 'full');
+  await put('full/running.json', 'before');
+  const config = await put('full/in.json', { 'margo.mercury.address': `unix:${folder}/sock` });
+  // No file may grow, as on a full disk.
+  const exit = await runShell(
+    `trap '' XFSZ; ulimit -f 0; bedrock -v off -c '${config}' -o '${folder}/running.json'`,
+  );
+  expect(exit).toMatchObject({ status: 1, stdout: '' });
+  expect(codeOf(exit)).toBe('EFBIG');
+  expect(await readFile(path.join(folder, 'running.json'), 'utf8')).toBe('before');
+  expect((await readdir(folder)).toSorted()).toEqual(['in.json', 'running.json']);
 });
 
 describe('a library that ends the process', () => {
@@ -340,7 +366,7 @@ describe('a bad configuration', () => {
       port: 1,
       libraries: ['./multi-line.cjs', './nowhere.mjs'],
       bedrock: { provider_id: -1 },
-      providers: [{ type: 'yokan' }, { ...store, pool: 'x' }, { ...store }],
+      providers: [{ type: 'sdskv' }, { ...store, pool: 'x' }, { ...store }],
     });
     await put('multi-line.cjs', "require('./not-here.cjs');");
     const exit = await runHere(['-c', config]);
@@ -400,10 +426,10 @@ describe('--verbose', () => {
       libraries: [path.resolve(import.meta.dirname, '../fixtures/libraries/backend.mjs')],
     });
     const output = path.join(home, 'quiet-running.json');
-    const quiet = bedrock(['-c', config, '-o', output]);
+    const quiet = startHere(['-c', config, '-o', output]);
     await eventually(() => access(output));
     await expect(stopped(quiet)).resolves.toMatchObject({ status: 0, stdout: '', stderr: '' });
-    const loud = bedrock(['-c', config, '-v', 'debug']);
+    const loud = startHere(['-c', config, '-v', 'debug']);
     await loud.line(/ \[debug\] \[bedrock\] /m);
     await loud.address();
     expect((await stopped(loud)).status).toBe(0);
@@ -416,7 +442,7 @@ describe('the log', () => {
       'margo.mercury.address': FREE_PORT,
       'bedrock.log.format': 'json',
     });
-    const daemon = bedrock(['-c', config]);
+    const daemon = startHere(['-c', config]);
     await daemon.address();
     const exit = await stopped(daemon);
     const events = exit.stdout

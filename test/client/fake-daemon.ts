@@ -1,7 +1,13 @@
-/** A daemon over the Redis protocol that answers as a test tells it to, or does not. */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { Found, ReplyParser } from '../../core/client/resp/reply-parser.js';
-import type { Reply } from '../../core/client/resp/reply.js';
+/**
+ * A daemon over the Redis protocol that answers as a test tells it to, or does not. On a unix socket: what is written there is at the other
+ * end at once, which no system promises over TCP.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Found, ReplyParser } from '../../core/redis-wire/reply-parser.js';
+import type { Reply } from '../../core/redis-wire/reply.js';
 
 /** What a command asks, as texts; large arguments are cut short. */
 export type Words = readonly string[];
@@ -20,6 +26,8 @@ const CAPABILITIES = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: false,
+  transactional: false,
 };
 /** One provider with a target, as both wires describe it. */
 export const PROVIDERS = JSON.stringify({
@@ -55,19 +63,26 @@ export class FakeDaemon {
   readonly #names: string[] = [];
   #arrived: (() => void)[] = [];
 
-  private constructor(private readonly server: Server) {
+  private constructor(
+    private readonly server: Server,
+    private readonly folder: string,
+  ) {
     server.on('connection', (socket) => this.#connected(socket));
   }
 
   static async start(): Promise<FakeDaemon> {
-    const server = createServer({ noDelay: true });
-    const daemon = new FakeDaemon(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const server = createServer();
+    const daemon = new FakeDaemon(server, await mkdtemp(path.join(tmpdir(), 'bedrock-fake-')));
+    await new Promise<void>((resolve) => server.listen(daemon.socketPath, resolve));
     return daemon;
   }
 
+  get socketPath(): string {
+    return path.join(this.folder, 'resp.sock');
+  }
+
   get url(): string {
-    return `resp://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `resp+unix:${this.socketPath}`;
   }
 
   /** How commands on regions are answered from now on; undefined: not at all. */
@@ -89,6 +104,7 @@ export class FakeDaemon {
   async close(): Promise<void> {
     this.hangUp();
     await new Promise((resolve) => this.server.close(resolve));
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   #connected(socket: Socket): void {

@@ -47,7 +47,7 @@ async function answer(request: IncomingMessage): Promise<{ headers: Record<strin
 beforeEach(async () => {
   asked = [];
   shutFor = '';
-  server = createServer((request, response) => {
+  server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     void answer(request).then(({ headers, body }) => {
       response.writeHead(200, { 'content-length': String(body.length), ...headers }).end(body);
     });

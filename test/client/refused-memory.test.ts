@@ -199,7 +199,7 @@ it('drops a reply that there is no memory for, and takes the next', async () => 
 it('ends the connection of an answer over HTTP whose bytes there is no memory for', async () => {
   const size = 2 ** 28 + 1;
   let aborted: Promise<unknown> | undefined;
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const [, , about] = (request.url ?? '').split('/');
     if (about !== 'providers' || request.url === '/v1/providers') {
       response.end(about === 'config' ? '{}' : PROVIDERS);

@@ -1,10 +1,11 @@
 /** The contract of targets for remote ones, over each wire with each backend behind it. */
-import { afterAll, afterEach, beforeEach, describe, it } from '@jest/globals';
+import { afterAll } from '@jest/globals';
 import { FILE_CAPABILITIES } from '../../backends/file/index.js';
 import { MEMORY_CAPABILITIES } from '../../backends/memory/memory-target.js';
 import { PMEM_CAPABILITIES } from '../../backends/pmem/index.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { Capabilities } from '../../core/index.js';
+import { runnerOf } from '../conformance/chosen-groups.js';
 import { nativeAddon, needs } from '../fixtures/needs.js';
 import { RemoteFactory, type Transport } from './remote-factory.js';
 
@@ -26,11 +27,7 @@ export function describeRemote(type: Backend, transport: Transport, subjects?: r
       afterAll(() => factory.end());
       // What needs the process itself is not for the other end of a connection.
       const capabilities = { ...CAPABILITIES[type], mappable: false, importable: false };
-      const chosen = (title: string, define: () => void): void => {
-        if (subjects === undefined || title === 'target contract' || subjects.includes(title))
-          describe(title, define);
-      };
-      describeTarget({ describe: chosen, it, beforeEach, afterEach }, factory, capabilities);
+      describeTarget(runnerOf(subjects), factory, capabilities);
     },
   );
 }

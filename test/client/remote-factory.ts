@@ -5,6 +5,7 @@
 import { rm } from 'node:fs/promises';
 import type { TargetFactory } from '../../core/conformance/index.js';
 import { bootstrap, connect, type Daemon, type Service, type Target } from '../../core/index.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { poolFolder, spaceOf, type PoolBackend } from '../backends/pool-factory.js';
 
 const ROOM_BYTES = 16 * 2 ** 20;
@@ -29,6 +30,7 @@ interface Behind {
 
 export class RemoteFactory implements TargetFactory {
   readonly isRemote = true;
+  readonly isThorough = isThorough;
   readonly maxRegionBytes = ROOM_BYTES;
   readonly reopen?: (target: Target) => Promise<Target>;
   readonly #behind = new Map<Target, Behind>();

@@ -1,8 +1,18 @@
 /** Over the Redis protocol every call and every close ends, within the caller's bounds, whatever the daemon or a source does. */
+import { writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { RegionId, connect, type RegionSource, type RemoteTarget, type Service } from '../../core/index.js';
+import { PlainCommand } from '../../core/client/resp/command.js';
+import { RespConnection } from '../../core/client/resp/resp-connection.js';
+import {
+  BedrockError,
+  RegionId,
+  connect,
+  type RegionSource,
+  type RemoteTarget,
+  type Service,
+} from '../../core/index.js';
 import { holdTimeouts, turns } from '../fixtures/held-time.js';
 import { FakeDaemon, bulk } from './fake-daemon.js';
 
@@ -81,6 +91,8 @@ describe('close', () => {
   it('has all calls end when no connection can be made', async () => {
     await hangUp();
     await daemon.close();
+    // The shortest pauses between the tries.
+    jest.spyOn(Math, 'random').mockReturnValue(0);
     const calls = Array.from({ length: 1000 }, (_, at) =>
       at % 2 === 0 ? target.read(ID, at, 4) : target.write(ID, at, Buffer.from('abcd')),
     );
@@ -191,6 +203,18 @@ describe('bounds of a call', () => {
     await expect(read).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
+  it('leave a reply that came in time while this process stood still', async () => {
+    const timeouts = holdTimeouts();
+    const read = target.read(ID, 0, 4, { timeoutMs: 30 });
+    await daemon.arrival('BLOB.READ');
+    const [socket] = daemon.sockets;
+    await turns();
+    // Past its stream, so that the system has the reply now.
+    writeSync((socket as unknown as { _handle: { fd: number } })._handle.fd, bulk('abcd'));
+    timeouts.expire();
+    expect(Buffer.from(await read).toString()).toBe('abcd');
+  });
+
   it.each([-1, NaN, Infinity, 2 ** 31])(
     'are refused when timeoutMs is %s, and hold up nothing',
     async (timeoutMs) => {
@@ -234,6 +258,21 @@ describe('a call that is given up', () => {
   });
 
   it('leaves nothing running when the connection is gone already', async () => {
+    const connection = await RespConnection.open({ path: daemon.socketPath });
+    const command = new PlainCommand(['ECHO', Buffer.alloc(2 ** 15)]);
+    connection.submit(command);
+    // Before the turn ends: the bytes of the command were not handed to the socket, and never will be.
+    connection.break(new BedrockError('UNREACHABLE', 'the cable was pulled'));
+    await expect(command.promise).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    const begun = jest.spyOn(globalThis, 'setInterval');
+    connection.abandon(command, new BedrockError('ABORTED', 'nobody waits for it'));
+    const left = begun.mock.results.map(({ value }) => value as NodeJS.Timeout);
+    for (const timer of left) clearInterval(timer);
+    expect(left.length).toBe(0);
+    await connection.close();
+  });
+
+  it('leaves nothing running when others of its connection break off with it', async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     daemon.answers(([name]) => (name === 'BLOB.UPLOAD' ? ':1\r\n' : undefined));
     const controller = new AbortController();

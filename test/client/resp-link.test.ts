@@ -1,4 +1,5 @@
 /** What becomes of calls over the Redis protocol when the connection breaks, stalls or lies, and when their callers give up. */
+import { writeSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { RegionId, connect, type ConnectOptions, type RemoteTarget, type Service } from '../../core/index.js';
@@ -46,6 +47,22 @@ describe('a connection that breaks', () => {
       return undefined;
     });
     expect(Buffer.from(await target.read(ID, 0, 4)).toString()).toBe('late');
+  });
+
+  it('is tried for again a bounded number of times if each breaks right behind its greeting', async () => {
+    let greetings = 0;
+    daemon.answers((_words, socket) => {
+      socket.destroy();
+      return undefined;
+    });
+    const greeting = Buffer.concat([
+      Buffer.from(daemon.handshake['BEDROCK.HELLO'] ?? ''),
+      Buffer.from('!no reply\r\n'),
+    ]);
+    Object.defineProperty(daemon.handshake, 'BEDROCK.HELLO', { get: () => (greetings++, greeting) });
+    await expect(target.read(ID, 0, 4)).rejects.toBeInstanceOf(Error);
+    expect(greetings).toBeGreaterThan(0);
+    expect(greetings).toBeLessThan(16);
   });
 
   it('has a read fail with UNREACHABLE when every connection breaks', async () => {
@@ -107,6 +124,21 @@ describe('a daemon that stalls', () => {
     jest.advanceTimersByTime(2 * PROGRESS_MS);
     for (const result of await Promise.allSettled(calls))
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'TIMEOUT' } });
+  });
+
+  it('has not stalled if its reply came while this process stood still', async () => {
+    daemon.answers(() => undefined);
+    const read = target.read(ID, 0, 4);
+    await daemon.arrival('BLOB.READ');
+    for (let look = 0; look < 4; look++) {
+      jest.advanceTimersByTime(PROGRESS_MS / 4);
+      await turns();
+    }
+    const [socket] = daemon.sockets;
+    // Past its stream, so that the system has the reply now.
+    writeSync((socket as unknown as { _handle: { fd: number } })._handle.fd, bulk('abcd'));
+    jest.advanceTimersByTime(PROGRESS_MS / 4);
+    expect(Buffer.from(await read).toString()).toBe('abcd');
   });
 
   it('may take longer as long as something comes', async () => {

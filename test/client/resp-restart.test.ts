@@ -13,7 +13,7 @@ import {
   type RemoteTarget,
   type Service,
 } from '../../core/index.js';
-import { textOf } from '../../core/client/resp/reply.js';
+import { textOf } from '../../core/redis-wire/reply.js';
 import { RespConnection } from '../../core/client/resp/resp-connection.js';
 import { turns } from '../fixtures/held-time.js';
 import { eventually } from '../resp/running-door.js';

@@ -131,7 +131,8 @@ describe('the memory of a piece', () => {
   }> {
     let proceed!: () => void;
     const allowed = new Promise<void>((resolve) => (proceed = resolve));
-    const server = createServer();
+    // A process that stood still for long would otherwise close the connection under the request that has just come.
+    const server = createServer({ keepAliveTimeout: 0 });
     const body = new Promise<Buffer>((resolve, reject) => {
       server.on('request', (request, response) => {
         if (request.method === 'GET') {

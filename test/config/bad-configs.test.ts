@@ -156,7 +156,7 @@ describe('the report of a file', () => {
       "name": "a", "type": "warabi", "provider_id": 7,
       "config": { "target": { "type": "memory", "config": { "max_bytes": "1 GiB" } } }
     },
-    { "name": "a", "type": "yokan", "pool": "fast", "dependencies": {} }
+    { "name": "a", "type": "sdskv", "pool": "fast", "dependencies": {} }
   ]
 }`;
 
@@ -172,7 +172,7 @@ describe('the report of a file', () => {
       ['6:16', '$.bedrock.provider_id', '-1', '65534'],
       ['10:61', '$.providers[0].config.target.config.max_bytes', '"1 GiB"', '9007199254740991'],
       ['12:7', '$.providers[1].name', '"a"', '$.providers[0]'],
-      ['12:20', '$.providers[1].type', '"yokan"', 'warabi'],
+      ['12:20', '$.providers[1].type', '"sdskv"', 'warabi'],
       ['12:37', '$.providers[1].pool', '"fast"', '__primary__'],
     ];
     expect(lines).toHaveLength(expected.length);

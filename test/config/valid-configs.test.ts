@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { parseConfig } from '../../core/config/document.js';
+import { configFromObject, parseConfig } from '../../core/config/document.js';
 import { bootstrap, checkConfig, type ConfigInput } from '../../core/daemon/bootstrap.js';
 import type { Daemon } from '../../core/daemon/daemon.js';
 import type { BedrockConfig } from '../../core/index.js';
@@ -35,6 +35,13 @@ const configOf = (config: string | object, directory?: string): Promise<BedrockC
 
 const json = (text: string): ConfigInput => parseConfig(text, 'json', 'bedrock.json');
 const toml = (text: string): ConfigInput => parseConfig(text, 'toml', 'bedrock.toml');
+
+/** So that whoever changes it throws. */
+function frozen<T extends object>(value: T): T {
+  for (const inner of Object.values(value))
+    if (typeof inner === 'object' && inner !== null) frozen(inner as object);
+  return Object.freeze(value);
+}
 
 /** In the style of Mochi's documentation: everything written out. */
 const MOCHI_STYLE = {
@@ -156,7 +163,7 @@ const VALID: [title: string, config: object, warnings: number][] = [
   [
     'a transfer manager',
     { providers: [{ type: 'warabi', config: { ...memory, transfer_manager: { type: 'pipeline' } } }] },
-    1,
+    0,
   ],
   ['libraries in an array', { libraries: [library] }, 0],
   ['libraries in the older form', { libraries: { backend: library } }, 0],
@@ -220,6 +227,7 @@ describe('defaults', () => {
         http: {
           max_body_bytes: 2 ** 40,
           max_json_body_bytes: 2 ** 20,
+          min_body_rate: 100,
           max_header_bytes: 16384,
           max_connections: 1024,
           max_answers_bytes: 2 ** 29,
@@ -229,6 +237,14 @@ describe('defaults', () => {
           allowed_origins: [],
         },
         log: { level: 'info', format: 'text' },
+        query: {
+          max_time_ms: 1000,
+          max_memory_bytes: 2 ** 26,
+          max_depth: 500,
+          max_answer_bytes: 2 ** 22,
+          max_expression_bytes: 2 ** 16,
+          max_queued: 16,
+        },
         drain_timeout_ms: 10000,
         start_timeout_ms: 60000,
       },
@@ -284,7 +300,7 @@ describe('defaults', () => {
       type: 'warabi',
       provider_id: 1,
       tags: [],
-      config: memory,
+      config: { target: { type: 'memory', config: { max_transaction_bytes: 2 ** 20 } } },
       dependencies: {},
       optional: false,
     });
@@ -306,7 +322,9 @@ describe('execution pools', () => {
     const config = { margo: { argobots: { pools }, rpc_pool: 'b' }, providers: [provider(extra)] };
     await running(config as BedrockConfig, (daemon) => {
       // Not among what programs are promised, but what the front doors go by.
-      expect(daemon.providers[0]).toMatchObject({ pool: { name: 'b', limits: { maxInFlight: 256 } } });
+      expect(daemon.providers[0]).toMatchObject({
+        executionPool: { name: 'b', limits: { maxInFlight: 256 } },
+      });
     });
   });
 
@@ -315,7 +333,9 @@ describe('execution pools', () => {
     const config = { margo: { argobots: { pools: [primary] } }, providers: [provider({})] };
     await running(config as BedrockConfig, (daemon) => {
       expect(daemon.config.margo?.argobots?.pools).toHaveLength(1);
-      expect(daemon.providers[0]).toMatchObject({ pool: { limits: { maxInFlight: 2, maxQueued: 3 } } });
+      expect(daemon.providers[0]).toMatchObject({
+        executionPool: { limits: { maxInFlight: 2, maxQueued: 3 } },
+      });
     });
   });
 });
@@ -470,5 +490,24 @@ describe('relative paths', () => {
     const daemon = await bootstrap(file, { listen: false, logger, address: 'unix:b.sock' });
     await daemon.close();
     expect(daemon.config.margo?.mercury?.address).toBe(`unix:${path.resolve('b.sock')}`);
+  });
+});
+
+describe('validation', () => {
+  it('leaves the document as it is, whatever it fills in and resolves', async () => {
+    const document = configFromObject(
+      {
+        margo: { argobots: { pools: [{}], xstreams: [{ scheduler: { pools: [0] } }] } },
+        bedrock: { resp: { unix: 'resp.sock' }, log: { file: 'daemon.log' } },
+        libraries: [library],
+        providers: [
+          { type: 'warabi', config: { target: { type: 'memory' } } },
+          { type: 'warabi', config: { target: { type: 'file', config: { path: 'a.pool', size: 8 << 20 } } } },
+        ],
+      },
+      home,
+    );
+    frozen(document.root);
+    await expect(checkConfig(document, { respAddress: '127.0.0.1:0' })).resolves.toEqual([]);
   });
 });

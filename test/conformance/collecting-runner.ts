@@ -1,6 +1,7 @@
 /** A test runner of a few lines that tells which tests failed instead of failing itself: what a suite is tested with. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestRunner } from '../../core/conformance/index.js';
+import { sampled } from '../fixtures/thoroughness.js';
 
 export interface Results {
   /** Full titles, `group: title`. */
@@ -14,6 +15,8 @@ export interface RunOptions {
   timeoutMs?: number;
   /** Only tests whose full titles begin with this are run; all of them unless told. */
   only?: string;
+  /** Of those so many, from the first to the last; all of them unless told, and in a thorough run. */
+  most?: number;
 }
 
 type Step = () => Promise<void>;
@@ -34,12 +37,12 @@ interface Test {
 /** Runs the tests that `define` defines, one after another. */
 export async function runTests(
   define: (runner: TestRunner) => void,
-  { timeoutMs = 200_000, only = '' }: RunOptions = {},
+  { timeoutMs = 200_000, only = '', most = Infinity }: RunOptions = {},
 ): Promise<Results> {
   const passed: string[] = [];
   const failed = new Map<string, unknown>();
-  for (const { title, check, around } of collect(define)) {
-    if (!title.startsWith(only)) continue;
+  const tests = collect(define).filter(({ title }) => title.startsWith(only));
+  for (const { title, check, around } of sampled(most, tests)) {
     if (failed.has(title) || passed.includes(title)) throw new Error(`two tests are called "${title}"`);
     const failure = await failureOf([...around.flatMap(({ before }) => before), check], timeoutMs);
     const late = await failureOf(

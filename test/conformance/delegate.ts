@@ -1,26 +1,38 @@
 /** A target that hands every call on to another one: what wrong targets differ from in one point. */
 import type {
+  Change,
+  CreateAndWriteOptions,
+  CreateOptions,
   ErasedPage,
   ImportOptions,
   ListOptions,
+  MapNamesOptions,
+  MappedName,
+  NamedRegion,
+  NamesOptions,
+  NamesPage,
+  PutOptions,
   RegionId,
   RegionMapping,
   RegionPage,
   RegionRange,
+  RegionRef,
   RegionSource,
   RegionStat,
+  RenameOptions,
   Target,
   TargetState,
   TargetStats,
+  TransactionResult,
   WriteOptions,
 } from '../../core/index.js';
 
 export class Delegate implements Target {
   constructor(protected readonly inner: Target) {}
 
-  /** The region that a call on an ID goes to. */
-  protected regionOf(id: RegionId): RegionId {
-    return id;
+  /** The region that a call goes to. */
+  protected regionOf(ref: RegionRef): RegionRef {
+    return ref;
   }
 
   get type(): string {
@@ -42,40 +54,40 @@ export class Delegate implements Target {
   destroy(): Promise<void> {
     return this.inner.destroy();
   }
-  create(size: number): Promise<RegionId> {
-    return this.inner.create(size);
+  create(size: number, options?: CreateOptions): Promise<RegionId> {
+    return this.inner.create(size, options);
   }
-  createAndWrite(contents: Uint8Array | RegionSource, options?: WriteOptions): Promise<RegionId> {
+  createAndWrite(contents: Uint8Array | RegionSource, options?: CreateAndWriteOptions): Promise<RegionId> {
     return this.inner.createAndWrite(contents, options);
   }
-  write(id: RegionId, offset: number, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
-    return this.inner.write(this.regionOf(id), offset, bytes, options);
+  write(ref: RegionRef, offset: number, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
+    return this.inner.write(this.regionOf(ref), offset, bytes, options);
   }
   writev(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[],
     bytes: Uint8Array,
     options?: WriteOptions,
   ): Promise<void> {
-    return this.inner.writev(this.regionOf(id), ranges, bytes, options);
+    return this.inner.writev(this.regionOf(ref), ranges, bytes, options);
   }
-  read(id: RegionId, offset: number, size: number): Promise<Uint8Array> {
-    return this.inner.read(this.regionOf(id), offset, size);
+  read(ref: RegionRef, offset: number, size: number): Promise<Uint8Array> {
+    return this.inner.read(this.regionOf(ref), offset, size);
   }
-  readInto(id: RegionId, offset: number, buffer: Uint8Array): Promise<void> {
-    return this.inner.readInto(this.regionOf(id), offset, buffer);
+  readInto(ref: RegionRef, offset: number, buffer: Uint8Array): Promise<void> {
+    return this.inner.readInto(this.regionOf(ref), offset, buffer);
   }
-  readv(id: RegionId, ranges: readonly RegionRange[]): Promise<Uint8Array> {
-    return this.inner.readv(this.regionOf(id), ranges);
+  readv(ref: RegionRef, ranges: readonly RegionRange[]): Promise<Uint8Array> {
+    return this.inner.readv(this.regionOf(ref), ranges);
   }
-  persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
-    return this.inner.persist(this.regionOf(id), ranges);
+  persist(ref: RegionRef, ranges?: readonly RegionRange[]): Promise<void> {
+    return this.inner.persist(this.regionOf(ref), ranges);
   }
-  erase(id: RegionId): Promise<void> {
-    return this.inner.erase(this.regionOf(id));
+  erase(ref: RegionRef): Promise<void> {
+    return this.inner.erase(this.regionOf(ref));
   }
-  stat(id: RegionId): Promise<RegionStat> {
-    return this.inner.stat(this.regionOf(id));
+  stat(ref: RegionRef): Promise<RegionStat> {
+    return this.inner.stat(this.regionOf(ref));
   }
   list(options?: ListOptions): Promise<RegionPage> {
     return this.inner.list(options);
@@ -83,8 +95,8 @@ export class Delegate implements Target {
   stats(): Promise<TargetStats> {
     return this.inner.stats();
   }
-  map(id: RegionId): Promise<RegionMapping> {
-    return this.inner.map(this.regionOf(id));
+  map(ref: RegionRef): Promise<RegionMapping> {
+    return this.inner.map(this.regionOf(ref));
   }
   importRegion(id: RegionId, contents: Uint8Array | RegionSource, options: ImportOptions): Promise<void> {
     return this.inner.importRegion(id, contents, options);
@@ -94,5 +106,23 @@ export class Delegate implements Target {
   }
   listErased(options?: ListOptions): Promise<ErasedPage> {
     return this.inner.listErased(options);
+  }
+  put(name: string, contents: Uint8Array | RegionSource, options?: PutOptions): Promise<RegionId> {
+    return this.inner.put(name, contents, options);
+  }
+  find(name: string): Promise<NamedRegion> {
+    return this.inner.find(name);
+  }
+  rename(ref: RegionRef, name: string | null, options?: RenameOptions): Promise<void> {
+    return this.inner.rename(this.regionOf(ref), name, options);
+  }
+  names(options?: NamesOptions): Promise<NamesPage> {
+    return this.inner.names(options);
+  }
+  mapNames(options?: MapNamesOptions): AsyncIterable<MappedName> {
+    return this.inner.mapNames(options);
+  }
+  transact(changes: readonly Change[]): Promise<TransactionResult> {
+    return this.inner.transact(changes);
   }
 }

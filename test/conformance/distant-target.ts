@@ -3,17 +3,28 @@ import { setImmediate as turn } from 'node:timers/promises';
 import {
   BedrockError,
   type Capabilities,
+  type Change,
+  type CreateAndWriteOptions,
+  type CreateOptions,
   type ErasedPage,
   type ListOptions,
   type Logger,
+  type MappedName,
+  type NamedRegion,
+  type NamesOptions,
+  type NamesPage,
+  type PutOptions,
   type RegionId,
   type RegionMapping,
   type RegionPage,
   type RegionRange,
+  type RegionRef,
   type RegionSource,
   type RegionStat,
+  type RenameOptions,
   type Target,
   type TargetStats,
+  type TransactionResult,
   type WriteOptions,
 } from '../../core/index.js';
 import { Lifecycle } from '../../core/targets/lifecycle.js';
@@ -24,6 +35,8 @@ export const DISTANT_CAPABILITIES: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: true,
+  transactional: true,
 };
 
 export class DistantTarget extends Lifecycle implements Target {
@@ -66,9 +79,9 @@ export class DistantTarget extends Lifecycle implements Target {
   override destroy(): Promise<void> {
     return Promise.reject(new BedrockError('NOT_SUPPORTED', 'only the server can destroy a target'));
   }
-  map(id: RegionId): Promise<RegionMapping> {
+  map(ref: RegionRef): Promise<RegionMapping> {
     return this.#travel(async () => {
-      await this.server.stat(id);
+      await this.server.stat(ref);
       throw new BedrockError('NOT_SUPPORTED', 'memory cannot be mapped from afar');
     });
   }
@@ -81,42 +94,42 @@ export class DistantTarget extends Lifecycle implements Target {
   listErased(): Promise<ErasedPage> {
     return refuse();
   }
-  create(size: number): Promise<RegionId> {
-    return this.#travel(() => this.server.create(size));
+  create(size: number, options?: CreateOptions): Promise<RegionId> {
+    return this.#travel(() => this.server.create(size, options));
   }
-  createAndWrite(contents: Uint8Array | RegionSource, options?: WriteOptions): Promise<RegionId> {
+  createAndWrite(contents: Uint8Array | RegionSource, options?: CreateAndWriteOptions): Promise<RegionId> {
     return this.#travel(() => this.server.createAndWrite(contents, options));
   }
-  write(id: RegionId, offset: number, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
-    return this.#travel(() => this.server.write(id, offset, bytes, options));
+  write(ref: RegionRef, offset: number, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
+    return this.#travel(() => this.server.write(ref, offset, bytes, options));
   }
   writev(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[],
     bytes: Uint8Array,
     options?: WriteOptions,
   ): Promise<void> {
     const sent = structuredClone(ranges);
-    return this.#travel(() => this.server.writev(id, sent, bytes, options));
+    return this.#travel(() => this.server.writev(ref, sent, bytes, options));
   }
-  read(id: RegionId, offset: number, size: number): Promise<Uint8Array> {
-    return this.#travel(() => this.server.read(id, offset, size));
+  read(ref: RegionRef, offset: number, size: number): Promise<Uint8Array> {
+    return this.#travel(() => this.server.read(ref, offset, size));
   }
-  readInto(id: RegionId, offset: number, buffer: Uint8Array): Promise<void> {
-    return this.#travel(() => this.server.readInto(id, offset, buffer));
+  readInto(ref: RegionRef, offset: number, buffer: Uint8Array): Promise<void> {
+    return this.#travel(() => this.server.readInto(ref, offset, buffer));
   }
-  readv(id: RegionId, ranges: readonly RegionRange[]): Promise<Uint8Array> {
+  readv(ref: RegionRef, ranges: readonly RegionRange[]): Promise<Uint8Array> {
     const sent = structuredClone(ranges);
-    return this.#travel(() => this.server.readv(id, sent));
+    return this.#travel(() => this.server.readv(ref, sent));
   }
-  persist(id: RegionId, ranges?: readonly RegionRange[]): Promise<void> {
-    return this.#travel(() => this.server.persist(id, ranges));
+  persist(ref: RegionRef, ranges?: readonly RegionRange[]): Promise<void> {
+    return this.#travel(() => this.server.persist(ref, ranges));
   }
-  erase(id: RegionId): Promise<void> {
-    return this.#travel(() => this.server.erase(id));
+  erase(ref: RegionRef): Promise<void> {
+    return this.#travel(() => this.server.erase(ref));
   }
-  stat(id: RegionId): Promise<RegionStat> {
-    return this.#travel(() => this.server.stat(id));
+  stat(ref: RegionRef): Promise<RegionStat> {
+    return this.#travel(() => this.server.stat(ref));
   }
   list(options?: ListOptions): Promise<RegionPage> {
     return this.#travel(() => this.server.list(options));
@@ -124,8 +137,26 @@ export class DistantTarget extends Lifecycle implements Target {
   stats(): Promise<TargetStats> {
     return this.#travel(() => this.server.stats());
   }
+  put(name: string, contents: Uint8Array | RegionSource, options?: PutOptions): Promise<RegionId> {
+    return this.#travel(() => this.server.put(name, contents, options));
+  }
+  find(name: string): Promise<NamedRegion> {
+    return this.#travel(() => this.server.find(name));
+  }
+  rename(ref: RegionRef, name: string | null, options?: RenameOptions): Promise<void> {
+    return this.#travel(() => this.server.rename(ref, name, options));
+  }
+  names(options?: NamesOptions): Promise<NamesPage> {
+    return this.#travel(() => this.server.names(options));
+  }
+  mapNames(): AsyncIterable<MappedName> {
+    return { [Symbol.asyncIterator]: () => ({ next: refuse }) };
+  }
+  transact(changes: readonly Change[]): Promise<TransactionResult> {
+    return this.#travel(() => this.server.transact(changes));
+  }
 }
 
 function refuse(): Promise<never> {
-  return Promise.reject(new BedrockError('NOT_SUPPORTED', 'IDs are handed over where the target is'));
+  return Promise.reject(new BedrockError('NOT_SUPPORTED', 'that is done where the target is'));
 }

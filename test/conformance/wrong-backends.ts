@@ -1,7 +1,7 @@
 /** Backends that are wrong in one point, in what only a hook can get wrong. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
-import { type RecoveryReport, RegionTable } from '../../core/index.js';
+import { type RecoveryReport, RegionDirectory } from '../../core/index.js';
 import { type Arena, ArenaRegion, ArenaTarget } from '../targets/arena-target.js';
 
 export class NeverFreesSpace extends MemoryTarget {
@@ -69,9 +69,9 @@ abstract class RecoversWrongly extends ArenaTarget {
     return this.arena.regions.reserve().toBytes().subarray(8);
   }
   protected override async openStorage(): Promise<RecoveryReport> {
-    const regions = [...this.arena.regions.after()];
-    this.arena.regions = new RegionTable(this.poolId());
-    for (const region of this.recover(regions)) this.arena.regions.set(region);
+    const regions = [...this.arena.listed()];
+    this.arena.regions = new RegionDirectory({ poolId: this.poolId() });
+    for (const region of this.recover(regions)) this.arena.regions.adopt(region);
     return super.openStorage();
   }
 }
@@ -103,8 +103,14 @@ export class RevivesErasedRegions extends ArenaTarget {
     this.#erased.push(region);
   }
   protected override async openStorage(): Promise<RecoveryReport> {
+    const { regions: before } = this.arena;
+    const living = [...this.arena.listed()];
+    const { poolId, slots } = before;
+    this.arena.regions = new RegionDirectory({ poolId, slots });
+    for (const region of living) this.arena.regions.adopt(region);
     for (const { id, size, createdAt, start } of this.#erased) {
-      this.arena.regions.set(new ArenaRegion(id, size, createdAt, start));
+      if (living.every((region) => region.id.slot !== id.slot))
+        this.arena.regions.adopt(new ArenaRegion(id, size, createdAt, start));
     }
     return super.openStorage();
   }
@@ -186,9 +192,9 @@ export class RecoversUnfinishedRegions extends ArenaTarget {
 export class ForgetsTheLastIds extends ArenaTarget {
   override killed(): Arena {
     const left = super.killed();
-    const regions = [...left.regions.after()];
+    const regions = [...left.listed()];
     const poolId = left.regions.reserve().toBytes().subarray(8);
-    left.regions = new RegionTable(poolId);
+    left.regions = new RegionDirectory({ poolId });
     for (const region of regions) left.regions.adopt(region);
     return left;
   }

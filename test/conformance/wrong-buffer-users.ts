@@ -100,7 +100,7 @@ export class KeepsPiecesOfSources extends ArenaTarget {
     const before = this.#pieces.get(region);
     this.#pieces.delete(region);
     if (before !== undefined) await super.writeBytes(region, before.offset, before.bytes);
-    if (before === undefined && this.find(region.id) === undefined)
+    if (before === undefined && this.lookUp(region.id) === undefined)
       this.#pieces.set(region, { region, offset, bytes });
     else await super.writeBytes(region, offset, bytes);
   }

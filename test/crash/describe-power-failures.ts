@@ -14,6 +14,8 @@ export interface PowerFailures {
   readonly limitsOfLarge: ExploreLimits;
   /** Orders in which jobs in flight together end. */
   readonly seeds: Record<Mode, readonly number[]>;
+  /** Whether each sequence in each mode is run with one of the two values of `sync_writes`, by turns, instead of with both. */
+  readonly alternates?: boolean;
   /** Of the programs that differ in where they are killed, each one after so many; the whole sequence is always among them. */
   readonly stride: number;
   /** That all modes together come to. */
@@ -24,6 +26,7 @@ export function describePowerFailures({
   limits,
   limitsOfLarge,
   seeds,
+  alternates = false,
   stride,
   fewestStates,
 }: PowerFailures): void {
@@ -31,9 +34,13 @@ export function describePowerFailures({
   let pools = 0;
 
   describe.each(MODES)('a power failure in mode %s', (mode) => {
-    it.each(Object.entries<Sequence>(SEQUENCES))('keeps what was acknowledged: %s', async (_, sequence) => {
+    const sequences = Object.entries<Sequence>(SEQUENCES).map(
+      ([title, sequence], at) => [title, sequence, at] as const,
+    );
+    it.each(sequences)('keeps what was acknowledged: %s', async (_, sequence, at) => {
       const { shape: special, isLarge = false } = sequence;
-      for (const syncWrites of isLarge ? [false] : [false, true]) {
+      const both = alternates ? [(at + MODES.indexOf(mode)) % 2 === 1] : [false, true];
+      for (const syncWrites of isLarge ? [false] : both) {
         const shape = { ...SMALL_POOL, ...special, syncWrites, mode };
         for (const [place, program] of programsOf(sequence).entries()) {
           if (place % stride !== 0) continue;

@@ -18,6 +18,8 @@ const LIMITS: ExploreLimits = {
 export interface EpisodeResult {
   /** Distinct ones. */
   readonly states: number;
+  /** Of them, those in which names or changes of several places had a part. */
+  readonly namedStates: number;
   readonly checks: number;
 }
 
@@ -29,15 +31,26 @@ export async function runEpisode(seed: number, number: number, most: number): Pr
   const limits = { ...LIMITS, states: Math.min(LIMITS.states, most) };
   const explorer = new Explorer({ shape, seed: random.word(), limits });
   await explorer.explore(formatSmallPool(shape, number, seed >>> 0), program);
-  return { states: explorer.states, checks: explorer.checks };
+  const { states, namedStates, checks } = explorer;
+  return { states, namedStates, checks };
 }
 
-/** Runs episode after episode up to a number of states. @returns that number. @throws CrashFinding */
-export async function runEpisodes({ seed, states }: { seed: number; states: number }): Promise<number> {
+/** Runs episode after episode up to a number of states. @returns that number, and how many had to do with names. @throws CrashFinding */
+export async function runEpisodes({
+  seed,
+  states,
+}: {
+  seed: number;
+  states: number;
+}): Promise<Omit<EpisodeResult, 'checks'>> {
   let seen = 0;
-  for (let number = 1; seen < states; number++)
-    seen += (await runEpisode(seed, number, states - seen)).states;
-  return seen;
+  let namedStates = 0;
+  for (let number = 1; seen < states; number++) {
+    const result = await runEpisode(seed, number, states - seen);
+    seen += result.states;
+    namedStates += result.namedStates;
+  }
+  return { states: seen, namedStates };
 }
 
 function randomShape(random: Random, number: number): PoolShape {

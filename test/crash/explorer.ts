@@ -50,6 +50,7 @@ export class Explorer {
   readonly #unitBytes: number;
   /** Hashes of the states that were looked at. */
   readonly #states = new Set<number>();
+  #namedStates = 0;
   #checks = 0;
 
   constructor(scenario: Scenario) {
@@ -60,6 +61,11 @@ export class Explorer {
   /** Distinct states so far. */
   get states(): number {
     return this.#states.size;
+  }
+
+  /** Of them, those in which names, or changes of several places, had a part: some call on names had begun. */
+  get namedStates(): number {
+    return this.#namedStates;
   }
 
   /** Recoveries that were judged: a state counts again when more was owed. */
@@ -125,6 +131,7 @@ export class Explorer {
       if (known.has(number)) continue;
       known.add(number);
       const isNew = !this.#states.has(number);
+      if (isNew && moment.ledger.hasNames) this.#namedStates++;
       this.#states.add(number);
       this.#checks++;
       for (const [index, option] of choice.entries()) {

@@ -1,9 +1,17 @@
 /** The power-failure tests can fail: implementations with one wrong order each are found out, by sequences that the real one passes. */
 import { describe, expect, it } from '@jest/globals';
 import { CrashFinding, Explorer, type ExploreLimits } from './explorer.js';
+import { sampled } from '../fixtures/thoroughness.js';
 import { FLAWS, type FlawedImplementation } from './flaws.js';
 import { SEQUENCES, programsOf, type Sequence } from './sequences.js';
-import { MODES, SMALL_POOL, formatSmallPool, type Mode, type PoolShape } from './simulated-pool.js';
+import {
+  MODES,
+  SMALL_POOL,
+  formatSmallPool,
+  type Flaw,
+  type Mode,
+  type PoolShape,
+} from './simulated-pool.js';
 
 const LIMITS: ExploreLimits = {
   all: 128,
@@ -26,6 +34,19 @@ async function findOut(
 ): Promise<{ finding: CrashFinding; states: number } | undefined> {
   const { shape: special, ...rest }: Sequence = SEQUENCES[sequence];
   const shape: PoolShape = { ...SMALL_POOL, ...special, mode };
+  const takeBack = flaw.begin?.();
+  try {
+    return await explore(shape, rest, flaw);
+  } finally {
+    takeBack?.();
+  }
+}
+
+async function explore(
+  shape: PoolShape,
+  rest: Sequence,
+  flaw: Flaw,
+): Promise<{ finding: CrashFinding; states: number } | undefined> {
   let states = 0;
   for (const program of programsOf(rest)) {
     for (const seed of SEEDS) {
@@ -43,7 +64,10 @@ async function findOut(
 }
 
 describe.each(FLAWS.map((flawed) => [flawed.title, flawed] as const))('that %s', (_title, flawed) => {
-  for (const mode of flawed.modes.filter((mode) => MODES.includes(mode)))
+  for (const mode of sampled(
+    1,
+    flawed.modes.filter((mode) => MODES.includes(mode)),
+  ))
     it(`is found out in mode ${mode}`, async () => {
       const found = await findOut(flawed, mode);
       expect(found?.finding).toBeInstanceOf(CrashFinding);

@@ -5,9 +5,24 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
 import type { MediumRange, PoolMedium, TargetMode } from '../../core/index.js';
-import { DESCRIPTOR_BYTES, encodeDescriptor } from '../../core/pool/descriptor.js';
+import {
+  DESCRIPTOR_BYTES,
+  DescriptorFields,
+  decodeDescriptor,
+  encodeDescriptor,
+  wordZero,
+} from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, HEADERS_BYTES, type PoolId } from '../../core/pool/extent.js';
-import { decodeHeader } from '../../core/pool/header.js';
+import { decodeHeader, hasNames, type PoolHeader } from '../../core/pool/header.js';
+import {
+  decodeRecord,
+  decodeRecordHead,
+  type JournalEntry,
+  RECORD_AT,
+  RECORD_HEAD_BYTES,
+} from '../../core/pool/journal-record.js';
+import { NamedSlots } from '../../core/pool/named-slots.js';
+import { RegionPool } from '../../core/pool/region-pool.js';
 import type { Eventually } from '../../core/targets/lifecycle.js';
 import type { SequenceTitle } from './sequences.js';
 import type { Flaw, Mode } from './simulated-pool.js';
@@ -36,6 +51,15 @@ class Delegate implements PoolMedium {
   }
   write(offset: number, bytes: Uint8Array): Eventually<void> {
     return this.real.write(offset, bytes);
+  }
+  stage(offset: number, bytes: Uint8Array): Eventually<void> {
+    return this.real.stage(offset, bytes);
+  }
+  stageWord(offset: number, word: bigint): Eventually<void> {
+    return this.real.stageWord(offset, word);
+  }
+  get publishesInOrder(): boolean {
+    return this.real.publishesInOrder === true;
   }
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
     return this.real.writeDurably(offset, bytes);
@@ -116,6 +140,52 @@ function releasingEarly(): Flaw {
 /** On persistent memory the fence behind a descriptor's body waits for all copies before it, so that some mistakes are none there. */
 const ON_DISK: readonly Mode[] = ['file', 'msync'];
 const ALL: readonly Mode[] = ['file', 'msync', 'pmem'];
+
+/** Knows the pool id and the journal's areas of the pool that it is the medium of, and what is stored there. */
+class JournalDelegate extends Delegate {
+  #header: PoolHeader | undefined;
+
+  #note(offset: number, bytes: Uint8Array): void {
+    if (offset !== 0 || bytes.length !== HEADER_BYTES) return;
+    const decoded = decodeHeader(bytes);
+    if ('header' in decoded) this.#header = decoded.header;
+  }
+
+  override async read(offset: number, into: Uint8Array): Promise<void> {
+    await this.real.read(offset, into);
+    this.#note(offset, into);
+  }
+
+  override writeDurably(offset: number, bytes: Uint8Array): Eventually<void> {
+    this.#note(offset, bytes);
+    return this.real.writeDurably(offset, bytes);
+  }
+
+  /** The area that a record is stored into, if that is what is stored. */
+  protected areaOf(offset: number): number | undefined {
+    const area = offset - RECORD_AT;
+    return this.#header?.journal?.offsets.includes(area) === true ? area : undefined;
+  }
+
+  protected isDone(offset: number): boolean {
+    return this.#header?.journal?.offsets.includes(offset) === true;
+  }
+
+  protected entriesOf(record: Uint8Array): readonly JournalEntry[] {
+    return decodeRecord(Buffer.from(record), this.#header as PoolHeader) ?? [];
+  }
+
+  protected get pool(): PoolHeader {
+    return this.#header as PoolHeader;
+  }
+}
+
+/** What a descriptor on its way says. */
+function fieldsOf(descriptor: Uint8Array, pool: PoolId, slot: number): DescriptorFields {
+  const fields = new DescriptorFields();
+  decodeDescriptor(descriptor, 0, slot, pool, fields);
+  return fields;
+}
 
 export const FLAWS: readonly FlawedImplementation[] = [
   {
@@ -324,6 +394,221 @@ export const FLAWS: readonly FlawedImplementation[] = [
         new (class extends Delegate {
           override clear(): undefined {
             return undefined;
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a region with a name is published before contents and name are durable',
+    sequence: 'a put, and others in its place',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          readonly #late: [number, Uint8Array][] = [];
+          override get publishesInOrder(): boolean {
+            return true;
+          }
+          override write(offset: number, bytes: Uint8Array): undefined {
+            this.#late.push([offset, bytes.slice()]);
+            return undefined;
+          }
+          override stage(offset: number, bytes: Uint8Array): undefined {
+            return this.write(offset, bytes);
+          }
+          override persist(ranges: readonly MediumRange[]): Eventually<void> {
+            return ranges.length === 1 ? undefined : this.real.persist(ranges);
+          }
+          override async barrier(): Promise<void> {
+            for (const [offset, bytes] of this.#late.splice(0)) await this.real.stage(offset, bytes);
+            await this.real.barrier();
+          }
+          override async publish(offset: number, descriptor: Uint8Array): Promise<void> {
+            await this.real.publish(offset, descriptor);
+            await this.barrier();
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a replaced region is ended before the new one is durable',
+    sequence: 'a put, and others in its place',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends JournalDelegate {
+          /** By the checksum of its name, where the descriptor is that has it. */
+          readonly #holders = new Map<number, { offset: number; generation: number }>();
+          override async publish(offset: number, descriptor: Uint8Array): Promise<void> {
+            const slot = (offset - HEADERS_BYTES) / DESCRIPTOR_BYTES;
+            const { nameChecksum, nameLength, generation } = fieldsOf(descriptor, this.pool, slot);
+            const before = this.#holders.get(nameChecksum);
+            if (nameLength > 0) {
+              if (before !== undefined) await this.real.publishWord(before.offset, this.#endOf(before));
+              this.#holders.set(nameChecksum, { offset, generation });
+            }
+            await this.real.publish(offset, descriptor);
+          }
+          #endOf({ offset, generation }: { offset: number; generation: number }): bigint {
+            const slot = (offset - HEADERS_BYTES) / DESCRIPTOR_BYTES;
+            return wordZero(new Uint8Array(0), 0, slot, this.pool, generation, false);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a name is erased before the end of what its holder has replaced is durable',
+    sequence: 'puts, and the end of their name',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          readonly #late: [number, bigint][] = [];
+          override stageWord(offset: number, word: bigint): undefined {
+            this.#late.push([offset, word]);
+            return undefined;
+          }
+          override async publishWord(offset: number, word: bigint): Promise<void> {
+            await this.real.publishWord(offset, word);
+            for (const [at, late] of this.#late.splice(0)) await this.real.publishWord(at, late);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'the space of a replaced region is given away before its end is durable',
+    sequence: 'a put, and others in its place',
+    modes: ON_DISK,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          readonly #late: [number, bigint][] = [];
+          override stageWord(offset: number, word: bigint): undefined {
+            this.#late.push([offset, word]);
+            return undefined;
+          }
+          override async barrier(): Promise<void> {
+            await this.real.barrier();
+            for (const [at, word] of this.#late.splice(0)) await this.real.stageWord(at, word);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'recovery keeps both regions of a name',
+    sequence: 'a put, and others in its place',
+    modes: ALL,
+    flaw: {
+      begin: () => {
+        const real = Object.getOwnPropertyDescriptor(RegionPool.prototype, 'endReplaced') ?? {};
+        RegionPool.prototype.endReplaced = () => Promise.resolve();
+        return () => Object.defineProperty(RegionPool.prototype, 'endReplaced', real);
+      },
+    },
+  },
+  {
+    title: 'recovery keeps the region with the lower order',
+    sequence: 'a put, and others in its place',
+    modes: ALL,
+    flaw: {
+      begin: () => {
+        const real = Object.getOwnPropertyDescriptor(NamedSlots.prototype, 'orderAt') ?? {};
+        const orderAt = real.value as (this: NamedSlots, index: number) => number;
+        NamedSlots.prototype.orderAt = function (index) {
+          return -orderAt.call(this, index);
+        };
+        return () => Object.defineProperty(NamedSlots.prototype, 'orderAt', real);
+      },
+    },
+  },
+  {
+    title: 'a change is applied before its record is committed',
+    sequence: 'a transaction',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends JournalDelegate {
+          override async stage(offset: number, bytes: Uint8Array): Promise<void> {
+            if (this.areaOf(offset) !== undefined) {
+              for (const entry of this.entriesOf(bytes)) await this.real.stage(entry.offset, entry.bytes);
+              await this.real.barrier();
+            }
+            await this.real.stage(offset, bytes);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'a record is void before its change is applied',
+    sequence: 'a transaction',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends JournalDelegate {
+          #committing: { area: number; sequence: number } | undefined;
+          override async stage(offset: number, bytes: Uint8Array): Promise<void> {
+            const area = this.areaOf(offset);
+            if (area !== undefined)
+              this.#committing = { area, sequence: decodeRecordHead(Buffer.from(bytes)).sequence };
+            await this.real.stage(offset, bytes);
+          }
+          override async barrier(): Promise<void> {
+            await this.real.barrier();
+            const committed = this.#committing;
+            this.#committing = undefined;
+            if (committed !== undefined)
+              await this.real.publishWord(committed.area, BigInt(committed.sequence));
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'recovery does not replay the journal',
+    sequence: 'a transaction',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          override async read(offset: number, into: Uint8Array): Promise<void> {
+            await this.real.read(offset, into);
+            if (into.length === RECORD_AT + RECORD_HEAD_BYTES) into.fill(0, RECORD_AT);
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'the end of a record is not made durable',
+    sequence: 'what comes after a transaction, over the same bytes',
+    modes: ['pmem', 'msync'],
+    flaw: around(
+      (real) =>
+        new (class extends JournalDelegate {
+          override publishWord(offset: number, word: bigint): Eventually<void> {
+            if (!this.isDone(offset)) return this.real.publishWord(offset, word);
+            // Not flushed, as by an ordinary store.
+            void word;
+            return undefined;
+          }
+        })(real),
+    ),
+  },
+  {
+    title: 'the feature bit of names is set after the first name',
+    sequence: 'the first name',
+    modes: ALL,
+    flaw: around(
+      (real) =>
+        new (class extends Delegate {
+          readonly #late: [number, Uint8Array][] = [];
+          override async writeDurably(offset: number, bytes: Uint8Array): Promise<void> {
+            const decoded = offset <= HEADER_BYTES ? decodeHeader(bytes) : undefined;
+            if (decoded !== undefined && 'header' in decoded && hasNames(decoded.header))
+              this.#late.push([offset, bytes.slice()]);
+            else await this.real.writeDurably(offset, bytes);
+          }
+          override async publish(offset: number, descriptor: Uint8Array): Promise<void> {
+            await this.real.publish(offset, descriptor);
+            for (const [at, bytes] of this.#late.splice(0)) await this.real.writeDurably(at, bytes);
           }
         })(real),
     ),

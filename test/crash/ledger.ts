@@ -9,9 +9,13 @@
  *
  * Moments are counted by notes. It judges a whole pool at once, so that a region nobody knows is found too.
  */
+import { type MadeRegion, type NameCall, NameLedger } from './name-ledger.js';
 import type { Observation, SeenRegion } from './observation.js';
 
-export type Call =
+export type Call = NameCall | RegionCall;
+
+/** Calls on regions without names. */
+type RegionCall =
   | {
       readonly what: 'create';
       readonly size: number;
@@ -33,7 +37,14 @@ export type Call =
 export type Note =
   | { readonly kind: 'begin'; readonly number: number; readonly call: Call }
   /** The call was acknowledged. */
-  | { readonly kind: 'end'; readonly number: number; readonly id?: string; readonly createdAt?: number }
+  | {
+      readonly kind: 'end';
+      readonly number: number;
+      readonly id?: string;
+      readonly createdAt?: number;
+      /** Of a call on names. */
+      readonly made?: readonly MadeRegion[];
+    }
   /** The call has failed: no region was made or erased; of a write anything may be there. */
   | { readonly kind: 'fail'; readonly number: number }
   /** Somebody has looked at the pool while nothing was in flight; after a kill that settles what the kill left open. */
@@ -61,13 +72,16 @@ interface Entry {
 }
 
 interface OpenCall {
-  readonly call: Call;
+  readonly call: RegionCall;
   readonly began: number;
   readonly entry: Entry | undefined;
   readonly write: Write | undefined;
 }
 
 export class Ledger {
+  #names = new NameLedger();
+  /** Numbers of calls on names that are under way. */
+  readonly #nameCalls = new Set<number>();
   readonly #regions = new Map<string, Entry>();
   readonly #gone = new Set<string>();
   readonly #calls = new Map<number, OpenCall>();
@@ -79,9 +93,14 @@ export class Ledger {
     return this.#demands;
   }
 
+  /** Whether a call on names has ever begun. */
+  get hasNames(): boolean {
+    return this.#names.isUsed;
+  }
+
   /** IDs of erased regions, the last ones. */
   get stale(): string[] {
-    return [...this.#gone].slice(-2);
+    return [...[...this.#gone].slice(-2), ...this.#names.stale];
   }
 
   /** For what is done after a power failure that left `pool`: what is there now is what is owed. */
@@ -89,7 +108,10 @@ export class Ledger {
     const next = new Ledger();
     for (const id of ledger.#gone) next.#gone.add(id);
     for (const id of ledger.#regions.keys()) next.#gone.add(id);
-    for (const { id, size, createdAt, bytes } of pool.regions) {
+    next.#names = NameLedger.after(ledger.#names, pool);
+    for (const region of pool.regions) {
+      if (ledger.#names.owns(region)) continue;
+      const { id, size, createdAt, bytes } = region;
       next.#gone.delete(id);
       next.#regions.set(id, newEntry(size, bytes, createdAt));
     }
@@ -98,17 +120,26 @@ export class Ledger {
 
   take(note: Note): void {
     this.#now++;
-    if (note.kind === 'begin') this.#begin(note.number, note.call);
-    else if (note.kind === 'fail') this.#fail(note.number);
+    if (note.kind === 'begin') {
+      if (note.call.what === 'names') this.#beginNames(note.number, note.call);
+      else this.#begin(note.number, note.call);
+    } else if (note.kind === 'fail') this.#fail(note.number);
     else {
       this.#demands++;
-      if (note.kind === 'end') this.#end(note.number, note.id ?? '', note.createdAt);
+      if (note.kind === 'end' && this.#nameCalls.delete(note.number))
+        this.#names.end(note.number, note.made ?? []);
+      else if (note.kind === 'end') this.#end(note.number, note.id ?? '', note.createdAt);
       else if (note.kind === 'kill') this.#leaveOpen();
       else this.#settle(note.pool);
     }
   }
 
-  #begin(number: number, call: Call): void {
+  #beginNames(number: number, call: NameCall): void {
+    this.#nameCalls.add(number);
+    this.#names.begin(number, call);
+  }
+
+  #begin(number: number, call: RegionCall): void {
     let entry: Entry | undefined;
     let write: Write | undefined;
     if (call.what === 'create') {
@@ -147,6 +178,10 @@ export class Ledger {
   }
 
   #fail(number: number): void {
+    if (this.#nameCalls.delete(number)) {
+      this.#names.fail(number);
+      return;
+    }
     const { call, entry, write } = this.#close(number);
     if (write !== undefined) write.ended = this.#now;
     // Whether an erase that failed has reached the medium is not known; so it stays possible.
@@ -187,6 +222,8 @@ export class Ledger {
   #settle(pool: Observation): void {
     const fault = this.judge(pool);
     if (fault !== undefined) throw new Error(fault);
+    this.#names.settle(pool);
+    this.#nameCalls.clear();
     const seen = new Set(pool.regions.map(({ id }) => id));
     for (const [region, entry] of this.#match(this.#unknown(pool)) ?? []) {
       entry.createdAt = region.createdAt;
@@ -206,8 +243,11 @@ export class Ledger {
     const { quarantined, found, usedBytes, accountedBytes } = pool;
     if (quarantined > 0) return `${quarantined} slots are quarantined`;
     if (found.length > 0) return `the ID ${String(found[0])} of an erased region names something`;
+    const nameFault = this.#names.judge(pool);
+    if (nameFault !== undefined) return nameFault;
     const seen = new Set<string>();
     for (const region of pool.regions) {
+      if (this.#names.owns(region)) continue;
       if (seen.has(region.id)) return `the region ${region.id} is there twice`;
       seen.add(region.id);
       if (this.#gone.has(region.id)) return `the region ${region.id} was erased, and is there`;
@@ -221,12 +261,12 @@ export class Ledger {
     if (unknown.length > 0 && this.#match(unknown) === undefined)
       return `nobody has made the region ${unknown.map(({ id, size }) => `${id} of ${size} bytes`).join(', ')}, with these bytes`;
     if (usedBytes !== accountedBytes)
-      return `${usedBytes} bytes are used, but headers, chunks and regions take ${accountedBytes}`;
+      return `${usedBytes} bytes are used, but headers, chunks, journal and regions take ${accountedBytes}`;
     return undefined;
   }
 
   #unknown({ regions }: Observation): SeenRegion[] {
-    return regions.filter(({ id }) => !this.#regions.has(id));
+    return regions.filter((region) => !this.#regions.has(region.id) && !this.#names.owns(region));
   }
 
   /** Whose creations the regions are that nobody has been told of: one each. */

@@ -22,11 +22,13 @@ export async function runLong({ seed, states, only }: LongRun, output: LongRunOu
   const rate = (count: number): string =>
     `${Math.round(count / ((performance.now() - started) / 1000))} a second`;
   let seen = 0;
+  let named = 0;
   let checks = 0;
   for (let number = only || 1; seen < states; number++) {
     try {
       const result = await runEpisode(seed, number, only > 0 ? Infinity : states - seen);
       seen += result.states;
+      named += result.namedStates;
       checks += result.checks;
     } catch (error) {
       output.say(error instanceof Error ? error.message : String(error));
@@ -36,7 +38,9 @@ export async function runLong({ seed, states, only }: LongRun, output: LongRunOu
     if (only > 0) break;
     output.progress(`${seen} of ${states} states, ${rate(seen)}`);
   }
-  output.say(`${seen} states, ${checks} recoveries judged, ${rate(seen)}: all as they should be`);
+  output.say(
+    `${seen} states, ${named} of them with names, ${checks} recoveries judged, ${rate(seen)}: all as they should be`,
+  );
   return true;
 }
 

@@ -2,10 +2,10 @@
 import { describePowerFailures } from './describe-power-failures.js';
 
 const limits = {
-  all: 16,
-  singles: 4,
-  pairs: 2,
-  samples: 2,
+  all: 8,
+  singles: 2,
+  pairs: 1,
+  samples: 1,
   thorough: 0.02,
   chained: 0.002,
   depth: 2,
@@ -14,8 +14,9 @@ const limits = {
 
 describePowerFailures({
   limits,
-  limitsOfLarge: { ...limits, all: 8, singles: 2, pairs: 1, samples: 1 },
+  limitsOfLarge: { ...limits, all: 4, singles: 1 },
   seeds: { file: [1], msync: [3], pmem: [5] },
-  stride: 7,
-  fewestStates: 4_000,
+  alternates: true,
+  stride: 9,
+  fewestStates: 6_000,
 });

@@ -3,10 +3,11 @@
  * it is the trace of the medium, with notes of what was asked for and acknowledged in between.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { RegionId, Target } from '../../core/index.js';
+import type { Change, RegionId, Target } from '../../core/index.js';
 import type { Call, Ledger, Note } from './ledger.js';
+import type { MadeRegion, NameCall, NameChange } from './name-ledger.js';
 import { observe } from './observation.js';
-import type { Name, Operation, Program, Stage } from './program.js';
+import type { KeyChange, Name, Operation, Program, Stage } from './program.js';
 import { Random } from '../fixtures/random.js';
 import { SimulatedMedia, type TraceEvent } from './simulated-media.js';
 import { simulatedTarget, unitBytesOf, type Flaw, type PoolShape } from './simulated-pool.js';
@@ -16,7 +17,7 @@ import { ProcessKilled, SimulatedProcess } from './simulated-process.js';
 const MAX_IDLE_TURNS = 200;
 
 /** What an operation may fail with without harm. */
-const REFUSALS = ['OUT_OF_SPACE', 'REGION_NOT_FOUND', 'OUT_OF_RANGE', 'INVALID_ARGUMENT'];
+const REFUSALS = ['OUT_OF_SPACE', 'NAME_TAKEN', 'REGION_NOT_FOUND', 'OUT_OF_RANGE', 'INVALID_ARGUMENT'];
 
 export interface Start {
   readonly shape: PoolShape;
@@ -47,6 +48,8 @@ class ProgramRun {
   readonly #random: Random;
   readonly #flaw: Flaw | undefined;
   readonly #known = new Map<string, Known>();
+  /** Regions with names, as they were seen or made last. */
+  readonly #keys = new Map<string, { readonly key: string; readonly size: number }>();
   #process = new SimulatedProcess();
   #target: Target | undefined;
   #calls = 0;
@@ -112,6 +115,9 @@ class ProgramRun {
     const pool = await this.#drive(observe(this.#target as Target, this.media.bytes, this.#ledger.stale));
     if (pool === undefined) throw new Error('the process ended while somebody looked at the pool');
     this.#note({ kind: 'seen', pool });
+    this.#keys.clear();
+    for (const { name, size } of pool.regions)
+      if (name !== undefined) this.#keys.set(name, { key: name, size });
     const names = new Set(pool.regions.map(({ id }) => id));
     for (const [name, { id }] of this.#known) if (!names.has(id.toString())) this.#known.delete(name);
   }
@@ -144,6 +150,10 @@ class ProgramRun {
       if (call === undefined) continue;
       this.#note({ kind: 'begin', number, call });
       let made: RegionId | undefined;
+      if (call.what === 'names') {
+        if (!(await this.#changeNames(number, call, target, process))) return;
+        continue;
+      }
       try {
         made = await this.#carryOut(operation, call, target);
       } catch (error) {
@@ -165,6 +175,7 @@ class ProgramRun {
 
   /** What the ledger has to know of an operation; nothing if its region is not known yet, or not any more. */
   #callOf(operation: Operation, number: number): Call | undefined {
+    if (operation.do === 'names') return this.#nameCallOf(operation.changes, number);
     if (operation.do === 'create') return { what: 'create', size: operation.size };
     if (operation.do === 'breakOff')
       return { what: 'create', size: operation.size, contents: contentsOf(number, operation.size) };
@@ -186,12 +197,82 @@ class ProgramRun {
     return { what: 'write', id, offset, bytes, isDurable };
   }
 
+  #nameCallOf(changes: readonly KeyChange[], number: number): NameCall | undefined {
+    const sizes = new Map<string, number>();
+    for (const { key, size } of this.#keys.values()) sizes.set(key, size);
+    const made: NameChange[] = [];
+    for (const [index, change] of changes.entries()) {
+      const { what, key } = change;
+      const size = sizes.get(key);
+      if (what === 'put') {
+        made.push({ what, key, contents: contentsOf(100 * number + index, change.size) });
+        sizes.set(key, change.size);
+        continue;
+      }
+      if (size === undefined) continue;
+      if (what === 'write') {
+        const offset = Math.min(change.offset, size);
+        const bytes = contentsOf(100 * number + index, Math.min(change.size, size - offset));
+        made.push({ what, key, offset, bytes });
+        continue;
+      }
+      sizes.delete(key);
+      if (what === 'rename') sizes.set(change.to, size);
+      made.push(change);
+    }
+    const [first] = made;
+    if (first === undefined) return undefined;
+    const mixes = made.length === 1 && first.what === 'write';
+    return { what: 'names', domain: first.key.slice(0, first.key.indexOf('/')), changes: made, mixes };
+  }
+
+  /** @returns false if the process is gone */
+  async #changeNames(
+    number: number,
+    { changes }: NameCall,
+    target: Target,
+    process: SimulatedProcess,
+  ): Promise<boolean> {
+    let ids: readonly (RegionId | null)[];
+    try {
+      ids = await carryOutNames(changes, target);
+    } catch (error) {
+      if (!process.isAlive()) return false;
+      if (!REFUSALS.includes(String((error as { code?: unknown }).code))) throw error;
+      this.#note({ kind: 'fail', number });
+      return true;
+    }
+    if (!process.isAlive()) return false;
+    const made: MadeRegion[] = [];
+    for (const [index, id] of ids.entries()) {
+      if (id === null) continue;
+      // One that a later change replaces or renames is not looked for.
+      const key = (changes[index] as NameChange).key;
+      const stat = await target.find(key).catch(() => undefined);
+      if (stat?.id.equals(id) === true) made.push({ key, id: id.toString(), createdAt: stat.createdAt });
+    }
+    this.#note({ kind: 'end', number, made });
+    for (const change of changes) {
+      const known = this.#keys.get(change.key);
+      if (change.what === 'put')
+        this.#keys.set(change.key, { key: change.key, size: change.contents.length });
+      else if (change.what !== 'write') this.#keys.delete(change.key);
+      if (change.what === 'rename' && known !== undefined)
+        this.#keys.set(change.to, { key: change.to, size: known.size });
+    }
+    return true;
+  }
+
   #find(name: Name): Known | undefined {
     if (typeof name === 'string') return this.#known.get(name);
     return [...this.#known.values()][name % Math.max(1, this.#known.size)];
   }
 
-  async #carryOut(operation: Operation, call: Call, target: Target): Promise<RegionId | undefined> {
+  async #carryOut(
+    operation: Operation,
+    call: Exclude<Call, NameCall>,
+    target: Target,
+  ): Promise<RegionId | undefined> {
     if (operation.do === 'breakOff') {
       await target.createAndWrite({ size: operation.size, source: failingSource(call) });
       throw new Error('a region was made of a source that failed');
@@ -229,6 +310,33 @@ class ProgramRun {
   #note(note: Note): void {
     this.media.note(note);
     this.#ledger.take(note);
+  }
+}
+
+/** @returns IDs of regions that were made, by change */
+async function carryOutNames(
+  changes: readonly NameChange[],
+  target: Target,
+): Promise<readonly (RegionId | null)[]> {
+  const [only] = changes;
+  if (only === undefined || changes.length > 1) return (await target.transact(changes.map(asChange))).ids;
+  if (only.what === 'put') return [await target.put(only.key, only.contents)];
+  if (only.what === 'erase') await target.erase(only.key);
+  else if (only.what === 'rename') await target.rename(only.key, only.to, { replace: true });
+  else await target.write(only.key, only.offset, only.bytes, { persist: true });
+  return [null];
+}
+
+function asChange(change: NameChange): Change {
+  switch (change.what) {
+    case 'put':
+      return { type: 'put', name: change.key, contents: change.contents };
+    case 'erase':
+      return { type: 'erase', ref: change.key };
+    case 'rename':
+      return { type: 'rename', ref: change.key, to: change.to, replace: true };
+    default:
+      return { type: 'write', ref: change.key, offset: change.offset, bytes: change.bytes };
   }
 }
 

@@ -24,7 +24,18 @@ export type Operation =
   /** Stores through a view; a plain write where there are none. */
   | { readonly do: 'store'; readonly name: Name; readonly offset: number; readonly size: number }
   | { readonly do: 'persist'; readonly name: Name }
-  | { readonly do: 'erase'; readonly name: Name };
+  | { readonly do: 'erase'; readonly name: Name }
+  | { readonly do: 'names'; readonly changes: readonly KeyChange[] };
+
+/**
+ * What is done by name. A key is `DOMAIN/REST`, and only one lane at a time has to do with a domain. One change is made by the call that it
+ * is named after, several by `transact`.
+ */
+export type KeyChange =
+  | { readonly what: 'put'; readonly key: string; readonly size: number }
+  | { readonly what: 'erase'; readonly key: string }
+  | { readonly what: 'rename'; readonly key: string; readonly to: string }
+  | { readonly what: 'write'; readonly key: string; readonly offset: number; readonly size: number };
 
 export interface Stage {
   readonly lanes: readonly (readonly Operation[])[];
@@ -46,7 +57,24 @@ export interface ProgramOptions {
 
 export function randomProgram(random: Random, { stages, operations, prefix }: ProgramOptions): Program {
   let made = 0;
-  const operation = (): Operation => {
+  const keyChange = (lane: number): KeyChange => {
+    const key = randomKey(random, lane);
+    switch (random.below(6)) {
+      case 0:
+        return { what: 'erase', key };
+      case 1:
+        return { what: 'rename', key, to: randomKey(random, lane) };
+      case 2:
+        return { what: 'write', key, offset: random.below(40), size: random.below(80) };
+      default:
+        return { what: 'put', key, size: random.pick(SIZES) };
+    }
+  };
+  const operation = (lane: number): Operation => {
+    if (random.chance(0.4)) {
+      const count = random.chance(0.5) ? 1 : 2 + random.below(3);
+      return { do: 'names', changes: Array.from({ length: count }, () => keyChange(lane)) };
+    }
     const any = random.below(1 << 20);
     const size = random.pick(SIZES);
     const persist = random.chance(0.5);
@@ -75,7 +103,10 @@ export function randomProgram(random: Random, { stages, operations, prefix }: Pr
   };
   return Array.from({ length: stages }, (): Stage => {
     const lanes = Array.from({ length: 1 + random.below(4) }, () => [] as Operation[]);
-    for (let left = 1 + random.below(operations); left > 0; left--) random.pick(lanes).push(operation());
+    for (let left = 1 + random.below(operations); left > 0; left--) {
+      const lane = random.below(lanes.length);
+      lanes[lane]?.push(operation(lane));
+    }
     return { lanes, ...(random.chance(0.4) && { then: randomEnd(random) }) };
   });
 }
@@ -84,4 +115,9 @@ function randomEnd(random: Random): Exclude<Stage['then'], undefined> {
   if (random.chance(0.2)) return 'reopen';
   const killAfter = random.below(40);
   return random.chance(0.4) ? { killAfter, killRecoveryAfter: random.below(8) } : { killAfter };
+}
+
+/** One of three of a lane: two that fit behind most contents, and one that does not. */
+function randomKey(random: Random, lane: number): string {
+  return `d${lane}/${random.pick(['a', 'b', 'c'.repeat(70)])}`;
 }

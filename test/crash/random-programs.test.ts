@@ -3,5 +3,5 @@ import { expect, it } from '@jest/globals';
 import { runEpisodes } from './episode.js';
 
 it('keeps what was acknowledged through power failures in random programs', async () => {
-  await expect(runEpisodes({ seed: 20_260, states: 2_500 })).resolves.toBe(2_500);
+  await expect(runEpisodes({ seed: 20_260, states: 800 })).resolves.toMatchObject({ states: 800 });
 });

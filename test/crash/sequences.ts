@@ -1,5 +1,5 @@
 /** Short sequences, of which every state is gone through: each is about one order of the pool. */
-import type { Operation, Program, Stage } from './program.js';
+import type { KeyChange, Operation, Program, Stage } from './program.js';
 import type { PoolShape } from './simulated-pool.js';
 
 export interface Sequence {
@@ -35,6 +35,19 @@ const store = (name: string, offset: number, size: number): Operation => ({
   size,
 });
 const persist = (name: string): Operation => ({ do: 'persist', name });
+
+const atOnce = (...changes: KeyChange[]): Operation => ({ do: 'names', changes });
+const put = (key: string, size: number): KeyChange => ({ what: 'put', key, size });
+const end = (key: string): KeyChange => ({ what: 'erase', key });
+const move = (key: string, to: string): KeyChange => ({ what: 'rename', key, to });
+const change = (key: string, offset: number, size: number): KeyChange => ({
+  what: 'write',
+  key,
+  offset,
+  size,
+});
+/** Longer than what is left behind most contents. */
+const LONG = `n/${'long'.repeat(20)}`;
 
 const one = (...operations: Operation[]): Stage => ({ lanes: [operations] });
 const together = (...lanes: Operation[][]): Stage => ({ lanes });
@@ -147,6 +160,97 @@ export const SEQUENCES = {
       one(filled('c', 24), write('b', 0, 10, true)),
     ],
     kills: 8,
+  },
+  'the first name': {
+    program: [one(atOnce(put('n/a', 24)))],
+    kills: 14,
+  },
+  'a put, and others in its place': {
+    program: [
+      one(atOnce(put('n/a', 24)), filled('r', 20)),
+      one(atOnce(put('n/a', 30)), atOnce(put('n/a', 20)), filled('s', 70)),
+    ],
+    kills: 20,
+  },
+  'puts, and the end of their name': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 0))),
+      one(atOnce(put('n/a', 30)), atOnce(end('n/a')), filled('r', 20), atOnce(put('n/b', 24))),
+    ],
+    kills: 20,
+  },
+  'the first change of a name, for which the journal is made': {
+    program: [one(atOnce(put('n/a', 24)), atOnce(move('n/a', 'n/b')))],
+    kills: 20,
+  },
+  'names that move': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 40)), atOnce(move('n/b', 'n/c'))),
+      one(atOnce(move('n/a', LONG)), atOnce(put('n/a', 8)), atOnce(move(LONG, 'n/a')), filled('r', 60)),
+    ],
+    kills: 24,
+  },
+  'a transaction': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 40)), atOnce(put('n/c', 16)), atOnce(move('n/c', 'n/d'))),
+      one(
+        atOnce(change('n/a', 0, 20), change('n/b', 4, 30), put('n/e', 24), end('n/d'), change('n/a', 8, 16)),
+      ),
+    ],
+    kills: 20,
+  },
+  'what comes after a transaction, over the same bytes': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 24)), atOnce(move('n/b', 'n/c'))),
+      one(
+        atOnce(change('n/a', 0, 24), change('n/c', 0, 24)),
+        atOnce(change('n/a', 0, 20)),
+        atOnce(end('n/c')),
+        filled('r', 30),
+      ),
+    ],
+    kills: 24,
+  },
+  'names that others change meanwhile': {
+    program: [
+      together([atOnce(put('n/a', 24))], [atOnce(put('m/a', 24))], [filled('r', 30)]),
+      together(
+        [atOnce(put('n/a', 30)), atOnce(put('n/b', 8), change('n/a', 0, 8))],
+        [atOnce(put('m/a', 9)), atOnce(end('m/a')), atOnce(put('m/b', 9))],
+        [filled('s', 9), erase('r')],
+      ),
+    ],
+    kills: 16,
+  },
+  'names in a pool that is full': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 24)), atOnce(move('n/b', 'n/c'))),
+      one(
+        atOnce(put('n/a', 200)),
+        atOnce(put('n/d', 300)),
+        atOnce(move('n/a', LONG)),
+        atOnce(put('n/c', 60)),
+      ),
+      one(atOnce(end('n/a')), atOnce(put('n/c', 128))),
+    ],
+    shape: { space: 1024 },
+    kills: 6,
+  },
+  'a transaction that also writes no bytes': {
+    program: [
+      one(atOnce(put('n/a', 24)), atOnce(put('n/b', 0)), atOnce(move('n/a', 'n/c'))),
+      one(atOnce(change('n/b', 0, 0), change('n/c', 0, 20), change('n/c', 24, 0))),
+    ],
+    kills: 10,
+  },
+  'transactions for which the journal has to grow': {
+    program: [
+      one(atOnce(put('n/a', 700)), atOnce(move('n/a', 'n/b'))),
+      one(atOnce(change('n/b', 0, 600), change('n/b', 600, 40)), filled('r', 60)),
+    ],
+    shape: { space: 4096 },
+    kills: 6,
+    isLarge: true,
   },
   'a region too large to be cleared at once': {
     program: [

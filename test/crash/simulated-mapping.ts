@@ -75,12 +75,16 @@ export class SimulatedMapping implements MappingBinding {
   }
 
   storePersist64(value: bigint): Outcome {
+    return this.store64(value) ?? this.#fence();
+  }
+
+  store64(value: bigint): Outcome {
     const { offset } = this.#given();
     if (offset % 8 !== 0) return Status.misaligned;
     const bytes = Buffer.alloc(8);
     bytes.writeBigUInt64LE(value);
     this.#store(offset, bytes);
-    return this.#flush(offset, 8) ?? this.#fence();
+    return this.#flush(offset, 8);
   }
 
   load64(): bigint {

@@ -4,11 +4,12 @@
  */
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
-import { PoolTarget, type Capabilities, type Logger, type PoolMedium } from '../../core/index.js';
+import type { Capabilities, Logger, PoolMedium } from '../../core/index.js';
 import { chunkLength } from '../../core/pool/chunk-directory.js';
 import { formatChunk } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, alignDown, firstExtentOffset } from '../../core/pool/extent.js';
-import { KNOWN_FEATURES, encodeHeader } from '../../core/pool/header.js';
+import { NO_FEATURES, encodeHeader } from '../../core/pool/header.js';
+import { PoolTarget } from '../../core/pool/pool-target.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { addonState } from '../../native/load.js';
 import { SimulatedFile } from './simulated-file.js';
@@ -49,6 +50,8 @@ export interface Flaw {
   medium?(real: PoolMedium): PoolMedium;
   /** Changes the target. */
   target?(target: PoolTarget): void;
+  /** Changes what all pools share. @returns takes that back */
+  begin?(): () => void;
 }
 
 const SIZES: Record<Mode, number> = { file: 512, msync: 512, pmem: 8 };
@@ -83,7 +86,7 @@ export function formatSmallPool(shape: PoolShape, poolLow: number, poolHigh = 0)
   const capacity = alignDown(freshFrom + space, alignment);
   const header = encodeHeader({
     ...pool,
-    features: KNOWN_FEATURES,
+    features: NO_FEATURES,
     sequence: 1,
     createdAt: 1,
     capacity,
@@ -115,6 +118,8 @@ const capabilities: Capabilities = {
   growable: true,
   importable: false,
   snapshots: false,
+  named: true,
+  transactional: true,
 };
 
 /** A target that is not open, as the backend would make it. */
@@ -137,7 +142,7 @@ export function simulatedTarget(
       return flaw.file?.(options) ?? new FileMedium(options);
     }
     if (native === undefined) throw new Error('there is no mapping without the addon');
-    const mapping = new native.Mapping('pool', new SimulatedMapping(media, process, mode === 'pmem'));
+    const mapping = native.Mapping.of('pool', new SimulatedMapping(media, process, mode === 'pmem'));
     return flaw.pmem?.({ io, mapping, syncWrites }) ?? new PmemMedium({ io, mapping, syncWrites });
   };
   const target = new PoolTarget({

@@ -96,8 +96,9 @@ describe('docs/configuration.md', () => {
         const where = `${name} ${place} ${key}`;
         const [, section = ''] = [...sections].find(([heading]) => isAbout(heading, name, place)) ?? [];
         if (property['x-ignored'] !== undefined) {
-          const lists = section.split('\n').filter((line) => line.startsWith('- '));
-          expect([where, lists.some((line) => line.includes(`\`${key}\``))]).toEqual([where, true]);
+          // Each entry of a list, with the lines that it goes on in.
+          const lists = section.split('\n- ').slice(1);
+          expect([where, lists.some((entry) => entry.includes(`\`${key}\``))]).toEqual([where, true]);
           return;
         }
         const row = rowOf(section, key);
@@ -141,8 +142,9 @@ describe('npm run docs', () => {
     root = await mkdtemp(path.join(tmpdir(), 'bedrock-docs-'));
     for (const name of ['schemas', 'docs'])
       await cp(path.join(ROOT, name), path.join(root, name), { recursive: true });
-    for (const backend of await readdir(path.join(ROOT, 'backends')))
-      await mkdir(path.join(root, 'backends', backend), { recursive: true });
+    for (const kind of ['backends', 'providers'])
+      for (const name of await readdir(path.join(ROOT, kind)))
+        await mkdir(path.join(root, kind, name), { recursive: true });
   });
   afterEach(() => rm(root, { recursive: true }));
 

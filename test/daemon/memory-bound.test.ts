@@ -15,8 +15,8 @@ const MAIN = fileURLToPath(new URL('../../dist/core/cli/main.js', import.meta.ur
 const CONFIG = {
   providers: [{ name: 'store', type: 'warabi', config: { target: { type: 'memory', config: {} } } }],
 };
-/** Far more than the allowance, so that a daemon that kept a copy would show. */
-const REGION_BYTES = (isThorough ? 512 : 192) * 2 ** 20;
+/** More than the allowance, so that a daemon that kept a copy would show. */
+const REGION_BYTES = (isThorough ? 512 : 128) * 2 ** 20;
 const ALLOWANCE_BYTES = 100 * 2 ** 20;
 const PIECE = Buffer.alloc(2 ** 20, 7);
 

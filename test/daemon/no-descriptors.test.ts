@@ -1,5 +1,5 @@
 /** A process that has no descriptor left: pools go on making, growing and erasing regions. */
-import { expect, it } from '@jest/globals';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -34,9 +34,13 @@ const SCRIPT = `
   await daemon.close();
 `;
 
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'bedrock-descriptors-'));
+});
+afterEach(() => rm(home, { recursive: true }));
+
 it.each(types)('a %s pool needs none to create, grow, write and erase', async (type) => {
-  const home = await mkdtemp(path.join(tmpdir(), 'bedrock-descriptors-'));
   const args = [path.join(home, 'pool'), type];
   expect(await runScript(SCRIPT, { args, before: 'ulimit -n 512' })).toMatchObject(WELL);
-  await rm(home, { recursive: true });
 });

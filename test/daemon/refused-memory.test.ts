@@ -1,7 +1,7 @@
 /** Memory that the system refuses fails one request, by either door, and nothing else: an allocator that fails at each of its calls in turn. */
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { replaceAllocator } from '../../core/base/allocation.js';
-import { forgetSpareBuffers } from '../../core/net/buffer-pool.js';
+import { forgetSpareBuffers } from '../../core/net/spare-buffers.js';
 import { codeOf, encode, type RawClient } from '../resp/raw-client.js';
 import { closeDoors, eventually, RunningDoor } from '../resp/running-door.js';
 

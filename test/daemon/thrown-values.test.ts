@@ -1,4 +1,6 @@
-/** Whatever a library throws, each door answers once and well, the log gets one line, and the daemon goes on. */
+/**
+ * Whatever a library throws, each door answers once and well, the log gets one line, and the daemon goes on. The long test tries more.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +10,7 @@ import { request } from 'undici';
 import { reportFailure } from '../../core/cli/failure.js';
 import { bootstrap, checkConfig, messageOf } from '../../core/index.js';
 import { clearTrap, setTrap } from '../fixtures/throwing-library.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { thrownValues } from '../fixtures/thrown-values.js';
 import {
   SERVICE_ASKS,
@@ -17,6 +20,9 @@ import {
   writtenLog,
   type Ask,
 } from './thrown-values.js';
+
+/** How many of the cases run in this test. */
+const share = (cases: number): number => (isThorough ? cases : Math.ceil(cases / 2));
 
 afterEach(clearTrap);
 
@@ -43,7 +49,7 @@ describe.each(['text', 'json'] as const)('what a library throws, with a log in %
           codes.push(await daemon.byClient(ask, target, make(), isLate));
       expect(new Set(codes).size).toBe(1);
     });
-    await fc.assert(property, { numRuns: 60 });
+    await fc.assert(property, { numRuns: share(60) });
   });
 
   it('breaks off a stream that is under way, with one line in the log', async () => {
@@ -54,7 +60,7 @@ describe.each(['text', 'json'] as const)('what a library throws, with a log in %
       await expect(answer.body.text()).rejects.toThrow();
       expect(daemon.lines.slice(before).length).toBeLessThanOrEqual(1);
     });
-    await fc.assert(property, { numRuns: 30 });
+    await fc.assert(property, { numRuns: share(30) });
   });
 
   it('is answered where a provider gives it as its answer, whole or in part', async () => {
@@ -65,7 +71,7 @@ describe.each(['text', 'json'] as const)('what a library throws, with a log in %
       const text = await answer.body.text();
       if (answer.statusCode === 500) expect(JSON.parse(text)).toMatchObject({ code: 'INTERNAL' });
     });
-    await fc.assert(property, { numRuns: 40 });
+    await fc.assert(property, { numRuns: share(40) });
   });
 
   it('may be thrown by getConfig, or stand in what it gives', async () => {
@@ -81,7 +87,7 @@ describe.each(['text', 'json'] as const)('what a library throws, with a log in %
         );
       },
     );
-    await fc.assert(property, { numRuns: 30 });
+    await fc.assert(property, { numRuns: share(30) });
   });
 });
 
@@ -106,7 +112,7 @@ describe('what a library throws while the daemon starts or stops', () => {
       expect((error as { code: unknown }).code).toBe(isCheck ? 'CONFIG_INVALID' : 'START_FAILED');
       expect(messageOf(error).length).toBeLessThan(2 ** 21);
     });
-    await fc.assert(property, { numRuns: 60 });
+    await fc.assert(property, { numRuns: share(60) });
   });
 
   it('is one line in the log where a provider is optional, or does not stop', async () => {
@@ -122,7 +128,7 @@ describe('what a library throws while the daemon starts or stops', () => {
       expect(lines.length).toBe(1);
       expect(await daemon.closed).toBe(at === 'start');
     });
-    await fc.assert(property, { numRuns: 40 });
+    await fc.assert(property, { numRuns: share(40) });
   });
 
   describe('from the top of its module, or as what it exports', () => {
@@ -152,7 +158,7 @@ describe('what a library throws while the daemon starts or stops', () => {
         // An empty list brings nothing, and may.
         expect(['LIBRARY_LOAD_FAILED', 'taken']).toContain((error as { code: unknown }).code);
       });
-      await fc.assert(property, { numRuns: 60 });
+      await fc.assert(property, { numRuns: share(60) });
       Reflect.deleteProperty(globalThis, THROWN);
     });
   });

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { RegionId } from '../../core/index.js';
-import { STAT, STATS, lie, persisted } from '../fixtures/lying-library.js';
+import { NAMED, STAT, STATS, lie, persisted } from '../fixtures/lying-library.js';
 import { codeOf, type RawClient, type Value } from '../resp/raw-client.js';
 import { RunningDoor, closeDoors } from '../resp/running-door.js';
 
@@ -24,9 +24,16 @@ afterEach(() => {
 afterAll(closeDoors);
 
 const regions = '/v1/providers/store/regions';
+const names = '/v1/providers/store/names';
+const TRANSACTION = JSON.stringify({
+  changes: [
+    { type: 'put', name: 'name', contents: '' },
+    { type: 'erase', name: 'name' },
+  ],
+});
 /** How each call is asked for: by HTTP (method, path, headers, body), where it has it, and by a command. */
 const ASKS: Readonly<
-  Record<string, { http?: [string, string, RequestInit?]; command: (string | number)[] }>
+  Record<string, { http?: [string, string, RequestInit?]; command?: (string | number)[] }>
 > = {
   create: { http: ['POST', `${regions}?size=8`], command: ['BLOB.CREATE', 8] },
   createAndWrite: {
@@ -38,6 +45,16 @@ const ASKS: Readonly<
   stat: { http: ['HEAD', `${regions}/${id}`], command: ['STRLEN', id] },
   list: { http: ['GET', `${regions}?limit=1`], command: ['BLOB.LIST', 'COUNT', 1] },
   stats: { http: ['GET', '/v1/providers/store/stats'], command: ['BLOB.STATS'] },
+  put: { http: ['PUT', `${names}/name`, { body: 'contents' }] },
+  find: { http: ['HEAD', `${names}/name`] },
+  names: { http: ['GET', `${names}?limit=1`] },
+  transact: {
+    http: [
+      'POST',
+      '/v1/providers/store/transactions',
+      { body: TRANSACTION, headers: { 'content-type': 'application/json' } },
+    ],
+  },
 };
 
 async function statusOf([method, path, init]: [string, string, RequestInit?]): Promise<number> {
@@ -84,6 +101,23 @@ const LIES: readonly [call: string, what: string, value: unknown][] = [
   ['list', 'a region without an ID', { regions: [stat({ id })] }],
   ['list', 'a next that is no ID', { regions: [STAT], next: id }],
   ['list', 'no end', { regions: [], next: STAT.id }],
+  ...[undefined, 'abc', id, {}].map((value): [string, string, unknown] => ['put', typeof value, value]),
+  ['find', 'nothing', undefined],
+  ['find', 'no name', STAT],
+  ['find', 'another name', { ...NAMED, name: 'other' }],
+  ['find', 'a name of bytes', { ...NAMED, name: Buffer.from('name') }],
+  ['names', 'nothing', undefined],
+  ['names', 'no list', { names: 5, prefixes: [] }],
+  ['names', 'no prefixes', { names: [NAMED] }],
+  ['names', 'prefixes that are no text', { names: [], prefixes: [5] }],
+  ['names', 'a region without a name', { names: [STAT], prefixes: [] }],
+  ['names', 'more than was asked for', { names: [NAMED], prefixes: ['a'] }],
+  ['names', 'a next that is no text', { names: [NAMED], prefixes: [], next: STAT.id }],
+  ['names', 'no end', { names: [], prefixes: [], next: 'a' }],
+  ['transact', 'nothing', undefined],
+  ['transact', 'fewer IDs', { ids: [STAT.id] }],
+  ['transact', 'no ID for a put', { ids: [null, null] }],
+  ['transact', 'text for an ID', { ids: [id, null] }],
   ['stats', 'nothing', undefined],
   ['stats', 'negative regions', { ...STATS, regions: -1 }],
   ['stats', 'no use', { ...STATS, usedBytes: NaN }],
@@ -97,7 +131,7 @@ const LIES: readonly [call: string, what: string, value: unknown][] = [
 describe('a backend', () => {
   it.each(Object.keys(ASKS))('%s: is served as long as it is right', async (call) => {
     const { http, command } = ASKS[call] as (typeof ASKS)[string];
-    expect(await client.call(...command)).not.toBeInstanceOf(Error);
+    if (command !== undefined) expect(await client.call(...command)).not.toBeInstanceOf(Error);
     if (http !== undefined) expect(await statusOf(http)).toBeLessThan(300);
   });
 
@@ -105,10 +139,11 @@ describe('a backend', () => {
     const { http, command } = ASKS[call] as (typeof ASKS)[string];
     lie.at = call;
     lie.value = value;
+    if (http !== undefined) expect(await statusOf(http)).toBe(500);
+    if (command === undefined) return;
     const answer: Value = await client.call(...command);
     expect(codeOf(answer)).toBe('INTERNAL');
     expect((answer as Error).message).toContain('"lying"');
-    if (http !== undefined) expect(await statusOf(http)).toBe(500);
     lie.at = undefined;
     expect(await client.call(...command)).not.toBeInstanceOf(Error);
   });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { hasCommand, needs } from '../fixtures/needs.js';
 
 export const FOLDER = path.resolve(import.meta.dirname, '../../examples');
-export const EXAMPLES = ['backend-redis', 'backend-tiered', 'provider-counter'];
+export const EXAMPLES = ['backend-redis', 'backend-tiered', 'checkpoint', 'provider-counter'];
 
 interface Outcome {
   status: number | null;

@@ -10,6 +10,8 @@ import { Failures } from './failures.js';
 import { HttpClient } from './http-client.js';
 import { HttpDoor } from './http-door.js';
 import { codeOf, LocalClient, type Surroundings } from './local-client.js';
+import { NameClient } from './name-client.js';
+import { Naming } from './naming.js';
 import { Ownership } from './ownership.js';
 import { makeDoor, makeProvider, RespClient } from './resp-client.js';
 import { Schedule } from './schedule.js';
@@ -45,6 +47,7 @@ export async function runEpisode({ seed, number, kinds }: EpisodeOptions): Promi
     return { kind, steps: episode.schedule.now, finding: undefined };
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    episode.abandon();
     return { kind, steps: episode.schedule.now, finding: `${kind}: ${text}\n${episode.notes}` };
   } finally {
     performance.now = now;
@@ -54,8 +57,10 @@ export async function runEpisode({ seed, number, kinds }: EpisodeOptions): Promi
 class Episode {
   readonly #storage: ExploredStorage;
   readonly #ownership = new Ownership();
+  readonly #naming = new Naming(this.#ownership);
   readonly #notes: string[] = [];
   readonly #failures: Failures;
+  readonly #connected: (RespClient | HttpClient)[] = [];
   #number = 0;
 
   constructor(
@@ -80,12 +85,19 @@ class Episode {
       await this.#use(target);
       this.#failures.forget();
       this.#storage.closed();
-      if (!this.#storage.isPersistent) this.#ownership.forgetAll();
+      if (this.#storage.isPersistent) continue;
+      this.#ownership.forgetAll();
+      this.#naming.forgetAll();
     }
     const target = this.#storage.target();
     await this.schedule.drive(target.open());
     await this.#look(target);
     await this.schedule.drive(target.close());
+  }
+
+  /** Ends what goes on where `run` has failed. */
+  abandon(): void {
+    for (const client of this.#connected) client.abandon();
   }
 
   async #use(target: Target): Promise<void> {
@@ -95,8 +107,11 @@ class Episode {
     const clients = Array.from({ length: 1 + random.below(4) }, (_, index) =>
       new LocalClient(`client ${index}`, around).run(2 + random.below(20)),
     );
+    if (this.#storage.isNamed)
+      for (let left = random.below(4); left > 0; left--)
+        clients.push(new NameClient(`names ${left}`, around, this.#naming).run(2 + random.below(20)));
     const provider = makeProvider(target, schedule);
-    const redis = makeDoor(provider, target, schedule);
+    const redis = makeDoor(provider, schedule);
     const http = await HttpDoor.open(provider, (error) => {
       if (!this.#failures.mayBeTold) schedule.fail(error);
     });
@@ -104,6 +119,7 @@ class Episode {
       const [name, batches] = [`connection ${left}`, 1 + random.below(5)];
       const client =
         random.below(2) === 0 ? new RespClient(name, around, redis) : new HttpClient(name, around, http);
+      this.#connected.push(client);
       clients.push(client.run(batches));
     }
     const all = Promise.all(clients);
@@ -166,6 +182,7 @@ class Episode {
     this.#notes.push('everything is looked at');
     const regions = await this.schedule.drive(everything(target));
     this.#ownership.settle(regions);
+    this.#naming.settle(regions);
     const { usedBytes, pendingBytes, regions: count } = await this.schedule.drive(target.stats());
     if (count !== regions.length)
       throw new Error(`${regions.length} regions are listed, and ${count} counted`);
@@ -177,9 +194,21 @@ class Episode {
   }
 }
 
-async function everything(target: Target): Promise<{ id: string; size: number; bytes: Uint8Array }[]> {
+interface Everything {
+  readonly id: string;
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly name: string | undefined;
+}
+
+async function everything(target: Target): Promise<Everything[]> {
   const { regions } = await target.list({ limit: 1_000_000 });
   return Promise.all(
-    regions.map(async ({ id, size }) => ({ id: id.toString(), size, bytes: await target.read(id, 0, size) })),
+    regions.map(async ({ id, size, name }) => ({
+      id: id.toString(),
+      size,
+      name,
+      bytes: await target.read(id, 0, size),
+    })),
   );
 }

@@ -4,7 +4,7 @@ import { explore, findFlaw } from './explore.js';
 import { FLAWS } from './flaws.js';
 
 test('whatever order things happen in, every byte is where it belongs', async () => {
-  const { finding } = await explore({ seed: 1, episodes: 30 });
+  const { finding } = await explore({ seed: 1, episodes: 8 });
   expect(finding).toBeUndefined();
 });
 

@@ -6,7 +6,6 @@ import { FileMedium } from '../../backends/file/file-medium.js';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
 import {
-  PoolTarget,
   Region,
   TableTarget,
   type Clock,
@@ -14,11 +13,11 @@ import {
   type RegionId,
   type Target,
 } from '../../core/index.js';
-import { HEADER_BYTES, alignUp, firstExtentOffset } from '../../core/pool/extent.js';
-import { chunkLength } from '../../core/pool/chunk-directory.js';
-import { chooseHeader } from '../../core/pool/header-choice.js';
+import { alignUp } from '../../core/pool/extent.js';
+import { PoolTarget } from '../../core/pool/pool-target.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { addonState } from '../../native/load.js';
+import { accounted } from '../crash/observation.js';
 import { SimulatedFile } from '../crash/simulated-file.js';
 import { SimulatedMapping } from '../crash/simulated-mapping.js';
 import { SimulatedMedia } from '../crash/simulated-media.js';
@@ -40,6 +39,8 @@ export interface ExploredStorage {
   readonly isPersistent: boolean;
   readonly isMappable: boolean;
   readonly isImportable: boolean;
+  /** Whether its regions may have names. */
+  readonly isNamed: boolean;
   /** Whether making a region waits for nothing. */
   readonly isCheap: boolean;
   /** Whether it lies on a medium that may fail. */
@@ -86,6 +87,7 @@ interface Context {
 }
 
 class ExploredMemory implements ExploredStorage {
+  readonly isNamed = true;
   readonly isPersistent = false;
   readonly mayFail = false;
   readonly isMappable = true;
@@ -217,6 +219,7 @@ class FailingMapping extends SimulatedMapping {
 }
 
 class ExploredPool implements ExploredStorage {
+  readonly isNamed = true;
   readonly isPersistent = true;
   readonly mayFail = true;
   readonly isImportable = true;
@@ -257,7 +260,7 @@ class ExploredPool implements ExploredStorage {
       if (kind === 'file')
         return new FileMedium({ io, size: media.bytes.length, sync: true, syncWrites: false });
       if (native === undefined) throw new Error('there is no mapping without the addon');
-      const mapping = new native.Mapping(
+      const mapping = native.Mapping.of(
         'pool',
         new FailingMapping(media, process, kind === 'pmem', failures),
       );
@@ -271,6 +274,8 @@ class ExploredPool implements ExploredStorage {
         growable: true,
         importable: true,
         snapshots: false,
+        named: true,
+        transactional: true,
       },
       isReadOnly: false,
       ...this.context,
@@ -286,13 +291,12 @@ class ExploredPool implements ExploredStorage {
   }
 
   usedBytes(sizes: readonly number[]): number {
-    const { bytes } = this.#media;
-    const copies = [bytes.subarray(0, HEADER_BYTES), bytes.subarray(HEADER_BYTES, 2 * HEADER_BYTES)] as const;
-    const { alignment, chunks } = chooseHeader(...copies).header;
-    let sum = firstExtentOffset(alignment);
-    for (const { count } of chunks) sum += chunkLength(count, alignment);
-    for (const size of sizes) sum += alignUp(size, alignment);
-    return sum;
+    const used = accounted(this.#media.bytes);
+    const { alignment } = SMALL_POOL;
+    const least = sizes.reduce((sum, size) => sum + alignUp(size, alignment), 0);
+    if (least > used)
+      this.schedule.fail(new Error(`regions of ${least} bytes are in ${used} bytes by the descriptors`));
+    return used;
   }
 }
 
@@ -319,6 +323,8 @@ class LateTarget extends TableTarget<LateRegion> {
     growable: false,
     importable: false,
     snapshots: false,
+    named: false,
+    transactional: false,
   };
   readonly mode = 'unsynced';
 
@@ -392,6 +398,7 @@ class LateTarget extends TableTarget<LateRegion> {
 }
 
 class ExploredTable implements ExploredStorage {
+  readonly isNamed = false;
   readonly isPersistent = true;
   readonly mayFail = false;
   readonly isMappable = false;

@@ -20,6 +20,7 @@ export class Failures {
   #from = 0;
   #to = 0;
   #hasFailed = false;
+  #usesJournal = false;
 
   constructor(private readonly schedule: Schedule) {}
 
@@ -41,6 +42,12 @@ export class Failures {
   forget(): void {
     this.#kind = 'none';
     this.#hasFailed = false;
+    this.#usesJournal = false;
+  }
+
+  /** A change goes through a journal. Where it is committed, and its bytes find no room, the medium has failed. */
+  journal(): void {
+    this.#usesJournal = true;
   }
 
   /** Whether a log may tell of failures. */
@@ -55,7 +62,9 @@ export class Failures {
 
   /** Whether a change that was refused with this code may have been made all the same. */
   areUncertain(code: string): boolean {
-    return this.#hasFailed && code === 'READ_ONLY';
+    if (code !== 'READ_ONLY') return false;
+    if (this.#kind === 'full' && this.#usesJournal) this.#hasFailed = true;
+    return this.#hasFailed;
   }
 
   /** Of something that needs room. @returns what it fails with, if it does */

@@ -23,8 +23,8 @@ export const SMALL_STEPS: readonly Patch[] = [
   // Every other answer goes out in pieces, and every other request goes by the routes.
   {
     file: 'core/http/send-region.ts',
-    from: 'export const PIECE_BYTES = 256 * 1024',
-    to: 'export const PIECE_BYTES = 128',
+    from: 'export const ANSWER_PIECE_BYTES = 256 * 1024',
+    to: 'export const ANSWER_PIECE_BYTES = 128',
   },
   {
     file: 'core/http/send-region.ts',
@@ -39,7 +39,8 @@ export const SMALL_STEPS: readonly Patch[] = [
   { file: 'backends/memory/slab-heap.ts', from: 'MAX_CELL_BYTES = 2 ** 13', to: 'MAX_CELL_BYTES = 2 ** 6' },
 ];
 
-const BASE_TARGET = 'core/targets/base-target.ts';
+const BYTES_TARGET = 'core/targets/bytes-target.ts';
+const REGIONS_TARGET = 'core/targets/regions-target.ts';
 const REGION_POOL = 'core/pool/region-pool.ts';
 const POOLS = ['file', 'msync', 'pmem'];
 
@@ -50,21 +51,14 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: REGION_POOL,
-        from: `    return stored.then(
-      () => {
-        table.setLive(slot, generation, offset, size, createdAt);
-        becameLive?.(region);
+        from: '    becameLive?.(region);\n',
+        to: '    queueMicrotask(() => becameLive?.(region));\n',
       },
-`,
-        to: `    return stored.then(
-      async () => {
-        table.setLive(slot, generation, offset, size, createdAt);
-        await undefined;
-        becameLive?.(region);
+      {
+        file: 'core/targets/region-cache.ts',
+        from: 'if (other !== undefined) throw secondObject(region, other);',
+        to: '',
       },
-`,
-      },
-      { file: 'core/targets/region-cache.ts', from: 'if (other !== undefined) {', to: 'if (false) {' },
     ],
   },
   {
@@ -86,7 +80,7 @@ export const FLAWS: readonly FlawedCode[] = [
     kinds: ['file', 'msync', 'table'],
     patches: [
       {
-        file: BASE_TARGET,
+        file: BYTES_TARGET,
         from: 'this.readBytes(region, offset, buffer.subarray(from, from + size)),\n      );\n      return buffer;',
         to: `{
           const pending = this.readBytes(region, offset, buffer.subarray(from, from + size));
@@ -99,15 +93,15 @@ export const FLAWS: readonly FlawedCode[] = [
   },
   {
     title: 'an erase gives the space back while others still read',
-    patches: [{ file: BASE_TARGET, from: 'if (region.pins > 1) {', to: 'if (region.pins > 1e9) {' }],
+    patches: [{ file: REGIONS_TARGET, from: 'if (region.pins > 1) {', to: 'if (region.pins > 1e9) {' }],
   },
   {
     title: 'an erase refuses its ID only when it is durable',
     kinds: ['file', 'msync', 'table'],
     patches: [
-      { file: BASE_TARGET, from: 'region.isErased = true;\n', to: '\n' },
+      { file: REGIONS_TARGET, from: 'region.isErased = true;\n    try {', to: 'try {' },
       {
-        file: BASE_TARGET,
+        file: REGIONS_TARGET,
         from: '// Others may still be reading; then',
         to: 'region.isErased = true;\n    // Others may still be reading; then',
       },
@@ -118,8 +112,8 @@ export const FLAWS: readonly FlawedCode[] = [
     kinds: ['file', 'msync', 'table'],
     patches: [
       {
-        file: BASE_TARGET,
-        from: 'return pending === undefined ? undefined : this.during(region, pending);',
+        file: BYTES_TARGET,
+        from: 'return pending === undefined ? undefined : this.#writing(region, offset, bytes.length, pending);',
         to: 'return pending;',
       },
     ],
@@ -127,7 +121,7 @@ export const FLAWS: readonly FlawedCode[] = [
   {
     title: 'a listing shows what is being erased',
     kinds: ['file', 'msync', 'table'],
-    patches: [{ file: BASE_TARGET, from: 'if (region.isErased === true) continue;', to: '' }],
+    patches: [{ file: REGIONS_TARGET, from: 'if (region.isErased === true) continue;', to: '' }],
   },
   {
     title: 'growth names its capacity before the space is allocated',
@@ -150,7 +144,7 @@ export const FLAWS: readonly FlawedCode[] = [
     kinds: POOLS,
     patches: [
       {
-        file: REGION_POOL,
+        file: 'core/pool/region-extents.ts',
         from: 'if (table.state(slot) === SlotState.erasing) table.setFree(slot, table.generation(slot));',
         to: `if (table.state(slot) === SlotState.erasing) {
       table.setFree(slot, table.generation(slot));
@@ -172,8 +166,8 @@ export const FLAWS: readonly FlawedCode[] = [
       },
       {
         file: REGION_POOL,
-        from: 'return { slot, offset, length };\n      } catch (error) {\n        this.table.giveBack(slot);',
-        to: 'this.table.take(slot, generation);\n        return { slot, offset, length };\n      } catch (error) {\n        this.table.giveBack(slot);',
+        from: 'return this.#taken(slot, offset, size, nameBytes);\n      } catch (error) {\n        this.table.giveBack(slot);',
+        to: 'this.table.take(slot, generation);\n        return this.#taken(slot, offset, size, nameBytes);\n      } catch (error) {\n        this.table.giveBack(slot);',
       },
     ],
   },
@@ -239,8 +233,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/http/receive-region.ts',
-        from: 'await target.write(id, range.offset, whole, options);',
-        to: 'void target.write(id, range.offset, whole, options).catch(() => undefined);',
+        from: 'await target.write(ref, range.offset, whole, options);',
+        to: 'void target.write(ref, range.offset, whole, options).catch(() => undefined);',
       },
     ],
   },
@@ -278,7 +272,7 @@ export const FLAWS: readonly FlawedCode[] = [
         from: 'throw new ClientGone(`the client left after ${received} bytes of its body`);',
         to: 'return;',
       },
-      { file: BASE_TARGET, from: 'if (offset < region.size) {', to: 'if (offset > region.size) {' },
+      { file: REGIONS_TARGET, from: 'checkGiven(offset, region.size, true);', to: '' },
     ],
   },
   {
@@ -286,8 +280,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/http/small-requests.ts',
-        from: '} finally {\n      pool.leave();\n    }',
-        to: '} finally {\n      if (failure !== undefined) pool.leave();\n    }',
+        from: 'executionPool.leave();\n      requests.leave();',
+        to: 'if (failure !== undefined) executionPool.leave();\n      requests.leave();',
       },
     ],
   },
@@ -296,8 +290,8 @@ export const FLAWS: readonly FlawedCode[] = [
     kinds: ['file', 'msync'],
     patches: [
       {
-        file: BASE_TARGET,
-        from: 'region.isErased = false;\n      this.unpin(region);',
+        file: REGIONS_TARGET,
+        from: 'region.isErased = false;\n    this.unpin(region);',
         to: 'this.unpin(region);',
       },
     ],
@@ -322,6 +316,101 @@ export const FLAWS: readonly FlawedCode[] = [
         file: 'core/pool/pool-target.ts',
         from: 'await medium.look?.();',
         to: 'void medium.look?.().catch(() => undefined);',
+      },
+    ],
+  },
+  {
+    title: 'changes of one name are made at the same time',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/targets/name-locks.ts',
+        from: 'if (waiting.ahead === 0) return release;',
+        to: 'if (waiting.ahead >= 0) return () => undefined;',
+      },
+    ],
+  },
+  {
+    title: 'a rename that had to wait does not look again which region has the name',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/targets/named-regions.ts',
+        from: 'if ([...keysNow()].every((key) => keys.has(key))) return release;',
+        to: 'if (keys.size > 0) return release;',
+      },
+    ],
+  },
+  {
+    title: 'a put looks for the region that it replaces before it waits for its turn',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/targets/named-regions.ts',
+        from: 'const release = await this.locks.acquire([name]);\n    try {\n      const replaced = this.check(wish);',
+        to: 'const replaced = this.check(wish);\n    const release = await this.locks.acquire([name]);\n    try {',
+      },
+    ],
+  },
+  {
+    title: 'the space of a replaced region is given back while others still read',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: REGIONS_TARGET,
+        from: 'this.gate.listener?.changed(region.id);\n        this.unpin(region);',
+        to: 'region.pins = 1;\n        this.unpin(region);',
+      },
+    ],
+  },
+  {
+    title: 'a transaction is planned before it has the locks of its names',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/targets/transactions.ts',
+        from: `const release = await this.#lock(changes);
+    try {
+      return await this.#make(changes, planTransaction(changes, this.store));`,
+        to: `const plan = planTransaction(changes, this.store);
+    const release = await this.#lock(changes);
+    try {
+      return await this.#make(changes, plan);`,
+      },
+    ],
+  },
+  {
+    title: 'the new name of a region is seen a moment after its row became live',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/pool/pool-target.ts',
+        from: 'this.#regions.setName(region, name);\n      if (replaced !== undefined) this.#regions.forget(replaced);',
+        to: 'void Promise.resolve().then(() => this.#regions.setName(region, name));\n      if (replaced !== undefined) this.#regions.forget(replaced);',
+      },
+    ],
+  },
+  {
+    title: 'the names of a transaction are seen one after another',
+    kinds: ['file', 'msync', 'pmem'],
+    patches: [
+      {
+        file: 'core/pool/pool-target.ts',
+        from: 'regions.setNames([...renamed, ...published]);',
+        to: `const [first, ...others] = [...renamed, ...published];
+        if (first !== undefined) regions.setNames([first]);
+        queueMicrotask(() => regions.setNames(others));`,
+      },
+    ],
+  },
+  {
+    title: 'two change the journal at once',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/pool/pool-changes.ts',
+        from: 'return this.#inTurn(async () => {\n      const names = await this.#place(change);',
+        to: 'return Promise.resolve().then(async () => {\n      const names = await this.#place(change);',
       },
     ],
   },

@@ -7,7 +7,8 @@ import { contentsOf } from '../crash/program-run.js';
 import { HOST, type HttpDoor } from './http-door.js';
 import type { Surroundings } from './local-client.js';
 import { MemoryDuplex } from './memory-duplex.js';
-import type { Lane, Owned, Span } from './ownership.js';
+import type { Owned, Span } from './ownership.js';
+import { WireClient } from './wire-client.js';
 
 const SIZES = [0, 1, 8, 64, 100, 200, 700];
 const REFUSALS = [
@@ -54,83 +55,43 @@ interface Listing {
   readonly found: { id: string; size: number }[];
 }
 
-export class HttpClient {
-  readonly #lane: Lane;
-  readonly #socket: MemoryDuplex;
-  readonly #asked: Asked[] = [];
-  /** Requests that answers have led to. */
-  readonly #next: (() => Buffer)[] = [];
+export class HttpClient extends WireClient<Asked> {
+  protected readonly socket: MemoryDuplex;
   #arrived = NO_BODY;
   /** Bytes of requests that were made, and that the daemon has taken. */
   #made = 0;
   #sent = 0;
-  #isGone = false;
 
-  constructor(
-    private readonly name: string,
-    private readonly around: Surroundings,
-    door: HttpDoor,
-  ) {
+  constructor(name: string, around: Surroundings, door: HttpDoor) {
+    super(name, around, { mostRequests: 4, waitsOneIn: 2, cuts: true });
     const { schedule } = around;
-    this.#lane = { name };
-    this.#socket = new MemoryDuplex(schedule, (bytes) => this.#take(bytes));
-    this.#socket.on('error', () => undefined);
-    this.#socket.on('close', () => {
+    this.socket = new MemoryDuplex(schedule, (bytes) => this.#take(bytes));
+    this.socket.on('error', () => undefined);
+    this.socket.on('close', () => {
       try {
         this.#left();
       } catch (error) {
         schedule.fail(error);
       }
     });
-    door.connect(this.#socket);
+    door.connect(this.socket);
   }
 
-  async run(batches: number): Promise<void> {
-    const { schedule, note } = this.around;
-    const { random } = schedule;
-    const breaksOff = random.below(3) === 0;
-    for (let left = batches; left > 0 && !this.#isGone; left--) {
-      const requests = this.#led();
-      for (let count = 1 + random.below(4); count > 0; count--) requests.push(...this.#requests());
-      const isLast = left === 1 && breaksOff;
-      await this.#send(Buffer.concat(requests), isLast);
-      if (!isLast && random.below(2) === 0) await this.#allAnswered();
-    }
-    if (breaksOff) note(`${this.name} breaks off`);
-    else {
-      do {
-        await this.#send(Buffer.concat(this.#led()), false);
-        await this.#allAnswered();
-      } while (this.#next.length > 0 && !this.#isGone);
-    }
-    this.#socket.destroy();
-    await schedule.pause();
-  }
-
-  #led(): Buffer[] {
-    return this.#next.splice(0).map((make) => make());
-  }
-
-  async #allAnswered(): Promise<void> {
-    while (this.#asked.length > 0 && !this.#isGone) await this.around.schedule.pause();
-  }
-
-  /** In pieces, each when it is its turn. @param isCut whether not all of it is sent */
-  async #send(bytes: Buffer, isCut: boolean): Promise<void> {
+  protected async send(bytes: Buffer, isCut: boolean): Promise<void> {
     const { schedule } = this.around;
     const end = isCut ? schedule.random.below(bytes.length + 1) : bytes.length;
-    for (let at = 0; at < end && !this.#isGone;) {
+    for (let at = 0; at < end && !this.isGone;) {
       await schedule.pause();
       const length = 1 + schedule.random.below(end - at);
-      if (!(await this.#socket.arrive(bytes.subarray(at, at + length)))) return;
+      if (!(await this.socket.arrive(bytes.subarray(at, at + length)))) return;
       at += length;
       this.#sent += length;
     }
   }
 
   #left(): void {
-    this.#isGone = true;
-    const [first, ...rest] = this.#asked.splice(0);
+    this.isGone = true;
+    const [first, ...rest] = this.asked.splice(0);
     if (first === undefined) return;
     const begun = this.#headOf(this.#arrived);
     if (begun?.status === 200 || begun?.status === 206) first.broken?.(this.#arrived.subarray(begun.end));
@@ -145,7 +106,7 @@ export class HttpClient {
     const bytes = Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body ?? NO_BODY]);
     const text = `${this.name} ${method} ${path} (${body?.length ?? 0} bytes)`;
     this.#made += bytes.length;
-    this.#asked.push({
+    this.asked.push({
       text,
       method,
       end: this.#made,
@@ -158,17 +119,9 @@ export class HttpClient {
     return bytes;
   }
 
-  #someId(): string | undefined {
-    const { ownership, schedule } = this.around;
-    const { random } = schedule;
-    const known = random.below(6) > 0 ? ownership.live.map(({ id }) => id as string) : ownership.ids;
-    const some = random.below(2) === 0 ? known.slice(-2) : known;
-    return some.length === 0 ? undefined : random.pick(some);
-  }
-
-  #requests(): Buffer[] {
+  protected requests(): Buffer[] {
     const { random } = this.around.schedule;
-    const id = this.#someId();
+    const id = this.someId();
     if (id === undefined || random.below(4) === 0) return [this.#create()];
     switch (random.below(9)) {
       case 0:
@@ -212,7 +165,7 @@ export class HttpClient {
     const { random } = schedule;
     const size = random.pick(SIZES);
     const contents = random.below(3) > 0 ? Buffer.from(contentsOf(nextNumber(), size)) : undefined;
-    const owned = ownership.beginCreate(size, contents, ownership.begin(this.#lane));
+    const owned = ownership.beginCreate(size, contents, ownership.begin(this.lane));
     const answered = (answer: Answer | undefined, wasSent: boolean): void =>
       this.#created(owned, answer, wasSent);
     const path = `${REGIONS}?size=${size}`;
@@ -234,19 +187,11 @@ export class HttpClient {
     else ownership.created(owned, (JSON.parse(answer.body.toString()) as { id: string }).id);
   }
 
-  #part(id: string): { offset: number; size: number } {
-    const { ownership, schedule } = this.around;
-    const { random } = schedule;
-    const whole = ownership.find(id)?.size ?? 0;
-    const offset = random.below(3) === 0 ? random.below(whole + 1) : 0;
-    return { offset, size: random.below(3) === 0 ? random.below(whole - offset + 1) : whole - offset };
-  }
-
   #write(id: string): Buffer {
     const { ownership, schedule, nextNumber } = this.around;
-    const { offset, size } = this.#part(id);
+    const { offset, size } = this.part(id);
     const bytes = Buffer.from(contentsOf(nextNumber(), size));
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     const end = ownership.beginWrite(id, offset, bytes, span);
     const { headers, body } = this.#bodyOf(bytes);
     const isChunked = headers[0]?.startsWith('Transfer') === true;
@@ -264,11 +209,11 @@ export class HttpClient {
 
   #read(id: string): Buffer {
     const { ownership, schedule } = this.around;
-    const { offset, size } = this.#part(id);
+    const { offset, size } = this.part(id);
     const isPart = size > 0 && schedule.random.below(2) === 0;
     const from = isPart ? offset : 0;
     const wanted = isPart ? size : ownership.find(id)?.size;
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     return this.#ask({
       method: 'GET',
       path: `${REGIONS}/${id}`,
@@ -285,8 +230,8 @@ export class HttpClient {
 
   #persist(id: string): Buffer {
     const { schedule, ownership } = this.around;
-    const span = ownership.begin(this.#lane);
-    const body = Buffer.from(JSON.stringify({ ranges: [this.#part(id)] }));
+    const span = ownership.begin(this.lane);
+    const body = Buffer.from(JSON.stringify({ ranges: [this.part(id)] }));
     return this.#ask({
       method: 'POST',
       path: `${REGIONS}/${id}/persist`,
@@ -300,7 +245,7 @@ export class HttpClient {
 
   #stat(id: string): Buffer {
     const { ownership } = this.around;
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     return this.#ask({
       method: 'HEAD',
       path: `${REGIONS}/${id}`,
@@ -316,7 +261,7 @@ export class HttpClient {
 
   #erase(id: string): Buffer {
     const { ownership } = this.around;
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     ownership.beginErase(id, span);
     return this.#ask({
       method: 'DELETE',
@@ -332,7 +277,7 @@ export class HttpClient {
   #list(): Buffer {
     const { ownership, schedule } = this.around;
     const limit = schedule.random.pick([1, 2, 1000]);
-    return this.#page({ span: ownership.begin(this.#lane), limit, found: [] }, '');
+    return this.#page({ span: ownership.begin(this.lane), limit, found: [] }, '');
   }
 
   /** A page, and then the next. */
@@ -346,7 +291,7 @@ export class HttpClient {
         const page = JSON.parse(answer.body.toString()) as { regions: typeof found; next?: string };
         found.push(...page.regions);
         const { next } = page;
-        if (next !== undefined) this.#next.push(() => this.#page(listing, `&after=${next}`));
+        if (next !== undefined) this.next.push(() => this.#page(listing, `&after=${next}`));
         else this.around.ownership.listed(found, span);
       },
     });
@@ -385,7 +330,7 @@ export class HttpClient {
     for (;;) {
       const head = this.#headOf(this.#arrived);
       if (head === undefined) return;
-      const [asked] = this.#asked;
+      const [asked] = this.asked;
       if (asked === undefined)
         throw new Error(`${this.name} was answered ${head.status}, and had asked nothing`);
       const hasBody = asked.method !== 'HEAD' && head.status !== 204;
@@ -394,7 +339,7 @@ export class HttpClient {
       if (this.#arrived.length < end) return;
       const body = this.#arrived.subarray(head.end, end);
       this.#arrived = this.#arrived.subarray(end);
-      this.#asked.shift();
+      this.asked.shift();
       asked.answered({ ...head, body }, true);
     }
   }

@@ -64,6 +64,8 @@ function makeApp(): Promise<HttpApp> {
       providers,
       metrics: new Registry(),
       config: () => ({}),
+      changes: undefined as never,
+      queries: undefined as never,
       shutdown: quiet,
     },
     state,

@@ -28,7 +28,7 @@ export interface Surroundings {
 }
 
 /** What a call may fail with without harm. */
-const REFUSALS = new Set([
+export const REFUSALS: ReadonlySet<string> = new Set([
   'OUT_OF_SPACE',
   'REGION_NOT_FOUND',
   'OUT_OF_RANGE',
@@ -133,8 +133,8 @@ export class LocalClient {
   #someId(): RegionId | undefined {
     const { ownership, schedule } = this.around;
     const { random } = schedule;
-    const { live, ids } = ownership;
-    const known = random.below(8) > 0 ? live.map(({ id }) => id as string) : ids;
+    const { shared, ids } = ownership;
+    const known = random.below(8) > 0 ? shared.map(({ id }) => id as string) : ids;
     // What everybody uses at once is more telling.
     const some = known.slice(-3);
     return some.length === 0 ? undefined : RegionId.parse(random.pick(random.below(2) === 0 ? some : known));
@@ -492,7 +492,7 @@ export class LocalClient {
     await this.#erase(id);
     for (let left = 1 + random.below(3); left > 0; left--) await this.#createAndWrite(size);
     await Promise.all(uses);
-    for (const left of ownership.live.slice(-3)) await this.#read(RegionId.parse(left.id as string));
+    for (const left of ownership.shared.slice(-3)) await this.#read(RegionId.parse(left.id as string));
   }
 
   /** Takes all the slots that it can have. */

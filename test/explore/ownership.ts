@@ -61,8 +61,17 @@ export class Owned {
   /** Those that were refused. While each was under way, the region was refused as not there. */
   readonly refusedErases: Span[] = [];
   erased: Span | undefined;
-  /** Whether anybody knows whether it is there: its creation, or its erase, was never answered. */
+  /** Whether nobody knows whether it is there: its creation, or its erase, was never answered, or a name that it had got another. */
   isUncertain = false;
+  /** Of a change that has surely given its name to another region, or to none. */
+  gone: Span | undefined;
+  /** Whether it ever may have had a name. Then an erase may have to wait, and refuses nothing at once. */
+  isNamed = false;
+  /** Whether it may have another name than it was given, or none. */
+  hasMoved = false;
+  mayBeNameless = false;
+  /** Whether it is used by name only. */
+  isPrivate = false;
 
   constructor(
     readonly size: number,
@@ -107,6 +116,10 @@ export class Ownership {
   readonly #lost: Owned[] = [];
   readonly #open = new Set<Owned>();
   #ids: string[] = [];
+  /** Told of each erase that is asked for. */
+  onErase: ((owned: Owned, span: Span) => void) | undefined;
+  /** Whether a region may have a name, or none. */
+  mayHaveName: (owned: Owned, name: string | undefined) => boolean = () => true;
 
   begin(lane?: Lane): Span {
     return new Span(++this.#now, lane);
@@ -126,11 +139,16 @@ export class Ownership {
     return [...this.#regions.values()].filter(({ erases }) => erases.size === 0);
   }
 
+  /** Those of them that everybody uses. */
+  get shared(): Owned[] {
+    return this.live.filter(({ isPrivate }) => !isPrivate);
+  }
+
   find(id: string): Owned | undefined {
     return this.#regions.get(id);
   }
 
-  /** IDs that were given out since the target was opened with nothing in it. */
+  /** IDs that were given out since the target was opened with nothing in it, except private ones. */
   get ids(): readonly string[] {
     return this.#ids;
   }
@@ -158,11 +176,17 @@ export class Ownership {
     if (isDead) fault(`the ID ${id} was given out, though importErased has said that it is gone`);
     owned.id = id;
     this.#regions.set(id, owned);
-    this.#ids.push(id);
-    for (const span of this.#earlyErases.get(id) ?? []) owned.erases.add(span);
+    if (!owned.isPrivate) this.#ids.push(id);
+    for (const span of this.#earlyErases.get(id) ?? []) {
+      owned.erases.add(span);
+      this.onErase?.(owned, span);
+    }
     this.#earlyErases.delete(id);
     const erased = this.#earlyErased.get(id);
-    if (erased !== undefined) markErased(owned, erased);
+    if (erased !== undefined) {
+      markErased(owned, erased);
+      this.onErase?.(owned, erased);
+    }
     for (const sight of this.#early.get(id) ?? []) this.#check(owned, sight);
     this.#early.delete(id);
     this.#earlyErased.delete(id);
@@ -204,8 +228,10 @@ export class Ownership {
 
   beginErase(id: string, span: Span): Owned | undefined {
     const owned = this.#regions.get(id);
-    if (owned !== undefined) owned.erases.add(span);
-    else this.#earlyErases.set(id, (this.#earlyErases.get(id) ?? new Set()).add(span));
+    if (owned !== undefined) {
+      owned.erases.add(span);
+      this.onErase?.(owned, span);
+    } else this.#earlyErases.set(id, (this.#earlyErases.get(id) ?? new Set()).add(span));
     return owned;
   }
 
@@ -219,6 +245,7 @@ export class Ownership {
       return;
     }
     if (owned.erased !== undefined) fault(`the region ${id} was erased twice`);
+    if (owned.gone?.isBefore(span) === true) fault(`the region ${id} was erased after it was replaced`);
     markErased(owned, span);
   }
 
@@ -271,6 +298,16 @@ export class Ownership {
     fault(`the region ${id} was acknowledged, and is not found`);
   }
 
+  /** Whether these bytes may have been seen in a region. */
+  couldBe(owned: Owned, offset: number, bytes: Uint8Array, span: Span): boolean {
+    try {
+      this.#check(owned, { span, offset, bytes });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #check(owned: Owned, sight: Sight): void {
     this.#checkThere(owned, sight.span, 'was seen');
     if (sight.offset + sight.bytes.length > owned.size)
@@ -278,10 +315,11 @@ export class Ownership {
     this.#checkBytes(owned, sight);
   }
 
-  #checkThere({ id, erased, erases, created }: Owned, span: Span, what: string): void {
-    const isErased = erased?.isBefore(span) === true;
+  #checkThere({ id, erased, gone, erases, created, isNamed }: Owned, span: Span, what: string): void {
+    const isErased = erased?.isBefore(span) === true || gone?.isBefore(span) === true;
     // Called, it refuses what is called later, though it may take its time.
-    const isRefused = [...erases].some((erase) => erase.isCall && span.isCall && erase.began < span.began);
+    const isRefused =
+      !isNamed && [...erases].some((erase) => erase.isCall && span.isCall && erase.began < span.began);
     if (isErased || isRefused) fault(`the region ${id ?? ''} ${what} after it was erased`);
     if (created.began > span.ended) fault(`the region ${id ?? ''} ${what} before anybody made it`);
   }
@@ -329,8 +367,15 @@ export class Ownership {
     return '';
   }
 
-  /** A listing that was whole: every region that was there all the time is in it, once, and nothing that cannot be. */
-  listed(regions: readonly { readonly id: string; readonly size?: number }[], span: Span): void {
+  /**
+   * A listing that was whole: every region that was there all the time is in it, once, and nothing that cannot be.
+   * @param options.hasNamed false for one that lists regions with names by these
+   */
+  listed(
+    regions: readonly { readonly id: string; readonly size?: number }[],
+    span: Span,
+    { hasNamed = true }: { readonly hasNamed?: boolean } = {},
+  ): void {
     this.end(span);
     const seen = new Set<string>();
     for (const { id, size } of regions) {
@@ -342,7 +387,8 @@ export class Ownership {
       this.saw(id, 0, NOTHING, span);
     }
     for (const owned of this.#regions.values()) {
-      const { id = '', created, erases, isUncertain } = owned;
+      const { id = '', created, erases, isUncertain, isNamed } = owned;
+      if (isNamed && !hasNamed) continue;
       if (seen.has(id) || isUncertain || !created.isBefore(span) || wasRefused(owned, span)) continue;
       if (![...erases].some((erase) => erase.began < span.ended))
         fault(`the region ${id} is there, and not listed`);
@@ -353,12 +399,17 @@ export class Ownership {
 
   /** All that is there: no more, no less. Regions whose creation was never answered may be among them. */
   settle(
-    regions: readonly { readonly id: string; readonly size: number; readonly bytes: Uint8Array }[],
+    regions: readonly {
+      readonly id: string;
+      readonly size: number;
+      readonly bytes: Uint8Array;
+      readonly name?: string | undefined;
+    }[],
   ): void {
     // Those that somebody saw early leave less to choose from.
     const unknown = regions.filter(({ id }) => !this.#regions.has(id));
     unknown.sort((one, other) => Number(this.#early.has(other.id)) - Number(this.#early.has(one.id)));
-    for (const { id, size, bytes } of unknown) this.#adopt(id, size, bytes);
+    for (const { id, size, bytes, name } of unknown) this.#adopt(id, size, bytes, name);
     for (const { id, bytes } of regions) {
       const owned = this.#regions.get(id) as Owned;
       if (owned.isUncertain && owned.erased === undefined) owned.erases.clear();
@@ -380,11 +431,12 @@ export class Ownership {
     for (const [id] of this.#early) fault(`something was found under the ID ${id}, which nobody was given`);
   }
 
-  #adopt(id: string, size: number, bytes: Uint8Array): void {
+  #adopt(id: string, size: number, bytes: Uint8Array, name: string | undefined): void {
     const sights = this.#early.get(id) ?? [];
     const at = this.#lost.findIndex(
       (lost) =>
         lost.size === size &&
+        this.mayHaveName(lost, name) &&
         this.#fits(lost, bytes) &&
         sights.every(({ span }) => lost.created.began < span.ended),
     );

@@ -3,20 +3,21 @@
  * and connections that break off. Requests of one connection must look as if they were carried out in their order.
  */
 import type { Socket } from 'node:net';
-import { DirectTarget, type Target } from '../../core/index.js';
+import type { Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { Client } from '../../core/resp/client.js';
+import { Session } from '../../core/resp/session.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
-import { AdmissionQueue } from '../../core/runtime/execution-pool.js';
-import { createOperationMeter } from '../../core/runtime/operation-meter.js';
+import { AdmissionQueue } from '../../core/runtime/admission-queue.js';
 import type { RunningProvider } from '../../core/runtime/running-provider.js';
+import { ServedTarget } from '../../core/runtime/served-target.js';
 import { contentsOf } from '../crash/program-run.js';
 import type { Surroundings } from './local-client.js';
 import { MemorySocket } from './memory-socket.js';
-import type { Lane, Owned, Span } from './ownership.js';
+import type { Owned, Span } from './ownership.js';
 import type { Schedule } from './schedule.js';
+import { WireClient } from './wire-client.js';
 
 /** Bulk strings as bytes; lines, numbers and failures as text with their first letter. */
 type Answer = string | Buffer | null | readonly Answer[];
@@ -34,22 +35,16 @@ const REFUSALS = [
 
 /** What both doors serve. */
 export function makeProvider(target: Target, schedule: Schedule): RunningProvider {
-  const pool = new AdmissionQueue('explored', {
+  const executionPool = new AdmissionQueue('explored', {
     maxInFlight: schedule.random.pick([1, 2, 256]),
     maxQueued: 4096,
   });
-  const provider = {
-    name: 'store',
-    pool,
-    targets: [target],
-    meters: [createOperationMeter()],
-    state: 'running',
-  };
-  return provider as unknown as RunningProvider;
+  const provider = { name: 'store', executionPool, targets: [target], state: 'running' };
+  const served = new ServedTarget(provider as unknown as RunningProvider, 0, target);
+  return { ...provider, served: () => served } as unknown as RunningProvider;
 }
 
-export function makeDoor(provider: RunningProvider, target: Target, schedule: Schedule): Door {
-  const direct = target instanceof DirectTarget ? target : undefined;
+export function makeDoor(provider: RunningProvider, schedule: Schedule): Door {
   return {
     limits: {
       maxArguments: 1024,
@@ -62,7 +57,7 @@ export function makeDoor(provider: RunningProvider, target: Target, schedule: Sc
     daemon: {} as Door['daemon'],
     cursors: new Cursors(),
     isReady: () => true,
-    place: () => ({ provider, index: 0, target, direct }),
+    served: () => provider.served(0) as ServedTarget,
     arriving: new ByteBudget(Infinity, () => 0),
     replies: new ByteBudget(Infinity, () => 0),
     // No upload gets old.
@@ -80,82 +75,42 @@ interface Asked {
 
 let connections = 0;
 
-export class RespClient {
-  readonly #lane: Lane;
-  readonly #socket: MemorySocket;
-  readonly #client: Client;
-  readonly #asked: Asked[] = [];
+export class RespClient extends WireClient<Asked> {
+  protected readonly socket: MemorySocket;
+  readonly #session: Session;
   #arrived = Buffer.alloc(0);
-  #isGone = false;
   #room: Buffer | undefined;
-  /** Requests that answers have led to. */
-  readonly #next: (() => Buffer)[] = [];
 
-  constructor(
-    private readonly name: string,
-    private readonly around: Surroundings,
-    door: Door,
-  ) {
+  constructor(name: string, around: Surroundings, door: Door) {
+    super(name, around, { mostRequests: 6, waitsOneIn: 3, cuts: false });
     const { schedule } = around;
-    this.#lane = { name };
-    this.#socket = new MemorySocket(schedule, (bytes) => this.#take(bytes));
-    this.#client = new Client(++connections, door);
-    this.#client.attach(this.#socket as unknown as Socket);
-    this.#socket.on('close', () => {
-      this.#isGone = true;
-      this.#client.closed();
-      for (const { answered } of this.#asked.splice(0)) answered(undefined);
+    this.socket = new MemorySocket(schedule, (bytes) => this.#take(bytes));
+    this.#session = new Session(++connections, door);
+    this.#session.attach(this.socket as unknown as Socket);
+    this.socket.on('close', () => {
+      this.isGone = true;
+      this.#session.closed();
+      for (const { answered } of this.asked.splice(0)) answered(undefined);
     });
   }
 
-  async run(batches: number): Promise<void> {
-    const { schedule, note } = this.around;
-    const { random } = schedule;
-    const breaksOff = random.below(3) === 0;
-    for (let left = batches; left > 0 && !this.#isGone; left--) {
-      const requests = this.#led();
-      for (let count = 1 + random.below(6); count > 0; count--) requests.push(...this.#request());
-      await this.#send(Buffer.concat(requests));
-      if (random.below(3) === 0) await this.#allAnswered();
-    }
-    if (breaksOff) {
-      note(`${this.name} breaks off`);
-      this.#socket.destroy();
-    } else {
-      do {
-        await this.#send(Buffer.concat(this.#led()));
-        await this.#allAnswered();
-      } while (this.#next.length > 0 && !this.#isGone);
-      this.#socket.destroy();
-    }
-    await schedule.pause();
-  }
-
-  #led(): Buffer[] {
-    return this.#next.splice(0).map((make) => make());
-  }
-
-  async #allAnswered(): Promise<void> {
-    while (this.#asked.length > 0 && !this.#isGone) await this.around.schedule.pause();
-  }
-
   /** In pieces, each when it is its turn, as the daemon reads. */
-  async #send(bytes: Buffer): Promise<void> {
+  protected async send(bytes: Buffer): Promise<void> {
     const { schedule } = this.around;
-    for (let at = 0; at < bytes.length && !this.#isGone;) {
+    for (let at = 0; at < bytes.length && !this.isGone;) {
       // As net has it: the room for what comes is given out when the last piece was taken, and filled later.
-      this.#room ??= this.#client.room();
+      this.#room ??= this.#session.room();
       await schedule.pause();
-      await this.#socket.readable();
-      if (this.#socket.destroyed) return;
+      await this.socket.readable();
+      if (this.socket.destroyed) return;
       const room = this.#room;
       this.#room = undefined;
       const length = Math.min(room.length, 1 + schedule.random.below(bytes.length - at));
       // One that all connections share is filled when it is looked at.
       bytes.copy(room, 0, at, at + length);
       at += length;
-      if (!this.#client.received(length, room)) this.#socket.pause();
-      this.#room = this.#client.room();
+      if (!this.#session.received(length, room)) this.socket.pause();
+      this.#room = this.#session.room();
     }
   }
 
@@ -164,7 +119,7 @@ export class RespClient {
   #ask(words: readonly (string | Uint8Array)[], answered: Asked['answered']): Buffer {
     const { note } = this.around;
     const text = `${this.name} ${words.map((word) => (typeof word === 'string' ? word : `(${word.length} bytes)`)).join(' ')}`;
-    this.#asked.push({
+    this.asked.push({
       text,
       answered: (answer) => {
         note(
@@ -176,17 +131,9 @@ export class RespClient {
     return encode(words);
   }
 
-  #someId(): string | undefined {
-    const { ownership, schedule } = this.around;
-    const { random } = schedule;
-    const known = random.below(6) > 0 ? ownership.live.map(({ id }) => id as string) : ownership.ids;
-    const some = random.below(2) === 0 ? known.slice(-2) : known;
-    return some.length === 0 ? undefined : random.pick(some);
-  }
-
-  #request(): Buffer[] {
+  protected requests(): Buffer[] {
     const { random } = this.around.schedule;
-    const id = this.#someId();
+    const id = this.someId();
     if (id === undefined || random.below(5) === 0)
       return random.below(3) === 0 ? this.#upload() : [this.#create()];
     switch (random.below(9)) {
@@ -214,7 +161,7 @@ export class RespClient {
     const { ownership, schedule, nextNumber } = this.around;
     const size = schedule.random.pick(SIZES);
     const contents = schedule.random.below(2) === 0 ? contentsOf(nextNumber(), size) : undefined;
-    const owned = ownership.beginCreate(size, contents, ownership.begin(this.#lane));
+    const owned = ownership.beginCreate(size, contents, ownership.begin(this.lane));
     const words = [
       'BLOB.CREATE',
       String(size),
@@ -249,7 +196,7 @@ export class RespClient {
     if (random.below(2) === 0) {
       requests.push(this.#ask(['BLOB.UPLOAD.CANCEL', number], (answer) => this.#isRefused(answer)));
     } else {
-      const owned = ownership.beginCreate(size, contents, ownership.begin(this.#lane));
+      const owned = ownership.beginCreate(size, contents, ownership.begin(this.lane));
       requests.push(this.#ask(['BLOB.UPLOAD.END', number], (answer) => this.#created(owned, answer)));
     }
     return requests;
@@ -257,19 +204,11 @@ export class RespClient {
 
   #uploads = 0;
 
-  #part(id: string): { offset: number; size: number } {
-    const { ownership, schedule } = this.around;
-    const { random } = schedule;
-    const whole = ownership.find(id)?.size ?? 0;
-    const offset = random.below(3) === 0 ? random.below(whole + 1) : 0;
-    return { offset, size: random.below(3) === 0 ? random.below(whole - offset + 1) : whole - offset };
-  }
-
   #write(id: string): Buffer {
     const { ownership, schedule, nextNumber } = this.around;
-    const { offset, size } = this.#part(id);
+    const { offset, size } = this.part(id);
     const bytes = contentsOf(nextNumber(), size);
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     const end = ownership.beginWrite(id, offset, bytes, span);
     const how = schedule.random.below(3);
     const command = how === 0 ? 'SETRANGE' : how === 1 ? 'BLOB.WRITE' : 'BLOB.WRITEV';
@@ -280,8 +219,8 @@ export class RespClient {
 
   #read(id: string): Buffer {
     const { ownership, schedule } = this.around;
-    const { offset, size } = this.#part(id);
-    const span = ownership.begin(this.#lane);
+    const { offset, size } = this.part(id);
+    const span = ownership.begin(this.lane);
     const isVectored = schedule.random.below(3) === 0;
     return this.#ask(
       [isVectored ? 'BLOB.READV' : 'BLOB.READ', id, String(offset), String(size)],
@@ -295,13 +234,13 @@ export class RespClient {
   }
 
   #persist(id: string): Buffer {
-    const span = this.around.ownership.begin(this.#lane);
+    const span = this.around.ownership.begin(this.lane);
     return this.#ask(['BLOB.PERSIST', id], (answer) => void this.#isMissing(id, span, answer));
   }
 
   #stat(id: string): Buffer {
     const { ownership } = this.around;
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     return this.#ask(['STRLEN', id], (answer) => {
       if (!this.#isMissing(id, span, answer)) ownership.saw(id, 0, new Uint8Array(0), span);
     });
@@ -310,14 +249,14 @@ export class RespClient {
   #list(): Buffer {
     const { ownership, schedule } = this.around;
     const limit = String(schedule.random.pick([1, 2, 1000]));
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     const found: { id: string; size: number }[] = [];
     const page = (after: readonly string[]): Buffer =>
       this.#ask(['BLOB.LIST', ...after, 'COUNT', limit], (answer) => {
         if (this.#isRefused(answer)) return;
         const [next, regions] = answer as [Buffer | null, readonly [Buffer, string][]];
         for (const [id, size] of regions) found.push({ id: String(id), size: Number(size.slice(1)) });
-        if (next !== null) this.#next.push(() => page(['AFTER', String(next)]));
+        if (next !== null) this.next.push(() => page(['AFTER', String(next)]));
         else ownership.listed(found, span);
       });
     return page([]);
@@ -327,22 +266,23 @@ export class RespClient {
   #scan(): Buffer {
     const { ownership, schedule } = this.around;
     const limit = String(schedule.random.pick([1, 2, 1000]));
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     const found: { id: string; size?: number }[] = [];
     const page = (cursor: string): Buffer =>
       this.#ask(['SCAN', cursor, 'COUNT', limit], (answer) => {
         if (this.#isRefused(answer)) return;
         const [next, ids] = answer as [Buffer, readonly Buffer[]];
-        for (const id of ids) found.push({ id: String(id) });
-        if (String(next) !== '0') this.#next.push(() => page(String(next)));
-        else ownership.listed(found, span);
+        // Of a region with a name it tells that.
+        for (const id of ids) if (id.length === 32) found.push({ id: String(id) });
+        if (String(next) !== '0') this.next.push(() => page(String(next)));
+        else ownership.listed(found, span, { hasNamed: false });
       });
     return page('0');
   }
 
   #erase(id: string): Buffer {
     const { ownership } = this.around;
-    const span = ownership.begin(this.#lane);
+    const span = ownership.begin(this.lane);
     ownership.beginErase(id, span);
     return this.#ask(['BLOB.ERASE', id], (answer) => {
       if (answer === undefined || this.#isUncertain(answer)) ownership.lostErase(id, span);
@@ -380,7 +320,7 @@ export class RespClient {
       const parsed = decode(this.#arrived, 0);
       if (parsed === undefined) return;
       this.#arrived = this.#arrived.subarray(parsed.end);
-      const asked = this.#asked.shift();
+      const asked = this.asked.shift();
       if (asked === undefined) throw new Error(`${this.name} was answered, and had asked nothing`);
       asked.answered(parsed.answer);
     }

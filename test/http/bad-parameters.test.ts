@@ -1,6 +1,13 @@
 /** Parameters that mean nothing: each gets INVALID_ARGUMENT. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { closeDaemons, expectProblem, runDaemon, type RunningDaemon } from './running-daemon.js';
+import {
+  closeDaemons,
+  expectProblem,
+  gatedStore,
+  memoryStore,
+  runDaemon,
+  type RunningDaemon,
+} from './running-daemon.js';
 
 const REGIONS = '/v1/providers/store/regions';
 const SOME_ID = '0'.repeat(32);
@@ -8,7 +15,10 @@ const SOME_ID = '0'.repeat(32);
 let daemon: RunningDaemon;
 
 beforeAll(async () => {
-  daemon = await runDaemon();
+  daemon = await runDaemon({
+    providers: [memoryStore('store', 42), gatedStore('unnamed', 7)],
+    gated: true,
+  });
 });
 afterEach(async () => {
   expect(await daemon.stats()).toMatchObject({ regions: 0, usedBytes: 0 });
@@ -97,11 +107,14 @@ describe('INVALID_ARGUMENT (400) answers', () => {
     `${'0'.repeat(31)}%00`,
     `${'0'.repeat(32)}%0a`,
     '%2F',
-  ])('a region ID that is none: %s', async (id) => {
-    expectProblem(await daemon.call('DELETE', `${REGIONS}/${id}`), 400, 'INVALID_ARGUMENT');
-    expectProblem(await daemon.call('PUT', `${REGIONS}/${id}`, { body: 'x' }), 400, 'INVALID_ARGUMENT');
-    expectProblem(await daemon.call('POST', `${REGIONS}/${id}/persist`), 400, 'INVALID_ARGUMENT');
+  ])('a region ID that is none, where regions have no names: %s', async (id) => {
+    const regions = REGIONS.replace('store', 'unnamed');
+    expectProblem(await daemon.call('DELETE', `${regions}/${id}`), 400, 'INVALID_ARGUMENT');
+    expectProblem(await daemon.call('PUT', `${regions}/${id}`, { body: 'x' }), 400, 'INVALID_ARGUMENT');
+    expectProblem(await daemon.call('POST', `${regions}/${id}/persist`), 400, 'INVALID_ARGUMENT');
+    expectProblem(await daemon.call('GET', `${regions}?after=${id}`), 400, 'INVALID_ARGUMENT');
     expectProblem(await daemon.call('GET', `${REGIONS}?after=${id}`), 400, 'INVALID_ARGUMENT');
+    expectProblem(await daemon.call('GET', `${REGIONS}/${id}`), 404, 'REGION_NOT_FOUND');
   });
 
   it('a target that the provider does not have', async () => {

@@ -17,7 +17,8 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
   const { logger } = recordingLogger();
   const container = createContainer({ logger });
   container.bind(LibraryLoader).toSelf().inSingletonScope();
-  const { settings } = await resolveConfig(configFromObject({}, folder), container, {});
+  const { config } = await resolveConfig(configFromObject({}, folder), container, {});
+  const { settings } = config;
   try {
     for (let turns = 0; turns < 20; turns++) {
       const server = new HttpServer({
@@ -29,6 +30,8 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         providers: { all: [] } as unknown as ProviderManager,
         metrics: new Registry(),
         config: () => ({}),
+        changes: undefined as never,
+        queries: undefined as never,
         shutdown: () => undefined,
       });
       const listening = server.listen().catch(() => undefined);

@@ -110,6 +110,7 @@ describe('the routes of the daemon', () => {
     '/metrics',
     '/openapi.json',
     '/v1/config',
+    '/v1/operations',
     '/v1/providers',
     '/v1/providers/store/stats',
   ])('answer HEAD like GET, without the body: %s', async (path) => {

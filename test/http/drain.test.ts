@@ -1,6 +1,7 @@
 /** Stopping: what is in flight ends, what is new is refused, what is stuck is cut. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { counters, gates, openGates } from '../fixtures/gated-library.js';
+import { holdTimers, passUntilSettled } from '../fixtures/held-time.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { RawConnection, head } from './raw-connection.js';
 import {
@@ -146,7 +147,7 @@ describe('a daemon that stops', () => {
 
   it('cuts an upload that is stuck after drain_timeout_ms, and its region does not appear', async () => {
     const { logger, entries } = recordingLogger();
-    const daemon = await run({ drainTimeoutMs: 300, logger });
+    const daemon = await run({ drainTimeoutMs: 50, logger });
     const target = daemon.daemon.target('store');
     const connection = await RawConnection.open(daemon.port);
     connection.send(head(`POST ${REGIONS}`, 'Content-Length: 10')).send('01234');
@@ -159,13 +160,13 @@ describe('a daemon that stops', () => {
     expect(connection.unread).toBe('');
     expect(target.state).toBe('closed');
     expect(entries).toContainEqual(
-      expect.objectContaining({ level: 'warning', message: expect.stringContaining('300 ms') }),
+      expect.objectContaining({ level: 'warning', message: expect.stringContaining('50 ms') }),
     );
   });
 
   it('cuts a download whose client does not read after drain_timeout_ms', async () => {
-    const daemon = await run({ drainTimeoutMs: 300 });
-    const place = await daemon.regionOf(Buffer.alloc(64 * MIB), 'gated');
+    const daemon = await run({ drainTimeoutMs: 50 });
+    const place = await daemon.regionOf(Buffer.alloc(32 * MIB), 'gated');
     const before = counters.bytesRead;
     const connection = await RawConnection.open(daemon.port);
     connection.socket.pause();
@@ -177,7 +178,7 @@ describe('a daemon that stops', () => {
     await daemon.daemon.close();
     connection.socket.resume();
     await connection.closed();
-    expect(connection.unread.length).toBeLessThan(64 * MIB);
+    expect(connection.unread.length).toBeLessThan(32 * MIB);
   });
 
   it('closes in the end even if a target does not come back', async () => {
@@ -187,7 +188,9 @@ describe('a daemon that stops', () => {
     gates.read.shut();
     const download = daemon.call('GET', place);
     await gates.read.arrivals(1);
-    await Promise.all([daemon.daemon.close(), expect(download).rejects.toThrow()]);
+    holdTimers('setTimeout');
+    const closed = Promise.all([daemon.daemon.close(), expect(download).rejects.toThrow()]);
+    await passUntilSettled(closed).finally(() => jest.useRealTimers());
     expect(entries).toContainEqual(expect.objectContaining({ level: 'error' }));
   });
 

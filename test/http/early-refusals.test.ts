@@ -15,6 +15,8 @@ import {
 } from './running-daemon.js';
 
 const MIB = 2 ** 20;
+/** Far more than the system takes of a body that nobody reads. */
+const LARGE_BYTES = 24 * MIB;
 const REGIONS = '/v1/providers/store/regions';
 const NOWHERE = `${REGIONS}/${'0'.repeat(32)}`;
 
@@ -69,7 +71,7 @@ function refusals(size: number): Refusal[] {
     of('an unknown provider', () => 'POST /v1/providers/nosuch/regions', 404, 'PROVIDER_NOT_FOUND'),
     of('an unknown path', () => 'POST /nowhere', 404, 'ROUTE_NOT_FOUND'),
     of('an unknown path, for JSON', () => 'POST /nowhere', 404, 'ROUTE_NOT_FOUND', json),
-    of('another method', () => `PATCH ${place}`, 405, 'METHOD_NOT_ALLOWED'),
+    of('another method', () => `POST ${place}`, 405, 'METHOD_NOT_ALLOWED'),
     of('an offset past the end', () => `PUT ${place}?offset=11`, 416, 'OUT_OF_RANGE'),
     of('an offset that is none', () => `PUT ${place}?offset=x`, 400, 'INVALID_ARGUMENT'),
     of('another ?size=', () => `POST ${REGIONS}?size=${size + 1}`, 400, 'INVALID_ARGUMENT'),
@@ -89,9 +91,9 @@ function refusals(size: number): Refusal[] {
 }
 
 const small = refusals(20);
-const large = refusals(64 * MIB);
+const large = refusals(LARGE_BYTES);
 
-describe('a refusal of 64 MiB that are on their way', () => {
+describe('a refusal of a large body that is on its way', () => {
   it.each(large)('reaches the client: $what ($status)', async ({ headWith, size, status, code }) => {
     const connection = await RawConnection.open(daemon.port);
     connection.send(headWith()).send(Buffer.alloc(size));

@@ -1,12 +1,13 @@
 /** What bodies in JSON can ask of the daemon's memory and stack, and of the work it does for one request. */
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { BedrockError } from '../../core/base/errors.js';
 import { GatheredBody, SMALL_BODY_BYTES } from '../../core/http/gathered-body.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
+import { stopClock } from '../fixtures/held-time.js';
 import { head, RawConnection } from './raw-connection.js';
-import { closeDaemons, expectProblem, runDaemon, type RunningDaemon } from './running-daemon.js';
+import { closeDaemons, eventually, expectProblem, runDaemon, type RunningDaemon } from './running-daemon.js';
 
 const headers = { 'content-type': 'application/json' };
 
@@ -87,5 +88,39 @@ describe('the memory for bodies on their way', () => {
     expect(() => slow.body.add(Buffer.from('x'))).toThrow();
     expect(() => slow.body.text()).toThrow();
     expect(budget.total).toBe(LIMIT);
+    expect(budget.evicted).toBe(1);
+  });
+
+  it('is taken from a slow client of a daemon, which counts that', async () => {
+    const MIB = 2 ** 20;
+    const small = await runDaemon({ http: { max_json_body_bytes: 16 * MIB } });
+    const evicted = async (): Promise<string | undefined> =>
+      /^bedrock_http_bodies_evicted_total (\d+)$/m.exec(
+        (await small.call('GET', '/metrics')).bytes.toString(),
+      )?.[1];
+    expect(await evicted()).toBe('0');
+    const place = await small.regionOf(Buffer.alloc(10));
+    const upload = head(
+      `POST ${place}/persist`,
+      'Content-Type: application/json',
+      `Content-Length: ${16 * MIB}`,
+    );
+    const clock = stopClock();
+    const slow: RawConnection[] = [];
+    // Four times 16 MiB are all that there is.
+    for (let sent = 0; sent < 4; sent++) {
+      const connection = await RawConnection.open(small.port);
+      slow.push(connection.send(upload).send(Buffer.alloc(15 * MIB, ' ')));
+    }
+    await eventually(
+      async () => {
+        clock.pass(2000);
+        await small.call('POST', `${place}/persist`, { headers, body: `{}${' '.repeat(MIB)}` });
+        return evicted();
+      },
+      (count) => Number(count) > 0,
+    );
+    for (const connection of slow) connection.destroy();
+    jest.restoreAllMocks();
   });
 });

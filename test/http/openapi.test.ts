@@ -33,6 +33,7 @@ interface Document {
 }
 
 const REGIONS = '/v1/providers/{provider}/regions';
+const NAMES = '/v1/providers/{provider}/names';
 
 /** Every route that the daemon adds, hidden ones too: Fastify tells of each server that it makes before there is any. */
 const served = new Set<string>();
@@ -112,8 +113,10 @@ describe('the OpenAPI document', () => {
       // HEAD goes with GET without a word.
       (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]).map((one) => `${one} ${path}`),
     );
-    // The wildcard leads to the routes of providers, of which this daemon has none.
-    const plain = [...served].filter((route) => !route.endsWith('*'));
+    // This wildcard leads to the routes of providers, of which this daemon has none; that of a name is a parameter.
+    const plain = [...served]
+      .filter((route) => !route.endsWith('{provider}/*'))
+      .map((route) => route.replace(/\*$/, '{name}'));
     expect(new Set(documented)).toEqual(new Set(plain));
   });
 
@@ -128,7 +131,11 @@ describe('the OpenAPI document', () => {
 
   it('agrees with what the daemon says is allowed', async () => {
     for (const [path, methods] of Object.entries(document.paths)) {
-      const url = path.replace('{provider}', 'store').replace('{id}', '0'.repeat(32));
+      const url = path
+        .replace('{provider}', 'store')
+        .replace('{id}', '0'.repeat(32))
+        // The name of a region may have slashes.
+        .replace('{name}', path.startsWith(NAMES) ? 'a/b' : 'a');
       const { status, headers } = await daemon.call('OPTIONS', url);
       expect([path, status]).toEqual([path, 204]);
       const allowed = new Set(String(headers.allow).toLowerCase().split(', '));
@@ -195,9 +202,16 @@ describe('the OpenAPI document', () => {
     expect(query).toMatchObject({
       'get /healthz': [],
       'get /v1/providers': [],
+      'get /v1/operations': [],
+      'post /v1/providers/{provider}/snapshot': ['wait'],
       'get /v1/providers/{provider}/stats': ['target'],
       [`get ${REGIONS}`]: ['after', 'limit', 'target'],
-      [`post ${REGIONS}`]: ['persist', 'size', 'target'],
+      [`post ${REGIONS}`]: ['name', 'persist', 'size', 'target'],
+      [`get ${NAMES}`]: ['after', 'delimiter', 'limit', 'prefix', 'target'],
+      [`put ${NAMES}/{name}`]: ['size', 'target'],
+      [`get ${NAMES}/{name}`]: ['target'],
+      [`patch ${NAMES}/{name}`]: ['replace', 'target'],
+      [`patch ${REGIONS}/{id}`]: ['replace', 'target'],
       [`get ${REGIONS}/{id}`]: ['target'],
       [`put ${REGIONS}/{id}`]: ['offset', 'persist', 'size', 'target'],
       [`post ${REGIONS}/{id}/persist`]: ['target'],
@@ -214,9 +228,19 @@ describe('the OpenAPI document', () => {
         ]),
     );
     expect(bodies).toEqual({
+      'post /v1/query': [['application/json'], true],
+      'post /v1/libraries': [['application/json'], true],
+      'post /v1/execution-pools': [['application/json'], true],
+      'post /v1/execution-streams': [['application/json'], true],
+      'post /v1/providers': [['application/json'], true],
+      'patch /v1/providers/{provider}': [['application/json'], true],
       [`post ${REGIONS}`]: [['application/octet-stream'], false],
       [`put ${REGIONS}/{id}`]: [['application/octet-stream'], true],
       [`post ${REGIONS}/{id}/persist`]: [['application/json'], false],
+      [`patch ${REGIONS}/{id}`]: [['application/json'], true],
+      [`put ${NAMES}/{name}`]: [['application/octet-stream'], true],
+      [`patch ${NAMES}/{name}`]: [['application/json'], true],
+      'post /v1/providers/{provider}/transactions': [['application/json'], true],
       'post /v1/providers/{provider}/snapshot': [['application/json'], true],
       'post /v1/providers/{provider}/restore': [['application/json'], true],
       'post /v1/providers/{provider}/migrate': [['application/json'], true],

@@ -4,6 +4,7 @@ import { RawConnection, head } from './raw-connection.js';
 import { closeDaemons, expectProblem, memoryStore, runDaemon, type RunningDaemon } from './running-daemon.js';
 
 const REGIONS = '/v1/providers/store/regions';
+const NAMES = '/v1/providers/store/names';
 const SOME_ID = '0'.repeat(32);
 
 let daemon: RunningDaemon;
@@ -59,7 +60,7 @@ describe('not found (404) answers', () => {
     ['GET', '//healthz'],
     ['GET', '/v1'],
     ['GET', '/v1/providers/'],
-    ['GET', '/v1/providers/store'],
+    ['GET', '/v1/providers/store/nosuch/'],
     ['POST', '/v1/providers/store/regions/'],
     ['POST', `${REGIONS}/${SOME_ID}/persist/x`],
     ['PUT', '/v1/nosuch'],
@@ -76,10 +77,16 @@ describe('METHOD_NOT_ALLOWED (405) answers, with those that are allowed,', () =>
     ['GET', '/v1/shutdown', 'OPTIONS, POST'],
     ['PUT', REGIONS, 'GET, HEAD, OPTIONS, POST'],
     ['DELETE', REGIONS, 'GET, HEAD, OPTIONS, POST'],
-    ['POST', `${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
-    ['PATCH', `${REGIONS}/${SOME_ID}?offset=1`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+    ['POST', `${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT'],
+    ['POST', `${NAMES}/a/b?x=1`, 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT'],
+    ['PUT', NAMES, 'GET, HEAD, OPTIONS'],
+    ['GET', '/v1/providers/store/transactions', 'OPTIONS, POST'],
+    ['PATCH', REGIONS, 'GET, HEAD, OPTIONS, POST'],
+    ['POST', '/v1/operations', 'GET, HEAD, OPTIONS'],
+    ['POST', '/v1/operations/x', 'DELETE, GET, HEAD, OPTIONS'],
     ['GET', `${REGIONS}/${SOME_ID}/persist`, 'OPTIONS, POST'],
-    ['PROPFIND', '/v1/providers', 'GET, HEAD, OPTIONS'],
+    ['PROPFIND', '/v1/providers', 'GET, HEAD, OPTIONS, POST'],
+    ['GET', '/v1/providers/store', 'DELETE, OPTIONS, PATCH'],
   ])('%s %s', async (method, path, allowed) => {
     const answer = await daemon.call(method, path, method === 'POST' ? { body: 'x' } : {});
     expectProblem(answer, 405, 'METHOD_NOT_ALLOWED');
@@ -88,7 +95,8 @@ describe('METHOD_NOT_ALLOWED (405) answers, with those that are allowed,', () =>
 });
 
 it.each([
-  [`${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+  [`${REGIONS}/${SOME_ID}`, 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT'],
+  [`${NAMES}/a//b/`, 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT'],
   ['/healthz', 'GET, HEAD, OPTIONS'],
 ])('OPTIONS %s answers with the methods that are allowed', async (path, allowed) => {
   const answer = await daemon.call('OPTIONS', path);
@@ -123,14 +131,16 @@ describe('a path', () => {
   });
 
   it.each([
-    ['/v1/providers/store/regions/..', 400, 'INVALID_ARGUMENT'],
-    ['/v1/providers/store/regions/%2e%2e', 400, 'INVALID_ARGUMENT'],
+    ['/v1/providers/store/regions/..', 404, 'REGION_NOT_FOUND'],
+    ['/v1/providers/store/regions/%2e%2e', 404, 'REGION_NOT_FOUND'],
     ['/v1/providers/store/regions/../../../healthz', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/../../healthz', 404, 'PROVIDER_NOT_FOUND'],
     ['/v1/providers/nosuch/counters', 404, 'PROVIDER_NOT_FOUND'],
     ['/v1/providers/store/', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/store//', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/store/counters', 404, 'ROUTE_NOT_FOUND'],
+    ['/v1/providers/nosuch/names', 404, 'PROVIDER_NOT_FOUND'],
+    ['/v1/providers/nosuch/names/a/b', 404, 'PROVIDER_NOT_FOUND'],
     ['/v1/providers/store/regions/x/y', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/%2e%2e/stats', 404, 'PROVIDER_NOT_FOUND'],
     ['/v1/providers/%2e%2e%2fetc%2fpasswd/stats', 404, 'PROVIDER_NOT_FOUND'],
@@ -143,8 +153,8 @@ describe('a path', () => {
     ['/healthz%00', 404, 'ROUTE_NOT_FOUND'],
     ['/healthz;x=1', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/store%00/stats', 404, 'PROVIDER_NOT_FOUND'],
-    ['/v1/providers/store%2fregions', 404, 'ROUTE_NOT_FOUND'],
-    ['/v1/providers/store%2Fstats', 404, 'ROUTE_NOT_FOUND'],
+    ['/v1/providers/store%2fregions', 405, 'METHOD_NOT_ALLOWED'],
+    ['/v1/providers/store%2Fstats', 405, 'METHOD_NOT_ALLOWED'],
     ['/v1/providers/%73tore%/stats', 400, 'INVALID_ARGUMENT'],
     ['/v1/providers/%zz/stats', 400, 'INVALID_ARGUMENT'],
     ['/v1/providers/%ff/stats', 400, 'INVALID_ARGUMENT'],
@@ -158,7 +168,7 @@ describe('a path', () => {
     ['/v1/providers/<script>/stats', 404, 'PROVIDER_NOT_FOUND'],
     ['http://localhost/v1/nowhere', 404, 'ROUTE_NOT_FOUND'],
     ['http://localhost', 404, 'ROUTE_NOT_FOUND'],
-    [`${REGIONS}/${SOME_ID}%20`, 400, 'INVALID_ARGUMENT'],
+    [`${REGIONS}/${SOME_ID}%20`, 404, 'REGION_NOT_FOUND'],
     [`${REGIONS}/${SOME_ID}?`, 404, 'REGION_NOT_FOUND'],
     [`${REGIONS}/${SOME_ID}#x`, 400, 'INVALID_ARGUMENT'],
   ])('%s leads nowhere: %i %s', async (path, status, code) => {

@@ -1,8 +1,12 @@
 /** Time-outs count lack of progress of the client: who is slow but steady is served, and so is who waits for a slow target. */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as after } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { counters, gates, openGates } from '../fixtures/gated-library.js';
+import { holdSocketTimeouts, holdTimers } from '../fixtures/held-time.js';
 import { RawConnection, head, progressTimeOut } from './raw-connection.js';
 import {
   closeDaemons,
@@ -11,15 +15,15 @@ import {
   gatedStore,
   memoryStore,
   runDaemon,
+  turns,
   type RunningDaemon,
 } from './running-daemon.js';
 
 const MIB = 2 ** 20;
-const TIMEOUT_MS = 1000;
-/** Of clients that are slow but steady: so far below the time-out that only a standstill of the whole process could trip it. */
-const STEP_MS = TIMEOUT_MS / 20;
+const TIMEOUT_MS = 500;
 /** Where nothing has to be in time: the sooner the better. */
 const BRIEF_MS = 200;
+const DRIP_MS = BRIEF_MS / 8;
 
 let daemon: RunningDaemon;
 
@@ -34,53 +38,107 @@ afterEach(openGates);
 afterAll(closeDaemons);
 
 describe('a client that is slow but steady', () => {
+  /** Of held time: only what these tests let pass counts, and no standstill of the process. */
+  const HELD_MS = 600_001;
+  const STEP = HELD_MS - 1;
+  let folder: string;
+  let steady: RunningDaemon;
+  let connection: RawConnection;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'bedrock-steady-'));
+    steady = await runDaemon({
+      // A unix socket holds less than a gulp: who has taken one has seen the daemon send on.
+      address: `unix:${path.join(folder, 'http.sock')}`,
+      gated: true,
+      http: { progress_timeout_ms: HELD_MS },
+      providers: [memoryStore('store', 42), gatedStore('gated', 7)],
+    });
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+  beforeEach(async () => {
+    holdTimers('setTimeout');
+    holdSocketTimeouts();
+    connection = await RawConnection.open({ path: path.join(folder, 'http.sock') });
+  });
+  afterEach(() => {
+    connection.destroy();
+    jest.useRealTimers();
+    jest.restoreAllMocks();
+  });
+
   it('ends its upload, which takes longer than the time-out', async () => {
-    const bytes = randomBytes(40);
-    const connection = await RawConnection.open(daemon.port);
-    connection.send(head('POST /v1/providers/store/regions', `Content-Length: ${bytes.length}`));
-    for (const byte of bytes) {
-      await after(STEP_MS);
+    const bytes = randomBytes(5);
+    const before = counters.bytesWritten;
+    connection.send(head('POST /v1/providers/gated/regions', `Content-Length: ${bytes.length}`));
+    for (const [index, byte] of bytes.entries()) {
       connection.send(Buffer.of(byte));
+      await eventually(
+        () => counters.bytesWritten - before,
+        (count) => count === index + 1,
+      );
+      await turns();
+      jest.advanceTimersByTime(STEP);
+      await turns();
     }
     const answer = await connection.answer();
     expect(answer.status).toBe(201);
-    expect((await daemon.call('GET', String(answer.headers.location))).bytes.equals(bytes)).toBe(true);
-    connection.destroy();
+    expect((await steady.call('GET', String(answer.headers.location))).bytes.equals(bytes)).toBe(true);
   });
 
   it('ends its download, which takes longer than the time-out', async () => {
-    const bytes = randomBytes(24 * MIB);
-    const place = await daemon.regionOf(bytes);
-    const connection = await RawConnection.open(daemon.port);
+    const bytes = randomBytes(5 * MIB);
+    const place = await steady.regionOf(bytes);
     const { socket } = connection;
     socket.pause();
     connection.send(head(`GET ${place}`, 'Connection: close'));
-    const begin = Date.now();
-    // Two dozen gulps, with a pause before each.
-    const gulp = (): void => {
-      if (socket.destroyed) return;
-      const until = socket.bytesRead + MIB;
-      socket.resume();
-      const drink = (): void => {
-        if (socket.bytesRead < until) return;
-        socket.off('data', drink);
-        socket.pause();
-        setTimeout(gulp, STEP_MS);
-      };
-      socket.on('data', drink);
-    };
-    setTimeout(gulp, STEP_MS);
+    for (let gulp = 1; gulp < 5; gulp++) {
+      await drink(socket, gulp * MIB);
+      jest.advanceTimersByTime(STEP);
+      await turns();
+    }
+    socket.resume();
     await connection.closed();
-    expect(Date.now() - begin).toBeGreaterThan(TIMEOUT_MS);
     const received = Buffer.from(connection.unread, 'latin1');
     expect(received.subarray(received.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
-    await daemon.call('DELETE', place);
+    await steady.call('DELETE', place);
   });
+
+  it('loses its connection when it stops', async () => {
+    const place = await steady.regionOf(Buffer.alloc(5 * MIB));
+    const { socket } = connection;
+    socket.pause();
+    connection.send(head(`GET ${place}`));
+    await drink(socket, MIB);
+    await turns();
+    // What waits to be sent became less since the time-out began, which begins once more for that.
+    for (let round = 0; round < 3; round++) {
+      jest.advanceTimersByTime(HELD_MS);
+      await turns();
+    }
+    socket.resume();
+    await connection.closed();
+    expect(connection.unread.length).toBeLessThan(5 * MIB);
+    await steady.call('DELETE', place);
+  });
+
+  /** Reads on until so many bytes have come in all, and no further. */
+  function drink(socket: Socket, until: number): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (socket.bytesRead < until && !socket.destroyed) return;
+        socket.off('data', look).off('close', look).pause();
+        resolve();
+      };
+      socket.on('data', look).on('close', look).resume();
+      look();
+    });
+  }
 });
 
 describe('a client that takes nothing of its response', () => {
   it('loses the connection after the time-out, and the daemon has not read on for it', async () => {
-    const place = await daemon.regionOf(Buffer.alloc(64 * MIB), 'gated');
+    const place = await daemon.regionOf(Buffer.alloc(32 * MIB), 'gated');
     const before = counters.bytesRead;
     const connection = await RawConnection.open(daemon.port);
     connection.socket.pause();
@@ -91,7 +149,7 @@ describe('a client that takes nothing of its response', () => {
     connection.socket.resume();
     await connection.closed();
     expect(counters.bytesRead - before).toBe(read);
-    expect(connection.unread.length).toBeLessThan(64 * MIB);
+    expect(connection.unread.length).toBeLessThan(32 * MIB);
     await daemon.call('DELETE', place);
   });
 
@@ -168,7 +226,7 @@ describe('a connection without a request', () => {
   it('ends with REQUEST_TIMEOUT (408) if its headers only drip', async () => {
     const connection = await RawConnection.open(brief.port);
     connection.send('GET /healthz HTTP/1.1\r\n');
-    const drip = setInterval(() => connection.send('X: y\r\n'), STEP_MS);
+    const drip = setInterval(() => connection.send('X: y\r\n'), DRIP_MS);
     try {
       expectProblem(await connection.answer(), 408, 'REQUEST_TIMEOUT');
     } finally {

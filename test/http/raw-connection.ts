@@ -6,12 +6,16 @@ const HEAD_END = '\r\n\r\n';
 
 export class RawConnection {
   #pieces: Buffer[] = [];
+  #size = 0;
+  /** Fewer bytes than this make no whole answer, so they are not looked at: to join them for each piece would take very long. */
+  #least = 0;
   #isClosed = false;
   #wake: (() => void)[] = [];
 
   private constructor(readonly socket: Socket) {
     socket.on('data', (bytes: Buffer) => {
       this.#pieces.push(bytes);
+      this.#size += bytes.length;
       this.#stir();
     });
     // A reset is an end like any other here.
@@ -75,6 +79,7 @@ export class RawConnection {
   }
 
   #takeAnswer(hasBody: boolean): Answer | undefined {
+    if (this.#size < this.#least) return undefined;
     const received = this.#received;
     const headEnd = received.indexOf(HEAD_END);
     if (headEnd < 0) return undefined;
@@ -88,9 +93,11 @@ export class RawConnection {
     const status = Number(statusLine.split(' ')[1]);
     const bodyStart = headEnd + HEAD_END.length;
     const size = !hasBody || status < 200 || status === 204 ? 0 : Number(headers['content-length'] ?? 0);
-    if (received.length < bodyStart + size) return undefined;
-    const body = received.subarray(bodyStart, bodyStart + size);
-    this.#pieces = [received.subarray(bodyStart + size)];
+    this.#least = bodyStart + size;
+    if (received.length < this.#least) return undefined;
+    const body = received.subarray(bodyStart, this.#least);
+    const rest = received.subarray(this.#least);
+    [this.#pieces, this.#size, this.#least] = [[rest], rest.length, 0];
     return new Answer(status, headers, body);
   }
 

@@ -1,18 +1,25 @@
 /**
  * The daemon itself stood still, longer than any time-out, and its timers run out before it looks at what clients have done meanwhile.
- * Here all of that is one step: the client takes or sends by its file descriptor, then the time-out is told.
+ * Here all of that is one step: the client takes or sends by its file descriptor, then the time-out is told. On a unix socket the system
+ * has the bytes at the other end at once.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readSync, writeSync } from 'node:fs';
+import { mkdtempSync, readSync, rmSync, writeSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { takenBytes } from '../../core/net/taken-bytes.js';
+import { gates, openGates } from '../fixtures/gated-library.js';
+import { holdSocketTimeouts, holdTimers } from '../fixtures/held-time.js';
 import { RawConnection, head } from './raw-connection.js';
 import {
   closeDaemons,
   eventually,
   expectProblem,
+  gatedStore,
+  memoryStore,
   runDaemon,
   turns,
   type RunningDaemon,
@@ -20,6 +27,11 @@ import {
 
 const SIZE = 2 ** 25;
 
+const PROGRESS_MS = 600_001;
+const KEEP_ALIVE_MS = 2 * PROGRESS_MS;
+
+let folder: string;
+let socketPath: string;
 let daemon: RunningDaemon;
 let client: RawConnection;
 /** The daemon's end of it. */
@@ -30,19 +42,31 @@ const note = (message: unknown): void => {
   accepted = (message as { socket: Socket }).socket;
 };
 beforeAll(async () => {
-  daemon = await runDaemon();
+  folder = mkdtempSync(path.join(tmpdir(), 'bedrock-still-'));
+  socketPath = path.join(folder, 'http.sock');
+  daemon = await runDaemon({
+    address: `unix:${socketPath}`,
+    gated: true,
+    http: { progress_timeout_ms: PROGRESS_MS, keep_alive_timeout_ms: KEEP_ALIVE_MS },
+    providers: [memoryStore('store', 42), gatedStore('gated', 7)],
+  });
 });
 beforeEach(async () => {
   subscribe('net.server.socket', note);
-  client = await RawConnection.open(daemon.port);
+  accepted = undefined;
+  client = await RawConnection.open({ path: socketPath });
   const found = await eventually(
     () => accepted,
-    (socket) => socket?.remotePort === client.socket.localPort,
+    (socket) => socket !== undefined,
   );
   served = found as Socket;
   unsubscribe('net.server.socket', note);
 });
-afterAll(closeDaemons);
+afterEach(openGates);
+afterAll(async () => {
+  await closeDaemons();
+  rmSync(folder, { recursive: true });
+});
 
 function descriptor(): number {
   return (client.socket as unknown as { _handle: { fd: number } })._handle.fd;
@@ -124,4 +148,28 @@ describe('a request that came while the daemon stood still', () => {
     expectProblem(await client.answer(), 408, 'REQUEST_TIMEOUT');
     client.destroy();
   });
+});
+
+it('an answer that went out while the daemon stood still leaves its connection the time-out of idle ones', async () => {
+  holdTimers('setTimeout');
+  holdSocketTimeouts();
+  try {
+    const connection = await RawConnection.open({ path: socketPath });
+    const place = await daemon.regionOf(Buffer.from('hello'), 'gated');
+    gates.read.shut();
+    connection.send(head(`GET ${place}`));
+    await gates.read.arrivals(1);
+    jest.advanceTimersByTime(PROGRESS_MS);
+    gates.read.open();
+    expect((await connection.answer()).bytes.toString()).toBe('hello');
+    await turns();
+    jest.advanceTimersByTime(KEEP_ALIVE_MS - 1);
+    await turns();
+    expect(connection.isClosed).toBe(false);
+    jest.advanceTimersByTime(KEEP_ALIVE_MS);
+    await connection.closed();
+  } finally {
+    jest.useRealTimers();
+    jest.restoreAllMocks();
+  }
 });

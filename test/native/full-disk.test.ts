@@ -1,8 +1,9 @@
 /** Allocation on a disk that has too little room: all of it, or nothing. */
 import { afterEach, beforeEach, describe, expect } from '@jest/globals';
-import { existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { allocate, mapFile } from '../../native/index.js';
+import { allocate, mapFile, unshare } from '../../native/index.js';
 import { LEAST_BYTES, onDisk, SmallDisk, type FileSystem } from '../fixtures/small-disk.js';
 
 const MIB = 2 ** 20;
@@ -83,5 +84,51 @@ describe.each(FILE_SYSTEMS)('on a full %s', (type) => {
     });
     expectFree();
     await (await mapFile(disk.at('old'), { create: true, size: 4 * MIB })).close();
+  });
+});
+
+describe('unshare of a file that shares its blocks with a copy', () => {
+  let disk: SmallDisk | undefined;
+  afterEach(() => {
+    disk?.remove();
+    disk = undefined;
+  });
+
+  /** 8 MiB, all of it shared. */
+  function shared(type: FileSystem): SmallDisk {
+    disk = new SmallDisk(type, LEAST_BYTES[type]);
+    writeFileSync(disk.at('file'), Buffer.alloc(8 * MIB, 7));
+    const copied = spawnSync('cp', ['--reflink=always', disk.at('file'), disk.at('copy')]);
+    expect(copied.status).toBe(0);
+    spawnSync('sync', ['-f', disk.folder]);
+    return disk;
+  }
+
+  onDisk('xfs').it('gives the range its own, and no more; the bytes stay', async () => {
+    const roomy = shared('xfs');
+    const before = roomy.freeBytes;
+    await using file = await open(roomy.at('file'), 'r+');
+    await unshare(file, 4096, MIB);
+    await unshare(file, 4096, MIB);
+    expect(roomy.freeBytes).toBeLessThanOrEqual(before - MIB);
+    expect(roomy.freeBytes).toBeGreaterThan(before - 2 * MIB);
+    await unshare(file, 0, 16 * MIB);
+    expect(roomy.freeBytes).toBeLessThanOrEqual(before - 8 * MIB);
+    expect((await file.stat()).size).toBe(8 * MIB);
+    expect((await file.readFile()).equals(Buffer.alloc(8 * MIB, 7))).toBe(true);
+  });
+
+  onDisk('xfs').it('finds no space with ENOSPC, and the bytes stay', async () => {
+    const full = shared('xfs');
+    for (let left = 3; left > 0; left--) full.fill(0);
+    await using file = await open(full.at('file'), 'r+');
+    await expect(unshare(file, 0, 8 * MIB)).rejects.toMatchObject({ code: 'ENOSPC', syscall: 'unshare' });
+    expect((await file.readFile()).equals(Buffer.alloc(8 * MIB, 7))).toBe(true);
+    rmSync(full.at('other'));
+  });
+
+  onDisk('btrfs').it('is refused by btrfs with ENOTSUP', async () => {
+    await using file = await open(shared('btrfs').at('file'), 'r+');
+    await expect(unshare(file, 0, 8 * MIB)).rejects.toMatchObject({ code: 'ENOTSUP' });
   });
 });

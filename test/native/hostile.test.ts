@@ -15,7 +15,7 @@ const METHODS = `
   structuredClone(detachedPairs.buffer, { transfer: [detachedPairs.buffer] });
   const good = {
     copyPersist: [0, source, 0, 8], copy: [0, source, 0, 8], fillPersist: [0, 8, 1], fill: [0, 8, 1],
-    persist: [0, 8], flush: [0, 8], persistRanges: [pairs, 1], storePersist64: [0, 1n], load64: [0], drain: [],
+    persist: [0, 8], flush: [0, 8], persistRanges: [pairs, 1], storePersist64: [0, 1n], store64: [0, 1n], load64: [0], drain: [],
     window: [0], view: [0, 8], msyncAsync: [0, 8], persistAsync: [0, 8], deepPersistAsync: [0, 8], fillAsync: [0, 8, 1],
     crc32c: [0, 8, 0], crc32cAsync: [0, 8, 0], msyncBlocking: [0, 8],
   };
@@ -47,7 +47,7 @@ describe.each([
             const given = values.with ? values.with(i, bad) : Object.assign([...values], { [i]: bad });
             // Some bad values are good here: an array of no ranges, a bigint as value.
             const isGood = (name === 'persistRanges' && i === 0 && Array.isArray(bad) && bad.length === 0) ||
-              (name === 'storePersist64' && i === 1 && bad === 1n);
+              (['storePersist64', 'store64'].includes(name) && i === 1 && bad === 1n);
             const isSeed = name.startsWith('crc32c') && i === 2 && [4097, 2 ** 31].includes(bad);
             const code = await codeOfAsync(async () => mapping[name](...given));
             calls++;
@@ -162,20 +162,22 @@ describe.each([
 it('answers bad files, ranges and checksums by a coded error', async () => {
   const end = await runScript(
     `${METHODS}
-    const { allocate, punchHole, lock, unlock, crc32c } = native;
+    const { allocate, punchHole, zeroRange, unshare, lock, unlock, crc32c } = native;
+    const ranged = [allocate, punchHole, zeroRange, unshare];
+    const calls = (bad) => [...ranged.map((call) => () => call(bad, 0, 1)), () => lock(bad), () => unlock(bad)];
     const file = fs.openSync(args[0], 'w+');
     for (const bad of [...badNumbers.filter((value) => value !== -1), 2 ** 31, ...badValues]) {
-      for (const call of [() => allocate(bad, 0, 1), () => punchHole(bad, 0, 1), () => lock(bad), () => unlock(bad)]) {
+      for (const call of calls(bad)) {
         assert.equal(await codeOfAsync(call), 'INVALID_ARGUMENT', String(typeof bad));
       }
     }
     for (const bad of [2 ** 31 - 1, -1, { fd: -1 }]) {
-      for (const call of [() => allocate(bad, 0, 1), () => punchHole(bad, 0, 1), () => lock(bad), () => unlock(bad)]) {
+      for (const call of calls(bad)) {
         assert.equal(await codeOfAsync(call), 'EBADF');
       }
     }
     for (const bad of [...badNumbers, ...badValues]) {
-      for (const call of [allocate, punchHole]) {
+      for (const call of ranged) {
         assert.equal(await codeOfAsync(() => call(file, bad, 1)), 'INVALID_ARGUMENT');
         assert.equal(await codeOfAsync(() => call(file, 0, bad)), 'INVALID_ARGUMENT');
       }
@@ -184,6 +186,8 @@ it('answers bad files, ranges and checksums by a coded error', async () => {
     }
     assert.equal(await codeOfAsync(() => allocate(file, 0, 0)), 'EINVAL');
     assert.equal(await codeOfAsync(() => allocate(file, 2 ** 53 - 1, 2 ** 53 - 1)), 'EFBIG');
+    for (const [offset, length] of [[0, 0], [2 ** 53 - 1, 2 ** 53 - 1], [2 ** 53 - 1, 0], [0, 2 ** 53 - 1]])
+      assert.equal(await codeOfAsync(() => unshare(file, offset, length)), undefined);
     assert.equal(codeOf(() => crc32c(source, 2 ** 32)), 'INVALID_ARGUMENT');
     assert.equal(crc32c(detached), 0);`,
     { args: [at('files')] },

@@ -1,2 +1,2 @@
-/** What ends when, with a mapping of 1 TiB in all its windows. */
+/** What ends when: more rounds, and a mapping of 1 TiB in all its windows. */
 import './lifetime.test.js';

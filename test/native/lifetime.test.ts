@@ -8,6 +8,9 @@ const at = useFolder();
 
 /** Bytes that are not there cost time, too: each page that a window shows needs its table. */
 const SPARSE_GIB = isThorough ? 1024 : 64;
+/** Of a mapping that is written, flushed and read when its worker or process ends. */
+const BUSY_BYTES = isThorough ? 2 ** 22 : 2 ** 20;
+const TEBI_MAPPINGS = isThorough ? 300 : 130;
 
 describe('windows', () => {
   it(`of a sparse file of ${SPARSE_GIB} GiB start every 2 GiB, span 4, and show the same bytes where they overlap`, async () => {
@@ -89,7 +92,7 @@ describe('windows', () => {
       `
       const zlib = await import('node:zlib');
       const { webcrypto } = await import('node:crypto');
-      for (let round = 0; round < 8; round++) {
+      for (let round = 0; round < ${isThorough ? 8 : 3}; round++) {
         const mapping = await mapFile(args[0], { create: true, size: 2 ** 24 });
         const file = await fs.promises.open(args[0] + '.copy', 'w');
         const work = [
@@ -115,7 +118,7 @@ describe('close', () => {
   it('waits for work in flight, which ends well', async () => {
     const end = await runScript(
       `
-      for (let round = 0; round < 20; round++) {
+      for (let round = 0; round < ${isThorough ? 20 : 8}; round++) {
         const mapping = await mapFile(args[0], { create: true, size: 2 ** 22 });
         const ended = [];
         const note = (name) => (promise) => promise.then((value) => { ended.push(name); return value; });
@@ -155,11 +158,11 @@ describe('close', () => {
     expect(end).toEqual({ ...WELL, stdout: '' });
   });
 
-  it('gives addresses back: 150 mappings of 1 TiB fit one after the other, which are more than the 128 TiB that there are', async () => {
+  it(`gives addresses back: ${TEBI_MAPPINGS} mappings of 1 TiB fit one after the other, which are more than the 128 TiB that there are`, async () => {
     const end = await runScript(
       `
       await (await mapFile(args[0], { create: true, sparse: true, size: 2 ** 40 })).close();
-      for (let i = 0; i < 150; i++) {
+      for (let i = 0; i < ${TEBI_MAPPINGS}; i++) {
         const mapping = await mapFile(args[0]);
         mapping.window(i);
         await mapping.close();
@@ -239,7 +242,7 @@ describe('worker threads', () => {
         (async () => {
           const { mapFile } = await import('bedrock-node/native');
           const mapping = await mapFile(workerData.path, { create: true, size: 2 ** 20 });
-          for (let i = 0; i < 3000; i++) {
+          for (let i = 0; i < ${isThorough ? 3000 : 1000}; i++) {
             await mapping.copyPersist((workerData.number * 4096 + i * 8) % (2 ** 20 - 64), Buffer.alloc(64, i));
             if (i % 100 === 0) await mapping.msyncAsync(0, 4096);
           }
@@ -272,10 +275,10 @@ describe('worker threads', () => {
           const mapping = await mapFile(workerData.path);
           const window = mapping.window(0);
           for (;;) {
-            void mapping.msyncAsync(0, 2 ** 22);
-            void mapping.fillAsync(0, 2 ** 22, 1);
-            void mapping.crc32cAsync(0, 2 ** 22);
-            void allocate(fd, 0, 2 ** 22);
+            void mapping.msyncAsync(0, ${BUSY_BYTES});
+            void mapping.fillAsync(0, ${BUSY_BYTES}, 1);
+            void mapping.crc32cAsync(0, ${BUSY_BYTES});
+            void allocate(fd, 0, ${BUSY_BYTES});
             void mapFile(workerData.path);
             window.fill(3, 0, 4096);
             await mapping.persist(0, 4096);
@@ -283,8 +286,8 @@ describe('worker threads', () => {
             if (Atomics.add(workerData.rounds, 0, 1) > 40) { void mapping.close(); break; }
           }
         })();\`;
-      fs.writeFileSync(args[0], Buffer.alloc(2 ** 22));
-      for (let i = 0; i < ${isThorough ? 25 : 10}; i++) {
+      fs.writeFileSync(args[0], Buffer.alloc(${BUSY_BYTES}));
+      for (let i = 0; i < 25; i += ${isThorough ? 1 : 8}) {
         const rounds = new Int32Array(new SharedArrayBuffer(4));
         const worker = new Worker(code, { eval: true, execArgv: [], workerData: { path: args[0], rounds } });
         let isOver = false;
@@ -294,7 +297,7 @@ describe('worker threads', () => {
         await worker.terminate();
       }
       const mapping = await mapFile(args[0]);
-      await mapping.persist(0, 2 ** 22);`,
+      await mapping.persist(0, ${BUSY_BYTES});`,
         { args: [at('terminated')], isForced },
       );
       expect(end).toEqual({ ...WELL, stdout: '' });
@@ -308,11 +311,11 @@ describe('the process', () => {
     async (exit) => {
       const end = await runScript(
         `
-        const mapping = await mapFile(args[0], { create: true, size: 2 ** 24 });
+        const mapping = await mapFile(args[0], { create: true, size: ${4 * BUSY_BYTES} });
         const window = mapping.window(0).fill(1);
         for (let i = 0; i < 12; i++) {
-          void mapping.fillAsync(0, 2 ** 24, i);
-          void mapping.msyncAsync(0, 2 ** 24);
+          void mapping.fillAsync(0, ${4 * BUSY_BYTES}, i);
+          void mapping.msyncAsync(0, ${4 * BUSY_BYTES});
         }
         globalThis.held = [mapping, window];
         ${exit};`,

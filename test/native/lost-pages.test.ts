@@ -1,6 +1,7 @@
 /** Pages that the system cannot give: the process goes on, whoever meets them, and every call on the mapping says so from then on. */
 import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
+import { needs } from '../fixtures/needs.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
@@ -32,7 +33,7 @@ describe.each([
       const source = Buffer.alloc(PAGE, 7);
       const calls = {
         copyPersist: [10 * PAGE, source], copy: [10 * PAGE, source], fillPersist: [10 * PAGE, PAGE, 1], fill: [10 * PAGE, PAGE, 1],
-        storePersist64: [10 * PAGE, 1n], load64: [10 * PAGE], crc32c: [10 * PAGE, PAGE], crc32cAsync: [10 * PAGE, PAGE],
+        storePersist64: [10 * PAGE, 1n], store64: [10 * PAGE, 1n], load64: [10 * PAGE], crc32c: [10 * PAGE, PAGE], crc32cAsync: [10 * PAGE, PAGE],
         fillAsync: [10 * PAGE, PAGE, 1],
       };
       // What flushes the processor's caches reads nothing, so not every processor meets the loss by it.
@@ -162,8 +163,8 @@ describe('a bus error that is none of a mapping', () => {
 
 const canMount = process.getuid?.() === 0 && spawnSync('mount', ['--version']).status === 0;
 
-(canMount ? it : it.skip)(
-  'a store for which the file system has no room fails, and leaves what is stored (skipped without root: it mounts a small file system)',
+needs('root, to mount a small file system', canMount).it(
+  'a store for which the file system has no room fails, and leaves what is stored',
   async () => {
     const folder = at('small');
     const end = await runScript(

@@ -1,6 +1,7 @@
 /** Memory that connections share: who gets some, who is refused, and who has to give way. */
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ByteBudget, type Share, type ShareHolder } from '../../core/net/byte-budget.js';
+import { stopClock } from '../fixtures/held-time.js';
 
 const LIMIT = 2 ** 20;
 const MOVED = 2 ** 16;
@@ -104,4 +105,18 @@ describe('memory that connections share', () => {
     expect(slow.isEvicted).toBe(true);
     expect(budget.total).toBe(200);
   });
+});
+
+it('holds a standstill of the process against nobody', () => {
+  const clock = stopClock();
+  try {
+    budget = new ByteBudget(LIMIT);
+    const held = new Holder();
+    held.share.take(LIMIT);
+    clock.pass(600_000);
+    expect(new Holder().share.take(1)).toBe(false);
+    expect(held.isEvicted).toBe(false);
+  } finally {
+    jest.restoreAllMocks();
+  }
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Turn } from '../../core/net/turn.js';
+import { PIECE_REGIONS } from '../../core/runtime/list-pieces.js';
 import { RawConnection, head } from '../http/raw-connection.js';
 import { RawClient, encode } from '../resp/raw-client.js';
 import { RunningDoor, closeDoors } from '../resp/running-door.js';
@@ -48,6 +49,15 @@ describe('a turn', () => {
     time += 0.3;
     expect(first.spend(64)).toBe(false);
     await nextTurn();
+  });
+
+  it('is over after work that is larger than a share by itself, whatever the clock says', async () => {
+    let resumed = 0;
+    const turn = new Turn(() => resumed++);
+    expect(turn.spend(10_000)).toBe(true);
+    await nextTurn();
+    expect(resumed).toBe(1);
+    expect(turn.spend(1)).toBe(false);
   });
 
   it('counts bytes that are moved', async () => {
@@ -103,6 +113,28 @@ describe('a long pipeline', () => {
     flood.destroy();
     other.close();
   });
+});
+
+it('a flood of long lists over HTTP lets another connection in between after a few, where the clock stands still', async () => {
+  const door = await RunningDoor.start();
+  const store = door.daemon.target('store');
+  for (let made = 0; made < PIECE_REGIONS; made++) await store.create(1);
+  const port = Number(new URL(door.daemon.address ?? '').port);
+  const flood = await RawConnection.open(port);
+  const other = await RawConnection.open(port);
+  const count = 200;
+  flood.send(head(`GET /v1/providers/store/regions?limit=${PIECE_REGIONS}`).repeat(count));
+  await flood.answer();
+  const its = { isAnswered: false };
+  void other
+    .send(head('GET /healthz'))
+    .answer()
+    .then(() => (its.isAnswered = true));
+  let answered = 1;
+  for (; !its.isAnswered; answered++) await flood.answer();
+  expect(answered).toBeLessThan(count / 8);
+  flood.destroy();
+  other.destroy();
 });
 
 /** As INFO has them. */

@@ -15,10 +15,15 @@ export const PACKAGES: readonly Package[] = [
   ['provider', ['provider', 'bedrock-provider-audit'], 'bedrock-provider-audit', 'audit-provider.ts'],
 ];
 
-export async function makePackages(project: InstalledProject, packages: readonly Package[]): Promise<void> {
+/** @param bedrock runs the command in the project's folder; the package's own unless told */
+export async function makePackages(
+  project: InstalledProject,
+  packages: readonly Package[],
+  bedrock: (args: readonly string[]) => Promise<{ status: number | null }> = (args) => project.bedrock(args),
+): Promise<void> {
   for (const [, args, name] of packages) {
-    const { status, output } = await project.bedrock(['new', ...args]);
-    if (status !== 0) throw new Error(output);
+    const ended = await bedrock(['new', ...args]);
+    if (ended.status !== 0) throw new Error(JSON.stringify(ended));
     await project.linkDevelopment(path.join(project.folder, name));
   }
 }

@@ -7,6 +7,7 @@ import { parse } from 'jsonc-parser';
 import { namesFrom } from '../../core/cli/templates.js';
 import { killAll } from '../fixtures/bedrock-process.js';
 import { runHere } from '../fixtures/run-here.js';
+import { describeLinks } from './describe-links.js';
 import { InstalledProject } from './installed.js';
 import { itHasTheTypesOfItsSchema, launch, makePackages, PACKAGES } from './new-packages.js';
 
@@ -53,6 +54,10 @@ describe('the tarball', () => {
   });
 });
 
+describe('a page', () => {
+  describeLinks(() => project.packageFolder);
+});
+
 describe('bedrock init', () => {
   it('writes a configuration that names its schema, and with which a daemon runs', async () => {
     await expect(project.bedrock(['init'])).resolves.toMatchObject({ status: 0 });
@@ -66,9 +71,9 @@ describe('bedrock init', () => {
 
   it('leaves a file that is there as it is', async () => {
     await writeFile(path.join(project.folder, 'mine.json'), '{}');
-    const { status, output } = await project.bedrock(['init', 'mine.json']);
+    const { status, stderr } = await runHere(['init', 'mine.json'], { cwd: project.folder });
     expect(status).toBe(1);
-    expect(output).toMatch(/^error INVALID_ARGUMENT: /);
+    expect(stderr).toMatch(/^error INVALID_ARGUMENT: /);
     await expect(readFile(path.join(project.folder, 'mine.json'), 'utf8')).resolves.toBe('{}');
   });
 
@@ -81,8 +86,8 @@ describe('bedrock init', () => {
 });
 
 describe('bedrock new', () => {
-  beforeAll(() => makePackages(project, PACKAGES));
-  // The long test has the others, and that they work, for which they have to be compiled.
+  beforeAll(() => makePackages(project, PACKAGES, (args) => runHere(args, { cwd: project.folder })));
+  // The long test has the others, made by the package's own command, and that they work, for which they have to be compiled.
   itHasTheTypesOfItsSchema(() => project, PACKAGES.slice(-1));
 
   it.each(PACKAGES)('leaves no name of the template in a %s', async (_what, _args, name) => {
@@ -107,9 +112,10 @@ describe('bedrock new', () => {
   );
 
   it('refuses a folder that has something in it', async () => {
-    const { status, output } = await project.bedrock(['new', 'provider', 'bedrock-backend-notes']);
+    const args = ['new', 'provider', 'bedrock-backend-notes'];
+    const { status, stderr } = await runHere(args, { cwd: project.folder });
     expect(status).toBe(1);
-    expect(output).toMatch(/^error INVALID_ARGUMENT: /);
+    expect(stderr).toMatch(/^error INVALID_ARGUMENT: /);
   });
 });
 

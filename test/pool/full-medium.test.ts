@@ -5,11 +5,15 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { RegionId } from '../../core/contract/region-id.js';
 import { BedrockError } from '../../core/index.js';
+import type { Chunk } from '../../core/pool/chunk-directory.js';
+import { DESCRIPTOR_BYTES } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, HEADERS_BYTES } from '../../core/pool/extent.js';
 import type { Finding } from '../../core/pool/findings.js';
 import { formatPool } from '../../core/pool/format.js';
+import type { PoolHeader } from '../../core/pool/header.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
-import type { NewSlot, RegionPool } from '../../core/pool/region-pool.js';
+import type { NewSlot } from '../../core/pool/region-extents.js';
+import type { RegionPool } from '../../core/pool/region-pool.js';
 import { SlotState } from '../../core/targets/slot-table.js';
 import { MemoryMedium } from './memory-medium.js';
 
@@ -63,6 +67,16 @@ beforeEach(async () => {
   ({ pool } = await recoverPool(medium, { maxBytes: 4 * CAPACITY, isReadOnly: false }));
   medium.refuses = () => false;
 });
+
+function copyOf(copy: 0 | 1): Buffer {
+  return Buffer.from(medium.bytes.subarray(copy * HEADER_BYTES, (copy + 1) * HEADER_BYTES));
+}
+
+/** That of the next start. */
+async function headerFound(): Promise<PoolHeader> {
+  const copy = new MemoryMedium(medium.bytes);
+  return (await recoverPool(copy, { maxBytes: 0, isReadOnly: true })).pool.header;
+}
 
 /** What the next start would find. */
 async function recovered(): Promise<{ regions: number; capacity: number; findings: Finding[] }> {
@@ -125,8 +139,8 @@ describe('what is refused, and cannot be read back,', () => {
     },
   );
 
-  it('is a header that is the last one, as a second could tear the other copy', async () => {
-    const before = Buffer.from(medium.bytes.subarray(HEADER_BYTES, HEADERS_BYTES));
+  it('is a header that is stored anew before the other copy is touched', async () => {
+    const before = copyOf(1);
     medium.refuses = (offset) => offset === 0;
     medium.tornBytes = 64;
     const readable = medium.read.bind(medium);
@@ -134,10 +148,13 @@ describe('what is refused, and cannot be read back,', () => {
       if (offset === 0) throw Object.assign(new Error('EIO'), { code: 'EIO' });
       return readable(offset, into);
     };
-    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+      expect(copyOf(1)).toEqual(before);
+    }
     medium.refuses = () => false;
-    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
-    expect(medium.bytes.subarray(HEADER_BYTES, HEADERS_BYTES).equals(before)).toBe(true);
+    await made(2 * CAPACITY);
+    expect(copyOf(0)).toEqual(copyOf(1));
   });
 });
 
@@ -174,14 +191,137 @@ describe('a header that is refused', () => {
     expect(await recovered()).toMatchObject({ regions: 1, capacity, findings: [] });
   });
 
-  it('but arrived in part is the last one, as a second could tear the other copy', async () => {
+  it('in copy 0 but arrived in part leaves copy 1 as it is, and the change is made when there is room', async () => {
+    const before = copyOf(1);
     medium.refuses = (offset) => offset === 0;
     medium.tornBytes = 64;
-    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+      expect(copyOf(1)).toEqual(before);
+      const { findings, ...found } = await recovered();
+      expect(found).toEqual({ regions: 0, capacity: CAPACITY });
+      expect(findings).toMatchObject([{ kind: 'header', copy: 0 }]);
+    }
     medium.refuses = () => false;
-    await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
-    const [finding] = (await recovered()).findings;
-    expect(finding).toMatchObject({ kind: 'header', copy: 0 });
+    await made(2 * CAPACITY);
+    expect(copyOf(0)).toEqual(copyOf(1));
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+  });
+
+  it('in copy 1 but arrived in part is in force, and made whole before copy 0 is touched again', async () => {
+    medium.refuses = (offset) => offset === HEADER_BYTES;
+    medium.tornBytes = 64;
+    await expect(pool.allocate(CAPACITY)).rejects.toMatchObject(FULL);
+    const { capacity } = pool.header;
+    expect(capacity).toBeGreaterThan(CAPACITY);
+    const copy0 = copyOf(0);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+      expect(copyOf(0)).toEqual(copy0);
+      const { findings, ...found } = await recovered();
+      expect(found).toEqual({ regions: 0, capacity });
+      expect(findings).toMatchObject([{ kind: 'header', copy: 1 }]);
+    }
+    medium.refuses = () => false;
+    await made(CAPACITY);
+    expect(copyOf(0)).toEqual(copyOf(1));
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+  });
+
+  it('in copy 0 but arrived whole may count at the next open, so what it names is nobody else’s', async () => {
+    const { chunks } = pool.header;
+    // So that space is had without a change of the header.
+    await pool.allocate(100);
+    while (pool.table.count(SlotState.free) > 0) await pool.allocate(0);
+    medium.refuses = (offset) => offset === 0;
+    medium.tornBytes = HEADER_BYTES;
+    const named: Chunk[] = [];
+    const store = medium.writeDurably.bind(medium);
+    medium.writeDurably = (offset, bytes) =>
+      store(offset, bytes).catch(async (error: unknown) => {
+        named.push(...(await headerFound()).chunks.slice(chunks.length));
+        throw error;
+      });
+    const free = pool.space.freeBytes;
+    // However often it is tried, the space of one chunk is kept.
+    for (let attempt = 0; attempt < 3; attempt++) await expect(pool.allocate(0)).rejects.toMatchObject(FULL);
+    expect(named).toHaveLength(1);
+    const [{ offset: start, count }] = named as [Chunk];
+    const kept = free - pool.space.freeBytes;
+    expect(kept).toBe(count * DESCRIPTOR_BYTES);
+    expect(pool.space.pendingBytes).toBe(kept);
+    // A region that is made meanwhile does not lie where the next open may find descriptors.
+    medium.refuses = () => false;
+    const { slot, offset, size: length } = await made(pool.space.largestFreeBytes - 2 * kept);
+    expect(start + kept <= offset || start >= offset + length).toBe(true);
+    expect(slot).toBeGreaterThan(0);
+    expect(pool.header.chunks.length).toBe(chunks.length + 1);
+    expect(pool.space.pendingBytes).toBe(0);
+    expect(pool.space.freeBytes).toBe(free - kept - length);
+    expect(copyOf(0)).toEqual(copyOf(1));
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
+  });
+
+  it('for another reason is the last one, until recovery has made both copies whole', async () => {
+    const failure = new Error('EIO');
+    const store = medium.writeDurably.bind(medium);
+    medium.writeDurably = (offset, bytes) => (offset === 0 ? Promise.reject(failure) : store(offset, bytes));
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toBe(failure);
+    medium.writeDurably = store;
+    const bytes = Buffer.from(medium.bytes.subarray(0, HEADERS_BYTES));
+    await expect(pool.allocate(2 * CAPACITY)).rejects.toBe(failure);
+    expect(medium.bytes.subarray(0, HEADERS_BYTES)).toEqual(bytes);
+  });
+});
+
+describe('a pool that is opened on a full medium', () => {
+  /** Opens it again; some stores are refused until told otherwise. */
+  async function reopen(refuses: (offset: number) => boolean): Promise<void> {
+    medium.refuses = refuses;
+    ({ pool } = await recoverPool(medium, { maxBytes: 4 * CAPACITY, isReadOnly: false }));
+  }
+
+  it.each([0, 1] as const)(
+    'with copy %i of its header damaged is served, and leaves the other as it is until that one is whole',
+    async (damaged) => {
+      await made();
+      medium.bytes.fill(255, damaged * HEADER_BYTES, damaged * HEADER_BYTES + 64);
+      const other = damaged === 0 ? 1 : 0;
+      const whole = copyOf(other);
+      await reopen((offset) => offset === damaged * HEADER_BYTES);
+      const region = await made();
+      await pool.unpublish(region);
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await expect(pool.allocate(2 * CAPACITY)).rejects.toMatchObject(FULL);
+        expect(copyOf(other)).toEqual(whole);
+      }
+      expect(await recovered()).toMatchObject({ regions: 1, findings: [{ kind: 'header', copy: damaged }] });
+      medium.refuses = () => false;
+      await made(2 * CAPACITY);
+      expect(copyOf(0)).toEqual(copyOf(1));
+      expect(await recovered()).toMatchObject({ regions: 2, findings: [] });
+    },
+  );
+
+  it('with a header that is older than its regions is served, and erases none before a newer one is stored', async () => {
+    const headers = Buffer.from(medium.bytes.subarray(0, HEADERS_BYTES));
+    const region = await made();
+    expect(medium.bytes.subarray(0, HEADERS_BYTES).equals(headers)).toBe(false);
+    // As a backup of the first pages that was restored.
+    const { freshFrom } = pool.header;
+    medium.bytes.set(headers, 0);
+    await reopen((offset) => offset < HEADERS_BYTES);
+    expect(pool.header.freshFrom).toBeGreaterThanOrEqual(freshFrom);
+    await made();
+    await expect(pool.unpublish(region)).rejects.toMatchObject(FULL);
+    expect(pool.table.state(region.slot)).toBe(SlotState.live);
+    expect(await recovered()).toMatchObject({ regions: 2 });
+    expect((await headerFound()).freshFrom).toBeGreaterThanOrEqual(freshFrom);
+    medium.refuses = () => false;
+    await pool.unpublish(region);
+    expect(copyOf(0)).toEqual(copyOf(1));
+    expect(copyOf(0).equals(headers.subarray(0, HEADER_BYTES))).toBe(false);
+    expect(await recovered()).toMatchObject({ regions: 1, findings: [] });
   });
 });
 

@@ -3,7 +3,8 @@ import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';
 import { MAX_GENERATION } from '../../core/pool/descriptor.js';
-import { erasedDescriptors, erasedSlots } from '../../core/pool/erased-slots.js';
+import { erasedDescriptors } from '../../core/pool/erased-descriptors.js';
+import { erasedSlots } from '../../core/targets/erased-slots.js';
 import { SlotTable } from '../../core/targets/slot-table.js';
 import { poolFolder, poolTarget } from '../backends/pool-factory.js';
 
@@ -105,6 +106,29 @@ describe('a pool', () => {
     const next = await target.create(1);
     expect(next.slot).toBe(0);
     expect(next.generation).toBeGreaterThan(3);
+  });
+
+  it('refuses an erased ID while a region is made in its slot, which may be given back with the generation before', async () => {
+    let end!: () => void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let begun!: () => void;
+    const begins = new Promise<void>((resolve) => (begun = resolve));
+    const source = (async function* (): AsyncGenerator<Uint8Array> {
+      begun();
+      await ended;
+      yield Buffer.alloc(9);
+    })();
+    const failed = target
+      .importRegion(idOf(0, 100), { size: 10, source }, TIME)
+      .catch((error: unknown) => error);
+    await begins;
+    await expect(target.importErased([idOf(0, 50)])).rejects.toEqual(taken);
+    end();
+    await expect(failed).resolves.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await target.importErased([idOf(0, 50)]);
+    await expect(target.importRegion(idOf(0, 50), Buffer.from('x'), TIME)).rejects.toEqual(taken);
+    await reopen();
+    expect(await erasedOf(0)).toBe(50);
   });
 
   it('opened with read_only tells what was erased, and takes nothing in', async () => {

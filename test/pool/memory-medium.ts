@@ -37,6 +37,14 @@ export class MemoryMedium implements PoolMedium, RepairMedium {
     this.write(offset, bytes);
   }
 
+  stage(offset: number, bytes: Uint8Array): Eventually<void> {
+    this.write(offset, bytes);
+  }
+
+  stageWord(offset: number, word: bigint): Eventually<void> {
+    this.bytes.writeBigUInt64LE(word, offset);
+  }
+
   publish(offset: number, descriptor: Uint8Array): Eventually<void> {
     this.write(offset, descriptor);
   }

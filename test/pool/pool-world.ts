@@ -46,7 +46,15 @@ export function targetOver(medium: PoolMedium, isReadOnly = false): OpenedPool {
   const { logger, entries } = recordingLogger();
   const target = new PoolTarget({
     type: 'memory-pool',
-    capabilities: { persistent: true, mappable: false, growable: true, importable: false, snapshots: false },
+    capabilities: {
+      persistent: true,
+      mappable: false,
+      growable: true,
+      importable: false,
+      snapshots: false,
+      named: false,
+      transactional: false,
+    },
     storage: {
       open: () => Promise.resolve({ medium, maxBytes: 0 }),
       destroy: () => Promise.resolve(),

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';
 import { PoolTarget } from '../../core/pool/pool-target.js';
 import { recoverPool } from '../../core/pool/recover-pool.js';
-import type { NewSlot } from '../../core/pool/region-pool.js';
+import type { NewSlot } from '../../core/pool/region-extents.js';
 import { formatSmallPool, SMALL_POOL } from '../crash/simulated-pool.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 import { MemoryMedium } from './memory-medium.js';
@@ -43,7 +43,15 @@ async function openTarget(): Promise<Target> {
   const medium = newMedium();
   const target = new PoolTarget({
     type: 'late',
-    capabilities: { persistent: true, mappable: true, growable: false, importable: true, snapshots: false },
+    capabilities: {
+      persistent: true,
+      mappable: true,
+      growable: false,
+      importable: true,
+      snapshots: false,
+      named: false,
+      transactional: false,
+    },
     storage: { open: () => Promise.resolve({ medium, maxBytes: 0 }), destroy: () => Promise.resolve() },
     isReadOnly: false,
     logger: recordingLogger().logger,
@@ -151,7 +159,7 @@ describe('between the steps of a pool', () => {
       all = undefined;
       if (given !== undefined) await pool.release(given);
     };
-    await expect(pool.allocate(size)).resolves.toMatchObject({ length: size });
+    await expect(pool.allocate(size)).resolves.toMatchObject({ size });
   });
 
   test('slots of erased IDs are given back when nothing is stored into them any more, also after a failure', async () => {

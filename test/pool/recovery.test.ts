@@ -6,8 +6,12 @@ import { encodeDescriptor, encodeWordZero, formatChunk, MAX_GENERATION } from '.
 import { orderByOffset } from '../../core/pool/extent-order.js';
 import { alignUp } from '../../core/pool/extent.js';
 import type { PoolHeader } from '../../core/pool/header.js';
+import type { QuarantinedSlot } from '../../core/pool/quarantine.js';
 import { Recovery, type RecoveryResult } from '../../core/pool/recovery.js';
+import { rewrittenRuns } from '../../core/pool/repair-plan.js';
 import { SlotState, type SlotTable } from '../../core/targets/slot-table.js';
+import { liveHeapBytes } from '../fixtures/live-memory.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 const ALIGNMENT = 256;
 const CAPACITY = 2 ** 20;
@@ -55,14 +59,22 @@ class SmallPool {
   }
 }
 
-interface Recovered extends Omit<RecoveryResult, 'free'> {
+interface Recovered extends Omit<RecoveryResult, 'free' | 'quarantined' | 'names' | 'impossibleNames'> {
+  quarantined: QuarantinedSlot[];
   free: { offset: number; length: number }[];
   table: SlotTable;
 }
 
 function outcome(recovery: Recovery): Recovered {
-  const result = recovery.finish();
-  return { ...result, free: [...result.free], table: recovery.table };
+  const { quarantined, free, regions, bytes, isHeaderOld } = recovery.finish();
+  return {
+    regions,
+    bytes,
+    isHeaderOld,
+    quarantined: [...quarantined],
+    free: [...free],
+    table: recovery.table,
+  };
 }
 
 describe('recovery', () => {
@@ -437,21 +449,22 @@ describe('damage at random', () => {
   });
 });
 
-describe('a million slots', () => {
+describe('many slots', () => {
   test('in chunks all over the pool, shuffled, come back with every gap', () => {
-    const count = 2 ** 20;
+    const slots = isThorough ? MAX_CHUNK_COUNT : 2 ** 14;
+    const count = 4 * slots;
     const chunks = Array.from({ length: 4 }, (_, index) => ({
-      offset: 8192 + (3 - index) * chunkLength(MAX_CHUNK_COUNT, ALIGNMENT),
-      firstSlot: index * MAX_CHUNK_COUNT,
-      count: MAX_CHUNK_COUNT,
+      offset: 8192 + (3 - index) * chunkLength(slots, ALIGNMENT),
+      firstSlot: index * slots,
+      count: slots,
     }));
     const start = 8192 + count * 64;
     const capacity = start + count * 512;
     const header = { ...new SmallPool().header, chunks, capacity, freshFrom: capacity };
     const recovery = new Recovery(header, capacity);
     for (const { firstSlot } of chunks) {
-      const bytes = formatChunk(MAX_CHUNK_COUNT, firstSlot, header);
-      for (let index = 0; index < MAX_CHUNK_COUNT; index++) {
+      const bytes = formatChunk(slots, firstSlot, header);
+      for (let index = 0; index < slots; index++) {
         const slot = firstSlot + index;
         // An odd factor goes through all places once.
         const place = Math.imul(slot, 0x9e3b) & (count - 1);
@@ -465,6 +478,33 @@ describe('a million slots', () => {
     for (let index = 0; index < free.length; index++)
       if (free.offsetAt(index) !== start + index * 512 + 256 || free.lengthAt(index) !== 256) wrong++;
     expect(wrong).toBe(0);
+  });
+
+  test('that are all damaged are told one by one, and take no memory beside their rows', () => {
+    const slots = isThorough ? 2 ** 20 : 2 ** 16;
+    const pool = new SmallPool(slots, 2 ** 28);
+    const start = 8192 + 64 * slots;
+    for (let slot = 0; slot < slots; slot++) {
+      pool.put(slot, start + (slot % 1000) * ALIGNMENT, 1 + slot, 7);
+      pool.flip(slot, 50);
+    }
+    const before = liveHeapBytes();
+    const recovery = new Recovery(pool.header, 2 ** 28);
+    recovery.feed(0, pool.bytes);
+    const { quarantined, regions } = recovery.finish();
+    const { length: runs } = [
+      ...rewrittenRuns({ choice: { header: pool.header }, quarantined, unnamed: [] }),
+    ];
+    expect(liveHeapBytes() - before).toBeLessThan(8 * slots);
+    expect([quarantined.length, regions, recovery.table.live]).toEqual([slots, 0, 0]);
+    expect(runs).toBe(slots / 64);
+    let wrong = 0;
+    let expected = 0;
+    for (const { slot, reason, generation, size } of quarantined) {
+      const isRight = slot === expected++ && reason === 'damaged' && generation === 7 && size === 1 + slot;
+      if (!isRight) wrong++;
+    }
+    expect([expected, wrong]).toEqual([slots, 0]);
   });
 });
 

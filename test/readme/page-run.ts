@@ -11,6 +11,7 @@
  * | `js`            | a file, which its first line names; a later block must use it                             |
  * | `json`          | a file likewise, or without a name a whole configuration, which is validated and started  |
  * | `json fragment` | part of a configuration; it must parse                                                    |
+ * | `jx9`           | a script of the model, which nothing here runs                                            |
  *
  * Times at the beginning of the log's lines are left aside on both sides. Everything else fails. Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real address in
  * commands and files, and the other way round in output. So is the port 7481 of the Redis protocol.
@@ -70,6 +71,7 @@ export class PageRun {
     if (kind === 'js') return this.#writeFile(nameOf(text), text);
     if (kind === 'json') return this.#takeConfig(text);
     if (kind === 'json fragment') return parseFragment(text);
+    if (kind === 'jx9') return;
     if (kind === '') return this.#compareLog(text);
     throw new Error(`nothing runs a block of the kind "${kind}": ${block.place}`);
   }
@@ -118,6 +120,9 @@ export class PageRun {
       this.#address = await this.#daemon.address();
       const [, respPort] = /listening on resp:\/\/\S+:(\d+)/.exec(this.#daemon.stdout) ?? [];
       this.#respPort = respPort ?? DOCUMENTED_RESP_PORT;
+      // The reader's URLs stay right: there the port is the same each time.
+      for (const name of ['URL', 'NAMES'])
+        await this.shell.run(`${name}=\${${name}/"$BEDROCK_ADDRESS"/${this.#address}}`);
       await this.shell.run(`export BEDROCK_ADDRESS=${this.#address}`);
     }
   }

@@ -1,4 +1,4 @@
-/** The README's first steps: its two commands, and the tour with curl. The long test has all of it, and the pages of docs/. */
+/** The README keeps its word: every block of it runs, and prints what it says. The long test has the pages of docs/ as well. */
 import { describePages } from './describe-pages.js';
 
-describePages(['README.md'], 'From the shell');
+describePages(['README.md']);

@@ -26,6 +26,8 @@ function make(): RespServer {
     version: '0',
     logger: recordingLogger().logger,
     config: () => ({}),
+    changes: undefined as never,
+    queries: undefined as never,
     shutdown: () => undefined,
   });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { bootstrap, type Daemon } from '../../core/index.js';
-import { stopClock, turns } from '../fixtures/held-time.js';
+import { holdTimers, passUntilSettled, stopClock, turns } from '../fixtures/held-time.js';
 import { RawClient, codeOf, encode, type Value } from './raw-client.js';
 
 const LIMITS = {
@@ -139,17 +139,19 @@ describe('commands on regions', () => {
     expect(await c.call('BLOB.READ', id, 0, 10)).toBe('\0'.repeat(10));
   });
 
-  it.each<[string, (string | number)[]]>([
-    ['an ID too short', ['BLOB.STAT', 'abc']],
-    ['an ID that is no hexadecimal number', ['BLOB.STAT', 'g'.repeat(32)]],
-    ['a prefix without a slash', ['BLOB.STAT', `fast${NO_REGION}`]],
+  it.each<[string, (string | number | Uint8Array)[]]>([
+    ['an empty name', ['BLOB.STAT', '']],
+    ['a name too long', ['BLOB.STAT', 'n'.repeat(1025)]],
+    ['a name that does not fit into the buffer', ['BLOB.STAT', 'n'.repeat(2 ** 16)]],
+    ['a name that is no UTF-8', ['BLOB.STAT', Uint8Array.of(0xc3, 0x28)]],
+    ['a name where an ID belongs', ['BLOB.LIST', 'AFTER', 'abc']],
     ['a negative offset', ['BLOB.READ', NO_REGION, -1, 1]],
     ['an offset that is no number', ['BLOB.READ', NO_REGION, '1x', 1]],
     ['an offset beyond all numbers', ['BLOB.READ', NO_REGION, '99999999999999999999', 1]],
     ['an empty number', ['BLOB.CREATE', '']],
     ['too few arguments', ['BLOB.READ', NO_REGION]],
     ['too many arguments', ['PING', 'a', 'b']],
-    ['an unknown command', ['GET', 'x']],
+    ['an unknown command', ['NONSENSE', 'x']],
     ['a read of more than a reply holds', ['BLOB.READ', NO_REGION, 0, 2 ** 21]],
     ['a word that is not PERSIST', ['BLOB.WRITE', NO_REGION, 0, 'x', 'PERSISTENT']],
     ['a cursor that nobody gave out', ['SCAN', 77]],
@@ -469,8 +471,15 @@ describe('a stopping daemon', () => {
     c.send('BLOB.WRITE', id, 0, 'last', 'PERSIST');
     const idle = await client();
     expect(await idle.call('PING')).toBe('PONG');
-    await daemon.close();
-    expect(await c.reply()).toBe('OK');
-    await idle.ended();
+    holdTimers('setTimeout');
+    try {
+      const closed = daemon.close();
+      expect(await c.reply()).toBe('OK');
+      await idle.ended();
+      // Neither client closes its end: they are waited for only for a while.
+      await passUntilSettled(closed);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 });

@@ -4,13 +4,13 @@ import { Writable } from 'node:stream';
 import { expect, it } from '@jest/globals';
 import type { Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { Client } from '../../core/resp/client.js';
+import { Session } from '../../core/resp/session.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
-import type { Place } from '../../core/resp/operation-call.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
-import { AdmissionQueue } from '../../core/runtime/execution-pool.js';
+import { AdmissionQueue } from '../../core/runtime/admission-queue.js';
 import type { RunningProvider } from '../../core/runtime/running-provider.js';
+import { ServedTarget } from '../../core/runtime/served-target.js';
 import { encode } from './raw-client.js';
 
 /** The daemon's end of a connection: keeps what it is sent. */
@@ -43,9 +43,9 @@ class FullDoor {
         return Promise.resolve();
       },
     } as unknown as Target;
-    const pool = new AdmissionQueue('pool', { maxInFlight: 8, maxQueued: 8 });
-    const provider = { pool, meters: [], state: 'running' } as unknown as RunningProvider;
-    const place: Place = { provider, index: 0, target, direct: undefined };
+    const executionPool = new AdmissionQueue('pool', { maxInFlight: 8, maxQueued: 8 });
+    const provider = { executionPool, targets: [target], state: 'running' } as unknown as RunningProvider;
+    const served = new ServedTarget(provider, 0, target);
     this.#door = {
       limits: {
         ...{ maxArguments: 64, maxBulkBytes: 2 ** 20, maxRequestBytes: 2 ** 20 },
@@ -54,7 +54,7 @@ class FullDoor {
       daemon: {} as Door['daemon'],
       cursors: new Cursors(),
       isReady: () => true,
-      place: () => place,
+      served: () => served,
       arriving: new ByteBudget(limit, () => this.now),
       replies: new ByteBudget(Infinity, () => this.now),
       uploads: new UploadWatch(1000),
@@ -65,8 +65,8 @@ class FullDoor {
     };
   }
 
-  connect(): { client: Client; sink: Sink } {
-    const client = new Client(1, this.#door);
+  connect(): { client: Session; sink: Sink } {
+    const client = new Session(1, this.#door);
     const sink = new Sink();
     client.attach(sink as unknown as Socket);
     return { client, sink };

@@ -211,7 +211,10 @@ describe('a client', () => {
       'an HTTP request with commands in its body',
       (id: string) => `POST / HTTP/1.1\r\nHost: x\r\n\r\n${encode('BLOB.ERASE', id).toString()}`,
     ],
-    ['a line of HTTP and then commands', (id: string) => `GET /x\r\n${encode('BLOB.ERASE', id).toString()}`],
+    [
+      'a line of HTTP and then commands',
+      (id: string) => `GET /x HTTP/1.1\r\nHost: x\r\n${encode('BLOB.ERASE', id).toString()}`,
+    ],
     ['the beginning of TLS', (id: string) => `\x16\x03\x01\x02\x00\n${encode('BLOB.ERASE', id).toString()}`],
     ['an answer of the protocol', (id: string) => `+OK\r\n${encode('BLOB.ERASE', id).toString()}`],
   ])('that sends %s gets one error, and has nothing carried out', async (_what, bytes) => {
@@ -249,6 +252,7 @@ describe('a daemon', () => {
     const closed = door.daemon.close();
     // All were told by then.
     await idle.ended();
+    idle.close();
     gates.write.open();
     expect(await client.reply()).toBe(8);
     await client.ended();

@@ -147,9 +147,9 @@ describe('a command that is wrong', () => {
   const LONG = Buffer.alloc(30_000, 'x');
 
   it.each<[string, (id: string) => (string | number | Uint8Array)[]]>([
-    ['the bytes at the wrong place', (id) => ['SETRANGE', id, 0, 'a', LONG]],
-    ['the bytes for an offset', (id) => ['SETRANGE', id, LONG]],
-    ['the bytes for an ID', () => ['SETRANGE', LONG]],
+    ['the bytes at the wrong place', (id) => ['BLOB.WRITE', id, 0, 'a', LONG]],
+    ['the bytes for an offset', (id) => ['BLOB.WRITE', id, LONG]],
+    ['the bytes for an ID', () => ['BLOB.WRITE', LONG]],
     ['nothing but bytes', () => [LONG]],
   ])('changes no region, neither one that was named before: %s', async (_what, request) => {
     const door = await RunningDoor.start();

@@ -68,6 +68,17 @@ needs('redis-benchmark', hasCommand('redis-benchmark')).describe('redis-benchmar
     expect(stdout).not.toMatch(/error|warning/i);
     expect(stdout).toMatch(/^"test","rps".*\n".*","[1-9]/);
   });
+
+  it('sets, gets and counts names, without an error', async () => {
+    const { stdout, stderr } = await run('redis-benchmark', [
+      ...['-p', String(door.port), '-n', '2000', '-P', '16', '--csv', '-t', 'set,get,incr,mset'],
+    ]);
+    expect(stderr).toBe('');
+    expect(stdout).not.toMatch(/error|warning/i);
+    expect(stdout.trim().split('\n')).toHaveLength(5);
+    const target = door.daemon.target('store');
+    for (const { name } of (await target.names()).names) await target.erase(name);
+  });
 });
 
 /** A library of another language: how it is looked for, and the session that it runs. */
@@ -118,12 +129,27 @@ describe('ioredis', () => {
     expect(await client.info('clients')).toMatch(/^# Clients\r\n/);
   });
 
-  it('pipelines, and learns that a transaction did nothing', async () => {
+  it('has values, counters and transactions', async () => {
+    expect(await client.set('io', 'v', 'GET')).toBeNull();
+    expect(await client.set('io', 'w', 'NX')).toBeNull();
+    expect(await client.incrby('io:count', 5)).toBe(5);
+    await client.watch('io');
+    expect(await client.multi().append('io', '!').incr('io:count').get('io').exec()).toEqual([
+      [null, 2],
+      [null, 6],
+      [null, 'v!'],
+    ]);
+    expect(await client.mget('io', 'io:count', 'none')).toEqual(['v!', '6', null]);
+    expect((await client.keys('io*')).sort()).toEqual(['io', 'io:count']);
+    expect(await client.unlink('io', 'io:count')).toBe(2);
+  });
+
+  it('pipelines, and learns of what fails in a transaction', async () => {
     expect(await client.pipeline().setrange(id, 20, 'again').getrange(id, 20, 24).exec()).toEqual([
       [null, 4096],
       [null, 'again'],
     ]);
-    const transaction = client.multi().setrange(id, 20, 'WRONG').del(id).exec();
+    const transaction = client.multi().setrange(id, 20, 'WRONG').call('BLOB.ERASE', id).exec();
     await expect(transaction).rejects.toThrow(/^EXECABORT /);
     expect(await client.getrange(id, 20, 24)).toBe('again');
   });
@@ -177,10 +203,25 @@ describe.each([2, 3] as const)('the redis package, version %d of the protocol', 
     ]);
   });
 
-  it('learns that a transaction did nothing', async () => {
-    await client.setRange(id, 10, 'as it was');
-    await expect(client.multi().setRange(id, 10, 'WRONG').del(id).exec()).rejects.toThrow();
-    expect(await client.getRange(id, 10, 18)).toBe('as it was');
+  it('has values, counters and transactions', async () => {
+    expect(await client.set('rd', 'v')).toBe('OK');
+    expect(await client.getSet('rd', 'w')).toBe('v');
+    expect(await client.incrByFloat('rd:sum', 0.5)).toBe('0.5');
+    await client.watch('rd');
+    expect(await client.multi().append('rd', '!').get('rd').rename('rd', 'rd:2').exec()).toEqual([
+      2,
+      'w!',
+      'OK',
+    ]);
+    expect(await client.mGet(['rd:2', 'rd:sum', 'none'])).toEqual(['w!', '0.5', null]);
+    const other = open();
+    await other.connect();
+    await client.watch('rd:2');
+    await other.set('rd:2', 'changed');
+    await expect(client.multi().set('rd:2', 'mine').exec()).rejects.toThrow(/watch/i);
+    await other.close();
+    expect(await client.getDel('rd:2')).toBe('changed');
+    expect(await client.del('rd:sum')).toBe(1);
   });
 });
 

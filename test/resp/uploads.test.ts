@@ -1,8 +1,10 @@
 /** Regions that come in parts: their life cycle, and what becomes of one when its client errs, gives up or goes. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { RegionId, type RegionStat } from '../../core/index.js';
-import type { Place } from '../../core/resp/operation-call.js';
-import { Uploads } from '../../core/resp/uploads.js';
+import { HeldSpace } from '../../core/runtime/held-space.js';
+import { RequestCount } from '../../core/runtime/request-count.js';
+import type { ServedTarget } from '../../core/runtime/served-target.js';
+import { type Upload, Uploads } from '../../core/resp/uploads.js';
 import type { Gate } from '../fixtures/gate.js';
 import { gates } from '../fixtures/gated-library.js';
 import { codeOf, encode, type RawClient, type Value } from './raw-client.js';
@@ -167,18 +169,81 @@ describe('an upload that is given up', () => {
   });
 });
 
+describe('an upload that drips', () => {
+  const TIMEOUT_MS = 1000;
+
+  async function begun(): Promise<{ uploads: Uploads; upload: Upload; pass: (ms: number) => void }> {
+    const opened = await open();
+    let now = 0;
+    const uploads = new Uploads(() => now);
+    const place = {
+      target: opened.door.daemon.target('store'),
+      space: new HeldSpace(),
+      requests: new RequestCount(),
+    } as unknown as ServedTarget;
+    const { upload } = uploads.begin(place, 2 ** 20, (contents) => place.target.createAndWrite(contents));
+    await upload.begun;
+    return { uploads, upload, pass: (ms) => void (now += ms) };
+  }
+
+  async function part(upload: Upload, bytes: number): Promise<void> {
+    upload.claim();
+    await upload.give(Buffer.alloc(bytes));
+    upload.unclaim();
+  }
+
+  it('is given up, though each part comes in time', async () => {
+    const { uploads, upload, pass } = await begun();
+    for (const left of [1, 0]) {
+      pass(TIMEOUT_MS / 2);
+      await part(upload, 1);
+      uploads.expire(TIMEOUT_MS);
+      expect(uploads.count).toBe(left);
+    }
+  });
+
+  it('by no less than a hundred bytes a second goes on', async () => {
+    const { uploads, upload, pass } = await begun();
+    for (let given = 0; given < 20; given++) {
+      pass(TIMEOUT_MS / 2);
+      await part(upload, 50);
+      uploads.expire(TIMEOUT_MS);
+    }
+    expect(uploads.count).toBe(1);
+    uploads.close();
+  });
+
+  it('is not held to the time that its target took, or in which the daemon stood still', async () => {
+    const { uploads, upload, pass } = await begun();
+    upload.claim();
+    pass(10 * TIMEOUT_MS);
+    upload.unclaim();
+    pass(10 * TIMEOUT_MS);
+    uploads.forgive(10 * TIMEOUT_MS);
+    uploads.expire(TIMEOUT_MS);
+    expect(uploads.count).toBe(1);
+    uploads.close();
+  });
+});
+
 describe('an upload that gets no part', () => {
   it('is given up when the time since its last one is over, and no other is', async () => {
     const opened = await open();
     let now = 0;
     const uploads = new Uploads(() => now);
-    const place = { target: opened.door.daemon.target('store') } as unknown as Place;
-    const [stale, fresh, busy] = [0, 1, 2].map(() => uploads.begin(place, 100, false));
+    const place = {
+      target: opened.door.daemon.target('store'),
+      space: new HeldSpace(),
+      requests: new RequestCount(),
+    } as unknown as ServedTarget;
+    const [stale, fresh, busy] = [0, 1, 2].map(() =>
+      uploads.begin(place, 100, (contents) => place.target.createAndWrite(contents)),
+    );
     if (stale === undefined || fresh === undefined || busy === undefined) throw new Error('none began');
     await Promise.all([stale, fresh, busy].map(({ upload }) => upload.begun));
     now = 60;
     fresh.upload.claim();
-    await fresh.upload.give(Buffer.from('a'));
+    await fresh.upload.give(Buffer.from('ten bytes.'));
     fresh.upload.unclaim();
     busy.upload.claim();
     now = 99;
@@ -186,7 +251,7 @@ describe('an upload that gets no part', () => {
     expect(uploads.count).toBe(3);
     now = 100;
     uploads.expire(100);
-    expect(() => uploads.get(stale.number)).toThrow('no upload');
+    expect(() => uploads.get(stale.number)).toThrow('upload_timeout_ms');
     expect(uploads.count).toBe(2);
     await eventually(
       () => used(opened),
@@ -236,7 +301,7 @@ describe('an upload that gets no part', () => {
       },
       (bytes) => bytes === 0,
     );
-    expect(codeOf(await client.call('BLOB.UPLOAD.END', number))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(await client.call('BLOB.UPLOAD.END', number))).toBe('REQUEST_TIMEOUT');
   });
 });
 

@@ -5,7 +5,7 @@ import { parseReference } from '../../core/contract/reference.js';
 import { bootstrap } from '../../core/daemon/bootstrap.js';
 import type { Daemon } from '../../core/daemon/daemon.js';
 import type { BackendContext, BedrockConfig, Provider } from '../../core/index.js';
-import { AdmissionQueue } from '../../core/runtime/execution-pool.js';
+import { AdmissionQueue } from '../../core/runtime/admission-queue.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
 
 const directory = path.resolve(import.meta.dirname, '../fixtures/libraries');

@@ -2,11 +2,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { bootstrap } from '../../core/daemon/bootstrap.js';
 import { type BedrockConfig, connect, type Daemon, type ProviderDependency } from '../../core/index.js';
-import { changing, journal, migration, stores } from '../fixtures/notes-library.js';
+import { changing, journal, left, migration, stores } from '../fixtures/notes-library.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
+import { holdTimers, passUntilSettled } from '../fixtures/held-time.js';
 import {
   type Answer,
   closeDaemons,
@@ -14,8 +15,11 @@ import {
   memoryStore,
   RunningDaemon,
 } from '../http/running-daemon.js';
+import { eventually } from '../resp/running-door.js';
 
-const LIBRARY = path.resolve(import.meta.dirname, '../fixtures/notes-library.ts');
+const LIBRARIES = ['notes-library.ts', 'gated-library.ts'].map((file) =>
+  path.resolve(import.meta.dirname, '../fixtures', file),
+);
 const HTTP = { margo: { mercury: { address: 'http://127.0.0.1:0' } } };
 
 type Providers = NonNullable<BedrockConfig['providers']>;
@@ -27,7 +31,7 @@ const opened: Daemon[] = [];
 
 async function launch(providers: Providers, options: object = {}): Promise<Daemon> {
   log = recordingLogger();
-  const config = { ...HTTP, libraries: [LIBRARY], providers };
+  const config = { ...HTTP, libraries: LIBRARIES, providers };
   const started = await bootstrap(config, { logger: log.logger, directory: home, ...options });
   opened.push(started);
   return started;
@@ -42,8 +46,15 @@ beforeAll(async () => {
     tags: ['a', 'b'],
     dependencies: { store: 'store' },
   };
+  const bare = { name: 'bare', type: 'gated_service' };
   daemon = new RunningDaemon(
-    await launch([memoryStore('store', 42), memoryStore('second', 43), notes, memoryStore('later', 44)]),
+    await launch([
+      memoryStore('store', 42),
+      memoryStore('second', 43),
+      notes,
+      memoryStore('later', 44),
+      bare,
+    ]),
   );
 });
 afterAll(async () => {
@@ -122,6 +133,16 @@ describe('a route of a provider', () => {
     const sent = await put('/scroll', 'x'.repeat(3_000_000), 'text/whatever');
     expect(sent.json()).toEqual({ announced: 3_000_000, bytes: 3_000_000, hasPieces: true });
     expect((await get('/scroll')).bytes.toString()).toBe('one two');
+  });
+
+  it('keeps no place for a body that its route has left, and tells the route that nothing more comes of it', async () => {
+    expect((await put('/scroll/first', 'bytes', 'text/whatever')).json()).toEqual({ done: false });
+    const figures = (): Promise<string> =>
+      daemon.call('GET', '/metrics').then(({ bytes }) => bytes.toString());
+    const isFree = (text: string): boolean =>
+      text.includes('bedrock_execution_pool_in_flight{execution_pool="__primary__"} 0');
+    await eventually(figures, isFree);
+    await expect(left?.next()).rejects.toThrow();
   });
 
   it('answers other methods with 405 and those that are allowed, other paths with 404', async () => {
@@ -233,18 +254,18 @@ describe('snapshot, restore and migrate', () => {
   });
 
   it('are NOT_SUPPORTED by one that has not', async () => {
-    expectProblem(await post('store', 'snapshot', { path: 'x' }), 501, 'NOT_SUPPORTED');
-    expectProblem(await post('store', 'restore', { path: 'x' }), 501, 'NOT_SUPPORTED');
+    expectProblem(await post('bare', 'snapshot', { path: 'x' }), 501, 'NOT_SUPPORTED');
+    expectProblem(await post('bare', 'restore', { path: 'x' }), 501, 'NOT_SUPPORTED');
     expectProblem(
-      await post('store', 'migrate', { address: 'http://x', provider: 'y' }),
+      await post('bare', 'migrate', { address: 'http://x', provider: 'y' }),
       501,
       'NOT_SUPPORTED',
     );
-    await expect(daemon.daemon.snapshot('store', { path: 'x' })).rejects.toMatchObject({
+    await expect(daemon.daemon.snapshot('bare', { path: 'x' })).rejects.toMatchObject({
       code: 'NOT_SUPPORTED',
     });
     const service = await connect(daemon.url);
-    await expect(service.provider('store').snapshot({ path: 'x' })).rejects.toMatchObject({
+    await expect(service.provider('bare').snapshot({ path: 'x' })).rejects.toMatchObject({
       code: 'NOT_SUPPORTED',
     });
     await service.close();
@@ -316,14 +337,42 @@ describe('a provider of another daemon', () => {
     await expect(store.targets[0]?.stats()).rejects.toBeDefined();
   });
 
+  it('is left behind with a call that never ends, when it is no longer used', async () => {
+    const other = await launch([memoryStore('mine', 1), ...needing(`second@${daemon.url}`)], {
+      listen: false,
+    });
+    const store = stores.get('needy') as ProviderDependency;
+    let fail!: (error: Error) => void;
+    const begun = new Promise<void>((begin) => {
+      const never = new Promise<Uint8Array>((_, reject) => (fail = reject));
+      async function* source(): AsyncGenerator<Uint8Array> {
+        begin();
+        yield await never;
+      }
+      store.targets[0]?.createAndWrite({ size: 1, source: source() }).catch(() => undefined);
+    });
+    await begun;
+    holdTimers('setTimeout');
+    const changing = other.changeDependency('needy', 'store', 'mine');
+    await passUntilSettled(changing).finally(() => jest.useRealTimers());
+    expect(other.config.providers?.[1]?.dependencies).toEqual({ store: 'mine' });
+    const warnings = log.entries.filter(({ level }) => level === 'warning');
+    expect(warnings).toEqual([expect.objectContaining({ message: expect.stringContaining('left behind') })]);
+    // Others get their turn.
+    await other.changeDependency('needy', 'store', 'mine');
+    fail(new Error('over'));
+    await other.close();
+  });
+
   it('is closed, and refused as NOT_READY, if the provider is stopped before it has taken it', async () => {
     const providers = [memoryStore('mine', 1), ...needing('mine')];
-    const config = { libraries: [LIBRARY], providers, bedrock: { drain_timeout_ms: 1 } };
+    const config = { libraries: LIBRARIES, providers, bedrock: { drain_timeout_ms: 1 } };
     const other = await bootstrap(config, { listen: false, logLevel: 'off', directory: home });
     changing.shut();
     const changed = other.changeDependency('needy', 'store', `second@${daemon.url}`);
     await changing.arrivals(1);
-    await other.close();
+    holdTimers('setTimeout');
+    await passUntilSettled(other.close()).finally(() => jest.useRealTimers());
     changing.open();
     await expect(changed).rejects.toMatchObject({ code: 'NOT_READY' });
     const store = stores.get('needy') as ProviderDependency;

@@ -14,7 +14,7 @@ import {
   type RecoveryReport,
   Region,
   type RegionId,
-  RegionTable,
+  RegionDirectory,
   type TargetMode,
   type Usage,
 } from '../../core/index.js';
@@ -28,6 +28,8 @@ export const ARENA_CAPABILITIES: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: false,
+  transactional: false,
 };
 
 /** Bytes of space that a region takes. */
@@ -57,7 +59,7 @@ export class Arena {
   readonly capacityBytes: number;
   /** As far as space was ever given out; do not keep it over an `await`. */
   bytes = new Uint8Array(0);
-  regions = new RegionTable<ArenaRegion>();
+  regions = new RegionDirectory<ArenaRegion>();
   /** Who has it open. */
   holder: unknown;
   /** In order of their places. */
@@ -68,7 +70,7 @@ export class Arena {
   }
 
   clear(): void {
-    this.regions = new RegionTable();
+    this.regions = new RegionDirectory();
     this.#taken = [];
   }
 
@@ -77,11 +79,16 @@ export class Arena {
     const copy = new Arena(this.capacityBytes);
     copy.bytes = this.bytes.slice();
     const poolId = this.regions.reserve().toBytes().subarray(8);
-    copy.regions = new RegionTable(poolId, this.regions.slots);
-    for (const { id, size, createdAt, start } of this.regions.after()) {
+    copy.regions = new RegionDirectory({ poolId, slots: this.regions.slots });
+    for (const { id, size, createdAt, start } of this.listed()) {
       copy.adopt(new ArenaRegion(id, size, createdAt, start));
     }
     return copy;
+  }
+
+  /** In order of their slots. */
+  *listed(after?: RegionId): Generator<ArenaRegion> {
+    for (const { id } of this.regions.after(after)) yield this.regions.get(id) as ArenaRegion;
   }
 
   /** Takes a region in with its space. */
@@ -155,7 +162,7 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
   protected async openStorage(): Promise<RecoveryReport> {
     await turn();
     this.lock();
-    const sizes = [...this.arena.regions.after()].map(({ size }) => size);
+    const sizes = [...this.arena.listed()].map(({ size }) => size);
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     return { regions: sizes.length, bytes, quarantined: 0, durationMs: 0 };
   }
@@ -183,15 +190,12 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
     return { regions: regions.size, usedBytes, capacityBytes, largestFreeBytes };
   }
 
-  protected find(id: RegionId): ArenaRegion | undefined {
+  protected lookUp(id: RegionId): ArenaRegion | undefined {
     return this.arena.regions.get(id);
   }
 
   protected regionsAfter(after: RegionId | undefined): Iterable<ArenaRegion> {
-    if (after !== undefined && !this.arena.regions.owns(after)) {
-      throw new BedrockError('REGION_NOT_FOUND', `${after.toString()} was never a region of this arena`);
-    }
-    return this.arena.regions.after(after);
+    return this.arena.listed(after);
   }
 
   protected async allocate(size: number): Promise<ArenaRegion> {
@@ -220,7 +224,7 @@ export class ArenaTarget extends BaseTarget<ArenaRegion> {
 
   protected async unpublish(region: ArenaRegion): Promise<void> {
     await turn();
-    this.arena.regions.delete(region.id);
+    this.arena.regions.delete(region);
     await turn();
   }
 

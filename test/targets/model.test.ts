@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { createLogger } from '../../core/base/logging.js';
 import type { RegionId, Target } from '../../core/index.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 import { Arena, arenaSpaceOf, ArenaTarget } from './arena-target.js';
 import { Comparison, step } from './comparison.js';
 import { Model } from './model.js';
@@ -39,7 +40,7 @@ describe('a random history', () => {
     await behavesLikeTheModel(
       () => new MemoryTarget({ max_bytes: MAX_BYTES }, { logger, clock: { now: () => 1 } }),
       () => new Model(MAX_BYTES, (bytes) => bytes, false),
-      400,
+      isThorough ? 400 : 100,
     );
   });
 
@@ -47,7 +48,7 @@ describe('a random history', () => {
     await behavesLikeTheModel(
       () => new ArenaTarget(new Arena(2 ** 20), logger),
       () => new Model(2 ** 20, arenaSpaceOf, true),
-      60,
+      isThorough ? 60 : 30,
     );
   });
 });
@@ -111,7 +112,7 @@ describe('calls in flight together', () => {
         expect(target.arena.usedBytes).toBe(0);
         expect(target.arena.regions.size).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: isThorough ? 300 : 100 },
     );
   });
 });

@@ -1,8 +1,9 @@
 /** RegionCache: a region in use has one object, however many others are found meanwhile; of the rest few are kept. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Region, RegionId } from '../../core/index.js';
-import { RegionCache } from '../../core/targets/region-cache.js';
+import { RegionId } from '../../core/contract/region-id.js';
+import { AllRegions, RegionCache } from '../../core/targets/region-cache.js';
+import { Region } from '../../core/targets/region.js';
 
 function regionOf(slot: number, generation = 1): Region {
   return new Region(RegionId.of(slot, generation, 1, 2), 64, 0);
@@ -89,5 +90,21 @@ describe('RegionCache', () => {
         }
       }),
     );
+  });
+});
+
+describe('AllRegions', () => {
+  test('keeps every object until it is forgotten, and refuses a second one of a slot', () => {
+    const all = new AllRegions<Region>();
+    const regions = Array.from({ length: 10_000 }, (_, slot) => regionOf(slot));
+    for (const region of regions) all.keep(region);
+    expect(regions.filter((region) => all.get(region.id.slot) !== region)).toEqual([]);
+    const second = regionOf(7, 2);
+    expect(() => all.keep(second)).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+    all.forget(second);
+    expect(all.get(7)).toBe(regions[7]);
+    all.forget(regions[7] as Region);
+    all.keep(second);
+    expect(all.get(7)).toBe(second);
   });
 });

@@ -1,7 +1,7 @@
 /** RegionId: 16 bytes in their layout, hex at the edges, and nothing else passes for one. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { REGION_ID_BYTES, RegionId } from '../../core/index.js';
+import { REGION_ID_BYTES, RegionId } from '../../core/contract/region-id.js';
 
 const idBytes = fc.uint8Array({ minLength: REGION_ID_BYTES, maxLength: REGION_ID_BYTES });
 const word = fc.nat(0xffff_ffff);

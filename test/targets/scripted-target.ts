@@ -4,11 +4,15 @@ import {
   BaseTarget,
   type Capabilities,
   type Logger,
+  type Naming,
   Region,
   type RegionId,
   type RegionRange,
-  RegionTable,
+  RegionDirectory,
   type TargetMode,
+  type Transaction,
+  type ListedRegion,
+  type NameEntry,
   type Usage,
 } from '../../core/index.js';
 
@@ -18,6 +22,8 @@ const NOTHING_MORE: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: false,
+  transactional: false,
 };
 
 type Hook =
@@ -32,7 +38,9 @@ type Hook =
   | 'read'
   | 'write'
   | 'persist'
-  | 'map';
+  | 'map'
+  | 'rename'
+  | 'commit';
 
 /** Keeps what is logged. */
 export class LogKeeper implements Logger {
@@ -56,13 +64,13 @@ export class LogKeeper implements Logger {
 
 export class ScriptedTarget extends BaseTarget {
   readonly type = 'scripted';
-  readonly capabilities = NOTHING_MORE;
+  readonly capabilities: Capabilities = NOTHING_MORE;
   /** The hooks that ran, in order. */
   readonly hooks: string[] = [];
   /** The hooks that fail. */
   readonly failing = new Set<Hook>();
   readonly #gates = new Map<Hook, Gate>();
-  readonly #regions = new RegionTable<Region>();
+  protected readonly regions = new RegionDirectory<Region>();
 
   constructor(readonly log = new LogKeeper()) {
     super(log);
@@ -80,7 +88,7 @@ export class ScriptedTarget extends BaseTarget {
     return this.hooks.filter((name) => name.split(' ')[0] === hook).length;
   }
 
-  async #run(hook: Hook, details = ''): Promise<void> {
+  protected async run(hook: Hook, details = ''): Promise<void> {
     this.hooks.push(details === '' ? hook : `${hook} ${details}`);
     await this.#gates.get(hook)?.passed;
     if (this.failing.has(hook)) throw new Error(`${hook} failed`);
@@ -90,53 +98,84 @@ export class ScriptedTarget extends BaseTarget {
     return 'volatile';
   }
   protected async openStorage(): Promise<undefined> {
-    await this.#run('openStorage');
+    await this.run('openStorage');
   }
   protected closeStorage(): Promise<void> {
-    return this.#run('closeStorage');
+    return this.run('closeStorage');
   }
   protected destroyStorage(): Promise<void> {
-    return this.#run('destroyStorage');
+    return this.run('destroyStorage');
   }
   protected async usage(): Promise<Usage> {
-    await this.#run('usage');
-    return { regions: this.#regions.size, usedBytes: 0, capacityBytes: null, largestFreeBytes: null };
+    await this.run('usage');
+    return { regions: this.regions.size, usedBytes: 0, capacityBytes: null, largestFreeBytes: null };
   }
-  protected find(id: RegionId): Region | undefined {
-    return this.#regions.get(id);
+  protected lookUp(id: RegionId): Region | undefined {
+    return this.regions.get(id);
   }
-  protected regionsAfter(after: RegionId | undefined): Iterable<Region> {
-    return this.#regions.after(after);
+  protected regionsAfter(after: RegionId | undefined): Iterable<ListedRegion> {
+    return this.regions.after(after);
   }
   protected async allocate(size: number): Promise<Region> {
-    await this.#run('allocate');
-    return new Region(this.#regions.reserve(), size, 0);
+    await this.run('allocate');
+    return new Region(this.regions.reserve(), size, 0);
   }
-  protected async publish(region: Region): Promise<void> {
-    await this.#run('publish');
-    this.#regions.set(region);
+  protected async publish(region: Region, naming?: Naming): Promise<void> {
+    await this.run('publish');
+    this.regions.set(region, 0, naming);
   }
   protected async unpublish(region: Region): Promise<void> {
-    await this.#run('unpublish');
-    this.#regions.delete(region.id);
+    await this.run('unpublish');
+    this.regions.delete(region);
   }
   protected async release(region: Region): Promise<void> {
-    await this.#run('release');
-    this.#regions.free(region.id);
+    await this.run('release');
+    this.regions.free(region.id);
   }
   protected async readBytes(_region: Region, _offset: number, into: Uint8Array): Promise<void> {
-    await this.#run('read');
+    await this.run('read');
     into.fill(0);
   }
   protected writeBytes(_region: Region, offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#run('write', `${offset}+${bytes.length}`);
+    return this.run('write', `${offset}+${bytes.length}`);
   }
   protected persistRanges(_region: Region, ranges: readonly RegionRange[] | undefined): Promise<void> {
     const which = ranges?.map(({ offset, size }) => `${offset}+${size}`).join(',') ?? 'all';
-    return this.#run('persist', which);
+    return this.run('persist', which);
   }
   protected override async mapRegion(): Promise<{ views: readonly Uint8Array[] }> {
-    await this.#run('map');
+    await this.run('map');
     return { views: [] };
+  }
+}
+
+/** The same with names and transactions. */
+export class NamedScriptedTarget extends ScriptedTarget {
+  override readonly capabilities = { ...NOTHING_MORE, named: true, transactional: true };
+
+  protected override lookUpName(name: string): Region | undefined {
+    return this.regions.lookUpName(name);
+  }
+  protected override nameOf(region: ListedRegion): string | undefined {
+    return this.regions.nameOf(region);
+  }
+  protected override namesFrom(from: Uint8Array | undefined): Iterable<NameEntry> {
+    return this.regions.namesFrom(from);
+  }
+  protected override async renameRegion(
+    region: Region,
+    name: string | undefined,
+    replaced: Region | undefined,
+  ): Promise<void> {
+    await this.run('rename');
+    this.regions.rename(region, name, replaced);
+  }
+  protected override async commit({ published, renamed, erased }: Transaction): Promise<void> {
+    await this.run('commit', `${published.length} ${renamed.length} ${erased.length}`);
+    this.regions.setNames([...renamed, ...published]);
+    for (const region of erased) this.regions.delete(region);
+    for (const { region } of published) this.regions.set(region);
+    // The step is over, and its caller does not know yet.
+    await Promise.resolve();
   }
 }

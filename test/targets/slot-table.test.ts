@@ -5,6 +5,7 @@ import { MAX_GENERATION } from '../../core/pool/descriptor.js';
 import { nextGeneration } from '../../core/targets/generation-step.js';
 import { SlotSet } from '../../core/targets/slot-set.js';
 import { SlotState, SlotTable } from '../../core/targets/slot-table.js';
+import { isThorough } from '../fixtures/thoroughness.js';
 
 const INTERNAL = expect.objectContaining({ code: 'INTERNAL' });
 
@@ -118,11 +119,17 @@ describe('a slot', () => {
     const table = tableOf(4);
     create(table);
     create(table);
-    for (const slot of [0, 2]) table.quarantine(slot);
-    for (const slot of [1, 3]) table.retire(slot);
+    for (const slot of [0, 2]) table.quarantine(slot, 1, 8192, 5, 7);
+    erase(table, 1);
+    for (const slot of [1, 3]) {
+      table.take(slot, MAX_GENERATION);
+      table.giveBack(slot, MAX_GENERATION);
+    }
     expect([table.takeFree(), table.nextLive(-1), table.live, table.liveBytes]).toEqual([-1, -1, 0, 0]);
     expect([table.count(SlotState.quarantined), table.count(SlotState.retired)]).toEqual([2, 2]);
     expect([table.offset(0), table.generation(0), table.generation(1)]).toEqual([8192, 1, MAX_GENERATION]);
+    expect([table.size(2), table.createdAt(2)]).toEqual([5, 7]);
+    expect([-1, 0, 2].map((after) => table.next(SlotState.quarantined, after))).toEqual([0, 2, -1]);
   });
 
   test('is refused whatever would break an order', () => {
@@ -145,8 +152,8 @@ describe('a slot', () => {
       () => table.setFree(free, 0),
       () => table.setFree(taken, 1),
       () => table.setFree(erasing, 2),
-      () => table.quarantine(4),
-      () => table.retire(2 ** 32 - 1),
+      () => table.quarantine(4, 1, 8192, 5, 7),
+      () => table.giveBack(2 ** 32 - 1),
       () => table.generation(2 ** 31),
     ];
     for (const call of wrong) expect(call).toThrow(INTERNAL);
@@ -177,10 +184,10 @@ describe('the table', () => {
     expect(table.takeFree()).toBe(100);
   });
 
-  test('keeps a million slots through growth, and finds the last one behind a million erases', () => {
+  test('keeps many slots through growth, and finds the last one behind all their erases', () => {
     const table = new SlotTable(MAX_GENERATION, oneOn);
     let count = 1024;
-    while (table.slots < 2 ** 20) {
+    while (table.slots < (isThorough ? 2 ** 20 : 2 ** 16)) {
       table.addSlots(count);
       while (table.takeFree() >= 0);
       count = Math.min(count * 2, 2 ** 18);
@@ -234,7 +241,7 @@ describe('the table', () => {
             live.delete(chosen);
             if (kind === 'erase') erase(table, chosen);
             else {
-              table.quarantine(chosen);
+              table.quarantine(chosen, 1, 8192, 5, 7);
               quarantined.add(chosen);
             }
           }
@@ -245,6 +252,7 @@ describe('the table', () => {
           for (const [slot, { generation }] of live) expect(table.isLive(slot, generation)).toBe(true);
         }
       }),
+      { numRuns: isThorough ? 100 : 25 },
     );
   });
 });

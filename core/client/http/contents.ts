@@ -1,15 +1,15 @@
-/** Contents on their way to a daemon, as bodies of requests. */
+/** Contents that are sent to a daemon, as bodies of requests. */
 import { copyBytes } from '../../base/allocation.js';
 import type { RegionSource } from '../../contract/target.js';
 import { exactly } from '../remote/source.js';
 import type { HttpRequest } from './http-connection.js';
 
-/** Bytes handed to the connection at once, so that a large write never waits whole in its buffers. */
-const PIECE_BYTES = 2 ** 20;
+/** Bytes passed to the connection at once, so that its buffers never hold all of a large write. */
+const BODY_PIECE_BYTES = 2 ** 20;
 
 /**
- * Pieces of a source below this size are copied: a socket says that it can take more before it has written them, and the next piece
- * may lie in the same memory. It never says so of larger ones.
+ * Smaller pieces of a source are copied. A socket may ask for more before it has written them, and the source may put the next piece into
+ * the same memory. For larger pieces a socket never does this.
  */
 const COPIED_BELOW_BYTES = 2 ** 17;
 
@@ -17,10 +17,13 @@ type Body = Pick<HttpRequest, 'headers' | 'body'>;
 
 /** A body of bytes that are in memory. */
 export function bodyOfBytes(bytes: Uint8Array): Body {
-  return { body: bytes.length > PIECE_BYTES ? piecesOf(bytes) : bytes, headers: headersOf(bytes.length) };
+  return {
+    body: bytes.length > BODY_PIECE_BYTES ? piecesOf(bytes) : bytes,
+    headers: headersOf(bytes.length),
+  };
 }
 
-/** A body that streams, no fewer and no more bytes than the source announced. */
+/** A streamed body of exactly the number of bytes that the source announced. */
 export function bodyOfSource({ size, source }: RegionSource): Body {
   return { body: handedOver(exactly(size, source)), headers: headersOf(size) };
 }
@@ -34,5 +37,5 @@ function headersOf(size: number): Record<string, string> {
 }
 
 function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+  for (let at = 0; at < bytes.length; at += BODY_PIECE_BYTES) yield bytes.subarray(at, at + BODY_PIECE_BYTES);
 }

@@ -1,17 +1,19 @@
 /**
- * Requests to one daemon over kept connections (undici), and errors as the daemon's table has them.
+ * Sends requests to one daemon over keep-alive connections (undici), and translates errors to those of the daemon's error table.
  *
- * The time-out counts lack of progress, as the daemon's own does; a call can also be bounded as a whole (`timeoutMs`) or ended by
- * an AbortSignal.
+ * The time-out measures lack of progress, like the daemon's own. A call can also have a time-out for its whole duration (`timeoutMs`), or
+ * be ended by an AbortSignal.
  */
-import { type Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import { copyBytes, isRefusal } from '../../base/allocation.js';
 import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../base/errors.js';
 import { isRecord, propertyOf } from '../../base/plain.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import type { HttpUrl } from '../../net/service-url.js';
-import { type ConnectOptions, endedByCaller, signalOf } from '../remote/call-options.js';
+import { type ConnectOptions, endedByCaller, signalOf, whenEnded } from '../remote/call-options.js';
 import { SourceFailure } from '../remote/source.js';
+import { WorkInHand } from '../remote/work-in-hand.js';
+import { ProgressWatch, WatchedPool } from './progress-watch.js';
 
 export interface HttpRequest extends CallOptions {
   method: RemoteCall['method'];
@@ -24,34 +26,33 @@ export interface HttpRequest extends CallOptions {
 export type HttpResponse = Dispatcher.ResponseData;
 
 export class HttpConnection {
-  readonly #pool: Pool;
-  /** Calls in flight, of one request or several. */
-  #calls = 0;
+  readonly #pool: WatchedPool;
+  /** Calls in flight, each of one or more requests. */
+  readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
-  #whenIdle: (() => void) | undefined;
 
   constructor(
     readonly url: HttpUrl,
     { connections = 16, progressTimeoutMs = 30_000 }: ConnectOptions = {},
   ) {
-    this.#pool = new Pool(url.origin, {
+    this.work = new WorkInHand(url.text);
+    const options = {
       connections,
       pipelining: 1,
-      headersTimeout: progressTimeoutMs,
-      bodyTimeout: progressTimeoutMs,
       connect: {
         timeout: progressTimeoutMs,
         ...(url.socketPath !== undefined && { socketPath: url.socketPath }),
       },
-    });
+    };
+    this.#pool = new WatchedPool(url.origin, options, new ProgressWatch(progressTimeoutMs, url.text));
   }
 
   /**
-   * Sends a request and waits for the head of its answer. The body must be read or dumped.
+   * Sends a request and waits for the head of its response. The caller must read or dump the body.
    * @throws what the daemon answers, UNREACHABLE, TIMEOUT, ABORTED
    */
   async request(request: HttpRequest): Promise<HttpResponse> {
-    const signal = signalOf(request);
+    const { signal, forget } = this.#boundsOf(request);
     let response: HttpResponse;
     try {
       response = await this.#pool.request({
@@ -62,10 +63,24 @@ export class HttpConnection {
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
+      forget?.();
       throw this.translate(error, request);
     }
+    if (forget !== undefined) response.body.once('close', forget);
     if (response.statusCode >= 400) throw await this.#problem(response, request);
     return response;
+  }
+
+  /**
+   * The signal that ends a request for its caller; a time-out takes effect only after pending input is read. Call `forget` when the request
+   * is over.
+   */
+  #boundsOf(call: CallOptions): { signal?: AbortSignal; forget?: () => void } {
+    const bounds = signalOf(call);
+    if (bounds === undefined) return {};
+    const ended = new AbortController();
+    const forget = whenEnded(bounds, this.url.text, (error) => ended.abort(error));
+    return { signal: ended.signal, forget };
   }
 
   /** Sends a request whose answer is JSON. */
@@ -73,7 +88,7 @@ export class HttpConnection {
     return (await this.jsonOf(await this.request(request), request)) as T;
   }
 
-  /** The body of an answer, which is JSON. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
+  /** Reads the body of a JSON response. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
   async jsonOf(response: HttpResponse, request: HttpRequest): Promise<unknown> {
     const text = (await this.bytesOf(response, request)).toString();
     try {
@@ -83,20 +98,20 @@ export class HttpConnection {
     }
   }
 
-  /** The whole body of an answer. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
+  /** Reads the whole body of a response. @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
   async bytesOf({ body }: HttpResponse, request: HttpRequest): Promise<Buffer> {
     const pieces: Buffer[] = [];
     try {
       for await (const piece of body as AsyncIterable<Buffer>) pieces.push(piece);
       const [first] = pieces;
-      // A short answer needs no further memory, so that one that says what was made is not lost.
+      // A short response takes no further memory. So the ID of a region that was just created is not lost for lack of memory.
       return pieces.length === 1 && first !== undefined ? first : copyBytes(pieces);
     } catch (error) {
       throw this.translate(error, request);
     }
   }
 
-  /** Somebody else than a daemon answers. @param reason what shows it */
+  /** The error for a server that is not a daemon. @param reason what shows it */
   noDaemon(reason: string): BedrockError {
     return new BedrockError(
       'UNREACHABLE',
@@ -104,47 +119,20 @@ export class HttpConnection {
     );
   }
 
-  /** Sends a request of whose answer only the head matters. */
+  /** Sends a request and drops the body of its response. */
   async send(request: HttpRequest): Promise<HttpResponse> {
     const response = await this.request(request);
     await response.body.dump();
     return response;
   }
 
-  /** Begins a call of one or several requests, which `close` will wait for until `leave`. @throws UNREACHABLE after it */
-  enter(): void {
-    if (this.#closing !== undefined) {
-      throw new BedrockError('UNREACHABLE', `the connection to ${this.url.text} was closed`);
-    }
-    this.#calls++;
-  }
-
-  leave(): void {
-    if (--this.#calls === 0) this.#whenIdle?.();
-  }
-
-  /** A call, from its first request to its last. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
-    this.enter();
-    try {
-      return await work();
-    } finally {
-      this.leave();
-    }
-  }
-
-  /** Ends the connections; calls in flight end first, all requests of each. */
+  /** Closes the connections, after all requests of the calls in flight. */
   close(): Promise<void> {
-    this.#closing ??= this.#closeWhenIdle();
+    this.#closing ??= this.work.end().then(() => this.#pool.close());
     return this.#closing;
   }
 
-  async #closeWhenIdle(): Promise<void> {
-    if (this.#calls > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    await this.#pool.close();
-  }
-
-  /** What went wrong on the way, in the terms of the table. What the caller's own source of bytes threw is thrown as it is. */
+  /** Translates an error to one of the error table. An error from the caller's own source of bytes is thrown unchanged. */
   translate(error: unknown, request: CallOptions): BedrockError {
     if (error instanceof BedrockError) return error;
     const where = this.url.text;
@@ -155,7 +143,7 @@ export class HttpConnection {
     if (isRefusal(error))
       return new BedrockError('OVERLOADED', 'the system gives no memory; try again later', { cause: error });
     const code = systemCodeOf(error) ?? '';
-    if (propertyOf(error, 'name') === 'TimeoutError' || code.endsWith('_TIMEOUT')) {
+    if (code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
     if (propertyOf(error, 'name') === 'HTTPParserError') {
@@ -173,7 +161,7 @@ export class HttpConnection {
     try {
       text = await response.body.text();
     } catch {
-      // A HEAD has no body, and a connection that breaks here changes nothing about the refusal.
+      // The response to a HEAD has no body, and a connection that breaks here does not change the refusal.
     }
     return problemOf(
       response.statusCode,
@@ -199,7 +187,7 @@ function problemOf(
     if (isErrorCode(code) && typeof detail === 'string')
       return new BedrockError(code, detail, isRecord(details) ? { details } : {});
   } catch {
-    // The answer to a HEAD, which has no body, or of somebody else.
+    // The response to a HEAD, which has no body, or a response from another server.
   }
   const code = isErrorCode(header) ? header : 'INTERNAL';
   const meaning = code === 'INTERNAL' ? `${where} answered with status ${status}` : ERROR_CODES[code].meaning;

@@ -1,10 +1,20 @@
 /**
- * A target of another daemon over HTTP: one request a call, and one a range where there are several. The requests of a call are one
- * work: closing waits for all of them, and the caller's bounds are those of the whole.
+ * A target of another daemon, over HTTP. Each call is one request; a call with several ranges is one request per range. Closing waits for
+ * all requests of a call, and the caller's time-out and signal apply to the call as a whole.
+ *
+ * If a call takes several requests, the first looks up the name, and the others use the ID that it found.
  */
 import type { Readable } from 'node:stream';
 import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
+import type {
+  Change,
+  NamedRegion,
+  NamesPage,
+  PutOptions,
+  RegionRef,
+  TransactionResult,
+} from '../../contract/names.js';
 import { RegionId } from '../../contract/region-id.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
 import type {
@@ -21,14 +31,16 @@ import {
   checkRanges,
   checkTotal,
 } from '../../targets/arguments.js';
+import { type CheckedNames, movedBytes } from '../../targets/name-arguments.js';
 import {
   BaseRemoteTarget,
   type RemoteTargetDescription,
-  type RemoteTargetPlace,
+  type RemoteTargetKey,
 } from '../remote/base-remote-target.js';
 import { ofTheWhole } from '../remote/call-options.js';
 import { bodyOfBytes, bodyOfSource } from './contents.js';
 import type { HttpConnection, HttpRequest, HttpResponse } from './http-connection.js';
+import { wireChanges } from './wire-changes.js';
 
 export class HttpTarget extends BaseRemoteTarget {
   readonly #path: string;
@@ -36,26 +48,26 @@ export class HttpTarget extends BaseRemoteTarget {
 
   constructor(
     private readonly connection: HttpConnection,
-    { provider, index }: RemoteTargetPlace,
+    { provider, index }: RemoteTargetKey,
     description: RemoteTargetDescription,
   ) {
-    super(description);
+    super(description, connection.work);
     this.#path = `/v1/providers/${encodeURIComponent(provider)}`;
     this.#query = index === 0 ? {} : { target: index };
   }
 
-  protected sendCreate(size: number, call: CallOptions): Promise<RegionId> {
-    return this.#create({ query: { size }, ...call });
+  protected sendCreate(size: number, call: CallOptions, name: string | undefined): Promise<RegionId> {
+    return this.#create({ query: { size, name }, ...call });
   }
 
   protected sendContents(
     contents: RegionSource | Uint8Array,
     persist: boolean,
     call: CallOptions,
+    name: string | undefined,
   ): Promise<RegionId> {
-    const isInMemory = ArrayBuffer.isView(contents);
-    const query = { size: isInMemory ? contents.length : contents.size, persist };
-    return this.#create({ query, ...(isInMemory ? bodyOfBytes(contents) : bodyOfSource(contents)), ...call });
+    const size = ArrayBuffer.isView(contents) ? contents.length : contents.size;
+    return this.#create({ query: { size, persist, name }, ...bodyOf(contents), ...call });
   }
 
   async #create(request: Pick<HttpRequest, 'query' | 'headers' | 'body'> & CallOptions): Promise<RegionId> {
@@ -64,84 +76,85 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 
   protected sendWrite(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    return this.#write(id, { offset, persist }, { ...bodyOfBytes(bytes), ...call });
+    return this.#write(ref, { offset, persist }, { ...bodyOfBytes(bytes), ...call });
   }
 
   protected sendSource(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     source: RegionSource,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    return this.#write(id, { offset, persist }, { ...bodyOfSource(source), ...call });
+    return this.#write(ref, { offset, persist }, { ...bodyOfSource(source), ...call });
   }
 
   async #write(
-    id: RegionId,
+    ref: RegionRef,
     query: { offset: number; persist: boolean },
     body: Pick<HttpRequest, 'headers' | 'body'> & CallOptions,
   ): Promise<void> {
-    await this.#send({ ...this.#put(id, query), ...body });
+    await this.#send({ ...this.#put(ref, query), ...body });
   }
 
-  #put(id: RegionId, query: { offset: number; persist: boolean }): HttpRequest {
-    return { method: 'PUT', path: `/regions/${id.toString()}`, query };
+  #put(ref: RegionRef, query: { offset: number; persist: boolean }): HttpRequest {
+    return { method: 'PUT', path: `/regions/${inPath(ref)}`, query };
   }
 
   protected async sendWritev(
-    id: RegionId,
+    ref: RegionRef,
     { ranges, total }: CheckedRanges,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    await this.#during(async () => {
+    await this.during(async () => {
       const whole = ofTheWhole(call);
-      checkRanges('write', ranges, (await this.#stat(id, whole)).size);
+      const region = await this.#stat(ref, whole);
+      checkRanges('write', ranges, region.size);
       checkTotal(total, bytes);
       let from = 0;
       for (const { offset, size } of ranges) {
         const part = bytes.subarray(from, (from += size));
         const query = { offset, persist: false };
-        await this.#request({ ...this.#put(id, query), ...bodyOfBytes(part), ...whole });
+        await this.#request({ ...this.#put(region.id, query), ...bodyOfBytes(part), ...whole });
       }
-      if (persist) await this.#request(this.#persist(id, ranges, whole));
+      if (persist) await this.#request(this.#persist(region.id, ranges, whole));
     });
   }
 
-  protected async fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
+  protected async fill(ref: RegionRef, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
     const range = { offset, size: buffer.length };
-    await this.#during(async () => {
-      // There are no bytes to ask for; the bounds still count.
-      if (isUnaskable(range)) checkRange('read', offset, range.size, (await this.#stat(id, call)).size);
-      else await this.#take(id, range, () => buffer, call);
+    await this.during(async () => {
+      // There are no bytes to request, but the bounds are checked.
+      if (isUnaskable(range)) checkRange('read', offset, range.size, (await this.#stat(ref, call)).size);
+      else await this.#take(ref, range, () => buffer, call);
     });
   }
 
-  /** The head of the answer says whether the region has it all. */
-  protected sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
+  /** The head of the response says whether the region has the whole range. */
+  protected sendReadLarge(ref: RegionRef, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
     const { offset, size } = range;
-    return this.#during(async () => {
-      if (isUnaskable(range)) checkRange('read', offset, size, (await this.#stat(id, call)).size);
-      return this.#take(id, range, () => allocateBuffer(size), call);
+    return this.during(async () => {
+      if (isUnaskable(range)) checkRange('read', offset, size, (await this.#stat(ref, call)).size);
+      return this.#take(ref, range, () => allocateBuffer(size), call);
     });
   }
 
-  /** Reads a range that is not empty, in one request; the buffer is taken when its bounds are known to be right. */
+  /** Reads a range that is not empty, in one request. The buffer is allocated only after the bounds were found to be right. */
   async #take<B extends Uint8Array>(
-    id: RegionId,
+    ref: RegionRef,
     range: RegionRange,
     take: () => B,
     call: CallOptions,
   ): Promise<B> {
-    const body = await this.#bodyOfRange(id, range, call);
+    const body = await this.#bodyOfRange(ref, range, call);
     try {
       const buffer = take();
       let at = 0;
@@ -151,28 +164,28 @@ export class HttpTarget extends BaseRemoteTarget {
       }
       return buffer;
     } catch (error) {
-      // Nobody reads it who would hear that it ended before its end.
+      // Nobody reads the body any more, so nobody needs the error of its early end.
       body.on('error', () => undefined).destroy();
       throw this.connection.translate(error, call);
     }
   }
 
-  protected async *stream(id: RegionId, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array> {
-    this.#enter();
+  protected async *stream(ref: RegionRef, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array> {
+    this.beginWork();
     try {
-      const body = await this.#bodyOfRange(id, range, call);
+      const body = await this.#bodyOfRange(ref, range, call);
       for await (const piece of body as AsyncIterable<Buffer>) yield piece;
     } catch (error) {
       throw this.connection.translate(error, call);
     } finally {
-      this.#leave();
+      this.endWork();
     }
   }
 
-  async #bodyOfRange(id: RegionId, { offset, size }: RegionRange, call: CallOptions): Promise<Readable> {
+  async #bodyOfRange(ref: RegionRef, { offset, size }: RegionRange, call: CallOptions): Promise<Readable> {
     const { headers, body } = await this.connection.request({
       method: 'GET',
-      path: `${this.#path}/regions/${id.toString()}`,
+      path: `${this.#path}/regions/${inPath(ref)}`,
       query: this.#query,
       headers: { range: `bytes=${offset}-${offset + size - 1}` },
       ...call,
@@ -191,55 +204,99 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 
   protected async fillv(
-    id: RegionId,
+    ref: RegionRef,
     { ranges }: CheckedRanges,
     take: () => Buffer,
     call: CallOptions,
   ): Promise<Buffer> {
-    return this.#during(async () => {
+    return this.during(async () => {
       const whole = ofTheWhole(call);
-      checkRanges('read', ranges, (await this.#stat(id, whole)).size);
-      const buffer = take();
-      let at = 0;
-      for (const range of ranges) {
-        const part = buffer.subarray(at, (at += range.size));
-        if (range.size > 0) await this.#take(id, range, () => part, whole);
-      }
-      return buffer;
+      let buffer: Buffer | undefined;
+      await this.#fromOneRegion(ref, whole, async ({ id, size }) => {
+        checkRanges('read', ranges, size);
+        buffer ??= take();
+        let at = 0;
+        for (const range of ranges) {
+          const part = buffer.subarray(at, (at += range.size));
+          if (range.size > 0) await this.#take(id, range, () => part, whole);
+        }
+      });
+      return buffer as Buffer;
     });
   }
 
+  /**
+   * Reads in several requests from one region. If the name was given to another region meanwhile, and the old region is gone, the new one
+   * is read from the start.
+   */
+  async #fromOneRegion(
+    ref: RegionRef,
+    call: CallOptions,
+    read: (region: RegionStat) => Promise<void>,
+  ): Promise<void> {
+    for (let gone: RegionId | undefined; ;) {
+      const region = await this.#stat(ref, call);
+      try {
+        await read(region);
+        return;
+      } catch (error) {
+        const isGone = error instanceof BedrockError && error.code === 'REGION_NOT_FOUND';
+        if (!isGone || typeof ref !== 'string' || gone?.equals(region.id) === true) throw error;
+        gone = region.id;
+      }
+    }
+  }
+
   protected async sendPersist(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[] | undefined,
     call: CallOptions,
   ): Promise<void> {
-    await this.#send(this.#persist(id, ranges, call));
+    await this.#send(this.#persist(ref, ranges, call));
   }
 
-  #persist(id: RegionId, ranges: readonly RegionRange[] | undefined, call: CallOptions): HttpRequest {
+  #persist(ref: RegionRef, ranges: readonly RegionRange[] | undefined, call: CallOptions): HttpRequest {
     return {
       method: 'POST',
-      path: `/regions/${id.toString()}/persist`,
-      ...(ranges !== undefined && {
-        body: encodeText(JSON.stringify({ ranges })),
-        headers: { 'content-type': 'application/json' },
-      }),
+      path: `/regions/${inPath(ref)}/persist`,
+      ...(ranges !== undefined && jsonBody({ ranges })),
       ...call,
     };
   }
 
-  protected async sendErase(id: RegionId, call: CallOptions): Promise<void> {
-    await this.#send({ method: 'DELETE', path: `/regions/${id.toString()}`, ...call });
+  protected async sendErase(ref: RegionRef, call: CallOptions): Promise<void> {
+    await this.#send({ method: 'DELETE', path: `/regions/${inPath(ref)}`, ...call });
   }
 
-  protected sendStat(id: RegionId, call: CallOptions): Promise<RegionStat> {
-    return this.#during(() => this.#stat(id, call));
+  protected sendStat(ref: RegionRef, call: CallOptions): Promise<RegionStat> {
+    return this.during(() => this.#stat(ref, call));
   }
 
-  async #stat(id: RegionId, call: CallOptions): Promise<RegionStat> {
-    const { headers } = await this.#request({ method: 'HEAD', path: `/regions/${id.toString()}`, ...call });
-    return { id, size: Number(headers['content-length']), createdAt: Number(headers['region-created-at']) };
+  async #stat(ref: RegionRef, call: CallOptions): Promise<RegionStat> {
+    if (typeof ref === 'string') return this.#find(ref, call);
+    const { headers } = await this.#head(`/regions/${inPath(ref)}`, ref, call);
+    const name = headers['region-name'];
+    return {
+      id: ref,
+      ...figuresOf(headers),
+      ...(name !== undefined && { name: decodeURIComponent(String(name)) }),
+    };
+  }
+
+  async #find(name: string, call: CallOptions): Promise<NamedRegion> {
+    const { headers } = await this.#head(`/names/${inPath(name)}`, name, call);
+    return { name, id: RegionId.parse(String(headers.etag).replaceAll('"', '')), ...figuresOf(headers) };
+  }
+
+  #head(path: string, ref: RegionRef, call: CallOptions): Promise<HttpResponse> {
+    return this.#request({ method: 'HEAD', path, ...call }).catch((error: unknown) => {
+      // The response to a HEAD has only the code.
+      if (!(error instanceof BedrockError) || error.code !== 'REGION_NOT_FOUND') throw error;
+      const which = typeof ref === 'string' ? `has the name ${JSON.stringify(ref)}` : ref.toString();
+      throw new BedrockError('REGION_NOT_FOUND', `no region ${which} in this ${this.type} target`, {
+        cause: error,
+      });
+    });
   }
 
   protected async sendList(
@@ -250,9 +307,92 @@ export class HttpTarget extends BaseRemoteTarget {
     const query = { after: after?.toString(), limit };
     const page = await this.#json<WirePage>({ method: 'GET', path: '/regions', query, ...call });
     return {
-      regions: page.regions.map(({ id, size, createdAt }) => ({ id: RegionId.parse(id), size, createdAt })),
+      regions: page.regions.map((region) => ({ ...region, id: RegionId.parse(region.id) })),
       ...(page.next !== undefined && { next: RegionId.parse(page.next) }),
     };
+  }
+
+  protected async sendPut(
+    name: string,
+    contents: RegionSource | Uint8Array,
+    condition: PutOptions['if'],
+    call: CallOptions,
+  ): Promise<RegionId> {
+    const body = bodyOf(contents);
+    const conditions =
+      condition === undefined
+        ? {}
+        : condition === 'absent'
+          ? { 'if-none-match': '*' }
+          : { 'if-match': `"${condition.toString()}"` };
+    const headers = { ...body.headers, ...conditions };
+    try {
+      const answer = await this.#send({
+        method: 'PUT',
+        path: `/names/${inPath(name)}`,
+        ...call,
+        ...body,
+        headers,
+      });
+      return RegionId.parse(String(answer.headers.etag).replaceAll('"', ''));
+    } catch (error) {
+      if (!(error instanceof BedrockError) || error.code !== 'PRECONDITION_FAILED') throw error;
+      const [code, text] =
+        condition === 'absent'
+          ? (['NAME_TAKEN', 'a region has that name already'] as const)
+          : (['CONDITION_FAILED', 'another region has that name, or none'] as const);
+      throw new BedrockError(code, `${text}, so nothing was put`, { cause: error });
+    }
+  }
+
+  protected sendFind(name: string, call: CallOptions): Promise<NamedRegion> {
+    return this.during(() => this.#find(name, call));
+  }
+
+  protected async sendRename(
+    ref: RegionRef,
+    name: string | null,
+    replace: boolean,
+    call: CallOptions,
+  ): Promise<void> {
+    const json = jsonBody({ name });
+    await this.#send({
+      method: 'PATCH',
+      path: `/regions/${inPath(ref)}`,
+      query: { replace },
+      ...json,
+      ...call,
+    });
+  }
+
+  protected async sendNames(options: CheckedNames, call: CallOptions): Promise<NamesPage> {
+    const { names, ...page } = await this.#json<WireNames>({
+      method: 'GET',
+      path: '/names',
+      query: { ...options },
+      ...call,
+    });
+    return { ...page, names: names.map((named) => ({ ...named, id: RegionId.parse(named.id) })) };
+  }
+
+  protected async sendTransaction(changes: readonly Change[], call: CallOptions): Promise<TransactionResult> {
+    const json = jsonBody({ changes: wireChanges(changes) });
+    try {
+      const { ids } = await this.#json<{ ids: (string | null)[] }>({
+        method: 'POST',
+        path: '/transactions',
+        ...json,
+        ...call,
+      });
+      return { ids: ids.map((id) => (id === null ? null : RegionId.parse(id))) };
+    } catch (error) {
+      if (!(error instanceof BedrockError) || error.code !== 'BODY_TOO_LARGE') throw error;
+      const { message, details } = error;
+      throw new BedrockError('TRANSACTION_TOO_LARGE', `the daemon does not take it: ${message}`, {
+        cause: error,
+        details: { ...details, bytes: movedBytes(changes) },
+      });
+    }
   }
 
   stats(call: CallOptions = {}): Promise<TargetStats> {
@@ -260,37 +400,16 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 
   #json<T>(request: HttpRequest): Promise<T> {
-    return this.#during(() => this.connection.json<T>(this.#located(request)));
+    return this.during(() => this.connection.json<T>(this.#located(request)));
   }
 
   #send(request: HttpRequest): Promise<HttpResponse> {
-    return this.#during(() => this.#request(request));
+    return this.during(() => this.#request(request));
   }
 
-  /** A request within a call. */
+  /** Sends a request that is part of a call. */
   #request(request: HttpRequest): Promise<HttpResponse> {
     return this.connection.send(this.#located(request));
-  }
-
-  /** Begins a call, which the closing of this target and that of the service wait for until `#leave`. */
-  #enter(): void {
-    this.checkOpen();
-    this.connection.enter();
-    this.enter();
-  }
-
-  #leave(): void {
-    this.connection.leave();
-    this.leave();
-  }
-
-  async #during<T>(work: () => Promise<T>): Promise<T> {
-    this.#enter();
-    try {
-      return await work();
-    } finally {
-      this.#leave();
-    }
   }
 
   #located(request: HttpRequest): HttpRequest {
@@ -298,12 +417,36 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 }
 
-/** A header cannot ask for no bytes, nor for more than numbers reach. */
+/** Whether a Range header cannot express the range: it is empty, or its end is not a safe integer. */
 function isUnaskable({ offset, size }: RegionRange): boolean {
   return size === 0 || !Number.isSafeInteger(offset + size);
 }
 
+/** A region in a path. A name is encoded as one path segment, so that proxies do not interpret dots in it. */
+function inPath(ref: RegionRef): string {
+  if (typeof ref !== 'string') return ref.toString();
+  return ref === '.' || ref === '..' ? ref.replaceAll('.', '%2E') : encodeURIComponent(ref);
+}
+
+function bodyOf(contents: RegionSource | Uint8Array): Pick<HttpRequest, 'headers' | 'body'> {
+  return ArrayBuffer.isView(contents) ? bodyOfBytes(contents) : bodyOfSource(contents);
+}
+
+function jsonBody(value: object): Pick<HttpRequest, 'headers' | 'body'> {
+  return { body: encodeText(JSON.stringify(value)), headers: { 'content-type': 'application/json' } };
+}
+
+function figuresOf(headers: HttpResponse['headers']): Pick<RegionStat, 'size' | 'createdAt'> {
+  return { size: Number(headers['content-length']), createdAt: Number(headers['region-created-at']) };
+}
+
 interface WirePage {
-  regions: { id: string; size: number; createdAt: number }[];
+  regions: { id: string; size: number; createdAt: number; name?: string }[];
+  next?: string;
+}
+
+interface WireNames {
+  names: { name: string; id: string; size: number; createdAt: number }[];
+  prefixes: string[];
   next?: string;
 }

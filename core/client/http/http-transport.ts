@@ -1,13 +1,14 @@
-/** The way to a daemon over HTTP. */
+/** The connection to a daemon over HTTP. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
 import { isRecord, propertyOf } from '../../base/plain.js';
+import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import type { HttpUrl } from '../../net/service-url.js';
-import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote/base-remote-target.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/base-remote-target.js';
 import type { ConnectOptions } from '../remote/call-options.js';
-import type { Transport, WireProviders } from '../remote/transport.js';
+import type { DaemonRequest, Transport, WireProviders } from '../remote/transport.js';
 import { HttpConnection, type HttpRequest } from './http-connection.js';
 import { HttpTarget } from './http-target.js';
 
@@ -26,17 +27,31 @@ export class HttpTransport implements Transport {
     return this.#about('/v1/config', isRecord, call);
   }
 
+  query(expression: string, call: CallOptions): Promise<unknown> {
+    return this.#connection.work.during(() =>
+      this.#connection.json({
+        method: 'POST',
+        path: '/v1/query',
+        headers: { 'content-type': 'application/json' },
+        body: encodeText(JSON.stringify({ expression })),
+        ...call,
+      }),
+    );
+  }
+
   providers(call: CallOptions): Promise<WireProviders> {
     return this.#about('/v1/providers', (answer) => Array.isArray(propertyOf(answer, 'providers')), call);
   }
 
-  /** What the daemon says of itself; `connect` asks it first. @throws UNREACHABLE also if somebody else answers */
+  /** Requests information about the daemon; `connect` calls this first. @throws UNREACHABLE also if the server is not a daemon */
   async #about<T>(path: string, fits: (answer: unknown) => boolean, call: CallOptions): Promise<T> {
     let answer: unknown;
     try {
-      answer = await this.#connection.during(() => this.#connection.json({ method: 'GET', path, ...call }));
+      answer = await this.#connection.work.during(() =>
+        this.#connection.json({ method: 'GET', path, ...call }),
+      );
     } catch (error) {
-      // A daemon has these paths. One that fails at them says so with a status from 500 on, and so does a proxy before it.
+      // Every daemon has these paths. If a daemon fails, or a proxy in front of it, the status is 500 or more.
       const status = error instanceof BedrockError && error.code === 'INTERNAL' ? error.details.status : 0;
       if (typeof status !== 'number' || status < 400 || status >= 500) throw error;
       throw this.#connection.noDaemon(`it answered GET ${path} with status ${status}`);
@@ -46,31 +61,68 @@ export class HttpTransport implements Transport {
   }
 
   async shutdown(call: CallOptions): Promise<void> {
-    await this.#connection.during(() =>
+    await this.#connection.work.during(() =>
       this.#connection.send({ method: 'POST', path: '/v1/shutdown', ...call }),
     );
   }
 
-  target(place: RemoteTargetPlace, description: RemoteTargetDescription): HttpTarget {
-    return new HttpTarget(this.#connection, place, description);
+  async operations(call: CallOptions): Promise<{ readonly operations: readonly OperationStatus[] }> {
+    return this.#json({ method: 'GET', path: '/v1/operations', ...call });
   }
 
-  async request(
-    provider: string,
-    { method, path, query, json, body, ...call }: RemoteCall,
+  async operation(id: string, call: CallOptions): Promise<OperationStatus> {
+    return this.#json({ method: 'GET', path: operationPath(id), ...call });
+  }
+
+  async cancel(id: string, call: CallOptions): Promise<void> {
+    await this.#connection.work.during(() =>
+      this.#connection.send({ method: 'DELETE', path: operationPath(id), ...call }),
+    );
+  }
+
+  async begin(provider: string, type: string, request: object, call: CallOptions): Promise<OperationStatus> {
+    return this.#json({
+      method: 'POST',
+      path: `/v1/providers/${provider}/${encodeURIComponent(type)}`,
+      headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+      body: encodeText(JSON.stringify(request)),
+      ...call,
+    });
+  }
+
+  #json<T>(request: HttpRequest): Promise<T> {
+    return this.#connection.work.during(() => this.#connection.json<T>(request));
+  }
+
+  async control({ http }: DaemonRequest, call: CallOptions): Promise<unknown> {
+    return this.#send(http, call);
+  }
+
+  target(key: RemoteTargetKey, description: RemoteTargetDescription): HttpTarget {
+    return new HttpTarget(this.#connection, key, description);
+  }
+
+  async request(provider: string, call: RemoteCall): Promise<unknown> {
+    return this.#send({ ...call, path: `/v1/providers/${provider}${call.path}` }, call);
+  }
+
+  async #send(
+    { method, path, query, json, body }: Omit<RemoteCall, keyof CallOptions>,
+    { signal, timeoutMs }: CallOptions,
   ): Promise<unknown> {
-    // Nothing for what JSON has no form for.
+    // undefined for values that have no JSON form.
     const text = JSON.stringify(json) as string | undefined;
     const sent = text === undefined ? body : encodeText(text);
     const request: HttpRequest = {
       method,
-      path: `/v1/providers/${provider}${path}`,
+      path,
       ...(query !== undefined && { query }),
       ...(json !== undefined && { headers: { 'content-type': 'application/json' } }),
       ...(sent !== undefined && { body: sent }),
-      ...call,
+      ...(signal !== undefined && { signal }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
     };
-    return this.#connection.during(() => this.#answer(request));
+    return this.#connection.work.during(() => this.#answer(request));
   }
 
   async #answer(request: HttpRequest): Promise<unknown> {
@@ -85,4 +137,8 @@ export class HttpTransport implements Transport {
   close(): Promise<void> {
     return this.#connection.close();
   }
+}
+
+function operationPath(id: string): string {
+  return `/v1/operations/${encodeURIComponent(id)}`;
 }

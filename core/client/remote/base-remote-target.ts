@@ -1,13 +1,23 @@
-/**
- * What the targets of other daemons have in common, whichever way their calls go: arguments are checked, and what is not supported is
- * refused.
- */
+/** The base class of targets of other daemons, for both protocols. It checks arguments and refuses what is not supported. */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type { Logger } from '../../base/logging.js';
+import type {
+  Change,
+  CreateOptions,
+  MappedName,
+  NamedRegion,
+  NamesOptions,
+  NamesPage,
+  PutOptions,
+  RegionRef,
+  RenameOptions,
+  TransactionResult,
+} from '../../contract/names.js';
 import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions, RemoteTarget } from '../../contract/remote-provider.js';
 import type {
   Capabilities,
+  CreateAndWriteOptions,
   ErasedPage,
   ListOptions,
   RegionMapping,
@@ -24,6 +34,8 @@ import {
   type CheckedRanges,
   checkId,
   checkListOptions,
+  checkName,
+  checkOptions,
   checkPersist,
   checkRange,
   checkRanges,
@@ -31,14 +43,23 @@ import {
 } from '../../targets/arguments.js';
 import { sourceOf } from '../../targets/contents.js';
 import { Lifecycle } from '../../targets/lifecycle.js';
+import {
+  checkChanges,
+  type CheckedNames,
+  checkNamesOptions,
+  checkNewName,
+  checkPutOptions,
+  checkRenameOptions,
+} from '../../targets/name-arguments.js';
+import type { WorkInHand } from './work-in-hand.js';
 
-/** Reads of more than this are checked against the region's size before a buffer is taken for them. */
+/** Larger reads are checked against the region's size before a buffer is allocated. */
 const CHECKED_FIRST_BYTES = 2 ** 28;
 
-/** A remote target's lifecycle has nothing to tell. */
+/** A remote target logs nothing about its lifecycle. */
 const SILENT = { warning: () => undefined } as unknown as Logger;
 
-/** Most regions that a daemon lists in one answer. */
+/** Maximum number of regions or names that a daemon lists in one answer. */
 const MAX_LIST_LIMIT = 10_000;
 
 /** How the daemon describes a target. */
@@ -47,7 +68,7 @@ export interface RemoteTargetDescription {
   readonly capabilities: Capabilities;
 }
 
-export interface RemoteTargetPlace {
+export interface RemoteTargetKey {
   /** Name or id. */
   provider: string;
   /** Number of the target. */
@@ -58,61 +79,100 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
   readonly type: string;
   readonly capabilities: Capabilities;
 
-  protected constructor({ type, capabilities }: RemoteTargetDescription) {
+  readonly #work: WorkInHand;
+
+  /** @param work counts the calls in flight over the connection */
+  protected constructor({ type, capabilities }: RemoteTargetDescription, work: WorkInHand) {
     super(SILENT, 'open');
     this.type = type;
     this.capabilities = { ...capabilities, mappable: false, importable: false };
+    this.#work = work;
   }
 
-  // ---- what a way to the daemon provides; arguments have been checked ----
+  /** Begins work of one or more calls. Closing this target, or the connection, waits for it. */
+  protected beginWork(): void {
+    this.checkOpen();
+    this.#work.enter();
+    this.enter();
+  }
 
-  protected abstract sendCreate(size: number, call: CallOptions): Promise<RegionId>;
+  protected readonly endWork = (): void => {
+    this.#work.leave();
+    this.leave();
+  };
+
+  protected async during<T>(work: () => Promise<T>): Promise<T> {
+    this.beginWork();
+    try {
+      return await work();
+    } finally {
+      this.endWork();
+    }
+  }
+
+  // ---- what each protocol implements; arguments have been checked. A name is given only if the target is `named` ----
+
+  protected abstract sendCreate(size: number, call: CallOptions, name: string | undefined): Promise<RegionId>;
   protected abstract sendContents(
     contents: RegionSource | Uint8Array,
     persist: boolean,
     call: CallOptions,
+    name: string | undefined,
   ): Promise<RegionId>;
   protected abstract sendWrite(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void>;
   protected abstract sendSource(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     source: RegionSource,
     persist: boolean,
     call: CallOptions,
   ): Promise<void>;
-  /** The bounds were not compared with the region's size. */
+  /** The bounds have not been compared with the region's size. */
   protected abstract sendWritev(
-    id: RegionId,
+    ref: RegionRef,
     ranges: CheckedRanges,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void>;
-  protected abstract fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void>;
-  /** Takes no buffer for what the region may not have. */
-  protected abstract sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array>;
-  /** Pieces of a range that is not empty. */
-  protected abstract stream(id: RegionId, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array>;
-  /** Fills a buffer with ranges, one behind the other; the bounds were not compared with the region's size. */
+  protected abstract fill(
+    ref: RegionRef,
+    offset: number,
+    buffer: Uint8Array,
+    call: CallOptions,
+  ): Promise<void>;
+  /** Allocates no buffer before the region is known to be large enough. */
+  protected abstract sendReadLarge(
+    ref: RegionRef,
+    range: RegionRange,
+    call: CallOptions,
+  ): Promise<Uint8Array>;
+  /** Gives the pieces of a range that is not empty. */
+  protected abstract stream(
+    ref: RegionRef,
+    range: RegionRange,
+    call: CallOptions,
+  ): AsyncGenerator<Uint8Array>;
+  /** Fills a buffer with ranges, one after another. The bounds have not been compared with the region's size. */
   protected abstract fillv(
-    id: RegionId,
+    ref: RegionRef,
     ranges: CheckedRanges,
     take: () => Buffer,
     call: CallOptions,
   ): Promise<Buffer>;
   protected abstract sendPersist(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[] | undefined,
     call: CallOptions,
   ): Promise<void>;
-  protected abstract sendErase(id: RegionId, call: CallOptions): Promise<void>;
-  protected abstract sendStat(id: RegionId, call: CallOptions): Promise<RegionStat>;
+  protected abstract sendErase(ref: RegionRef, call: CallOptions): Promise<void>;
+  protected abstract sendStat(ref: RegionRef, call: CallOptions): Promise<RegionStat>;
   protected abstract sendList(
     after: RegionId | undefined,
     limit: number,
@@ -120,130 +180,152 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
   ): Promise<RegionPage>;
   abstract stats(call?: CallOptions): Promise<TargetStats>;
 
+  // ---- names and transactions, for targets that support them ----
+
+  protected abstract sendPut(
+    name: string,
+    contents: RegionSource | Uint8Array,
+    condition: PutOptions['if'],
+    call: CallOptions,
+  ): Promise<RegionId>;
+  protected abstract sendFind(name: string, call: CallOptions): Promise<NamedRegion>;
+  protected abstract sendRename(
+    ref: RegionRef,
+    name: string | null,
+    replace: boolean,
+    call: CallOptions,
+  ): Promise<void>;
+  protected abstract sendNames(options: CheckedNames, call: CallOptions): Promise<NamesPage>;
+  protected abstract sendTransaction(
+    changes: readonly Change[],
+    call: CallOptions,
+  ): Promise<TransactionResult>;
+
   // ---- the contract ----
 
-  async create(size: number, call: CallOptions = {}): Promise<RegionId> {
+  async create(size: number, options: CreateOptions = {}, call: CallOptions = {}): Promise<RegionId> {
     checkSize('size', size);
-    return this.sendCreate(size, call);
+    return this.sendCreate(size, call, this.#nameOf(options));
   }
 
   async createAndWrite(
     contents: Uint8Array | RegionSource,
-    options: WriteOptions = {},
+    options: CreateAndWriteOptions = {},
     call: CallOptions = {},
   ): Promise<RegionId> {
-    const source = sourceOf(contents);
-    return this.sendContents(ArrayBuffer.isView(contents) ? contents : source, checkPersist(options), call);
+    const sent = sentOf(contents);
+    const name = this.#nameOf(options);
+    return this.sendContents(sent, checkPersist(options), call, name);
   }
 
-  /** No async function: what that adds is a good part of what a small write costs. */
+  /** Not an async function: that would add noticeably to the cost of a small write. */
   write(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     bytes: Uint8Array,
     options?: WriteOptions,
     call: CallOptions = UNBOUNDED,
   ): Promise<void> {
     try {
-      checkId(id);
+      this.#checkRef(ref);
       checkBytes('bytes', bytes);
       checkSize('offset', offset);
-      return this.sendWrite(id, offset, bytes, options === undefined ? false : checkPersist(options), call);
+      return this.sendWrite(ref, offset, bytes, options === undefined ? false : checkPersist(options), call);
     } catch (error) {
       return Promise.reject(asBedrockError(error));
     }
   }
 
   async writeFrom(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     contents: RegionSource,
     options: WriteOptions = {},
     call: CallOptions = {},
   ): Promise<void> {
-    checkId(id);
+    this.#checkRef(ref);
     const source = sourceOf(contents);
     checkSize('offset', offset);
-    await this.sendSource(id, offset, source, checkPersist(options), call);
+    await this.sendSource(ref, offset, source, checkPersist(options), call);
   }
 
   async writev(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[],
     bytes: Uint8Array,
     options: WriteOptions = {},
     call: CallOptions = {},
   ): Promise<void> {
-    checkId(id);
+    this.#checkRef(ref);
     checkBytes('bytes', bytes);
     const persist = checkPersist(options);
     const checked = checkRanges('write', ranges, Number.MAX_SAFE_INTEGER);
-    await this.sendWritev(id, checked, bytes, persist, call);
+    await this.sendWritev(ref, checked, bytes, persist, call);
   }
 
-  read(id: RegionId, offset: number, size: number, call: CallOptions = UNBOUNDED): Promise<Uint8Array> {
+  read(ref: RegionRef, offset: number, size: number, call: CallOptions = UNBOUNDED): Promise<Uint8Array> {
     try {
-      checkId(id);
+      this.#checkRef(ref);
       checkSize('offset', offset);
       checkSize('size', size);
       this.checkOpen();
-      if (size > CHECKED_FIRST_BYTES) return this.sendReadLarge(id, { offset, size }, call);
+      if (size > CHECKED_FIRST_BYTES) return this.sendReadLarge(ref, { offset, size }, call);
       const buffer = allocateBuffer(size);
-      return this.fill(id, offset, buffer, call).then(() => buffer);
+      return this.fill(ref, offset, buffer, call).then(() => buffer);
     } catch (error) {
       return Promise.reject(asBedrockError(error));
     }
   }
 
-  readInto(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions = UNBOUNDED): Promise<void> {
+  readInto(ref: RegionRef, offset: number, buffer: Uint8Array, call: CallOptions = UNBOUNDED): Promise<void> {
     try {
-      checkId(id);
+      this.#checkRef(ref);
       checkSize('offset', offset);
       checkBytes('buffer', buffer);
-      return this.fill(id, offset, buffer, call);
+      return this.fill(ref, offset, buffer, call);
     } catch (error) {
       return Promise.reject(asBedrockError(error));
     }
   }
 
   async *readStream(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     size: number,
     call: CallOptions = {},
   ): AsyncGenerator<Uint8Array> {
-    checkId(id);
+    this.#checkRef(ref);
     checkSize('offset', offset);
     checkSize('size', size);
     if (size === 0 || !Number.isSafeInteger(offset + size)) {
-      // There are no bytes to ask for; the bounds still count.
-      checkRange('read', offset, size, (await this.stat(id, call)).size);
+      // There are no bytes to request, but the bounds are checked.
+      checkRange('read', offset, size, (await this.stat(ref, call)).size);
       return;
     }
-    yield* this.stream(id, { offset, size }, call);
+    yield* this.stream(ref, { offset, size }, call);
   }
 
-  async readv(id: RegionId, ranges: readonly RegionRange[], call: CallOptions = {}): Promise<Uint8Array> {
-    checkId(id);
+  async readv(ref: RegionRef, ranges: readonly RegionRange[], call: CallOptions = {}): Promise<Uint8Array> {
+    this.#checkRef(ref);
     const checked = checkRanges('read', ranges, Number.MAX_SAFE_INTEGER);
-    return this.fillv(id, checked, () => allocateBuffer(checked.total), call);
+    return this.fillv(ref, checked, () => allocateBuffer(checked.total), call);
   }
 
-  async persist(id: RegionId, ranges?: readonly RegionRange[], call: CallOptions = {}): Promise<void> {
-    checkId(id);
+  async persist(ref: RegionRef, ranges?: readonly RegionRange[], call: CallOptions = {}): Promise<void> {
+    this.#checkRef(ref);
     const checked =
       ranges === undefined ? undefined : checkRanges('persist', ranges, Number.MAX_SAFE_INTEGER).ranges;
-    await this.sendPersist(id, checked, call);
+    await this.sendPersist(ref, checked, call);
   }
 
-  async erase(id: RegionId, call: CallOptions = {}): Promise<void> {
-    checkId(id);
-    await this.sendErase(id, call);
+  async erase(ref: RegionRef, call: CallOptions = {}): Promise<void> {
+    this.#checkRef(ref);
+    await this.sendErase(ref, call);
   }
 
-  async stat(id: RegionId, call: CallOptions = {}): Promise<RegionStat> {
-    checkId(id);
-    return this.sendStat(id, call);
+  async stat(ref: RegionRef, call: CallOptions = {}): Promise<RegionStat> {
+    this.#checkRef(ref);
+    return this.sendStat(ref, call);
   }
 
   async list(options: ListOptions = {}, call: CallOptions = {}): Promise<RegionPage> {
@@ -256,11 +338,11 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
   }
 
   protected closeStorage(): void {
-    // The connection is the service's.
+    // The connection belongs to the service.
   }
 
   protected destroyStorage(): void {
-    // Never called: destroy is refused.
+    // Never called, because `destroy` is refused.
   }
 
   override destroy(): Promise<void> {
@@ -268,10 +350,8 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
     return Promise.reject(new BedrockError('NOT_SUPPORTED', text));
   }
 
-  map(_id: RegionId): Promise<RegionMapping> {
-    return Promise.reject(
-      new BedrockError('NOT_SUPPORTED', 'a remote target cannot map regions; read them instead'),
-    );
+  map(_ref: RegionRef): Promise<RegionMapping> {
+    return Promise.reject(new BedrockError('NOT_SUPPORTED', CANNOT_MAP));
   }
 
   importRegion(): Promise<void> {
@@ -285,12 +365,92 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
   listErased(): Promise<ErasedPage> {
     return refuseImport();
   }
+
+  async put(
+    name: string,
+    contents: Uint8Array | RegionSource,
+    options: PutOptions = {},
+    call: CallOptions = {},
+  ): Promise<RegionId> {
+    this.#checkName(name);
+    return this.sendPut(name, sentOf(contents), checkPutOptions(options), call);
+  }
+
+  async find(name: string, call: CallOptions = {}): Promise<NamedRegion> {
+    this.#checkName(name);
+    return this.sendFind(name, call);
+  }
+
+  async rename(
+    ref: RegionRef,
+    name: string | null,
+    options: RenameOptions = {},
+    call: CallOptions = {},
+  ): Promise<void> {
+    this.#checkRef(ref);
+    checkNewName(name);
+    const replace = checkRenameOptions(options);
+    this.#checkNamed();
+    await this.sendRename(ref, name, replace, call);
+  }
+
+  async names(options: NamesOptions = {}, call: CallOptions = {}): Promise<NamesPage> {
+    const checked = checkNamesOptions(options);
+    this.#checkNamed();
+    return this.sendNames({ ...checked, limit: Math.min(checked.limit, MAX_LIST_LIMIT) }, call);
+  }
+
+  // oxlint-disable-next-line require-yield, typescript/require-await -- there is nothing to give, and what it throws must reject
+  async *mapNames(): AsyncGenerator<MappedName> {
+    this.checkOpen();
+    throw new BedrockError('NOT_SUPPORTED', CANNOT_MAP);
+  }
+
+  async transact(changes: readonly Change[], call: CallOptions = {}): Promise<TransactionResult> {
+    const checked = checkChanges(changes);
+    if (!this.capabilities.transactional) throw this.#noNames();
+    return this.sendTransaction(checked, call);
+  }
+
+  /** @throws INVALID_ARGUMENT, NOT_SUPPORTED */
+  #checkRef(ref: unknown): void {
+    if (typeof ref === 'string') this.#checkName(ref);
+    else checkId(ref);
+  }
+
+  /** @throws INVALID_ARGUMENT, NOT_SUPPORTED */
+  #checkName(name: unknown): void {
+    checkName(name);
+    this.#checkNamed();
+  }
+
+  /** @returns the name for a new region @throws INVALID_ARGUMENT, NOT_SUPPORTED */
+  #nameOf(options: CreateOptions): string | undefined {
+    const { name } = checkOptions(options) as CreateOptions;
+    if (name !== undefined) this.#checkName(name);
+    return name;
+  }
+
+  /** @throws TARGET_CLOSED, NOT_SUPPORTED */
+  #checkNamed(): void {
+    this.checkOpen();
+    if (!this.capabilities.named) throw this.#noNames();
+  }
+
+  #noNames(): BedrockError {
+    return new BedrockError(
+      'NOT_SUPPORTED',
+      `this ${this.type} target has no names or transactions; name regions by their IDs`,
+    );
+  }
 }
 
-/** The bounds of most calls. */
+const CANNOT_MAP = 'a remote target cannot map regions; read them instead';
+
+/** The options of most calls. */
 const UNBOUNDED: CallOptions = {};
 
-/** IDs are handed over where the targets are: a daemon that serves one would give them out again meanwhile. */
+/** IDs can be transferred only locally: a daemon that serves one of the targets could meanwhile give the same IDs out. */
 function refuseImport(): Promise<never> {
   return Promise.reject(
     new BedrockError(
@@ -298,4 +458,10 @@ function refuseImport(): Promise<never> {
       'a remote target hands no IDs over and takes none; `bedrock pool copy` does',
     ),
   );
+}
+
+/** Contents as they are sent: bytes in memory unchanged, everything else as a source. @throws INVALID_ARGUMENT */
+function sentOf(contents: Uint8Array | RegionSource): Uint8Array | RegionSource {
+  const source = sourceOf(contents);
+  return ArrayBuffer.isView(contents) ? contents : source;
 }

@@ -1,31 +1,30 @@
-/** How callers bound what they ask of a daemon. */
+/** Time-outs and signals with which callers limit their calls to a daemon. */
 import { setMaxListeners } from 'node:events';
-import { BedrockError } from '../../base/errors.js';
+import { BedrockError, invalid } from '../../base/errors.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
+import { onceInputIsRead } from '../../net/standstill.js';
 
+/** Number of connections to a daemon, and the time-out for lack of progress. */
 export interface ConnectOptions {
-  /** Connections that may be open at once; unless told 16 over HTTP, and 1 over the Redis protocol, which takes many calls at a time. */
+  /** Maximum number of open connections; default: 16 over HTTP, and 1 over the Redis protocol, which takes many calls at a time. */
   connections?: number;
-  /** How long a call may make no progress, milliseconds; 30000 unless told. */
+  /** How long a call may make no progress, in milliseconds; default: 30000. */
   progressTimeoutMs?: number;
 }
 
-/** Longest time that a timer of Node takes, milliseconds. */
+/** Longest time-out of a Node.js timer, in milliseconds. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** The time-outs of signals that are made of two: such a signal alone does not keep its time-out from being collected. */
+/** Time-outs of combined signals: the combined signal alone does not keep its time-out from being garbage collected. */
 const timeouts = new WeakMap<AbortSignal, AbortSignal>();
 
-/** What ends a call; undefined if nothing does. @throws INVALID_ARGUMENT */
+/** The signal that ends a call; undefined if nothing does. @throws INVALID_ARGUMENT */
 export function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | undefined {
-  // A caller may well bound a thousand calls by one signal; each of them listens to it.
+  // A caller may use one signal for a thousand calls, and each of them adds a listener.
   if (signal !== undefined) setMaxListeners(0, signal);
   if (timeoutMs === undefined) return signal;
   if (!Number.isInteger(timeoutMs) || timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS) {
-    throw new BedrockError(
-      'INVALID_ARGUMENT',
-      `timeoutMs is ${timeoutMs}; it must be whole milliseconds from 0 to ${MAX_TIMEOUT_MS}`,
-    );
+    throw invalid(`timeoutMs is ${timeoutMs}; it must be whole milliseconds from 0 to ${MAX_TIMEOUT_MS}`);
   }
   const timeout = AbortSignal.timeout(timeoutMs);
   setMaxListeners(0, timeout);
@@ -36,14 +35,14 @@ export function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | unde
   return either;
 }
 
-/** Bounds of a call that is made of several: those of the whole. @throws INVALID_ARGUMENT */
+/** Options for the parts of a call, so that the limits apply to the call as a whole. @throws INVALID_ARGUMENT */
 export function ofTheWhole(call: CallOptions): CallOptions {
   const signal = signalOf(call);
   return signal === undefined ? {} : { signal };
 }
 
 /**
- * What a promise gives, unless the caller's bounds end the waiting first; what it stands for goes on.
+ * Waits for a promise until the caller's time-out or signal ends the wait. The work behind the promise continues.
  * @throws what the promise throws, TIMEOUT, ABORTED
  */
 export async function within<T>(
@@ -52,20 +51,42 @@ export async function within<T>(
   where: string,
 ): Promise<T> {
   if (signal === undefined) return promise;
-  let end!: () => void;
-  const ended = new Promise<never>((_resolve, reject) => {
-    end = () => reject(endedByCaller(signal.reason, where));
-  });
-  if (signal.aborted) end();
-  else signal.addEventListener('abort', end);
+  let forget!: () => void;
+  const ended = new Promise<never>((_resolve, reject) => (forget = whenEnded(signal, where, reject)));
   try {
     return await Promise.race([promise, ended]);
   } finally {
-    signal.removeEventListener('abort', end);
+    forget();
   }
 }
 
-/** What a call ends with that its caller has bounded. @param reason why its signal was aborted */
+/**
+ * Calls `tell` with TIMEOUT or ABORTED when the caller's time-out or signal ends the wait. Input that arrived before a time-out is handled
+ * first, even if the process stood still meanwhile.
+ * @returns a function that removes the listener
+ */
+export function whenEnded(
+  signal: AbortSignal,
+  where: string,
+  tell: (error: BedrockError) => void,
+): () => void {
+  let isListening = true;
+  const end = (): void => {
+    if (isListening) tell(endedByCaller(signal.reason, where));
+  };
+  const ended = (): void => {
+    if ((signal.reason as Error | undefined)?.name === 'TimeoutError') onceInputIsRead(end);
+    else end();
+  };
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', ended);
+  return () => {
+    isListening = false;
+    signal.removeEventListener('abort', ended);
+  };
+}
+
+/** The error of a call that its caller's time-out or signal has ended. @param reason why the signal was aborted */
 export function endedByCaller(reason: unknown, where: string): BedrockError {
   if ((reason as Error | undefined)?.name === 'TimeoutError')
     return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: reason });

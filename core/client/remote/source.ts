@@ -1,11 +1,10 @@
-/** A caller's own source of contents, watched on the way to a daemon. */
+/** Reads a caller's own source of contents that are sent to a daemon. */
 import { copyBytes } from '../../base/allocation.js';
-import { BedrockError } from '../../base/errors.js';
 import type { RegionSource } from '../../contract/target.js';
-import { checkBytes } from '../../targets/arguments.js';
+import { checkBytes, checkGiven } from '../../targets/arguments.js';
 import { within } from './call-options.js';
 
-/** What the caller's own source threw, told apart from failures of the connection that look the same (EIO, EPIPE). */
+/** An error of the caller's own source. It is marked, because connection failures can look the same (EIO, EPIPE). */
 export class SourceFailure extends Error {
   override readonly name = 'SourceFailure';
 
@@ -14,20 +13,20 @@ export class SourceFailure extends Error {
   }
 }
 
-/** What ends the waiting for a source. */
+/** What ends the wait for a source. */
 export interface SourceBounds {
   readonly signal?: AbortSignal | undefined;
-  /** Where its contents go. */
+  /** URL of the daemon, for errors. */
   readonly where?: string;
 }
 
-/** How much of the contents is held back until the source has ended, bytes. */
+/** Number of bytes held back until the source has ended. */
 const HELD_BYTES = 2 ** 12;
 
 /**
- * The pieces of a source, no fewer and no more bytes than it announced. The last bytes wait until the source has ended: once all
- * announced bytes are out the daemon acknowledges them, and it would be too late to find that there are more. They are a copy, as a
- * piece is the source's again when the next one is asked for.
+ * Gives the pieces of a source, and checks that it gives exactly the announced number of bytes. The last bytes are held back until the
+ * source has ended: the daemon acknowledges a write as soon as it has all announced bytes, and then it would be too late to refuse further
+ * ones. The held bytes are copied, because a piece belongs to the source again when the next one is requested.
  * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function* exactly(
@@ -40,9 +39,7 @@ export async function* exactly(
   for await (const piece of failing(source, bounds)) {
     checkBytes('a piece of the source', piece);
     given += piece.length;
-    if (given > size) {
-      throw new BedrockError('INVALID_ARGUMENT', `the source gave more than the ${size} bytes it announced`);
-    }
+    checkGiven(given, size);
     if (given < size) yield piece;
     else if (last === undefined) {
       const held = Math.max(0, piece.length - HELD_BYTES);
@@ -50,12 +47,13 @@ export async function* exactly(
       last = copyBytes([piece.subarray(held)]);
     }
   }
-  if (given < size)
-    throw new BedrockError('INVALID_ARGUMENT', `the source ended after ${given} of ${size} bytes`);
+  checkGiven(given, size, true);
   if (last !== undefined) yield last;
 }
 
-/** The same pieces; what the source throws is marked as its own. What the consumer does between two pieces does not throw in here. */
+/**
+ * Gives the same pieces, and marks errors of the source as SourceFailure. Errors of the consumer between two pieces are not thrown in here.
+ */
 async function* failing(
   source: RegionSource['source'],
   { signal, where = '' }: SourceBounds,
@@ -75,7 +73,7 @@ async function* failing(
       yield next.value;
     }
   } catch (error) {
-    // A source that stalls is told that nobody waits for it any more; it is not waited for.
+    // A stalled source is told to stop, but not waited for.
     if (!(error instanceof SourceFailure)) void ofSource(() => pieces.return?.()).catch(() => undefined);
     throw error;
   } finally {

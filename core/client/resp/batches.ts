@@ -1,21 +1,21 @@
-/** Ranges of one call, as many in a command as the daemon takes. */
+/** Splits the ranges of one call into commands, with as many ranges in each as the daemon takes. */
 import type { RegionRange } from '../../contract/target.js';
-import { PIECE_BYTES } from './pieces.js';
+import { COMMAND_PIECE_BYTES } from './pieces.js';
 import type { DaemonLimits } from './region-replies.js';
 
-/** Ranges of one command; more of them gain nothing. */
+/** Maximum number of ranges in one command; more would gain nothing. */
 const MAX_RANGES = 1024;
-/** What a command has beside its ranges, and a range beside its bytes, at most. */
+/** Upper bound of the bytes of a command without its ranges, and of a range without its contents. */
 const COMMAND_BYTES = 1024;
 const RANGE_BYTES = 64;
 
-/** How many ranges go into a command. */
+/** Maximum number of ranges in one command. */
 function mostRanges({ maxArguments, maxRequestBytes }: DaemonLimits): number {
   const mostBytes = Math.floor((maxRequestBytes - COMMAND_BYTES) / RANGE_BYTES);
   return Math.min(MAX_RANGES, Math.floor((maxArguments - 4) / 2), mostBytes);
 }
 
-/** As they are, for commands that move no bytes. */
+/** Groups ranges unchanged, for commands that move no bytes. */
 export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
   const most = mostRanges(limits);
   const groups: RegionRange[][] = [];
@@ -23,9 +23,12 @@ export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): 
   return groups;
 }
 
-/** In order; a range of more bytes than one command takes is cut, so none may be larger than its region. No ranges make no batch. */
+/**
+ * Groups ranges in order. A range with more bytes than one command takes is split, so no range may be larger than its region. An empty list
+ * gives no batch.
+ */
 export function batchesOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
-  const pieceBytes = Math.min(PIECE_BYTES, limits.maxBulkBytes);
+  const pieceBytes = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes);
   const most = mostRanges(limits);
   const budget = Math.min(pieceBytes, limits.maxRequestBytes - COMMAND_BYTES);
   const batches: RegionRange[][] = [];
@@ -52,9 +55,9 @@ export function bytesOf(batch: readonly RegionRange[]): number {
   return batch.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** Whether ranges surely go into one command, which then checks all their bounds by itself. */
+/** Whether the ranges certainly fit into one command. The daemon then checks all their bounds before it does anything. */
 export function fitInOne(ranges: readonly RegionRange[], total: number, limits: DaemonLimits): boolean {
-  const budget = Math.min(PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
+  const budget = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
   const { length } = ranges;
   return length > 0 && length <= mostRanges(limits) && total + length * RANGE_BYTES <= budget;
 }

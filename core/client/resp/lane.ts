@@ -1,24 +1,23 @@
 /**
- * A connection to a daemon that is made again when it breaks, and the calls that go over it.
+ * A connection to a daemon that is opened again when it breaks, and the commands that are sent over it.
  *
- * - Not more than `MAX_BYTES_IN_FLIGHT` of requests and replies are on their way; further calls wait, in order.
- * - When the connection breaks, calls that were not handed to the socket go out on the next one. Of the others those that only read
- *   are sent again, at most `MAX_REPEATS` times; a change is never sent twice, as another client may have made a later one
- *   meanwhile, which the second would undo. It fails with OUTCOME_UNKNOWN.
- * - A new connection is tried for with growing pauses, as long as a call waits for it, and given up after `MAX_ATTEMPTS`.
- * - A call that its caller has given up counts no more, though its reply is still to come.
+ * - At most `MAX_BYTES_IN_FLIGHT` of requests and replies are in flight. Further commands wait, in order.
+ * - When the connection breaks, commands that were not yet passed to the socket are sent on the next connection. Of the others, those that
+ *   only read are sent again, at most `MAX_REPEATS` times. A change is never sent twice: another client may have made a later change, which
+ *   the second one would undo. It fails with OUTCOME_UNKNOWN.
+ * - While a command waits, the lane tries to connect, with growing pauses. It gives up after `MAX_ATTEMPTS`.
+ * - A command that its caller has given up no longer counts, although its reply is still to come.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError } from '../../base/errors.js';
-import { ArgumentsCall } from './call.js';
-import type { CallCarrier, RegionCall, TargetPlace } from './region-call.js';
-import type { Reply } from './reply.js';
+import { CommandsInOrder } from './commands-in-order.js';
+import type { Carrier, DaemonCommand, TargetName } from './daemon-command.js';
 import type { RespConnection } from './resp-connection.js';
 
-/** Bytes of requests and replies on their way at once. */
+/** Maximum bytes of requests and replies in flight. */
 const MAX_BYTES_IN_FLIGHT = 2 ** 23;
 const MAX_REPEATS = 3;
-/** Tries for a connection until those who wait are told; together about three seconds, as a daemon that is restarted takes. */
+/** Attempts to connect before waiting commands fail. Together they take about three seconds, as long as a daemon takes to restart. */
 const MAX_ATTEMPTS = 9;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 1000;
@@ -29,144 +28,144 @@ export type OpenConnection = (
   signal: AbortSignal | undefined,
 ) => Promise<RespConnection>;
 
-/** The command that chooses a target; until it is answered commands name theirs. */
-class Choice extends ArgumentsCall {
-  constructor(
-    place: TargetPlace,
-    private readonly chosen: () => void,
-  ) {
-    super(['SELECT', place.name]);
-  }
+/**
+ * State of a lane. `parted`: it has no connection and does not try to get one. `connecting`: it tries to connect, because commands wait. A
+ * connection: it is open and commands are sent. `closed`: it is finished.
+ */
+type State = 'parted' | 'connecting' | RespConnection | 'closed';
 
-  override replied(reply: Reply): void {
-    if (reply === 'OK') this.chosen();
-  }
-
-  override broken(): void {
-    // The next connection asks again.
-  }
-
-  override refused(): void {
-    // Commands go on to name their target.
-  }
-}
-
-export class Lane implements CallCarrier {
-  #connection: RespConnection | undefined;
-  #isOpening = false;
+export class Lane implements Carrier {
+  #state: State = 'parted';
   /** Ends the attempts to connect. */
-  readonly #closed = new AbortController();
+  readonly #closing = new AbortController();
   #bytes = 0;
-  /** Calls whose callers wait. */
+  /** Number of commands whose callers still wait. */
   #count = 0;
-  #waiting: RegionCall<unknown>[] = [];
-  /** First of them that still waits. */
-  #next = 0;
-  /** Those that a broken connection gave back. */
-  #returned: RegionCall<unknown>[] = [];
-  /** The target that calls went to first: the connection chooses it, so that their commands need not name it. */
-  #home: TargetPlace | undefined;
-  #chosen: TargetPlace | undefined;
+  /** Commands to be sent. */
+  readonly #waiting = new CommandsInOrder<DaemonCommand<unknown>>();
+  /** How many of `#waiting`, counted from the end, were given back by a broken connection. `#lost` moves them to the front. */
+  #givenBack = 0;
+  /** The target of the first command. The connection chooses it, so that commands need not name it. */
+  #home: TargetName | undefined;
+  #chosen: TargetName | undefined;
 
   constructor(
     private readonly where: string,
     private readonly openConnection: OpenConnection,
   ) {}
 
-  /** How much is on its way or waits; for choosing among lanes. */
+  /** Amount of work in flight or waiting, for choosing among lanes. */
   get load(): number {
     return this.#bytes + this.#count;
   }
 
-  /** Makes the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY, ABORTED */
+  /** Opens the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY, ABORTED */
   async open(signal: AbortSignal | undefined): Promise<void> {
-    this.#use(await this.#open(signal));
+    this.#become('connecting');
+    try {
+      this.#use(await this.#open(signal));
+    } catch (error) {
+      this.#become('parted');
+      throw error;
+    }
   }
 
-  submit(call: RegionCall<unknown>): void {
-    call.lane = this;
+  #become(state: State): void {
+    if (this.#state !== 'closed') this.#state = state;
+  }
+
+  submit(command: DaemonCommand<unknown>): void {
+    command.lane = this;
     this.#count++;
-    if (this.#next === this.#waiting.length && this.#hasRoomFor(call)) this.#send(call);
-    else this.#wait(call);
+    if (this.#waiting.length === 0 && this.#hasRoomFor(command)) this.#send(command);
+    else this.#wait(command);
   }
 
-  returned(call: RegionCall<unknown>): void {
-    this.#bytes -= call.cost;
-    if (this.#next < this.#waiting.length) this.#sendWaiting();
-  }
-
-  refused(call: RegionCall<unknown>): void {
-    this.#bytes -= call.cost;
+  returned(command: DaemonCommand<unknown>): void {
+    this.#bytes -= command.cost;
+    if (this.#waiting.length > 0) this.#sendWaiting();
   }
 
   settled(): void {
     this.#count--;
   }
 
-  broken(call: RegionCall<unknown>, error: BedrockError, wasSent: boolean): void {
-    this.#bytes -= call.cost;
+  broken(command: DaemonCommand<unknown>, error: BedrockError, wasSent: boolean): void {
+    this.#bytes -= command.cost;
     const isLost = error.code === 'UNREACHABLE';
-    if (call.isSettled) return;
-    if (!wasSent || (isLost && call.isRepeatable && call.repeats++ < MAX_REPEATS)) this.#returned.push(call);
-    else call.fail(isLost && !call.isRepeatable ? outcomeUnknown(error) : error);
+    if (command.isSettled) return;
+    if (!wasSent || (isLost && command.isRepeatable && command.repeats++ < MAX_REPEATS)) {
+      command.connection = undefined;
+      this.#waiting.push(command);
+      this.#givenBack++;
+    } else command.fail(isLost && !command.isRepeatable ? outcomeUnknown(error) : error);
   }
 
-  /** Ends a call before its reply. It settles when its memory is its caller's again. */
-  abandon(call: RegionCall<unknown>, error: BedrockError): void {
-    if (call.isSettled) return;
-    if (call.connection === undefined) call.fail(error);
-    else call.connection.abandon(call, error);
+  /** Ends a command before its reply. It settles when its memory belongs to its caller again. */
+  abandon(command: DaemonCommand<unknown>, error: BedrockError): void {
+    if (command.isSettled) return;
+    if (command.connection === undefined) command.fail(error);
+    else command.connection.abandon(command, error);
   }
 
-  /** Ends the connection at once: nobody waits for a call any more. */
+  /** Closes the connection at once. No command may be waiting any more. */
   async close(): Promise<void> {
-    this.#closed.abort();
-    this.#connection?.break(this.#closedError);
-    await this.#connection?.close();
+    const connection = typeof this.#state === 'object' ? this.#state : undefined;
+    this.#become('closed');
+    this.#closing.abort();
+    connection?.break(this.#closedError);
+    await connection?.close();
   }
 
   get #closedError(): BedrockError {
     return new BedrockError('UNREACHABLE', `the connection to ${this.where} was closed`);
   }
 
-  #hasRoomFor(call: RegionCall<unknown>): boolean {
-    if (this.#connection?.isOpen !== true) return false;
-    return this.#bytes === 0 || this.#bytes + call.cost <= MAX_BYTES_IN_FLIGHT;
+  #hasRoomFor(command: DaemonCommand<unknown>): boolean {
+    if (typeof this.#state !== 'object') return false;
+    return this.#bytes === 0 || this.#bytes + command.cost <= MAX_BYTES_IN_FLIGHT;
   }
 
-  #send(call: RegionCall<unknown>): void {
-    const connection = this.#connection as RespConnection;
-    if (this.#home === undefined && call.place !== undefined) this.#choose(call.place, connection);
-    this.#bytes += call.cost;
-    call.connection = connection;
-    call.chosen = this.#chosen;
-    connection.submit(call);
+  #send(command: DaemonCommand<unknown>): void {
+    const connection = this.#state as RespConnection;
+    if (this.#home === undefined && command.target !== undefined) this.#choose(command.target, connection);
+    this.#bytes += command.cost;
+    command.connection = connection;
+    command.chosen = this.#chosen;
+    connection.submit(command);
+    // It could not be encoded.
+    if (command.isSettled) this.#bytes -= command.cost;
   }
 
-  #choose(place: TargetPlace, connection: RespConnection): void {
-    this.#home = place;
-    const choice = new Choice(place, () => {
-      if (this.#connection === connection) this.#chosen = place;
-    });
-    connection.submit(choice);
+  /**
+   * Chooses a target for the connection. Commands name their target until this is answered. If it is not, the next connection asks again.
+   */
+  #choose(target: TargetName, connection: RespConnection): void {
+    this.#home = target;
+    connection.send(['SELECT', target.text]).then(
+      (reply) => {
+        if (reply === 'OK' && this.#state === connection) this.#chosen = target;
+      },
+      () => undefined,
+    );
   }
 
-  #wait(call: RegionCall<unknown>): void {
-    this.#waiting.push(call);
-    if (this.#connection?.isOpen !== true) void this.#reopen();
+  #wait(command: DaemonCommand<unknown>): void {
+    this.#waiting.push(command);
+    if (this.#state === 'parted') void this.#connect();
+  }
+
+  /** The next command to be sent. Commands whose callers no longer wait are dropped. */
+  get #next(): DaemonCommand<unknown> | undefined {
+    while (this.#waiting.first?.isSettled === true) this.#waiting.shift();
+    return this.#waiting.first;
   }
 
   #sendWaiting(): void {
-    const waiting = this.#waiting;
-    for (; this.#next < waiting.length; this.#next++) {
-      const call = waiting[this.#next] as RegionCall<unknown>;
-      if (call.isSettled) continue;
-      if (!this.#hasRoomFor(call)) break;
-      this.#send(call);
+    for (let command = this.#next; command !== undefined && this.#hasRoomFor(command); command = this.#next) {
+      this.#waiting.shift();
+      this.#send(command);
     }
-    if (this.#next < 1024 && this.#next < waiting.length) return;
-    this.#waiting = waiting.slice(this.#next);
-    this.#next = 0;
   }
 
   #open(signal: AbortSignal | undefined): Promise<RespConnection> {
@@ -174,46 +173,63 @@ export class Lane implements CallCarrier {
   }
 
   #use(connection: RespConnection): void {
-    this.#connection = connection;
+    if (this.#state === 'closed') {
+      connection.break(this.#closedError);
+      return;
+    }
+    // Input directly after the greeting may have broken the connection.
+    this.#become(connection.isOpen ? connection : 'parted');
     this.#chosen = undefined;
     if (this.#home !== undefined) this.#choose(this.#home, connection);
   }
 
-  /** The connection has broken or ended, and its calls were told. */
+  /**
+   * Called when a connection has broken or ended, after its commands were told. It is the connection in use, or one of an attempt to
+   * connect, which handles its own failure. There is never another one.
+   */
   #lost(): void {
-    for (const call of this.#returned) call.connection = undefined;
-    this.#waiting = [...this.#returned, ...this.#waiting.slice(this.#next)];
-    this.#returned = [];
-    this.#next = 0;
-    if (this.#waiting.length > 0) void this.#reopen();
+    if (this.#state === 'connecting') return;
+    this.#become('parted');
+    for (let left = this.#waiting.length - this.#givenBack; left > 0; left--)
+      this.#waiting.push(this.#waiting.shift() as DaemonCommand<unknown>);
+    this.#givenBack = 0;
+    if (this.#state === 'closed') this.#failWaiting(this.#closedError);
+    else if (this.#waiting.length > 0) void this.#connect();
   }
 
-  async #reopen(): Promise<void> {
-    if (this.#isOpening) return;
-    this.#isOpening = true;
-    for (let attempt = 1; this.#waiting.some(({ isSettled }) => !isSettled); attempt++) {
+  #failWaiting(error: BedrockError): void {
+    for (let command = this.#waiting.shift(); command !== undefined; command = this.#waiting.shift())
+      command.fail(error);
+  }
+
+  /** Tries to connect while a command waits. Only called for a lane that is `parted`. */
+  async #connect(): Promise<void> {
+    this.#become('connecting');
+    for (let attempt = 1; this.#next !== undefined; attempt++) {
       try {
-        const connection = await this.#open(this.#closed.signal);
-        if (this.#closed.signal.aborted) connection.break(this.#closedError);
-        else this.#use(connection);
+        const connection = await this.#open(this.#closing.signal);
+        // Input directly after the greeting may have broken the connection. Such an attempt counts too. Otherwise attempts would go on for
+        // ever without a pause.
+        if (connection.failure !== undefined) throw connection.failure;
+        this.#use(connection);
         break;
       } catch (error) {
         const failure = error as BedrockError;
         const isWorthIt = failure.code === 'UNREACHABLE' || failure.code === 'NOT_READY';
         if (!isWorthIt || attempt === MAX_ATTEMPTS) {
-          for (const call of this.#waiting.splice(0)) call.fail(failure);
+          this.#failWaiting(failure);
           break;
         }
-        await delay(pauseMs(attempt), undefined, { signal: this.#closed.signal }).catch(() => undefined);
+        await delay(pauseMs(attempt), undefined, { signal: this.#closing.signal }).catch(() => undefined);
       }
     }
-    this.#isOpening = false;
+    if (this.#state === 'connecting') this.#become('parted');
     this.#sendWaiting();
-    if (this.#waiting.length > this.#next && this.#connection?.isOpen !== true) void this.#reopen();
+    if (this.#next !== undefined && this.#state === 'parted') void this.#connect();
   }
 }
 
-/** Twice as long each time, up to a bound; half of it by chance, so that the clients of a daemon do not all come back at once. */
+/** Doubles with each attempt, up to a limit. Half of it is random, so that the clients of a daemon do not all come back at once. */
 function pauseMs(attempt: number): number {
   const most = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
   return most / 2 + (Math.random() * most) / 2;

@@ -1,24 +1,25 @@
-/** The connections to a daemon: how they are opened, which call goes over which, and how callers' bounds end calls. */
+/** The connections to a daemon: how they are opened, which command uses which, and how callers' time-outs and signals end commands. */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
 import type { RespEndpoint } from '../../net/service-url.js';
-import { type ConnectOptions, endedByCaller, signalOf, within } from '../remote/call-options.js';
+import { type ConnectOptions, endedByCaller, signalOf, whenEnded, within } from '../remote/call-options.js';
+import { WorkInHand } from '../remote/work-in-hand.js';
 import { Lane } from './lane.js';
 import {
-  CommandCall,
+  OtherCommand,
   type CommandParts,
   refusalOf,
-  type RegionCall,
-  type TargetPlace,
-} from './region-call.js';
+  type DaemonCommand,
+  type TargetName,
+} from './daemon-command.js';
 import { type DaemonLimits, limitsOf } from './region-replies.js';
-import { ReplyError } from './reply.js';
+import { ReplyError } from '../../redis-wire/reply.js';
 import { RespConnection } from './resp-connection.js';
 
-/** What sends calls: a lane, or a certain connection. */
+/** What sends commands: a lane, or one specific connection. */
 interface Way {
-  submit(call: RegionCall<unknown>): void;
-  abandon(call: RegionCall<unknown>, error: BedrockError): void;
+  submit(command: DaemonCommand<unknown>): void;
+  abandon(command: DaemonCommand<unknown>, error: BedrockError): void;
 }
 
 const DEFAULT_PROGRESS_TIMEOUT_MS = 30_000;
@@ -27,27 +28,26 @@ export class Link {
   readonly #lanes: Lane[];
   #limits: DaemonLimits = { maxBulkBytes: 0, maxArguments: 0, maxRequestBytes: 0, maxUploads: 0 };
 
-  /** Work in hand that `close` waits for. */
-  #works = 0;
-  #isClosing = false;
-  #whenIdle: (() => void)[] = [];
+  readonly work: WorkInHand;
+  #closing: Promise<void> | undefined;
   #uploads = 0;
   readonly #uploadsWaiting: (() => void)[] = [];
 
   private constructor(
-    /** Where the daemon is, as `connect` takes it. */
+    /** URL of the daemon, in the form that `connect` takes. */
     readonly url: string,
     private readonly endpoint: RespEndpoint,
     private readonly progressTimeoutMs: number,
     connections: number,
   ) {
+    this.work = new WorkInHand(url);
     this.#lanes = Array.from(
       { length: connections },
       () => new Lane(url, (onClose, signal) => this.#openConnection(onClose, signal)),
     );
   }
 
-  /** Makes the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY, ABORTED */
+  /** Opens the first connection. @throws UNREACHABLE, TIMEOUT, NOT_READY, ABORTED */
   static async open(
     url: string,
     endpoint: RespEndpoint,
@@ -62,52 +62,39 @@ export class Link {
     return link;
   }
 
-  /** As the daemon said when it was connected to last. */
+  /** The limits that the daemon gave when it was last connected to. */
   get limits(): DaemonLimits {
     return this.#limits;
   }
 
-  /** Sends a call over the lane that has least to do. @returns its promise */
-  submit<T>(call: RegionCall<T>, options: CallOptions): Promise<T> {
-    return this.bounded(call, options, this.#lane());
+  /** Sends a command over the lane with the least load. @returns its promise */
+  submit<T>(command: DaemonCommand<T>, options: CallOptions): Promise<T> {
+    return this.bounded(command, options, this.#lane());
   }
 
-  /** Sends a call in some way, and ends it when its caller's bounds say so. */
-  bounded<T>(call: RegionCall<T>, options: CallOptions, way: Way): Promise<T> {
+  /** Sends a command by the given way, and ends it when its caller's time-out or signal says so. */
+  bounded<T>(command: DaemonCommand<T>, options: CallOptions, way: Way): Promise<T> {
     if (options.signal === undefined && options.timeoutMs === undefined) {
-      way.submit(call);
-      return call.promise;
+      way.submit(command);
+      return command.promise;
     }
     const signal = signalOf(options) as AbortSignal;
-    const ended = (): BedrockError => endedByCaller(signal.reason, this.url);
     if (signal.aborted) {
-      call.fail(ended());
-      return call.promise;
+      command.fail(endedByCaller(signal.reason, this.url));
+      return command.promise;
     }
-    const end = (): void => way.abandon(call, ended());
-    const done = (): void => signal.removeEventListener('abort', end);
-    signal.addEventListener('abort', end);
-    way.submit(call);
-    call.promise.then(done, done);
-    return call.promise;
+    const done = whenEnded(signal, this.url, (error) => way.abandon(command, error));
+    way.submit(command);
+    command.promise.then(done, done);
+    return command.promise;
   }
 
   /** Sends any command. */
-  command<T>(place: TargetPlace | undefined, parts: CommandParts<T>, options: CallOptions): Promise<T> {
-    return this.submit(new CommandCall(place, parts), options);
+  command<T>(target: TargetName | undefined, parts: CommandParts<T>, options: CallOptions): Promise<T> {
+    return this.submit(new OtherCommand(target, parts), options);
   }
 
-  /** Begins work of one or several calls, which `close` will wait for until `leave`. @throws UNREACHABLE after it */
-  enter(): void {
-    if (this.#isClosing) throw new BedrockError('UNREACHABLE', `the connection to ${this.url} was closed`);
-    this.#works++;
-  }
-
-  leave(): void {
-    if (--this.#works === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
-  }
-
-  /** Runs an upload when there is room for one more. @throws what it throws, TIMEOUT, ABORTED */
+  /** Runs an upload as soon as fewer than the maximum are running. @throws what it throws, TIMEOUT, ABORTED */
   async uploading<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     while (this.#uploads >= this.#limits.maxUploads) await this.#uploadEnded(signal);
     this.#uploads++;
@@ -127,17 +114,20 @@ export class Link {
       await within(ended, signal, this.url);
     } catch (error) {
       const at = this.#uploadsWaiting.indexOf(resolve);
-      // Its turn had come already, and goes to the next.
+      // It already had its turn, which passes to the next one.
       if (at < 0) this.#uploadsWaiting.shift()?.();
       else this.#uploadsWaiting.splice(at, 1);
       throw error;
     }
   }
 
-  /** Ends the connections, after the work in hand. */
-  async close(): Promise<void> {
-    this.#isClosing = true;
-    if (this.#works > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  /** Closes the connections, after the work in progress. */
+  close(): Promise<void> {
+    this.#closing ??= this.work.end().then(() => this.#closeLanes());
+    return this.#closing;
+  }
+
+  async #closeLanes(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
@@ -170,7 +160,7 @@ export class Link {
 function handshakeFailure(error: unknown, url: string): BedrockError {
   const refusal = error instanceof ReplyError ? refusalOf(error) : asBedrockError(error);
   if (!(error instanceof ReplyError) && refusal.code !== 'INTERNAL') return refusal;
-  // Such as a daemon says, and our own memory.
+  // Errors of the daemon, and of memory in this process.
   if (refusal.code === 'NOT_READY' || refusal.code === 'OVERLOADED') return refusal;
   return new BedrockError(
     'UNREACHABLE',

@@ -1,19 +1,19 @@
-/** Large transfers in pieces, several on their way at once. */
+/** Large transfers in pieces, with several pieces in flight at once. */
 import { allocateBytes } from '../../base/allocation.js';
 import type { RegionSource } from '../../contract/target.js';
 import { exactly, type SourceBounds } from '../remote/source.js';
 
-/** Bytes of one piece. */
-export const PIECE_BYTES = 2 ** 20;
-/** Pieces on their way at once. */
-export const WINDOW = 4;
+/** Size of one piece, in bytes. */
+export const COMMAND_PIECE_BYTES = 2 ** 20;
+/** Maximum number of pieces in flight. */
+export const MAX_PIECES_IN_FLIGHT = 4;
 
-/** Work in flight, no more than `WINDOW` at once. */
-export class Window {
+/** Work in flight, at most `MAX_PIECES_IN_FLIGHT` at once. */
+export class PiecesInFlight {
   readonly #inFlight = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
 
-  /** Adds work that has begun. @returns when more can be added @throws what failed, when nothing is in flight any more */
+  /** Adds work that has begun. @returns when more can be added @throws the first failure, after all work in flight has ended */
   async add(work: Promise<void>): Promise<void> {
     const watched = work.then(
       () => {
@@ -25,29 +25,29 @@ export class Window {
       },
     );
     this.#inFlight.add(watched);
-    if (this.#inFlight.size >= WINDOW) await Promise.race(this.#inFlight);
+    if (this.#inFlight.size >= MAX_PIECES_IN_FLIGHT) await Promise.race(this.#inFlight);
     if (this.#failure !== undefined) await this.end();
   }
 
-  /** Waits for all of it. @throws what failed first */
+  /** Waits for all work. @throws the first failure */
   async end(): Promise<void> {
     await Promise.all(this.#inFlight);
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 }
 
-/** Moves a piece; resolves when its memory is free again. */
+/** Moves a piece. Resolves when its memory can be used again. */
 export type MovePiece = (piece: Uint8Array, at: number) => Promise<void>;
 
-/** Moves bytes that are in memory. @throws what the first piece to fail throws, when nothing is on its way any more */
+/** Moves bytes that are in memory. @throws the error of the first piece that failed, after all pieces in flight have ended */
 export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: MovePiece): Promise<void> {
-  const window = new Window();
+  const inFlight = new PiecesInFlight();
   for (let at = 0; at < bytes.length; at += pieceBytes)
-    await window.add(move(bytes.subarray(at, at + pieceBytes), at));
-  await window.end();
+    await inFlight.add(move(bytes.subarray(at, at + pieceBytes), at));
+  await inFlight.end();
 }
 
-/** All that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED */
+/** Collects everything that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED */
 export async function gathered({ size, source }: RegionSource, bounds: SourceBounds): Promise<Buffer> {
   const buffer = allocateBytes(size);
   let filled = 0;
@@ -59,7 +59,7 @@ export async function gathered({ size, source }: RegionSource, bounds: SourceBou
 }
 
 /**
- * Moves what a source gives. It is copied together into pieces, as the source may be done with its own when it is asked for the next.
+ * Moves the contents of a source. They are copied into pieces, because a source may reuse its memory when the next piece is requested.
  * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function moveSource(
@@ -68,11 +68,11 @@ export async function moveSource(
   pieceBytes: number,
   move: MovePiece,
 ): Promise<void> {
-  const window = new Window();
+  const inFlight = new PiecesInFlight();
   const spare: Buffer[] = [];
   const take = (): Buffer => spare.pop() ?? allocateBytes(Math.min(pieceBytes, size));
   const send = async (buffer: Buffer, length: number, at: number): Promise<void> => {
-    await window.add(move(buffer.subarray(0, length), at).finally(() => spare.push(buffer)));
+    await inFlight.add(move(buffer.subarray(0, length), at).finally(() => spare.push(buffer)));
   };
   let buffer = take();
   let filled = 0;
@@ -93,8 +93,8 @@ export async function moveSource(
     }
     if (filled > 0) await send(buffer, filled, at);
   } catch (error) {
-    await window.end().catch(() => undefined);
+    await inFlight.end().catch(() => undefined);
     throw error;
   }
-  await window.end();
+  await inFlight.end();
 }

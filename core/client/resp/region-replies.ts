@@ -1,9 +1,10 @@
-/** What the replies of a daemon say, checked for the form that they must have. */
+/** Converts replies of a daemon to results, and checks that they have the right form. */
 import { BedrockError } from '../../base/errors.js';
 import type { TargetMode } from '../../contract/mode.js';
+import type { NamesPage, TransactionResult } from '../../contract/names.js';
 import { RegionId } from '../../contract/region-id.js';
 import type { RegionPage, RegionStat, TargetState, TargetStats } from '../../contract/target.js';
-import { type Reply, type ReplyMap, textOf } from './reply.js';
+import { type Reply, type ReplyMap, textOf } from '../../redis-wire/reply.js';
 
 const ID = /^[0-9a-f]{32}$/;
 
@@ -11,35 +12,63 @@ export function unexpected(reply: Reply): BedrockError {
   return new BedrockError('INTERNAL', `the daemon gave a reply that does not fit (${typeof reply})`);
 }
 
-/** For commands that answer OK. */
+/** For commands whose reply is OK. */
 export function isOk(reply: Reply): void {
   if (reply !== 'OK') throw unexpected(reply);
 }
 
-/** A JSON text of an object. */
-export function jsonOf(reply: Reply): object {
+/** Parses any JSON. */
+export function anyJsonOf(reply: Reply): unknown {
   try {
-    const value: unknown = JSON.parse(textOf(reply));
-    if (typeof value === 'object' && value !== null) return value;
+    return JSON.parse(textOf(reply)) as unknown;
   } catch {
-    // Said below.
+    throw unexpected(reply);
   }
+}
+
+/** Parses a JSON object. */
+export function jsonOf(reply: Reply): object {
+  const value = anyJsonOf(reply);
+  if (typeof value === 'object' && value !== null) return value;
   throw unexpected(reply);
 }
 
-/** What the daemon takes at most. */
+/** The answer of a provider's own route: JSON as the value, anything else as bytes, no content as undefined. */
+export function answerOf(reply: Reply): unknown {
+  const [status, type, body] = arrayOf(reply);
+  if (typeof status !== 'number' || !(body instanceof Uint8Array)) throw unexpected(reply);
+  const isJson = /^application\/json\b/.test(textOf(type ?? null));
+  const value = status === 204 ? undefined : isJson ? jsonIn(body) : body;
+  if (status < 400) return value;
+  throw new BedrockError('INTERNAL', `the provider answered with status ${status}`, { details: { status } });
+}
+
+function jsonIn(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString()) as unknown;
+  } catch {
+    throw unexpected(null);
+  }
+}
+
+/** A JSON object, or the OK of a command that has nothing to tell. */
+export function jsonOrOk(reply: Reply): object | undefined {
+  return reply === 'OK' ? undefined : jsonOf(reply);
+}
+
+/** Limits of the daemon. */
 export interface DaemonLimits {
-  /** Bytes of one argument, and of the reply to a read. */
+  /** Maximum bytes of one argument, and of the reply to a read. */
   readonly maxBulkBytes: number;
-  /** Arguments of one command. */
+  /** Maximum number of arguments of one command. */
   readonly maxArguments: number;
-  /** Bytes of one command, large arguments aside. */
+  /** Maximum bytes of one command, without large arguments. */
   readonly maxRequestBytes: number;
-  /** Regions that a connection can make of parts at once. */
+  /** Maximum number of uploads that a connection can have at once. */
   readonly maxUploads: number;
 }
 
-/** With less, transfers could not be cut into commands; no daemon has less. */
+/** Smaller limits would not allow splitting transfers into commands; no daemon has smaller ones. */
 const LEAST_BULK_BYTES = 1024;
 const LEAST_ARGUMENTS = 16;
 const LEAST_REQUEST_BYTES = 32_768;
@@ -61,13 +90,13 @@ export function limitsOf(reply: Reply): DaemonLimits {
 
 export function numberOf(reply: Reply | undefined): number {
   if (typeof reply === 'number') return reply;
-  // A number that is no integer goes as text.
+  // A number that is not an integer is sent as text.
   const value = Number(textOf(reply));
   if (!Buffer.isBuffer(reply) || Number.isNaN(value)) throw unexpected(reply ?? null);
   return value;
 }
 
-/** For commands whose reply goes to the caller's memory, all of it. */
+/** For commands whose reply must fill the caller's memory completely. */
 export function fills(size: number): (reply: Reply) => void {
   return (reply) => {
     if (reply !== size) throw unexpected(reply);
@@ -92,22 +121,50 @@ function mapOf(reply: Reply | undefined): ReplyMap {
 
 export function statOf(reply: Reply): RegionStat {
   const map = mapOf(reply);
+  const name = map.get('name');
   return {
     id: idOf(map.get('id')),
     size: numberOf(map.get('size')),
     createdAt: numberOf(map.get('createdAt')),
+    ...(name !== undefined && { name: nameOf(name) }),
   };
+}
+
+function nameOf(reply: Reply | undefined): string {
+  if (Buffer.isBuffer(reply) && reply.length > 0) return textOf(reply);
+  throw unexpected(reply ?? null);
 }
 
 export function pageOf(reply: Reply): RegionPage {
   const [next, regions] = arrayOf(reply);
   return {
     regions: arrayOf(regions).map((region) => {
-      const [id, size, createdAt] = arrayOf(region);
-      return { id: idOf(id), size: numberOf(size), createdAt: numberOf(createdAt) };
+      const [id, size, createdAt, name] = arrayOf(region);
+      return {
+        id: idOf(id),
+        size: numberOf(size),
+        createdAt: numberOf(createdAt),
+        ...(name !== undefined && { name: nameOf(name) }),
+      };
     }),
     ...(next !== null && { next: idOf(next) }),
   };
+}
+
+export function namesOf(reply: Reply): NamesPage {
+  const [next, names, prefixes] = arrayOf(reply);
+  return {
+    names: arrayOf(names).map((region) => {
+      const [name, id, size, createdAt] = arrayOf(region);
+      return { name: nameOf(name), id: idOf(id), size: numberOf(size), createdAt: numberOf(createdAt) };
+    }),
+    prefixes: arrayOf(prefixes).map(nameOf),
+    ...(next !== null && { next: nameOf(next) }),
+  };
+}
+
+export function transactionOf(reply: Reply): TransactionResult {
+  return { ids: arrayOf(reply).map((id) => (id === null ? null : idOf(id))) };
 }
 
 export function statsOf(reply: Reply): TargetStats {

@@ -1,72 +1,81 @@
 /**
- * One connection to a server that speaks the Redis protocol; it knows nothing of regions.
+ * One connection to a server that speaks the Redis protocol. It knows nothing about regions.
  *
- * - The commands of a turn go out in one write; replies settle their calls in order.
- * - A large reply is read from the socket straight to where its call wants it. The system is told where before it reads, so what
- *   came before the reply's head was seen, at most `SCRATCH_BYTES`, is copied.
- * - Where the system refuses memory for a command or a reply, that call alone fails, as OVERLOADED: nothing of the command is sent, and
- *   the reply is read and dropped.
- * - A connection breaks when the peer says what it may not, closes, or makes no progress; then every call that waits is told.
- *   There is no second try here.
+ * - All commands of one turn of the event loop are sent in one write. Replies settle their commands in order.
+ * - A large reply is read from the socket directly into the memory that its command names. The system is given that memory before it reads.
+ *   So bytes that came together with the reply's head, at most `SCRATCH_BYTES`, are copied.
+ * - If the system refuses memory for a command or a reply, only that command fails, with OVERLOADED. Nothing of the command is sent, and
+ *   its reply is read and dropped.
+ * - A connection breaks if the peer violates the protocol, closes, or makes no progress. Then every waiting command is told. There is no
+ *   retry here.
  */
 import { connect, type Socket } from 'node:net';
 import { allocateBytes } from '../../base/allocation.js';
 import { asBedrockError, BedrockError, messageOf } from '../../base/errors.js';
+import { formatHostPort } from '../../net/address.js';
 import type { RespEndpoint } from '../../net/service-url.js';
+import { onceInputIsRead } from '../../net/standstill.js';
 import { within } from '../remote/call-options.js';
-import { type Argument, ArgumentsCall, type Call, IntoCall } from './call.js';
-import { CallsInOrder } from './calls-in-order.js';
-import { Output } from './output.js';
-import { DISCARD, Found, ReplyParser } from './reply-parser.js';
-import type { Reply } from './reply.js';
+import { type Argument, type Command, PlainCommand } from './command.js';
+import { CommandsInOrder } from './commands-in-order.js';
+import { RequestWriter } from '../../redis-wire/request-writer.js';
+import { DISCARD, Found, ReplyParser } from '../../redis-wire/reply-parser.js';
+import type { Reply } from '../../redis-wire/reply.js';
 
 export interface RespConnectionOptions {
-  /** How long replies that are waited for may make no progress, milliseconds; also for connecting. 30000 unless told. */
+  /** Time-out for lack of progress while replies are waited for, and for connecting, in milliseconds; default: 30000. */
   progressTimeoutMs?: number;
-  /** Largest reply, bytes that go to a call's own memory aside; 64 MiB unless told. */
+  /** Largest reply in bytes, not counting bytes that go to a command's own memory; default: 64 MiB. */
   maxReplyBytes?: number;
   /** Ends the attempt to connect. */
   signal?: AbortSignal | undefined;
-  /** Told once, when the connection has broken or ended. */
+  /** Called once, when the connection has broken or ended. */
   onClose?: (error: BedrockError) => void;
 }
 
 const SCRATCH_BYTES = 2 ** 16;
-/** Fewer bytes of a reply are read with what follows them, and copied. */
+/** Shorter parts of a reply are read together with what follows them, and copied. */
 const LANDING_BYTES = 2 ** 14;
-/** Commands are sent on, before the turn ends, when there are so many bytes of them. */
+/** Commands are sent before the turn ends when they have this many bytes. */
 const FLUSH_BYTES = 2 ** 16;
-/** How long the memory of an abandoned call may be in use by the system before the connection is ended for it. */
-const RELEASE_MS = 50;
+/**
+ * How many checks may find the memory of an abandoned command still used by the system before the connection is ended. Time is measured by
+ * periodic checks. If this process stands still, that counts as at most one check, and the next check sees what arrived meanwhile.
+ */
+const RELEASE_CHECKS = 10;
 const RELEASE_CHECK_MS = 5;
-/** How often progress is looked for within the time that it may take. */
+/** Checks for progress per time-out. */
 const CHECKS = 4;
 
-/** A call that is to fail as soon as its memory is not used any more. */
+/**
+ * State of a connection; it only moves forward. `open`: commands can be sent. `ending`: the connection waits for outstanding replies and
+ * then closes. `broken`: it is finished, and every command was told why.
+ */
+type State = 'connecting' | 'open' | 'ending' | { readonly broken: BedrockError };
+
+/** A command that fails as soon as its memory is no longer used. */
 interface Abandoned {
-  readonly call: Call<unknown>;
+  readonly command: Command<unknown>;
   readonly error: BedrockError;
-  readonly since: number;
+  /** Number of checks that found its memory in use. */
+  checks: number;
 }
 
 export class RespConnection {
-  readonly #calls = new CallsInOrder();
+  readonly #commands = new CommandsInOrder();
   readonly #parser: ReplyParser;
-  readonly #output = new Output();
+  readonly #output = new RequestWriter();
   readonly #socket: Socket;
   readonly #scratch = allocateBytes(SCRATCH_BYTES);
-  /** Bytes at the beginning of the scratch that are not understood yet. */
+  /** Bytes at the start of the scratch buffer that are not parsed yet. */
   #kept = 0;
-  /** The caller's memory that the system reads into; undefined if that is the scratch. */
+  /** The caller's memory that the system reads into; undefined if it reads into the scratch buffer. */
   #landing: Uint8Array | undefined;
   #isFlushing = false;
-  /** Bytes of commands that were handed to the socket. */
-  #flushed = 0;
-  #broken: BedrockError | undefined;
-  #isEnding = false;
-  /** How often bytes have come. */
+  #state: State = 'connecting';
+  /** Number of times that bytes have arrived. */
   #arrivals = 0;
-  /** What the last look at the progress saw: arrivals, bytes that the system has taken, looks in a row that saw nothing new. */
+  /** State at the last check for progress: arrivals, bytes that the system has taken, consecutive checks that saw nothing new. */
   #seenArrivals = 0;
   #seenReleased = 0;
   #idleChecks = 0;
@@ -89,7 +98,7 @@ export class RespConnection {
         callback: (count: number) => this.#received(count),
       },
     });
-    const watch = setInterval(this.#watch, progressTimeoutMs / CHECKS);
+    const watch = setInterval(() => onceInputIsRead(this.#watch), progressTimeoutMs / CHECKS);
     watch.unref();
     this.#closed = new Promise((resolve) => {
       this.#socket.once('close', () => {
@@ -104,7 +113,7 @@ export class RespConnection {
   /** @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
   static async open(endpoint: RespEndpoint, options: RespConnectionOptions = {}): Promise<RespConnection> {
     const connection = new RespConnection(endpoint, options);
-    const connected = connection.#connect(options.progressTimeoutMs ?? 30_000);
+    const connected = connection.#connect();
     try {
       await within(connected, options.signal, connection.#where);
     } catch (error) {
@@ -114,18 +123,12 @@ export class RespConnection {
     return connection;
   }
 
-  #connect(timeoutMs: number): Promise<void> {
+  #connect(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(
-        () => this.break(new BedrockError('TIMEOUT', `no answer from ${this.#where} in time`)),
-        timeoutMs,
-      );
-      this.#socket.once('close', () => {
-        clearTimeout(late);
-        reject(this.#broken ?? this.#unreachable('the connection was closed'));
-      });
+      // Safe: the constructor's own listener comes first, so the reason is there.
+      this.#socket.once('close', () => reject(this.#whyClosed));
       this.#socket.once('connect', () => {
-        clearTimeout(late);
+        if (this.#state === 'connecting') this.#state = 'open';
         resolve();
       });
     });
@@ -133,58 +136,57 @@ export class RespConnection {
 
   /** Whether commands can be sent. */
   get isOpen(): boolean {
-    return this.#broken === undefined && !this.#isEnding;
+    return this.#state === 'open';
   }
 
-  /** Calls that wait for their replies. */
-  get pending(): number {
-    return this.#calls.length;
+  /** Why it has broken; undefined if it has not. */
+  get failure(): BedrockError | undefined {
+    return typeof this.#state === 'object' ? this.#state.broken : undefined;
+  }
+
+  get #isBroken(): boolean {
+    return this.failure !== undefined;
+  }
+
+  /** Why no command can be sent. */
+  get #whyClosed(): BedrockError {
+    return this.failure ?? this.#unreachable('the connection was closed');
   }
 
   /**
-   * Sends a command. Byte arguments of 16 KiB and more go by reference: they must not change until it settles.
-   * @throws ReplyError (what the server answers), UNREACHABLE, TIMEOUT
+   * Sends a command. Byte arguments of 16 KiB and more are passed by reference: they must not change until the command settles.
+   * @param into where the bytes of the reply go, one after another; the reply is then their number
+   * @throws ReplyError (what the server answers), UNREACHABLE (also for a reply that is longer than `into`), TIMEOUT
    */
-  send(args: readonly Argument[]): Promise<Reply> {
-    const call = new ArgumentsCall(args);
-    this.submit(call);
-    return call.promise;
+  send(args: readonly Argument[], into?: Uint8Array): Promise<Reply> {
+    const command = new PlainCommand(args, into);
+    this.submit(command);
+    return command.promise;
   }
 
-  /**
-   * Sends a command whose reply is bytes, or an array of them: they land in `into`, one behind the other.
-   * @returns how many there were
-   * @throws ReplyError (what the server answers), UNREACHABLE (also for a reply that is longer), TIMEOUT
-   */
-  sendInto(args: readonly Argument[], into: Uint8Array): Promise<number> {
-    const call = new IntoCall(args, into);
-    this.submit(call);
-    return call.promise;
-  }
-
-  submit(call: Call<unknown>): void {
+  submit(command: Command<unknown>): void {
     if (!this.isOpen) {
-      call.broken(this.#broken ?? this.#unreachable('the connection was closed'), false);
+      command.broken(this.#whyClosed, false);
       return;
     }
     const output = this.#output;
     const before = output.added;
     try {
-      call.encode(output);
+      command.encode(output);
     } catch (error) {
-      output.undo(before);
-      call.refused(error);
+      output.undoTo(before);
+      command.fail(asBedrockError(error));
       return;
     }
-    this.#calls.push(call);
-    call.sentAt = output.added;
-    call.heldUntil = output.referencedTo > before ? output.referencedTo : 0;
+    this.#commands.push(command);
+    command.sentAt = output.added;
+    command.heldUntil = output.referencedTo > before ? output.referencedTo : 0;
     if (this.#isFlushing) {
-      if (output.added - this.#flushed >= FLUSH_BYTES) this.#handOver();
+      if (output.gatheredBytes >= FLUSH_BYTES) this.#handOver();
       return;
     }
     this.#isFlushing = true;
-    // Behind the microtasks of this turn: what they send goes out with it.
+    // Runs after the microtasks of this turn, so that commands that they send go out too.
     process.nextTick(this.#flush);
   }
 
@@ -194,51 +196,49 @@ export class RespConnection {
   };
 
   #handOver(): void {
-    if (this.#broken !== undefined) return;
-    this.#flushed = this.#output.added;
-    this.#output.flush(this.#socket);
+    if (this.#isBroken) return;
+    this.#output.send(this.#socket);
   }
 
-  /** Ends the connection when the calls that wait have been answered. */
+  /** Closes the connection after all waiting commands have been answered. */
   async close(): Promise<void> {
-    this.#isEnding = true;
+    if (!this.#isBroken) this.#state = 'ending';
     this.#endIfDone();
     await this.#closed;
   }
 
   #endIfDone(): void {
-    if (this.#isEnding && this.#calls.length === 0) this.#socket.destroy();
+    if (this.#state === 'ending' && this.#commands.length === 0) this.#socket.destroy();
   }
 
   /**
-   * Ends a call whose reply has not come; the reply is read and dropped. The call fails when its memory is its caller's again, that is
-   * when the system has taken what is sent from it, and does not read into it any more. If that takes long, the connection breaks.
+   * Ends a command before its reply has come; the reply is read and dropped. The command fails when its memory belongs to its caller again:
+   * when the system has taken what is sent from it, and no longer reads into it. If that takes too long, the connection breaks.
    */
-  abandon(call: Call<unknown>, error: BedrockError): void {
-    // Otherwise the connection has told it, and every other call.
-    if (this.#broken !== undefined || this.#tryAbandon(call, error)) return;
-    this.#abandoned.push({ call, error, since: performance.now() });
+  abandon(command: Command<unknown>, error: BedrockError): void {
+    // Otherwise the connection has told it, and every other command.
+    if (this.#isBroken || this.#tryAbandon(command, error)) return;
+    this.#abandoned.push({ command, error, checks: 0 });
     this.#releaseTimer ??= setInterval(this.#release, RELEASE_CHECK_MS);
   }
 
-  /** @returns whether nothing uses the call's memory any more */
-  #tryAbandon(call: Call<unknown>, error: BedrockError): boolean {
-    const released = this.#flushed - this.#socket.writableLength;
-    const isFirst = this.#calls.first === call;
-    if (call.heldUntil > released || (isFirst && this.#landing !== undefined)) return false;
-    if (call.into !== undefined) {
-      call.into = DISCARD;
+  /** @returns whether the command's memory is no longer used */
+  #tryAbandon(command: Command<unknown>, error: BedrockError): boolean {
+    const released = this.#output.sent - this.#socket.writableLength;
+    const isFirst = this.#commands.first === command;
+    if (command.heldUntil > released || (isFirst && this.#landing !== undefined)) return false;
+    if (command.into !== undefined) {
+      command.into = DISCARD;
       if (isFirst) this.#parser.discard();
     }
-    call.fail(error);
+    command.fail(error);
     return true;
   }
 
   readonly #release = (): void => {
-    this.#abandoned = this.#abandoned.filter(({ call, error }) => !this.#tryAbandon(call, error));
-    const [oldest] = this.#abandoned;
-    if (oldest !== undefined && performance.now() - oldest.since > RELEASE_MS)
-      this.break(this.#unreachable('it took nothing further of a call that was given up'));
+    this.#abandoned = this.#abandoned.filter(({ command, error }) => !this.#tryAbandon(command, error));
+    if (this.#abandoned.some((each) => ++each.checks > RELEASE_CHECKS))
+      this.break(this.#unreachable('it took nothing further of a command that was given up'));
     if (this.#abandoned.length > 0) return;
     clearInterval(this.#releaseTimer);
     this.#releaseTimer = undefined;
@@ -246,21 +246,21 @@ export class RespConnection {
 
   /** Ends the connection at once. */
   break(error: BedrockError): void {
-    if (this.#broken !== undefined) return;
-    this.#broken = error;
+    if (this.#isBroken) return;
+    this.#state = { broken: error };
     this.#socket.destroy();
     clearInterval(this.#releaseTimer);
-    for (const { call, error: reason } of this.#abandoned.splice(0)) call.fail(reason);
-    for (let call = this.#calls.shift(); call !== undefined; call = this.#calls.shift())
-      call.broken(error, call.sentAt <= this.#flushed);
+    for (const { command, error: reason } of this.#abandoned.splice(0)) command.fail(reason);
+    for (let command = this.#commands.shift(); command !== undefined; command = this.#commands.shift())
+      command.broken(error, command.sentAt <= this.#output.sent);
     this.#onClose?.(error);
   }
 
   // ---- input ----
 
   /**
-   * Where the next bytes of the socket go. Asked for when those before were taken in, and not again before they have come: the
-   * system may be writing there from now on.
+   * Where the next bytes of the socket go. Called after the previous bytes were handled, and not again before the next ones have come: from
+   * now on the system may be writing there.
    */
   #room(): Uint8Array {
     this.#landing = this.#parser.missing >= LANDING_BYTES ? this.#parser.landing : undefined;
@@ -270,7 +270,7 @@ export class RespConnection {
 
   #received(count: number): boolean {
     this.#arrivals++;
-    if (this.#broken !== undefined) return true;
+    if (this.#isBroken) return true;
     if (this.#landing !== undefined) {
       this.#parser.landed(count);
       this.#landing = undefined;
@@ -282,15 +282,15 @@ export class RespConnection {
     const end = this.#kept + count;
     parser.position = 0;
     for (;;) {
-      const call = this.#calls.first;
-      const found = parser.next(scratch, end, call?.into);
+      const command = this.#commands.first;
+      const found = parser.next(scratch, end, command?.into);
       if (found === Found.reply) {
-        if (call === undefined) {
+        if (command === undefined) {
           this.break(this.#unreachable('it sent a reply to no command'));
           return true;
         }
-        this.#calls.shift();
-        call.replied(parser.value);
+        this.#commands.shift();
+        command.replied(parser.value);
         continue;
       }
       if (found === Found.incomplete) break;
@@ -299,26 +299,28 @@ export class RespConnection {
     }
     this.#kept = end - parser.position;
     if (this.#kept > 0 && parser.position > 0) scratch.copyWithin(0, parser.position, end);
-    if (this.#isEnding) this.#endIfDone();
+    this.#endIfDone();
     return true;
   }
 
-  /** Breaks the connection when those who wait have waited too long without anything moving. */
+  /** Breaks the connection if waiting commands, or the attempt to connect, have made no progress for too long. */
   readonly #watch = (): void => {
-    const first = this.#calls.first;
-    const released = this.#flushed - this.#socket.writableLength;
+    const first = this.#commands.first;
+    const released = this.#output.sent - this.#socket.writableLength;
     const isMoving =
       this.#arrivals !== this.#seenArrivals ||
       (first !== undefined && first.sentAt > this.#seenReleased && released > this.#seenReleased);
     this.#seenArrivals = this.#arrivals;
     this.#seenReleased = released;
-    this.#idleChecks = first === undefined || isMoving ? 0 : this.#idleChecks + 1;
-    if (this.#idleChecks > CHECKS)
+    const isConnecting = this.#state === 'connecting';
+    this.#idleChecks = !isConnecting && (first === undefined || isMoving) ? 0 : this.#idleChecks + 1;
+    if (this.#idleChecks > CHECKS || (isConnecting && this.#idleChecks === CHECKS))
       this.break(new BedrockError('TIMEOUT', `no answer from ${this.#where} in time`));
   };
 
   get #where(): string {
-    return 'path' in this.endpoint ? this.endpoint.path : `${this.endpoint.host}:${this.endpoint.port}`;
+    const { endpoint } = this;
+    return 'path' in endpoint ? `resp+unix:${endpoint.path}` : `resp://${formatHostPort(endpoint)}`;
   }
 
   #unreachable(reason: string, cause?: unknown): BedrockError {

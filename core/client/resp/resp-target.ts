@@ -1,11 +1,20 @@
 /**
- * A target of another daemon over the Redis protocol.
+ * A target of another daemon, over the Redis protocol.
  *
- * A small read or write is one command. Of a large one, pieces of `PIECE_BYTES` are on their way at once, after its bounds were
- * compared with the region's size, so that nothing is written of what cannot be written whole. Many ranges share a command.
+ * A small read or write is one command. A large one is sent in pieces of `COMMAND_PIECE_BYTES`, several in flight at once. Its bounds are
+ * first compared with the region's size, so that nothing is written if the whole does not fit. Many ranges share a command.
  */
 import { allocateBytes } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
+import {
+  type Change,
+  MAX_NAME_BYTES,
+  type NamedRegion,
+  type NamesPage,
+  type PutOptions,
+  type RegionRef,
+  type TransactionResult,
+} from '../../contract/names.js';
 import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions } from '../../contract/remote-provider.js';
 import type {
@@ -22,113 +31,129 @@ import {
   checkRanges,
   checkTotal,
 } from '../../targets/arguments.js';
+import { type CheckedNames, movedBytes } from '../../targets/name-arguments.js';
 import {
   BaseRemoteTarget,
   type RemoteTargetDescription,
-  type RemoteTargetPlace,
+  type RemoteTargetKey,
 } from '../remote/base-remote-target.js';
 import { ofTheWhole } from '../remote/call-options.js';
 import { type SourceBounds, SourceFailure } from '../remote/source.js';
 import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
-import type { Argument } from './call.js';
+import type { Argument } from './command.js';
 import type { Link } from './link.js';
-import { gathered, moveBytes, type MovePiece, moveSource, PIECE_BYTES, WINDOW } from './pieces.js';
-import { type CommandParts, ReadCall, type RegionCall, TargetPlace, WriteCall } from './region-call.js';
-import { fills, idOf, isOk, pageOf, statOf, statsOf } from './region-replies.js';
-import { RegionUpload } from './upload.js';
+import {
+  gathered,
+  moveBytes,
+  type MovePiece,
+  moveSource,
+  COMMAND_PIECE_BYTES,
+  MAX_PIECES_IN_FLIGHT,
+} from './pieces.js';
+import {
+  type CommandParts,
+  Key,
+  ReadCommand,
+  type DaemonCommand,
+  TargetName,
+  WriteCommand,
+} from './daemon-command.js';
+import { fills, idOf, isOk, namesOf, pageOf, statOf, statsOf, transactionOf } from './region-replies.js';
+import { RegionUpload, type UploadOptions } from './upload.js';
 
 export class RespTarget extends BaseRemoteTarget {
-  readonly #place: TargetPlace;
-  readonly #left = (): void => {
-    this.link.leave();
-    this.leave();
-  };
+  readonly #name: TargetName;
 
   constructor(
     private readonly link: Link,
-    { provider, index }: RemoteTargetPlace,
+    { provider, index }: RemoteTargetKey,
     description: RemoteTargetDescription,
   ) {
-    super(description);
-    this.#place = new TargetPlace(provider, index);
+    super(description, link.work);
+    this.#name = new TargetName(provider, index);
   }
 
-  /** Largest piece of a transfer. */
+  /** Maximum size of a piece of a transfer. */
   get #pieceBytes(): number {
-    return Math.min(PIECE_BYTES, this.link.limits.maxBulkBytes);
+    return Math.min(COMMAND_PIECE_BYTES, this.link.limits.maxBulkBytes);
   }
 
-  #submit<T>(sent: RegionCall<T>, call: CallOptions): Promise<T> {
-    this.#enter();
-    sent.whenSettled = this.#left;
+  #submit<T>(command: DaemonCommand<T>, call: CallOptions): Promise<T> {
+    this.beginWork();
+    command.whenSettled = this.endWork;
     try {
-      return this.link.submit(sent, call);
+      return this.link.submit(command, call);
     } catch (error) {
-      this.#left();
+      this.endWork();
       throw error;
     }
   }
 
-  /** A command within work that `close` waits for. */
+  /** Sends a command as work that `close` waits for. */
   #command<T>(parts: CommandParts<T>, call: CallOptions): Promise<T> {
-    return this.link.command(this.#place, parts, call);
-  }
-
-  /** Begins work that the closing of this target and that of the link wait for until `#left`. */
-  #enter(): void {
-    this.checkOpen();
-    this.link.enter();
-    this.enter();
-  }
-
-  /** Work of several commands, which `close` waits for as a whole. */
-  async #during<T>(work: () => Promise<T>): Promise<T> {
-    this.#enter();
-    try {
-      return await work();
-    } finally {
-      this.#left();
-    }
+    return this.link.command(this.#name, parts, call);
   }
 
   // ---- creation ----
 
-  protected async sendCreate(size: number, call: CallOptions): Promise<RegionId> {
-    const parts = { name: 'BLOB.CREATE', args: [size], isRepeatable: false, result: idOf };
-    return this.#during(() => this.#command(parts, call));
+  protected async sendCreate(size: number, call: CallOptions, name: string | undefined): Promise<RegionId> {
+    const parts = { name: 'BLOB.CREATE', args: [size, ...namedBy(name)], isRepeatable: false, result: idOf };
+    return this.during(() => this.#command(parts, call));
   }
 
   protected sendContents(
     contents: RegionSource | Uint8Array,
     persist: boolean,
     call: CallOptions,
+    name: string | undefined,
   ): Promise<RegionId> {
+    const options = [...(persist ? [PERSIST] : []), ...namedBy(name)];
+    const making: Making = {
+      whole: (bytes) => ({ name: 'BLOB.CREATE', args: [bytes.length, 'DATA', bytes, ...options] }),
+      options,
+    };
+    return this.#make(contents, making, call);
+  }
+
+  protected sendPut(
+    name: string,
+    contents: RegionSource | Uint8Array,
+    condition: PutOptions['if'],
+    call: CallOptions,
+  ): Promise<RegionId> {
+    const conditions =
+      condition === undefined ? [] : condition === 'absent' ? ['ABSENT'] : ['IF', condition.toString()];
+    const making: Making = {
+      whole: (bytes) => ({ name: 'BLOB.PUT', ref: name, args: [bytes, ...conditions] }),
+      options: ['PUT', new Key(name), ...conditions],
+      keysTell: true,
+    };
+    return this.#make(contents, making, call);
+  }
+
+  /** Small contents are sent in one command, large ones in parts. */
+  #make(contents: RegionSource | Uint8Array, making: Making, call: CallOptions): Promise<RegionId> {
     const pieceBytes = this.#pieceBytes;
     if (ArrayBuffer.isView(contents)) {
       const { length } = contents;
-      if (length <= pieceBytes) return this.#during(() => this.#createWith(contents, persist, call));
-      return this.#upload(length, persist, call, (add) => moveBytes(contents, pieceBytes, add));
+      if (length <= pieceBytes) return this.during(() => this.#makeOf(contents, making, call));
+      return this.#upload(length, making, call, (add) => moveBytes(contents, pieceBytes, add));
     }
-    if (contents.size <= pieceBytes) return this.#gather(contents, persist, call);
-    return this.#upload(contents.size, persist, call, (add, bounds) =>
+    if (contents.size <= pieceBytes) return this.#gather(contents, making, call);
+    return this.#upload(contents.size, making, call, (add, bounds) =>
       moveSource(contents, bounds, pieceBytes, add),
     );
   }
 
-  #createWith(bytes: Uint8Array, persist: boolean, call: CallOptions): Promise<RegionId> {
-    const { length } = bytes;
-    const args = [length, 'DATA', bytes, ...(persist ? [PERSIST] : [])];
-    return this.#command(
-      { name: 'BLOB.CREATE', args, isRepeatable: false, cost: length, result: idOf },
-      call,
-    );
+  #makeOf(bytes: Uint8Array, { whole }: Making, call: CallOptions): Promise<RegionId> {
+    return this.#command({ ...whole(bytes), isRepeatable: false, cost: bytes.length, result: idOf }, call);
   }
 
-  #gather(source: RegionSource, persist: boolean, call: CallOptions): Promise<RegionId> {
-    return this.#during(async () => {
+  #gather(source: RegionSource, making: Making, call: CallOptions): Promise<RegionId> {
+    return this.during(async () => {
       const whole = ofTheWhole(call);
       try {
-        return await this.#createWith(await gathered(source, this.#bounds(whole)), persist, whole);
+        return await this.#makeOf(await gathered(source, this.#bounds(whole)), making, whole);
       } catch (error) {
         throw callersOwn(error);
       }
@@ -137,14 +162,14 @@ export class RespTarget extends BaseRemoteTarget {
 
   #upload(
     size: number,
-    persist: boolean,
+    making: Making,
     call: CallOptions,
     move: (add: MovePiece, bounds: SourceBounds) => Promise<void>,
   ): Promise<RegionId> {
-    return this.#during(() => {
+    return this.during(() => {
       const whole = ofTheWhole(call);
       return this.link.uploading(whole.signal, async () => {
-        const upload = await RegionUpload.begin(this.link, this.#place, { size, persist }, whole);
+        const upload = await RegionUpload.begin(this.link, this.#name, size, making, whole);
         try {
           await move((part) => upload.add(part), this.#bounds(whole));
           return await upload.end();
@@ -163,43 +188,45 @@ export class RespTarget extends BaseRemoteTarget {
   // ---- writing ----
 
   protected sendWrite(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
     if (bytes.length <= this.#pieceBytes)
-      return this.#submit(new WriteCall(this.#place, id, offset, bytes, persist), call);
-    return this.#writeLarge(id, { offset, size: bytes.length }, persist, call, (write) =>
+      return this.#submit(new WriteCommand(this.#name, ref, offset, bytes, persist), call);
+    return this.#writeLarge(ref, { offset, size: bytes.length }, persist, call, (write) =>
       moveBytes(bytes, this.#pieceBytes, write),
     );
   }
 
   protected async sendSource(
-    id: RegionId,
+    ref: RegionRef,
     offset: number,
     source: RegionSource,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
-    return this.#writeLarge(id, { offset, size: source.size }, persist, call, (write, bounds) =>
+    return this.#writeLarge(ref, { offset, size: source.size }, persist, call, (write, bounds) =>
       moveSource(source, bounds, this.#pieceBytes, write),
     );
   }
 
   #writeLarge(
-    id: RegionId,
+    ref: RegionRef,
     range: RegionRange,
     persist: boolean,
     call: CallOptions,
     move: (write: MovePiece, bounds: SourceBounds) => Promise<void>,
   ): Promise<void> {
-    return this.#during(async () => {
+    return this.during(async () => {
       const whole = ofTheWhole(call);
-      checkRange('write', range.offset, range.size, (await this.#stat(id, whole)).size);
+      // All pieces go to the region that has the name now.
+      const { id, size } = await this.#stat(ref, whole);
+      checkRange('write', range.offset, range.size, size);
       const write: MovePiece = (piece, at) =>
-        this.link.submit(new WriteCall(this.#place, id, range.offset + at, piece, false), whole);
+        this.link.submit(new WriteCommand(this.#name, id, range.offset + at, piece, false), whole);
       try {
         await move(write, this.#bounds(whole));
       } catch (error) {
@@ -210,18 +237,18 @@ export class RespTarget extends BaseRemoteTarget {
   }
 
   protected async sendWritev(
-    id: RegionId,
+    given: RegionRef,
     { ranges, total }: CheckedRanges,
     bytes: Uint8Array,
     persist: boolean,
     call: CallOptions,
   ): Promise<void> {
     const { limits } = this.link;
-    // One command has the daemon check everything; but that the bytes do not fit is said after that the region is not there.
+    // With one command the daemon checks everything. But an unknown region must be reported before a wrong number of bytes.
     const isOne = fitInOne(ranges, total, limits) && total === bytes.length;
-    await this.#during(async () => {
+    await this.during(async () => {
       const whole = ofTheWhole(call);
-      if (!isOne) checkRanges('write', ranges, (await this.#stat(id, whole)).size);
+      const ref = isOne ? given : await this.#checked('write', given, ranges, whole);
       checkTotal(total, bytes);
       let from = 0;
       for (const batch of batchesOf(ranges, limits)) {
@@ -232,93 +259,96 @@ export class RespTarget extends BaseRemoteTarget {
         if (isOne && persist) args.push(PERSIST);
         const cost = bytesOf(batch);
         await this.#command(
-          { name: 'BLOB.WRITEV', id, args, isRepeatable: false, cost, result: isOk },
+          { name: 'BLOB.WRITEV', ref, args, isRepeatable: false, cost, result: isOk },
           whole,
         );
       }
-      if (!isOne && persist) await this.#persist(id, ranges, whole);
+      if (!isOne && persist) await this.#persist(ref, ranges, whole);
     });
   }
 
   // ---- reading ----
 
-  protected fill(id: RegionId, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
+  protected fill(ref: RegionRef, offset: number, buffer: Uint8Array, call: CallOptions): Promise<void> {
     if (buffer.length <= this.#pieceBytes)
-      return this.#submit(new ReadCall(this.#place, id, offset, buffer), call);
-    return this.#fillLarge(id, { offset, size: buffer.length }, () => buffer, call).then(() => undefined);
+      return this.#submit(new ReadCommand(this.#name, ref, offset, buffer), call);
+    return this.#fillLarge(ref, { offset, size: buffer.length }, () => buffer, call).then(() => undefined);
   }
 
-  protected sendReadLarge(id: RegionId, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
-    return this.#fillLarge(id, range, () => allocateBuffer(range.size), call);
+  protected sendReadLarge(ref: RegionRef, range: RegionRange, call: CallOptions): Promise<Uint8Array> {
+    return this.#fillLarge(ref, range, () => allocateBuffer(range.size), call);
   }
 
   #fillLarge<B extends Uint8Array>(
-    id: RegionId,
+    ref: RegionRef,
     { offset, size }: RegionRange,
     take: () => B,
     call: CallOptions,
   ): Promise<B> {
-    return this.#during(async () => {
+    return this.during(async () => {
       const whole = ofTheWhole(call);
-      checkRange('read', offset, size, (await this.#stat(id, whole)).size);
+      const { id, size: regionSize } = await this.#stat(ref, whole);
+      checkRange('read', offset, size, regionSize);
       const buffer = take();
       await moveBytes(buffer, this.#pieceBytes, (piece, at) =>
-        this.link.submit(new ReadCall(this.#place, id, offset + at, piece), whole),
+        this.link.submit(new ReadCommand(this.#name, id, offset + at, piece), whole),
       );
       return buffer;
     });
   }
 
   protected async *stream(
-    id: RegionId,
+    ref: RegionRef,
     { offset, size }: RegionRange,
     call: CallOptions,
   ): AsyncGenerator<Uint8Array> {
     const whole = ofTheWhole(call);
-    this.#enter();
+    this.beginWork();
     const ahead: Piece[] = [];
     try {
-      checkRange('read', offset, size, (await this.#stat(id, whole)).size);
+      const { id, size: regionSize } = await this.#stat(ref, whole);
+      checkRange('read', offset, size, regionSize);
       const pieceBytes = this.#pieceBytes;
       for (let at = 0; at < size || ahead.length > 0;) {
-        for (; at < size && ahead.length < WINDOW; at += pieceBytes)
+        for (; at < size && ahead.length < MAX_PIECES_IN_FLIGHT; at += pieceBytes)
           ahead.push(this.#piece(id, offset + at, Math.min(pieceBytes, size - at), whole));
-        const { call: read, bytes } = ahead.shift() as Piece;
+        const { read, bytes } = ahead.shift() as Piece;
         await read.promise;
         yield bytes;
       }
     } finally {
-      // Nobody waits for them; what comes of them yet goes into memory that is nobody else's.
-      for (const piece of ahead) piece.call.fail(new BedrockError('ABORTED', 'the stream was left'));
-      this.#left();
+      // Nobody waits for these pieces. If they still arrive, they go to memory that nobody else uses.
+      for (const piece of ahead) piece.read.fail(new BedrockError('ABORTED', 'the stream was left'));
+      this.endWork();
     }
   }
 
   #piece(id: RegionId, offset: number, size: number, call: CallOptions): Piece {
     const bytes = allocateBytes(size);
-    const read = new ReadCall(this.#place, id, offset, bytes);
-    // Whoever takes the pieces meets the failure when its turn comes, if it comes.
+    const read = new ReadCommand(this.#name, id, offset, bytes);
+    // The reader of the pieces gets the failure when it reaches this piece, if it does.
     this.link.submit(read, call).catch(() => undefined);
-    return { call: read, bytes };
+    return { read, bytes };
   }
 
   protected async fillv(
-    id: RegionId,
+    given: RegionRef,
     { ranges, total }: CheckedRanges,
     take: () => Buffer,
     call: CallOptions,
   ): Promise<Buffer> {
     const { limits } = this.link;
-    return this.#during(async () => {
+    return this.during(async () => {
       const whole = ofTheWhole(call);
-      if (!fitInOne(ranges, total, limits)) checkRanges('read', ranges, (await this.#stat(id, whole)).size);
+      const isOne = fitInOne(ranges, total, limits);
+      const ref = isOne ? given : await this.#checked('read', given, ranges, whole);
       const buffer = take();
       let from = 0;
       for (const batch of batchesOf(ranges, limits)) {
         const args = batch.flatMap(({ offset, size }) => [offset, size]);
         const cost = bytesOf(batch);
         const into = buffer.subarray(from, (from += cost));
-        const parts = { name: 'BLOB.READV', id, args, isRepeatable: true, into, cost, result: fills(cost) };
+        const parts = { name: 'BLOB.READV', ref, args, isRepeatable: true, into, cost, result: fills(cost) };
         await this.#command(parts, whole);
       }
       return buffer;
@@ -328,33 +358,50 @@ export class RespTarget extends BaseRemoteTarget {
   // ---- the rest of a region's life ----
 
   protected async sendPersist(
-    id: RegionId,
+    ref: RegionRef,
     ranges: readonly RegionRange[] | undefined,
     call: CallOptions,
   ): Promise<void> {
-    return this.#during(() => this.#persist(id, ranges, ofTheWhole(call)));
+    return this.during(() => this.#persist(ref, ranges, ofTheWhole(call)));
   }
 
-  async #persist(id: RegionId, ranges: readonly RegionRange[] | undefined, call: CallOptions): Promise<void> {
+  async #persist(
+    given: RegionRef,
+    ranges: readonly RegionRange[] | undefined,
+    call: CallOptions,
+  ): Promise<void> {
+    const groups = ranges === undefined ? [] : groupsOf(ranges, this.link.limits);
+    const isOne = ranges === undefined || groups.length === 1;
+    const ref = isOne ? given : await this.#checked('persist', given, ranges, call);
     const persist = (args: readonly number[]): Promise<void> =>
-      this.#command({ name: 'BLOB.PERSIST', id, args, isRepeatable: true, result: isOk }, call);
+      this.#command({ name: 'BLOB.PERSIST', ref, args, isRepeatable: true, result: isOk }, call);
     if (ranges === undefined) return persist([]);
-    const groups = groupsOf(ranges, this.link.limits);
-    if (groups.length !== 1) checkRanges('persist', ranges, (await this.#stat(id, call)).size);
     for (const group of groups) await persist(group.flatMap(({ offset, size }) => [offset, size]));
   }
 
-  protected async sendErase(id: RegionId, call: CallOptions): Promise<void> {
-    const parts = { name: 'BLOB.ERASE', id, isRepeatable: false, result: isOk };
-    return this.#during(() => this.#command(parts, call));
+  protected async sendErase(ref: RegionRef, call: CallOptions): Promise<void> {
+    const parts = { name: 'BLOB.ERASE', ref, isRepeatable: false, result: isOk };
+    return this.during(() => this.#command(parts, call));
   }
 
-  protected async sendStat(id: RegionId, call: CallOptions): Promise<RegionStat> {
-    return this.#during(() => this.#stat(id, call));
+  protected async sendStat(ref: RegionRef, call: CallOptions): Promise<RegionStat> {
+    return this.during(() => this.#stat(ref, call));
   }
 
-  #stat(id: RegionId, call: CallOptions): Promise<RegionStat> {
-    return this.#command({ name: 'BLOB.STAT', id, isRepeatable: true, result: statOf }, call);
+  /** Finds the region of the ranges and checks their bounds, for several commands. @throws REGION_NOT_FOUND, OUT_OF_RANGE */
+  async #checked(
+    action: string,
+    ref: RegionRef,
+    ranges: readonly RegionRange[],
+    call: CallOptions,
+  ): Promise<RegionId> {
+    const { id, size } = await this.#stat(ref, call);
+    checkRanges(action, ranges, size);
+    return id;
+  }
+
+  #stat(ref: RegionRef, call: CallOptions): Promise<RegionStat> {
+    return this.#command({ name: 'BLOB.STAT', ref, isRepeatable: true, result: statOf }, call);
   }
 
   protected async sendList(
@@ -365,24 +412,118 @@ export class RespTarget extends BaseRemoteTarget {
     const from = after === undefined ? [] : ['AFTER', after.toString()];
     const args = [...from, 'COUNT', limit];
     const parts = { name: 'BLOB.LIST', args, isRepeatable: true, result: pageOf };
-    return this.#during(() => this.#command(parts, call));
+    return this.during(() => this.#command(parts, call));
+  }
+
+  // ---- names ----
+
+  protected sendFind(name: string, call: CallOptions): Promise<NamedRegion> {
+    return this.during(async () => ({ ...(await this.#stat(name, call)), name }));
+  }
+
+  protected async sendRename(
+    ref: RegionRef,
+    name: string | null,
+    replace: boolean,
+    call: CallOptions,
+  ): Promise<void> {
+    const args = [name === null ? '' : new Key(name), ...(replace ? ['REPLACE'] : [])];
+    const parts = { name: 'BLOB.RENAME', ref, args, isRepeatable: false, result: isOk };
+    return this.during(() => this.#command(parts, call));
+  }
+
+  protected async sendNames(options: CheckedNames, call: CallOptions): Promise<NamesPage> {
+    const { prefix, delimiter, after, limit } = options;
+    const args = [
+      ...(prefix === '' ? [] : ['PREFIX', prefix]),
+      ...(delimiter === undefined ? [] : ['DELIMITER', delimiter]),
+      ...(after === undefined ? [] : ['AFTER', after]),
+      ...['COUNT', limit],
+    ];
+    const parts = { name: 'BLOB.NAMES', args, isRepeatable: true, result: namesOf };
+    return this.during(() => this.#command(parts, call));
+  }
+
+  protected async sendTransaction(changes: readonly Change[], call: CallOptions): Promise<TransactionResult> {
+    if (changes.length === 0) return this.during(() => Promise.resolve({ ids: [] }));
+    const args = changes.flatMap(argumentsOf);
+    const bytes = movedBytes(changes);
+    const { maxArguments, maxBulkBytes, maxRequestBytes } = this.link.limits;
+    const counted = args.reduce((sum: number, argument) => sum + countedBytes(argument), 0);
+    const isTooLong = args.some((each) => ArrayBuffer.isView(each) && each.length > maxBulkBytes);
+    if (args.length >= maxArguments || isTooLong || counted > maxRequestBytes)
+      throw new BedrockError(
+        'TRANSACTION_TOO_LARGE',
+        `a transaction of ${changes.length} changes and ${bytes} bytes does not go into one command, which has at most ${maxArguments} arguments and ${maxRequestBytes} bytes`,
+        { details: { bytes, limit: maxRequestBytes } },
+      );
+    const parts = {
+      ...{ name: 'BLOB.TRANSACT', args, keysTell: true, isRepeatable: false },
+      ...{ cost: bytes, result: transactionOf },
+    };
+    return this.during(() => this.#command(parts, call));
   }
 
   async stats(call: CallOptions = {}): Promise<TargetStats> {
     const parts = { name: 'BLOB.STATS', isRepeatable: true, result: statsOf };
-    return this.#during(() => this.#command(parts, call));
+    return this.during(() => this.#command(parts, call));
   }
 }
 
 const PERSIST = 'PERSIST';
 
-/** A piece of a stream, on its way. */
+/** How a region with contents is created. */
+interface Making extends UploadOptions {
+  /** The command that takes all of the contents. */
+  readonly whole: (bytes: Uint8Array) => Pick<CommandParts<RegionId>, 'name' | 'ref' | 'args'>;
+}
+
+function namedBy(name: string | undefined): (string | Key)[] {
+  return name === undefined ? [] : ['NAME', new Key(name)];
+}
+
+/** Arguments of up to this many bytes count against the maximum size of a command. The daemon handles larger ones separately. */
+const COUNTED_BYTES = 2 ** 15;
+/** Upper bound of the bytes that an argument has besides its contents. */
+const ARGUMENT_BYTES = 32;
+
+function argumentsOf(change: Change): (Argument | Key)[] {
+  switch (change.type) {
+    case 'write':
+      return ['WRITE', new Key(change.ref), change.offset, change.bytes];
+    case 'put':
+      return ['PUT', new Key(change.name), change.contents];
+    case 'erase':
+      return ['ERASE', new Key(change.ref)];
+    case 'rename':
+      return [
+        change.replace === true ? 'REPLACE' : 'RENAME',
+        new Key(change.ref),
+        change.to === null ? '' : new Key(change.to),
+      ];
+    case 'expect':
+      return ['EXPECT', new Key(change.name), change.id?.toString() ?? ''];
+  }
+}
+
+/** Bytes of an argument that count against the maximum size of a command. */
+function countedBytes(argument: Argument | Key): number {
+  const bytes =
+    argument instanceof Key
+      ? MAX_NAME_BYTES
+      : typeof argument === 'number'
+        ? ARGUMENT_BYTES
+        : Buffer.byteLength(argument);
+  return ARGUMENT_BYTES + (bytes > COUNTED_BYTES ? 0 : bytes);
+}
+
+/** A piece of a stream, in flight. */
 interface Piece {
-  readonly call: ReadCall;
+  readonly read: ReadCommand;
   readonly bytes: Buffer;
 }
 
-/** What the caller's own source threw comes out as it was. */
+/** An error of the caller's own source, unwrapped; other errors unchanged. */
 function callersOwn(error: unknown): unknown {
   return error instanceof SourceFailure ? error.cause : error;
 }

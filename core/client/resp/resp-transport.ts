@@ -1,14 +1,16 @@
-/** The way to a daemon over the Redis protocol. */
+/** The connection to a daemon over the Redis protocol. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { BedrockError } from '../../base/errors.js';
+import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
+import { RESERVED_STEPS } from '../../contract/route.js';
 import type { RespUrl } from '../../net/service-url.js';
-import type { RemoteTargetDescription, RemoteTargetPlace } from '../remote/base-remote-target.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/base-remote-target.js';
 import type { ConnectOptions } from '../remote/call-options.js';
-import type { Transport, WireProviders } from '../remote/transport.js';
+import type { DaemonRequest, Transport, WireProviders } from '../remote/transport.js';
 import { Link } from './link.js';
-import type { CommandParts } from './region-call.js';
-import { isOk, jsonOf } from './region-replies.js';
+import type { CommandParts } from './daemon-command.js';
+import { answerOf, anyJsonOf, isOk, jsonOf, jsonOrOk } from './region-replies.js';
 import { RespTarget } from './resp-target.js';
 
 export class RespTransport implements Transport {
@@ -30,37 +32,84 @@ export class RespTransport implements Transport {
     return await this.#json('BEDROCK.CONFIG', call);
   }
 
+  query(expression: string, call: CallOptions): Promise<unknown> {
+    const parts = { name: 'BEDROCK.QUERY', args: [expression], isRepeatable: true, result: anyJsonOf };
+    return this.#command(parts, call);
+  }
+
   async providers(call: CallOptions): Promise<WireProviders> {
     return (await this.#json('BEDROCK.PROVIDERS', call)) as WireProviders;
   }
 
-  #json(name: string, call: CallOptions): Promise<object> {
-    return this.#command({ name, isRepeatable: true, result: jsonOf }, call);
+  #json(name: string, call: CallOptions, args: readonly string[] = []): Promise<object> {
+    return this.#command({ name, args, isRepeatable: true, result: jsonOf }, call);
   }
 
   shutdown(call: CallOptions): Promise<void> {
     return this.#command({ name: 'BEDROCK.SHUTDOWN', isRepeatable: false, result: isOk }, call);
   }
 
-  async #command<T>(parts: CommandParts<T>, call: CallOptions): Promise<T> {
-    this.link.enter();
-    try {
-      return await this.link.command(undefined, parts, call);
-    } finally {
-      this.link.leave();
-    }
+  async operations(call: CallOptions): Promise<{ readonly operations: readonly OperationStatus[] }> {
+    return (await this.#json('BEDROCK.OPERATIONS', call)) as { operations: OperationStatus[] };
   }
 
-  target(place: RemoteTargetPlace, description: RemoteTargetDescription): RespTarget {
-    return new RespTarget(this.link, place, description);
+  async operation(id: string, call: CallOptions): Promise<OperationStatus> {
+    return (await this.#json('BEDROCK.OPERATIONS', call, [id])) as OperationStatus;
   }
 
-  request(provider: string, { method, path }: RemoteCall): Promise<never> {
-    return Promise.reject(
-      new BedrockError(
+  cancel(id: string, call: CallOptions): Promise<void> {
+    return this.#command({ name: 'BEDROCK.CANCEL', args: [id], isRepeatable: true, result: isOk }, call);
+  }
+
+  /** @throws NOT_SUPPORTED */
+  async begin(provider: string, type: string): Promise<never> {
+    await this.request(provider, { method: 'POST', path: `/${type}` });
+    throw new BedrockError('INTERNAL', `${this.url} began a ${type} that this protocol does not have`);
+  }
+
+  async control({ resp: [name, ...args] }: DaemonRequest, call: CallOptions): Promise<unknown> {
+    return this.#command({ name, args, isRepeatable: false, result: jsonOrOk }, call);
+  }
+
+  #command<T>(parts: CommandParts<T>, call: CallOptions): Promise<T> {
+    return this.link.work.during(() => this.link.command(undefined, parts, call));
+  }
+
+  target(key: RemoteTargetKey, description: RemoteTargetDescription): RespTarget {
+    return new RespTarget(this.link, key, description);
+  }
+
+  /** A route of the daemon itself below a provider, such as /snapshot, is one of HTTP. */
+  async request(
+    provider: string,
+    { method, path, query, json, body, ...call }: RemoteCall,
+  ): Promise<unknown> {
+    if (RESERVED_STEPS.has(path.split('/')[1] ?? ''))
+      throw new BedrockError(
         'NOT_SUPPORTED',
         `${method} ${path} of provider "${provider}" is a route of HTTP, and ${this.url} speaks the Redis protocol; connect to the daemon's http:// address for it`,
-      ),
+      );
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {}))
+      if (value !== undefined) search.append(name, String(value));
+    // undefined for values that have no JSON form.
+    const text = JSON.stringify(json) as string | undefined;
+    const sent = text ?? body;
+    const args: (string | Uint8Array)[] = [
+      provider,
+      method,
+      search.size === 0 ? path : `${path}?${search.toString()}`,
+    ];
+    if (sent !== undefined) args.push(sent);
+    return this.#command(
+      {
+        name: 'BEDROCK.REQUEST',
+        args,
+        isRepeatable: method === 'GET',
+        result: answerOf,
+        cost: sent?.length ?? 0,
+      },
+      call,
     );
   }
 

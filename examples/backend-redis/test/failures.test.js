@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { RedisTarget } from '../redis-target.js';
+import { DeafProxy } from './deaf-proxy.js';
 import { RedisServer, skip } from './redis-server.js';
 import { config, silent } from './targets.js';
 
@@ -21,6 +22,7 @@ const WRITER = `
   for (let n = 1; ; n++) {
     const id = await target.createAndWrite(Buffer.alloc(10_000, n % 251 + 1), { persist: true });
     if (n % 3 === 0) await target.erase(id);
+    await target.put('last', Buffer.alloc(10_000, n % 251 + 1));
     writeSync(1, id.toString() + ' ' + (n % 3 === 0 ? 'erased' : n % 251 + 1) + '\\n');
   }`;
 
@@ -99,8 +101,12 @@ describe('the redis backend', { skip }, () => {
       }
     }
     const { regions } = await target.list();
-    // One more may have been on its way.
-    assert.ok(regions.length - kept <= 1);
+    // The one of the name, and one more that may have been on its way.
+    assert.ok(regions.length - kept <= 2);
+    // It is the one of the last line, or the one after.
+    const last = Buffer.from(await target.read('last', 0, 10_000));
+    const number = lines.length + Number(last[0] !== (lines.length % 251) + 1);
+    assert.deepEqual(last, Buffer.alloc(10_000, (number % 251) + 1));
     const chunks = (await keys()).filter((key) => /:\d+-\d+:\d+$/.test(key));
     assert.equal(chunks.length, regions.length * 3);
   });
@@ -156,6 +162,51 @@ describe('the redis backend', { skip }, () => {
     await fails(target.read(id, 0, 4), 'UNREACHABLE');
     server.child?.kill('SIGCONT');
     await eventually(() => target.read(id, 0, 4));
+  });
+
+  it('undoes what has failed because the answer was lost', async () => {
+    const deaf = await DeafProxy.start(server);
+    try {
+      const target = await open({ url: deaf.url, timeout_ms: 300 });
+      const [one, two] = [
+        await target.put('one', Buffer.from('first')),
+        await target.put('two', Buffer.from('second')),
+      ];
+      const changes = [
+        () => target.put('one', Buffer.from('new')),
+        () => target.create(5, { name: 'three' }),
+        () => target.rename('one', 'two', { replace: true }),
+        () => target.rename('two', null),
+        () => target.erase('one'),
+        () =>
+          target.transact([
+            { type: 'write', ref: 'one', offset: 2, bytes: Buffer.from('xyz') },
+            { type: 'write', ref: 'one', offset: 0, bytes: Buffer.from('abc') },
+            { type: 'put', name: 'three', contents: Buffer.from('third') },
+            { type: 'rename', ref: 'one', to: 'four' },
+            { type: 'erase', ref: 'two' },
+          ]),
+      ];
+      const check = async (/** @type {RedisTarget} */ of) => {
+        const { names } = await of.names();
+        const found = await Promise.all(
+          names.map(async ({ name, id, size }) => `${name} ${id} ${Buffer.from(await of.read(id, 0, size))}`),
+        );
+        assert.deepEqual(found, [`one ${one} first`, `two ${two} second`]);
+        await eventually(async () => assert.equal((await of.stats()).usedBytes, 11));
+      };
+      for (const change of changes) {
+        deaf.losesNext = true;
+        await fails(change(), 'UNREACHABLE');
+        assert.equal(deaf.losesNext, false);
+        await eventually(() => target.read('one', 0, 1));
+        await check(target);
+      }
+      await target.close();
+      await check(await open());
+    } finally {
+      await deaf.stop();
+    }
   });
 
   it('notices that Redis has come back without its pool', async () => {

@@ -12,6 +12,7 @@ export function config({ url }, changes = {}) {
   const defaults = {
     prefix: 'pool',
     max_bytes: 2 ** 30,
+    max_transaction_bytes: 2 ** 20,
     chunk_bytes: 2 ** 20,
     lease_ms: 300,
     timeout_ms: 2000,

@@ -2,19 +2,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Tiers } from './daemons.js';
+import { replace } from './replace.js';
 
 /** @import { Target } from 'bedrock-node' */
 
 const BLOCK = 1024;
 const memory = { type: 'memory', config: {} };
 const settings = { cache_bytes: 16 * BLOCK, block_bytes: BLOCK };
-
-/** A target's method, as it was and as it is to be. @param {any} target @param {string} name @param {(...args: any[]) => any} replacement */
-function replace(target, name, replacement) {
-  const original = target[name].bind(target);
-  target[name] = (/** @type {any[]} */ ...args) => replacement(original, ...args);
-  return () => void delete target[name];
-}
 
 describe('the cache of a tiered target', () => {
   /** @type {Tiers} */

@@ -19,6 +19,11 @@ const tiersOf = (target) => /** @type {Tiers} */ (all.get(target));
 const runner = { describe, it, beforeEach, afterEach };
 const dispose = (/** @type {object} */ target) => tiersOf(target).remove();
 
+// It has names where its store has.
+const probe = await targetOf(await Tiers.make());
+const overFile = probe.capabilities;
+await dispose(probe);
+
 describe('tiered over a pool file', () => {
   const create = async () => targetOf(await Tiers.make());
   const reopen = (/** @type {object} */ target) => targetOf(tiersOf(target));
@@ -26,7 +31,7 @@ describe('tiered over a pool file', () => {
   const spaceOf = (/** @type {number} */ size) => Math.ceil(size / 4096) * 4096;
   const factory = { create, reopen, dispose, spaceOf, maxRegionBytes: 2 ** 24 };
   // The lock is that of the store, which two tiered targets may have in front of them.
-  describeTarget(runner, { ...factory, isShared: true }, backend.capabilities);
+  describeTarget(runner, { ...factory, isShared: true }, overFile);
 });
 
 describe('tiered over memory', () => {

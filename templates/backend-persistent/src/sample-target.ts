@@ -24,6 +24,8 @@ export const SAMPLE_CAPABILITIES: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: false,
+  transactional: false,
 };
 
 const NAME = /^(\d+)-([0-9a-f]{32})$/;

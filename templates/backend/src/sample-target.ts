@@ -14,6 +14,8 @@ export const SAMPLE_CAPABILITIES: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
+  named: true,
+  transactional: false,
 };
 
 const PAGE_BYTES = 65_536;

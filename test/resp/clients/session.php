@@ -21,12 +21,14 @@ check(count($client->client('list')) >= 1, 'client list');
 foreach (new Predis\Collection\Iterator\Keyspace($client) as $key) {
     check($key === $region, 'scan');
 }
-try {
-    $client->transaction(fn ($transaction) => $transaction->setrange($region, 0, 'WRONG'));
-    check(false, 'a transaction');
-} catch (Predis\Response\ServerException $error) {
-    check(str_starts_with($error->getMessage(), 'NOT_SUPPORTED'), $error->getMessage());
-}
-$client->disconnect();
+check((string) $client->set('name', 'one') === 'OK' && $client->get('name') === 'one', 'set, get');
+$replies = $client->transaction(function ($transaction) {
+    $transaction->set('name', 'two');
+    $transaction->incr('count');
+    $transaction->get('name');
+});
+check($replies[1] === 1 && $replies[2] === 'two', 'a transaction');
+check($client->del('name', 'count') === 2, 'del');
 check($client->getrange($region, 0, 7) === 'from php', 'after a transaction');
+$client->disconnect();
 echo "Predis ", Predis\Client::VERSION, ": 1 session\n";

@@ -33,20 +33,41 @@ def session(client):
         raise AssertionError('a read beyond the end')
     except redis.ResponseError as error:
         assert str(error).startswith('OUT_OF_RANGE'), error
-    transaction(client, made)
+    names(client)
+    transaction(client)
     with client.pipeline(transaction=False) as pipeline:
         assert pipeline.setrange(made, 0, b'BYTES').getrange(made, 0, -1).execute() == [5, b'BYTES']
     assert client.delete(made) == 1
 
 
-def transaction(client, made):
+def names(client):
+    """What programs use of Redis's strings."""
+    assert client.set('name', b'one') and client.get('name') == b'one'
+    assert client.set('name', b'two', nx=True) is None and client.set('name', b'two', xx=True)
+    assert client.getset('name', b'three') == b'two' and client.append('name', b'!') == 6
+    assert client.setrange('name', 8, b'?') == 9 and client.get('name') == b'three!\x00\x00?'
+    assert client.mset({'a': 1, 'b': 2}) and client.mget('a', 'none', 'b') == [b'1', None, b'2']
+    assert client.incr('a', 41) == 42 and client.decr('b') == 1 and not client.setnx('a', 0)
+    assert client.rename('name', 'other') and client.exists('name', 'other', 'a') == 2
+    assert sorted(client.keys('[ab]')) == [b'a', b'b']
+    assert client.delete('a', 'b', 'other', 'none') == 3 and client.get('other') is None
+
+
+def transaction(client):
     """What a pipeline of redis-py is unless told: all of it, or nothing."""
-    try:
-        client.pipeline().setrange(made, 0, b'WRONG').delete(made).execute()
-        raise AssertionError('a transaction')
-    except redis.ResponseError as error:
-        assert str(error).startswith('NOT_SUPPORTED'), error
-    assert client.getrange(made, 0, -1) == b'bytes'
+    pipeline = client.pipeline()
+    assert pipeline.set('name', b'one').append('name', b' two').get('name').execute() == [True, 7, b'one two']
+    with client.pipeline() as watching:
+        watching.watch('name')
+        client.set('name', b'other')
+        watching.multi()
+        watching.set('name', b'WRONG')
+        try:
+            watching.execute()
+            raise AssertionError('a transaction over a name that another one has changed')
+        except redis.WatchError:
+            pass
+    assert client.getdel('name') == b'other'
 
 
 parsers = {getattr(connection, name, None) for name in ('PythonParser', '_RESP2Parser', 'HiredisParser', '_HiredisParser')}

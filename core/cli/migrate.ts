@@ -1,0 +1,186 @@
+/** `bedrock migrate`: moves a provider to another daemon or backend while it serves, says beforehand what that would be, or gives it up. */
+import type { Command } from 'commander';
+import { BedrockError } from '../base/errors.js';
+import type { Service } from '../client/service.js';
+import type { OperationStatus } from '../contract/operation.js';
+import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
+import { UsageError } from './failure.js';
+import { printJson, printLine, table } from './output.js';
+import { type Progress, trackProgress } from './progress.js';
+import { formatSize, parseNatural, parseSize, SIZE_FORMS } from './sizes.js';
+
+const EXAMPLES = `
+Examples:
+  bedrock migrate store http://other:7480
+  bedrock migrate store http://127.0.0.1:7480 disk --dry-run
+  bedrock migrate store resp://other:7481 --max-rate 50M --remove-source
+
+The daemon of -a does the work, and connects to ADDRESS itself. Ctrl-C cancels it: the provider serves on, and the same command goes on
+later with what had come. So it does after anything else that broke it off. See docs/migration.md.
+`;
+
+interface Options extends AddressOptions {
+  transferSize?: number;
+  maxRate?: number;
+  maxHold?: number;
+  removeSource?: boolean;
+  abandon?: boolean;
+  dryRun?: boolean;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+/** The answer of POST /migration/plan. */
+interface Plan {
+  readonly address: string;
+  readonly provider: string;
+  readonly targets: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly regions: number;
+    readonly bytes: number;
+    readonly freeBytes: number | null;
+  }[];
+  readonly regions: number;
+  readonly bytes: number;
+  readonly faults: readonly string[];
+}
+
+/** The result of the operation; only the member `abandoned` if that was asked for. */
+interface Result {
+  readonly address: string;
+  readonly provider: string;
+  readonly regions: number;
+  readonly sentBytes: number;
+  readonly holdMs: number;
+}
+
+export function addMigrate(program: Command): void {
+  withAddress(subcommand(program, 'migrate'))
+    .description('Move a provider to another daemon or backend, while it serves.')
+    .argument('<PROVIDER>', 'the provider that moves, by its name or id')
+    .argument('<ADDRESS>', 'where to: the address of a daemon, as the source sees it')
+    .argument('[DESTINATION]', 'the provider there, by its name or id (default: the name of PROVIDER)')
+    .option('--dry-run', 'say what would be done, and whether it could be')
+    .option('--transfer-size <N>', `bytes of one request: ${SIZE_FORMS}`, parseSize)
+    .option('--max-rate <N>', `bytes a second at most: ${SIZE_FORMS}`, parseSize)
+    .option(
+      '--max-hold <MS>',
+      'how long changes may wait at the end, milliseconds (default: 2000)',
+      parseNatural,
+    )
+    .option('--remove-source', 'delete the data here when it is served there')
+    .option('--abandon', 'give up a migration that is not finished')
+    .option('--json', 'an object: the operation, or with --dry-run the plan')
+    .option('-q, --quiet', 'no progress bar')
+    .addHelpText('after', EXAMPLES)
+    .action((provider: string, address: string, destination: string | undefined, options: Options) => {
+      if (options.dryRun === true && options.abandon === true)
+        throw new UsageError('--dry-run and --abandon exclude each other');
+      return onDaemon(options, async (service, { signal }) => {
+        const request = { address, provider: destination ?? service.provider(provider).name };
+        if (options.dryRun === true) await plan(service, provider, request, options, signal);
+        else await migrate(service, provider, request, options, signal);
+      });
+    });
+}
+
+interface Request {
+  readonly address: string;
+  readonly provider: string;
+}
+
+async function plan(
+  service: Service,
+  name: string,
+  request: Request,
+  { json, maxRate = 0 }: Options,
+  signal: AbortSignal,
+): Promise<void> {
+  const { provider, ...answer } = await service
+    .provider(name)
+    .request<Plan>({ method: 'POST', path: '/migration/plan', json: request, signal });
+  const seconds = maxRate === 0 ? undefined : Math.ceil(answer.bytes / maxRate);
+  if (json === true)
+    await printJson({ provider, ...answer, ...(seconds !== undefined && { leastSeconds: seconds }) });
+  else {
+    const rows = answer.targets.map(({ from, to, regions, bytes, freeBytes }, index) => [
+      String(index),
+      from,
+      to,
+      String(regions),
+      formatSize(bytes),
+      freeBytes === null ? 'unknown' : formatSize(freeBytes),
+    ]);
+    const heads = ['TARGET', 'FROM', 'TO', 'REGIONS', 'SIZE', 'FREE'];
+    await printLine(table([heads, ...rows], ['REGIONS', 'SIZE', 'FREE']));
+    const atRate = seconds === undefined ? '' : `, in ${seconds} s at least`;
+    await printLine(
+      `would move ${countOf(answer.regions)}, ${formatSize(answer.bytes)}, to provider "${provider}" at ${answer.address}${atRate}`,
+    );
+  }
+  if (answer.faults.length > 0)
+    throw new BedrockError('CONFLICT', `the migration would be refused: ${answer.faults.join('; ')}`);
+}
+
+async function migrate(
+  service: Service,
+  name: string,
+  request: Request,
+  options: Options,
+  signal: AbortSignal,
+): Promise<void> {
+  const { transferSize, maxRate, maxHold, removeSource, abandon, json, quiet } = options;
+  const bar = new OperationBar(quiet);
+  let status: OperationStatus;
+  try {
+    status = await service.provider(name).migrate(
+      {
+        ...request,
+        options: {
+          ...(transferSize !== undefined && { transfer_size: transferSize }),
+          ...(maxRate !== undefined && { max_bytes_per_second: maxRate }),
+          ...(maxHold !== undefined && { max_hold_ms: maxHold }),
+          ...(removeSource === true && { remove_source: true }),
+          ...(abandon === true && { abandon: true }),
+        },
+      },
+      { signal, onProgress: (now) => bar.show(now) },
+    );
+  } finally {
+    bar.end();
+  }
+  if (json === true) return printJson(status);
+  if (abandon === true)
+    return printLine(`abandoned: provider "${name}" serves, and the destination is empty`);
+  const { address, provider, regions, sentBytes, holdMs } = status.result as Result;
+  await printLine(
+    `moved ${countOf(regions)}, ${formatSize(sentBytes)} sent, to provider "${provider}" at ${address}; changes waited ${holdMs} ms`,
+  );
+}
+
+function countOf(regions: number): string {
+  return `${regions} ${regions === 1 ? 'region' : 'regions'}`;
+}
+
+/** A progress bar of an operation, from when its size is known. */
+class OperationBar {
+  #progress: Progress | undefined;
+  #shown = 0;
+
+  constructor(private readonly isQuiet: boolean | undefined) {}
+
+  show({ type, doneBytes, totalBytes }: OperationStatus): void {
+    if (totalBytes === undefined) return;
+    this.#progress ??= trackProgress(`${type}:`, totalBytes, this.isQuiet, true);
+    // What is sent again is more than the whole.
+    const done = Math.min(doneBytes, totalBytes);
+    this.#progress.add(done - this.#shown);
+    this.#shown = done;
+  }
+
+  end(): void {
+    this.#progress?.end();
+  }
+}

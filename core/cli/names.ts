@@ -1,0 +1,230 @@
+/** `bedrock put`, `get`, `cat`, `ls`, `rm` and `mv`: contents under names, as files are used to. */
+import type { Command } from 'commander';
+import type { NamedRegion, PutOptions, RegionRef } from '../contract/names.js';
+import type { RegionId } from '../contract/region-id.js';
+import {
+  collect,
+  onTarget,
+  parseName,
+  parseRegion,
+  parseRegionId,
+  REGION_FORMS,
+  type TargetOptions,
+  withTarget,
+} from './client-command.js';
+import { subcommand } from './command-line.js';
+import { UsageError } from './failure.js';
+import { openAllContents } from './input.js';
+import { print, printJson, printLine, shownName } from './output.js';
+import { forEachRegion } from './region-list.js';
+import {
+  openRegion,
+  transferCommand,
+  type TransferOptions,
+  withProgress,
+  writeOut,
+} from './region-transfer.js';
+import { formatSize, parseSize, SIZE_FORMS } from './sizes.js';
+import { formatTime } from './times.js';
+
+const PUT_EXAMPLES = `
+Examples:
+  bedrock put state.bin run/17                     in place of what had the name
+  tar c results | bedrock put - results.tar        from a pipe
+  bedrock put first.bin run/18 --if-absent         only if nobody has the name
+  bedrock put next.bin run/18 --if "$id"           only if that region has it still
+
+The name has its old contents until the new ones are there, whole and durable, and keeps them if anything fails. What a pipe
+holds goes into a temporary file first, unless --size says how much it is.
+`;
+
+const GET_EXAMPLES = `
+Examples:
+  bedrock get run/17 state.bin
+  bedrock get results.tar | tar t
+
+A file appears under its name only when it is whole.
+`;
+
+const LS_EXAMPLES = `
+Examples:
+  bedrock ls
+  bedrock ls run/                  names that begin with run/
+  bedrock ls --delimiter /         as if slashes made folders
+  bedrock ls --json | jq -r .name
+
+Names are in the order of their bytes. With --json each is an object in a line of its own, {"name", "id", "size", "createdAt"}
+(bytes, milliseconds since the epoch), or {"prefix"} for names that are grouped.
+`;
+
+const RM_EXAMPLES = `
+Examples:
+  bedrock rm run/17
+  bedrock ls run/ --json | jq -j '.name + "\\u0000"' | xargs -0 bedrock rm --     all below run/
+
+If one cannot be removed, the others are all the same, and the exit status is 1.
+`;
+
+const MV_EXAMPLES = `
+Examples:
+  bedrock mv new current --replace     what had the name "current" is gone in the same step
+  bedrock mv "$id" results.tar         a name for a region that had none
+`;
+
+/** Wide enough for the largest size, as in \`1023.9 KiB\`. */
+const SIZE_WIDTH = 10;
+
+export function addNames(program: Command): void {
+  addPut(program);
+  addGet(program);
+  addCat(program);
+  addList(program);
+  addRemove(program);
+  addMove(program);
+}
+
+interface PutCommandOptions extends TransferOptions {
+  size?: number;
+  ifAbsent?: boolean;
+  if?: RegionId;
+  json?: boolean;
+}
+
+function addPut(program: Command): void {
+  transferCommand(program, 'put')
+    .description('Put a file under a name, in place of what had it, and print the ID of the new region.')
+    .argument('<FILE>', 'the contents; - is standard input')
+    .argument('<NAME>', 'the name', parseName)
+    .option('--size <N>', `how many bytes, where a pipe need not be kept first: ${SIZE_FORMS}`, parseSize)
+    .option('--if-absent', 'only if no region has the name')
+    .option('--if <ID>', 'only if that region has the name', parseRegionId)
+    .option('--json', 'print {"name", "id", "size"} instead of the ID')
+    .addHelpText('after', PUT_EXAMPLES)
+    .action((file: string, name: string, options: PutCommandOptions) =>
+      onTarget(options, async (target, call) => {
+        const contents = await openAllContents(file, options.size, call.signal);
+        const id = await withProgress('putting', contents, options, (source) =>
+          target.put(name, source, conditionOf(options), call),
+        );
+        if (options.json === true) await printJson({ name, id, size: contents.size });
+        else await printLine(id.toString());
+      }),
+    );
+}
+
+function conditionOf(options: PutCommandOptions): PutOptions {
+  if (options.ifAbsent === true && options.if !== undefined)
+    throw new UsageError('--if-absent and --if exclude each other; say one of them');
+  if (options.ifAbsent === true) return { if: 'absent' };
+  return options.if === undefined ? {} : { if: options.if };
+}
+
+function addGet(program: Command): void {
+  transferCommand(program, 'get')
+    .description('Copy what has a name to standard output or a file.')
+    .argument('<REGION>', REGION_FORMS, parseRegion)
+    .argument('[FILE]', 'the file; - or nothing is standard output')
+    .addHelpText('after', GET_EXAMPLES)
+    .action((ref: RegionRef, file: string | undefined, options: TransferOptions) =>
+      onTarget(options, async (target, call) => {
+        const contents = await openRegion(target, ref, WHOLE, call);
+        await writeOut(contents, file, options, call.signal);
+      }),
+    );
+}
+
+const WHOLE = { offset: 0 };
+
+function addCat(program: Command): void {
+  transferCommand(program, 'cat')
+    .description('Print what has the names, one after another; if one is missing, the others all the same.')
+    .argument('<REGION...>', 'the regions, by their names or IDs', collect(parseRegion))
+    .action((refs: RegionRef[], options: TransferOptions) =>
+      onTarget(options, (target, call) =>
+        forEachRegion(refs, call, async (ref) => {
+          const contents = await openRegion(target, ref, WHOLE, call);
+          await writeOut(contents, '-', options, call.signal);
+        }),
+      ),
+    );
+}
+
+interface ListCommandOptions extends TargetOptions {
+  delimiter?: string;
+  json?: boolean;
+}
+
+function addList(program: Command): void {
+  withTarget(subcommand(program, 'ls'))
+    .description('List names: size, time of creation, name.')
+    .argument('[PREFIX]', 'only names that begin with this')
+    .option('-d, --delimiter <TEXT>', 'list names up to this only, each such beginning once')
+    .option('--json', 'an object a line')
+    .addHelpText('after', LS_EXAMPLES)
+    .action((prefix: string | undefined, options: ListCommandOptions) =>
+      onTarget(options, async (target, call) => {
+        const isJson = options.json === true;
+        const asked = {
+          ...(prefix !== undefined && { prefix }),
+          ...(options.delimiter !== undefined && { delimiter: options.delimiter }),
+        };
+        let page = await target.names(asked, call);
+        if (!isJson) await printLine(`${'SIZE'.padStart(SIZE_WIDTH)}  ${'CREATED'.padEnd(TIME_WIDTH)}  NAME`);
+        for (;;) {
+          const entries = inOrder(page.names, page.prefixes);
+          await print(
+            entries.map((entry) => `${isJson ? JSON.stringify(entry) : rowOf(entry)}\n`).join(''),
+            call.signal,
+          );
+          if (page.next === undefined) return;
+          page = await target.names({ ...asked, after: page.next }, call);
+        }
+      }),
+    );
+}
+
+type Entry = NamedRegion | { prefix: string };
+
+/** Names and common prefixes of a page as one list, in the order of their bytes. */
+function inOrder(names: readonly NamedRegion[], prefixes: readonly string[]): Entry[] {
+  if (prefixes.length === 0) return [...names];
+  const entries: Entry[] = [...names, ...prefixes.map((prefix) => ({ prefix }))];
+  return entries
+    .map((entry) => ({ entry, bytes: Buffer.from('prefix' in entry ? entry.prefix : entry.name) }))
+    .sort((one, other) => Buffer.compare(one.bytes, other.bytes))
+    .map(({ entry }) => entry);
+}
+
+const TIME_WIDTH = formatTime(0).length;
+
+function rowOf(entry: Entry): string {
+  if ('prefix' in entry) return `${' '.repeat(SIZE_WIDTH + TIME_WIDTH + 2)}  ${shownName(entry.prefix)}`;
+  const { name, size, createdAt } = entry;
+  return `${formatSize(size).padStart(SIZE_WIDTH)}  ${formatTime(createdAt)}  ${shownName(name)}`;
+}
+
+function addRemove(program: Command): void {
+  withTarget(subcommand(program, 'rm'))
+    .description('Remove what has the names, for good; durable when it ends.')
+    .argument('<REGION...>', 'the regions, by their names or IDs', collect(parseRegion))
+    .addHelpText('after', RM_EXAMPLES)
+    .action((refs: RegionRef[], options: TargetOptions) =>
+      onTarget(options, (target, call) => forEachRegion(refs, call, (ref) => target.erase(ref, call))),
+    );
+}
+
+function addMove(program: Command): void {
+  withTarget(subcommand(program, 'mv'))
+    .description('Give a region another name; its ID and contents stay.')
+    .argument('<OLD>', REGION_FORMS, parseRegion)
+    .argument('<NEW>', 'the new name', parseName)
+    .option('--replace', 'remove what has the new name, in the same step; otherwise it is refused')
+    .addHelpText('after', MV_EXAMPLES)
+    .action(
+      (
+        old: RegionRef,
+        name: string,
+        { replace = false, ...options }: TargetOptions & { replace?: boolean },
+      ) => onTarget(options, (target, call) => target.rename(old, name, { replace }, call)),
+    );
+}

@@ -1,0 +1,158 @@
+/** `bedrock snapshot`, `restore` and `verify`: the data of a target as a folder, and back. */
+import path from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { BedrockError } from '../base/errors.js';
+import type { OperationStatus } from '../contract/operation.js';
+import type { RemoteProviderHandle } from '../contract/remote-provider.js';
+import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
+import { subcommand } from './command-line.js';
+import { ExitStatus } from './exit-status.js';
+import { Conclusion } from './failure.js';
+import { interruptible } from './interruption.js';
+import { printJson, printLine } from './output.js';
+import { trackProgress } from './progress.js';
+import { formatSize, parseNatural } from './sizes.js';
+import { formatTime } from './times.js';
+
+const TARGET_HELP =
+  'a provider, by its name or id; .N behind it is the number of a target, for providers with several';
+const DIR_HELP = 'an absolute path on the machine of the daemon';
+
+const SNAPSHOT_EXAMPLES = `
+Examples:
+  bedrock snapshot store /backup/monday
+  bedrock snapshot 42.1 /backup/monday-1 --json
+
+DIR must be missing or empty, or hold a snapshot that was not finished, which begins anew. Ctrl-C cancels the snapshot.
+`;
+
+const RESTORE_EXAMPLES = `
+Examples:
+  bedrock restore scratch /backup/monday
+
+The target must be empty. It serves nobody until all of it is there. Ctrl-C cancels, and the target is empty again.
+`;
+
+const VERIFY_EXAMPLES = `
+Examples:
+  bedrock verify /backup/monday
+  bedrock verify /backup/monday --json | jq .faults
+
+It needs no daemon. The exit status is 1 if anything is damaged.
+`;
+
+interface Options extends AddressOptions {
+  json?: boolean;
+  quiet?: boolean;
+}
+
+interface Result {
+  path: string;
+  regions: number;
+  bytes: number;
+}
+
+export function addSnapshots(program: Command): void {
+  withBar(withAddress(subcommand(program, 'snapshot')))
+    .description('Save a target, as it is at one moment, to a folder, while it serves.')
+    .argument('<TARGET>', TARGET_HELP, parseTarget)
+    .argument('<DIR>', DIR_HELP, parseFolder)
+    .option('--max-hold <MS>', 'how long changes may be held at most (default: 1000)', parseNatural)
+    .addHelpText('after', SNAPSHOT_EXAMPLES)
+    .action((target: Place, folder: string, options: Options & { maxHold?: number }) => {
+      const more = options.maxHold === undefined ? {} : { max_hold_ms: options.maxHold };
+      return operate('snapshot', target, { path: folder, options: more }, options);
+    });
+  withBar(withAddress(subcommand(program, 'restore')))
+    .description('Bring a snapshot back into an empty target.')
+    .argument('<TARGET>', TARGET_HELP, parseTarget)
+    .argument('<DIR>', DIR_HELP, parseFolder)
+    .addHelpText('after', RESTORE_EXAMPLES)
+    .action((target: Place, folder: string, options: Options) =>
+      operate('restore', target, { path: folder, options: {} }, options),
+    );
+  withBar(subcommand(program, 'verify'))
+    .description('Read all of a snapshot on this machine, and check every checksum.')
+    .argument('<DIR>', 'the folder of the snapshot')
+    .addHelpText('after', VERIFY_EXAMPLES)
+    .action((folder: string, options: Options) => interruptible((signal) => verify(folder, options, signal)));
+}
+
+function withBar(command: Command): Command {
+  return command.option('--json', 'an object').option('-q, --quiet', 'no progress bar');
+}
+
+interface Place {
+  provider: string;
+  target: number | undefined;
+}
+
+function parseTarget(text: string): Place {
+  const [, provider = '', target] = /^([^.]+)(?:\.(\d{1,6}))?$/.exec(text) ?? [];
+  if (provider === '') throw new InvalidArgumentError('It takes a provider, or PROVIDER.N.');
+  return { provider, target: target === undefined ? undefined : Number(target) };
+}
+
+function parseFolder(text: string): string {
+  if (path.isAbsolute(text) && !text.includes('\0')) return text;
+  throw new InvalidArgumentError('It takes an absolute path: the folder is on the machine of the daemon.');
+}
+
+function operate(
+  type: 'snapshot' | 'restore',
+  { provider, target }: Place,
+  request: { path: string; options: Record<string, unknown> },
+  { json, quiet, ...address }: Options,
+): Promise<void> {
+  return onDaemon(address, async (service, call) => {
+    const handle: RemoteProviderHandle = service.provider(provider);
+    const options = { ...request.options, ...(target !== undefined && { target }) };
+    let progress: ReturnType<typeof trackProgress> | undefined;
+    let shown = 0;
+    const onProgress = ({ doneBytes, totalBytes }: OperationStatus): void => {
+      if (totalBytes === undefined) return;
+      progress ??= trackProgress(type, totalBytes, quiet);
+      progress.add(doneBytes - shown);
+      shown = doneBytes;
+    };
+    let status: OperationStatus;
+    try {
+      status = await handle[type]({ path: request.path, options }, { ...call, onProgress });
+    } finally {
+      progress?.end();
+    }
+    if (json === true) return printJson(status);
+    const { regions, bytes, path: folder } = status.result as Result;
+    const where = type === 'snapshot' ? `from ${provider} to ${folder}` : `from ${folder} to ${provider}`;
+    await printLine(`${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, ${where}`);
+  });
+}
+
+async function verify(folder: string, { json, quiet }: Options, signal: AbortSignal): Promise<void> {
+  const { readManifest } = await import('../snapshot/format.js');
+  const { verifySnapshot } = await import('../snapshot/snapshot-reader.js');
+  const progress = trackProgress('verify', (await readManifest(folder)).bytes, quiet);
+  let found: Awaited<ReturnType<typeof verifySnapshot>>;
+  try {
+    found = await verifySnapshot(folder, { signal, onBytes: (bytes) => progress.add(bytes) });
+  } finally {
+    progress.end();
+  }
+  const { manifest, regions, bytes, faults, damaged } = found;
+  const { poolId, takenAt, source } = manifest;
+  if (json === true)
+    await printJson({ path: folder, poolId, takenAt, source, regions, bytes, damaged, faults });
+  else
+    await printLine(
+      `${folder}: ${regions} regions whole, ${formatSize(bytes)}, taken at ${formatTime(takenAt)} from ${source.provider}`,
+    );
+  if (damaged === 0) return;
+  for (const fault of faults) process.stderr.write(`${fault}\n`);
+  throw new Conclusion(
+    ExitStatus.failed,
+    new BedrockError(
+      'SNAPSHOT_CORRUPT',
+      `${damaged} faults in ${folder}; ${regions} of ${manifest.regions} regions are whole`,
+    ),
+  );
+}

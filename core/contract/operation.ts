@@ -1,0 +1,54 @@
+/**
+ * Long-running work that a daemon does for a client: a snapshot, a restore, a migration. Each has an ID, says how far it is, and can be
+ * cancelled.
+ */
+import type { ErrorCode } from '../base/errors.js';
+
+/** `cancelled`: somebody cancelled it, or the daemon stopped, before it was done. */
+export type OperationState = 'running' | 'done' | 'failed' | 'cancelled';
+
+/** How far an operation is. A total is absent as long as it is not known. */
+export interface OperationProgress {
+  /** Bytes that are done. */
+  readonly doneBytes: number;
+  /** All bytes that there are to do. It may change: regions are made and erased meanwhile. */
+  readonly totalBytes?: number;
+  /** Regions that are done. */
+  readonly doneRegions: number;
+  /** All regions that there are to do. */
+  readonly totalRegions?: number;
+}
+
+/** An operation at one moment. */
+export interface OperationStatus extends OperationProgress {
+  /** Opaque text, unique for ever. */
+  readonly id: string;
+  /** What it does: `snapshot`, `restore`, `migrate`. */
+  readonly type: string;
+  /** Name of the provider that does it. */
+  readonly provider: string;
+  /** Whether it runs, and how it ended. */
+  readonly state: OperationState;
+  /** When it began, in milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** When it ended, in milliseconds since the epoch. Absent while it runs. */
+  readonly endedAt?: number;
+  /** Why it was not done. Present if the state is `failed` or `cancelled`. */
+  readonly error?: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly details?: Readonly<Record<string, unknown>>;
+  };
+  /** What it tells about its result, an object. Present if the state is `done` and there is something to tell. */
+  readonly result?: unknown;
+}
+
+/** What a provider gets for an operation that it is asked for. It may ignore all of it: then nobody sees its progress. */
+export interface OperationContext {
+  /** ID of the operation. */
+  readonly id: string;
+  /** Aborted when the operation is cancelled, or the daemon stops. The provider then leaves everything as it was, and throws. */
+  readonly signal: AbortSignal;
+  /** Tells how far it is. Members that are left out stay as they are. */
+  readonly report: (progress: Partial<OperationProgress>) => void;
+}

@@ -1,0 +1,153 @@
+/**
+ * Long-running work over HTTP: the requests of a provider that begin it (snapshot, restore, migrate), and the operations that run.
+ *
+ * A request is answered when its operation is done. With `Prefer: respond-async` (RFC 7240) or `?wait=false` it is answered at once, with
+ * the place of the operation. The operation goes on if the client goes away; only DELETE cancels it.
+ */
+import path from 'node:path';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { BedrockError } from '../base/errors.js';
+import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
+import { beginOperation, type OperationRequests } from '../runtime/administration.js';
+import type { Operation } from '../runtime/operations.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
+
+export interface OperationRoutesOptions {
+  providers: ProviderManager;
+  /** Folder that relative paths in requests refer to. */
+  directory: string;
+}
+
+interface Administration {
+  Params: { provider: string };
+  Querystring: { wait?: string };
+}
+
+type SnapshotBody = Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>;
+type RestoreBody = Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>;
+type MigrateBody = Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>;
+
+const OPERATION = '/v1/operations/:id';
+
+/** Routes of the operations themselves. */
+export function addOperationRoutes(app: FastifyInstance, { providers }: OperationRoutesOptions): void {
+  const { operations } = providers;
+  const schemaOf = (summary: string, response: object): { schema: object } => ({
+    schema: { tags: ['operations'], summary, querystring: parameters('NoQuery'), response },
+  });
+  const one = { params: parameters('OperationParams') };
+
+  app.get(
+    '/v1/operations',
+    schemaOf('The operations that run, and the last ones that ended', {
+      200: { description: 'The newest first.', ...part('OperationList') },
+      ...PROBLEMS,
+    }),
+    () => ({ operations: operations.list() }),
+  );
+
+  const shown = schemaOf('How far an operation is, or how it ended', {
+    200: { description: 'The operation.', ...part('Operation') },
+    ...PROBLEMS,
+  });
+  app.get<{ Params: { id: string } }>(
+    OPERATION,
+    { schema: { ...shown.schema, ...one } },
+    ({ params }) => operations.get(params.id).status,
+  );
+
+  const cancelled = schemaOf('Cancel an operation', {
+    202: { description: 'It is told to stop. It has stopped when its state says so.', ...part('Operation') },
+    204: emptyResponse('It had ended.'),
+    ...PROBLEMS,
+  });
+  app.delete<{ Params: { id: string } }>(
+    OPERATION,
+    { schema: { ...cancelled.schema, ...one } },
+    ({ params }, reply) => {
+      const operation = operations.get(params.id);
+      if (!operation.isRunning) return reply.code(204).send();
+      operation.cancel(new BedrockError('ABORTED', 'it was cancelled'));
+      return reply.code(202).send(operation.status);
+    },
+  );
+}
+
+/** Administration of each provider: snapshot, restore, migrate. */
+export function addAdministrationRoutes(
+  app: FastifyInstance,
+  { providers, directory }: OperationRoutesOptions,
+): void {
+  const at = (folder: string): string => path.resolve(directory, folder);
+  const add = <Type extends keyof OperationRequests>(
+    type: Type,
+    texts: { summary: string; body: string; done: string },
+    requestOf: (body: unknown) => OperationRequests[Type],
+  ): void => {
+    app.post<Administration>(`/v1/providers/:provider/${type}`, schemaOf(texts), async (request, reply) => {
+      const provider = providers.get(request.params.provider);
+      const asked = requestOf(request.body);
+      return answer(request, reply, beginOperation(providers.operations, provider, type, asked));
+    });
+  };
+  add(
+    'snapshot',
+    { summary: 'Have a provider write its state to a folder', body: 'SnapshotBody', done: 'Written.' },
+    (body) => {
+      const { path: folder, ...request } = body as SnapshotBody;
+      return { options: {}, removeSource: false, ...request, path: at(folder) };
+    },
+  );
+  add(
+    'restore',
+    { summary: 'Have a provider read its state from a folder', body: 'RestoreBody', done: 'Restored.' },
+    (body) => {
+      const { path: folder, ...request } = body as RestoreBody;
+      return { options: {}, ...request, path: at(folder) };
+    },
+  );
+  add(
+    'migrate',
+    { summary: 'Have a provider send its state to another daemon', body: 'MigrateBody', done: 'Sent.' },
+    (body) => ({ options: {}, removeSource: false, ...(body as MigrateBody) }),
+  );
+}
+
+async function answer(
+  { query, headers }: FastifyRequest<Administration>,
+  reply: FastifyReply,
+  operation: Operation,
+): Promise<unknown> {
+  const isPreferred = prefersAsync(headers.prefer);
+  if (isPreferred) reply.header('preference-applied', 'respond-async');
+  if (isPreferred || query.wait === 'false')
+    return reply.code(202).header('location', `/v1/operations/${operation.id}`).send(operation.status);
+  await operation.waitAndReport();
+  return reply.code(204).send();
+}
+
+/** Whether `respond-async` is among the preferences (RFC 7240, 2 and 4.1). */
+function prefersAsync(header: string | string[] | undefined): boolean {
+  const preferences = [header ?? ''].flat().join(',').split(',');
+  return preferences.some((preference) => /^\s*respond-async\s*(;|$)/i.test(preference));
+}
+
+function schemaOf({ summary, body, done }: { summary: string; body: string; done: string }): {
+  schema: object;
+} {
+  return {
+    schema: {
+      tags: ['providers'],
+      summary,
+      params: parameters('ProviderParams'),
+      querystring: parameters('OperationQuery'),
+      body: part(body),
+      response: {
+        202: { description: 'Begun, with the place of the operation as Location.', ...part('Operation') },
+        204: emptyResponse(done),
+        ...PROBLEMS,
+      },
+    },
+  };
+}

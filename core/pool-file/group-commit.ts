@@ -1,0 +1,34 @@
+/**
+ * Group commit: all who want durability while an fdatasync runs share the next one, and so do all of one turn of the event loop, such as
+ * those whose bytes were written together. A caller never joins an fdatasync that has begun, as it may have passed the caller's bytes.
+ *
+ * One runs at a time. The kernel reports a failure to one fdatasync only.
+ */
+import { endOfTurn } from '../base/end-of-turn.js';
+
+export class GroupCommit {
+  readonly #commit: () => Promise<void>;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(commit: () => Promise<void>) {
+    this.#commit = commit;
+  }
+
+  /** Makes durable what was written before the call. @throws what the commit throws, to all who share it */
+  join(): Promise<void> {
+    return (this.#next ??= this.#commitAfter(this.#running));
+  }
+
+  /** Waits for those that were asked for. */
+  async ended(): Promise<void> {
+    await (this.#next ?? this.#running)?.catch(() => undefined);
+  }
+
+  async #commitAfter(running: Promise<void> | undefined): Promise<void> {
+    await running?.catch(() => undefined);
+    await endOfTurn();
+    this.#next = undefined;
+    return (this.#running = this.#commit().finally(() => (this.#running = undefined)));
+  }
+}

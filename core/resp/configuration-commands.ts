@@ -1,0 +1,176 @@
+/**
+ * Commands that change the running configuration: the counterpart of the routes of core/http/configuration-routes.ts. Entries are JSON, as
+ * over HTTP. Each is alone, since later requests of the connection must see its effect.
+ */
+import { invalid, messageOf } from '../base/errors.js';
+import { isRecord } from '../base/plain.js';
+import type { ProviderChange } from '../contract/provider-change.js';
+import type { SchemaSource } from '../contract/schema-source.js';
+import type { Changes } from '../runtime/changes.js';
+import { describeProvider } from '../runtime/description.js';
+import { compileSchema, readSchema, type SchemaCheck } from '../validation/schema.js';
+import { formatPath } from '../validation/issues.js';
+import { alone, CHANGES, type Command, command, type Run } from './command.js';
+import { checkReady } from './daemon-commands.js';
+import { OK, type Reply } from './replies.js';
+import type { Request } from './request.js';
+
+/** The part of a command behind its first word. @returns the reply */
+type Change = (request: Request, changes: Changes) => Promise<Reply>;
+
+interface Words {
+  /** Words behind the first one: fewest and most. */
+  readonly arity: readonly [least: number, most: number];
+  readonly form: string;
+  readonly change: Change;
+}
+
+/** A command whose first argument says what is done. */
+function changing(words: Readonly<Record<string, Words>>): Run {
+  return alone((request, session) => {
+    checkReady(session);
+    const name = Object.keys(words).find((word) => request.isWord(1, word));
+    const found = name === undefined ? undefined : words[name];
+    const count = request.count - 2;
+    if (found === undefined || count < found.arity[0] || count > found.arity[1]) {
+      const forms = (found === undefined ? Object.values(words) : [found]).map(({ form }) => form);
+      throw invalid(`the form is: ${forms.join(', or ')}`);
+    }
+    // Safe: it is alone, so that no command changes the protocol while this one runs.
+    const encoded = found.change(request, session.daemon.changes).then((reply) => session.encode(reply));
+    return session.calls.answerWith(encoded, true);
+  });
+}
+
+const ok = async (change: Promise<void>): Promise<Reply> => {
+  await change;
+  return OK;
+};
+
+/** @throws INVALID_ARGUMENT */
+function jsonArgument(request: Request, index: number): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(request.text(index));
+  } catch (cause) {
+    throw invalid(`argument ${index} is no JSON: ${messageOf(cause)}`, { cause });
+  }
+  if (!isRecord(value)) throw invalid(`argument ${index} is no JSON object`);
+  return value;
+}
+
+let checkOfChange: SchemaCheck | undefined;
+
+/** By the same schema as over HTTP. @throws INVALID_ARGUMENT */
+function changeArgument(request: Request, index: number): ProviderChange {
+  checkOfChange ??= compileSchema(
+    (
+      readSchema(new URL('../../schemas/http.schema.json', import.meta.url)).$defs as Record<
+        string,
+        Exclude<SchemaSource, URL>
+      >
+    ).ProviderChange ?? {},
+  );
+  const { value, faults } = checkOfChange(jsonArgument(request, index));
+  if (faults.length === 0) return value;
+  throw invalid(faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; '));
+}
+
+const provider = changing({
+  add: {
+    arity: [1, 3],
+    form: 'BEDROCK.PROVIDER ADD json [BEFORE provider]',
+    change: async (request, changes) => {
+      if (request.count === 4 || (request.count === 5 && !request.isWord(3, 'before')))
+        throw invalid('only BEFORE provider may follow');
+      const before = request.count === 5 ? request.text(4) : undefined;
+      return JSON.stringify(describeProvider(await changes.addProvider(jsonArgument(request, 2), before)));
+    },
+  },
+  set: {
+    arity: [2, 2],
+    form: 'BEDROCK.PROVIDER SET provider json',
+    change: (request, changes) => ok(changes.changeProvider(request.text(2), changeArgument(request, 3))),
+  },
+  rm: {
+    arity: [1, 1],
+    form: 'BEDROCK.PROVIDER RM provider',
+    change: (request, changes) => ok(changes.removeProvider(request.text(2))),
+  },
+});
+
+const library = changing({
+  load: {
+    arity: [1, 1],
+    form: 'BEDROCK.LIBRARY LOAD library',
+    change: (request, changes) => ok(changes.loadLibrary(libraryArgument(request.text(2)))),
+  },
+});
+
+/** @throws INVALID_ARGUMENT */
+function libraryArgument(name: string): string {
+  if (name === '' || name.includes('\0'))
+    throw invalid('a library is a path or the name of a package, without zero bytes');
+  return name;
+}
+
+const executionPool = changing({
+  add: {
+    arity: [1, 1],
+    form: 'BEDROCK.EXECUTIONPOOL ADD json',
+    change: (request, changes) => ok(changes.addExecutionPool(jsonArgument(request, 2))),
+  },
+  rm: {
+    arity: [1, 1],
+    form: 'BEDROCK.EXECUTIONPOOL RM name',
+    change: (request, changes) => ok(changes.removeExecutionPool(request.text(2))),
+  },
+});
+
+const executionStream = changing({
+  add: {
+    arity: [1, 1],
+    form: 'BEDROCK.EXECUTIONSTREAM ADD json',
+    change: (request, changes) => ok(changes.addExecutionStream(jsonArgument(request, 2))),
+  },
+  rm: {
+    arity: [1, 1],
+    form: 'BEDROCK.EXECUTIONSTREAM RM name',
+    change: (request, changes) => ok(changes.removeExecutionStream(request.text(2))),
+  },
+});
+
+/** BEDROCK.RELOAD */
+const reload = alone((_request, session) => {
+  checkReady(session);
+  const done = session.daemon.changes.reload();
+  return session.calls.answerWith(
+    done.then(() => session.encode(OK)),
+    true,
+  );
+});
+
+/** BEDROCK.SAVE */
+const save = alone((_request, session) => {
+  checkReady(session);
+  const done = session.daemon.changes.save();
+  return session.calls.answerWith(
+    done.then((path) => session.encode(JSON.stringify({ path }))),
+    true,
+  );
+});
+
+export const CONFIGURATION_COMMANDS: readonly Command[] = [
+  command('bedrock.provider', [2, 5], provider, 'Adds, changes or removes a provider.', CHANGES),
+  command('bedrock.reload', [1, 1], reload, 'Reads the configuration file again.', CHANGES),
+  command('bedrock.save', [1, 1], save, 'Writes the running configuration into its file.', CHANGES),
+  command('bedrock.library', [3, 3], library, 'Loads a library.', CHANGES),
+  command('bedrock.executionpool', [3, 3], executionPool, 'Adds or removes an execution pool.', CHANGES),
+  command(
+    'bedrock.executionstream',
+    [3, 3],
+    executionStream,
+    'Adds or removes an execution stream.',
+    CHANGES,
+  ),
+];

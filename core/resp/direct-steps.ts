@@ -1,0 +1,190 @@
+/**
+ * The most frequent commands on names, for direct targets: they look up, read and change while the request is parsed, without a
+ * promise. If that is not possible, they run as ordinary steps.
+ */
+import { BedrockError } from '../base/errors.js';
+import { MOST_SPARE_BYTES } from '../net/spare-buffers.js';
+import type { RegionStat, Target } from '../contract/target.js';
+import type { ServedTarget } from '../runtime/served-target.js';
+import { DIRECT_BYTES, type DirectTarget } from '../targets/direct-target.js';
+import { type CommandSession, type Run, WAIT, ONE } from './command.js';
+import { RegionUse } from './conflicts.js';
+import { added, INTEGER_LENGTH } from './counter-steps.js';
+import { OK_LINE, servedOf } from './region-arguments.js';
+import { NOT_AN_INTEGER, RedisFault } from './redis-fault.js';
+import { integerAt } from './redis-integers.js';
+import type { Request } from './request.js';
+import type { Step } from './step.js';
+import { checkNamed, runStep } from './steps.js';
+
+/** Numbers are read into it. */
+const SCRATCH = Buffer.allocUnsafeSlow(INTEGER_LENGTH);
+
+export function nullLine({ protocol }: CommandSession): string {
+  return protocol === 3 ? '_\r\n' : '$-1\r\n';
+}
+
+/** Whether an earlier request must end first. */
+function isInTheWay({ calls }: CommandSession, target: Target, name: string, isChange: boolean): boolean {
+  // Usually nothing is in flight, and the object to compare need not be made.
+  return calls.inFlight > 0 && calls.conflicts(new RegionUse(target, name, 0, Infinity, isChange));
+}
+
+/** A command that can answer as soon as it knows which region has the name. */
+export function look(
+  answer: (found: RegionStat | undefined, session: CommandSession) => void,
+  step: Step,
+): Run {
+  const asStep = runStep('stat', ONE, step, false);
+  return (request, session) => {
+    const ref = request.ref(1);
+    const served = servedOf(request, session);
+    if (typeof ref === 'string') checkNamed(served);
+    const { direct, target } = served;
+    if (typeof ref !== 'string' || direct?.isDirect !== true) return asStep(request, session);
+    if (isInTheWay(session, target, ref, false)) return WAIT;
+    if (!session.calls.enter(served)) return asStep(request, session);
+    try {
+      answer(direct.findNow(ref), session);
+      session.calls.leave(served, 'stat', 0);
+    } catch (error) {
+      session.calls.fail(served, 'stat', error);
+    }
+    return undefined;
+  };
+}
+
+/** GET key */
+export function getNow(step: Step): Run {
+  const asStep = runStep('read', ONE, step, false);
+  return (request, session) => {
+    const ref = request.ref(1);
+    const served = servedOf(request, session);
+    if (typeof ref !== 'string') return asStep(request, session);
+    checkNamed(served);
+    const { direct, target } = served;
+    if (direct?.isDirect !== true) return asStep(request, session);
+    if (isInTheWay(session, target, ref, false)) return WAIT;
+    if (!session.calls.enter(served)) return asStep(request, session);
+    const { replies } = session;
+    try {
+      const found = direct.findNow(ref);
+      if (found === undefined) {
+        session.calls.leave(served, 'read', 0);
+        replies.line(nullLine(session));
+        return undefined;
+      }
+      const { id, size } = found;
+      if (size <= DIRECT_BYTES && size <= MOST_SPARE_BYTES && size <= session.limits.maxBulkBytes) {
+        replies.admit(size);
+        if (direct.readNow(id, 0, replies.openBulk(size))) {
+          replies.closeRoom();
+          session.calls.leave(served, 'read', size);
+          return undefined;
+        }
+      }
+    } catch (error) {
+      replies.dropRoom();
+      session.calls.fail(served, 'read', error);
+      return undefined;
+    }
+    replies.dropRoom();
+    served.executionPool.leave();
+    return asStep(request, session);
+  };
+}
+
+/** SET key value, without options. @returns nothing, with nothing done, if this is not possible */
+export function setNow(
+  session: CommandSession,
+  served: ServedTarget,
+  name: string,
+  value: Uint8Array,
+): undefined | typeof WAIT | 'later' {
+  const { direct, target } = served;
+  if (direct?.isDirect !== true || value.length > DIRECT_BYTES) return 'later';
+  if (isInTheWay(session, target, name, true)) return WAIT;
+  if (!session.calls.enter(served)) return 'later';
+  try {
+    if (put(direct, session, served, name, value, OK_LINE)) return undefined;
+  } catch (error) {
+    // Slow clients may have to give way first.
+    if (!isOutOfSpace(error)) {
+      session.calls.fail(served, 'put', error);
+      return undefined;
+    }
+  }
+  served.executionPool.leave();
+  return 'later';
+}
+
+/** @returns whether the value was put and the reply sent */
+function put(
+  direct: DirectTarget,
+  session: CommandSession,
+  served: ServedTarget,
+  name: string,
+  value: Uint8Array,
+  line: string,
+): boolean {
+  const made = direct.putNow(name, value);
+  if (made === undefined) return false;
+  if (made instanceof Promise) {
+    // Nobody sees the region until it is published.
+    const use = new RegionUse(served.target, name, 0, Infinity, true);
+    session.calls.leaveWhen(made, served, 'put', value.length, line, use);
+  } else {
+    session.calls.leave(served, 'put', value.length);
+    session.replies.line(line);
+  }
+  return true;
+}
+
+/** INCR and the like. @param amountOf returns the amount to add; throws what is wrong with the request */
+export function countNow(amountOf: (request: Request) => number | bigint, step: Step): Run {
+  const asStep = runStep('put', ONE, step);
+  return (request, session) => {
+    const ref = request.ref(1);
+    const served = servedOf(request, session);
+    if (typeof ref === 'string') checkNamed(served);
+    const { direct, target } = served;
+    if (typeof ref !== 'string' || direct?.isDirect !== true) return asStep(request, session);
+    const amount = amountOf(request);
+    if (isInTheWay(session, target, ref, true)) return WAIT;
+    if (!session.calls.enter(served)) return asStep(request, session);
+    try {
+      const before = integerNow(direct, ref);
+      if (before !== undefined) {
+        const sum = String(plus(before, amount));
+        if (put(direct, session, served, ref, Buffer.from(sum, 'latin1'), `:${sum}\r\n`)) return undefined;
+      }
+    } catch (error) {
+      if (!isOutOfSpace(error)) {
+        session.calls.fail(served, 'put', error);
+        return undefined;
+      }
+    }
+    served.executionPool.leave();
+    return asStep(request, session);
+  };
+}
+
+/** @returns nothing if it is not known at once @throws RedisFault */
+function integerNow(direct: DirectTarget, name: string): number | bigint | undefined {
+  const found = direct.findNow(name);
+  if (found === undefined) return 0;
+  if (found.size > INTEGER_LENGTH) throw new RedisFault(NOT_AN_INTEGER);
+  if (!direct.readNow(found.id, 0, SCRATCH.subarray(0, found.size))) return undefined;
+  const value = integerAt(SCRATCH, 0, found.size);
+  if (value === undefined) throw new RedisFault(NOT_AN_INTEGER);
+  return value;
+}
+
+function plus(before: number | bigint, amount: number | bigint): number | bigint {
+  if (typeof before === 'number' && typeof amount === 'number') return before + amount;
+  return added(before, amount);
+}
+
+export function isOutOfSpace(error: unknown): boolean {
+  return error instanceof BedrockError && error.code === 'OUT_OF_SPACE';
+}

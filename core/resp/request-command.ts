@@ -1,0 +1,180 @@
+/**
+ * BEDROCK.REQUEST: a provider's own routes over the Redis protocol, with the same checks and errors as over HTTP.
+ *
+ * The path may have a query (`/counters?limit=10`). The body is JSON for a route that takes JSON, and bytes for one that takes bytes. The
+ * reply is an array: status, content type (`application/json`, `application/octet-stream`, or nothing) and body.
+ */
+import { BedrockError, invalid } from '../base/errors.js';
+import { checkNesting } from '../base/json-nesting.js';
+import { Answer, isAnswer, RESERVED_STEPS, type RouteMethod } from '../contract/route.js';
+import type { RouteMatch } from '../runtime/route-table.js';
+import type { RunningProvider } from '../runtime/running-provider.js';
+import { CHANGES, type Command, command, type Run } from './command.js';
+import type { Arguments } from './arguments.js';
+import type { Reply } from './replies.js';
+
+/** The parser of JSON blocks the event loop. */
+const MAX_JSON_BYTES = 2 ** 20;
+const MAX_ARGUMENTS = 5;
+
+/** BEDROCK.REQUEST provider method path [body] */
+const request: Run = (_request, session) => {
+  if (!session.daemon.isReady())
+    throw new BedrockError('NOT_READY', 'the daemon is starting or stopping; try again later');
+  const { args, release } = session.keepArguments();
+  const { maxBulkBytes } = session.limits;
+  const answer = async (): Promise<Uint8Array> => {
+    try {
+      return session.encode(await answerOf(args, session.daemon.providers, maxBulkBytes));
+    } finally {
+      release();
+    }
+  };
+  return session.calls.answerWith(answer());
+};
+
+async function answerOf(
+  args: Arguments,
+  providers: readonly RunningProvider[],
+  maxBulkBytes: number,
+): Promise<Reply> {
+  const provider = providerOf(args.text(1), providers);
+  const method = args.text(2).toUpperCase();
+  const url = args.text(3);
+  const [path = '', search = ''] = url.split(/\?(.*)/s, 2);
+  const match = routeOf(provider, method, path);
+  if (provider.state !== 'running')
+    throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
+  const { route, params, validBody } = match;
+  const query = queryOf(search, route.query ?? []);
+  const given = args.count > MAX_ARGUMENTS - 1 ? args.bytes(MAX_ARGUMENTS - 1) : undefined;
+  const body = route.body === 'bytes' ? streamOf(given) : validBody(jsonOf(given, route.body?.isOptional));
+  return provider.requests.during(async () => {
+    const result: unknown = await provider.executionPool.run(() =>
+      route.handle({
+        method: (method === 'HEAD' ? 'GET' : method) as RouteMethod,
+        path,
+        params,
+        query,
+        headers: {},
+        body,
+      }),
+    );
+    const whole = isAnswer(result) ? result : new Answer(result === undefined ? 204 : 200, result);
+    return await replyOf(whole, maxBulkBytes);
+  });
+}
+
+function providerOf(name: string, providers: readonly RunningProvider[]): RunningProvider {
+  const found = providers.find((one) => one.name === name || String(one.providerId) === name);
+  if (found !== undefined) return found;
+  throw new BedrockError('PROVIDER_NOT_FOUND', `no provider ${JSON.stringify(name.slice(0, 64))}`);
+}
+
+function routeOf(provider: RunningProvider, method: string, path: string): RouteMatch {
+  let steps: string[];
+  try {
+    steps = path.split('/').slice(1).map(decodeURIComponent);
+  } catch {
+    throw invalid('the path is malformed: a % begins no byte');
+  }
+  const match = RESERVED_STEPS.has(steps[0] ?? '') ? undefined : provider.routes.find(method, steps);
+  if (match instanceof Set)
+    throw new BedrockError(
+      'METHOD_NOT_ALLOWED',
+      `${method} is not allowed there; allowed are ${[...match].join(', ')}`,
+    );
+  if (match !== undefined) return match as RouteMatch;
+  throw new BedrockError('ROUTE_NOT_FOUND', `provider "${provider.name}" serves nothing under that path`);
+}
+
+function queryOf(search: string, known: readonly string[]): Record<string, string> {
+  const query: Record<string, string> = {};
+  for (const [name, value] of new URLSearchParams(search)) {
+    if (!known.includes(name))
+      throw invalid(
+        `?${name}= means nothing here; ${known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`}`,
+      );
+    if (Object.hasOwn(query, name)) throw invalid(`?${name}= is given more than once`);
+    query[name] = value;
+  }
+  return query;
+}
+
+/** @param isOptional whether the body may be left out; undefined if the route takes none */
+function jsonOf(given: Buffer | undefined, isOptional: boolean | undefined): unknown {
+  if (isOptional === undefined) {
+    if (given !== undefined) throw invalid('this route takes no body');
+    return undefined;
+  }
+  if (given === undefined) {
+    if (isOptional) return {};
+    throw invalid('this route needs a body in JSON');
+  }
+  if (given.length > MAX_JSON_BYTES)
+    throw new BedrockError(
+      'BODY_TOO_LARGE',
+      `the JSON has ${given.length} bytes, and ${MAX_JSON_BYTES} is the most`,
+    );
+  const text = given.toString();
+  checkNesting(text);
+  try {
+    return JSON.parse(text, withoutPrototypes) as unknown;
+  } catch (cause) {
+    throw invalid(`the body is no JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Such a key is an attempt to change more than a value. */
+function withoutPrototypes(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw new SyntaxError('it has a key __proto__');
+  return value;
+}
+
+function streamOf(bytes: Buffer = Buffer.alloc(0)): AsyncIterable<Uint8Array> & { readonly size: number } {
+  return {
+    size: bytes.length,
+    // oxlint-disable-next-line typescript/require-await -- it stands for a stream
+    async *[Symbol.asyncIterator]() {
+      if (bytes.length > 0) yield bytes;
+    },
+  };
+}
+
+async function replyOf({ status, body, headers }: Answer, maxBulkBytes: number): Promise<Reply> {
+  const { type, bytes } = await encoded(body, maxBulkBytes);
+  const named = Object.entries(headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1];
+  return [status, named ?? type, bytes];
+}
+
+async function encoded(body: unknown, maxBulkBytes: number): Promise<{ type: string; bytes: Uint8Array }> {
+  if (body === undefined) return { type: '', bytes: Buffer.alloc(0) };
+  if (body instanceof Uint8Array) return { type: 'application/octet-stream', bytes: body };
+  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for await (const piece of body as AsyncIterable<Uint8Array | string>) {
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+      length += bytes.length;
+      if (length > maxBulkBytes)
+        throw new BedrockError(
+          'BODY_TOO_LARGE',
+          `the answer has more than ${maxBulkBytes} bytes, which is the most that this protocol sends; ask over HTTP`,
+        );
+      pieces.push(Uint8Array.prototype.slice.call(bytes));
+    }
+    return { type: 'application/octet-stream', bytes: Buffer.concat(pieces) };
+  }
+  const text = JSON.stringify(body) as string | undefined;
+  if (text === undefined)
+    throw new BedrockError('INTERNAL', 'the provider answered with something that JSON has no form for');
+  return { type: 'application/json', bytes: Buffer.from(text) };
+}
+
+export const requestCommand: Command = command(
+  'bedrock.request',
+  [MAX_ARGUMENTS - 1, MAX_ARGUMENTS],
+  request,
+  "Calls a provider's own route; gives status, content type and body.",
+  CHANGES,
+);

@@ -1,0 +1,423 @@
+/**
+ * Changes of a running daemon: providers, execution pools, execution streams, libraries, dependencies.
+ *
+ * A change is an edit of a copy of the running configuration. The whole copy is resolved by the code that resolves a file, with the same
+ * rules and messages. Then what differs is prepared, unseen by anybody: libraries are loaded, providers are started, dependencies replaced.
+ * If any of it fails, all of it is undone. One step without a wait makes it the running configuration. Providers that it no longer has are
+ * not found from that step on; they stop when the requests in flight at them have ended.
+ *
+ * Changes are made one at a time, in the order of the requests. So what a change has checked holds until it is made.
+ */
+import type { Container } from 'inversify';
+import type {
+  BedrockConfig,
+  ExecutionPoolConfig,
+  ExecutionStreamConfig,
+  ProviderConfig,
+} from '../../schemas/generated/bedrock.js';
+import { BedrockError, explain, messageOf } from '../base/errors.js';
+import type { LogThreshold } from '../base/log-levels.js';
+import type { Logger } from '../base/logging.js';
+import { withTimeout } from '../base/timeout.js';
+import { configFromObject } from '../config/document.js';
+import { PRIMARY_POOL } from '../config/pools.js';
+import { type Resolution, resolveConfig, type ResolveOptions, wholeName } from '../config/resolve.js';
+import type { ProviderChange } from '../contract/provider-change.js';
+import { administer } from './administration.js';
+import type { ConfigFile } from './config-file.js';
+import { type ChangedDependency, differenceOf } from './difference.js';
+import { fixedDifferences } from './fixed-settings.js';
+import type { ManagedProvider } from './managed-provider.js';
+import { type ProviderManager, stoppedMeanwhile } from './provider-manager.js';
+import type { RunningConfig } from './running-config.js';
+import type { RunningProvider } from './running-provider.js';
+import { Sequence } from './sequence.js';
+import { usersOfPool, usersOfProvider } from './users.js';
+
+/** Where the configuration came from, for what reads it again. */
+export interface ConfigOrigin {
+  /** Absent if it came from standard input or a program. */
+  readonly file: ConfigFile | undefined;
+  /** What the command line or program has put in place of the configuration's. */
+  readonly overrides: Pick<ResolveOptions, 'address' | 'respAddress'>;
+  /** Absent if the log has not got its level from the configuration. */
+  readonly setLogLevel: ((level: LogThreshold) => void) | undefined;
+}
+
+export interface ChangesParts {
+  readonly origin: ConfigOrigin;
+  readonly running: RunningConfig;
+  readonly manager: ProviderManager;
+  readonly container: Container;
+  readonly logger: Logger;
+}
+
+/** In messages, in place of the name of a file. */
+const SOURCE = 'the running configuration with this change';
+
+export class Changes {
+  readonly #turn = new Sequence();
+  readonly #stopping = new AbortController();
+
+  constructor(private readonly parts: ChangesParts) {}
+
+  get origin(): ConfigOrigin {
+    return this.parts.origin;
+  }
+
+  /**
+   * Starts a provider.
+   * @param entry as in a configuration under `providers`
+   * @param before name of the provider that it stands before; by default it is the last. Those behind it can depend on it
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY, PROVIDER_NOT_FOUND for `before`
+   */
+  addProvider(entry: object, before?: string): Promise<RunningProvider> {
+    return this.#inTurn(async () => {
+      const { manager, running } = this.parts;
+      const known = new Set(manager.all);
+      const at = before === undefined ? running.current.providers.length : this.#placeOf(before);
+      await this.#edit((config) => config.providers?.splice(at, 0, entry as ProviderConfig));
+      const added = manager.all.find((provider) => !known.has(provider));
+      if (added === undefined) throw new BedrockError('INTERNAL', 'the provider that was added is not there');
+      return added;
+    });
+  }
+
+  /**
+   * Stops a provider, after the requests in flight at it.
+   * @param provider name or provider_id
+   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it or it is being administered, INTERNAL if it is removed and its stop failed
+   */
+  removeProvider(provider: string | number): Promise<void> {
+    return this.#inTurn(async () => {
+      const { manager, running } = this.parts;
+      const managed = manager.get(provider);
+      const { name } = managed;
+      refuseUsed(`provider "${name}"`, usersOfProvider(running.current, name));
+      manager.operations.refuseWhileBusy(name);
+      if (managed.administration.isBusy) throw busy(managed);
+      await this.#edit((config) => config.providers?.splice(this.#placeOf(name), 1));
+    });
+  }
+
+  /**
+   * Makes a provider use another execution pool, or other dependencies, from now on. Requests that wait already are admitted by the pool
+   * that they wait in.
+   * @param provider name or provider_id
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
+    const managed = this.parts.manager.get(provider);
+    const { pool, dependencies = {} } = change;
+    if (pool !== undefined && managed.resolved.dependencies.pool !== undefined)
+      throw new BedrockError(
+        'NOT_SUPPORTED',
+        `provider "${managed.name}" has got its execution pool as a dependency, and cannot change it while it runs`,
+      );
+    const make = (): Promise<void> =>
+      this.#inTurn(() =>
+        this.#edit((config) => {
+          const entry = config.providers?.[this.#placeOf(managed.name)];
+          if (entry === undefined) return;
+          entry.dependencies = { ...entry.dependencies, ...(dependencies as Record<string, string>) };
+          if (pool === undefined) return;
+          entry.pool = pool;
+          delete entry.dependencies.pool;
+        }),
+      );
+    if (Object.keys(dependencies).length === 0) await make();
+    else {
+      this.parts.manager.operations.refuseWhileBusy(managed.name);
+      // Its turn among the administration of the provider comes first: other changes need not wait for that.
+      await administer(managed, 'changeDependency', make);
+    }
+  }
+
+  /**
+   * Loads a library, whose types can then be used. Node.js unloads no module, so there is no way back.
+   * @param library a path, relative to the configuration's folder, or the name of a package; one that is loaded already is no error
+   * @throws LIBRARY_LOAD_FAILED, CONFIG_INVALID
+   */
+  loadLibrary(library: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { running } = this.parts;
+      const whole = wholeName(library, running.directory);
+      const failedBefore = new Map(running.resolution.failedLibraries);
+      failedBefore.delete(whole);
+      await this.#edit((config) => addLibrary(config, whole), failedBefore);
+    });
+  }
+
+  /** @param entry as in a configuration under `margo.argobots.pools` @throws CONFIG_INVALID */
+  addExecutionPool(entry: object): Promise<void> {
+    return this.#inTurn(() =>
+      this.#edit((config) => {
+        const pools = poolsOf(config);
+        // The pool that always exists stays the last one, where a file that does not list it has it.
+        const isLast = pools.at(-1)?.name === PRIMARY_POOL;
+        pools.splice(pools.length - (isLast ? 1 : 0), 0, entry);
+      }),
+    );
+  }
+
+  /** @throws NOT_FOUND, INVALID_ARGUMENT for the pool that always exists, CONFLICT if it is in use */
+  removeExecutionPool(name: string): Promise<void> {
+    return this.#inTurn(() => {
+      const { current } = this.parts.running;
+      if (name === PRIMARY_POOL)
+        throw new BedrockError('INVALID_ARGUMENT', `the execution pool ${PRIMARY_POOL} always exists`);
+      const at = placeIn(current.pools, name, 'execution pool');
+      refuseUsed(`the execution pool "${name}"`, usersOfPool(current, name));
+      return this.#edit((config) => poolsOf(config).splice(at, 1));
+    });
+  }
+
+  /** @param entry as in a configuration under `margo.argobots.xstreams` @throws CONFIG_INVALID */
+  addExecutionStream(entry: object): Promise<void> {
+    return this.#inTurn(() => this.#edit((config) => streamsOf(config).push(entry as ExecutionStreamConfig)));
+  }
+
+  /** @throws NOT_FOUND */
+  removeExecutionStream(name: string): Promise<void> {
+    return this.#inTurn(() => {
+      const streams = this.parts.running.current.json.margo?.argobots?.xstreams ?? [];
+      const at = placeIn(streams, name, 'execution stream');
+      return this.#edit((config) => streamsOf(config).splice(at, 1));
+    });
+  }
+
+  /**
+   * Reads the file again, and makes the running configuration that of the file. What cannot change while the daemon runs is refused, with
+   * all reasons, and nothing is changed.
+   * @param options.mustDiffer whether a file that is as it was read last is left alone, though the running configuration has changed since
+   * @returns whether anything was done
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID and the other errors of a start, CONFLICT (details.reasons)
+   */
+  reload({
+    mustDiffer = false,
+    whenBegun,
+  }: { mustDiffer?: boolean; whenBegun?: () => void } = {}): Promise<boolean> {
+    return this.#inTurn(async () => {
+      whenBegun?.();
+      const { origin, running, container } = this.parts;
+      const file = this.#file('to read again');
+      const document = await file.read();
+      if (mustDiffer && file.isAsLoaded(document)) return false;
+      const { signal } = this.#stopping;
+      const resolution = await resolveConfig(document, container, { ...origin.overrides, signal });
+      // Safe: no other change can have been made meanwhile.
+      const reasons = fixedDifferences(running.current.json, resolution.config.json);
+      await this.#carryOut(resolution, reasons, () => {
+        file.adopt(document, resolution);
+        origin.setLogLevel?.(resolution.config.settings.log.level);
+      });
+      return true;
+    });
+  }
+
+  /**
+   * Writes the running configuration into the file that the daemon was started with: what was changed at run time, and nothing else.
+   * @returns path of the file
+   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it was read, or cannot be edited or written
+   */
+  save(): Promise<string> {
+    return this.#inTurn(async () => {
+      const { manager, origin, running, container } = this.parts;
+      const file = this.#file('to write to');
+      const settings = new Map<string, Record<string, unknown>>();
+      for (const { name, changedConfig } of manager.managed)
+        if (changedConfig !== undefined) settings.set(name, changedConfig);
+      const { failedLibraries: failedBefore } = running.resolution;
+      await file.save(running.current.json, settings, (document) =>
+        resolveConfig(document, container, { ...origin.overrides, failedBefore }),
+      );
+      return file.path;
+    });
+  }
+
+  /** @throws NOT_SUPPORTED */
+  #file(purpose: string): ConfigFile {
+    const { file } = this.parts.origin;
+    if (file !== undefined) return file;
+    throw new BedrockError(
+      'NOT_SUPPORTED',
+      `the configuration came from standard input or a program, so there is no file ${purpose}`,
+    );
+  }
+
+  /** From now on changes are refused with NOT_READY, and one that is under way is given up. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** Resolves when no change is under way any more, but after `timeoutMs` in any case: code of a provider may never return. */
+  async idle(timeoutMs: number): Promise<void> {
+    const late = (): BedrockError =>
+      new BedrockError('TIMEOUT', 'a change of the configuration has not ended');
+    await withTimeout(this.#turn.idle(), timeoutMs, late).catch((error: unknown) =>
+      this.parts.logger.warning(explain(error)),
+    );
+  }
+
+  /** Providers that are to change or to go, and have something under way. */
+  #busyReasons({ config }: Resolution, dependencies: readonly ChangedDependency[]): string[] {
+    const { manager } = this.parts;
+    return manager.managed
+      .filter(
+        (provider) =>
+          !config.providers.some(({ name }) => name === provider.name) ||
+          dependencies.some((change) => change.provider === provider),
+      )
+      .flatMap((provider) => {
+        try {
+          manager.operations.refuseWhileBusy(provider.name);
+        } catch (error) {
+          return messageOf(error);
+        }
+        return provider.administration.isBusy ? busy(provider).message : [];
+      });
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    // In the turn too: it may come when the daemon stops.
+    return this.#turn.run(async () => {
+      if (this.#stopping.signal.aborted) throw stoppedMeanwhile();
+      return change();
+    });
+  }
+
+  /** Place of a provider in the running configuration. @throws PROVIDER_NOT_FOUND */
+  #placeOf(provider: string): number {
+    const { name } = this.parts.manager.get(provider);
+    return this.parts.running.current.providers.findIndex((one) => one.name === name);
+  }
+
+  async #edit(
+    edit: (config: BedrockConfig) => unknown,
+    failedBefore = this.parts.running.resolution.failedLibraries,
+  ): Promise<void> {
+    const { running, container } = this.parts;
+    const config = structuredClone(running.current.json);
+    edit(config);
+    const document = { ...configFromObject(config, running.directory), source: SOURCE };
+    const { signal } = this.#stopping;
+    const resolution = await resolveConfig(document, container, { signal, failedBefore }).catch(
+      (error: unknown) => {
+        throw signal.aborted ? stoppedMeanwhile(error) : error;
+      },
+    );
+    // Safe: no other change can have been made meanwhile.
+    await this.#carryOut(resolution);
+  }
+
+  /**
+   * Makes the running configuration this one, or throws and leaves it as it is.
+   * @param reasons for a reload: why it cannot be, as far as known
+   * @param adopted called in the step in which it becomes that
+   */
+  async #carryOut(resolution: Resolution, reasons?: readonly string[], adopted?: () => void): Promise<void> {
+    const { running, manager, logger } = this.parts;
+    const { signal } = this.#stopping;
+    const { added, dependencies, refused } = differenceOf(manager.managed, resolution);
+    if (reasons !== undefined)
+      refuse([...reasons, ...refused, ...this.#busyReasons(resolution, dependencies)]);
+    else if (refused.length > 0) throw new BedrockError('NOT_SUPPORTED', refused.join('; '));
+    const prepared = await manager.prepare(resolution, added, signal);
+    const changed: ChangedDependency[] = [];
+    try {
+      for (const change of dependencies) {
+        // In a reload it waits for nobody: it was looked at whether the provider is administered.
+        const changing = (): Promise<void> => use(change, change.after);
+        await (reasons === undefined
+          ? changing()
+          : administer(change.provider, 'changeDependency', changing));
+        changed.push(change);
+      }
+      if (signal.aborted) throw stoppedMeanwhile();
+    } catch (error) {
+      for (const change of changed.reverse())
+        await use(change, change.before).catch((failure: unknown) =>
+          logger.error(
+            `provider "${change.provider.name}" did not take its dependency "${change.name}" back: ${explain(failure)}`,
+          ),
+        );
+      await manager.drop(prepared);
+      throw error;
+    }
+    // In one step: whoever looks sees the configuration before or after.
+    const known = new Set(running.current.warnings);
+    const gone = manager.adopt(resolution, prepared);
+    running.adopt(resolution);
+    adopted?.();
+    for (const warning of resolution.config.warnings) if (!known.has(warning)) logger.warning(warning);
+    const unclean: string[] = [];
+    for (const provider of gone) {
+      // Safe: it is not found any more, and what is in flight at it is counted.
+      if (!(await provider.retire(signal))) unclean.push(`"${provider.name}"`);
+      logger.info(`provider "${provider.name}" is removed`);
+    }
+    if (unclean.length > 0)
+      throw new BedrockError(
+        'INTERNAL',
+        `${unclean.join(', ')} is removed, but did not stop cleanly; the log says why, and files may still be in use`,
+      );
+  }
+}
+
+/** @throws CONFLICT */
+function refuse(reasons: readonly string[]): void {
+  if (reasons.length === 0) return;
+  throw new BedrockError('CONFLICT', `nothing was changed: ${reasons.join('; ')}`, {
+    details: { reasons: [...reasons] },
+  });
+}
+
+function use({ provider, name }: ChangedDependency, references: ChangedDependency['after']): Promise<void> {
+  const { instance } = provider;
+  if (instance === undefined) throw new BedrockError('NOT_READY', `provider "${provider.name}" does not run`);
+  return provider.useDependency(instance, name, references);
+}
+
+function addLibrary(config: BedrockConfig, library: string): void {
+  const { libraries = [] } = config;
+  if (Object.values(libraries).includes(library)) return;
+  if (Array.isArray(libraries)) {
+    config.libraries = [...libraries, library];
+    return;
+  }
+  let number = Object.keys(libraries).length;
+  while (Object.hasOwn(libraries, `library_${number}`)) number++;
+  config.libraries = { ...libraries, [`library_${number}`]: library };
+}
+
+/** The lists of a resolved configuration, which are always there. */
+function poolsOf({ margo }: BedrockConfig): ExecutionPoolConfig[] {
+  return margo?.argobots?.pools ?? [];
+}
+
+function streamsOf({ margo }: BedrockConfig): ExecutionStreamConfig[] {
+  return margo?.argobots?.xstreams ?? [];
+}
+
+/** @throws NOT_FOUND */
+function placeIn(list: readonly { readonly name?: string }[], name: string, what: string): number {
+  const at = list.findIndex((one) => one.name === name);
+  if (at >= 0) return at;
+  const known = list.map((one) => one.name).join(', ');
+  throw new BedrockError('NOT_FOUND', `no ${what} "${name}"; there are: ${known === '' ? 'none' : known}`);
+}
+
+/** @throws CONFLICT */
+function refuseUsed(what: string, users: readonly string[]): void {
+  if (users.length === 0) return;
+  throw new BedrockError('CONFLICT', `${what} cannot be removed, as it is used by ${users.join(', ')}`, {
+    details: { users: [...users] },
+  });
+}
+
+function busy({ name }: ManagedProvider): BedrockError {
+  return new BedrockError(
+    'CONFLICT',
+    `provider "${name}" is busy with a change of its dependencies; wait for its end`,
+  );
+}

@@ -1,0 +1,31 @@
+/** Settings that a running daemon keeps until it ends: where it listens, the limits of its doors, where it logs. */
+import { isDeepStrictEqual } from 'node:util';
+import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
+import { isRecord, plainOf } from '../base/plain.js';
+import { type ConfigPath, formatPath } from '../validation/issues.js';
+
+/** @returns what differs between two resolved configurations, each with its path and the reason why it cannot change */
+export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): string[] {
+  const fixed = ({ margo, bedrock = {} }: BedrockConfig): unknown =>
+    plainOf({
+      margo: { mercury: { address: margo?.mercury?.address } },
+      bedrock: {
+        http: bedrock.http,
+        resp: bedrock.resp,
+        log: { file: bedrock.log?.file, format: bedrock.log?.format },
+      },
+    });
+  return [...differing(fixed(before), fixed(after), [])].map(
+    (path) => `${formatPath(path)} cannot change while the daemon runs; restart it`,
+  );
+}
+
+function* differing(before: unknown, after: unknown, path: ConfigPath): Generator<ConfigPath> {
+  if (isDeepStrictEqual(before, after)) return;
+  if (!isRecord(before) || !isRecord(after)) {
+    yield path;
+    return;
+  }
+  for (const key of new Set([...Object.keys(before), ...Object.keys(after)]))
+    yield* differing(before[key], after[key], [...path, key]);
+}

@@ -1,0 +1,402 @@
+/**
+ * One provider of a running daemon, from creation to stop: it gets its dependencies, is created and started within one time-out, changes
+ * dependencies and its execution pool, and is stopped. A provider that fails to start releases everything that it took.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import type { Clock } from '../base/clock.js';
+import { asBedrockError, BedrockError, type ErrorCode, explain, messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import { isRecord, type Plain, plainOf } from '../base/plain.js';
+import { untilAborted, withTimeout } from '../base/timeout.js';
+import type { DaemonSettings, ResolvedProvider, ResolvedReference } from '../config/resolved-config.js';
+import type { BackendContext, Dependencies, ProviderContext } from '../contract/definitions.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { ProviderState } from '../contract/provider-state.js';
+import type { Provider } from '../contract/provider.js';
+import type { Target } from '../contract/target.js';
+import { startStopped } from '../library/library.js';
+import { makeTarget } from '../library/make-target.js';
+import type { TypeRegistry } from '../library/registry.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import { DependencyInjector, type Injectables } from './dependency-injector.js';
+import { checkProvider } from './instance-check.js';
+import type { Operations } from './operations.js';
+import { LabelledMetrics } from './provider-metrics.js';
+import { type RemoteDependencies, RemotesOfProvider } from './remote-dependencies.js';
+import { RequestCount } from './request-count.js';
+import { RouteTable } from './route-table.js';
+import type { RunningProvider } from './running-provider.js';
+import { Sequence } from './sequence.js';
+import { ServedTarget } from './served-target.js';
+
+const ABORTED_STOP_MS = 1000;
+
+const NO_ROUTES = new RouteTable([], 'nobody');
+
+/** What a target says of itself whose regions have moved, or have not all come: its provider starts, to tell that and to end it. */
+const INCOMPLETE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_MOVED', 'NOT_READY', 'MIGRATION_UNFINISHED']);
+
+/** What a provider gets from its daemon. */
+export interface Surroundings {
+  readonly running: {
+    /** Those of the present configuration. */
+    readonly settings: DaemonSettings;
+    /** Base folder of relative paths. */
+    readonly directory: string;
+  };
+  readonly clock: Clock;
+  readonly metrics: MetricsRegistry;
+  readonly operations: Operations;
+  /** What its dependencies may refer to. */
+  readonly among: Injectables;
+}
+
+/** Its place in a configuration. */
+export interface ProviderPlace {
+  readonly resolved: ResolvedProvider;
+  readonly executionPool: ExecutionPool;
+  readonly registry: TypeRegistry;
+}
+
+export class ManagedProvider implements RunningProvider {
+  state: ProviderState = 'starting';
+  instance: Provider | undefined;
+  routes = NO_ROUTES;
+  readonly administration = new Sequence();
+  readonly requests = new RequestCount();
+  /** Its present connections; `useDependency` replaces some. */
+  readonly #remotes = new RemotesOfProvider();
+  readonly #served: (ServedTarget | undefined)[] = [];
+  readonly #metrics: LabelledMetrics;
+  #resolved: ResolvedProvider;
+  #executionPool: ExecutionPool;
+  #configAtStart: Plain | undefined;
+  /** The types of its configuration's libraries. */
+  #registry: TypeRegistry;
+
+  constructor(
+    { resolved, executionPool, registry }: ProviderPlace,
+    readonly logger: Logger,
+    private readonly around: Surroundings,
+  ) {
+    this.#resolved = resolved;
+    this.#executionPool = executionPool;
+    this.#registry = registry;
+    this.#metrics = new LabelledMetrics(around.metrics, resolved.name);
+  }
+
+  /** Its part of the configuration. */
+  get resolved(): ResolvedProvider {
+    return this.#resolved;
+  }
+  get executionPool(): ExecutionPool {
+    return this.#executionPool;
+  }
+
+  get name(): string {
+    return this.resolved.name;
+  }
+  get type(): string {
+    return this.resolved.type;
+  }
+  get providerId(): number {
+    return this.resolved.providerId;
+  }
+  get tags(): readonly string[] {
+    return this.resolved.tags;
+  }
+  get targets(): readonly Target[] {
+    return this.instance?.targets ?? [];
+  }
+  /** A provider may get its targets as late as in its start, and change them later. */
+  served(index: number): ServedTarget | undefined {
+    const target = this.targets[index];
+    const known = this.#served[index];
+    if (target === undefined || known?.source === target) return target && known;
+    return (this.#served[index] = new ServedTarget(this, index, target, known?.meter, this.requests));
+  }
+  /** Takes another configuration's place for its own. Requests from now on queue in its execution pool. */
+  adopt({ resolved, executionPool, registry }: ProviderPlace): void {
+    this.#resolved = resolved;
+    this.#executionPool = executionPool;
+    this.#registry = registry;
+    for (const served of this.#served) if (served !== undefined) served.executionPool = executionPool;
+  }
+  get config(): Readonly<Record<string, unknown>> {
+    const { instance, resolved } = this;
+    try {
+      return instance?.getConfig?.() ?? resolved.config;
+    } catch (error) {
+      this.logger.error(`getConfig failed, and the settings of the start are shown: ${explain(error)}`);
+      return resolved.config;
+    }
+  }
+
+  /** Its present settings, if its own code has changed them since the start; undefined if it has not. */
+  get changedConfig(): Record<string, unknown> | undefined {
+    const present = this.#plainConfig();
+    return isRecord(present) && !isDeepStrictEqual(present, this.#configAtStart) ? present : undefined;
+  }
+
+  #plainConfig(): Plain | undefined {
+    return plainOf(this.config, { values: Infinity, characters: Infinity, depth: 100 });
+  }
+
+  /**
+   * Creates and starts it. On failure, or at once when the signal is aborted, it is stopped again. Anything that is created after that is
+   * closed at once.
+   * @throws START_FAILED, DEPENDENCY_UNRESOLVED, LIBRARY_LOAD_FAILED, whatever its type throws
+   */
+  async start(signal?: AbortSignal): Promise<void> {
+    try {
+      signal?.throwIfAborted();
+      await this.#start(signal);
+      this.state = 'running';
+      this.#configAtStart = this.#plainConfig();
+    } catch (error) {
+      this.state = 'failed';
+      await this.#closeRemotes(this.#patienceMs(signal));
+      await this.#metrics.forget();
+      throw error;
+    }
+  }
+
+  /** One time-out covers everything that belongs to a start. */
+  async #start(signal: AbortSignal | undefined): Promise<void> {
+    const { resolved, type } = this;
+    const timeoutMs = this.#settings.start_timeout_ms;
+    const begun = performance.now();
+    const late = (): BedrockError =>
+      new BedrockError('START_FAILED', `it took longer than bedrock.start_timeout_ms, ${timeoutMs} ms`);
+    const inTime = <T>(promise: Promise<T>): Promise<T> =>
+      withTimeout(
+        untilAborted(promise, signal, () => startStopped(signal)),
+        Math.max(0, timeoutMs - (performance.now() - begun)),
+        late,
+      );
+    if (resolved.unavailable !== undefined)
+      throw new BedrockError('LIBRARY_LOAD_FAILED', resolved.unavailable);
+    const { definition } = resolved.registered;
+    const dependencies = await inTime(this.#dependencies());
+    const making = Promise.resolve(definition.create(resolved.config, this.#context(dependencies)));
+    const instance = await inTime(making).catch((error: unknown) => {
+      stopLate(making, this.logger);
+      throw error;
+    });
+    checkProvider(instance, type);
+    this.instance = instance;
+    try {
+      this.routes = new RouteTable(instance.routes ?? [], `the provider type "${type}"`);
+      await inTime(Promise.resolve(instance.start()));
+      await inTime(this.#logRunning());
+    } catch (error) {
+      await this.#stop(this.#patienceMs(signal));
+      // Its targets are closed, and no longer useful.
+      this.instance = undefined;
+      throw error;
+    }
+  }
+
+  /** Does nothing unless it is running. A failure is logged. @returns whether it stopped cleanly */
+  async stop(): Promise<boolean> {
+    if (this.state !== 'running') return true;
+    this.state = 'stopping';
+    const isClean = await this.#stop(this.#stopTimeoutMs);
+    this.state = 'stopped';
+    return isClean;
+  }
+
+  /** New requests find it no more: whoever has found it before looks it up again. */
+  leaveService(): void {
+    if (this.state === 'running') this.state = 'stopping';
+  }
+
+  /**
+   * Ends it after `leaveService`: requests in flight end first, for as long as they may when the daemon stops, or until the signal is
+   * aborted. Its metrics vanish.
+   * @returns whether it stopped cleanly
+   */
+  async retire(signal: AbortSignal): Promise<boolean> {
+    if (this.state === 'failed') return true;
+    const timeoutMs = this.#settings.drain_timeout_ms;
+    const late = (): BedrockError =>
+      new BedrockError('TIMEOUT', `${this.requests.inFlight} requests still ran after ${timeoutMs} ms`);
+    const drained = untilAborted(this.requests.idle(), signal, () => startStopped(signal));
+    await withTimeout(drained, timeoutMs, late).catch((error: unknown) => {
+      this.logger.warning(`provider "${this.name}" is removed, and ${messageOf(error)}`);
+    });
+    const gone = new BedrockError('PROVIDER_NOT_FOUND', `provider "${this.name}" was removed meanwhile`);
+    for (const served of this.#served) served?.space.endAll(gone);
+    const isClean = await this.#stop(this.#stopTimeoutMs);
+    this.state = 'stopped';
+    await this.#metrics.forget();
+    return isClean;
+  }
+
+  async #stop(timeoutMs: number): Promise<boolean> {
+    try {
+      await withTimeout(
+        this.#endOperations().then(() => this.instance?.stop()),
+        timeoutMs,
+        () =>
+          new BedrockError(
+            'INTERNAL',
+            `its stop had not ended after ${timeoutMs} ms (bedrock.drain_timeout_ms, and a second at least)`,
+          ),
+      );
+      return true;
+    } catch (error) {
+      this.logger.error(`provider "${this.name}" did not stop cleanly: ${explain(error)}`);
+      return false;
+    } finally {
+      await this.#closeRemotes(timeoutMs);
+    }
+  }
+
+  async #endOperations(): Promise<void> {
+    const stopping = new BedrockError('NOT_READY', `provider "${this.name}" is stopping`);
+    await this.around.operations.cancelAll(stopping, this.name);
+    await this.administration.idle();
+  }
+
+  /** Closes the connections of its dependencies. A call that never ends is abandoned. */
+  async #closeRemotes(timeoutMs: number): Promise<void> {
+    const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
+    await withTimeout(this.#remotes.close(), timeoutMs, late).catch((error: unknown) => {
+      this.logger.warning(`the connections of its dependencies did not close: ${messageOf(error)}`);
+    });
+  }
+
+  /**
+   * Makes it use another dependency from now on. Calls in flight on the old connections may end, for as long as requests may when the
+   * daemon stops. After that they are abandoned with a warning in the log, and the change stands.
+   * @param name its key in the configuration
+   * @param found the new reference, resolved
+   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   */
+  async useDependency(
+    instance: Provider,
+    name: string,
+    found: ResolvedReference | readonly ResolvedReference[],
+  ): Promise<void> {
+    const remotes = this.#remotes.begin();
+    let before: RemoteDependencies | undefined;
+    try {
+      const dependency = await this.#injector(remotes).resolve(found);
+      if (dependency === undefined)
+        throw new BedrockError(
+          'DEPENDENCY_UNRESOLVED',
+          `the dependency "${name}" cannot be had; the log says why`,
+        );
+      await instance.changeDependency?.(name, dependency);
+      // The provider's stop does not wait for ever: it may be over, and everything that the provider had is then closed.
+      before = this.#remotes.use(name, remotes);
+    } catch (error) {
+      await this.#closing(this.#remotes.drop(remotes), name);
+      throw error;
+    }
+    await this.#closing(this.#remotes.drop(before), name);
+  }
+
+  /** Waits until connections of a dependency are closed, but not for ever: others wait to administer the provider. */
+  async #closing(closed: Promise<void>, name: string): Promise<void> {
+    const timeoutMs = this.#stopTimeoutMs;
+    const late = (): BedrockError =>
+      new BedrockError(
+        'TIMEOUT',
+        `calls still ran after ${timeoutMs} ms (bedrock.drain_timeout_ms, and a second at least), and are left behind`,
+      );
+    await withTimeout(closed, timeoutMs, late).catch((error: unknown) => {
+      this.logger.warning(
+        `the connections of a dependency "${name}" that is no longer used did not close: ${messageOf(error)}`,
+      );
+    });
+  }
+
+  get #settings(): DaemonSettings {
+    return this.around.running.settings;
+  }
+
+  /** As long as requests may take to end: a stop that never ends must not keep the others open. */
+  get #stopTimeoutMs(): number {
+    return Math.max(this.#settings.drain_timeout_ms, 1000);
+  }
+
+  /** How long a provider that failed to start may take to stop: it has served nobody, and whoever aborted the signal is waiting. */
+  #patienceMs(signal: AbortSignal | undefined): number {
+    return signal?.aborted === true ? Math.min(ABORTED_STOP_MS, this.#stopTimeoutMs) : this.#stopTimeoutMs;
+  }
+
+  async #logRunning(): Promise<void> {
+    const looks = await Promise.allSettled(this.targets.map((target) => checkedTarget(target).stats()));
+    const targets = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []));
+    for (const look of looks) {
+      if (look.status === 'fulfilled') continue;
+      if (!INCOMPLETE.has(asBedrockError(look.reason).code)) throw look.reason;
+      this.logger.warning(explain(look.reason));
+    }
+    for (const { recovery } of targets) {
+      if (recovery.regions + recovery.quarantined === 0) continue;
+      const lost = recovery.quarantined === 0 ? '' : `, ${recovery.quarantined} damaged ones set aside`;
+      this.logger.info(`Recovered ${recovery.regions} existing regions${lost}`, { ...recovery });
+    }
+    const kinds = targets.map(({ type, mode }) => `${type} (${mode})`).join(', ');
+    this.logger.info(`provider "${this.name}" is up${kinds === '' ? '' : `: ${kinds}`}`);
+  }
+
+  #context(dependencies: Dependencies): ProviderContext {
+    const { clock, running } = this.around;
+    const { name, providerId, tags, logger } = this;
+    const context: BackendContext = {
+      providerName: name,
+      providerId,
+      tags,
+      logger,
+      clock,
+      metrics: this.#metrics,
+      dependencies,
+      baseDirectory: running.directory,
+    };
+    return {
+      ...context,
+      createTarget: (type, config, more) =>
+        createTarget(this.#registry, type, config, { ...context, ...more }),
+    };
+  }
+
+  /** When the start is given up, the connections being made are closed, and no further ones begin. */
+  async #dependencies(): Promise<Dependencies> {
+    const found: Record<string, Dependencies[string]> = {};
+    for (const [name, reference] of Object.entries(this.resolved.dependencies)) {
+      const remotes = this.#remotes.begin();
+      this.#remotes.use(name, remotes);
+      found[name] = await this.#injector(remotes).resolve(reference);
+    }
+    return found;
+  }
+
+  #injector(remotes: RemoteDependencies): DependencyInjector {
+    return new DependencyInjector(this.around.among, remotes, this.logger);
+  }
+}
+
+async function createTarget(
+  registry: TypeRegistry,
+  type: string,
+  config: Record<string, unknown>,
+  context: BackendContext,
+): Promise<Target> {
+  const registered = registry.backend(type);
+  if (registered === undefined) throw new BedrockError('CONFIG_INVALID', registry.unknown('backend', type));
+  return makeTarget(registered.definition, config, context);
+}
+
+/** Stops a provider that was created after its time-out, so that it releases what it took. */
+function stopLate(making: Promise<Provider>, logger: Logger): void {
+  making
+    .then((provider) => provider.stop())
+    .catch((error: unknown) => {
+      logger.debug(`what was made too late did not stop: ${messageOf(error)}`);
+    });
+}

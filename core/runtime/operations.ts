@@ -1,0 +1,189 @@
+/**
+ * The long-running operations of a daemon: which run, how far they are, how the last ones ended. They can be cancelled.
+ *
+ * A provider runs one operation at a time. A second one is refused with CONFLICT, and so is any other change of that provider: it would
+ * have to wait for hours. What ended is kept, up to a number.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../base/clock.js';
+import { asBedrockError, BedrockError, explain } from '../base/errors.js';
+import { isRecord, plainOf } from '../base/plain.js';
+import type {
+  OperationContext,
+  OperationProgress,
+  OperationState,
+  OperationStatus,
+} from '../contract/operation.js';
+import type { Logger } from '../base/logging.js';
+
+/** Ended operations that are kept. */
+const MAX_ENDED = 100;
+
+const ID_BYTES = 8;
+
+/** Of what an operation may tell about its result: a hundred are kept. */
+const RESULT_LIMITS = { values: 256, characters: 2 ** 12 };
+
+/** Who does an operation. */
+export interface Operator {
+  readonly name: string;
+  readonly logger: Logger;
+}
+
+/** One operation. */
+export class Operation {
+  readonly id = randomBytes(ID_BYTES).toString('hex');
+  readonly startedAt: number;
+  /** Settles when it ends; rejects if it was not done. */
+  readonly done: Promise<void>;
+  #state: OperationState = 'running';
+  #progress: OperationProgress = { doneBytes: 0, doneRegions: 0 };
+  #ending: Pick<OperationStatus, 'endedAt' | 'error' | 'result'> = {};
+  readonly #controller = new AbortController();
+  /** Whether somebody waits for the end. An error is the answer to that caller then, who logs an unexpected one. */
+  #isAwaited = false;
+
+  constructor(
+    readonly type: string,
+    readonly operator: Operator,
+    private readonly clock: Clock,
+    work: (context: OperationContext) => Promise<unknown>,
+  ) {
+    this.startedAt = clock.now();
+    this.done = this.#run(work);
+    // Whoever began it may not wait for it.
+    this.done.catch(() => undefined);
+  }
+
+  /** Like `done`, for those who report how it ends: an unexpected error is not logged here as well. */
+  waitAndReport(): Promise<void> {
+    this.#isAwaited = true;
+    return this.done;
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  get status(): OperationStatus {
+    const { id, type, startedAt } = this;
+    return {
+      id,
+      type,
+      provider: this.operator.name,
+      state: this.#state,
+      startedAt,
+      ...this.#progress,
+      ...this.#ending,
+    };
+  }
+
+  /** Tells the provider to stop. It may be done nevertheless. Does nothing after the end. */
+  cancel(reason: BedrockError): void {
+    if (this.isRunning) this.#controller.abort(reason);
+  }
+
+  async #run(work: (context: OperationContext) => Promise<unknown>): Promise<void> {
+    const { id, type, operator } = this;
+    const { signal } = this.#controller;
+    const who = `${type} ${id}`;
+    operator.logger.info(`${who} has begun`);
+    try {
+      const result = await work({ id, signal, report: (progress) => this.#report(progress) });
+      const plain = plainOf(result, RESULT_LIMITS);
+      this.#end('done', isRecord(plain) ? { result: plain } : {});
+      operator.logger.info(`${who} is done`, { ...this.#progress });
+    } catch (thrown) {
+      // Safe: the provider has ended its work by now, and a cancelled one may have thrown something else because of that.
+      const { aborted, reason } = signal as { aborted: boolean; reason: unknown };
+      const { code, message, details } = asBedrockError(aborted ? reason : thrown);
+      const error = { code, message, ...(Object.keys(details).length > 0 && { details }) };
+      this.#end(aborted ? 'cancelled' : 'failed', { error });
+      if (aborted) operator.logger.warning(`${who} was cancelled: ${message}`);
+      else if (!this.#isAwaited) operator.logger.error(`${who} failed: ${explain(thrown)}`);
+      else if (code !== 'INTERNAL') operator.logger.info(`${who} failed: ${explain(thrown)}`);
+      throw aborted ? reason : thrown;
+    }
+  }
+
+  /** A library is not trusted: what is no count is left out. */
+  #report(progress: Partial<OperationProgress>): void {
+    const sound = Object.entries(progress).filter(
+      ([name, value]) => COUNTS.has(name) && Number.isSafeInteger(value) && value >= 0,
+    );
+    if (this.isRunning) this.#progress = { ...this.#progress, ...Object.fromEntries(sound) };
+  }
+
+  #end(state: OperationState, ending: Pick<OperationStatus, 'error' | 'result'>): void {
+    this.#state = state;
+    this.#ending = { endedAt: this.clock.now(), ...ending };
+  }
+}
+
+const COUNTS: ReadonlySet<string> = new Set(['doneBytes', 'totalBytes', 'doneRegions', 'totalRegions']);
+
+/** All operations of a daemon. */
+export class Operations {
+  /** In the order of their beginnings. */
+  readonly #all = new Map<string, Operation>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /**
+   * Begins an operation. The work begins at once.
+   * @throws CONFLICT if another one runs on the provider
+   */
+  begin(type: string, operator: Operator, work: (context: OperationContext) => Promise<unknown>): Operation {
+    this.refuseWhileBusy(operator.name);
+    const operation = new Operation(type, operator, this.clock, work);
+    this.#all.set(operation.id, operation);
+    this.#forgetOldest();
+    return operation;
+  }
+
+  /** Refuses a change of a provider while an operation runs on it. @throws CONFLICT (details: operation, its ID) */
+  refuseWhileBusy(provider: string): void {
+    for (const operation of this.#runningOn(provider)) {
+      const { id, type } = operation;
+      throw new BedrockError(
+        'CONFLICT',
+        `provider "${provider}" is busy with the ${type} ${id}; wait for its end, or cancel it: DELETE /v1/operations/${id}`,
+        { details: { operation: id, type } },
+      );
+    }
+  }
+
+  /** All that run, and the last that ended; the newest first. */
+  list(): OperationStatus[] {
+    return [...this.#all.values()].toReversed().map(({ status }) => status);
+  }
+
+  /** @throws NOT_FOUND */
+  get(id: string): Operation {
+    const operation = this.#all.get(id);
+    if (operation !== undefined) return operation;
+    throw new BedrockError(
+      'NOT_FOUND',
+      `there is no operation ${JSON.stringify(id)}; of those that ended, the last ${MAX_ENDED} are kept`,
+    );
+  }
+
+  /** Cancels all, or those of one provider, and waits for their ends. */
+  async cancelAll(reason: BedrockError, provider?: string): Promise<void> {
+    const running = [...this.#runningOn(provider)];
+    for (const operation of running) operation.cancel(reason);
+    await Promise.allSettled(running.map(({ done }) => done));
+  }
+
+  *#runningOn(provider: string | undefined): Generator<Operation> {
+    for (const operation of this.#all.values())
+      if (operation.isRunning && (provider === undefined || operation.operator.name === provider))
+        yield operation;
+  }
+
+  #forgetOldest(): void {
+    let ended = 0;
+    for (const operation of [...this.#all.values()].toReversed())
+      if (!operation.isRunning && ++ended > MAX_ENDED) this.#all.delete(operation.id);
+  }
+}

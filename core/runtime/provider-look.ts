@@ -1,0 +1,77 @@
+/**
+ * How a provider looks at the moment, for those who tell of all of them: health checks, metrics, listings. Providers and their targets
+ * may be a library's own objects, whose getters can throw, or give what the contract does not have. That costs the others nothing: such
+ * a provider is shown without targets, with the fault; it is logged once, until it is well again, and counted.
+ */
+import { BedrockError, messageOf } from '../base/errors.js';
+import type { Target } from '../contract/target.js';
+import type { OperationMeter } from './operation-meter.js';
+import type { RunningProvider } from './running-provider.js';
+
+export interface SeenTarget {
+  readonly target: Target;
+  readonly type: string;
+  readonly state: string;
+  readonly capabilities: Readonly<Record<string, boolean>>;
+  /** Why it takes no changes any more. */
+  readonly readOnly: string | undefined;
+  readonly meter: OperationMeter | undefined;
+}
+
+export interface SeenProvider {
+  readonly provider: RunningProvider;
+  /** In the order of their numbers; none of a provider with a fault. */
+  readonly targets: readonly SeenTarget[];
+  /** What its code did instead of telling of its targets. */
+  readonly fault: string | undefined;
+}
+
+/** Of each provider: looks that met a fault, and whether the last one did. */
+const faults = new WeakMap<RunningProvider, { count: number; isThere: boolean }>();
+
+/** How often a look at it met a fault. */
+export function faultsOf(provider: RunningProvider): number {
+  return faults.get(provider)?.count ?? 0;
+}
+
+export function lookAt(provider: RunningProvider): SeenProvider {
+  const known = faults.get(provider) ?? { count: 0, isThere: false };
+  try {
+    const targets = see(provider);
+    known.isThere = false;
+    return { provider, targets, fault: undefined };
+  } catch (error) {
+    const fault = `the code of the provider type "${provider.type}" failed when its targets were looked at: ${messageOf(error)}`;
+    known.count++;
+    if (!known.isThere) provider.logger.error(fault);
+    known.isThere = true;
+    faults.set(provider, known);
+    return { provider, targets: [], fault };
+  }
+}
+
+function see(provider: RunningProvider): SeenTarget[] {
+  const { targets } = provider as { targets: unknown };
+  if (!Array.isArray(targets)) throw new BedrockError('INTERNAL', 'targets is no list');
+  return targets.map((target: Target, number): SeenTarget => {
+    const { type, state, capabilities, failure } = target;
+    for (const [name, value] of Object.entries({ type, state }))
+      if (typeof value !== 'string')
+        throw new BedrockError('INTERNAL', `the ${name} of target ${number} is no text`);
+    return {
+      target,
+      type,
+      state,
+      capabilities: flags(capabilities),
+      readOnly: failure === undefined ? undefined : messageOf(failure),
+      meter: provider.served(number)?.meter,
+    };
+  });
+}
+
+/** What it says that it can do, and nothing else that the object may have. */
+function flags(capabilities: object): Record<string, boolean> {
+  return Object.fromEntries(
+    Object.entries(capabilities).filter((entry): entry is [string, boolean] => typeof entry[1] === 'boolean'),
+  );
+}

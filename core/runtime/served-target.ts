@@ -1,0 +1,82 @@
+/**
+ * A target as the doors serve it: what a door gets when it looks one up, whatever its protocol. It contains everything that the daemon adds
+ * to a call: the execution pool of the provider admits it, and its bytes, time and failures are counted. A door calls `target`, or `direct`
+ * if that exists.
+ *
+ * Regions are made by way of `space`, so that clients who are slow to fill theirs give way where there is none for others.
+ *
+ * One operation is `executionPool.run` (or `tryEnter` and `leave`) around each call, and then `record` or `recordFailure`, once.
+ */
+import type { ErrorCode } from '../base/errors.js';
+import type { ExecutionPool } from '../contract/execution-pool.js';
+import type { ProviderState } from '../contract/provider-state.js';
+import type { Target } from '../contract/target.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import { DirectTarget } from '../targets/direct-target.js';
+import { HeldSpace } from './held-space.js';
+import { createOperationMeter, type Operation, type OperationMeter } from './operation-meter.js';
+import { RequestCount } from './request-count.js';
+
+/** The context in which a target is served. */
+export interface ServingProvider {
+  readonly name: string;
+  readonly providerId: number;
+  readonly state: ProviderState;
+  /** Its present targets. */
+  readonly targets: readonly Target[];
+  /** Admits the calls; another one after `set-pool`. */
+  readonly executionPool: ExecutionPool;
+}
+
+export class ServedTarget {
+  /** Its results are checked: a library is not trusted. */
+  readonly target: Target;
+  readonly #direct: DirectTarget | undefined;
+  /** Admits the calls. Another one may take its place: whoever leaves it after a wait must keep the one that was entered. */
+  executionPool: ExecutionPool;
+  /** What clients hold of its space for regions that have not all come. */
+  readonly space = new HeldSpace();
+
+  /**
+   * @param index number of the target
+   * @param source the target as its provider has it
+   * @param meter that of the number, whichever target had it before
+   * @param requests those of its provider, in flight
+   */
+  constructor(
+    readonly provider: ServingProvider,
+    private readonly index: number,
+    readonly source: Target,
+    readonly meter: OperationMeter = createOperationMeter(),
+    readonly requests = new RequestCount(),
+  ) {
+    this.target = checkedTarget(source);
+    this.#direct = this.target instanceof DirectTarget ? this.target : undefined;
+    this.executionPool = provider.executionPool;
+  }
+
+  /** The target, if its calls are done when they return. */
+  get direct(): DirectTarget | undefined {
+    return this.#direct?.isHeld === true ? undefined : this.#direct;
+  }
+
+  /** Whether its provider is running, and still has it: a provider may change its targets, for example in a restore. */
+  get isCurrent(): boolean {
+    const { state, targets } = this.provider;
+    return state === 'running' && targets[this.index] === this.source;
+  }
+
+  /**
+   * Counts an operation that succeeded.
+   * @param bytes of regions that it moved
+   * @param begun when its request came, by performance.now()
+   */
+  record(operation: Operation, bytes: number, begun: number): void {
+    this.meter[operation].record(bytes, performance.now() - begun);
+  }
+
+  /** Counts an operation that failed. @param begun as for record */
+  recordFailure(operation: Operation, code: ErrorCode, begun: number): void {
+    this.meter[operation].recordFailure(code, performance.now() - begun);
+  }
+}

@@ -1,0 +1,206 @@
+/** Takes a snapshot of a target, and brings one back into an empty target. For any provider whose targets can do that. */
+import { randomBytes } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { BedrockError, explain, invalid } from '../base/errors.js';
+import type { OperationContext } from '../contract/operation.js';
+import type { Target } from '../contract/target.js';
+import type { Manifest, RegionRecord } from './format.js';
+import { copyLive, isWatchable } from './live-copy.js';
+import { SnapshotReader } from './snapshot-reader.js';
+import { folderError, SnapshotWriter, useFolder } from './snapshot-writer.js';
+
+/** Regions that are brought in at once. */
+const IN_FLIGHT = 64;
+
+/** What is told about a snapshot. */
+export type SnapshotSummary = Pick<Manifest, 'poolId' | 'takenAt' | 'regions' | 'bytes' | 'erased'> & {
+  readonly path: string;
+};
+
+/** How long changes may be held at most for the last pass, unless told. */
+export const DEFAULT_MAX_HOLD_MS = 1000;
+
+function summaryOf(folder: string, { poolId, takenAt, regions, bytes, erased }: Manifest): SnapshotSummary {
+  return { path: folder, poolId, takenAt, regions, bytes, erased };
+}
+
+/** @throws INVALID_ARGUMENT for a path that depends on where the daemon runs */
+export function checkFolder(folder: string): void {
+  if (!path.isAbsolute(folder))
+    throw invalid(`the folder ${JSON.stringify(folder)} must be an absolute path`);
+}
+
+/**
+ * Saves a target, as it is at one moment, to a folder, while it serves.
+ * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the signal was aborted with
+ */
+export async function takeSnapshot(
+  target: Target,
+  folder: string,
+  { source, maxHoldMs = DEFAULT_MAX_HOLD_MS }: { source: Manifest['source']; maxHoldMs?: number },
+  { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
+): Promise<SnapshotSummary & { readonly passes: number; readonly holdMs: number }> {
+  checkFolder(folder);
+  if (!target.capabilities.importable || !isWatchable(target))
+    throw new BedrockError(
+      'NOT_SUPPORTED',
+      `the backend "${target.type}" takes no snapshots: it cannot tell its erased IDs, or its changes`,
+    );
+  signal.throwIfAborted();
+  const { regions, usedBytes } = await target.stats();
+  report({ totalBytes: usedBytes, totalRegions: regions });
+  const done = { doneBytes: 0, doneRegions: 0 };
+  const writer = await SnapshotWriter.open(folder, (bytes, regions) => {
+    done.doneBytes += bytes;
+    done.doneRegions += regions;
+    report(done);
+  });
+  try {
+    const { poolId } = await target.listErased({ limit: 1 });
+    const { takenAt, passes, holdMs } = await copyLive(target, writer, { signal, maxHoldMs });
+    const facts = { poolId: Buffer.from(poolId).toString('hex'), takenAt, source };
+    const manifest = await writer.finish(facts, signal);
+    report({ ...done, totalBytes: done.doneBytes, totalRegions: done.doneRegions });
+    return { ...summaryOf(folder, manifest), passes, holdMs: Math.round(holdMs) };
+  } catch (error) {
+    throw folderError(folder, error);
+  } finally {
+    await writer.close();
+  }
+}
+
+/**
+ * Brings a snapshot back into an empty target, IDs, names, times and erased IDs included. If it fails, the target is empty again; if the
+ * process dies, the target says that it is being filled, and the next restore begins anew. The caller keeps others off the target.
+ * @throws NOT_SUPPORTED, TARGET_NOT_EMPTY, NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, OUT_OF_SPACE, READ_ONLY, CONFLICT, what the
+ *   signal was aborted with
+ */
+export async function restoreSnapshot(
+  target: Target,
+  folder: string,
+  { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
+): Promise<SnapshotSummary> {
+  checkFolder(folder);
+  if (!target.capabilities.importable || target.beginFilling === undefined || target.endFilling === undefined)
+    throw new BedrockError(
+      'NOT_SUPPORTED',
+      `the backend "${target.type}" cannot take regions under their IDs`,
+    );
+  signal.throwIfAborted();
+  const reader = await SnapshotReader.open(folder);
+  const release = useFolder(await realpath(folder));
+  try {
+    const { manifest } = reader;
+    await checkRoom(target, manifest);
+    report({ totalBytes: manifest.bytes, totalRegions: manifest.regions });
+    await target.beginFilling(Buffer.from(manifest.poolId, 'hex'));
+    try {
+      await bringIn(target, reader, signal, report);
+      await target.endFilling();
+    } catch (error) {
+      await emptyAgain(target, error);
+      throw error;
+    }
+    return summaryOf(folder, manifest);
+  } finally {
+    release();
+    await reader.close();
+  }
+}
+
+/** What cannot fit is refused before anything is changed. */
+async function checkRoom(target: Target, { bytes, regions }: Manifest): Promise<void> {
+  const { capacityBytes, usedBytes } = await target.stats();
+  if (capacityBytes === null || bytes <= capacityBytes) return;
+  throw new BedrockError(
+    'OUT_OF_SPACE',
+    `the snapshot has ${regions} regions of ${bytes} bytes, and the target has room for ${capacityBytes}`,
+    {
+      details: {
+        requested: bytes,
+        used: usedBytes,
+        free: capacityBytes - usedBytes,
+        largestFree: capacityBytes - usedBytes,
+      },
+    },
+  );
+}
+
+async function bringIn(
+  target: Target,
+  reader: SnapshotReader,
+  signal: AbortSignal,
+  report: OperationContext['report'],
+): Promise<void> {
+  const { folder } = reader;
+  const lie = (cause: unknown): unknown => {
+    if (!(cause instanceof BedrockError)) return cause;
+    if (!['ID_TAKEN', 'NAME_TAKEN', 'INVALID_ARGUMENT'].includes(cause.code)) return cause;
+    return new BedrockError(
+      'SNAPSHOT_CORRUPT',
+      `the snapshot ${folder} contradicts itself: ${cause.message}`,
+      { cause },
+    );
+  };
+  for await (const ids of reader.erased()) {
+    signal.throwIfAborted();
+    await target.importErased(ids).catch((error: unknown) => {
+      throw lie(error);
+    });
+  }
+  const done = { doneBytes: 0, doneRegions: 0 };
+  const records = reader.regions();
+  let failure: { readonly error: unknown } | undefined;
+  const bringOne = async (record: RegionRecord): Promise<void> => {
+    const { id, size, createdAt, name } = record;
+    const source = counted(reader.contents(record, signal), (bytes) => {
+      done.doneBytes += bytes;
+      report(done);
+    });
+    await target.importRegion(id, { size, source }, { createdAt, ...(name !== undefined && { name }) });
+    done.doneRegions++;
+    report(done);
+  };
+  const work = async (): Promise<void> => {
+    try {
+      while (failure === undefined) {
+        signal.throwIfAborted();
+        const next = await records.next();
+        if (next.done === true) return;
+        await bringOne(next.value);
+      }
+    } catch (error) {
+      failure ??= { error };
+    }
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, work));
+  if (failure === undefined) return;
+  await records.return(undefined);
+  throw lie(failure.error);
+}
+
+async function* counted(
+  pieces: AsyncGenerator<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    yield piece;
+    onBytes(piece.length);
+  }
+}
+
+/** After a failure. With an id of its own: IDs of the snapshot name nothing here. */
+async function emptyAgain(target: Target, cause: unknown): Promise<void> {
+  try {
+    if (target.state === 'closed') await target.open();
+    await target.beginFilling?.(randomBytes(8));
+    await target.endFilling?.();
+  } catch (error) {
+    throw new BedrockError(
+      'INTERNAL',
+      `the restore failed (${explain(cause)}), and the target could not be emptied again; restore again: ${explain(error)}`,
+      { cause: error },
+    );
+  }
+}

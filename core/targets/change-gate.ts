@@ -1,0 +1,140 @@
+/**
+ * The changes of one target, as somebody sees them who copies it while it serves: which regions change, and a pause in which none does.
+ *
+ * BaseTarget passes every change through here, whoever makes it: a door, a program of the same process, a transaction, bytes that land in
+ * a region. As long as nobody listens, that costs a look at two fields. A change is reported when it ends: whoever read some of the bytes
+ * before reads them again then. A new region is a change when it is published, not while its contents come.
+ *
+ * `hold` makes new changes wait, and resolves when those in flight have ended. Then `release` lets those that wait go on, or `refuse` ends
+ * them, and every later one, with an error.
+ */
+import { BedrockError } from '../base/errors.js';
+import { withTimeout } from '../base/timeout.js';
+import type { RegionId } from '../contract/region-id.js';
+import type { Eventually } from './lifecycle.js';
+
+/** Hears of changes, when they have ended and before their callers know. It must not throw. */
+export interface ChangeListener {
+  /** Bytes of a region were written; if the call failed, they may have been. */
+  wrote(id: RegionId, offset: number, size: number): void;
+  /** A region appeared, was erased, or has another name; if the call failed, that may have happened. */
+  changed(id: RegionId): void;
+}
+
+/** The use of a gate by its listener. */
+export interface ChangeWatch {
+  /**
+   * Makes new changes wait, and resolves when none is in flight. If that takes too long, changes go on as before.
+   * @throws TIMEOUT
+   */
+  hold(patienceMs: number): Promise<void>;
+  /** Lets changes go on. */
+  release(): void;
+  /** Reports nothing more, and lets changes go on. */
+  end(): void;
+}
+
+export class ChangeGate {
+  /** Whether changes that begin now must `enter`, and may have to wait there. */
+  isShut = false;
+  listener: ChangeListener | undefined;
+  /** Changes in flight that end later, and places in which bytes may still land. */
+  #inFlight = 0;
+  /** Mappings whose holders may store to the region at any time. */
+  #mappings = 0;
+  #refusal: BedrockError | undefined;
+  #opened: Promise<void> | undefined;
+  #open: () => void = () => undefined;
+  #whenQuiet: (() => void) | undefined;
+
+  /** Begins a change that ends with `leave`. @returns nothing if it may go on at once @throws the error of `refuse` */
+  enter(): Eventually<void> {
+    if (this.isShut) return this.#enterLater();
+    this.#inFlight++;
+  }
+
+  async #enterLater(): Promise<void> {
+    while (this.isShut) {
+      if (this.#refusal !== undefined) throw this.#refusal;
+      await this.#opened;
+    }
+    // Safe: nothing runs between the last look and this.
+    this.#inFlight++;
+  }
+
+  /** Like `enter`, for a change that found the gate open in the same step. */
+  begin(): void {
+    this.#inFlight++;
+  }
+
+  /** Ends what `enter` or `begin` began. Call it once for each. */
+  leave(): void {
+    if (--this.#inFlight === 0) this.#look();
+  }
+
+  /** A mapping is made. */
+  mapped(): void {
+    this.#mappings++;
+  }
+
+  /** A mapping is released. Nobody knows what was stored to it. */
+  unmapped({ id, size }: { readonly id: RegionId; readonly size: number }): void {
+    this.listener?.wrote(id, 0, size);
+    if (--this.#mappings === 0) this.#look();
+  }
+
+  /** See ChangeWatch. */
+  async hold(patienceMs: number): Promise<void> {
+    this.#shut();
+    if (this.#isQuiet) return;
+    const quiet = new Promise<void>((resolve) => (this.#whenQuiet = resolve));
+    try {
+      await withTimeout(quiet, patienceMs, () => this.#tooLate(patienceMs));
+    } catch (error) {
+      this.release();
+      throw error;
+    } finally {
+      this.#whenQuiet = undefined;
+    }
+  }
+
+  #tooLate(patienceMs: number): BedrockError {
+    const what =
+      this.#inFlight === 0
+        ? `${this.#mappings} mappings of regions are held by programs of this process; release them`
+        : `${this.#inFlight} changes are still in flight`;
+    return new BedrockError('TIMEOUT', `changes of the target did not end within ${patienceMs} ms: ${what}`);
+  }
+
+  /** Lets changes go on. */
+  release(): void {
+    if (this.#refusal !== undefined) return;
+    this.isShut = false;
+    this.#open();
+  }
+
+  /** Refuses every change from now on, and those that wait; without an error, lets changes go on again. */
+  refuse(error: BedrockError | undefined): void {
+    this.#refusal = error;
+    if (error === undefined) {
+      this.release();
+      return;
+    }
+    this.#shut();
+    this.#open();
+  }
+
+  #shut(): void {
+    if (this.isShut) return;
+    this.isShut = true;
+    this.#opened = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  get #isQuiet(): boolean {
+    return this.#inFlight === 0 && this.#mappings === 0;
+  }
+
+  #look(): void {
+    if (this.#isQuiet) this.#whenQuiet?.();
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The other side of a migration, as the source calls it. What breaks off is tried again for a while, as every call may be repeated; a
+ * connection is made here and nowhere else.
+ */
+import { setTimeout as pass } from 'node:timers/promises';
+import {
+  BedrockError,
+  connect,
+  type RemoteCall,
+  type RemoteProviderHandle,
+  type Service,
+} from '../../../core/index.js';
+import {
+  type BeginAnswer,
+  type BeginRequest,
+  type CompareAnswer,
+  type CompareRequest,
+  encodePieces,
+  type FinishRequest,
+  type ListAnswer,
+  type ListRequest,
+  type Piece,
+  type PieceResult,
+  WIRE_VERSION,
+} from './wire.js';
+import type { Place } from '../state-file.js';
+
+/** What may be better in a moment. */
+const PASSING: ReadonlySet<string> = new Set([
+  'UNREACHABLE',
+  'TIMEOUT',
+  'OUTCOME_UNKNOWN',
+  'OVERLOADED',
+  'NOT_READY',
+]);
+const TRIES = 6;
+const FIRST_WAIT_MS = 50;
+const CALL_MS = 120_000;
+
+export class Destination {
+  #session = '';
+
+  private constructor(
+    private readonly service: Service,
+    private readonly provider: RemoteProviderHandle,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /**
+   * @param connections requests at once
+   * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the address is malformed)
+   */
+  static async connect(
+    address: string,
+    name: string | number,
+    connections: number,
+    signal: AbortSignal,
+  ): Promise<Destination> {
+    const service = await connect(address, { connections, timeoutMs: CALL_MS, signal });
+    try {
+      const provider = service.provider(name);
+      if (provider.type !== 'warabi')
+        throw new BedrockError(
+          'INVALID_ARGUMENT',
+          `provider "${provider.name}" at ${address} is of type ${provider.type}; the regions of a warabi provider go to another warabi provider`,
+        );
+      return new Destination(service, provider, signal);
+    } catch (error) {
+      await service.close();
+      throw error;
+    }
+  }
+
+  get place(): Place {
+    return { address: this.service.url, provider: this.provider.name };
+  }
+
+  close(): Promise<void> {
+    return this.service.close();
+  }
+
+  async begin(targets: BeginRequest['targets']): Promise<BeginAnswer['targets']> {
+    const answer = await this.#call<BeginAnswer>('/migration/begin', { version: WIRE_VERSION, targets });
+    if (answer.version !== WIRE_VERSION)
+      throw new BedrockError(
+        'NOT_SUPPORTED',
+        `the daemon at ${this.service.url} migrates by version ${String(answer.version)} of the protocol, and this one by version ${WIRE_VERSION}`,
+      );
+    this.#session = answer.session;
+    return answer.targets;
+  }
+
+  async erased(target: number, ids: readonly string[]): Promise<void> {
+    await this.#call('/migration/erased', { ...this.#in(target), ids });
+  }
+
+  /** @returns a result for each piece */
+  async pieces(
+    target: number,
+    pieces: readonly Piece[],
+    contents: readonly Uint8Array[],
+  ): Promise<readonly PieceResult[]> {
+    const body = encodePieces({ ...this.#in(target), pieces }, contents);
+    const { results } = await this.#repeat<{ results?: readonly PieceResult[] }>({
+      method: 'PUT',
+      path: '/migration/pieces',
+      body,
+    });
+    if (!Array.isArray(results) || results.length !== pieces.length) throw this.#strange('/migration/pieces');
+    return results as readonly PieceResult[];
+  }
+
+  async compare(target: number, parts: CompareRequest['parts']): Promise<CompareAnswer['parts']> {
+    const answer = await this.#call<Partial<CompareAnswer>>('/migration/compare', {
+      ...this.#in(target),
+      parts,
+    });
+    if (answer.parts?.length !== parts.length) throw this.#strange('/migration/compare');
+    return answer.parts;
+  }
+
+  list(target: number, after: string | undefined): Promise<ListAnswer> {
+    const request: ListRequest = { ...this.#in(target), ...(after !== undefined && { after }) };
+    return this.#call<ListAnswer>('/migration/list', request);
+  }
+
+  async finish(targets: FinishRequest['targets']): Promise<void> {
+    await this.#call('/migration/finish', { session: this.#session, targets });
+  }
+
+  async abandon(pools: readonly string[]): Promise<void> {
+    await this.#call('/migration/abandon', { pools });
+  }
+
+  #in(target: number): { session: string; target: number } {
+    return { session: this.#session, target };
+  }
+
+  #call<T>(path: string, json: object): Promise<T> {
+    return this.#repeat<T>({ method: 'POST', path, json });
+  }
+
+  async #repeat<T>(call: RemoteCall): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.provider.request<T>({ ...call, signal: this.signal, timeoutMs: CALL_MS });
+      } catch (error) {
+        if (!(error instanceof BedrockError)) throw error;
+        if (error.code === 'ROUTE_NOT_FOUND')
+          throw new BedrockError(
+            'NOT_SUPPORTED',
+            `the daemon at ${this.service.url} is of a version without migration; update it`,
+            { cause: error },
+          );
+        if (!PASSING.has(error.code) || tries === TRIES) throw error;
+      }
+      await pass(FIRST_WAIT_MS * 2 ** (tries - 1), undefined, { signal: this.signal }).catch(() =>
+        this.signal.throwIfAborted(),
+      );
+    }
+  }
+
+  #strange(path: string): BedrockError {
+    return new BedrockError(
+      'INTERNAL',
+      `${this.service.url} answered ${path} with something else than a daemon does`,
+    );
+  }
+}

@@ -1,0 +1,126 @@
+/** What a migration would do: its size, and whether the destination could take it. Nothing is changed. */
+import {
+  BedrockError,
+  connect,
+  defineRoute,
+  jsonBody,
+  type ProviderRoute,
+  type Service,
+  type Target,
+} from '../../../core/index.js';
+import type { TargetSlot } from '../target-slot.js';
+
+interface PlanRequest {
+  readonly address: string;
+  readonly provider: string | number;
+}
+
+/** One target of a plan. */
+interface PlannedTarget {
+  readonly from: string;
+  readonly to: string;
+  readonly regions: number;
+  readonly bytes: number;
+  /** Free space of the destination, bytes; null: not known. */
+  readonly freeBytes: number | null;
+}
+
+/** The answer: `faults` are the reasons for which the migration would be refused. */
+interface Plan {
+  readonly address: string;
+  readonly provider: string;
+  readonly targets: readonly PlannedTarget[];
+  readonly regions: number;
+  readonly bytes: number;
+  readonly faults: readonly string[];
+}
+
+export function planRoute(slots: readonly TargetSlot[]): ProviderRoute {
+  return defineRoute({
+    method: 'POST',
+    path: '/migration/plan',
+    summary: 'Say what a migration would do',
+    isInternal: true,
+    body: jsonBody<PlanRequest>({
+      type: 'object',
+      additionalProperties: false,
+      required: ['address', 'provider'],
+      properties: {
+        address: { type: 'string', minLength: 1 },
+        provider: { type: ['string', 'integer'], minLength: 1 },
+      },
+    }),
+    handle: async ({ body }) => {
+      const service = await connect(body.address, { timeoutMs: 30_000 });
+      try {
+        return await planOf(slots, service, body.provider);
+      } finally {
+        await service.close();
+      }
+    },
+  });
+}
+
+async function planOf(slots: readonly TargetSlot[], service: Service, name: string | number): Promise<Plan> {
+  const provider = service.provider(name);
+  const faults: string[] = [];
+  if (provider.type !== 'warabi')
+    faults.push(`provider "${provider.name}" is of type ${provider.type}, not warabi`);
+  else if (provider.targets.length !== slots.length)
+    faults.push(`provider "${provider.name}" has ${provider.targets.length} targets, not ${slots.length}`);
+  // What the daemon says of itself: through a connection no target can import.
+  const described = service.providers.find((one) => one.name === provider.name);
+  const importable = (described?.targets ?? []).map(({ capabilities }) => capabilities.importable);
+  const targets: PlannedTarget[] = [];
+  for (const { served, index, type, refusal } of slots) {
+    if (refusal !== undefined) throw refusal;
+    const { regions, bytes } = await sizeOf(served);
+    const to = provider.targets[index];
+    const freeBytes =
+      to === undefined ? null : await lookAt(to, importable[index] ?? false, index, bytes, faults);
+    targets.push({ from: type, to: to?.type ?? 'none', regions, bytes, freeBytes });
+  }
+  return {
+    address: service.url,
+    provider: provider.name,
+    targets,
+    regions: targets.reduce((sum, { regions }) => sum + regions, 0),
+    bytes: targets.reduce((sum, { bytes }) => sum + bytes, 0),
+    faults,
+  };
+}
+
+async function sizeOf(target: Target): Promise<{ regions: number; bytes: number }> {
+  let [count, bytes] = [0, 0];
+  let next: Parameters<Target['list']>[0];
+  do {
+    const page = await target.list(next);
+    count += page.regions.length;
+    for (const { size } of page.regions) bytes += size;
+    next = page.next && { after: page.next };
+  } while (next !== undefined);
+  return { regions: count, bytes };
+}
+
+async function lookAt(
+  to: Target,
+  isImportable: boolean,
+  index: number,
+  bytes: number,
+  faults: string[],
+): Promise<number | null> {
+  if (!isImportable)
+    faults.push(`target ${index} there is of type ${to.type}, which takes in no regions under their IDs`);
+  try {
+    if ((await to.list({ limit: 1 })).regions.length > 0) faults.push(`target ${index} there is not empty`);
+    const { freeBytes } = await to.stats();
+    if (freeBytes !== null && freeBytes < bytes)
+      faults.push(`target ${index} there has ${freeBytes} bytes free, and ${bytes} are needed`);
+    return freeBytes;
+  } catch (error) {
+    if (!(error instanceof BedrockError)) throw error;
+    // The unfinished destination of this migration may go on.
+    if (error.code !== 'MIGRATION_UNFINISHED') faults.push(`target ${index} there: ${error.message}`);
+    return null;
+  }
+}

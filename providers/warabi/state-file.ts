@@ -1,0 +1,96 @@
+/**
+ * What a target remembers of a migration across restarts: a small JSON file beside its data, `<path>.migration.json`. A new state is durable
+ * before it counts: written under another name, made durable, renamed, and the folder made durable.
+ *
+ * A target that does not survive a restart has no file, and remembers nothing either.
+ */
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { BedrockError, messageOf, systemCodeOf } from '../../core/index.js';
+
+/** Where a target is in a migration. No state: in none. */
+export type MigrationState =
+  /** It takes in the regions of another target, and serves nobody. */
+  | { readonly role: 'receiving'; readonly poolId: string }
+  /** It was told to end its life here, and the destination to begin its own. Whether that happened, only the destination knows. */
+  | { readonly role: 'finishing'; readonly poolId: string; readonly to: Place }
+  /** Its regions are served elsewhere. */
+  | { readonly role: 'moved'; readonly poolId: string; readonly to: Place };
+
+/** A provider of a daemon. */
+export interface Place {
+  /** In the form that `connect` takes. */
+  readonly address: string;
+  /** Its name. */
+  readonly provider: string;
+}
+
+export class StateFile {
+  #state: MigrationState | undefined;
+
+  /** @param file undefined for a target that does not survive a restart */
+  constructor(readonly file: string | undefined) {}
+
+  get state(): MigrationState | undefined {
+    return this.#state;
+  }
+
+  /** @throws START_FAILED */
+  async read(): Promise<void> {
+    if (this.file === undefined) return;
+    let text: string;
+    try {
+      text = await readFile(this.file, 'utf8');
+    } catch (cause) {
+      if (systemCodeOf(cause) === 'ENOENT') return;
+      throw new BedrockError('START_FAILED', `${this.file} cannot be read: ${messageOf(cause)}`, { cause });
+    }
+    this.#state = stateIn(text);
+    if (this.#state !== undefined) return;
+    throw new BedrockError(
+      'START_FAILED',
+      `${this.file} holds no state of a migration. It belongs to the target beside it; see docs/operations.md for what it says, and for when it may be removed`,
+    );
+  }
+
+  /** @throws errors of the system; the state is then as before, or the new one after a restart */
+  async set(state: MigrationState | undefined): Promise<void> {
+    const { file } = this;
+    if (file !== undefined) {
+      if (state === undefined) await rm(file, { force: true });
+      else {
+        const temporary = `${file}.new`;
+        const opened = await open(temporary, 'w');
+        try {
+          await opened.writeFile(`${JSON.stringify(state, null, 2)}\n`);
+          await opened.sync();
+        } finally {
+          await opened.close();
+        }
+        await rename(temporary, file);
+      }
+      const folder = await open(path.dirname(file), 'r');
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    }
+    this.#state = state;
+  }
+}
+
+function stateIn(text: string): MigrationState | undefined {
+  let value: Partial<Record<string, unknown>> | null;
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch {
+    return undefined;
+  }
+  const { role, poolId, to } = value ?? {};
+  if (typeof poolId !== 'string' || !/^[\da-f]{16}$/.test(poolId)) return undefined;
+  if (role === 'receiving') return { role, poolId };
+  const { address, provider } = (to ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof address !== 'string' || typeof provider !== 'string') return undefined;
+  return role === 'finishing' || role === 'moved' ? { role, poolId, to: { address, provider } } : undefined;
+}

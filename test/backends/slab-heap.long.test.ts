@@ -1,0 +1,2 @@
+/** SlabHeap, through more histories. */
+import './slab-heap.test.js';

@@ -1,0 +1,69 @@
+/** `bedrock migrate`: moves a provider, says beforehand what that would be, and gives it up. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { RegionId } from '../../core/index.js';
+import { codeOf, startDaemon, TWO_STORES, type Running } from '../fixtures/run-command.js';
+import { runHere as run } from '../fixtures/run-here.js';
+
+let running: Running;
+let address: string;
+let id: RegionId;
+beforeEach(async () => {
+  running = await startDaemon(TWO_STORES);
+  address = running.daemon.config.margo?.mercury?.address ?? '';
+  id = await running.daemon.target('store').createAndWrite(Buffer.from('contents'));
+});
+afterEach(() => running.daemon.close());
+
+const migrate = (...args: string[]): ReturnType<typeof run> =>
+  run(['migrate', ...args], { env: running.env });
+
+describe('bedrock migrate', () => {
+  it('moves a provider to another one of the same daemon', async () => {
+    const { status, stdout } = await migrate('store', address, 'scratch', '--transfer-size', '64K');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /^moved 1 region, 8 B sent, to provider "scratch" at http:\/\/\S+; changes waited \d+ ms\n$/,
+    );
+    expect((await running.daemon.target('scratch').stat(id)).size).toBe(8);
+  });
+
+  it('gives the operation with --json', async () => {
+    const { stdout } = await migrate('42', address, '43', '--json', '--remove-source', '--max-rate', '1G');
+    expect(JSON.parse(stdout)).toMatchObject({
+      type: 'migrate',
+      provider: 'store',
+      state: 'done',
+      totalBytes: 8,
+      totalRegions: 1,
+      result: { provider: 'scratch', regions: 1, sentBytes: 8, address },
+    });
+  });
+
+  it('says with --dry-run what it would do, and changes nothing', async () => {
+    const { status, stdout } = await migrate('store', address, 'scratch', '--dry-run', '--max-rate', '4');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^TARGET +FROM +TO +REGIONS +SIZE +FREE\n0 +memory +memory +1 +8 B +1\.0 MiB\n/);
+    expect(stdout).toMatch(/would move 1 region, 8 B, to provider "scratch" at \S+, in 2 s at least\n$/);
+    const json = await migrate('store', address, 'scratch', '--dry-run', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ regions: 1, bytes: 8, faults: [], provider: 'scratch' });
+    await running.daemon.target('scratch').create(1);
+    const refused = await migrate('store', address, 'scratch', '--dry-run');
+    expect({ status: refused.status, code: codeOf(refused) }).toEqual({ status: 1, code: 'CONFLICT' });
+    expect((await running.daemon.target('store').stat(id)).size).toBe(8);
+  });
+
+  it('gives up with --abandon', async () => {
+    const { status } = await migrate('store', address, 'scratch', '--abandon');
+    expect(status).toBe(0);
+    expect((await running.daemon.target('store').stat(id)).size).toBe(8);
+    expect((await migrate('store', address, 'x', '--abandon', '--dry-run')).status).toBe(2);
+  });
+
+  it('fails with the code that the daemon gives', async () => {
+    const ended = await migrate('store', address, 'nobody');
+    expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 1, code: 'PROVIDER_NOT_FOUND' });
+    const wrong = await migrate('store', address, 'scratch', '--transfer-size', '1');
+    expect(codeOf(wrong)).toBe('INVALID_ARGUMENT');
+    expect((await migrate('store')).status).toBe(2);
+  });
+});

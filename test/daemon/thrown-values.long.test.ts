@@ -1,0 +1,2 @@
+/** As the quick test, with more cases. */
+import './thrown-values.test.js';

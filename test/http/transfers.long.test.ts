@@ -1,0 +1,2 @@
+/** As the quick test, with more bytes. */
+import './transfers.test.js';

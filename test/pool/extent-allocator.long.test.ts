@@ -1,0 +1,2 @@
+/** ExtentAllocator, with extents by the hundred thousand. */
+import './extent-allocator.test.js';

@@ -1,0 +1,2 @@
+/** Recovery, of a million slots. */
+import './recovery.test.js';

@@ -1,0 +1,2 @@
+/** Many sequences; see the file that is imported. */
+import './differential.test.js';

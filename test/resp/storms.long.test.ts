@@ -1,0 +1,2 @@
+/** As the quick test, with more storms. */
+import './storms.test.js';

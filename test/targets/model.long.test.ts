@@ -1,0 +1,2 @@
+/** Random histories, more of them. */
+import './model.test.js';

@@ -1,0 +1,2 @@
+/** The slot table, with a million slots and longer histories. */
+import './slot-table.test.js';

@@ -1,0 +1,2 @@
+/** All combinations of backends, protocols and cuts. */
+import './migrate.test.js';
