@@ -36,6 +36,8 @@ export class CounterProvider {
   targets = /** @type {Target[]} */ ([]);
   /** @type {CounterTable | undefined} */
   #table;
+  /** Settles when the table that is being replaced has been. @type {Promise<void> | undefined} */
+  #replacing;
   #store;
 
   /** @param {CounterConfig} config @param {ProviderContext<{ store: ProviderDependency }>} context */
@@ -81,8 +83,10 @@ export class CounterProvider {
       summary: 'Add to a counter, which is made if it is not there; durable when it is answered',
       body: /** @type {JsonBody<{ by: number }>} */ (optionalJsonBody(INCREMENT)),
       handle: async ({ params: { name }, body: { by } }) => {
-        const isNew = this.table.get(name) === undefined;
-        const value = await this.table.add(name, by);
+        const { isNew, value } = await this.#change(async (table) => ({
+          isNew: table.get(name) === undefined,
+          value: await table.add(name, by),
+        }));
         this.increments.inc(1);
         this.counters.set(this.table.size);
         return new Answer(isNew ? 201 : 200, { name, value });
@@ -93,11 +97,21 @@ export class CounterProvider {
       path: '/counters/:name',
       summary: 'Remove a counter',
       handle: async ({ params: { name } }) => {
-        if (!(await this.table.remove(name))) throw unknown(name);
+        if (!(await this.#change((table) => table.remove(name)))) throw unknown(name);
         this.counters.set(this.table.size);
       },
     }),
   ];
+
+  /**
+   * Changes the table, after the end of a replacement that is under way. The change begins in the step that has looked: a replacement
+   * that begins later waits for it.
+   * @template T @param {(table: CounterTable) => Promise<T>} change @returns {Promise<T>}
+   */
+  async #change(change) {
+    while (this.#replacing !== undefined) await this.#replacing;
+    return change(this.table);
+  }
 
   /** @returns {CounterTable} */
   get table() {
@@ -138,23 +152,28 @@ export class CounterProvider {
   }
 
   /**
-   * Puts another table in the place of the one there is: whole, or not at all if it throws. Requests that come meanwhile are NOT_READY.
+   * Puts another table in the place of the present one: as a whole, or not at all if it throws. Requests that come meanwhile wait.
    * @param {Target} store @param {(values: Record<string, number>) => Record<string, number>} change
    */
   async #replace(store, change) {
     const from = this.table;
-    this.#table = undefined;
+    const replaced = this.#replaceNow(from, store, change);
+    this.#replacing = replaced.catch(() => undefined);
     try {
-      await from.settle();
-      const values = change(from.values);
-      this.#table = await CounterTable.create(store, this.name, from.capacity, from.generation + 1n, values);
-    } catch (error) {
-      this.#table = from;
-      throw error;
+      await replaced;
+    } finally {
+      this.#replacing = undefined;
     }
-    this.counters.set(this.#table.size);
     // It is of no account from here on; a crash before this is done leaves it to the next start.
     await from.target.erase(from.id);
+  }
+
+  /** @param {CounterTable} from @param {Target} store @param {(values: Record<string, number>) => Record<string, number>} change */
+  async #replaceNow(from, store, change) {
+    await from.settle();
+    const values = change(from.values);
+    this.#table = await CounterTable.create(store, this.name, from.capacity, from.generation + 1n, values);
+    this.counters.set(this.#table.size);
   }
 
   /** @param {SnapshotRequest} request */
