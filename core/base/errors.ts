@@ -22,6 +22,15 @@ export const ERROR_CODES = {
     status: 400,
     meaning: 'An argument has the wrong type or form, or contradicts another.',
   },
+  UNAUTHENTICATED: {
+    status: 401,
+    meaning: 'The daemon serves only those whom it knows, and the request has no valid token.',
+  },
+  PERMISSION_DENIED: {
+    status: 403,
+    meaning:
+      'Whoever sends the request may not do this; details.scope and details.provider say what it takes.',
+  },
   FORBIDDEN: {
     status: 403,
     meaning: 'The Host or Origin header names a party that may not call this daemon.',
