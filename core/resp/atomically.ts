@@ -1,16 +1,16 @@
 /**
  * Runs commands that look at names and then change them, as if nothing else happened meanwhile. What they see becomes a
- * condition of the change (`Overlay`). If the condition fails, they look again. Whoever wins has made progress, so all of them
+ * condition of the change (`Overlay`): the regions of the names, and their bytes. If the condition fails, they look again. Whoever wins has made progress, so all of them
  * together always do.
  *
  * Commands of this door that share a name take turns. Otherwise long queues of them would undo each other's work.
  */
 import { BedrockError } from '../base/errors.js';
-import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
 import { NameLocks } from '../targets/name-locks.js';
-import { lookUp } from './look-up.js';
-import { Outdated, Overlay } from './overlay.js';
+import type { SeenBytes } from '../targets/named-store.js';
+import { changesOf, lookUp } from './look-up.js';
+import { Outdated, Overlay, type Watched } from './overlay.js';
 
 /** Tries before the client gets an error: each time somebody else had changed the name. */
 const MAX_TRIES = 1000;
@@ -27,7 +27,7 @@ export async function atomically<T>(
   target: Target,
   names: readonly string[],
   step: (view: Overlay) => Promise<T>,
-  watched?: ReadonlyMap<string, RegionId | null>,
+  watched?: Watched,
 ): Promise<T> {
   let locks = locksOf.get(target);
   if (locks === undefined) locksOf.set(target, (locks = new NameLocks()));
@@ -42,7 +42,7 @@ export async function atomically<T>(
 async function tried<T>(
   target: Target,
   step: (view: Overlay) => Promise<T>,
-  watched: ReadonlyMap<string, RegionId | null> | undefined,
+  watched: Watched | undefined,
 ): Promise<T> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const view = new Overlay(target);
@@ -61,21 +61,22 @@ async function tried<T>(
   );
 }
 
-/** A watched name means another region now. */
+/** A watched name means another region now, or its region was changed in place. */
 export class WatchedChanged extends Error {}
 
-export async function isChanged(
-  target: Target,
-  watched: ReadonlyMap<string, RegionId | null>,
-): Promise<boolean> {
-  for (const [name, id] of watched) {
-    const found = await idOf(target, name);
-    if (found === null || id === null ? found !== id : !found.equals(id)) return true;
+async function isChanged(target: Target, watched: Watched): Promise<boolean> {
+  for (const [name, seen] of watched) {
+    const found = await seenNow(target, name);
+    if (found === null || seen === null ? found !== seen : !found.id.equals(seen.id)) return true;
+    if (found?.changes !== seen?.changes) return true;
   }
   return false;
 }
 
-/** The ID of the region that has a name; null if no region has it. */
-export async function idOf(target: Target, name: string): Promise<RegionId | null> {
-  return (await lookUp(target, name))?.id ?? null;
+/** The region that has a name, as it is now; null if no region has it. */
+export async function seenNow(target: Target, name: string): Promise<SeenBytes | null> {
+  const looked = lookUp(target, name);
+  const found = looked instanceof Promise ? await looked : looked;
+  // Safe: the caller reads no bytes before this.
+  return found === undefined ? null : { id: found.id, changes: changesOf(target, found.id) };
 }

@@ -2,12 +2,12 @@
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import type { RegionId } from '../contract/region-id.js';
 import type { Arguments } from './arguments.js';
 import type { Calls } from './calls.js';
 import type { Cursors } from './cursors.js';
 import type { Operations } from '../runtime/operations.js';
 import type { ServedTarget } from '../runtime/served-target.js';
+import type { SeenBytes } from '../targets/named-store.js';
 import type { KeptBytes, Landed } from './operation-call.js';
 import type { Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
@@ -27,10 +27,10 @@ export interface QueuedTransaction {
   isFlawed: boolean;
 }
 
-/** What WATCH has recorded: names of one target, and the regions that had them. */
+/** What WATCH has recorded: names of one target, and the regions that had them, or null for none. */
 export interface WatchedNames {
   readonly served: ServedTarget;
-  readonly ids: Map<string, RegionId | null>;
+  readonly names: Map<string, SeenBytes | null>;
 }
 
 /** Carries a request out: answers at once, starts what will answer, or waits. If it throws, the error is the reply. */

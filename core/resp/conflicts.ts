@@ -29,7 +29,9 @@ export class Conflicts {
   meets({ target, ref, offset, end, isChange }: RegionUse): boolean {
     for (const other of this.#inFlight) {
       if (!isChange && !other.isChange) continue;
-      if (offset >= other.end || other.offset >= end) continue;
+      // The whole region meets any part of it, also one without bytes: it may be gone afterwards.
+      const isWhole = end === Infinity || other.end === Infinity;
+      if (!isWhole && (offset >= other.end || other.offset >= end)) continue;
       if (target === other.target && mayBeSame(ref, other.ref)) return true;
     }
     return false;

@@ -1,6 +1,6 @@
 /**
  * Contents of regions that commands put together from bytes in memory, parts of regions, and zeros. Parts of regions are read
- * only when they are needed, so that appending to a large region takes no memory. Nobody changes those regions in place
+ * only when they are needed, so that appending to a large region takes no memory. `Overlay` notices if such a region is changed
  * meanwhile. If one has been erased, the read is REGION_NOT_FOUND.
  */
 import { allocateBytes } from '../base/allocation.js';
@@ -70,6 +70,11 @@ export class Contents {
       bytes,
       behind < this.size ? this.slice(behind, this.size) : Contents.empty,
     );
+  }
+
+  /** The regions that bytes of these contents are still to be read from. */
+  get regions(): RegionId[] {
+    return this.pieces.flatMap((piece) => ('id' in piece ? [piece.id] : []));
   }
 
   /** All bytes; nobody changes them. @throws REGION_NOT_FOUND, OVERLOADED */

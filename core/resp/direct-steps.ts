@@ -4,6 +4,7 @@
  */
 import { BedrockError } from '../base/errors.js';
 import { MOST_SPARE_BYTES } from '../net/spare-buffers.js';
+import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target } from '../contract/target.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import { DIRECT_BYTES, type DirectTarget } from '../targets/direct-target.js';
@@ -118,7 +119,10 @@ export function setNow(
   return 'later';
 }
 
-/** @returns whether the value was put and the reply sent */
+/**
+ * @param found the region that the value was made from, or null if it depends on there being none
+ * @returns whether the value was put and the reply sent
+ */
 function put(
   direct: DirectTarget,
   session: CommandSession,
@@ -126,8 +130,9 @@ function put(
   name: string,
   value: Uint8Array,
   line: string,
+  found?: RegionId | null,
 ): boolean {
-  const made = direct.putNow(name, value);
+  const made = direct.putNow(name, value, found);
   if (made === undefined) return false;
   if (made instanceof Promise) {
     // Nobody sees the region until it is published.
@@ -153,10 +158,12 @@ export function countNow(amountOf: (request: Request) => number | bigint, step: 
     if (isInTheWay(session, target, ref, true)) return WAIT;
     if (!session.calls.enter(served)) return asStep(request, session);
     try {
-      const before = integerNow(direct, ref);
+      const found = direct.findNow(ref);
+      const before = found === undefined ? 0 : integerNow(direct, found);
       if (before !== undefined) {
         const sum = String(plus(before, amount));
-        if (put(direct, session, served, ref, Buffer.from(sum, 'latin1'), `:${sum}\r\n`)) return undefined;
+        const bytes = Buffer.from(sum, 'latin1');
+        if (put(direct, session, served, ref, bytes, `:${sum}\r\n`, found?.id ?? null)) return undefined;
       }
     } catch (error) {
       if (!isOutOfSpace(error)) {
@@ -170,9 +177,7 @@ export function countNow(amountOf: (request: Request) => number | bigint, step: 
 }
 
 /** @returns nothing if it is not known at once @throws RedisFault */
-function integerNow(direct: DirectTarget, name: string): number | bigint | undefined {
-  const found = direct.findNow(name);
-  if (found === undefined) return 0;
+function integerNow(direct: DirectTarget, found: RegionStat): number | bigint | undefined {
   if (found.size > INTEGER_LENGTH) throw new RedisFault(NOT_AN_INTEGER);
   if (!direct.readNow(found.id, 0, SCRATCH.subarray(0, found.size))) return undefined;
   const value = integerAt(SCRATCH, 0, found.size);

@@ -2,6 +2,7 @@
 import { BedrockError } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
+import { BaseTarget } from '../targets/base-target.js';
 import { DIRECT_BYTES, DirectTarget } from '../targets/direct-target.js';
 import type { Eventually } from '../targets/lifecycle.js';
 
@@ -27,6 +28,11 @@ export function readPart(target: Target, id: RegionId, offset: number, into: Uin
     if (target.readNow(id, offset, into)) return undefined;
   }
   return target.readInto(id, offset, into);
+}
+
+/** How often a region was changed in place. Not known of targets of other kinds: then the count never changes. */
+export function changesOf(target: Target, id: RegionId): number {
+  return target instanceof BaseTarget ? target.changesOf(id) : 0;
 }
 
 export function isMissing(error: unknown): boolean {

@@ -1,18 +1,19 @@
 /**
  * A view of a target's names for commands, before anything is changed: the present target, with the changes so far on top. What
  * was seen becomes a condition of the change: `commit` makes all changes at once, if every name that was looked at still means
- * the same region.
- *
- * It tracks regions, not their bytes. It does not notice writes in place, by other ways, to a region that has a name.
+ * the same region, and if no region whose bytes were used was changed in place. Targets that do not extend BaseTarget cannot tell the
+ * latter.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
 import type { Change, RegionRef } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
+import { BaseTarget } from '../targets/base-target.js';
 import { DirectTarget } from '../targets/direct-target.js';
+import type { SeenBytes } from '../targets/named-store.js';
 import { Contents } from './contents.js';
-import { isMissing, lookUp } from './look-up.js';
+import { changesOf, isMissing, lookUp } from './look-up.js';
 
 /** Contents up to this size go into a transaction, unless the target says that they are too many. */
 const TRANSACTION_BYTES = 2 ** 20;
@@ -30,12 +31,17 @@ class Entry {
     /** The ID of a region that already exists. */
     readonly id: RegionId | undefined,
     public contents: Contents,
+    /** How often the region had been changed in place before anything was read of it. */
+    readonly changes: number,
   ) {}
 }
 
 type Planned =
   | Exclude<Change, { type: 'put' }>
   | { readonly type: 'put'; readonly name: string; contents: Contents };
+
+/** Names, and the regions that they must still have, unchanged; null for none. */
+export type Watched = ReadonlyMap<string, SeenBytes | null>;
 
 /** Something else has changed what was seen. Whoever looked must look again. */
 export class Outdated extends Error {}
@@ -46,6 +52,8 @@ export class Overlay {
   #looks = 0;
   /** Which regions names had when they were looked at. */
   readonly #seen = new Map<string, RegionId | null>();
+  /** Regions whose bytes were used, by ID. */
+  readonly #read = new Map<string, SeenBytes>();
   readonly #changes: Planned[] = [];
   /** Puts that no later change depends on. */
   readonly #puts = new Map<string, Planned & { type: 'put' }>();
@@ -90,7 +98,10 @@ export class Overlay {
   #known(id: RegionId, size: number): Entry {
     const hex = id.toString();
     let entry = this.#regions.get(hex);
-    if (entry === undefined) this.#regions.set(hex, (entry = new Entry(id, Contents.ofRegion(id, size))));
+    if (entry === undefined) {
+      entry = new Entry(id, Contents.ofRegion(id, size), changesOf(this.target, id));
+      this.#regions.set(hex, entry);
+    }
     return entry;
   }
 
@@ -118,10 +129,19 @@ export class Overlay {
 
   /** Reads the bytes of contents that were found here. @throws OVERLOADED, Outdated */
   async read(contents: Contents): Promise<Uint8Array> {
+    this.#use(contents);
     try {
       return await contents.read(this.target);
     } catch (error) {
       throw isMissing(error) ? new Outdated() : error;
+    }
+  }
+
+  /** What depends on these contents depends on the bytes of their regions. */
+  #use({ regions }: Contents): void {
+    for (const id of regions) {
+      const hex = id.toString();
+      this.#read.set(hex, { id, changes: this.#regions.get(hex)?.changes ?? 0 });
     }
   }
 
@@ -130,7 +150,7 @@ export class Overlay {
   put(name: string, contents: Contents): void {
     const before = this.#names.get(name);
     if (before) before.isErased = true;
-    const entry = new Entry(undefined, contents);
+    const entry = new Entry(undefined, contents, 0);
     entry.name = name;
     this.#names.set(name, entry);
     const planned = this.#puts.get(name);
@@ -180,10 +200,10 @@ export class Overlay {
 
   /**
    * Makes the changes, if everything that was seen is still so.
-   * @param watched further names, and the regions that they must still have
+   * @param watched further names, and the regions that they must still have, unchanged
    * @throws Outdated, OUT_OF_SPACE, READ_ONLY, TRANSACTION_TOO_LARGE, NOT_SUPPORTED
    */
-  async commit(watched: ReadonlyMap<string, RegionId | null> = NOTHING_WATCHED): Promise<void> {
+  async commit(watched: Watched = NOTHING_WATCHED): Promise<void> {
     try {
       await this.#commit(watched);
     } catch (error) {
@@ -192,35 +212,52 @@ export class Overlay {
     }
   }
 
-  async #commit(watched: ReadonlyMap<string, RegionId | null>): Promise<void> {
+  async #commit(watched: Watched): Promise<void> {
     const seen = this.#seen;
-    for (const [name, id] of watched) {
-      const other = seen.get(name);
-      if (other !== undefined && !isSame(other, id)) throw new Outdated();
-      seen.set(name, id);
-    }
+    for (const [name, region] of watched) this.#watched(name, region);
+    for (const change of this.#changes) if (change.type === 'put') this.#use(change.contents);
     const [change] = this.#changes;
     // No transaction is needed to look at one name, or for one change that depends only on its own name.
     if (change === undefined && watched.size === 0) {
       // A target without transactions cannot tell whether several names had those regions at the same moment.
-      if (seen.size <= 1 || !this.target.capabilities.transactional) return;
+      if ((seen.size <= 1 && this.#read.size <= 1) || !this.target.capabilities.transactional) return;
     }
-    if (change !== undefined && this.#changes.length === 1 && (await this.#alone(change))) return;
+    if (change !== undefined && this.#changes.length === 1 && (await this.#alone(change, watched.size > 0)))
+      return;
     await this.#transact();
   }
 
+  #watched(name: string, region: SeenBytes | null): void {
+    const id = region?.id ?? null;
+    const other = this.#seen.get(name);
+    if (other !== undefined && !isSame(other, id)) throw new Outdated();
+    this.#seen.set(name, id);
+    if (region === null) return;
+    const hex = region.id.toString();
+    const read = this.#read.get(hex);
+    if (read !== undefined && read.changes !== region.changes) throw new Outdated();
+    this.#read.set(hex, region);
+  }
+
   /** @returns whether the change was made */
-  async #alone(change: Planned): Promise<boolean> {
+  async #alone(change: Planned, isWatched: boolean): Promise<boolean> {
     const { target } = this;
     const seen = this.#seen;
     if (change.type === 'put') {
       const { name, contents } = change;
-      if (seen.size > (seen.has(name) ? 1 : 0)) return this.#largeCopy(name, contents);
       const id = seen.get(name);
+      if (seen.size > (id === undefined ? 0 : 1) || (this.#isOtherRead(id) && target.capabilities.transactional))
+        return this.#largeCopy(name, contents);
+      const read = id && this.#read.get(id.toString());
+      if (read && target instanceof BaseTarget) {
+        await target.putUnchanged(name, contents.source(target), read);
+        return true;
+      }
       const condition = id === undefined ? undefined : { if: id ?? ('absent' as const) };
       await target.put(name, contents.source(target), condition);
       return true;
     }
+    if (isWatched || this.#read.size > 0) return false;
     if (change.type === 'rename' && typeof change.to === 'string') {
       // The call itself checks that the region exists, and that no other has the name.
       const { ref, to } = change;
@@ -232,6 +269,11 @@ export class Overlay {
     return false;
   }
 
+  /** Whether bytes of other regions than this one were used. */
+  #isOtherRead(id: RegionId | null | undefined): boolean {
+    return this.#read.size > (id && this.#read.has(id.toString()) ? 1 : 0);
+  }
+
   /**
    * A put that depends on other names, and is too large for a transaction: the region is made first, and the transaction names
    * it.
@@ -241,7 +283,7 @@ export class Overlay {
     const { target } = this;
     const id = await target.createAndWrite(contents.source(target), { persist: true });
     try {
-      await target.transact([...this.#conditions(), { type: 'rename', ref: id, to: name, replace: true }]);
+      await this.#make([...this.#conditions(), { type: 'rename', ref: id, to: name, replace: true }]);
     } catch (error) {
       await target.erase(id).catch(() => undefined);
       throw error;
@@ -272,15 +314,22 @@ export class Overlay {
         change.type === 'put' ? { ...change, contents: await change.contents.read(target) } : change,
       );
     }
-    const made = target instanceof DirectTarget ? target.transactNow(changes) : undefined;
-    await (made ?? target.transact(changes));
+    await this.#make(changes);
+  }
+
+  async #make(changes: readonly Change[]): Promise<void> {
+    const { target } = this;
+    const read = [...this.#read.values()];
+    const made = target instanceof DirectTarget ? target.transactNow(changes, read) : undefined;
+    await (made ??
+      (target instanceof BaseTarget ? target.transactUnchanged(changes, read) : target.transact(changes)));
   }
 }
 
 /** The most that is read into memory for a transaction. Targets take less, unless configured otherwise. */
 const MOST_BYTES = 2 ** 28;
 
-const NOTHING_WATCHED: ReadonlyMap<string, RegionId | null> = new Map();
+const NOTHING_WATCHED: Watched = new Map();
 
 /** Codes by which a target reports that something has changed. */
 const OUTDATED: ReadonlySet<string> = new Set(['CONDITION_FAILED', 'NAME_TAKEN', 'REGION_NOT_FOUND']);

@@ -2,15 +2,15 @@
  * MULTI, EXEC, DISCARD, WATCH and UNWATCH, as in Redis: commands are queued, and EXEC runs all of them at once. Here this is
  * one transaction of the target (`Overlay`), so all changes are made or none, even if there is a crash.
  *
- * WATCH records which region has a name. EXEC returns null if another region has it by then.
+ * WATCH records which region has a name, and how often it was changed in place. EXEC returns null if either is different by then.
  *
  * On a target without transactions, MULTI is refused. Clients send it together with the commands that follow, and take its
  * error as the error of the whole. So none of these commands is carried out either, until EXEC, DISCARD or RESET ends it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asBedrockError, BedrockError, invalid } from '../base/errors.js';
-import type { RegionId } from '../contract/region-id.js';
-import { atomically, idOf, WatchedChanged } from './atomically.js';
+import type { SeenBytes } from '../targets/named-store.js';
+import { atomically, seenNow, WatchedChanged } from './atomically.js';
 import {
   ALL,
   alone,
@@ -123,7 +123,7 @@ const exec: Run = (_request, session) => {
           return replies;
         };
         // Safe: a step that fails for lack of space has changed nothing.
-        return await served.space.make(0, () => atomically(target, names, step, watched?.ids));
+        return await served.space.make(0, () => atomically(target, names, step, watched?.names));
       } catch (error) {
         if (error instanceof WatchedChanged) return NullArray.only;
         throw error;
@@ -177,11 +177,11 @@ const watch: Run = (request, session) => {
     if (typeof ref === 'string') return ref;
     throw invalid('an ID always means the same region; only names can be watched');
   });
-  session.watched ??= { served, ids: new Map<string, RegionId | null>() };
+  session.watched ??= { served, names: new Map<string, SeenBytes | null>() };
   const { watched } = session;
   if (watched.served !== served)
     throw invalid('the names that are watched are of another target; UNWATCH them');
-  if (watched.ids.size + names.length > MAX_WATCHED)
+  if (watched.names.size + names.length > MAX_WATCHED)
     throw new BedrockError('OVERLOADED', `a connection watches at most ${MAX_WATCHED} names`);
   return session.calls.operate({
     operation: 'find',
@@ -192,7 +192,7 @@ const watch: Run = (request, session) => {
     call: async () => {
       // Safe: the meaning of a name from here on is compared when the transaction is made.
       for (const name of names)
-        if (!watched.ids.has(name)) watched.ids.set(name, await idOf(served.target, name));
+        if (!watched.names.has(name)) watched.names.set(name, await seenNow(served.target, name));
     },
     answer: (_, to) => (to.head = OK_LINE),
   });

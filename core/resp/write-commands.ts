@@ -51,15 +51,20 @@ function write(
     try {
       const line = answersSize ? sizeLine(direct.statNow(id).size) : OK_LINE;
       const durable = direct.writeNow(id, offset, request.bytes(BYTES), persist);
-      if (durable !== undefined) session.calls.leaveWhen(durable, served, 'write', size, line);
-      else {
+      if (durable === undefined) {
         session.calls.leave(served, 'write', size);
         session.replies.line(line);
+        return undefined;
+      }
+      if (durable !== 'later') {
+        session.calls.leaveWhen(durable, served, 'write', size, line);
+        return undefined;
       }
     } catch (error) {
       session.calls.fail(served, 'write', error);
+      return undefined;
     }
-    return undefined;
+    served.executionPool.leave();
   }
   const kept = session.keep(BYTES);
   const put = (): Promise<undefined> =>

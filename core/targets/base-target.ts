@@ -35,6 +35,7 @@ import type {
 } from '../contract/target.js';
 import { checkName } from './arguments.js';
 import { sourceOf } from './contents.js';
+import { isUsed } from './holding.js';
 import type { Eventually } from './lifecycle.js';
 import { MappedNames } from './mapped-names.js';
 import {
@@ -47,6 +48,7 @@ import {
 } from './name-arguments.js';
 import { namedRegion, pageOfNames } from './name-pages.js';
 import type { NameWish } from './named-regions.js';
+import type { SeenBytes } from './named-store.js';
 import type { Region } from './region.js';
 import { RegionsTarget } from './regions-target.js';
 import { checkTransactionSize } from './transaction-size.js';
@@ -72,12 +74,28 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   async put(name: string, contents: Uint8Array | RegionSource, options: PutOptions = {}): Promise<RegionId> {
     checkName(name);
     this.checkNamed();
-    const wish = { name, if: checkPutOptions(options) };
+    const wish: NameWish = { name, if: checkPutOptions(options) };
     if (wish.if === undefined && this.putsInOneStep && types.isUint8Array(contents)) {
       const done = contents.length > ONE_STEP_BYTES ? undefined : this.#putInOneStep(name, contents);
       if (done !== undefined) return done;
     }
     return this.createFilled(sourceOf(contents), this.capabilities.persistent, wish);
+  }
+
+  /**
+   * @internal
+   * Like `put` with `if`, of contents that depend on the bytes of the region which has the name: nobody has changed these in place since,
+   * and nobody does until that region is replaced.
+   * @throws as `put`; CONDITION_FAILED also if the bytes were changed
+   */
+  async putUnchanged(
+    name: string,
+    contents: Uint8Array | RegionSource,
+    { id, changes }: SeenBytes,
+  ): Promise<RegionId> {
+    checkName(name);
+    this.checkNamed();
+    return this.createFilled(sourceOf(contents), this.capabilities.persistent, { name, if: id, changes });
   }
 
   /** Whether `putInOneStep` may be called; see there. */
@@ -88,24 +106,40 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   /**
    * `put` of contents in memory, for targets whose `writeBytes` and `fillBytes` have copied the bytes when they return. It
    * returns no promise if no hook returns one. The bytes are the caller's again when it returns.
-   * @returns nothing, with nothing done, if others are changing the name
+   * @param found the region that has the name, if the bytes depend on its own, or null if they depend on there being none; it was read in
+   *   the step of this call
+   * @returns nothing, with nothing done, if others are changing the name or the region that has it
    * @throws as `put`
    */
-  protected putInOneStep(name: string, bytes: Uint8Array): Eventually<RegionId> | undefined {
+  protected putInOneStep(
+    name: string,
+    bytes: Uint8Array,
+    found?: RegionId | null,
+  ): Eventually<RegionId> | undefined {
     checkName(name);
     this.checkNamed();
-    return this.#putInOneStep(name, bytes);
+    if (found === undefined) return this.#putInOneStep(name, bytes);
+    if (found === null) return this.#putInOneStep(name, bytes, { name, if: 'absent' });
+    const region = this.lookUp(found);
+    if (region === undefined || isUsed(region)) return undefined;
+    return this.#putInOneStep(name, bytes, { name, if: found, changes: this.changesOf(found) });
   }
 
-  #putInOneStep(name: string, bytes: Uint8Array): Eventually<RegionId> | undefined {
+  #putInOneStep(
+    name: string,
+    bytes: Uint8Array,
+    wish: NameWish = { name, if: undefined },
+  ): Eventually<RegionId> | undefined {
     this.checkOpen();
     const { locks } = this.namedRegions;
     if (this.gate.isShut || (!locks.isIdle && locks.isHeld(name))) return undefined;
-    const wish = { name, if: undefined };
+    const isFree = wish.if === undefined;
     const allocated = this.allocate(bytes.length, Buffer.byteLength(name));
-    // The space is not there yet, and the bytes are the caller's again as soon as this returns.
-    if (allocated instanceof Promise)
+    if (allocated instanceof Promise) {
+      if (!isFree) return this.#giveUp(allocated);
+      // The space is not there yet, and the bytes are the caller's again as soon as this returns.
       return this.#putLater(allocated, Uint8Array.prototype.slice.call(bytes), wish);
+    }
     const region = this.checkedRegion(allocated);
     let durable: Eventually<void>;
     try {
@@ -113,6 +147,7 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
     } catch (error) {
       durable = this.endWith(region, error);
     }
+    if (durable !== undefined && !isFree) return this.#giveUp(durable.then(() => region));
     const published =
       durable === undefined
         ? this.publishOrRelease(region, wish, true)
@@ -120,6 +155,15 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
     if (published === undefined) return region.id;
     this.enter();
     return published.then(() => region.id).finally(() => this.leave());
+  }
+
+  /** Gives a region back that is not ready in one step. What the caller has read may not be true any more by then. */
+  #giveUp(allocated: Promise<R>): undefined {
+    this.enter();
+    // What went wrong is told to the one who tries again.
+    const end = (): void => this.leave();
+    void allocated.then((region) => this.giveBack(region)).then(end, end);
+    return undefined;
   }
 
   async #putLater(allocated: Promise<R>, bytes: Uint8Array, wish: NameWish): Promise<RegionId> {
@@ -244,6 +288,19 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
    *   TARGET_CLOSED
    */
   async transact(changes: readonly Change[]): Promise<TransactionResult> {
+    return this.transactUnchanged(changes, []);
+  }
+
+  /**
+   * @internal
+   * Like `transact`, of changes that depend on bytes of regions: nobody has changed these in place since, and nobody does until the
+   * transaction has ended.
+   * @throws as `transact`; CONDITION_FAILED also if the bytes were changed, or their region is gone
+   */
+  async transactUnchanged(
+    changes: readonly Change[],
+    seen: readonly SeenBytes[],
+  ): Promise<TransactionResult> {
     this.checkOpen();
     if (!this.capabilities.transactional)
       throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target has no transactions`);
@@ -254,7 +311,7 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
     try {
       this.enter();
       try {
-        const done = this.#transactions.transact(checked);
+        const done = this.#transactions.transact(checked, seen);
         return done instanceof Promise ? await done : done;
       } finally {
         this.leave();
@@ -265,15 +322,19 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   }
 
   /**
-   * Like `transact`, for targets with `putsInOneStep`. The bytes are the caller's again when it returns.
+   * @internal
+   * Like `transactUnchanged`, for targets with `putsInOneStep`. The bytes are the caller's again when it returns.
    * @returns nothing, with nothing done, if others must end first, or if it is too much for one step
    * @throws as `transact`
    */
-  protected transactInOneStep(changes: readonly Change[]): Eventually<TransactionResult> | undefined {
+  protected transactInOneStep(
+    changes: readonly Change[],
+    seen: readonly SeenBytes[] = [],
+  ): Eventually<TransactionResult> | undefined {
     this.checkOpen();
     const checked = checkChanges(changes);
     checkTransactionSize(checked, this.maxTransactionBytes);
-    const done = this.gate.isShut ? undefined : this.#transactions.now(checked);
+    const done = this.gate.isShut ? undefined : this.#transactions.now(checked, seen);
     if (!(done instanceof Promise)) return done;
     this.gate.begin();
     this.enter();

@@ -64,7 +64,7 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   /** `write` after its checks. @returns nothing if all is done */
   protected writeChecked(region: R, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> {
     // What ends in this step has ended before anybody can read the bytes.
-    this.gate.listener?.wrote(region.id, offset, bytes.length);
+    this.gate.wrote(region.id, offset, bytes.length);
     const stored = persist ? this.storeDurably(region, offset, bytes) : undefined;
     if (stored !== undefined) return stored;
     const pending = persist
@@ -78,7 +78,7 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
     this.pin(region);
     this.gate.begin();
     return pending.finally(() => {
-      this.gate.listener?.wrote(region.id, offset, size);
+      this.gate.wrote(region.id, offset, size);
       this.gate.leave();
       this.unpin(region);
     });
@@ -122,9 +122,9 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   }
 
   #wroteAll({ id }: R, ranges: readonly RegionRange[]): void {
-    const { listener } = this.gate;
-    if (listener === undefined) return;
-    for (const { offset, size } of ranges) listener.wrote(id, offset, size);
+    const { gate } = this;
+    if (gate.listener !== undefined) for (const { offset, size } of ranges) gate.wrote(id, offset, size);
+    else gate.counts.raise(id.slot);
   }
 
   /**

@@ -2,7 +2,7 @@
  * The changes of one target, as somebody sees them who copies it while it serves: which regions change, and a pause in which none does.
  *
  * BaseTarget passes every change through here, whoever makes it: a door, a program of the same process, a transaction, bytes that land in
- * a region. As long as nobody listens, that costs a look at two fields. A change is reported when it ends: whoever read some of the bytes
+ * a region. As long as nobody listens, that costs a look at two fields, and a count for each write in place. A change is reported when it ends: whoever read some of the bytes
  * before reads them again then. A new region is a change when it is published, not while its contents come.
  *
  * `hold` makes new changes wait, and resolves when those in flight have ended. Then `release` lets those that wait go on, or `refuse` ends
@@ -11,6 +11,7 @@
 import { BedrockError } from '../base/errors.js';
 import { withTimeout } from '../base/timeout.js';
 import type { RegionId } from '../contract/region-id.js';
+import { ChangeCounts } from './change-counts.js';
 import type { Eventually } from './lifecycle.js';
 
 /** Hears of changes, when they have ended and before their callers know. It must not throw. */
@@ -38,6 +39,8 @@ export class ChangeGate {
   /** Whether changes that begin now must `enter`, and may have to wait there. */
   isShut = false;
   listener: ChangeListener | undefined;
+  /** How often regions were changed in place, whether somebody listens or not. */
+  readonly counts = new ChangeCounts();
   /** Changes in flight that end later, and places in which bytes may still land. */
   #inFlight = 0;
   /** Mappings whose holders may store to the region at any time. */
@@ -46,6 +49,12 @@ export class ChangeGate {
   #opened: Promise<void> | undefined;
   #open: () => void = () => undefined;
   #whenQuiet: (() => void) | undefined;
+
+  /** Bytes of a region were written in place; if the call failed, they may have been. */
+  wrote(id: RegionId, offset: number, size: number): void {
+    this.counts.raise(id.slot);
+    this.listener?.wrote(id, offset, size);
+  }
 
   /** Begins a change that ends with `leave`. @returns nothing if it may go on at once @throws the error of `refuse` */
   enter(): Eventually<void> {
@@ -79,7 +88,7 @@ export class ChangeGate {
 
   /** A mapping is released. Nobody knows what was stored to it. */
   unmapped({ id, size }: { readonly id: RegionId; readonly size: number }): void {
-    this.listener?.wrote(id, 0, size);
+    this.wrote(id, 0, size);
     if (--this.#mappings === 0) this.#look();
   }
 

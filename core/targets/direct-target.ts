@@ -9,6 +9,7 @@ import type { RegionStat } from '../contract/target.js';
 import { checkName, checkRange } from './arguments.js';
 import { BaseTarget } from './base-target.js';
 import type { Eventually } from './lifecycle.js';
+import type { SeenBytes } from './named-store.js';
 import type { Region } from './region.js';
 
 /** `isDirect` covers calls of up to this many bytes. */
@@ -69,10 +70,20 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
     return this.readBytesNow(region, offset, into);
   }
 
-  /** Like `write`. @returns nothing if all is done; a promise of a direct target stands for durability only */
-  writeNow(ref: RegionRef, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> {
+  /**
+   * Like `write`.
+   * @returns nothing if all is done; a promise of a direct target stands for durability only; `later`, with nothing done, if a transaction
+   *   has to end first
+   */
+  writeNow(
+    ref: RegionRef,
+    offset: number,
+    bytes: Uint8Array,
+    persist: boolean,
+  ): Eventually<void> | 'later' {
     const region = this.regionOf(ref);
     checkRange('write', offset, bytes.length, region.size);
+    if (region.hold !== undefined) return 'later';
     return this.writeChecked(region, offset, bytes, persist);
   }
 
@@ -90,19 +101,25 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
 
   /**
    * Like `put`, of at most DIRECT_BYTES. The bytes are the caller's again when it returns.
+   * @param found the region that has the name, if the bytes depend on its own, or null if they depend on there being none; it was read in
+   *   the step of this call
    * @returns the ID; a promise if the region is still to be published; nothing, with nothing done, if `put` would have to wait
    */
-  putNow(name: string, bytes: Uint8Array): Eventually<RegionId> | undefined {
-    return this.putsInOneStep ? this.putInOneStep(name, bytes) : undefined;
+  putNow(name: string, bytes: Uint8Array, found?: RegionId | null): Eventually<RegionId> | undefined {
+    return this.putsInOneStep ? this.putInOneStep(name, bytes, found) : undefined;
   }
 
   /**
-   * Like `transact`. The bytes are the caller's again when it returns.
+   * @internal
+   * Like `transactUnchanged`. The bytes are the caller's again when it returns.
    * @returns the result; a promise if something has to be waited for; nothing, with nothing done, if `transact` must be called
    */
-  transactNow(changes: readonly Change[]): Eventually<TransactionResult> | undefined {
+  transactNow(
+    changes: readonly Change[],
+    seen?: readonly SeenBytes[],
+  ): Eventually<TransactionResult> | undefined {
     if (!this.putsInOneStep || !this.capabilities.transactional) return undefined;
-    return this.transactInOneStep(changes);
+    return this.transactInOneStep(changes, seen);
   }
 
   /** Like `stat`. */
@@ -118,7 +135,7 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   land(ref: RegionRef, offset: number, size: number): Landing | undefined {
     const region = this.regionOf(ref);
     checkRange('write', offset, size, region.size);
-    const bytes = this.isWatched ? undefined : this.placeOf(region, offset, size);
+    const bytes = this.isWatched || region.hold !== undefined ? undefined : this.placeOf(region, offset, size);
     if (bytes === undefined) return undefined;
     this.pinView(region);
     const landed = this.landing(region, offset, size);

@@ -10,6 +10,7 @@
 import { BedrockError } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
+import { holding } from './holding.js';
 import type { Eventually } from './lifecycle.js';
 import { NameLocks, type Release } from './name-locks.js';
 import type { NamedStore } from './named-store.js';
@@ -20,6 +21,8 @@ export interface NameWish {
   readonly name: string;
   /** Which region may have it until then; any by default. */
   readonly if: 'absent' | RegionId | undefined;
+  /** With an ID: how often that region may have been changed in place; any number by default. */
+  readonly changes?: number | undefined;
 }
 
 export class NamedRegions<R extends Region> {
@@ -31,11 +34,13 @@ export class NamedRegions<R extends Region> {
    * Refuses a wish that cannot be granted now.
    * @throws NAME_TAKEN, CONDITION_FAILED
    */
-  check({ name, if: condition }: NameWish): R | undefined {
+  check({ name, if: condition, changes }: NameWish): R | undefined {
     const holder = this.store.lookUpName(name);
     if (condition === 'absent' && holder !== undefined) throw nameTaken(name, holder);
     if (condition instanceof RegionId && holder?.id.equals(condition) !== true)
       throw conditionFailed(name, condition, holder);
+    if (changes !== undefined && holder !== undefined && this.store.changesOf(holder.id) !== changes)
+      throw contentsChanged(holder.id);
     return holder;
   }
 
@@ -46,13 +51,24 @@ export class NamedRegions<R extends Region> {
     const release = await this.locks.acquire([name]);
     try {
       const replaced = this.check(wish);
-      await this.#replacing(replaced, () => store.publish(region, { name, replaced }));
+      const publish = (): Eventually<void> => store.publish(region, { name, replaced });
+      if (replaced === undefined || wish.changes === undefined) return await this.#replacing(replaced, publish);
+      // Nobody writes to the region in place from the last look until it is replaced.
+      await this.#replacing(replaced, () =>
+        holding(new Set([replaced]), () => {
+          this.check(wish);
+          return publish();
+        }),
+      );
     } finally {
       release();
     }
   }
 
-  /** Like `publish`, if nobody holds the lock of the name. One step if the hook is synchronous. */
+  /**
+   * Like `publish`, if nobody holds the lock of the name, and, for a wish with `changes`, no call is in flight on the region that has it.
+   * One step if the hook is synchronous.
+   */
   publishNow(region: R, wish: NameWish): Eventually<void> {
     const { store } = this;
     const { name } = wish;
@@ -65,15 +81,20 @@ export class NamedRegions<R extends Region> {
       if (replaced !== undefined) store.unpin(replaced);
       throw error;
     }
-    if (published !== undefined) return this.#published(name, replaced, published);
+    if (published !== undefined) return this.#published(wish, replaced, published);
     if (replaced !== undefined) store.retire(replaced);
   }
 
-  async #published(name: string, replaced: R | undefined, published: Promise<void>): Promise<void> {
+  async #published(
+    { name, changes }: NameWish,
+    replaced: R | undefined,
+    published: Promise<void>,
+  ): Promise<void> {
     // Safe: the lock is granted at once, since nobody held it, and nothing else has run since that check.
     const release = this.locks.acquire([name]) as Release;
     try {
-      await published;
+      if (replaced === undefined || changes === undefined) await published;
+      else await holding(new Set([replaced]), () => published);
       if (replaced !== undefined) this.store.retire(replaced);
     } catch (error) {
       if (replaced !== undefined) this.store.unpin(replaced);
@@ -165,6 +186,15 @@ export function nameTaken(name: string, { id }: ListedRegion): BedrockError {
     'NAME_TAKEN',
     `region ${id.toString()} has the name ${JSON.stringify(name)} already; put or rename with replace takes it over`,
     { details: { name, id: id.toString() } },
+  );
+}
+
+/** The error for a change that depends on bytes which are not the same any more. */
+export function contentsChanged(id: RegionId): BedrockError {
+  return new BedrockError(
+    'CONDITION_FAILED',
+    `the bytes of region ${id.toString()} were changed since they were read; nothing was done`,
+    { details: { id: id.toString() } },
   );
 }
 

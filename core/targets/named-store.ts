@@ -28,6 +28,12 @@ export interface Transaction<R extends Region = Region> {
   readonly erased: readonly R[];
 }
 
+/** A region whose bytes somebody has read, and how often it had been changed in place before. */
+export interface SeenBytes {
+  readonly id: RegionId;
+  readonly changes: number;
+}
+
 /** A region that has a name. */
 export interface NameEntry {
   readonly name: string;
@@ -47,6 +53,8 @@ export interface NamedStore<R extends Region> {
   publish(region: R, naming: Naming<R>): Eventually<void>;
   renameRegion(region: R, name: string | undefined, replaced: R | undefined): Eventually<void>;
   commit(transaction: Transaction<R>): Eventually<void>;
+  /** How often a region was changed in place. */
+  changesOf(id: RegionId): number;
 
   /** The region that a reference means now, for a call in progress. @throws REGION_NOT_FOUND */
   regionOf(ref: RegionRef): R;

@@ -4,6 +4,7 @@
  */
 import { BedrockError, explain } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';
+import type { RegionId } from '../contract/region-id.js';
 import { ChangeGate, type ChangeListener, type ChangeWatch } from './change-gate.js';
 import type { Eventually } from './lifecycle.js';
 import { checkRef } from './name-arguments.js';
@@ -158,11 +159,20 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     return this.gate.listener !== undefined || this.gate.isShut;
   }
 
+  /**
+   * @internal
+   * How often a region was changed in place, as far as the target knows: a store through a mapping counts when the mapping is released,
+   * and bytes that arrive for a region when the last one has arrived. Equal counts mean equal bytes if no such call is in flight.
+   */
+  changesOf({ slot }: RegionId): number {
+    return this.gate.counts.of(slot);
+  }
+
   /** Bytes may land in a region until the result is called. */
   protected landing(region: R, offset: number, size: number): () => void {
     this.gate.begin();
     return () => {
-      this.gate.listener?.wrote(region.id, offset, size);
+      this.gate.wrote(region.id, offset, size);
       this.gate.leave();
     };
   }

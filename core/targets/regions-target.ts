@@ -377,6 +377,7 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
         }
       },
       commit: (transaction) => this.#commit(transaction),
+      changesOf: (id) => this.changesOf(id),
       regionOf: (ref) => this.findRegion(ref),
       pin: (region) => this.pin(region),
       unpin: (region) => this.unpin(region),
@@ -390,11 +391,13 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
   }
 
   #commit(transaction: Transaction<R>): Eventually<void> {
-    const { listener } = this.gate;
-    if (listener === undefined) return this.commit(transaction);
+    const { gate } = this;
+    if (gate.listener === undefined && transaction.writes.length === 0) return this.commit(transaction);
     const note = (): void => {
       for (const { region, offset, bytes } of transaction.writes)
-        listener.wrote(region.id, offset, bytes.length);
+        gate.wrote(region.id, offset, bytes.length);
+      const { listener } = gate;
+      if (listener === undefined) return;
       for (const { region } of [...transaction.published, ...transaction.renamed])
         listener.changed(region.id);
     };

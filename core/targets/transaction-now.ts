@@ -10,7 +10,7 @@ import type { Change, TransactionResult } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Eventually } from './lifecycle.js';
 import { movedBytes, ofChange } from './name-arguments.js';
-import type { NamedStore } from './named-store.js';
+import type { NamedStore, SeenBytes } from './named-store.js';
 import type { Region } from './region.js';
 import { type NewRegion, type Plan, planTransaction } from './transaction-plan.js';
 
@@ -33,14 +33,16 @@ export function isOneStep(changes: readonly Change[]): boolean {
 /**
  * Makes the changes, which are `isOneStep`. Nobody holds the lock of one of their names. The bytes are the caller's again when it
  * returns.
+ * @param seen what must not have been changed in place; no call is in flight on these regions, and none begins until it has ended
  * @returns a promise if a hook returned one
  * @throws as `transact`, then or by the promise
  */
 export function transactNow<R extends Region>(
   changes: readonly Change[],
   store: NamedStore<R>,
+  seen: readonly SeenBytes[] = [],
 ): Eventually<TransactionResult> {
-  const plan = planTransaction(changes, store);
+  const plan = planTransaction(changes, store, seen);
   const { puts } = plan;
   const made: Made<R>[] = [];
   try {

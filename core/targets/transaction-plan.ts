@@ -8,8 +8,8 @@ import type { Change, RegionRef } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import { checkRange } from './arguments.js';
 import { ofChange } from './name-arguments.js';
-import type { NamedStore } from './named-store.js';
-import { conditionFailed, nameTaken } from './named-regions.js';
+import type { NamedStore, SeenBytes } from './named-store.js';
+import { conditionFailed, contentsChanged, nameTaken } from './named-regions.js';
 import type { Region } from './region.js';
 
 /** A region that a `put` of the transaction will make. */
@@ -33,8 +33,10 @@ export interface Plan<R extends Region> {
   readonly puts: readonly NewRegion[];
   readonly renamed: readonly { readonly region: R; readonly name: string | undefined }[];
   readonly erased: readonly R[];
-  /** All regions that the changes name, pinned. */
+  /** All regions that the changes name, and those of `seen`, pinned. */
   readonly pinned: readonly R[];
+  /** Regions whose bytes must not have been changed in place. */
+  readonly seen: readonly { readonly region: R; readonly changes: number }[];
 }
 
 /** A region as it is after the changes so far. */
@@ -56,11 +58,21 @@ class Planned<R extends Region> {
 }
 
 /**
- * Pins each region that the changes name, once. If it succeeds, the regions of the plan stay pinned.
+ * Pins each region that the changes name, or of which bytes were seen, once. If it succeeds, the regions of the plan stay pinned.
  * @throws what the calls of the changes throw, with `details.change`
  */
-export function planTransaction<R extends Region>(changes: readonly Change[], store: NamedStore<R>): Plan<R> {
+export function planTransaction<R extends Region>(
+  changes: readonly Change[],
+  store: NamedStore<R>,
+  seen: readonly SeenBytes[] = [],
+): Plan<R> {
   const planning = new Planning(store);
+  try {
+    for (const each of seen) planning.expectUnchanged(each);
+  } catch (error) {
+    for (const region of planning.pinned) store.unpin(region);
+    throw error;
+  }
   for (const [index, change] of changes.entries()) {
     try {
       planning.add(change, index);
@@ -77,6 +89,7 @@ class Planning<R extends Region> {
   /** Regions that changes have named, in that order. They are pinned, so that each has one object only. */
   readonly #regions = new Map<R, Planned<R>>();
   readonly #puts: Planned<R>[] = [];
+  readonly #seen: { region: R; changes: number }[] = [];
   /** Which region has a name now, for names that may have changed. */
   readonly #names = new Map<string, Planned<R> | undefined>();
 
@@ -95,6 +108,15 @@ class Planning<R extends Region> {
       case 'expect':
         return this.#expect(change.name, change.id);
     }
+  }
+
+  /** @throws CONDITION_FAILED */
+  expectUnchanged({ id, changes }: SeenBytes): void {
+    const region = this.store.lookUp(id);
+    if (region === undefined || region.isErased || this.store.changesOf(id) !== changes)
+      throw contentsChanged(id);
+    this.#known(region);
+    this.#seen.push({ region, changes });
   }
 
   get pinned(): R[] {
@@ -119,7 +141,7 @@ class Planning<R extends Region> {
       name,
       isErased,
     }));
-    return { writes, puts, renamed, erased, pinned };
+    return { writes, puts, renamed, erased, pinned, seen: this.#seen };
   }
 
   // ---- changes ----
@@ -221,4 +243,10 @@ class Planning<R extends Region> {
     }
     return known;
   }
+}
+
+/** Checks, in the step that makes the changes, that bytes which were read are still the same. @throws CONDITION_FAILED */
+export function checkSeen<R extends Region>({ seen }: Plan<R>, store: NamedStore<R>): void {
+  for (const { region, changes } of seen)
+    if (store.changesOf(region.id) !== changes) throw contentsChanged(region.id);
 }

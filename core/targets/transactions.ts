@@ -5,7 +5,7 @@
  *    what is found then stays so.
  * 2. Plan: anything that refuses the transaction does so here, before anything is done.
  * 3. Make the regions of the puts. They are not visible yet, and a failure gives them back.
- * 4. Hold the regions that are written to: calls that would pin them wait, and calls in flight end first. It does not wait for
+ * 4. Hold the regions that are written to, or whose bytes were read for the changes: calls that would pin them wait, and calls in flight end first. It does not wait for
  *    views that others hold, since they may keep them as long as they like.
  * 5. `commit`, the backend's one step.
  *
@@ -16,14 +16,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BedrockError } from '../base/errors.js';
 import type { Change, RegionRef, TransactionResult } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
+import { holding, isQuiet, isUsed } from './holding.js';
 import type { Eventually } from './lifecycle.js';
 import { ofChange } from './name-arguments.js';
 import type { Release } from './name-locks.js';
 import type { NamedRegions } from './named-regions.js';
-import type { NamedStore, Transaction } from './named-store.js';
-import type { Hold, Region } from './region.js';
+import type { NamedStore, SeenBytes, Transaction } from './named-store.js';
+import type { Region } from './region.js';
 import { isOneStep, transactNow } from './transaction-now.js';
-import { type NewRegion, type Plan, planTransaction } from './transaction-plan.js';
+import { checkSeen, type NewRegion, type Plan, planTransaction } from './transaction-plan.js';
 
 /** Regions that are made before others can run. */
 const TURN_REGIONS = 256;
@@ -45,10 +46,12 @@ export class Transactions<R extends Region> {
 
   /**
    * @param changes checked; nobody else changes them
+   * @param seen what must not have been changed in place
    * @returns no promise if there was nothing to wait for
    */
-  transact(changes: readonly Change[]): Eventually<TransactionResult> {
-    const done = this.#last === undefined ? this.#next(changes) : this.#last.then(() => this.#next(changes));
+  transact(changes: readonly Change[], seen: readonly SeenBytes[] = []): Eventually<TransactionResult> {
+    const done =
+      this.#last === undefined ? this.#next(changes, seen) : this.#last.then(() => this.#next(changes, seen));
     return done instanceof Promise ? this.#following(done) : done;
   }
 
@@ -66,30 +69,42 @@ export class Transactions<R extends Region> {
    * Like `transact`, in one step also if regions are made, unless a hook has to wait; see `transactNow`.
    * @returns nothing, with nothing done, if others must end first, or if it is too much for one step
    */
-  now(changes: readonly Change[]): Eventually<TransactionResult> | undefined {
+  now(changes: readonly Change[], seen: readonly SeenBytes[]): Eventually<TransactionResult> | undefined {
     const { locks } = this.named;
     if (this.#last !== undefined || !locks.isIdle || !isOneStep(changes)) return undefined;
-    const done = transactNow(changes, this.store);
+    const read = new Set<R>();
+    for (const { id } of seen) {
+      const region = this.store.lookUp(id);
+      if (region === undefined) continue;
+      if (isUsed(region)) return undefined;
+      read.add(region);
+    }
+    const done = transactNow(changes, this.store, seen);
     if (!(done instanceof Promise)) return done;
     // Safe: the locks are granted at once, since nobody held one, and nothing else has run since the plan was made.
-    const release = locks.acquire([...this.#keysOf(changes)]) as Release;
+    const release = locks.acquire([...this.#keysOf(changes, seen)]) as Release;
+    // Safe: the plan has pinned them, and nobody else uses them, so they are held at once.
+    if (read.size > 0) void holding(read, () => done.then(noResult, noResult));
     return this.#following(done.finally(release));
   }
 
-  #next(changes: readonly Change[]): Eventually<TransactionResult> {
+  #next(changes: readonly Change[], seen: readonly SeenBytes[]): Eventually<TransactionResult> {
     const { locks } = this.named;
-    if (!locks.isIdle) return this.#nextAfterOthers(changes);
-    const done = this.#make(changes, planTransaction(changes, this.store));
+    if (!locks.isIdle) return this.#nextAfterOthers(changes, seen);
+    const done = this.#make(changes, planTransaction(changes, this.store, seen));
     if (!(done instanceof Promise)) return done;
     // Safe: the locks are granted at once, since nobody held one, and nothing else has run since the plan was made.
-    const release = locks.acquire([...this.#keysOf(changes)]) as Release;
+    const release = locks.acquire([...this.#keysOf(changes, seen)]) as Release;
     return done.finally(release);
   }
 
-  async #nextAfterOthers(changes: readonly Change[]): Promise<TransactionResult> {
-    const release = await this.#lock(changes);
+  async #nextAfterOthers(
+    changes: readonly Change[],
+    seen: readonly SeenBytes[],
+  ): Promise<TransactionResult> {
+    const release = await this.#lock(changes, seen);
     try {
-      return await this.#make(changes, planTransaction(changes, this.store));
+      return await this.#make(changes, planTransaction(changes, this.store, seen));
     } finally {
       release();
     }
@@ -97,20 +112,21 @@ export class Transactions<R extends Region> {
 
   // ---- locks ----
 
-  async #lock(changes: readonly Change[]): Promise<Release> {
+  async #lock(changes: readonly Change[], seen: readonly SeenBytes[]): Promise<Release> {
     for (;;) {
-      const keys = this.#keysOf(changes);
+      const keys = this.#keysOf(changes, seen);
       const acquired = this.named.locks.acquire([...keys]);
       if (!(acquired instanceof Promise)) return acquired;
       const release = await acquired;
       // The region may have got another name during the wait.
-      if ([...this.#keysOf(changes)].every((key) => keys.has(key))) return release;
+      if ([...this.#keysOf(changes, seen)].every((key) => keys.has(key))) return release;
       release();
     }
   }
 
-  #keysOf(changes: readonly Change[]): Set<string> {
+  #keysOf(changes: readonly Change[], seen: readonly SeenBytes[]): Set<string> {
     const refs = new Set<RegionRef>();
+    for (const { id } of seen) refs.add(id);
     for (const change of changes) {
       if ('ref' in change) refs.add(change.ref);
       if ('name' in change) refs.add(change.name);
@@ -208,47 +224,24 @@ export class Transactions<R extends Region> {
     if (failure !== undefined) throw failure;
   }
 
-  #commit({ writes, renamed, erased }: Plan<R>, made: readonly Made<R>[]): Eventually<void> {
+  #commit(plan: Plan<R>, made: readonly Made<R>[]): Eventually<void> {
     const { store } = this;
-    const published = [];
+    const { writes, renamed, erased, seen } = plan;
+    const published: Transaction<R>['published'][number][] = [];
     for (const { region, put } of made) if (!put.isErased) published.push({ region, name: put.name });
-    if (writes.length + published.length + renamed.length + erased.length === 0) return undefined;
-    const transaction: Transaction<R> = { writes, published, renamed, erased };
-    const written = new Set<R>();
-    for (const { region } of writes) written.add(region);
-    if (!isQuiet(written)) return this.#holding(written, () => store.commit(transaction));
-    const committed = store.commit(transaction);
+    const held = new Set<R>();
+    for (const { region } of writes) held.add(region);
+    for (const { region } of seen) held.add(region);
+    const commit = (): Eventually<void> => {
+      checkSeen(plan, store);
+      if (writes.length + published.length + renamed.length + erased.length === 0) return undefined;
+      return store.commit({ writes, published, renamed, erased });
+    };
+    if (!isQuiet(held)) return holding(held, commit);
+    const committed = commit();
     // Safe: nothing else has run since the hook was called.
-    return committed === undefined ? undefined : this.#holding(written, () => committed);
-  }
-
-  /** Runs a step while no call is in flight on the regions. The plan has pinned each of them once. */
-  async #holding(regions: ReadonlySet<R>, step: () => Promise<void> | void): Promise<void> {
-    let end = (): void => undefined;
-    let look = (): void => undefined;
-    const ended = new Promise<void>((resolve) => (end = resolve));
-    const hold: Hold = { ended, onUnpin: () => look() };
-    for (const region of regions) region.hold = hold;
-    try {
-      if (!isQuiet(regions))
-        await new Promise<void>((resolve) => {
-          look = () => {
-            if (isQuiet(regions)) resolve();
-          };
-        });
-      // Safe: a call that begins now on one of them waits for `ended`.
-      await step();
-    } finally {
-      for (const region of regions) region.hold = undefined;
-      end();
-    }
+    return committed === undefined ? undefined : holding(held, () => committed);
   }
 }
 
 function noResult(): void {}
-
-/** Whether only the transaction has a call in flight on them. */
-function isQuiet(regions: ReadonlySet<Region>): boolean {
-  for (const { pins, views } of regions) if (pins - views > 1) return false;
-  return true;
-}
