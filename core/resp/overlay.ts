@@ -246,7 +246,10 @@ export class Overlay {
     if (change.type === 'put') {
       const { name, contents } = change;
       const id = seen.get(name);
-      if (seen.size > (id === undefined ? 0 : 1) || (this.#isOtherRead(id) && target.capabilities.transactional))
+      if (
+        seen.size > (id === undefined ? 0 : 1) ||
+        (this.#isOtherRead(id) && target.capabilities.transactional)
+      )
         return this.#largeCopy(name, contents);
       const read = id && this.#read.get(id.toString());
       if (read && target instanceof BaseTarget) {

@@ -75,12 +75,7 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
    * @returns nothing if all is done; a promise of a direct target stands for durability only; `later`, with nothing done, if a transaction
    *   has to end first
    */
-  writeNow(
-    ref: RegionRef,
-    offset: number,
-    bytes: Uint8Array,
-    persist: boolean,
-  ): Eventually<void> | 'later' {
+  writeNow(ref: RegionRef, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> | 'later' {
     const region = this.regionOf(ref);
     checkRange('write', offset, bytes.length, region.size);
     if (region.hold !== undefined) return 'later';
@@ -135,7 +130,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   land(ref: RegionRef, offset: number, size: number): Landing | undefined {
     const region = this.regionOf(ref);
     checkRange('write', offset, size, region.size);
-    const bytes = this.isWatched || region.hold !== undefined ? undefined : this.placeOf(region, offset, size);
+    const bytes =
+      this.isWatched || region.hold !== undefined ? undefined : this.placeOf(region, offset, size);
     if (bytes === undefined) return undefined;
     this.pinView(region);
     const landed = this.landing(region, offset, size);

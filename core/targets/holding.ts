@@ -8,10 +8,7 @@ import type { Hold, Region } from './region.js';
  * Runs a step while no call is in flight on the regions. The caller has pinned each of them once, and holds its lock, so that nobody else
  * holds it. If no call is in flight, the step begins at once.
  */
-export async function holding(
-  regions: ReadonlySet<Region>,
-  step: () => Promise<void> | void,
-): Promise<void> {
+export async function holding(regions: ReadonlySet<Region>, step: () => Promise<void> | void): Promise<void> {
   let end = (): void => undefined;
   let look = (): void => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));

@@ -52,7 +52,8 @@ export class NamedRegions<R extends Region> {
     try {
       const replaced = this.check(wish);
       const publish = (): Eventually<void> => store.publish(region, { name, replaced });
-      if (replaced === undefined || wish.changes === undefined) return await this.#replacing(replaced, publish);
+      if (replaced === undefined || wish.changes === undefined)
+        return await this.#replacing(replaced, publish);
       // Nobody writes to the region in place from the last look until it is replaced.
       await this.#replacing(replaced, () =>
         holding(new Set([replaced]), () => {

@@ -394,8 +394,7 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
     const { gate } = this;
     if (gate.listener === undefined && transaction.writes.length === 0) return this.commit(transaction);
     const note = (): void => {
-      for (const { region, offset, bytes } of transaction.writes)
-        gate.wrote(region.id, offset, bytes.length);
+      for (const { region, offset, bytes } of transaction.writes) gate.wrote(region.id, offset, bytes.length);
       const { listener } = gate;
       if (listener === undefined) return;
       for (const { region } of [...transaction.published, ...transaction.renamed])

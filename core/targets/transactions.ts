@@ -98,10 +98,7 @@ export class Transactions<R extends Region> {
     return done.finally(release);
   }
 
-  async #nextAfterOthers(
-    changes: readonly Change[],
-    seen: readonly SeenBytes[],
-  ): Promise<TransactionResult> {
+  async #nextAfterOthers(changes: readonly Change[], seen: readonly SeenBytes[]): Promise<TransactionResult> {
     const release = await this.#lock(changes, seen);
     try {
       return await this.#make(changes, planTransaction(changes, this.store, seen));

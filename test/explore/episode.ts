@@ -9,7 +9,8 @@ import { exploredStorage, KINDS, type ExploredStorage, type Kind } from './explo
 import { Failures } from './failures.js';
 import { HttpClient } from './http-client.js';
 import { HttpDoor } from './http-door.js';
-import { codeOf, LocalClient, type Surroundings } from './local-client.js';
+import { codeOf, type Surroundings } from './exploring-client.js';
+import { LocalClient } from './local-client.js';
 import { NameClient } from './name-client.js';
 import { Naming } from './naming.js';
 import { Ownership } from './ownership.js';

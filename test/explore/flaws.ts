@@ -212,8 +212,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/resp/conflicts.ts',
-        from: 'if (offset >= other.end || other.offset >= end) continue;',
-        to: 'if (offset !== other.offset) continue;',
+        from: 'if (!isWhole && (offset >= other.end || other.offset >= end)) continue;',
+        to: 'if (!isWhole && offset !== other.offset) continue;',
       },
     ],
   },
@@ -369,13 +369,38 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/targets/transactions.ts',
-        from: `const release = await this.#lock(changes);
+        from: `const release = await this.#lock(changes, seen);
     try {
-      return await this.#make(changes, planTransaction(changes, this.store));`,
-        to: `const plan = planTransaction(changes, this.store);
-    const release = await this.#lock(changes);
+      return await this.#make(changes, planTransaction(changes, this.store, seen));`,
+        to: `const plan = planTransaction(changes, this.store, seen);
+    const release = await this.#lock(changes, seen);
     try {
       return await this.#make(changes, plan);`,
+      },
+    ],
+  },
+  {
+    title: 'a value is replaced that was changed in place since it was read',
+    kinds: ['file', 'msync', 'memory'],
+    patches: [
+      {
+        file: 'core/targets/named-regions.ts',
+        from: 'if (changes !== undefined && holder !== undefined && this.store.changesOf(holder.id) !== changes)',
+        to: 'if (changes === -1 && holder !== undefined)',
+      },
+    ],
+  },
+  {
+    title: 'a value that is being replaced can be changed in place until it is gone',
+    kinds: ['file', 'msync'],
+    patches: [
+      {
+        file: 'core/targets/named-regions.ts',
+        from: `holding(new Set([replaced]), () => {
+          this.check(wish);
+          return publish();
+        }),`,
+        to: 'publish(),',
       },
     ],
   },

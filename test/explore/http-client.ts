@@ -5,9 +5,9 @@
  */
 import { contentsOf } from '../crash/program-run.js';
 import { HOST, type HttpDoor } from './http-door.js';
-import type { Surroundings } from './local-client.js';
+import type { Surroundings } from './exploring-client.js';
 import { MemoryDuplex } from './memory-duplex.js';
-import type { Owned, Span } from './ownership.js';
+import type { Owned, Span } from './owned.js';
 import { WireClient } from './wire-client.js';
 
 const SIZES = [0, 1, 8, 64, 100, 200, 700];

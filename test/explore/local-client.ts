@@ -2,46 +2,11 @@
  * A user of a target in its own process: it makes, writes, reads, maps, erases, lists and imports, guesses the IDs that come next, and does
  * some of it in each of several microtasks in a row. What it sees goes to the ownership of bytes.
  */
-import { RegionId, type RegionMapping, type Target } from '../../core/index.js';
+import { RegionId, type RegionMapping } from '../../core/index.js';
 import { contentsOf } from '../crash/program-run.js';
-import type { Failures } from './failures.js';
-import type { Owned, Ownership, Span } from './ownership.js';
+import { codeOf, ExploringClient, REFUSALS } from './exploring-client.js';
+import type { Owned, Span } from './owned.js';
 import { wordsOf } from './ownership.js';
-import type { Schedule } from './schedule.js';
-
-export interface Surroundings {
-  readonly target: Target;
-  readonly schedule: Schedule;
-  readonly ownership: Ownership;
-  readonly isMappable: boolean;
-  readonly isImportable: boolean;
-  /** Of the medium below. */
-  readonly failures: Failures;
-  /** Whether making a region waits for nothing. */
-  readonly isCheap: boolean;
-  /** Calls that have not ended, with what they are. */
-  readonly calls: Map<number, string>;
-  /** A number that nobody else has: contents are made of it. */
-  readonly nextNumber: () => number;
-  /** What happens, for the report. */
-  readonly note: (text: string) => void;
-}
-
-/** What a call may fail with without harm. */
-export const REFUSALS: ReadonlySet<string> = new Set([
-  'OUT_OF_SPACE',
-  'REGION_NOT_FOUND',
-  'OUT_OF_RANGE',
-  'ID_TAKEN',
-  'TARGET_CLOSED',
-  'ABORTED',
-  // Of a source that fails.
-  'NOT_SUPPORTED',
-]);
-
-export function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | undefined)?.code);
-}
 
 const SIZES = [0, 1, 8, 63, 64, 65, 100, 200, 512, 700];
 const LOOKS = 24;
@@ -54,39 +19,21 @@ interface Held {
   readonly mapping: RegionMapping;
 }
 
-export class LocalClient {
+export class LocalClient extends ExploringClient {
+  protected readonly hurry = 3;
   readonly #held: Held[] = [];
   /** Most of what it asks for now is refused, and not worth a note. */
   #isGuessing = false;
 
-  constructor(
-    private readonly name: string,
-    private readonly around: Surroundings,
-  ) {}
-
-  async run(operations: number): Promise<void> {
-    const { schedule } = this.around;
-    const underWay: Promise<unknown>[] = [];
-    for (let left = operations; left > 0; left--) {
-      await schedule.pause();
-      const doing = this.#doSomething();
-      if (schedule.random.below(3) === 0) {
-        // Who fails is asked later.
-        doing.catch(() => undefined);
-        underWay.push(doing);
-      } else {
-        await doing;
-      }
-      this.#lookAtHeld();
-    }
-    await Promise.all(underWay);
-    while (this.#held.length > 0) {
-      await schedule.pause();
-      this.#releaseOne();
-    }
+  protected get isHolding(): boolean {
+    return this.#held.length > 0;
   }
 
-  async #doSomething(): Promise<unknown> {
+  protected override look(): void {
+    this.#lookAtHeld();
+  }
+
+  protected async doSomething(): Promise<unknown> {
     const { random } = this.around.schedule;
     const { isMappable, isImportable } = this.around;
     switch (random.below(20)) {
@@ -411,7 +358,7 @@ export class LocalClient {
     const { random } = schedule;
     await Promise.resolve();
     if (random.below(2) === 0) {
-      this.#releaseOne();
+      this.releaseOne();
       return;
     }
     const { id, mapping } = random.pick(this.#held);
@@ -424,7 +371,7 @@ export class LocalClient {
     view.set(bytes);
   }
 
-  #releaseOne(): void {
+  protected releaseOne(): void {
     if (this.#held.length > 0) this.#release(this.around.schedule.random.pick(this.#held));
   }
 
@@ -474,7 +421,7 @@ export class LocalClient {
       this.#lookAtHeld();
     }
     await Promise.all(all);
-    while (this.#held.length > 2) this.#releaseOne();
+    while (this.#held.length > 2) this.releaseOne();
   }
 
   /** Erases a region while it is used, and takes its space again. */

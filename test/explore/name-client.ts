@@ -3,87 +3,59 @@
  * once, while others do the same with the same names. What it sees goes to `Naming`, and to the ownership of bytes.
  */
 import type { Change, RegionId, RegionMapping } from '../../core/index.js';
-import { contentsOf } from '../crash/program-run.js';
-import { codeOf, REFUSALS, type Surroundings } from './local-client.js';
-import type { NameChange, Naming } from './naming.js';
-import type { Owned, Span } from './ownership.js';
+import type { BaseTarget } from '../../core/targets/base-target.js';
+import type { SeenBytes } from '../../core/targets/named-store.js';
+import { codeOf } from './exploring-client.js';
+import { type Asked, NAME_REFUSALS, NameChanges, short } from './name-changes.js';
+import type { Owned, Span } from './owned.js';
 
 /** Two that fit behind most contents, and one that does not. */
 const NAMES = ['n/a', 'n/b', `n/${'c'.repeat(70)}`];
 /** Only transactions change these, both of them, and no other client uses their regions. */
 const PAIR = ['p/a', 'p/b'] as const;
-const SIZES = [0, 1, 8, 40, 64, 65, 200];
 
 /** In successive microtasks. */
 const LOOKS = 24;
-
-const NAME_REFUSALS = new Set([...REFUSALS, 'NAME_TAKEN', 'CONDITION_FAILED']);
 
 interface Held {
   readonly id: string;
   readonly mapping: RegionMapping;
 }
 
-/** What a change of a transaction does, for the models. */
-interface Asked {
-  readonly change: Change;
-  readonly begun: readonly NameChange[];
-  readonly owned: Owned | undefined;
-  readonly end: () => void;
-}
-
-export class NameClient {
+export class NameClient extends NameChanges {
+  protected readonly hurry = 2;
   readonly #held: Held[] = [];
 
-  constructor(
-    private readonly name: string,
-    private readonly around: Surroundings,
-    private readonly naming: Naming,
-  ) {}
-
-  async run(operations: number): Promise<void> {
-    const { schedule } = this.around;
-    const underWay: Promise<unknown>[] = [];
-    for (let left = operations; left > 0; left--) {
-      await schedule.pause();
-      const doing = this.#doSomething();
-      if (schedule.random.below(2) === 0) {
-        // Who fails is asked later.
-        doing.catch(() => undefined);
-        underWay.push(doing);
-      } else {
-        await doing;
-      }
-    }
-    await Promise.all(underWay);
-    for (const held of this.#held.splice(0)) {
-      await schedule.pause();
-      this.#release(held);
-    }
+  protected get isHolding(): boolean {
+    return this.#held.length > 0;
   }
 
-  #doSomething(): Promise<unknown> {
+  protected releaseOne(): void {
+    this.#release(this.#held.shift() as Held);
+  }
+
+  protected doSomething(): Promise<unknown> {
     const { random } = this.around.schedule;
-    switch (random.below(20)) {
+    switch (random.below(23)) {
       case 0:
       case 1:
       case 2:
       case 3:
-        return this.#put(this.#someName());
+        return this.put(this.#someName());
       case 4:
-        return this.#putIfAbsent(this.#someName());
+        return this.putIfAbsent(this.#someName());
       case 5:
-        return this.#putInPlaceOf(this.#someName());
+        return this.putInPlaceOf(this.#someName());
       case 6:
-        return this.#find(this.#someName());
+        return this.find(this.#someName());
       case 7:
-        return this.#read(this.#someName());
+        return this.read(this.#someName());
       case 8:
-        return this.#write(this.#someName());
+        return this.write(this.#someName());
       case 9:
-        return random.below(2) === 0 ? this.#erase(this.#someName()) : this.#eraseFound(this.#someName());
+        return random.below(2) === 0 ? this.erase(this.#someName()) : this.eraseFound(this.#someName());
       case 10:
-        return this.#rename(this.#someName(), random.below(5) === 0 ? undefined : this.#someName());
+        return this.rename(this.#someName(), random.below(5) === 0 ? undefined : this.#someName());
       case 11:
         return this.#list();
       case 12:
@@ -93,13 +65,17 @@ export class NameClient {
       case 14:
         return this.#transact();
       case 15:
-        return this.#renameFound(this.#someName(), this.#someName());
+        return this.renameFound(this.#someName(), this.#someName());
       case 16:
-        return this.#watch([this.#someName()], () => this.#put(NAMES[0] as string));
+        return this.#watch([this.#someName()], () => this.put(NAMES[0] as string));
       case 17:
         return this.#watch(PAIR, () => this.#putPair());
+      case 18:
+      case 19:
+      case 20:
+        return this.#replaceRead(this.#someName());
       default:
-        return this.around.isMappable ? this.#map(this.#someName()) : this.#find(this.#someName());
+        return this.around.isMappable ? this.#map(this.#someName()) : this.find(this.#someName());
     }
   }
 
@@ -107,233 +83,6 @@ export class NameClient {
     const { random } = this.around.schedule;
     // What everybody changes at once is more telling.
     return random.below(2) === 0 ? (NAMES[0] as string) : random.pick(NAMES);
-  }
-
-  #contents(): Uint8Array {
-    const { schedule, nextNumber } = this.around;
-    return contentsOf(nextNumber(), schedule.random.pick(SIZES));
-  }
-
-  // ---- calls ----
-
-  /** Counts a call as open until it has ended. @returns nothing if it was refused */
-  async #call<T>(
-    what: string,
-    make: (span: Span) => Promise<T>,
-    refused: (span: Span, code: string, isUncertain: boolean) => void = () => undefined,
-  ): Promise<{ result: T; span: Span } | undefined> {
-    const { ownership, calls, note, nextNumber, failures } = this.around;
-    const number = nextNumber();
-    const span = ownership.begin();
-    const text = `${this.name} ${what}`;
-    calls.set(number, text);
-    note(`${text}…`);
-    try {
-      const result = await make(span);
-      note(`${text}: done`);
-      return { result, span };
-    } catch (error) {
-      const code = codeOf(error);
-      note(`${text}: ${code}`);
-      const isUncertain = failures.areUncertain(code);
-      if (!NAME_REFUSALS.has(code) && !isUncertain) throw error;
-      // Of what nobody knows, the moment at which it ended is not known either.
-      if (!isUncertain) ownership.end(span);
-      refused(span, code, isUncertain);
-      return undefined;
-    } finally {
-      calls.delete(number);
-    }
-  }
-
-  #notFound(name: string): (span: Span, code: string) => void {
-    return (span, code) => {
-      if (code === 'REGION_NOT_FOUND') this.naming.missed(name, span);
-    };
-  }
-
-  // ---- one name ----
-
-  async #putAs(
-    name: string,
-    condition: 'absent' | RegionId | undefined,
-  ): Promise<{ span: Span; change: NameChange } | undefined> {
-    const { target, ownership } = this.around;
-    const contents = this.#contents();
-    let owned: Owned | undefined;
-    let change: NameChange | undefined;
-    const how = condition === undefined ? '' : ` if ${String(condition)}`;
-    const done = await this.#call(
-      `puts ${contents.length} to ${short(name)}${how}`,
-      (span) => {
-        owned = ownership.beginCreate(contents.length, contents, span);
-        change = this.naming.begin(name, span, owned);
-        return target.put(name, contents, { ...(condition !== undefined && { if: condition }) });
-      },
-      (_span, _code, isUncertain) => {
-        if (isUncertain) ownership.lostCreate(owned as Owned);
-        else {
-          ownership.notCreated(owned as Owned);
-          this.naming.refused(change as NameChange);
-        }
-      },
-    );
-    if (done === undefined) return undefined;
-    this.#made(owned as Owned, done.result);
-    this.naming.done(change as NameChange);
-    return { span: done.span, change: change as NameChange };
-  }
-
-  #made(owned: Owned, id: RegionId): void {
-    this.around.ownership.created(owned, id.toString());
-    this.naming.named(owned);
-  }
-
-  async #put(name: string): Promise<void> {
-    await this.#putAs(name, undefined);
-  }
-
-  async #putIfAbsent(name: string): Promise<void> {
-    const done = await this.#putAs(name, 'absent');
-    if (done !== undefined) this.naming.madeAsFree(name, done.span);
-  }
-
-  async #putInPlaceOf(name: string): Promise<void> {
-    const id = await this.#find(name);
-    if (id === undefined) return;
-    const done = await this.#putAs(name, id);
-    if (done !== undefined) this.naming.madeAsExpected(id.toString());
-  }
-
-  async #find(name: string): Promise<RegionId | undefined> {
-    const { target } = this.around;
-    const done = await this.#call(`finds ${short(name)}`, () => target.find(name), this.#notFound(name));
-    if (done === undefined) return undefined;
-    this.naming.saw(name, done.result.id.toString(), done.span);
-    return done.result.id;
-  }
-
-  async #read(name: string): Promise<void> {
-    const { target, schedule } = this.around;
-    const size = schedule.random.pick(SIZES);
-    const read = await this.#call(
-      `reads ${size} of ${short(name)}`,
-      () => target.read(name, 0, size),
-      this.#notFound(name),
-    );
-    if (read !== undefined) this.naming.sawBytes(name, 0, read.result, read.span);
-  }
-
-  async #write(name: string): Promise<void> {
-    const { target, ownership } = this.around;
-    const bytes = this.#contents();
-    let end = (): void => undefined;
-    const done = await this.#call(
-      `writes ${bytes.length} to ${short(name)}`,
-      (span) => {
-        end = this.naming.beginWrite(name, 0, bytes, span);
-        return target.write(name, 0, bytes, { persist: true });
-      },
-      this.#notFound(name),
-    );
-    end();
-    if (done !== undefined) ownership.end(done.span);
-  }
-
-  async #erase(name: string): Promise<void> {
-    const { target, ownership } = this.around;
-    let change: NameChange | undefined;
-    const done = await this.#call(
-      `erases ${short(name)}`,
-      (span) => {
-        change = this.naming.begin(name, span);
-        return target.erase(name);
-      },
-      (span, code, isUncertain) => {
-        if (code === 'REGION_NOT_FOUND') this.naming.missed(name, span);
-        if (!isUncertain) this.naming.refused(change as NameChange);
-      },
-    );
-    if (done === undefined) return;
-    ownership.end(done.span);
-    this.naming.done(change as NameChange);
-  }
-
-  async #rename(from: string, to: string | undefined): Promise<void> {
-    if (from === to) return;
-    const { target, ownership, failures } = this.around;
-    let asked: Pick<Asked, 'begun' | 'end'> | undefined;
-    const done = await this.#call(
-      `renames ${short(from)} to ${short(to)}`,
-      (span) => {
-        asked = this.#beginRename(from, to, span);
-        failures.journal();
-        return target.rename(from, to ?? null, { replace: true });
-      },
-      (span, code, isUncertain) => {
-        if (code === 'REGION_NOT_FOUND') this.naming.missed(from, span);
-        if (!isUncertain) this.#end(asked, false);
-      },
-    );
-    if (done === undefined) return;
-    ownership.end(done.span);
-    this.#end(asked, true);
-  }
-
-  /** By ID, whatever name the region has by then. */
-  async #eraseFound(name: string): Promise<void> {
-    const id = await this.#find(name);
-    if (id === undefined) return;
-    const { target, ownership } = this.around;
-    const text = id.toString();
-    const done = await this.#call(
-      `erases ${text}`,
-      (span) => {
-        ownership.beginErase(text, span);
-        return target.erase(id);
-      },
-      (span, code, isUncertain) => {
-        if (code === 'REGION_NOT_FOUND') ownership.missed(text, span);
-        if (isUncertain) ownership.lostErase(text, span);
-        else ownership.notErased(text, span);
-      },
-    );
-    if (done !== undefined) ownership.erased(text, done.span);
-  }
-
-  async #renameFound(name: string, to: string): Promise<void> {
-    const id = await this.#find(name);
-    const owned = id && this.around.ownership.find(id.toString());
-    if (id === undefined || owned === undefined) return;
-    const { target, ownership, failures } = this.around;
-    let change: NameChange | undefined;
-    const done = await this.#call(
-      `renames ${id.toString()} to ${short(to)}`,
-      (span) => {
-        change = this.naming.beginMoveOf(owned, to, span);
-        failures.journal();
-        return target.rename(id, to, { replace: true });
-      },
-      (_span, _code, isUncertain) => {
-        if (!isUncertain) this.naming.refused(change as NameChange);
-      },
-    );
-    if (done === undefined) return;
-    ownership.end(done.span);
-    this.naming.done(change as NameChange);
-  }
-
-  #beginRename(from: string, to: string | undefined, span: Span): Pick<Asked, 'begun' | 'end'> {
-    const begun = [this.naming.begin(from, span)];
-    if (to !== undefined) begun.push(this.naming.begin(to, span, undefined, true));
-    return { begun, end: this.naming.beginMove(from, to) };
-  }
-
-  #end(asked: Pick<Asked, 'begun' | 'end'> | undefined, isDone: boolean): void {
-    asked?.end();
-    for (const change of asked?.begun ?? [])
-      if (isDone) this.naming.done(change);
-      else this.naming.refused(change);
   }
 
   /** Looks where names lead, in each of many microtasks, while they are changed. */
@@ -377,7 +126,7 @@ export class NameClient {
 
   async #list(): Promise<void> {
     const { target } = this.around;
-    const done = await this.#call('lists the names', () => target.names({ limit: 1000 }));
+    const done = await this.call('lists the names', () => target.names({ limit: 1000 }));
     if (done === undefined) return;
     const names = done.result.names.map(({ name, id }) => ({ name, id: id.toString() }));
     this.naming.listed(names, done.span);
@@ -387,13 +136,13 @@ export class NameClient {
   async #map(name: string): Promise<void> {
     const { target, ownership } = this.around;
     if (this.#held.length > 1) {
-      this.#release(this.#held.shift() as Held);
+      this.releaseOne();
       return;
     }
-    const found = await this.#find(name);
+    const found = await this.find(name);
     if (found === undefined) return;
     const id = found.toString();
-    const done = await this.#call(`maps ${id}`, () => target.map(found));
+    const done = await this.call(`maps ${id}`, () => target.map(found));
     if (done === undefined) return;
     this.#held.push({ id, mapping: done.result });
     ownership.saw(id, 0, viewOf(done.result).slice(), done.span);
@@ -406,6 +155,40 @@ export class NameClient {
   }
 
   // ---- several at once ----
+
+  /** As commands of Redis do that read a value and then put another one: if that is done, nobody has changed the value in between. */
+  async #replaceRead(name: string): Promise<void> {
+    const { ownership, schedule } = this.around;
+    const target = this.around.target as BaseTarget;
+    const id = await this.find(name);
+    if (id === undefined) return;
+    const seen = { id, changes: target.changesOf(id) };
+    const read = await this.call(`reads ${id.toString()}`, async () => {
+      const { size } = await target.stat(id);
+      return target.read(id, 0, size);
+    });
+    if (read === undefined) return;
+    ownership.saw(id.toString(), 0, read.result, read.span);
+    if (schedule.random.below(2) === 0) await schedule.pause();
+    const isDone =
+      schedule.random.below(2) === 0
+        ? await this.#putUnchanged(name, seen)
+        : (await this.#transactAll(
+            `replaces what it has read of ${short(name)}`,
+            (span) => [this.#askPut(name, this.contents(), span)],
+            [{ type: 'expect', name, id }],
+            [seen],
+          )) !== undefined;
+    if (!isDone) return;
+    this.naming.madeAsExpected(id.toString());
+    ownership.replaced(id.toString(), read.result);
+  }
+
+  async #putUnchanged(name: string, seen: SeenBytes): Promise<boolean> {
+    const target = this.around.target as BaseTarget;
+    const put = (contents: Uint8Array): Promise<RegionId> => target.putUnchanged(name, contents, seen);
+    return (await this.putAs(name, `unless ${seen.id.toString()} was changed`, put)) !== undefined;
+  }
 
   /** Some changes, all of them or none. */
   async #transact(): Promise<void> {
@@ -429,12 +212,12 @@ export class NameClient {
           end: none,
         };
       case 1: {
-        const bytes = this.#contents();
+        const bytes = this.contents();
         const end = this.naming.beginWrite(name, 0, bytes, span);
         return { change: { type: 'write', ref: name, offset: 0, bytes }, begun: [], owned: undefined, end };
       }
       default:
-        return this.#askPut(name, this.#contents(), span);
+        return this.#askPut(name, this.contents(), span);
     }
   }
 
@@ -449,15 +232,19 @@ export class NameClient {
     what: string,
     ask: (span: Span) => readonly Asked[],
     conditions: readonly Change[] = [],
+    seen: readonly SeenBytes[] = [],
   ): Promise<readonly (RegionId | null)[] | undefined> {
     const { target, ownership, failures } = this.around;
     let asked: readonly Asked[] = [];
-    const done = await this.#call(
+    const done = await this.call(
       what,
       (span) => {
         asked = ask(span);
         failures.journal();
-        return target.transact([...conditions, ...asked.map(({ change }) => change)]);
+        const changes = [...conditions, ...asked.map(({ change }) => change)];
+        return seen.length === 0
+          ? target.transact(changes)
+          : (target as BaseTarget).transactUnchanged(changes, seen);
       },
       (_span, _code, isUncertain) => {
         for (const one of asked) {
@@ -466,7 +253,7 @@ export class NameClient {
             continue;
           }
           if (one.owned !== undefined) ownership.notCreated(one.owned);
-          this.#end(one, false);
+          this.end(one, false);
         }
       },
     );
@@ -474,18 +261,18 @@ export class NameClient {
     const ids = done.result.ids.slice(conditions.length);
     ownership.end(done.span);
     for (const [index, { owned }] of asked.entries())
-      if (owned !== undefined) this.#made(owned, ids[index] as RegionId);
-    for (const one of asked) this.#end(one, true);
+      if (owned !== undefined) this.made(owned, ids[index] as RegionId);
+    for (const one of asked) this.end(one, true);
     return ids;
   }
 
   async #putPair(): Promise<void> {
     const [first] = PAIR;
     // Half of them only if nobody else has put a pair meanwhile.
-    const expected = this.around.schedule.random.below(2) === 0 ? undefined : await this.#find(first);
+    const expected = this.around.schedule.random.below(2) === 0 ? undefined : await this.find(first);
     const conditions: Change[] =
       expected === undefined ? [] : [{ type: 'expect', name: first, id: expected }];
-    const contents = this.#contents();
+    const contents = this.contents();
     const ids = await this.#transactAll(
       `puts ${contents.length} to a pair`,
       (span) =>
@@ -504,9 +291,9 @@ export class NameClient {
 
   async #readPair(): Promise<void> {
     const [first, second] = PAIR;
-    const before = await this.#find(first);
-    const between = await this.#find(second);
-    const after = await this.#find(first);
+    const before = await this.find(first);
+    const between = await this.find(second);
+    const after = await this.find(first);
     if (before === undefined || between === undefined || after?.equals(before) !== true) return;
     this.naming.sawPair(before.toString(), between.toString());
   }
@@ -514,9 +301,4 @@ export class NameClient {
 
 function viewOf({ views }: RegionMapping): Uint8Array {
   return views[0] ?? new Uint8Array(0);
-}
-
-/** A name in a note. */
-function short(name: string | undefined): string {
-  return name?.slice(0, 5) ?? 'nothing';
 }

@@ -6,8 +6,8 @@
  * replaced. While a name surely has a region, whoever asks for it finds one, a listing has it, and nobody gets it who wanted it to be
  * free. Of two changes that expect the same region at most one is made. Regions that were put together are seen together.
  */
-import type { Owned, Ownership, Span } from './ownership.js';
-import { OwnershipFault } from './ownership.js';
+import { type Owned, OwnershipFault, type Span } from './owned.js';
+import type { Ownership } from './ownership.js';
 
 /** What happens to a name: a region gets it, or none has it afterwards. */
 export interface NameChange {

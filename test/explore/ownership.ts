@@ -6,99 +6,7 @@
  * had surely replaced. A region is found from the answer to its creation until its erase is asked for, under one ID that no other has or
  * had. What was asked for on one connection happens in that order; anything else that overlaps in time happens in any.
  */
-
-/** What asks, in order; nothing where what overlaps may happen in any order. */
-export interface Lane {
-  readonly name: string;
-}
-
-/** From the asking to the answer; times are numbers of events. */
-export class Span {
-  ended = Infinity;
-
-  /** @param isCall whether it began with the call of the target itself, so that an erase counts from then on */
-  constructor(
-    readonly began: number,
-    readonly lane?: Lane,
-    readonly isCall = false,
-  ) {}
-
-  /** The same for what was called again and again in that time. */
-  asSeveralCalls(): Span {
-    const span = new Span(this.began, this.lane);
-    span.ended = this.ended;
-    return span;
-  }
-
-  /** Whether this was surely over before the other one began. */
-  isBefore(other: Span): boolean {
-    if (this.ended < other.began) return true;
-    return this.lane !== undefined && this.lane === other.lane && this.began < other.began;
-  }
-}
-
-interface Write {
-  readonly span: Span;
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-  /** Whether it was answered as done. */
-  isDone: boolean;
-}
-
-/** Something that was seen in a region, bytes or only its being there. */
-interface Sight {
-  readonly span: Span;
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
-
-export class Owned {
-  id: string | undefined;
-  readonly writes: Write[] = [];
-  created: Span;
-  /** That were asked for: one that succeeded, and those of which nobody knows yet. */
-  readonly erases = new Set<Span>();
-  /** Those that were refused. While each was under way, the region was refused as not there. */
-  readonly refusedErases: Span[] = [];
-  erased: Span | undefined;
-  /** Whether nobody knows whether it is there: its creation, or its erase, was never answered, or a name that it had got another. */
-  isUncertain = false;
-  /** Of a change that has surely given its name to another region, or to none. */
-  gone: Span | undefined;
-  /** Whether it ever may have had a name. Then an erase may have to wait, and refuses nothing at once. */
-  isNamed = false;
-  /** Whether it may have another name than it was given, or none. */
-  hasMoved = false;
-  mayBeNameless = false;
-  /** Whether it is used by name only. */
-  isPrivate = false;
-
-  constructor(
-    readonly size: number,
-    contents: Uint8Array | undefined,
-    created: Span,
-  ) {
-    this.created = created;
-    this.writes.push({
-      span: new Span(-1),
-      offset: 0,
-      bytes: contents ?? new Uint8Array(size),
-      isDone: true,
-    });
-    (this.writes[0] as Write).span.ended = -1;
-  }
-}
-
-export class OwnershipFault extends Error {}
-
-/** Whether an erase that was refused in the end was under way, which refuses what comes meanwhile. */
-function wasRefused({ refusedErases }: Owned, span: Span): boolean {
-  return refusedErases.some((erase) => erase.began < span.ended && !erase.isBefore(span));
-}
-
-function fault(text: string): never {
-  throw new OwnershipFault(text);
-}
+import { checkBytes, fault, markErased, Owned, Span, wasRefused, type Lane, type Sight } from './owned.js';
 
 const NOTHING = new Uint8Array(0);
 
@@ -221,7 +129,7 @@ export class Ownership {
   stored(owned: Owned, offset: number, bytes: Uint8Array): void {
     const span = this.begin();
     span.ended = span.began;
-    owned.writes.push({ span, offset, bytes: bytes.slice(), isDone: true });
+    owned.writes.push({ span, offset, bytes: bytes.slice(), isDone: true, isStore: true });
   }
 
   // ---- erase ----
@@ -289,6 +197,12 @@ export class Ownership {
     if (owned !== undefined) this.#checkBytes(owned, { span, offset: 0, bytes });
   }
 
+  /** It was replaced by somebody who had read these bytes: they were the last ones. Of stores through a view the target cannot know. */
+  replaced(id: string, bytes: Uint8Array): void {
+    const owned = this.#regions.get(id);
+    if (owned?.writes.some(({ isStore }) => isStore) === false) this.held(id, bytes);
+  }
+
   /** It was refused as not there. */
   missed(id: string, span: Span): void {
     if (span.ended === Infinity) this.end(span);
@@ -324,36 +238,8 @@ export class Ownership {
     if (created.began > span.ended) fault(`the region ${id ?? ''} ${what} before anybody made it`);
   }
 
-  #checkBytes({ id, writes }: Owned, { span, offset, bytes }: Sight): void {
-    if (bytes.length === 0) return;
-    const end = offset + bytes.length;
-    const before = writes.filter(
-      (write) =>
-        write.span.began < span.ended && write.offset < end && write.offset + write.bytes.length > offset,
-    );
-    // Mostly the last one has all of them.
-    const last = before.at(-1);
-    if (last !== undefined && last.offset <= offset && last.offset + last.bytes.length >= end) {
-      const same = last.bytes.subarray(offset - last.offset, end - last.offset);
-      if (Buffer.compare(same, bytes) === 0) return;
-    }
-    for (const [index, byte] of bytes.entries()) {
-      const at = offset + index;
-      const covers = (write: Write): boolean => at >= write.offset && at < write.offset + write.bytes.length;
-      const isPossible = before.some(
-        (write) =>
-          covers(write) &&
-          write.bytes[at - write.offset] === byte &&
-          !before.some(
-            (newer) =>
-              newer.isDone && covers(newer) && write.span.isBefore(newer.span) && newer.span.isBefore(span),
-          ),
-      );
-      if (!isPossible) {
-        const owner = this.#ownerOf(bytes.subarray(index), at);
-        fault(`byte ${at} of the region ${id ?? ''} is ${byte}, which nobody can have put there${owner}`);
-      }
-    }
+  #checkBytes(owned: Owned, sight: Sight): void {
+    checkBytes(owned, sight, (bytes, at) => this.#ownerOf(bytes, at));
   }
 
   /** Whose bytes these look like. */
@@ -484,11 +370,6 @@ export class Ownership {
     this.#ids = [];
     this.#dead.length = 0;
   }
-}
-
-function markErased(owned: Owned, span: Span): void {
-  owned.erased = span;
-  owned.erases.add(span);
 }
 
 export function wordsOf(id: string): { slot: number; generation: number } {

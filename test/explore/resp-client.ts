@@ -13,9 +13,9 @@ import { AdmissionQueue } from '../../core/runtime/admission-queue.js';
 import type { RunningProvider } from '../../core/runtime/running-provider.js';
 import { ServedTarget } from '../../core/runtime/served-target.js';
 import { contentsOf } from '../crash/program-run.js';
-import type { Surroundings } from './local-client.js';
+import type { Surroundings } from './exploring-client.js';
 import { MemorySocket } from './memory-socket.js';
-import type { Owned, Span } from './ownership.js';
+import type { Owned, Span } from './owned.js';
 import type { Schedule } from './schedule.js';
 import { WireClient } from './wire-client.js';
 

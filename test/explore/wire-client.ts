@@ -1,6 +1,6 @@
 /** What the clients of both doors do alike: batches of requests that come in pieces, and an end in order or by breaking off. */
-import type { Surroundings } from './local-client.js';
-import type { Lane } from './ownership.js';
+import type { Surroundings } from './exploring-client.js';
+import type { Lane } from './owned.js';
 
 /** How a client of a door goes about it. */
 export interface Habits {

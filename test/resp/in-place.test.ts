@@ -40,11 +40,14 @@ const WRITERS: readonly [string, () => Promise<unknown>][] = [
   ['BLOB.WRITEV', () => other.call('BLOB.WRITEV', id.toString(), 0, '7')],
   ['SETRANGE by the ID', () => other.call('SETRANGE', id.toString(), 0, '7')],
   ['target.write', () => target.write(id, 0, Buffer.from('7'))],
-  ['target.transact', () => target.transact([{ type: 'write', ref: 'k', offset: 0, bytes: Buffer.from('7') }])],
+  [
+    'target.transact',
+    () => target.transact([{ type: 'write', ref: 'k', offset: 0, bytes: Buffer.from('7') }]),
+  ],
   [
     'PUT of a range over HTTP',
     () =>
-      fetch(`${door.daemon.config.margo.mercury.address}/v1/providers/store/regions/${id.toString()}?offset=0`, {
+      fetch(`${door.daemon.address}/v1/providers/store/regions/${id.toString()}?offset=0`, {
         method: 'PUT',
         body: '7',
       }).then(({ status }) => expect(status).toBe(204)),
