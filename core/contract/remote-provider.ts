@@ -222,7 +222,7 @@ export interface RemoteProviderHandle {
    * Begins a snapshot, a restore or a migration, and does not wait for it.
    * @param type `snapshot`, `restore` or `migrate`
    * @param request as for the method of that name
-   * @throws NOT_SUPPORTED (also over the Redis protocol), CONFLICT
+   * @throws NOT_SUPPORTED, CONFLICT
    */
   begin(type: string, request: object, call?: CallOptions): Promise<RemoteOperation>;
 }

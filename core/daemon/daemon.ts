@@ -5,7 +5,6 @@
  * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
  */
 import { isIP } from 'node:net';
-import path from 'node:path';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type {
@@ -34,7 +33,7 @@ import { formatAddress, formatHostPort } from '../net/address.js';
 import { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { RespServer } from '../resp/server.js';
-import { beginOperation, type OperationRequests } from '../runtime/administration.js';
+import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
 import { Changes, type ConfigOrigin } from '../runtime/changes.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
@@ -130,7 +129,6 @@ export class Daemon {
       config: () => this.config,
       changes: this.#changes,
       queries: this.#queries,
-      directory: config.directory,
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;
@@ -281,20 +279,19 @@ export class Daemon {
    */
   snapshot(
     provider: string | number,
-    { path: folder, ...request }: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
+    request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    const whole = { options: {}, removeSource: false, ...request, path: this.#pathOf(folder) };
-    return this.#operate('snapshot', provider, whole, call);
+    return this.#operate('snapshot', provider, request, call);
   }
 
   /** Makes a provider restore its data from a folder that `snapshot` wrote. @returns, @throws as snapshot */
   restore(
     provider: string | number,
-    { path: folder, ...request }: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
+    request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    return this.#operate('restore', provider, { options: {}, ...request, path: this.#pathOf(folder) }, call);
+    return this.#operate('restore', provider, request, call);
   }
 
   /** Makes a provider send its data to a provider of another daemon. @returns, @throws as snapshot */
@@ -303,23 +300,20 @@ export class Daemon {
     request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    return this.#operate('migrate', provider, { options: {}, removeSource: false, ...request }, call);
+    return this.#operate('migrate', provider, request, call);
   }
 
-  #pathOf(folder: string): string {
-    return path.resolve(this.#config.start.directory, folder);
-  }
-
-  async #operate<Type extends keyof OperationRequests>(
+  async #operate<Type extends keyof GivenRequests>(
     type: Type,
     provider: string | number,
-    request: OperationRequests[Type],
+    given: GivenRequests[Type],
     { signal }: OperationCall,
   ): Promise<OperationStatus> {
     const cancelled = (): BedrockError =>
       new BedrockError('ABORTED', 'the caller ended the operation', { cause: signal?.reason });
     if (signal?.aborted === true) throw cancelled();
     const manager = this.#manager;
+    const request = wholeRequest(type, given, manager.directory);
     const operation = beginOperation(manager.operations, manager.get(provider), type, request);
     const cancel = (): void => operation.cancel(cancelled());
     signal?.addEventListener('abort', cancel);

@@ -51,8 +51,6 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   logger: Logger;
   /** Memory for answers that are being sent. */
   answers: AnswerMemory;
-  /** Folder that relative paths in requests refer to. */
-  directory: string;
 }
 
 /** State that is read again for each request. */
@@ -174,8 +172,8 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     addDaemonRoutes(scope, daemonRoutes);
     addConfigurationRoutes(scope, options);
     addPersistRoute(scope, { providers });
-    addAdministrationRoutes(scope, { providers, directory: options.directory });
-    addOperationRoutes(scope, { providers, directory: options.directory });
+    addAdministrationRoutes(scope, { providers });
+    addOperationRoutes(scope, { providers });
   });
   await addScope(app, 'provider routes', (scope) =>
     addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure }),

@@ -4,29 +4,21 @@
  * A request is answered when its operation is done. With `Prefer: respond-async` (RFC 7240) or `?wait=false` it is answered at once, with
  * the place of the operation. The operation goes on if the client goes away; only DELETE cancels it.
  */
-import path from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError } from '../base/errors.js';
-import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
-import { beginOperation, type OperationRequests } from '../runtime/administration.js';
+import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
 import type { Operation } from '../runtime/operations.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
 
 export interface OperationRoutesOptions {
   providers: ProviderManager;
-  /** Folder that relative paths in requests refer to. */
-  directory: string;
 }
 
 interface Administration {
   Params: { provider: string };
   Querystring: { wait?: string };
 }
-
-type SnapshotBody = Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>;
-type RestoreBody = Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>;
-type MigrateBody = Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>;
 
 const OPERATION = '/v1/operations/:id';
 
@@ -75,43 +67,29 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
 }
 
 /** Administration of each provider: snapshot, restore, migrate. */
-export function addAdministrationRoutes(
-  app: FastifyInstance,
-  { providers, directory }: OperationRoutesOptions,
-): void {
-  const at = (folder: string): string => path.resolve(directory, folder);
-  const add = <Type extends keyof OperationRequests>(
-    type: Type,
-    texts: { summary: string; body: string; done: string },
-    requestOf: (body: unknown) => OperationRequests[Type],
-  ): void => {
+export function addAdministrationRoutes(app: FastifyInstance, { providers }: OperationRoutesOptions): void {
+  const add = (type: keyof GivenRequests, texts: { summary: string; body: string; done: string }): void => {
     app.post<Administration>(`/v1/providers/:provider/${type}`, schemaOf(texts), async (request, reply) => {
       const provider = providers.get(request.params.provider);
-      const asked = requestOf(request.body);
+      const asked = wholeRequest(type, request.body as GivenRequests[typeof type], providers.directory);
       return answer(request, reply, beginOperation(providers.operations, provider, type, asked));
     });
   };
-  add(
-    'snapshot',
-    { summary: 'Have a provider write its state to a folder', body: 'SnapshotBody', done: 'Written.' },
-    (body) => {
-      const { path: folder, ...request } = body as SnapshotBody;
-      return { options: {}, removeSource: false, ...request, path: at(folder) };
-    },
-  );
-  add(
-    'restore',
-    { summary: 'Have a provider read its state from a folder', body: 'RestoreBody', done: 'Restored.' },
-    (body) => {
-      const { path: folder, ...request } = body as RestoreBody;
-      return { options: {}, ...request, path: at(folder) };
-    },
-  );
-  add(
-    'migrate',
-    { summary: 'Have a provider send its state to another daemon', body: 'MigrateBody', done: 'Sent.' },
-    (body) => ({ options: {}, removeSource: false, ...(body as MigrateBody) }),
-  );
+  add('snapshot', {
+    summary: 'Have a provider write its state to a folder',
+    body: 'SnapshotBody',
+    done: 'Written.',
+  });
+  add('restore', {
+    summary: 'Have a provider read its state from a folder',
+    body: 'RestoreBody',
+    done: 'Restored.',
+  });
+  add('migrate', {
+    summary: 'Have a provider send its state to another daemon',
+    body: 'MigrateBody',
+    done: 'Sent.',
+  });
 }
 
 async function answer(

@@ -164,6 +164,8 @@ export interface DaemonFacts {
   readonly providers: readonly RunningProvider[];
   /** Long-running work of the providers. */
   readonly operations: Operations;
+  /** Folder that relative paths in requests are relative to. */
+  readonly directory: string;
   /** Whether requests on regions are served. */
   readonly isReady: () => boolean;
   /** The running configuration. */

@@ -10,6 +10,7 @@ import { KEY_COMMANDS } from './key-commands.js';
 import { LIFE_COMMANDS } from './life-commands.js';
 import { NAME_COMMANDS } from './name-commands.js';
 import { READ_COMMANDS } from './read-commands.js';
+import { OPERATION_COMMANDS } from './operation-commands.js';
 import type { Request } from './request.js';
 import { STRING_COMMANDS } from './string-commands.js';
 import { UPLOAD_COMMANDS } from './upload-commands.js';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   ...TARGET_COMMANDS,
   ...UPLOAD_COMMANDS,
   ...DAEMON_COMMANDS,
+  ...OPERATION_COMMANDS,
   ...CONFIGURATION_COMMANDS,
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,

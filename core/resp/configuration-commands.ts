@@ -2,16 +2,12 @@
  * Commands that change the running configuration: the counterpart of the routes of core/http/configuration-routes.ts. Entries are JSON, as
  * over HTTP. Each is alone, since later requests of the connection must see its effect.
  */
-import { invalid, messageOf } from '../base/errors.js';
-import { isRecord } from '../base/plain.js';
-import type { ProviderChange } from '../contract/provider-change.js';
-import type { SchemaSource } from '../contract/schema-source.js';
+import { invalid } from '../base/errors.js';
 import type { Changes } from '../runtime/changes.js';
 import { describeProvider } from '../runtime/description.js';
-import { compileSchema, readSchema, type SchemaCheck } from '../validation/schema.js';
-import { formatPath } from '../validation/issues.js';
 import { alone, CHANGES, type Command, command, type Run } from './command.js';
 import { checkReady } from './daemon-commands.js';
+import { checkedArgument, jsonArgument } from './json-arguments.js';
 import { OK, type Reply } from './replies.js';
 import type { Request } from './request.js';
 
@@ -47,35 +43,6 @@ const ok = async (change: Promise<void>): Promise<Reply> => {
   return OK;
 };
 
-/** @throws INVALID_ARGUMENT */
-function jsonArgument(request: Request, index: number): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(request.text(index));
-  } catch (cause) {
-    throw invalid(`argument ${index} is no JSON: ${messageOf(cause)}`, { cause });
-  }
-  if (!isRecord(value)) throw invalid(`argument ${index} is no JSON object`);
-  return value;
-}
-
-let checkOfChange: SchemaCheck | undefined;
-
-/** By the same schema as over HTTP. @throws INVALID_ARGUMENT */
-function changeArgument(request: Request, index: number): ProviderChange {
-  checkOfChange ??= compileSchema(
-    (
-      readSchema(new URL('../../schemas/http.schema.json', import.meta.url)).$defs as Record<
-        string,
-        Exclude<SchemaSource, URL>
-      >
-    ).ProviderChange ?? {},
-  );
-  const { value, faults } = checkOfChange(jsonArgument(request, index));
-  if (faults.length === 0) return value;
-  throw invalid(faults.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; '));
-}
-
 const provider = changing({
   add: {
     arity: [1, 3],
@@ -90,7 +57,8 @@ const provider = changing({
   set: {
     arity: [2, 2],
     form: 'BEDROCK.PROVIDER SET provider json',
-    change: (request, changes) => ok(changes.changeProvider(request.text(2), changeArgument(request, 3))),
+    change: (request, changes) =>
+      ok(changes.changeProvider(request.text(2), checkedArgument(request, 3, 'ProviderChange'))),
   },
   rm: {
     arity: [1, 1],

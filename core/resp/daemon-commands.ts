@@ -17,7 +17,7 @@ export function checkReady({ daemon }: CommandSession): void {
 }
 
 /** A command that answers at once, but not while the daemon starts or stops. */
-function whenReady(answerOf: (session: CommandSession, request: Request) => Reply): Run {
+export function whenReady(answerOf: (session: CommandSession, request: Request) => Reply): Run {
   return (request, session) => {
     checkReady(session);
     session.reply(answerOf(session, request));
@@ -42,18 +42,6 @@ const config = whenReady(({ daemon }) => JSON.stringify(daemon.config()));
 
 /** BEDROCK.PROVIDERS */
 const providers = whenReady(({ daemon }) => JSON.stringify(describeProviders(daemon.providers)));
-
-/** BEDROCK.OPERATIONS [id] */
-const operations = whenReady(({ daemon: { operations } }, request) => {
-  if (request.count === 1) return JSON.stringify({ operations: operations.list() });
-  return JSON.stringify(operations.get(request.text(1)).status);
-});
-
-/** BEDROCK.CANCEL id */
-const cancel = whenReady(({ daemon }, request) => {
-  daemon.operations.get(request.text(1)).cancel(new BedrockError('ABORTED', 'it was cancelled'));
-  return OK;
-});
 
 /** BEDROCK.QUERY [expression]; without one, as BEDROCK.CONFIG */
 const query: Run = (request, session) => {
@@ -84,13 +72,6 @@ export const DAEMON_COMMANDS: readonly Command[] = [
   command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.'),
   command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.'),
   command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.'),
-  command(
-    'bedrock.operations',
-    [1, 2],
-    operations,
-    'Gives the snapshots, restores and migrations that run and the last that ended, or one of them, JSON.',
-  ),
-  command('bedrock.cancel', [2, 2], cancel, 'Cancels one of them; does nothing if it has ended.', CHANGES),
   command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', CHANGES),
   requestCommand,
 ];

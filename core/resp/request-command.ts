@@ -5,12 +5,12 @@
  * reply is an array: status, content type (`application/json`, `application/octet-stream`, or nothing) and body.
  */
 import { BedrockError, invalid } from '../base/errors.js';
-import { checkNesting } from '../base/json-nesting.js';
 import { Answer, isAnswer, RESERVED_STEPS, type RouteMethod } from '../contract/route.js';
 import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import { CHANGES, type Command, command, type Run } from './command.js';
 import type { Arguments } from './arguments.js';
+import { parseJson } from './json-arguments.js';
 import type { Reply } from './replies.js';
 
 /** The parser of JSON blocks the event loop. */
@@ -65,7 +65,8 @@ async function answerOf(
   });
 }
 
-function providerOf(name: string, providers: readonly RunningProvider[]): RunningProvider {
+/** @throws PROVIDER_NOT_FOUND */
+export function providerOf(name: string, providers: readonly RunningProvider[]): RunningProvider {
   const found = providers.find((one) => one.name === name || String(one.providerId) === name);
   if (found !== undefined) return found;
   throw new BedrockError('PROVIDER_NOT_FOUND', `no provider ${JSON.stringify(name.slice(0, 64))}`);
@@ -116,19 +117,7 @@ function jsonOf(given: Buffer | undefined, isOptional: boolean | undefined): unk
       'BODY_TOO_LARGE',
       `the JSON has ${given.length} bytes, and ${MAX_JSON_BYTES} is the most`,
     );
-  const text = given.toString();
-  checkNesting(text);
-  try {
-    return JSON.parse(text, withoutPrototypes) as unknown;
-  } catch (cause) {
-    throw invalid(`the body is no JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** Such a key is an attempt to change more than a value. */
-function withoutPrototypes(key: string, value: unknown): unknown {
-  if (key === '__proto__') throw new SyntaxError('it has a key __proto__');
-  return value;
+  return parseJson(given.toString(), 'the body');
 }
 
 function streamOf(bytes: Buffer = Buffer.alloc(0)): AsyncIterable<Uint8Array> & { readonly size: number } {

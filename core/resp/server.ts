@@ -90,6 +90,7 @@ export class RespServer implements Door {
       version,
       startedAt: performance.now(),
       operations: providers.operations,
+      directory: providers.directory,
       get providers() {
         return providers.all;
       },

@@ -3,6 +3,7 @@
  * provider one at a time: the first three are operations, which are refused while another one runs. A provider without the method answers
  * NOT_SUPPORTED.
  */
+import path from 'node:path';
 import { BedrockError } from '../base/errors.js';
 import type { OperationContext } from '../contract/operation.js';
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
@@ -15,6 +16,29 @@ export interface OperationRequests {
   snapshot: SnapshotRequest;
   restore: RestoreRequest;
   migrate: MigrateRequest;
+}
+
+/** The same as callers give them: what is left out has its default. */
+export interface GivenRequests {
+  snapshot: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>;
+  restore: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>;
+  migrate: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>;
+}
+
+const DEFAULTS = {
+  snapshot: { options: {}, removeSource: false },
+  restore: { options: {} },
+  migrate: { options: {}, removeSource: false },
+} as const;
+
+/** @param directory that relative paths are relative to */
+export function wholeRequest<Type extends keyof OperationRequests>(
+  type: Type,
+  given: GivenRequests[Type],
+  directory: string,
+): OperationRequests[Type] {
+  const folder = 'path' in given ? { path: path.resolve(directory, given.path) } : {};
+  return { ...DEFAULTS[type], ...given, ...folder } as unknown as OperationRequests[Type];
 }
 
 /**

@@ -68,6 +68,11 @@ export class ProviderManager {
     this.#list(config.providers.map((resolved) => this.#make(resolved, registry)));
   }
 
+  /** Folder that relative paths in requests are relative to. */
+  get directory(): string {
+    return this.#around.running.directory;
+  }
+
   #make(resolved: ResolvedProvider, registry: TypeRegistry): ManagedProvider {
     const logger = this.#logger.child({ component: `${resolved.type}:${resolved.providerId}` });
     const executionPool = this.#executionPool(resolved.pool);

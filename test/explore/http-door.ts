@@ -60,7 +60,6 @@ function makeApp(): Promise<HttpApp> {
       version: '0.0.0',
       logger,
       answers: new AnswerMemory(2 ** 26, logger),
-      directory: '/',
       providers,
       metrics: new Registry(),
       config: () => ({}),

@@ -26,7 +26,6 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         settings,
         version: '0',
         logger,
-        directory: folder,
         providers: { all: [] } as unknown as ProviderManager,
         metrics: new Registry(),
         config: () => ({}),

@@ -143,12 +143,41 @@ describe('a snapshot, restore or migration', () => {
     );
   });
 
-  it('is NOT_SUPPORTED over the Redis protocol', async () => {
+  it('begins over the Redis protocol as well, by the same checks, and is answered at once', async () => {
+    const begun = await client.call('BEDROCK.SNAPSHOT', '5', '{"path": "sub/x", "options": {}}');
+    const { id, ...status } = JSON.parse(begun as string) as OperationStatus;
+    expect(status).toMatchObject({ type: 'snapshot', provider: 'slow', state: 'running' });
+    expect(replyCode(await client.call('BEDROCK.RESTORE', 'slow', '{"path": "/x"}'))).toBe('CONFLICT');
+    slow.open();
+    await service.operation(id).done();
+    // Relative to the folder of the configuration.
+    expect(asked.at(-1)).toBe(`snapshot ${path.resolve('sub/x')}`);
+    const refusals = [
+      ['SNAPSHOT', 'nosuch', '{"path": "/x"}'],
+      ['SNAPSHOT', 'slow', '{"path": ""}'],
+      ['RESTORE', 'slow', '{"path": "/x", "removeSource": true}'],
+      ['RESTORE', 'slow', '["/x"]'],
+      ['MIGRATE', 'slow', '{"address": "http://x", "__proto__": {}}'],
+    ];
+    const codes: unknown[] = [];
+    for (const [name = '', ...args] of refusals)
+      codes.push(replyCode(await client.call(`BEDROCK.${name}`, ...args)));
+    expect(codes).toEqual(['PROVIDER_NOT_FOUND', ...Array<string>(4).fill('INVALID_ARGUMENT')]);
+  });
+
+  it('is made by a client of the Redis protocol, and goes on if that goes away', async () => {
     const overRedis = await connect(`resp://127.0.0.1:${door.port}`);
-    await expect(overRedis.provider('slow').snapshot({ path: '/x' })).rejects.toMatchObject({
+    const { id } = await overRedis.provider('slow').begin('migrate', { address: 'http://x', provider: 1 });
+    await expect(overRedis.provider('slow').begin('shutdown', {})).rejects.toMatchObject({
       code: 'NOT_SUPPORTED',
     });
     await overRedis.close();
+    expect((await service.operation(id).status()).state).toBe('running');
+    slow.open();
+    await service.operation(id).done();
+    const again = await connect(`resp://127.0.0.1:${door.port}`);
+    expect(await again.provider('slow').snapshot({ path: '/x' })).toMatchObject({ state: 'done' });
+    await again.close();
   });
 });
 

@@ -13,6 +13,9 @@ import type { CommandParts } from './daemon-command.js';
 import { answerOf, anyJsonOf, isOk, jsonOf, jsonOrOk } from './region-replies.js';
 import { RespTarget } from './resp-target.js';
 
+/** What a provider can be told to begin. Any other word would name another command. */
+const OPERATIONS: ReadonlySet<string> = new Set(['snapshot', 'restore', 'migrate']);
+
 export class RespTransport implements Transport {
   private constructor(private readonly link: Link) {}
 
@@ -61,10 +64,12 @@ export class RespTransport implements Transport {
     return this.#command({ name: 'BEDROCK.CANCEL', args: [id], isRepeatable: true, result: isOk }, call);
   }
 
-  /** @throws NOT_SUPPORTED */
-  async begin(provider: string, type: string): Promise<never> {
-    await this.request(provider, { method: 'POST', path: `/${type}` });
-    throw new BedrockError('INTERNAL', `${this.url} began a ${type} that this protocol does not have`);
+  async begin(provider: string, type: string, request: object, call: CallOptions): Promise<OperationStatus> {
+    if (!OPERATIONS.has(type))
+      throw new BedrockError('NOT_SUPPORTED', `there is no ${type}; there are ${[...OPERATIONS].join(', ')}`);
+    const parts = { args: [provider, JSON.stringify(request)], isRepeatable: false, result: jsonOf };
+    const begun = await this.#command({ name: `BEDROCK.${type.toUpperCase()}`, ...parts }, call);
+    return begun as OperationStatus;
   }
 
   async control({ resp: [name, ...args] }: DaemonRequest, call: CallOptions): Promise<unknown> {

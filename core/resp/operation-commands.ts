@@ -1,0 +1,66 @@
+/**
+ * Long-running work of the providers: begun, listed and cancelled. The counterpart of core/http/operation-routes.ts.
+ *
+ * What begins an operation is answered at once, with the operation: a reply that comes hours later would hold up all later replies of its
+ * connection. It goes on if the client goes away; BEDROCK.OPERATIONS follows it.
+ */
+import { BedrockError } from '../base/errors.js';
+import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
+import { CHANGES, type Command, command, type Run } from './command.js';
+import { whenReady } from './daemon-commands.js';
+import { checkedArgument } from './json-arguments.js';
+import { OK } from './replies.js';
+import { providerOf } from './request-command.js';
+
+/** @param schema of the JSON, the body of the same request over HTTP */
+function beginning(type: keyof GivenRequests, schema: string): Run {
+  return whenReady(({ daemon }, request) => {
+    const provider = providerOf(request.text(1), daemon.providers);
+    const given = checkedArgument(request, 2, schema) as unknown as GivenRequests[typeof type];
+    const whole = wholeRequest(type, given, daemon.directory);
+    return JSON.stringify(beginOperation(daemon.operations, provider, type, whole).status);
+  });
+}
+
+/** BEDROCK.OPERATIONS [id] */
+const operations = whenReady(({ daemon: { operations } }, request) => {
+  if (request.count === 1) return JSON.stringify({ operations: operations.list() });
+  return JSON.stringify(operations.get(request.text(1)).status);
+});
+
+/** BEDROCK.CANCEL id */
+const cancel = whenReady(({ daemon }, request) => {
+  daemon.operations.get(request.text(1)).cancel(new BedrockError('ABORTED', 'it was cancelled'));
+  return OK;
+});
+
+export const OPERATION_COMMANDS: readonly Command[] = [
+  command(
+    'bedrock.snapshot',
+    [3, 3],
+    beginning('snapshot', 'SnapshotBody'),
+    'Begins to write the state of a provider to a folder; gives the operation, JSON.',
+    CHANGES,
+  ),
+  command(
+    'bedrock.restore',
+    [3, 3],
+    beginning('restore', 'RestoreBody'),
+    'Begins to read the state of a provider from a folder; gives the operation, JSON.',
+    CHANGES,
+  ),
+  command(
+    'bedrock.migrate',
+    [3, 3],
+    beginning('migrate', 'MigrateBody'),
+    'Begins to send the state of a provider to another daemon; gives the operation, JSON.',
+    CHANGES,
+  ),
+  command(
+    'bedrock.operations',
+    [1, 2],
+    operations,
+    'Gives the snapshots, restores and migrations that run and the last that ended, or one of them, JSON.',
+  ),
+  command('bedrock.cancel', [2, 2], cancel, 'Cancels one of them; does nothing if it has ended.', CHANGES),
+];
