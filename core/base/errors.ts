@@ -24,12 +24,12 @@ export const ERROR_CODES = {
   },
   UNAUTHENTICATED: {
     status: 401,
-    meaning: 'The daemon serves only those whom it knows, and the request has no valid token.',
+    meaning: 'The daemon requires a token, and the request has none that is valid.',
   },
   PERMISSION_DENIED: {
     status: 403,
     meaning:
-      'Whoever sends the request may not do this; details.scope and details.provider say what it takes.',
+      'The sender of the request may not do this; details.scope and details.provider say what is required.',
   },
   FORBIDDEN: {
     status: 403,
@@ -69,7 +69,7 @@ export const ERROR_CODES = {
   NAME_TAKEN: { status: 409, meaning: 'Another region of this target has that name.' },
   CONDITION_FAILED: {
     status: 412,
-    meaning: 'The name does not mean what the call expects; nothing was done.',
+    meaning: 'The name does not have the region that the call expects; nothing was done.',
   },
   PROVIDER_MOVED: {
     status: 410,
@@ -116,8 +116,7 @@ export const ERROR_CODES = {
   NOT_READY: { status: 503, meaning: 'The daemon is starting or stopping.' },
   MIGRATION_UNFINISHED: {
     status: 503,
-    meaning:
-      'The target is in the middle of a migration, and serves nobody until that is finished or abandoned.',
+    meaning: 'The target has an unfinished migration, and does not serve until it is finished or abandoned.',
   },
   MAPPING_CLOSED: { status: 503, meaning: 'The mapping of a file is closed.' },
   OUT_OF_SPACE: { status: 507, meaning: 'The target does not have enough space left.' },
@@ -143,7 +142,7 @@ export const ERROR_CODES = {
   },
   CHECKSUM_MISMATCH: {
     status: 502,
-    meaning: 'Data that was sent elsewhere is not what is stored there.',
+    meaning: 'Data that was sent differs from what the destination has stored.',
   },
   TIMEOUT: {
     status: 504,

@@ -9,7 +9,7 @@ export interface SampleConfig {
    */
   path: string;
   /**
-   * Most bytes that all regions together may have; 1 GiB unless told.
+   * Maximum size of all regions together, bytes; default 1 GiB.
    */
   max_bytes: number;
 }

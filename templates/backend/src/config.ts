@@ -5,7 +5,7 @@
  */
 export interface SampleConfig {
   /**
-   * Most bytes that all regions together may have; 1 GiB unless told.
+   * Maximum size of all regions together, bytes; default 1 GiB.
    */
   max_bytes: number;
 }
