@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
 import type { CallOptions } from '../contract/remote-provider.js';
-import { ADDRESS_HELP, collect, connectTo, defaultAddress } from './client-command.js';
+import { ADDRESS_HELP, collect, connectTo, defaultAddress, withToken } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
@@ -29,11 +29,12 @@ interface QueryOptions {
   file?: string[];
   expression?: string;
   expressionFile?: string;
+  tokenFile?: string;
   pretty?: boolean;
 }
 
 export function addQuery(program: Command): void {
-  subcommand(program, 'query')
+  withToken(subcommand(program, 'query'))
     .description('Print the running configurations of daemons, one JSON object with their addresses as keys.')
     .option('-a, --address <URL>', `${ADDRESS_HELP}; may come several times`, collect(String))
     .option(
@@ -49,7 +50,9 @@ export function addQuery(program: Command): void {
       interruptible(async (signal) => {
         const expression = await expressionOf(options);
         const addresses = await addressesOf(options);
-        const answers = await Promise.all(addresses.map((one) => ask(one, expression, { signal })));
+        const answers = await Promise.all(
+          addresses.map((one) => ask(one, expression, { signal }, options.tokenFile)),
+        );
         await printJson(Object.fromEntries(answers), options.pretty);
       }),
     );
@@ -78,10 +81,11 @@ async function ask(
   address: string,
   expression: string | undefined,
   call: Required<Pick<CallOptions, 'signal'>>,
+  tokenFile: string | undefined,
 ): Promise<[url: string, answer: unknown]> {
-  const service: Service = await connectTo(address, call);
+  const service: Service = await connectTo(address, call, tokenFile);
   try {
-    return [service.url, expression === undefined ? service.config : await service.query(expression, call)];
+    return [service.url, await service.query(expression, call)];
   } catch (error) {
     // With several daemons it must be clear which one it was.
     throw error instanceof BedrockError

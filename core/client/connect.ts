@@ -8,7 +8,7 @@ import type { Service } from './service.js';
 /**
  * Connects to a daemon.
  * @param url `http://host:port` or `unix:/path`; `resp://host:port` or `resp+unix:/path` for the Redis protocol
- * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN
+ * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN, UNAUTHENTICATED
  */
 export async function connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
   const { Service } = await import('./service.js');

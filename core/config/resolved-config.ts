@@ -1,5 +1,6 @@
 /** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
 import type {
+  AuthConfig,
   BedrockConfig,
   BedrockSection,
   ExecutionPoolConfig,
@@ -16,12 +17,14 @@ import type { ListenAddress, RespAddress } from '../net/address.js';
 
 /** The sections that the daemon reads, complete. */
 export interface DaemonSettings extends Required<
-  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'log'>
+  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'auth' | 'group_file' | 'resp' | 'log'>
 > {
   /** Absolute. */
   group_file?: string;
   http: Required<HttpConfig>;
   query: Required<QueryConfig>;
+  /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
+  auth?: Required<AuthConfig>;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   log: Required<Omit<LogConfig, 'file'>> & Pick<LogConfig, 'file'>;

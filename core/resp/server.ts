@@ -16,6 +16,7 @@ import { UnixSocket } from '../net/unix-socket.js';
 import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
+import type { Access } from '../security/access.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
 import { Session } from './session.js';
@@ -38,6 +39,8 @@ export interface RespServerOptions {
   config: () => unknown;
   changes: Changes;
   queries: DaemonFacts['queries'];
+  /** Whom it serves; undefined: everybody. */
+  access: Access | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -54,6 +57,7 @@ export class RespServer implements Door {
   readonly arriving: ByteBudget;
   readonly replies: ByteBudget;
   readonly uploads: UploadWatch;
+  readonly access: Access | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #sessions = new Map<Session, Socket>();
@@ -75,6 +79,7 @@ export class RespServer implements Door {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
+    this.access = options.access;
     const { settings, version, providers, config, changes, queries, shutdown } = options;
     this.limits = {
       maxArguments: settings.max_arguments,

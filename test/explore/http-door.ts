@@ -65,6 +65,7 @@ function makeApp(): Promise<HttpApp> {
       config: () => ({}),
       changes: undefined as never,
       queries: undefined as never,
+      access: undefined,
       shutdown: quiet,
     },
     state,

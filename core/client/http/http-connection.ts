@@ -27,14 +27,17 @@ export type HttpResponse = Dispatcher.ResponseData;
 
 export class HttpConnection {
   readonly #pool: WatchedPool;
+  /** Headers of every request. */
+  readonly #headers: Record<string, string>;
   /** Calls in flight, each of one or more requests. */
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
 
   constructor(
     readonly url: HttpUrl,
-    { connections = 16, progressTimeoutMs = 30_000 }: ConnectOptions = {},
+    { connections = 16, progressTimeoutMs = 30_000, token }: ConnectOptions = {},
   ) {
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.work = new WorkInHand(url.text);
     const options = {
       connections,
@@ -58,7 +61,7 @@ export class HttpConnection {
       response = await this.#pool.request({
         method: request.method,
         path: pathOf(request),
-        ...(request.headers !== undefined && { headers: request.headers }),
+        headers: request.headers === undefined ? this.#headers : { ...this.#headers, ...request.headers },
         ...(request.body !== undefined && { body: request.body as Buffer }),
         ...(signal !== undefined && { signal }),
       });

@@ -10,6 +10,8 @@ export interface ConnectOptions {
   connections?: number;
   /** How long a call may make no progress, in milliseconds; default: 30000. */
   progressTimeoutMs?: number;
+  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one. */
+  token?: string;
 }
 
 /** Longest time-out of a Node.js timer, in milliseconds. */

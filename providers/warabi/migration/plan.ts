@@ -39,6 +39,7 @@ export function planRoute(slots: readonly TargetSlot[]): ProviderRoute {
   return defineRoute({
     method: 'POST',
     path: '/migration/plan',
+    scope: 'admin',
     summary: 'Say what a migration would do',
     isInternal: true,
     body: jsonBody<PlanRequest>({
