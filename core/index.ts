@@ -16,6 +16,7 @@ export type {
 export type { RemoteTarget } from './contract/remote-provider.js';
 export type { ConnectOptions } from './client/remote/call-options.js';
 export type { CallOptions } from './contract/remote-provider.js';
+export type { RemoteOptions, TlsOptions } from './contract/remote-provider.js';
 export type { Clock } from './base/clock.js';
 export { TOKENS } from './library/tokens.js';
 export type { Daemon, OperationCall, ProviderSummary } from './daemon/daemon.js';
@@ -137,7 +138,6 @@ export type {
 } from './contract/target.js';
 export type {
   ArgobotsConfig,
-  AuthConfig,
   BedrockConfig,
   BedrockSection,
   Name as ConfigName,
@@ -150,5 +150,7 @@ export type {
   MercuryConfig,
   ProviderConfig,
   QueryConfig,
+  RemoteTlsConfig,
   RespConfig,
+  TlsConfig,
 } from '../schemas/generated/bedrock.js';

@@ -56,7 +56,10 @@ export function makeProgram(onEnd: (status: number) => void): Command {
 function addStart(program: Command, onEnd: (status: number) => void): void {
   subcommand(program, 'start')
     .description('Launch a daemon (the default command).')
-    .argument('[ADDRESS]', 'where to listen instead of margo.mercury.address: http://host:port or unix:/path')
+    .argument(
+      '[ADDRESS]',
+      'where to listen instead of margo.mercury.address: http://host:port, https://host:port or unix:/path',
+    )
     .option('--resp-address <HOST:PORT>', 'where to speak the Redis protocol instead of bedrock.resp.address')
     .option('-c, --config <FILE>', 'configuration, JSON (comments allowed) or TOML (default: ./bedrock.json)')
     .option('--stdin', 'read the configuration from standard input')

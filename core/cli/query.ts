@@ -5,11 +5,12 @@ import type { Command } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
 import type { CallOptions } from '../contract/remote-provider.js';
-import { ADDRESS_HELP, collect, connectTo, defaultAddress, withToken } from './client-command.js';
+import { ADDRESS_HELP, collect, connectTo, defaultAddress } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { printJson } from './output.js';
+import { type CertificateOptions, checkCertificatesAreUsed, withCertificates } from './tls-options.js';
 
 const EXAMPLES = `
 Examples:
@@ -24,17 +25,16 @@ If one of several daemons cannot be reached, nothing is printed, and the exit st
 docs/query.md describes the expressions and group files.
 `;
 
-interface QueryOptions {
+interface QueryOptions extends CertificateOptions {
   address?: string[];
   file?: string[];
   expression?: string;
   expressionFile?: string;
-  tokenFile?: string;
   pretty?: boolean;
 }
 
 export function addQuery(program: Command): void {
-  withToken(subcommand(program, 'query'))
+  withCertificates(subcommand(program, 'query'))
     .description('Print the running configurations of daemons, one JSON object with their addresses as keys.')
     .option('-a, --address <URL>', `${ADDRESS_HELP}; may come several times`, collect(String))
     .option(
@@ -50,9 +50,8 @@ export function addQuery(program: Command): void {
       interruptible(async (signal) => {
         const expression = await expressionOf(options);
         const addresses = await addressesOf(options);
-        const answers = await Promise.all(
-          addresses.map((one) => ask(one, expression, { signal }, options.tokenFile)),
-        );
+        checkCertificatesAreUsed(addresses, options);
+        const answers = await Promise.all(addresses.map((one) => ask(one, options, expression, { signal })));
         await printJson(Object.fromEntries(answers), options.pretty);
       }),
     );
@@ -79,13 +78,13 @@ async function addressesOf({ address, file: files = [] }: QueryOptions): Promise
 
 async function ask(
   address: string,
+  options: CertificateOptions,
   expression: string | undefined,
   call: Required<Pick<CallOptions, 'signal'>>,
-  tokenFile: string | undefined,
 ): Promise<[url: string, answer: unknown]> {
-  const service: Service = await connectTo(address, call, tokenFile);
+  const service: Service = await connectTo(address, options, call);
   try {
-    return [service.url, await service.query(expression, call)];
+    return [service.url, expression === undefined ? service.config : await service.query(expression, call)];
   } catch (error) {
     // With several daemons it must be clear which one it was.
     throw error instanceof BedrockError

@@ -15,7 +15,7 @@ import type { ResolvedPools } from './pools.js';
 import type { RemoteReference, ResolvedProvider, ResolvedReference } from './resolved-config.js';
 
 const REFERENCE_FORMS =
-  'a reference such as "name", "type:id", "name@http://host:port", "name@resp://host:port" or "type:id@unix:/path" (@local is this daemon)';
+  'a reference such as "name", "type:id", "name@http://host:port", "name@https://host:port", "name@resp://host:port" or "type:id@unix:/path" (@local is this daemon)';
 
 /** A provider that is being resolved; `type`, `name`, `id` and `registered` are set once they are known. */
 export interface Draft {

@@ -16,11 +16,11 @@ import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { isObject } from './expand.js';
 import { FaultList } from './fault-list.js';
-import { checkOpenAddresses } from './open-addresses.js';
 import { resolvePools, type ResolvedPools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig, ResolvedProvider } from './resolved-config.js';
 import { resolveRespAddress, withRespAddress } from './resp-address.js';
+import { absoluteTls, checkTls, withTls } from './tls.js';
 
 /** Compiled for the first configuration: programs that are only clients have none. */
 const SCHEMA = new URL('../../schemas/bedrock.schema.json', import.meta.url);
@@ -69,7 +69,7 @@ export async function resolveConfig(
   const { registry, libraries, failures } = await loadLibraries(root, document, container, options);
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, movedTo !== undefined, faults);
-  checkOpenAddresses(root, { address, respAddress }, faults);
+  checkTls(given, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);
@@ -130,7 +130,7 @@ function written(
   { libraries, address, unix, groupFile, pools, providers }: ResolvedParts,
 ): FilledConfig {
   const { margo, bedrock } = given;
-  const { log, resp, auth, group_file: relative } = bedrock;
+  const { log, resp, group_file: relative } = bedrock;
   const group = groupFile ?? (relative === undefined ? undefined : path.resolve(directory, relative));
   const named = <T extends object>(section: T, key: string): T =>
     key in section
@@ -153,8 +153,8 @@ function written(
     bedrock: {
       ...named(bedrock, 'pool'),
       log: { ...log, ...(log.file !== undefined && { file: path.resolve(directory, log.file) }) },
-      ...(auth !== undefined && { auth: { ...auth, tokens: path.resolve(directory, auth.tokens) } }),
       ...(group !== undefined && { group_file: group }),
+      ...absoluteTls(bedrock, directory),
       ...(resp !== undefined && { resp: { ...resp, ...(unix !== undefined && { unix }) } }),
     },
     ...(libraries !== undefined && { libraries }),
@@ -230,7 +230,9 @@ function resolveAddress(
   const mercury = isObject(margo.mercury) ? margo.mercury : {};
   const text = override ?? mercury.address;
   if (typeof text !== 'string') return undefined;
-  const address = parseAddress(text, override === undefined ? document.directory : process.cwd());
+  const parsed = parseAddress(text, override === undefined ? document.directory : process.cwd());
+  const isTls = isObject(root.bedrock) && root.bedrock.tls !== undefined;
+  const address = typeof parsed === 'string' ? parsed : withTls(parsed, isTls);
   if (typeof address !== 'string') return address;
   const addressPath = ['margo', 'mercury', 'address'];
   const message = `found ${describeFound(text)}: ${address}; expected ${ADDRESS_FORMS}`;

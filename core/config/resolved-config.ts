@@ -1,6 +1,5 @@
 /** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
 import type {
-  AuthConfig,
   BedrockConfig,
   BedrockSection,
   ExecutionPoolConfig,
@@ -8,7 +7,9 @@ import type {
   LogConfig,
   ProviderConfig,
   QueryConfig,
+  RemoteTlsConfig,
   RespConfig,
+  TlsConfig,
 } from '../../schemas/generated/bedrock.js';
 import type { ProviderDefinition } from '../contract/definitions.js';
 import type { Reference } from '../contract/reference.js';
@@ -17,16 +18,18 @@ import type { ListenAddress, RespAddress } from '../net/address.js';
 
 /** The sections that the daemon reads, complete. */
 export interface DaemonSettings extends Required<
-  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'auth' | 'group_file' | 'resp' | 'log'>
+  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'tls' | 'remote_tls' | 'log'>
 > {
   /** Absolute. */
   group_file?: string;
   http: Required<HttpConfig>;
   query: Required<QueryConfig>;
-  /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
-  auth?: Required<AuthConfig>;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
+  /** Its paths are absolute. */
+  tls?: Required<Omit<TlsConfig, 'client_ca'>> & Pick<TlsConfig, 'client_ca'>;
+  /** Its paths are absolute. */
+  remote_tls?: RemoteTlsConfig;
   log: Required<Omit<LogConfig, 'file'>> & Pick<LogConfig, 'file'>;
 }
 

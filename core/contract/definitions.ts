@@ -9,6 +9,7 @@ import type { Logger } from '../base/logging.js';
 import type { ExecutionPool } from './execution-pool.js';
 import type { ProviderMetrics } from './provider-metrics.js';
 import type { Dependency, Provider, ProviderDependency } from './provider.js';
+import type { RemoteOptions } from './remote-provider.js';
 import type { SchemaSource } from './schema-source.js';
 import type { Capabilities, Target } from './target.js';
 
@@ -90,6 +91,11 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
     config: Record<string, unknown>,
     more?: Pick<BackendContext, 'poolId'>,
   ): Promise<Target>;
+  /**
+   * What to give `connect` for another daemon, so that it is reached as this one's dependencies are.
+   * @throws UNREACHABLE if a file of bedrock.remote_tls cannot be read
+   */
+  readonly remoteOptions: () => Promise<RemoteOptions>;
 }
 
 /** What `validate` of a provider type gets to check with. */

@@ -28,6 +28,22 @@ import type {
   WriteOptions,
 } from './target.js';
 
+/** What a client shows and trusts on `https://` and `resps://`; all in PEM form. Other addresses do not use it. */
+export interface TlsOptions {
+  /** Certificates of those who sign daemons' certificates; default: those that Node.js brings. */
+  ca?: string | Uint8Array;
+  /** Certificate that the client shows; the daemon asks for one if it has `bedrock.tls.client_ca`. */
+  cert?: string | Uint8Array;
+  /** Private key of that certificate. */
+  key?: string | Uint8Array;
+}
+
+/** How a daemon presents itself to other daemons; for `connect`. */
+export interface RemoteOptions {
+  /** The certificates of `bedrock.remote_tls`. */
+  tls?: TlsOptions;
+}
+
 /** Limits of a single call. */
 export interface CallOptions {
   /** Ends the call with ABORTED. */

@@ -4,6 +4,7 @@
  * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stop: no new requests ->
  * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
  */
+import { isIP } from 'node:net';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type {
@@ -12,7 +13,6 @@ import type {
   ExecutionStreamConfig,
   ProviderConfig,
 } from '../../schemas/generated/bedrock.js';
-import type { Clock } from '../base/clock.js';
 import { BedrockError, explain, messageOf } from '../base/errors.js';
 import type { LogFile } from '../base/log-file.js';
 import type { Logger } from '../base/logging.js';
@@ -29,7 +29,8 @@ import type { Target } from '../contract/target.js';
 import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
 import { TOKENS } from '../library/tokens.js';
-import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
+import { formatAddress, formatHostPort } from '../net/address.js';
+import { TlsCertificates } from '../net/tls-certificates.js';
 import { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { RespServer } from '../resp/server.js';
@@ -38,9 +39,9 @@ import { Changes, type ConfigOrigin } from '../runtime/changes.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
-import { Access } from '../security/access.js';
 import { GroupFile } from './group-file.js';
 import { DescriptorWatch } from './descriptor-watch.js';
+import { registerTlsMetrics } from './tls-metrics.js';
 
 /** The present state of a provider of this daemon. */
 export interface ProviderSummary {
@@ -89,8 +90,7 @@ export class Daemon {
   readonly #changes: Changes;
   readonly #queries: Queries;
   #groupFile: GroupFile | undefined;
-  /** Whom it serves; undefined: everybody. */
-  readonly #access: Access | undefined;
+  #certificates: TlsCertificates | undefined;
   readonly #logFile: LogFile | undefined;
   #address: string | undefined;
   #isReloadAhead = false;
@@ -101,9 +101,8 @@ export class Daemon {
   /** Resolves when the daemon has stopped, for any reason: true if every provider stopped cleanly. */
   readonly closed = new Promise<boolean>((resolve) => (this.#markClosed = resolve));
 
-  private constructor(parts: DaemonParts, access: Access | undefined) {
+  private constructor(parts: DaemonParts) {
     const { container, resolution, version } = parts;
-    this.#access = access;
     const { config } = resolution;
     this.#logger = container.get<Logger>(TOKENS.Logger);
     this.#config = new RunningConfig(resolution);
@@ -133,7 +132,6 @@ export class Daemon {
       config: () => this.config,
       changes: this.#changes,
       queries: this.#queries,
-      access,
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;
@@ -142,22 +140,17 @@ export class Daemon {
 
   /**
    * @internal Called by `bootstrap`.
-   * @throws START_FAILED, CONFIG_INVALID if the tokens cannot be read
+   * @throws START_FAILED
    */
   static async start(parts: DaemonParts): Promise<Daemon> {
-    const access = parts.listen ? await openAccess(parts) : undefined;
-    try {
-      const daemon = new Daemon(parts, access);
-      await daemon.#start(parts);
-      return daemon;
-    } catch (error) {
-      access?.close();
-      throw error;
-    }
+    const daemon = new Daemon(parts);
+    await daemon.#start(parts);
+    return daemon;
   }
 
   async #start({ container, listen, signal, version }: DaemonParts): Promise<void> {
     for (const warning of this.#config.start.warnings) this.#logger.warning(warning);
+    if (listen) await this.#loadCertificates(container.get<MetricsRegistry>(TOKENS.Metrics));
     if (this.#server !== undefined) await this.#listen(this.#server);
     try {
       if (listen) await this.#listenResp(version, container.get<MetricsRegistry>(TOKENS.Metrics));
@@ -167,6 +160,7 @@ export class Daemon {
       throw error;
     }
     if (listen) this.#descriptors.start();
+    this.#certificates?.watch();
     if (this.#server !== undefined) this.#server.isReady = true;
     if (this.#respServer !== undefined) this.#respServer.isServing = true;
     await this.#writeGroupFile();
@@ -196,6 +190,7 @@ export class Daemon {
       await group.write(members());
     } catch (error) {
       this.#descriptors.stop();
+      this.#certificates?.stop();
       await this.#stopListening(0);
       await this.#manager.stop();
       throw error;
@@ -204,8 +199,20 @@ export class Daemon {
       void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
   }
 
+  /** @throws START_FAILED */
+  async #loadCertificates(metrics: MetricsRegistry): Promise<void> {
+    const { tls } = this.#config.settings;
+    if (tls === undefined) return;
+    const certificates = await TlsCertificates.load(tls, this.#logger);
+    this.#certificates = certificates;
+    registerTlsMetrics(metrics, certificates, () => ({
+      http: this.#server?.tlsFigures,
+      resp: this.#respServer?.tlsFigures,
+    }));
+  }
+
   async #listen(server: HttpServer): Promise<void> {
-    const { address, bound } = await server.listen();
+    const { address, bound } = await server.listen(this.#certificates);
     this.#address = formatAddress(address);
     this.#config.setAddress(this.#address);
     this.#logger.info(`listening on ${this.#address}${bound}`);
@@ -219,6 +226,7 @@ export class Daemon {
     const { RespServer } = await import('../resp/server.js');
     const server = new RespServer({
       address: respAddress,
+      certificates: this.#certificates,
       settings: settings.resp,
       providers: this.#manager,
       version,
@@ -226,7 +234,6 @@ export class Daemon {
       config: () => this.config,
       changes: this.#changes,
       queries: this.#queries,
-      access: this.#access,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
     this.#respServer = server;
@@ -235,7 +242,8 @@ export class Daemon {
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);
       this.#config.setRespAddress(address);
-      this.#logger.info(`listening on resp://${address}${bound}`);
+      const scheme = this.#certificates === undefined ? 'resp' : 'resps';
+      this.#logger.info(`listening on ${scheme}://${address}${bound}`);
       this.#warnIfOpen(tcp.host);
     }
     if (unix !== undefined) this.#logger.info(`listening on resp+unix:${unix}`);
@@ -244,9 +252,7 @@ export class Daemon {
   #warnIfOpen(host: string): void {
     if (isLoopback(host)) return;
     this.#logger.warning(
-      this.#access === undefined
-        ? `${host} can be reached from other machines, and whoever reaches it can read and erase all regions: bedrock.insecure allows that`
-        : `${host} can be reached from other machines, and tokens go there as plain text: use it in a network that you trust`,
+      `${host} can be reached from other machines, and whoever reaches it can read and erase all regions`,
     );
   }
 
@@ -438,9 +444,13 @@ export class Daemon {
     return this.#changes.save();
   }
 
-  /** What SIGHUP means: the log is opened anew, the tokens are read again, and the configuration is read again if its file has changed. The result is logged. */
+  /**
+   * What SIGHUP means: the log is opened anew, the certificates of bedrock.tls are read again, and so is the configuration if its file has
+   * changed. The result is logged.
+   */
   async hangUp(): Promise<void> {
-    await Promise.all([this.reopenLog(), this.#access?.reload()]);
+    await this.reopenLog();
+    await this.#certificates?.renew();
     // One reload that has not begun sees all that has changed before.
     if (this.#isReloadAhead || this.#changes.origin.file === undefined) return;
     this.#isReloadAhead = true;
@@ -512,7 +522,7 @@ export class Daemon {
     await this.#groupFile?.remove();
     const isSilent = await this.#stopListening(drainMs);
     this.#descriptors.stop();
-    this.#access?.close();
+    this.#certificates?.stop();
     await this.#changes.idle(Math.max(drainMs, 1000));
     await this.#queries.close();
     const isStopped = await this.#manager.stop();
@@ -537,15 +547,6 @@ export class Daemon {
   }
 }
 
-/** @throws CONFIG_INVALID */
-async function openAccess({ container, resolution }: DaemonParts): Promise<Access | undefined> {
-  const { auth } = resolution.config.settings;
-  return (
-    auth &&
-    Access.open({
-      tokens: auth.tokens,
-      clock: container.get<Clock>(TOKENS.Clock),
-      logger: container.get<Logger>(TOKENS.Logger),
-    })
-  );
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

@@ -16,7 +16,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post<{ Querystring: { before?: string }; Body: object }>(
     '/v1/providers',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Start another provider',
@@ -37,7 +36,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.patch<{ Params: { provider: string }; Body: ProviderChange }>(
     '/v1/providers/:provider',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Give a provider another execution pool, or other dependencies',
@@ -56,7 +54,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.delete<{ Params: { provider: string } }>(
     '/v1/providers/:provider',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Stop and remove a provider, after the requests in flight at it',
@@ -74,7 +71,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post<{ Body: { library: string } }>(
     '/v1/libraries',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Load a library',
@@ -92,7 +88,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post(
     '/v1/reload',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Read the configuration file again, and apply what differs',
@@ -109,7 +104,6 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post(
     '/v1/config/save',
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Write the running configuration into the file that the daemon was started with',
@@ -150,7 +144,6 @@ function addNamedParts(app: FastifyInstance, { path, what, entry, add, remove }:
   app.post<{ Body: object }>(
     path,
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: `Add ${what}`,
@@ -168,7 +161,6 @@ function addNamedParts(app: FastifyInstance, { path, what, entry, add, remove }:
   app.delete<{ Params: { name: string } }>(
     `${path}/:name`,
     {
-      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: `Remove ${what} that nothing uses`,

@@ -27,6 +27,7 @@ export function createGuard({
   const names = new Set(['localhost', ...allowedHosts.map((host) => hostnameOf(host.toLowerCase()))]);
   if (address.kind === 'tcp') names.add(address.host.toLowerCase());
   const origins = originsOf(allowedOrigins);
+  const scheme = address.kind === 'tcp' && address.isSecure ? 'https' : 'http';
 
   // Host values that were found to be this daemon's. Most clients repeat one spelling.
   const known = new Set<string>();
@@ -45,7 +46,7 @@ export function createGuard({
       if (!isOwnAddress(name, request.socket.localAddress)) throw foreignHost(name);
     }
     const origin = request.headers.origin?.toLowerCase();
-    if (origin !== undefined && origin !== `http://${host}` && !origins.has(origin)) {
+    if (origin !== undefined && origin !== `${scheme}://${host}` && !origins.has(origin)) {
       throw new BedrockError(
         'FORBIDDEN',
         `pages of ${JSON.stringify(origin)} may not call this daemon; allow them with bedrock.http.allowed_origins`,

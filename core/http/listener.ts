@@ -8,6 +8,7 @@ import type { Logger } from '../base/logging.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
+import type { TlsFront } from '../net/tls-front.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
@@ -30,6 +31,8 @@ export class Listener {
     handler: RequestListener,
     private readonly settings: DaemonSettings['http'],
     private readonly logger: Logger,
+    /** TLS on TCP addresses. */
+    private readonly tls: TlsFront | undefined,
   ) {
     this.#connections = new Connections(handler);
   }
@@ -42,8 +45,13 @@ export class Listener {
       this.#servers = [server];
       return { address, bound: '' };
     }
-    const { servers, port, addresses } = await listenTcp(() => this.#make(), address);
-    // `#make` made all of them.
+    const make = (): Server => {
+      const server = this.#make();
+      this.tls?.guard(server);
+      return server;
+    };
+    const { servers, port, addresses } = await listenTcp(make, address);
+    // `make` made all of them.
     this.#servers = servers as Server[];
     return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
   }
@@ -52,6 +60,7 @@ export class Listener {
   async close(drainTimeoutMs: number): Promise<boolean> {
     let isDrained = true;
     this.#connections.stop();
+    this.tls?.close();
     await this.#socket?.remove().catch((error: unknown) => {
       this.logger.warning(`the socket was not removed: ${explain(error)}`);
     });

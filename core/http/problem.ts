@@ -63,14 +63,6 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
   for (const header of REGION_HEADERS) reply.removeHeader(header);
   // The answer to a HEAD has no body, so the code is in a header.
   reply.header('error-code', error.code);
-  // RFC 6750, 3: without a token no error is named.
-  if (error.code === 'UNAUTHENTICATED')
-    reply.header(
-      'www-authenticate',
-      error.details.hasTried === true
-        ? 'Bearer realm="bedrock", error="invalid_token"'
-        : 'Bearer realm="bedrock"',
-    );
   if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   const size = error.details.regionSize;
   if (error.code === 'OUT_OF_RANGE' && typeof size === 'number')
@@ -104,7 +96,16 @@ const CLIENT_ERRORS: Record<string, ErrorCode> = {
 /** The answer to input that is not a request, as bytes of the protocol. It ends the connection. */
 export function clientErrorResponse(error: NodeJS.ErrnoException): string {
   const code = CLIENT_ERRORS[error.code ?? ''] ?? 'INVALID_ARGUMENT';
-  const problem = new BedrockError(code, `this is not a request that can be served: ${error.message}`);
+  return lastAnswer(new BedrockError(code, `this is not a request that can be served: ${error.message}`));
+}
+
+/** The answer to a client that speaks no TLS where TLS is spoken, as bytes of the protocol. It ends the connection. */
+export function plainAnswer(): string {
+  const message = 'TLS is spoken at this address, and the client does not; connect with https://';
+  return lastAnswer(new BedrockError('INVALID_ARGUMENT', message, { details: { tls: true } }));
+}
+
+function lastAnswer(problem: BedrockError): string {
   const body = problemBody(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,

@@ -13,12 +13,10 @@ import {
   RESERVED_STEPS,
   ROUTE_METHODS,
   type RouteMethod,
-  scopeOfRoute,
 } from '../contract/route.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import { NEED } from '../security/identity.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, type BodyLimits, hasBody, type JsonLimits, readBody, readText } from './body.js';
 import { ClientGone } from './problem.js';
@@ -51,7 +49,6 @@ export function addProviderRoutes(app: FastifyInstance, options: ProviderRoutesO
     method: [...ROUTE_METHODS, 'HEAD', 'OPTIONS'],
     url: `${PROVIDER}/*`,
     schema: { hide: true },
-    config: { access: { scope: 'read', of: 'some' } },
     handler: (request, reply) => dispatch(request, reply, options),
   });
 }
@@ -77,8 +74,6 @@ async function dispatch(
       `${request.method} is not allowed here; allowed are ${allowed}`,
     );
   }
-  const { route } = match as RouteMatch;
-  request.authority?.requireProvider(NEED[scopeOfRoute(route)], provider.name);
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   return provider.requests.during(async () => {

@@ -6,9 +6,12 @@
  */
 import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
+import type { TlsCertificates } from '../net/tls-certificates.js';
+import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import { type AnswerFigures, AnswerMemory } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
 import { Listener, type Listening } from './listener.js';
+import { plainAnswer } from './problem.js';
 
 export interface HttpFigures extends AnswerFigures {
   /** Number of connections that were closed because they sent JSON too slowly. */
@@ -22,6 +25,7 @@ export class HttpServer {
   #app: HttpApp | undefined;
   #listener: Listener | undefined;
   #listening: Promise<Listening> | undefined;
+  #tls: TlsFront | undefined;
 
   readonly #options: HttpAppOptions;
 
@@ -34,6 +38,11 @@ export class HttpServer {
     return { ...this.#options.answers.figures, evictedBodies: this.#app?.evictedBodies() ?? 0 };
   }
 
+  /** Undefined without TLS. */
+  get tlsFigures(): TlsFigures | undefined {
+    return this.#tls?.figures;
+  }
+
   /** Whether it was told to close. */
   get isStopping(): boolean {
     return this.#isStopping;
@@ -41,17 +50,20 @@ export class HttpServer {
 
   /**
    * Begins to listen. If `close` is called meanwhile, it takes effect once listening has begun.
+   * @param certificates for an address with TLS
    * @returns the address, with the actual port
    * @throws START_FAILED
    */
-  listen(): Promise<Listening> {
-    return (this.#listening = this.#listen());
+  listen(certificates?: TlsCertificates): Promise<Listening> {
+    return (this.#listening = this.#listen(certificates));
   }
 
-  async #listen(): Promise<Listening> {
+  async #listen(certificates: TlsCertificates | undefined): Promise<Listening> {
     const { address, settings, logger } = this.#options;
     const app = await buildHttpApp(this.#options, this);
-    const listener = new Listener(app.handle, settings.http, logger);
+    const isSecure = address.kind === 'tcp' && address.isSecure;
+    if (isSecure && certificates !== undefined) this.#tls = new TlsFront(certificates, plainAnswer());
+    const listener = new Listener(app.handle, settings.http, logger, this.#tls);
     this.#app = app;
     this.#listener = listener;
     try {

@@ -1,9 +1,14 @@
-/** Addresses to listen on: `http://host:port` and `unix:/path`. */
-import { isIP } from 'node:net';
+/** Addresses to listen on: `http://host:port`, `https://host:port` and `unix:/path`. */
 import path from 'node:path';
 
 export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      /** Whether TLS is spoken there. */
+      readonly isSecure: boolean;
+    }
   | { readonly kind: 'unix'; readonly path: string };
 
 /** Address of a Redis door. */
@@ -15,10 +20,11 @@ export interface RespAddress {
 
 export const DEFAULT_PORT = 7480;
 
-export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one) or unix:/path';
+export const ADDRESS_FORMS = 'http://host:port (port 0 takes a free one), https://host:port or unix:/path';
 
 /** The forms of a daemon's address. */
-export const SERVICE_URL_FORMS = 'http://host:port, unix:/path, resp://host:port or resp+unix:/path';
+export const SERVICE_URL_FORMS =
+  'http://host:port, https://host:port, unix:/path, resp://host:port, resps://host:port or resp+unix:/path';
 
 /** Maximum length of a unix socket's path on Linux, bytes: sun_path of unix(7) without its final zero. */
 export const MAX_SOCKET_PATH_BYTES = 107;
@@ -27,10 +33,10 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 const MERCURY = /^(na|ofi|ucx|bmi|psm2?|tcp|sm|verbs)(\+|:|$)/;
 
 /** Prefixes of addresses of the Redis protocol, here and elsewhere. */
-const REDIS = /^(rediss?|resp)(\+unix)?:/i;
+const REDIS = /^(rediss?|resps?)(\+unix)?:/i;
 
 /** Why a text is not an address to listen on, if nothing in it is recognized. */
-export const NO_SCHEME = 'it begins with neither http:// nor unix:';
+export const NO_SCHEME = 'it begins with none of http://, https:// and unix:';
 
 /** Whether the text is meant as an address, valid or not. */
 export function looksLikeAddress(text: string): boolean {
@@ -44,11 +50,11 @@ export function looksLikeAddress(text: string): boolean {
 export function parseAddress(text: string, directory: string): ListenAddress | string {
   if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length), directory);
   if (MERCURY.test(text)) return 'Mercury transports do not exist here';
-  if (/^https:/i.test(text)) return 'the daemon speaks plain HTTP; TLS takes a proxy in front of it';
   if (REDIS.test(text))
     return 'it is for HTTP; the Redis protocol has --resp-address host:port, and bedrock.resp in a configuration';
-  if (!/^http:\/\//i.test(text)) return NO_SCHEME;
-  const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('http:'.length))?.[1] ?? '';
+  if (!/^https?:\/\//i.test(text)) return NO_SCHEME;
+  const isSecure = /^https:/i.test(text);
+  const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('https:'.length))?.[1] ?? '';
   if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is no number from 0 to 65535';
   // The URL parser would drop line breaks and tabs.
   if (/\s/.test(text) || !URL.canParse(text)) return 'its host is neither a name nor an IP address';
@@ -59,14 +65,14 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
     !['', '/'].includes(url.pathname) ||
     url.search + url.hash !== ''
   ) {
-    return 'only a host and a port may stand after http://';
+    return `only a host and a port may stand after ${isSecure ? 'https' : 'http'}://`;
   }
   if (!/^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)) {
     return 'its host is neither a name nor an IP address';
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  // Not url.port, which omits HTTP's default port 80.
-  return { kind: 'tcp', host, port: port === '' ? DEFAULT_PORT : Number(port) };
+  // Not url.port, which omits the default port of the scheme.
+  return { kind: 'tcp', host, port: port === '' ? DEFAULT_PORT : Number(port), isSecure };
 }
 
 /** @returns host and port, or a text that says why there are none */
@@ -89,11 +95,6 @@ export function parseSocketPath(given: string, directory: string): { kind: 'unix
   return { kind: 'unix', path: absolute };
 }
 
-/** Whether only the machine itself can reach a host, as far as that is known without asking for its address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
 /** Host and port as text, in the form that `parseHostPort` reads. */
 export function formatHostPort({ host, port }: { host: string; port: number }): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -102,5 +103,5 @@ export function formatHostPort({ host, port }: { host: string; port: number }): 
 /** An address as text, in the form that `parseAddress` reads. */
 export function formatAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
-  return `http://${formatHostPort(address)}`;
+  return `${address.isSecure ? 'https' : 'http'}://${formatHostPort(address)}`;
 }

@@ -1,4 +1,7 @@
-/** The address of a daemon: `http://host:port` or `unix:/path` for HTTP, `resp://host:port` or `resp+unix:/path` for the Redis protocol. */
+/**
+ * The address of a daemon: `http://host:port`, `https://host:port` or `unix:/path` for HTTP; `resp://host:port`, `resps://host:port` or
+ * `resp+unix:/path` for the Redis protocol.
+ */
 import { invalid } from '../base/errors.js';
 import {
   formatAddress,
@@ -16,11 +19,15 @@ export interface HttpUrl {
   readonly text: string;
   /** Destination of requests; for a unix socket the host is only a placeholder. */
   readonly origin: string;
+  /** Host of a TLS connection; undefined without TLS. */
+  readonly secureHost?: string;
   readonly socketPath?: string;
 }
 
 /** Where a Redis door listens. */
-export type RespEndpoint = { readonly host: string; readonly port: number } | { readonly path: string };
+export type RespEndpoint =
+  | { readonly host: string; readonly port: number; readonly isSecure?: boolean }
+  | { readonly path: string };
 
 export interface RespUrl {
   readonly kind: 'resp';
@@ -30,7 +37,8 @@ export interface RespUrl {
 
 export type ServiceUrl = HttpUrl | RespUrl;
 
-const RESP = 'resp://';
+/** `rediss` is what Redis clients call it. */
+const RESP = /^(resp|resps|rediss):\/\/(?!.*@)/;
 const RESP_UNIX = 'resp+unix:';
 /** The form of Redis clients: user, password and number of a database have no meaning here. */
 const OF_REDIS = /^rediss?:\/\/(?:[^@/]*@)?([^/?#]*)/i;
@@ -52,18 +60,28 @@ export function readServiceUrl(url: string, directory: string): ServiceUrl | str
     if (typeof socket === 'string') return socket;
     return { kind: 'resp', text: `${RESP_UNIX}${socket.path}`, endpoint: { path: socket.path } };
   }
-  if (url.startsWith(RESP)) {
-    const endpoint = parseHostPort(url.slice(RESP.length).replace(/\/$/, ''));
+  const [scheme, protocol] = RESP.exec(url) ?? [];
+  if (scheme !== undefined) {
+    const endpoint = parseHostPort(url.slice(scheme.length).replace(/\/$/, ''));
     if (typeof endpoint === 'string') return endpoint;
-    return { kind: 'resp', text: `${RESP}${formatHostPort(endpoint)}`, endpoint };
+    if (protocol === 'resp') return { kind: 'resp', text: `resp://${formatHostPort(endpoint)}`, endpoint };
+    return {
+      kind: 'resp',
+      text: `resps://${formatHostPort(endpoint)}`,
+      endpoint: { ...endpoint, isSecure: true },
+    };
   }
   const [, elsewhere] = OF_REDIS.exec(url) ?? [];
-  if (elsewhere !== undefined) return `the Redis protocol is reached by resp:// here: ${RESP}${elsewhere}`;
+  if (elsewhere !== undefined) {
+    const here = url.toLowerCase().startsWith('rediss') ? 'resps://' : 'resp://';
+    return `the Redis protocol is reached by ${here} here: ${here}${elsewhere}`;
+  }
   const address = parseAddress(url, directory);
-  if (address === NO_SCHEME) return 'it begins with none of http://, unix:, resp:// and resp+unix:';
+  if (address === NO_SCHEME)
+    return 'it begins with none of http://, https://, unix:, resp://, resps:// and resp+unix:';
   if (typeof address === 'string') return address;
   const text = formatAddress(address);
   if (address.kind === 'unix')
     return { kind: 'http', text, origin: 'http://localhost', socketPath: address.path };
-  return { kind: 'http', text, origin: text };
+  return { kind: 'http', text, origin: text, ...(address.isSecure && { secureHost: address.host }) };
 }

@@ -6,12 +6,18 @@
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 
+/** Whether a socket encrypts what is written to it. Not known by its class: that would load TLS into programs that do not use it. */
+export function isEncrypted(socket: Socket): boolean {
+  return (socket as { encrypted?: boolean }).encrypted === true;
+}
+
 /**
  * @returns how many of the bytes the system has accepted; the caller writes the rest through the stream. 0 if this is not possible, or if
  * the stream has earlier bytes to write.
  */
 export function writeNow(socket: Socket, bytes: Uint8Array): number {
-  if (socket.writableLength > 0 || !socket.writable || socket.connecting) return 0;
+  // With TLS the bytes must be encrypted first.
+  if (socket.writableLength > 0 || !socket.writable || socket.connecting || isEncrypted(socket)) return 0;
   const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
   if (fd === undefined || fd < 0) return 0;
   try {

@@ -1,20 +1,9 @@
 /** Errors of commands that follow Redis, with its error texts: clients check them. */
 import { BedrockError } from '../base/errors.js';
 
-const CODES = {
-  ERR: 'INVALID_ARGUMENT',
-  NOAUTH: 'UNAUTHENTICATED',
-  WRONGPASS: 'UNAUTHENTICATED',
-  NOPERM: 'PERMISSION_DENIED',
-} as const;
-
 export class RedisFault extends BedrockError {
-  /** @param word first word of the error, which clients know */
-  constructor(
-    message: string,
-    readonly word: 'ERR' | 'NOAUTH' | 'WRONGPASS' | 'NOPERM' = 'ERR',
-  ) {
-    super(CODES[word], message);
+  constructor(message: string) {
+    super('INVALID_ARGUMENT', message);
   }
 }
 

@@ -2,7 +2,7 @@
  * The Redis door: a listener on TCP, on a unix socket, or on both, and its clients.
  *
  * Sockets read directly into the buffers of `Session` if Node allows it. That uses `onread` of net, and the connection is
- * handed over to a socket made with that option. Other sockets are read in the ordinary way.
+ * handed over to a socket made with that option. Other sockets, such as those with TLS, are read in the ordinary way.
  */
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
@@ -12,11 +12,13 @@ import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
+import type { TlsCertificates } from '../net/tls-certificates.js';
+import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import { UnixSocket } from '../net/unix-socket.js';
+import { isEncrypted } from '../net/write-now.js';
 import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import type { Access } from '../security/access.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
 import { Session } from './session.js';
@@ -29,8 +31,14 @@ import { UploadWatch } from './uploads.js';
 /** A larger argument that has not arrived completely gets its own place. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
 
+/** What a client gets that speaks no TLS where TLS is spoken. */
+const PLAIN_ANSWER =
+  '-UNREACHABLE TLS is spoken at this address, and the client does not; connect with resps:// (redis-cli --tls)\r\n';
+
 export interface RespServerOptions {
   address: RespAddress;
+  /** Those of TLS on the TCP address. */
+  certificates?: TlsCertificates | undefined;
   settings: Required<Omit<RespConfig, 'address' | 'unix'>>;
   providers: ProviderManager;
   version: string;
@@ -39,8 +47,6 @@ export interface RespServerOptions {
   config: () => unknown;
   changes: Changes;
   queries: DaemonFacts['queries'];
-  /** Whom it serves; undefined: everybody. */
-  access: Access | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -57,11 +63,11 @@ export class RespServer implements Door {
   readonly arriving: ByteBudget;
   readonly replies: ByteBudget;
   readonly uploads: UploadWatch;
-  readonly access: Access | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #sessions = new Map<Session, Socket>();
   #socket: UnixSocket | undefined;
+  readonly #tls: TlsFront | undefined;
   #listening: Promise<Bound> | undefined;
   #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -79,8 +85,8 @@ export class RespServer implements Door {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
-    this.access = options.access;
-    const { settings, version, providers, config, changes, queries, shutdown } = options;
+    const { certificates, settings, version, providers, config, changes, queries, shutdown } = options;
+    if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
     this.limits = {
       maxArguments: settings.max_arguments,
       maxBulkBytes: settings.max_bulk_bytes,
@@ -153,7 +159,12 @@ export class RespServer implements Door {
       if (tcp !== undefined) {
         where = formatHostPort(tcp);
         at = { port: tcp.port };
-        const listeners = await listenTcp(() => this.#make(), tcp);
+        const make = (): Server => {
+          const server = this.#make();
+          this.#tls?.guard(server);
+          return server;
+        };
+        const listeners = await listenTcp(make, tcp);
         this.#servers.push(...listeners.servers);
         this.#checkNotClosing();
         port = listeners.port;
@@ -211,6 +222,7 @@ export class RespServer implements Door {
     this.isServing = false;
     clearInterval(this.#idleTimer);
     clearInterval(this.#dripTimer);
+    this.#tls?.close();
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });
@@ -305,6 +317,11 @@ export class RespServer implements Door {
     };
   }
 
+  /** Undefined without TLS. */
+  get tlsFigures(): TlsFigures | undefined {
+    return this.#tls?.figures;
+  }
+
   /** The figures for INFO. */
   #figureLines(): ReturnType<Door['daemon']['figures']> {
     const { connections, accepted, refused, evicted, requests, failed, arrivingBytes, bufferedBytes } =
@@ -339,7 +356,7 @@ function readingInto(accepted: Socket, session: Session): Socket {
   // Node supports `onread` only for sockets that are created with it, so the connection moves to such a socket. There is no
   // public way to do that.
   const handle = (accepted as { _handle?: unknown })._handle;
-  if (typeof handle !== 'object' || handle === null) {
+  if (typeof handle !== 'object' || handle === null || isEncrypted(accepted)) {
     accepted.on('data', (bytes) => {
       if (!session.take(bytes)) accepted.pause();
     });

@@ -5,6 +5,7 @@ import type { ResolvedReference } from '../config/resolved-config.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
 import type { Dependency, Provider } from '../contract/provider.js';
+import type { RemoteOptions } from '../contract/remote-provider.js';
 import type { RemoteDependencies } from './remote-dependencies.js';
 
 /** What a provider can depend on. */
@@ -16,6 +17,8 @@ export interface Injectables {
   executionPool(name: string): ExecutionPool;
   /** How long another daemon may take to become ready. */
   timeoutMs(): number;
+  /** How this daemon presents itself to others. @throws UNREACHABLE */
+  remoteOptions(): Promise<RemoteOptions>;
 }
 
 export class DependencyInjector {
@@ -42,7 +45,7 @@ export class DependencyInjector {
   async #optional(reference: ResolvedReference): Promise<Dependency | undefined> {
     if ('pool' in reference) return this.among.executionPool(reference.pool);
     try {
-      if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among.timeoutMs());
+      if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among);
       return this.#local(reference.provider);
     } catch (error) {
       // A start that was given up must not continue without the dependency.

@@ -1,4 +1,4 @@
-/** Settings that a running daemon keeps until it ends: where it listens, whom it serves, the limits of its doors, where it logs. */
+/** Settings that a running daemon keeps until it ends: where it listens, the limits of its doors, where it logs. */
 import { isDeepStrictEqual } from 'node:util';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';
@@ -12,8 +12,8 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
       bedrock: {
         http: bedrock.http,
         resp: bedrock.resp,
-        auth: bedrock.auth,
-        insecure: bedrock.insecure,
+        tls: bedrock.tls,
+        remote_tls: bedrock.remote_tls,
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },
     });

@@ -360,6 +360,7 @@ export class ManagedProvider implements RunningProvider {
     };
     return {
       ...context,
+      remoteOptions: () => this.around.among.remoteOptions(),
       createTarget: (type, config, more) =>
         createTarget(this.#registry, type, config, { ...context, ...more }),
     };

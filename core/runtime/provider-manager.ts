@@ -21,6 +21,7 @@ import type { TypeRegistry } from '../library/registry.js';
 import { AdmissionQueue } from './admission-queue.js';
 import { ManagedProvider, type Surroundings } from './managed-provider.js';
 import { Operations } from './operations.js';
+import { readRemoteOptions } from './remote-options.js';
 import type { RunningConfig } from './running-config.js';
 import type { RunningProvider } from './running-provider.js';
 import type { ServedTarget } from './served-target.js';
@@ -61,6 +62,7 @@ export class ProviderManager {
         provider: (name) => this.#underWay?.added.get(name) ?? this.#byName.get(name),
         executionPool: (name) => this.#executionPool(name),
         timeoutMs: () => running.settings.start_timeout_ms,
+        remoteOptions: () => readRemoteOptions(running.settings.remote_tls),
       },
     };
     const { config, registry } = running.resolution;

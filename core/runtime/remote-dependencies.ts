@@ -9,7 +9,7 @@ import { BedrockError, messageOf } from '../base/errors.js';
 import { connect } from '../client/connect.js';
 import type { Service } from '../client/service.js';
 import type { RemoteReference } from '../config/resolved-config.js';
-import type { RemoteProviderHandle } from '../contract/remote-provider.js';
+import type { RemoteOptions, RemoteProviderHandle } from '../contract/remote-provider.js';
 
 /** Interval between two requests to a daemon that is starting. */
 const RETRY_MS = 100;
@@ -26,10 +26,13 @@ export class RemoteDependencies {
   }
 
   /**
-   * @param timeoutMs how long a daemon may take to become ready
+   * @param how how long a daemon may take to become ready, and how this one presents itself
    * @throws DEPENDENCY_UNRESOLVED
    */
-  async connect(reference: RemoteReference, timeoutMs: number): Promise<RemoteProviderHandle> {
+  async connect(
+    reference: RemoteReference,
+    how: { timeoutMs(): number; remoteOptions(): Promise<RemoteOptions> },
+  ): Promise<RemoteProviderHandle> {
     const { text, url, target, type } = reference;
     const unresolved = (why: string, cause?: unknown): BedrockError =>
       new BedrockError('DEPENDENCY_UNRESOLVED', `it depends on "${text}": ${why}`, {
@@ -37,9 +40,13 @@ export class RemoteDependencies {
         ...(cause !== undefined && { cause }),
       });
     if (this.isClosed) throw unresolved(GIVEN_UP);
-    const service = await connectWhenReady(url, timeoutMs, this.#closing.signal).catch((error: unknown) => {
-      throw unresolved(messageOf(error), error);
-    });
+    // Safe: the signal tells the connection of a close meanwhile.
+    const service = await how
+      .remoteOptions()
+      .then((options) => connectWhenReady(url, options, how.timeoutMs(), this.#closing.signal))
+      .catch((error: unknown) => {
+        throw unresolved(messageOf(error), error);
+      });
     this.#services.push(service);
     if (this.#closing.signal.aborted) {
       await this.close();
@@ -110,12 +117,17 @@ export class RemotesOfProvider {
   }
 }
 
-async function connectWhenReady(url: string, timeoutMs: number, signal: AbortSignal): Promise<Service> {
+async function connectWhenReady(
+  url: string,
+  options: RemoteOptions,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Service> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const left = Math.max(1, Math.floor(end - performance.now()));
     try {
-      return await connect(url, { timeoutMs: left, signal });
+      return await connect(url, { ...options, timeoutMs: left, signal });
     } catch (error) {
       const isStarting = error instanceof BedrockError && error.code === 'NOT_READY';
       if (!isStarting || left <= RETRY_MS) throw error;

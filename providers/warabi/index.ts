@@ -41,13 +41,14 @@ class WarabiProvider implements Provider {
 
   constructor(
     private readonly slots: readonly TargetSlot[],
-    { providerName, logger }: ProviderContext,
+    { providerName, logger, remoteOptions }: ProviderContext,
     config: WarabiConfig,
   ) {
     this.name = providerName;
     this.#receiver = new Receiver(providerName, slots);
-    this.#sender = new Sender(providerName, slots, transferManagerOf(config.transfer_manager), logger);
-    this.routes = [...this.#receiver.routes, planRoute(slots)];
+    const transfers = transferManagerOf(config.transfer_manager);
+    this.#sender = new Sender(providerName, slots, transfers, logger, remoteOptions);
+    this.routes = [...this.#receiver.routes, planRoute(slots, remoteOptions)];
   }
 
   get targets(): readonly Target[] {

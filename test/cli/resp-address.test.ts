@@ -56,7 +56,7 @@ describe('an address of another scheme', () => {
     async (where) => {
       const ended = await run(['providers', '-a', where]);
       expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'INVALID_ARGUMENT' });
-      expect(ended.stderr).toContain('resp://127.0.0.1:1');
+      expect(ended.stderr).toMatch(/ resps?:\/\/127\.0\.0\.1:1/);
     },
   );
 

@@ -31,6 +31,8 @@ const COMPANIONS: Record<string, object> = {
   '$.clients[0]': { name: 'c', type: 'warabi' },
   '$.margo.argobots.xstreams[0]': { scheduler: { pools: [0] } },
   '$.margo.argobots.xstreams[0].scheduler': { pools: [0] },
+  '$.bedrock.tls': { cert: 'cert.pem', key: 'key.pem', client_ca: 'ca.pem' },
+  '$.bedrock.remote_tls': { cert: 'cert.pem', key: 'key.pem' },
   '$.providers[0]': { type: 'warabi', config: { target: { type: 'memory' } } },
 };
 

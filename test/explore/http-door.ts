@@ -55,7 +55,7 @@ function makeApp(): Promise<HttpApp> {
   };
   return buildHttpApp(
     {
-      address: { kind: 'tcp', host: '127.0.0.1', port: 7480 },
+      address: { kind: 'tcp', host: '127.0.0.1', port: 7480, isSecure: false },
       settings: { http } as unknown as DaemonSettings,
       version: '0.0.0',
       logger,
@@ -65,7 +65,6 @@ function makeApp(): Promise<HttpApp> {
       config: () => ({}),
       changes: undefined as never,
       queries: undefined as never,
-      access: undefined,
       shutdown: quiet,
     },
     state,

@@ -31,7 +31,6 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         config: () => ({}),
         changes: undefined as never,
         queries: undefined as never,
-        access: undefined,
         shutdown: () => undefined,
       });
       const listening = server.listen().catch(() => undefined);

@@ -118,7 +118,7 @@ export class PageRun {
       await this.#stopDaemon();
       this.#daemon = launch();
       this.#address = await this.#daemon.address();
-      const [, respPort] = /listening on resp:\/\/\S+:(\d+)/.exec(this.#daemon.stdout) ?? [];
+      const [, respPort] = /listening on resps?:\/\/\S+:(\d+)/.exec(this.#daemon.stdout) ?? [];
       this.#respPort = respPort ?? DOCUMENTED_RESP_PORT;
       // The reader's URLs stay right: there the port is the same each time.
       for (const name of ['URL', 'NAMES'])

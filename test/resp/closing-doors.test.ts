@@ -28,7 +28,6 @@ function make(): RespServer {
     config: () => ({}),
     changes: undefined as never,
     queries: undefined as never,
-    access: undefined,
     shutdown: () => undefined,
   });
 }

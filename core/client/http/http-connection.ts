@@ -4,7 +4,7 @@
  * The time-out measures lack of progress, like the daemon's own. A call can also have a time-out for its whole duration (`timeoutMs`), or
  * be ended by an AbortSignal.
  */
-import type { Dispatcher } from 'undici';
+import { buildConnector, type Dispatcher } from 'undici';
 import { copyBytes, isRefusal } from '../../base/allocation.js';
 import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../base/errors.js';
 import { isRecord, propertyOf } from '../../base/plain.js';
@@ -12,6 +12,7 @@ import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js'
 import type { HttpUrl } from '../../net/service-url.js';
 import { type ConnectOptions, endedByCaller, signalOf, whenEnded } from '../remote/call-options.js';
 import { SourceFailure } from '../remote/source.js';
+import { tlsFailure, tlsOptionsFor } from '../remote/tls.js';
 import { WorkInHand } from '../remote/work-in-hand.js';
 import { ProgressWatch, WatchedPool } from './progress-watch.js';
 
@@ -27,27 +28,39 @@ export type HttpResponse = Dispatcher.ResponseData;
 
 export class HttpConnection {
   readonly #pool: WatchedPool;
-  /** Headers of every request. */
-  readonly #headers: Record<string, string>;
+  /** What TLS has last found on a connection that had been opened; undici only says that such a connection was closed. */
+  #lateRefusal: unknown;
   /** Calls in flight, each of one or more requests. */
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
 
   constructor(
     readonly url: HttpUrl,
-    { connections = 16, progressTimeoutMs = 30_000, token }: ConnectOptions = {},
+    { connections = 16, progressTimeoutMs = 30_000, tls = {} }: ConnectOptions = {},
   ) {
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.work = new WorkInHand(url.text);
+    const connect = {
+      timeout: progressTimeoutMs,
+      ...(url.socketPath !== undefined && { socketPath: url.socketPath }),
+      ...(url.secureHost !== undefined && tlsOptionsFor(url.secureHost, tls)),
+    };
     const options = {
       connections,
       pipelining: 1,
-      connect: {
-        timeout: progressTimeoutMs,
-        ...(url.socketPath !== undefined && { socketPath: url.socketPath }),
-      },
+      connect: url.secureHost === undefined ? connect : this.#noting(buildConnector(connect)),
     };
     this.#pool = new WatchedPool(url.origin, options, new ProgressWatch(progressTimeoutMs, url.text));
+  }
+
+  /** With TLS 1.3 a daemon refuses a client's certificate when the client takes the connection as open. */
+  #noting(connector: buildConnector.connector): buildConnector.connector {
+    return (options, callback) =>
+      connector(options, (...result) => {
+        result[1]?.once('error', (error: unknown) => {
+          this.#lateRefusal = error;
+        });
+        callback(...result);
+      });
   }
 
   /**
@@ -61,7 +74,7 @@ export class HttpConnection {
       response = await this.#pool.request({
         method: request.method,
         path: pathOf(request),
-        headers: request.headers === undefined ? this.#headers : { ...this.#headers, ...request.headers },
+        ...(request.headers !== undefined && { headers: request.headers }),
         ...(request.body !== undefined && { body: request.body as Buffer }),
         ...(signal !== undefined && { signal }),
       });
@@ -69,6 +82,7 @@ export class HttpConnection {
       forget?.();
       throw this.translate(error, request);
     }
+    this.#lateRefusal = undefined;
     if (forget !== undefined) response.body.once('close', forget);
     if (response.statusCode >= 400) throw await this.#problem(response, request);
     return response;
@@ -149,6 +163,12 @@ export class HttpConnection {
     if (code.endsWith('_TIMEOUT')) {
       return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: error });
     }
+    if (this.url.secureHost !== undefined) {
+      const found = code === 'UND_ERR_SOCKET' ? (this.#lateRefusal ?? error) : error;
+      const insecure = tlsFailure(found, where);
+      if (insecure !== undefined)
+        return new BedrockError('UNREACHABLE', `${where} cannot be reached: ${insecure}`, { cause: found });
+    }
     if (propertyOf(error, 'name') === 'HTTPParserError') {
       const message = `${where} does not speak HTTP; if it is the daemon's port for the Redis protocol, connect to ${this.url.text.replace(/^http/, 'resp')}`;
       return new BedrockError('UNREACHABLE', message, { cause: error });
@@ -166,13 +186,17 @@ export class HttpConnection {
     } catch {
       // The response to a HEAD has no body, and a connection that breaks here does not change the refusal.
     }
-    return problemOf(
+    const problem = problemOf(
       response.statusCode,
       response.headers['error-code'],
       text,
       `${request.method} ${request.path}`,
       this.url.text,
     );
+    if (problem.details.tls !== true || this.url.secureHost !== undefined) return problem;
+    const where = this.url.text;
+    const there = where.replace(/^http:/, 'https:');
+    return new BedrockError('UNREACHABLE', `${where} speaks TLS; connect to ${there}`, { cause: problem });
   }
 }
 

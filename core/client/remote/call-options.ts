@@ -1,17 +1,17 @@
 /** Time-outs and signals with which callers limit their calls to a daemon. */
 import { setMaxListeners } from 'node:events';
 import { BedrockError, invalid } from '../../base/errors.js';
-import type { CallOptions } from '../../contract/remote-provider.js';
+import type { CallOptions, TlsOptions } from '../../contract/remote-provider.js';
 import { onceInputIsRead } from '../../net/standstill.js';
 
-/** Number of connections to a daemon, and the time-out for lack of progress. */
+/** Number of connections to a daemon, the time-out for lack of progress, and certificates. */
 export interface ConnectOptions {
   /** Maximum number of open connections; default: 16 over HTTP, and 1 over the Redis protocol, which takes many calls at a time. */
   connections?: number;
   /** How long a call may make no progress, in milliseconds; default: 30000. */
   progressTimeoutMs?: number;
-  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one. */
-  token?: string;
+  /** Certificates for `https://` and `resps://`. */
+  tls?: TlsOptions;
 }
 
 /** Longest time-out of a Node.js timer, in milliseconds. */

@@ -1,6 +1,6 @@
 /** The connections to a daemon: how they are opened, which command uses which, and how callers' time-outs and signals end commands. */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
-import type { CallOptions } from '../../contract/remote-provider.js';
+import type { CallOptions, TlsOptions } from '../../contract/remote-provider.js';
 import type { RespEndpoint } from '../../net/service-url.js';
 import { type ConnectOptions, endedByCaller, signalOf, whenEnded, within } from '../remote/call-options.js';
 import { WorkInHand } from '../remote/work-in-hand.js';
@@ -39,7 +39,7 @@ export class Link {
     private readonly endpoint: RespEndpoint,
     private readonly progressTimeoutMs: number,
     connections: number,
-    private readonly token: string | undefined,
+    private readonly tls: TlsOptions | undefined,
   ) {
     this.work = new WorkInHand(url);
     this.#lanes = Array.from(
@@ -55,11 +55,11 @@ export class Link {
     {
       connections = 1,
       progressTimeoutMs = DEFAULT_PROGRESS_TIMEOUT_MS,
-      token,
+      tls,
       ...call
     }: ConnectOptions & CallOptions,
   ): Promise<Link> {
-    const link = new Link(url, endpoint, progressTimeoutMs, connections, token);
+    const link = new Link(url, endpoint, progressTimeoutMs, connections, tls);
     await (link.#lanes[0] as Lane).open(signalOf(call));
     return link;
   }
@@ -144,15 +144,16 @@ export class Link {
   }
 
   async #openConnection(onClose: () => void, signal: AbortSignal | undefined): Promise<RespConnection> {
-    const { progressTimeoutMs } = this;
-    const connection = await RespConnection.open(this.endpoint, { progressTimeoutMs, signal, onClose });
+    const { progressTimeoutMs, tls } = this;
+    const connection = await RespConnection.open(this.endpoint, {
+      progressTimeoutMs,
+      signal,
+      onClose,
+      ...(tls !== undefined && { tls }),
+    });
     try {
-      const greeted = Promise.all([
-        this.token === undefined ? undefined : authenticate(connection, this.token),
-        connection.send(['HELLO', 3]),
-        connection.send(['BEDROCK.HELLO']),
-      ]);
-      const [, , limits] = await within(greeted, signal, this.url);
+      const greeted = Promise.all([connection.send(['HELLO', 3]), connection.send(['BEDROCK.HELLO'])]);
+      const [, limits] = await within(greeted, signal, this.url);
       this.#limits = limitsOf(limits);
       return connection;
     } catch (error) {
@@ -163,21 +164,13 @@ export class Link {
   }
 }
 
-/** A daemon that asks nobody is content with any token, as over HTTP. */
-async function authenticate(connection: RespConnection, token: string): Promise<void> {
-  try {
-    await connection.send(['AUTH', token]);
-  } catch (error) {
-    if (!(error instanceof ReplyError && error.text.startsWith('AUTH called without'))) throw error;
-  }
-}
-
 function handshakeFailure(error: unknown, url: string): BedrockError {
   const refusal = error instanceof ReplyError ? refusalOf(error) : asBedrockError(error);
   if (!(error instanceof ReplyError) && refusal.code !== 'INTERNAL') return refusal;
   // Errors of the daemon, and of memory in this process.
-  if (['NOT_READY', 'OVERLOADED', 'UNAUTHENTICATED', 'PERMISSION_DENIED'].includes(refusal.code))
-    return refusal;
+  if (refusal.code === 'UNREACHABLE')
+    return new BedrockError('UNREACHABLE', `${url}: ${refusal.message}`, { cause: refusal });
+  if (refusal.code === 'NOT_READY' || refusal.code === 'OVERLOADED') return refusal;
   return new BedrockError(
     'UNREACHABLE',
     `what answers at ${url} is no bedrock-node daemon: ${refusal.message}`,

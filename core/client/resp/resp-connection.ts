@@ -9,13 +9,16 @@
  * - A connection breaks if the peer violates the protocol, closes, or makes no progress. Then every waiting command is told. There is no
  *   retry here.
  */
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { allocateBytes } from '../../base/allocation.js';
 import { asBedrockError, BedrockError, messageOf } from '../../base/errors.js';
 import { formatHostPort } from '../../net/address.js';
 import type { RespEndpoint } from '../../net/service-url.js';
 import { onceInputIsRead } from '../../net/standstill.js';
 import { within } from '../remote/call-options.js';
+import type { TlsOptions } from '../../contract/remote-provider.js';
+import { tlsFailure, tlsOptionsFor } from '../remote/tls.js';
 import { type Argument, type Command, PlainCommand } from './command.js';
 import { CommandsInOrder } from './commands-in-order.js';
 import { RequestWriter } from '../../redis-wire/request-writer.js';
@@ -27,6 +30,8 @@ export interface RespConnectionOptions {
   progressTimeoutMs?: number;
   /** Largest reply in bytes, not counting bytes that go to a command's own memory; default: 64 MiB. */
   maxReplyBytes?: number;
+  /** Certificates, if the endpoint is secure. */
+  tls?: TlsOptions;
   /** Ends the attempt to connect. */
   signal?: AbortSignal | undefined;
   /** Called once, when the connection has broken or ended. */
@@ -86,17 +91,13 @@ export class RespConnection {
 
   private constructor(
     private readonly endpoint: RespEndpoint,
-    { progressTimeoutMs = 30_000, maxReplyBytes = 2 ** 26, onClose }: RespConnectionOptions,
+    { progressTimeoutMs = 30_000, maxReplyBytes = 2 ** 26, tls = {}, onClose }: RespConnectionOptions,
   ) {
     this.#parser = new ReplyParser({ maxReplyBytes });
     this.#onClose = onClose;
-    this.#socket = connect({
-      ...endpoint,
-      noDelay: true,
-      onread: {
-        buffer: () => this.#room(),
-        callback: (count: number) => this.#received(count),
-      },
+    this.#socket = socketTo(endpoint, tls, {
+      buffer: () => this.#room(),
+      callback: (count: number) => this.#received(count),
     });
     const watch = setInterval(() => onceInputIsRead(this.#watch), progressTimeoutMs / CHECKS);
     watch.unref();
@@ -107,7 +108,10 @@ export class RespConnection {
         resolve();
       });
     });
-    this.#socket.on('error', (error) => this.break(this.#unreachable(messageOf(error), error)));
+    this.#socket.on('error', (error) => {
+      const insecure = this.#isSecure ? tlsFailure(error, this.#where) : undefined;
+      this.break(this.#unreachable(insecure ?? messageOf(error), error));
+    });
   }
 
   /** @throws UNREACHABLE, TIMEOUT, ABORTED, OVERLOADED */
@@ -127,7 +131,7 @@ export class RespConnection {
     return new Promise((resolve, reject) => {
       // Safe: the constructor's own listener comes first, so the reason is there.
       this.#socket.once('close', () => reject(this.#whyClosed));
-      this.#socket.once('connect', () => {
+      this.#socket.once(this.#isSecure ? 'secureConnect' : 'connect', () => {
         if (this.#state === 'connecting') this.#state = 'open';
         resolve();
       });
@@ -318,9 +322,14 @@ export class RespConnection {
       this.break(new BedrockError('TIMEOUT', `no answer from ${this.#where} in time`));
   };
 
+  get #isSecure(): boolean {
+    return 'host' in this.endpoint && this.endpoint.isSecure === true;
+  }
+
   get #where(): string {
     const { endpoint } = this;
-    return 'path' in endpoint ? `resp+unix:${endpoint.path}` : `resp://${formatHostPort(endpoint)}`;
+    if ('path' in endpoint) return `resp+unix:${endpoint.path}`;
+    return `${this.#isSecure ? 'resps' : 'resp'}://${formatHostPort(endpoint)}`;
   }
 
   #unreachable(reason: string, cause?: unknown): BedrockError {
@@ -328,4 +337,14 @@ export class RespConnection {
       cause,
     });
   }
+}
+
+/** A socket that reads into the caller's memory, encrypted or not. */
+function socketTo(endpoint: RespEndpoint, tls: TlsOptions, onread: OnReadOpts): Socket {
+  if ('path' in endpoint) return connect({ path: endpoint.path, onread });
+  const { host, port, isSecure } = endpoint;
+  if (isSecure !== true) return connect({ host, port, noDelay: true, onread });
+  // Its types lack the option, which it has: https://nodejs.org/api/tls.html#tlsconnectoptions-callback
+  const options = { host, port, ...tlsOptionsFor(host, tls), onread } as ConnectionOptions;
+  return connectTls(options).setNoDelay(true);
 }

@@ -7,6 +7,7 @@ import {
   BedrockError,
   connect,
   type RemoteCall,
+  type RemoteOptions,
   type RemoteProviderHandle,
   type Service,
 } from '../../../core/index.js';
@@ -47,16 +48,16 @@ export class Destination {
   ) {}
 
   /**
-   * @param connections requests at once
+   * @param how connections: requests at once
    * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the address is malformed)
    */
   static async connect(
     address: string,
     name: string | number,
-    connections: number,
+    how: RemoteOptions & { connections: number },
     signal: AbortSignal,
   ): Promise<Destination> {
-    const service = await connect(address, { connections, timeoutMs: CALL_MS, signal });
+    const service = await connect(address, { ...how, timeoutMs: CALL_MS, signal });
     try {
       const provider = service.provider(name);
       if (provider.type !== 'warabi')

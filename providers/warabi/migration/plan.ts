@@ -5,6 +5,7 @@ import {
   defineRoute,
   jsonBody,
   type ProviderRoute,
+  type RemoteOptions,
   type Service,
   type Target,
 } from '../../../core/index.js';
@@ -35,11 +36,13 @@ interface Plan {
   readonly faults: readonly string[];
 }
 
-export function planRoute(slots: readonly TargetSlot[]): ProviderRoute {
+export function planRoute(
+  slots: readonly TargetSlot[],
+  remoteOptions: () => Promise<RemoteOptions>,
+): ProviderRoute {
   return defineRoute({
     method: 'POST',
     path: '/migration/plan',
-    scope: 'admin',
     summary: 'Say what a migration would do',
     isInternal: true,
     body: jsonBody<PlanRequest>({
@@ -52,7 +55,7 @@ export function planRoute(slots: readonly TargetSlot[]): ProviderRoute {
       },
     }),
     handle: async ({ body }) => {
-      const service = await connect(body.address, { timeoutMs: 30_000 });
+      const service = await connect(body.address, { ...(await remoteOptions()), timeoutMs: 30_000 });
       try {
         return await planOf(slots, service, body.provider);
       } finally {

@@ -20,6 +20,7 @@ import {
   type Logger,
   type MigrateRequest,
   type OperationContext,
+  type RemoteOptions,
   type Target,
 } from '../../../core/index.js';
 import { isWatchable, poolIdOf, type TargetSlot } from '../target-slot.js';
@@ -60,6 +61,7 @@ export class Sender {
     private readonly slots: readonly TargetSlot[],
     private readonly transfers: TransferManager,
     private readonly logger: Logger,
+    private readonly remoteOptions: () => Promise<RemoteOptions>,
   ) {}
 
   async migrate(
@@ -72,7 +74,7 @@ export class Sender {
     const destination = await Destination.connect(
       address,
       provider,
-      this.transfers.inFlight,
+      { ...(await this.remoteOptions()), connections: this.transfers.inFlight },
       progress.signal,
     );
     try {
