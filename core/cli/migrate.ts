@@ -1,6 +1,7 @@
 /** `bedrock migrate`: moves a provider to another daemon or backend while it serves, says beforehand what that would be, or gives it up. */
-import type { Command } from 'commander';
-import { BedrockError } from '../base/errors.js';
+import { type Command, InvalidArgumentError } from 'commander';
+import { BedrockError, messageOf } from '../base/errors.js';
+import { isRecord } from '../base/plain.js';
 import type { Service } from '../client/service.js';
 import type { OperationStatus } from '../contract/operation.js';
 import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
@@ -15,6 +16,7 @@ Examples:
   bedrock migrate store http://other:7480
   bedrock migrate store http://127.0.0.1:7480 disk --dry-run
   bedrock migrate store resp://other:7481 --max-rate 50M --remove-source
+  bedrock migrate store http://other:7480 --new-root /data/pools
 
 The daemon of -a does the work, and connects to ADDRESS itself. Ctrl-C cancels it: the provider serves on, and the same command goes on
 later with what had come. So it does after anything else that broke it off. See docs/migration.md.
@@ -25,6 +27,8 @@ interface Options extends AddressOptions {
   maxRate?: number;
   maxHold?: number;
   removeSource?: boolean;
+  newRoot?: string;
+  mergeConfig?: Record<string, unknown>;
   abandon?: boolean;
   dryRun?: boolean;
   json?: boolean;
@@ -71,6 +75,15 @@ export function addMigrate(program: Command): void {
       parseNatural,
     )
     .option('--remove-source', 'delete the data here when it is served there')
+    .option(
+      '--new-root <DIR>',
+      'make DESTINATION there unless it exists, with the files of its targets in this folder',
+    )
+    .option(
+      '--merge-config <JSON>',
+      'make DESTINATION there unless it exists, with these changes of the settings (JSON merge patch)',
+      parseObject,
+    )
     .option('--abandon', 'give up a migration that is not finished')
     .option('--json', 'an object: the operation, or with --dry-run the plan')
     .option('-q, --quiet', 'no progress bar')
@@ -95,12 +108,13 @@ async function plan(
   service: Service,
   name: string,
   request: Request,
-  { json, maxRate = 0 }: Options,
+  { json, maxRate = 0, newRoot, mergeConfig }: Options,
   signal: AbortSignal,
 ): Promise<void> {
+  const options = successorOptions({ newRoot, mergeConfig });
   const { provider, ...answer } = await service
     .provider(name)
-    .request<Plan>({ method: 'POST', path: '/migration/plan', json: request, signal });
+    .request<Plan>({ method: 'POST', path: '/migration/plan', json: { ...request, options }, signal });
   const seconds = maxRate === 0 ? undefined : Math.ceil(answer.bytes / maxRate);
   if (json === true)
     await printJson({ provider, ...answer, ...(seconds !== undefined && { leastSeconds: seconds }) });
@@ -131,7 +145,8 @@ async function migrate(
   options: Options,
   signal: AbortSignal,
 ): Promise<void> {
-  const { transferSize, maxRate, maxHold, removeSource, abandon, json, quiet } = options;
+  const { transferSize, maxRate, maxHold, removeSource, newRoot, mergeConfig, abandon, json, quiet } =
+    options;
   const bar = new OperationBar(quiet);
   let status: OperationStatus;
   try {
@@ -143,6 +158,7 @@ async function migrate(
           ...(maxRate !== undefined && { max_bytes_per_second: maxRate }),
           ...(maxHold !== undefined && { max_hold_ms: maxHold }),
           ...(removeSource === true && { remove_source: true }),
+          ...successorOptions({ newRoot, mergeConfig }),
           ...(abandon === true && { abandon: true }),
         },
       },
@@ -158,6 +174,30 @@ async function migrate(
   await printLine(
     `moved ${countOf(regions)}, ${formatSize(sentBytes)} sent, to provider "${provider}" at ${address}; changes waited ${holdMs} ms`,
   );
+}
+
+function successorOptions({
+  newRoot,
+  mergeConfig,
+}: {
+  newRoot: string | undefined;
+  mergeConfig: Record<string, unknown> | undefined;
+}): Record<string, unknown> {
+  return {
+    ...(newRoot !== undefined && { new_root: newRoot }),
+    ...(mergeConfig !== undefined && { merge_config: mergeConfig }),
+  };
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidArgumentError(`It is no JSON: ${messageOf(cause)}`);
+  }
+  if (isRecord(value)) return value;
+  throw new InvalidArgumentError('It takes a JSON object.');
 }
 
 function countOf(regions: number): string {

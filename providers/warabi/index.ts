@@ -21,7 +21,6 @@ import { Receiver } from './migration/receiver.js';
 import { Sender } from './migration/sender.js';
 import { restore, snapshot } from './snapshots.js';
 import { TargetSlot } from './target-slot.js';
-import { transferManagerOf } from './transfer-manager.js';
 import type { WarabiConfig, WarabiTargetConfig } from '../../schemas/generated/warabi.js';
 
 /** The configuration of a target after its schema has filled in the defaults. */
@@ -46,9 +45,9 @@ class WarabiProvider implements Provider {
   ) {
     this.name = providerName;
     this.#receiver = new Receiver(providerName, slots);
-    const transfers = transferManagerOf(config.transfer_manager);
-    this.#sender = new Sender(providerName, slots, transfers, logger, remoteOptions);
-    this.routes = [...this.#receiver.routes, planRoute(slots, remoteOptions)];
+    this.#sender = new Sender(providerName, slots, config, logger, remoteOptions);
+    const source = { name: providerName, config };
+    this.routes = [...this.#receiver.routes, planRoute(slots, source, remoteOptions)];
   }
 
   get targets(): readonly Target[] {

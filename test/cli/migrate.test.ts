@@ -59,6 +59,19 @@ describe('bedrock migrate', () => {
     expect((await migrate('store', address, 'x', '--abandon', '--dry-run')).status).toBe(2);
   });
 
+  it('makes the destination with --merge-config, after --dry-run has said so', async () => {
+    const made = ['store', address, 'made', '--merge-config', '{"max_bytes": 4096}'];
+    const { stdout } = await migrate(...made, '--dry-run');
+    expect(stdout).toMatch(
+      /\n0 +memory +memory +1 +8 B +unknown\nwould move 1 region, 8 B, to provider "made" /,
+    );
+    expect((await migrate(...made)).status).toBe(0);
+    expect((await running.daemon.target('made').stat(id)).size).toBe(8);
+    const noFiles = await migrate('store', address, 'other', '--new-root', '/x', '--dry-run');
+    expect(codeOf(noFiles)).toBe('INVALID_ARGUMENT');
+    expect((await migrate('store', address, 'other', '--merge-config', '[]')).status).toBe(2);
+  });
+
   it('fails with the code that the daemon gives', async () => {
     const ended = await migrate('store', address, 'nobody');
     expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 1, code: 'PROVIDER_NOT_FOUND' });

@@ -25,6 +25,7 @@ import {
   WIRE_VERSION,
 } from './wire.js';
 import type { Place } from '../state-file.js';
+import { differenceOf, type Successor } from './successor.js';
 
 /** What may be better in a moment. */
 const PASSING: ReadonlySet<string> = new Set([
@@ -45,27 +46,33 @@ export class Destination {
     private readonly service: Service,
     private readonly provider: RemoteProviderHandle,
     private readonly signal: AbortSignal,
+    /** Whether this migration has made the provider. */
+    private readonly isMade: boolean,
   ) {}
 
   /**
    * @param how connections: requests at once
-   * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the address is malformed)
+   * @param successor what is made unless it is there; without it, it must be there
+   * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the address is malformed), CONFLICT (there is
+   *   another one than the successor), what the start of a provider throws
    */
   static async connect(
     address: string,
     name: string | number,
     how: RemoteOptions & { connections: number },
     signal: AbortSignal,
+    successor?: Successor,
   ): Promise<Destination> {
     const service = await connect(address, { ...how, timeoutMs: CALL_MS, signal });
     try {
+      const isMade = successor !== undefined && (await makeUnlessThere(service, name, successor, signal));
       const provider = service.provider(name);
       if (provider.type !== 'warabi')
         throw new BedrockError(
           'INVALID_ARGUMENT',
           `provider "${provider.name}" at ${address} is of type ${provider.type}; the regions of a warabi provider go to another warabi provider`,
         );
-      return new Destination(service, provider, signal);
+      return new Destination(service, provider, signal, isMade);
     } catch (error) {
       await service.close();
       throw error;
@@ -81,7 +88,14 @@ export class Destination {
   }
 
   async begin(targets: BeginRequest['targets']): Promise<BeginAnswer['targets']> {
-    const answer = await this.#call<BeginAnswer>('/migration/begin', { version: WIRE_VERSION, targets });
+    const answer = await this.#call<BeginAnswer>('/migration/begin', {
+      version: WIRE_VERSION,
+      targets,
+    }).catch(async (error: unknown) => {
+      // It has got nothing. If it cannot be removed either, it stays, and the next attempt finds it.
+      if (this.isMade) await this.service.removeProvider(this.provider.name).catch(() => undefined);
+      throw error;
+    });
     if (answer.version !== WIRE_VERSION)
       throw new BedrockError(
         'NOT_SUPPORTED',
@@ -167,4 +181,27 @@ export class Destination {
       `${this.service.url} answered ${path} with something else than a daemon does`,
     );
   }
+}
+
+/** @returns whether it was made @throws CONFLICT, what the start of a provider throws */
+async function makeUnlessThere(
+  service: Service,
+  name: string | number,
+  { entry }: Successor,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const there = (service.config.providers ?? []).find((one) =>
+    typeof name === 'number' ? one.provider_id === name : one.name === name,
+  );
+  if (there === undefined) {
+    await service.addProvider(entry, { signal, timeoutMs: CALL_MS });
+    return true;
+  }
+  const place = there.type === entry.type ? differenceOf(entry.config, there.config) : 'type';
+  if (place === undefined) return false;
+  throw new BedrockError(
+    'CONFLICT',
+    `provider "${String(there.name)}" at ${service.url} is there already, and its ${place} is not what new_root and merge_config make of the source's; leave these out, or name another provider`,
+    { details: { place } },
+  );
 }

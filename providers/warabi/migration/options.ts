@@ -13,19 +13,25 @@ export interface MigrateOptions {
   readonly abandon: boolean;
   /** How long changes may wait for the last pass, milliseconds. */
   readonly max_hold_ms: number;
+  /** Where the destination's files go, if the migration makes it: successor.ts. */
+  readonly new_root?: string;
+  /** How the destination's settings differ from those here, if the migration makes it. */
+  readonly merge_config?: Readonly<Record<string, unknown>>;
 }
 
-/** What each option takes, and its default. The table is that of docs/operations.md. */
+/** What each option takes, and its default. The table is that of docs/migration.md. */
 export const MIGRATE_OPTIONS: Record<keyof MigrateOptions, OptionRule> = {
   transfer_size: { least: 4096, most: COMPARED_BYTES },
   max_bytes_per_second: { least: 0, most: Number.MAX_SAFE_INTEGER },
   remove_source: 'boolean',
   abandon: 'boolean',
   max_hold_ms: { least: 10, most: 600_000 },
+  new_root: 'path',
+  merge_config: 'object',
 };
 
-/** A whole number between two, or true or false. */
-type OptionRule = 'boolean' | { readonly least: number; readonly most: number };
+/** A whole number between two, or a value of that kind. */
+type OptionRule = 'boolean' | 'path' | 'object' | { readonly least: number; readonly most: number };
 
 const DEFAULT_HOLD_MS = 2000;
 
@@ -47,6 +53,8 @@ export function optionsOf(
     remove_source: given.remove_source ?? removeSource,
     abandon: given.abandon ?? false,
     max_hold_ms: given.max_hold_ms ?? DEFAULT_HOLD_MS,
+    ...(given.new_root !== undefined && { new_root: given.new_root }),
+    ...(given.merge_config !== undefined && { merge_config: given.merge_config }),
   };
 }
 
@@ -56,6 +64,14 @@ function faultOf(name: string, value: unknown): string[] {
       `there is no ${JSON.stringify(name.slice(0, 64))}; there are ${Object.keys(MIGRATE_OPTIONS).join(', ')}`,
     ];
   const rule = MIGRATE_OPTIONS[name as keyof MigrateOptions];
+  if (rule === 'path')
+    return typeof value === 'string' && value !== '' && !value.includes('\0')
+      ? []
+      : [`${name} must be a path: a string without zero bytes`];
+  if (rule === 'object')
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? []
+      : [`${name} must be an object`];
   if (rule === 'boolean') return typeof value === 'boolean' ? [] : [`${name} must be true or false`];
   const { least, most } = rule;
   if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return [];

@@ -9,11 +9,23 @@ import {
   type Service,
   type Target,
 } from '../../../core/index.js';
+import type { WarabiConfig } from '../../../schemas/generated/warabi.js';
 import type { TargetSlot } from '../target-slot.js';
+import { optionsOf } from './options.js';
+import { differenceOf, type Successor, successorOf } from './successor.js';
+import { COMPARED_BYTES } from './wire.js';
 
 interface PlanRequest {
   readonly address: string;
   readonly provider: string | number;
+  /** As of the migration. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** The provider that would move. */
+interface Source {
+  readonly name: string;
+  readonly config: WarabiConfig;
 }
 
 /** One target of a plan. */
@@ -38,6 +50,7 @@ interface Plan {
 
 export function planRoute(
   slots: readonly TargetSlot[],
+  source: Source,
   remoteOptions: () => Promise<RemoteOptions>,
 ): ProviderRoute {
   return defineRoute({
@@ -52,12 +65,16 @@ export function planRoute(
       properties: {
         address: { type: 'string', minLength: 1 },
         provider: { type: ['string', 'integer'], minLength: 1 },
+        options: { type: 'object', additionalProperties: true },
       },
     }),
     handle: async ({ body }) => {
-      const service = await connect(body.address, { ...(await remoteOptions()), timeoutMs: 30_000 });
+      const { address, provider, options: given = {} } = body;
+      const options = optionsOf({ options: given, removeSource: false }, COMPARED_BYTES);
+      const successor = successorOf(source, provider, options);
+      const service = await connect(address, { ...(await remoteOptions()), timeoutMs: 30_000 });
       try {
-        return await planOf(slots, service, body.provider);
+        return await planOf(slots, service, provider, successor);
       } finally {
         await service.close();
       }
@@ -65,12 +82,23 @@ export function planRoute(
   });
 }
 
-async function planOf(slots: readonly TargetSlot[], service: Service, name: string | number): Promise<Plan> {
+async function planOf(
+  slots: readonly TargetSlot[],
+  service: Service,
+  name: string | number,
+  successor: Successor | undefined,
+): Promise<Plan> {
+  const there = service.providers.find((one) => one.name === name || one.providerId === name);
+  if (successor !== undefined && there === undefined) return planOfNew(slots, service, successor);
   const provider = service.provider(name);
   const faults: string[] = [];
   if (provider.type !== 'warabi')
     faults.push(`provider "${provider.name}" is of type ${provider.type}, not warabi`);
-  else if (provider.targets.length !== slots.length)
+  const running = service.config.providers?.find((one) => one.name === provider.name);
+  const difference = successor && differenceOf(successor.entry.config, running?.config);
+  if (difference !== undefined)
+    faults.push(`provider "${provider.name}" is there already, and its ${difference} is another one`);
+  if (provider.type === 'warabi' && provider.targets.length !== slots.length)
     faults.push(`provider "${provider.name}" has ${provider.targets.length} targets, not ${slots.length}`);
   // What the daemon says of itself: through a connection no target can import.
   const described = service.providers.find((one) => one.name === provider.name);
@@ -87,10 +115,33 @@ async function planOf(slots: readonly TargetSlot[], service: Service, name: stri
   return {
     address: service.url,
     provider: provider.name,
+    ...totalsOf(targets),
+    faults,
+  };
+}
+
+/** The destination would be made. Whether its daemon would take its settings is seen then. */
+async function planOfNew(
+  slots: readonly TargetSlot[],
+  service: Service,
+  { entry, targets: settings }: Successor,
+): Promise<Plan> {
+  const targets: PlannedTarget[] = [];
+  for (const { served, index, type, refusal } of slots) {
+    if (refusal !== undefined) throw refusal;
+    const to = settings[index]?.type ?? 'none';
+    targets.push({ from: type, to, ...(await sizeOf(served)), freeBytes: null });
+  }
+  const faults =
+    settings.length === slots.length ? [] : [`it would have ${settings.length} targets, not ${slots.length}`];
+  return { address: service.url, provider: String(entry.name), ...totalsOf(targets), faults };
+}
+
+function totalsOf(targets: readonly PlannedTarget[]): Pick<Plan, 'targets' | 'regions' | 'bytes'> {
+  return {
     targets,
     regions: targets.reduce((sum, { regions }) => sum + regions, 0),
     bytes: targets.reduce((sum, { bytes }) => sum + bytes, 0),
-    faults,
   };
 }
 

@@ -23,14 +23,16 @@ import {
   type RemoteOptions,
   type Target,
 } from '../../../core/index.js';
+import type { WarabiConfig } from '../../../schemas/generated/warabi.js';
 import { isWatchable, poolIdOf, type TargetSlot } from '../target-slot.js';
-import type { TransferManager } from '../transfer-manager.js';
+import { type TransferManager, transferManagerOf } from '../transfer-manager.js';
 import type { Place } from '../state-file.js';
 import { ChangedRegions } from './changed-regions.js';
 import { Copier } from './copier.js';
 import { Destination } from './destination.js';
 import { type MigrateOptions, optionsOf } from './options.js';
 import { Pacer } from './pacer.js';
+import { successorOf } from './successor.js';
 import type { DestinationState } from './wire.js';
 
 /** What a migration did. */
@@ -56,13 +58,17 @@ const MAX_PASSES = 8;
 const MAX_HOLDS = 3;
 
 export class Sender {
+  private readonly transfers: TransferManager;
+
   constructor(
-    private readonly name: string,
+    readonly name: string,
     private readonly slots: readonly TargetSlot[],
-    private readonly transfers: TransferManager,
+    readonly config: WarabiConfig,
     private readonly logger: Logger,
     private readonly remoteOptions: () => Promise<RemoteOptions>,
-  ) {}
+  ) {
+    this.transfers = transferManagerOf(config.transfer_manager);
+  }
 
   async migrate(
     request: MigrateRequest,
@@ -71,11 +77,13 @@ export class Sender {
     const options = optionsOf(request, this.transfers.transferBytes);
     this.#check();
     const { address, provider } = request;
+    const successor = options.abandon ? undefined : successorOf(this, provider, options);
     const destination = await Destination.connect(
       address,
       provider,
       { ...(await this.remoteOptions()), connections: this.transfers.inFlight },
       progress.signal,
+      successor,
     );
     try {
       const moved = this.slots.flatMap(({ state }) => (state?.role === 'moved' ? [state.to] : []));
