@@ -1,4 +1,5 @@
 /** From a configuration to a running daemon, for the command line and for programs. */
+import path from 'node:path';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/errors.js';
@@ -74,6 +75,8 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
         overrides: {
           ...(options.address !== undefined && { address: options.address }),
           ...(options.respAddress !== undefined && { respAddress: options.respAddress }),
+          // The working directory may be another one by then.
+          ...(options.groupFile !== undefined && { groupFile: path.resolve(options.groupFile) }),
         },
         setLogLevel,
       },

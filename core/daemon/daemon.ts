@@ -186,17 +186,19 @@ export class Daemon {
         provider_id: id,
       }));
     };
+    // Before the first write: requests are served, and a change may be made meanwhile.
+    this.#config.onAdopted = () =>
+      void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
     try {
       await group.write(members());
     } catch (error) {
+      this.#config.onAdopted = undefined;
       this.#descriptors.stop();
       this.#certificates?.stop();
       await this.#stopListening(0);
       await this.#manager.stop();
       throw error;
     }
-    this.#config.onAdopted = () =>
-      void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
   }
 
   /** @throws START_FAILED */

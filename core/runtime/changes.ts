@@ -39,7 +39,7 @@ export interface ConfigOrigin {
   /** Absent if it came from standard input or a program. */
   readonly file: ConfigFile | undefined;
   /** What the command line or program has put in place of the configuration's. */
-  readonly overrides: Pick<ResolveOptions, 'address' | 'respAddress'>;
+  readonly overrides: Pick<ResolveOptions, 'address' | 'respAddress' | 'groupFile'>;
   /** Absent if the log has not got its level from the configuration. */
   readonly setLogLevel: ((level: LogThreshold) => void) | undefined;
 }

@@ -1,4 +1,4 @@
-/** Settings that a running daemon keeps until it ends: where it listens, the limits of its doors, where it logs. */
+/** Settings that a running daemon keeps until it ends: where it listens, the limits of its doors and queries, where it logs. */
 import { isDeepStrictEqual } from 'node:util';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';
@@ -14,6 +14,9 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
         resp: bedrock.resp,
         tls: bedrock.tls,
         remote_tls: bedrock.remote_tls,
+        query: bedrock.query,
+        group_file: bedrock.group_file,
+        provider_id: bedrock.provider_id,
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },
     });

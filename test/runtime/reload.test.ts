@@ -64,6 +64,15 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
+/** The ids in the group file. */
+async function group(): Promise<number[]> {
+  const { members } = JSON.parse(await readFile(path.join(home, 'group.json'), 'utf8')) as {
+    members: { address: string; provider_id: number }[];
+  };
+  expect(new Set(members.map(({ address }) => address))).toEqual(new Set([daemon.address]));
+  return members.map(({ provider_id: id }) => id);
+}
+
 describe('a reload', () => {
   it('adds, removes and changes what differs, in the order of the file', async () => {
     await start();
@@ -105,7 +114,8 @@ describe('a reload', () => {
       TEXT.replace('127.0.0.1:0', '127.0.0.1:1')
         .replace(
           '"providers"',
-          '"bedrock.http.max_connections": 7, "bedrock.log.format": "json", "providers"',
+          `"bedrock.http.max_connections": 7, "bedrock.log.format": "json", "bedrock.query.max_queued": 7,
+           "bedrock.group_file": "group.json", "providers"`,
         )
         .replace('"name": "second", "type": "warabi"', '"name": "second", "tags": ["t"], "type": "warabi"')
         .replace(
@@ -122,7 +132,9 @@ describe('a reload', () => {
     expect(reasons).toEqual([
       '$.margo.mercury.address',
       '$.bedrock.http.max_connections',
+      '$.bedrock.query.max_queued',
       '$.bedrock.log.format',
+      '$.bedrock.group_file',
       'provider "second": its tags',
       'provider "second": its config',
       'provider "notes": its provider_id',
@@ -147,6 +159,17 @@ describe('a reload', () => {
     await writeFile(file, text);
     expect((await errorOf(daemon.reload())).code).toBe(code);
     expect(daemon.config).toEqual(before);
+  });
+
+  it('leaves the group file that the program has named', async () => {
+    await start();
+    await daemon.close();
+    const groupFile = path.join(home, 'group.json');
+    daemon = await bootstrap(file, { logger: log.logger, groupFile });
+    await replaced('/* the first */ } },', '} }, { "name": "more", "type": "unruly" },');
+    await daemon.reload();
+    expect(daemon.config.bedrock?.group_file).toBe(groupFile);
+    await eventually(group, ({ length }) => length === 4);
   });
 
   it('of a daemon without a file is one error', async () => {
@@ -348,7 +371,7 @@ describe('any sequence of changes', () => {
       await start(
         '{\n  // begins with nothing\n  "libraries": ' +
           JSON.stringify(LIBRARIES) +
-          ',\n  "margo.mercury.address": "http://127.0.0.1:0"\n}\n',
+          ',\n  "margo.mercury.address": "http://127.0.0.1:0", "bedrock.group_file": "group.json"\n}\n',
       );
       try {
         for (const step of steps) {
@@ -359,6 +382,10 @@ describe('any sequence of changes', () => {
             expect(daemon.config).toEqual(before);
           });
         }
+        // Bedrock's own id stands for a daemon without providers.
+        const ids = daemon.providers.map(({ providerId }) => providerId);
+        const expectedIds = JSON.stringify(ids.length > 0 ? ids : [0]);
+        await eventually(group, (members) => JSON.stringify(members) === expectedIds);
         await daemon.saveConfig();
         const expected = await service();
         const printed = daemon.config;
