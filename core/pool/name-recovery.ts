@@ -1,6 +1,7 @@
 /**
  * Reads the names of recovered regions, and finds out which region has which name. It reads them in the order of their places,
- * and neighbours with one read, so that a million names take a few reads for each megabyte.
+ * and neighbours with one read, so that a million names take a few reads for each megabyte. They are added to the index together
+ * (`ManyNames`).
  *
  * | found | becomes |
  * |---|---|
@@ -10,6 +11,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
+import type { ManyNames } from '../targets/many-names.js';
+import type { NameIndex } from '../targets/name-index.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { crc32c } from './crc32c.js';
 import type { NamedSlots } from './named-slots.js';
@@ -21,14 +24,6 @@ const GAP_BYTES = 2 ** 14;
 /** Names can be at any byte. Names this close to each other are read in any order. */
 const ORDER_UNIT_BYTES = 64;
 
-/** What holds the names: an index in memory. */
-export interface NameKeeper {
-  /** Gives a slot a name, unless another one has it. @returns that one, or -1 */
-  add(slot: number, name: Uint8Array): number;
-  /** Gives a slot a name, which its previous owner loses. */
-  set(slot: number, name: Uint8Array): void;
-}
-
 export interface RecoveredNames {
   /** Regions that have a name. */
   named: number;
@@ -38,14 +33,18 @@ export interface RecoveredNames {
   readonly damaged: number[];
 }
 
-/** @param names those count whose slot is live in the table */
+/**
+ * @param names those count whose slot is live in the table
+ * @param index gets the names; it is empty, and nobody else uses it meanwhile
+ */
 export async function recoverNames(
   medium: ReadableMedium,
   names: NamedSlots,
   table: SlotTable,
-  keeper: NameKeeper,
+  index: NameIndex,
 ): Promise<RecoveredNames> {
-  const recovery = new NameRecovery(names, table, keeper);
+  const many = index.many();
+  const recovery = new NameRecovery(names, table, many);
   const order = names.inOrder(ORDER_UNIT_BYTES);
   let buffer = Buffer.alloc(0);
   for (let first = 0; first < order.length;) {
@@ -54,12 +53,12 @@ export async function recoverNames(
       buffer = Buffer.allocUnsafeSlow(Math.max(piece.length, Math.min(PIECE_BYTES, 2 * buffer.length)));
     const bytes = await tryRead(medium, piece.offset, buffer.subarray(0, piece.length));
     for (let rank = first; rank < piece.next; rank++) {
-      const index = order[rank] as number;
-      const at = names.offsetAt(index);
-      const length = names.lengthAt(index);
+      const number = order[rank] as number;
+      const at = names.offsetAt(number);
+      const length = names.lengthAt(number);
       // If a piece cannot be read as a whole, each name is tried by itself.
       recovery.take(
-        index,
+        number,
         bytes === undefined
           ? await tryRead(medium, at, Buffer.alloc(length))
           : bytes.subarray(at - piece.offset, at - piece.offset + length),
@@ -68,6 +67,7 @@ export async function recoverNames(
     first = piece.next;
     if (first < order.length) await setImmediate();
   }
+  await many.settle((slot, holder) => recovery.takesOver(slot, holder));
   return recovery.result();
 }
 
@@ -107,17 +107,17 @@ function pieceFrom(names: NamedSlots, order: Uint32Array, first: number): Piece 
 class NameRecovery {
   readonly #names: NamedSlots;
   readonly #table: SlotTable;
-  readonly #keeper: NameKeeper;
+  readonly #many: ManyNames;
   readonly #replaced: number[] = [];
   readonly #damaged: number[] = [];
   #named = 0;
   /** The number of each slot's name. Made when two slots have the same name. */
   #indexes: Int32Array | undefined;
 
-  constructor(names: NamedSlots, table: SlotTable, keeper: NameKeeper) {
+  constructor(names: NamedSlots, table: SlotTable, many: ManyNames) {
     this.#names = names;
     this.#table = table;
-    this.#keeper = keeper;
+    this.#many = many;
   }
 
   /** @param name its bytes; undefined if they cannot be read */
@@ -129,15 +129,18 @@ class NameRecovery {
       this.#damaged.push(slot);
       return;
     }
-    const other = this.#keeper.add(slot, name);
-    if (other < 0) {
-      this.#named++;
-      return;
-    }
-    const lead = names.orderAt(index) - names.orderAt(this.#indexOf(other));
+    this.#many.add(slot, name);
+    this.#named++;
+  }
+
+  /** Decides which of two regions has a name. */
+  takesOver(slot: number, holder: number): boolean {
+    const names = this.#names;
+    const lead = names.orderAt(this.#indexOf(slot)) - names.orderAt(this.#indexOf(holder));
+    this.#named--;
     if (lead === 0) this.#damaged.push(slot);
-    else this.#replaced.push(lead > 0 ? other : slot);
-    if (lead > 0) this.#keeper.set(slot, name);
+    else this.#replaced.push(lead > 0 ? holder : slot);
+    return lead > 0;
   }
 
   result(): RecoveredNames {

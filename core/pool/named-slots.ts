@@ -6,7 +6,7 @@
  */
 import type { DescriptorFields } from './descriptor.js';
 import { alignUp, extentFault, type PoolGeometry } from './extent.js';
-import { orderByOffset } from './extent-order.js';
+import { orderByOffset } from '../base/offset-order.js';
 import { MAX_NAME_BYTES } from '../contract/names.js';
 
 const FIRST_ROOM = 16;

@@ -21,7 +21,7 @@ import { BedrockError } from '../base/errors.js';
 import { SlotState, SlotTable } from '../targets/slot-table.js';
 import { chunkLength, slotsOf } from './chunk-directory.js';
 import { decodeDescriptor, DESCRIPTOR_BYTES, DescriptorFields, MAX_GENERATION } from './descriptor.js';
-import { orderByOffset } from './extent-order.js';
+import { orderByOffset } from '../base/offset-order.js';
 import { alignDown, alignUp, extentFault, firstExtentOffset } from './extent.js';
 import { FreeExtents } from './free-extents.js';
 import { hasNames, type PoolHeader } from './header.js';

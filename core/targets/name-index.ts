@@ -8,8 +8,9 @@
  */
 import { BedrockError } from '../base/errors.js';
 import { MAX_NAME_BYTES } from '../contract/names.js';
+import { ManyNames } from './many-names.js';
 import { NameHeap } from './name-heap.js';
-import { NameTree } from './name-tree.js';
+import { type HighestName, NameTree, OUT_OF_ORDER } from './name-tree.js';
 
 const SLAB_BITS = 10;
 const SLAB_SLOTS = 2 ** SLAB_BITS;
@@ -92,6 +93,50 @@ export class NameIndex {
   add(slot: number, name: Uint8Array): number {
     if (this.has(slot)) throw new BedrockError('INTERNAL', `slot ${slot} was given a second name`);
     return this.#giveTo(slot, name, name.length, false);
+  }
+
+  /**
+   * Adds many names of slots that have none, which is faster if it is done together. The index is not used otherwise until they are
+   * settled.
+   */
+  many(): ManyNames {
+    const highest = this.#tree.highest();
+    return new ManyNames({
+      heap: this.#heap,
+      insert: (place, common) => this.#insertStored(place, highest, common),
+      drop: (place, other, takesOver) => {
+        const slot = this.#heap.slotAt(place);
+        this.#heap.remove(place);
+        if (takesOver) this.#passOn(slot, other);
+      },
+    });
+  }
+
+  /** Adds a name of the heap to the tree. @returns -1, or the place of the same name if there is one */
+  #insertStored(place: number, highest: HighestName, common: number): number {
+    const slot = this.#heap.slotAt(place);
+    this.#addSlab(slot);
+    this.#tree.reserve(1);
+    let found = this.#tree.append(place, highest, common);
+    if (found === OUT_OF_ORDER) {
+      found = this.#insertSearching(place);
+      // A node may have been put into the way to it.
+      highest.path.splice(0, Infinity, ...this.#tree.highest().path);
+    }
+    if (found >= 0) return found;
+    this.#size++;
+    this.#setPlace(slot, place);
+    this.#changes++;
+    return -1;
+  }
+
+  #insertSearching(place: number): number {
+    const start = this.#heap.startAt(place);
+    const length = this.#heap.lengthAt(place);
+    this.#key.set(this.#heap.bytesAt(place).subarray(start, start + length));
+    const found = this.#tree.seek(this.#key, length);
+    if (found < 0) this.#tree.insertSought(this.#key, length, place);
+    return found;
   }
 
   /** Gives a slot without a name one, by one search. @returns the slot that has or had the name, or -1 */

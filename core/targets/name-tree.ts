@@ -30,6 +30,16 @@ class Slab {
   }
 }
 
+/** The name that comes after all others, and the nodes on the way to it. */
+export interface HighestName {
+  /** -1 if there is none. */
+  place: number;
+  readonly path: number[];
+}
+
+/** The name comes before the highest one. */
+export const OUT_OF_ORDER = -2;
+
 /** A branch of a node; with node 0, the root. */
 interface Branch {
   node: number;
@@ -122,6 +132,51 @@ export class NameTree {
     this.#setBranch(node, this.#symbolAt(nearest, first), ref);
     this.#setBranch(node, symbol, ~place);
     this.#set(at, node);
+  }
+
+  /**
+   * Adds the name at a place if it comes after all others. It takes no search: the way to the name before is known. Call `reserve` before.
+   * @param highest what was added last, by this; nothing else may change the tree meanwhile
+   * @param common bytes that both are known to begin with
+   * @returns -1, or the place of the same name if it is the highest one already, or OUT_OF_ORDER; then nothing has changed
+   */
+  append(place: number, highest: HighestName, common: number): number {
+    const { path, place: before } = highest;
+    if (this.#root === EMPTY) this.#root = ~place;
+    else {
+      const first = this.heap.differenceBetween(before, place, common);
+      if (first < 0) return before;
+      const symbol = this.#symbolAt(place, first);
+      const symbolBefore = this.#symbolAt(before, first);
+      if (symbol < symbolBefore) return OUT_OF_ORDER;
+      let below = ~before;
+      while (path.length > 0 && this.#symbol(path.at(-1) as number) > first) below = path.pop() as number;
+      const above = path.at(-1) ?? EMPTY;
+      if (above !== EMPTY && this.#symbol(above) === first) this.#setBranch(above, symbol, ~place);
+      else {
+        const node = this.#takeNode(first);
+        this.#setBranch(node, symbolBefore, below);
+        this.#setBranch(node, symbol, ~place);
+        if (above === EMPTY) this.#root = node;
+        else this.#setBranch(above, this.#symbolAt(before, this.#symbol(above)), node);
+        path.push(node);
+      }
+    }
+    highest.place = place;
+    return -1;
+  }
+
+  /** The name that comes after all others, for `append`. */
+  highest(): HighestName {
+    const path: number[] = [];
+    let ref = this.#root;
+    while (ref > 0) {
+      path.push(ref);
+      let symbol = BRANCHES - 1;
+      while (this.#branch(ref, symbol) === EMPTY) symbol--;
+      ref = this.#branch(ref, symbol);
+    }
+    return { place: ref === EMPTY ? -1 : ~ref, path };
   }
 
   /** Removes the name at a place. */

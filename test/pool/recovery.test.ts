@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { chunkLength, MAX_CHUNK_COUNT } from '../../core/pool/chunk-directory.js';
 import { encodeDescriptor, encodeWordZero, formatChunk, MAX_GENERATION } from '../../core/pool/descriptor.js';
-import { orderByOffset } from '../../core/pool/extent-order.js';
+import { orderByOffset } from '../../core/base/offset-order.js';
 import { alignUp } from '../../core/pool/extent.js';
 import type { PoolHeader } from '../../core/pool/header.js';
 import type { QuarantinedSlot } from '../../core/pool/quarantine.js';

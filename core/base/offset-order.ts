@@ -15,6 +15,17 @@ export interface OrderedOffsets {
 
 /** @param offsets multiples of the alignment. The array is overwritten, as a second one for a million offsets would cost too much */
 export function orderByOffset(offsets: Float64Array, alignment: number): OrderedOffsets {
+  const steps = orderInSteps(offsets, alignment);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
+}
+
+/** The same in steps, each of which goes through the offsets at most twice. */
+export function* orderInSteps(
+  offsets: Float64Array,
+  alignment: number,
+): Generator<undefined, OrderedOffsets, undefined> {
   const count = offsets.length;
   let units: Float64Array = offsets;
   let order = new Uint32Array(count);
@@ -29,6 +40,7 @@ export function orderByOffset(offsets: Float64Array, alignment: number): Ordered
   let sortedOrder = new Uint32Array(count);
   const starts = new Uint32Array(DIGIT);
   for (let weight = 1; weight <= highest; weight *= DIGIT) {
+    yield;
     const scale = 1 / weight;
     starts.fill(0);
     for (let index = 0; index < count; index++) {
