@@ -8,11 +8,12 @@
  * | was told to end, and does not know whether its successor has begun | MIGRATION_UNFINISHED |
  * | has moved | PROVIDER_MOVED, which says where to |
  *
- * The IDs of regions end in the ID of their pool. So an empty target that is to take in the regions of another one is made anew with the
- * pool ID of that one. This goes by the contract alone: note durably that it is receiving, destroy it, make it with the pool ID. A
- * second pool beside it would need its space twice. After a crash at any point the note says what to do: a target with another pool ID
- * is not yet destroyed, and without regions; none at all is made.
+ * The IDs of regions end in the ID of their pool. So an empty target that is to take in the regions of another one takes that one's pool
+ * ID by `beginFilling`, as for a restore, and says by `isFilling`, durably, that it is not complete. The note beside its data is
+ * written before and removed after; it only tells a migration from a restore. So after a crash a target with a note that is not being
+ * filled has not begun, or has all: it serves.
  */
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import {
   BedrockError,
@@ -32,9 +33,6 @@ export interface TargetSettings {
   readonly type: string;
   readonly config: Record<string, unknown>;
 }
-
-/** How long changes in flight may take to end, before an empty target is replaced. */
-const QUIET_MS = 5000;
 
 export class TargetSlot {
   /** What the doors serve. */
@@ -102,10 +100,23 @@ export class TargetSlot {
     }
     this.served = this.#refusing(state);
     // Its data may be gone, and must not be made anew.
-    if (state.role === 'moved') return undefined;
-    if (state.role === 'receiving') return this.#makeReceiving(state.poolId);
+    if (state.role === 'moved') return;
+    await this.#keepData();
     await this.#real.open();
-    this.#refuseAll();
+    if (state.role === 'finishing') this.#refuseAll();
+    else if (this.#real.isFilling !== true) await this.#serve();
+  }
+
+  /** What came in, or is about to be handed over, must survive a restart. */
+  async #keepData(): Promise<void> {
+    const { type, config } = this.settings;
+    if (config.override_if_exists !== true) return;
+    this.#real = await this.context.createTarget(type, { ...config, override_if_exists: false });
+  }
+
+  async #serve(): Promise<void> {
+    await this.#file.set(undefined);
+    this.served = this.#real;
   }
 
   close(): Promise<void> {
@@ -171,11 +182,12 @@ export class TargetSlot {
   // ---- the side that takes in ----
 
   /**
-   * Empties itself into a target of this pool ID, which serves nobody yet. Does nothing if it is one already.
+   * Takes the pool ID, and serves nobody from then on. Does nothing if it is being filled under that ID already.
    * @throws CONFLICT (it has regions, or is in another migration), NOT_SUPPORTED
    */
   async takeIdentity(poolId: string): Promise<void> {
     const { state } = this;
+    const real = this.#real;
     const who = `target ${this.index} of provider "${this.context.providerName}"`;
     if (state !== undefined && (state.role !== 'receiving' || state.poolId !== poolId))
       throw new BedrockError(
@@ -185,80 +197,47 @@ export class TargetSlot {
           : this.#errorOf(state).message,
         { details: { role: state.role, poolId: state.poolId } },
       );
-    if (state === undefined) {
-      await this.#empty(who);
-      // Safe: nobody can change the target any more, and the provider begins one migration at a time.
-      try {
-        await this.#file.set({ role: 'receiving', poolId });
-      } catch (error) {
-        this.served = this.#real;
-        this.#refuseAll();
-        throw error;
-      }
-      await this.#makeReceiving(poolId);
-    } else if (this.#real.state !== 'open') await this.#makeReceiving(poolId);
-  }
-
-  /** Ends the use of a target without regions. */
-  async #empty(who: string): Promise<void> {
-    const real = this.#real;
-    if (!real.capabilities.importable || !isWatchable(real))
+    if (!real.capabilities.importable || real.beginFilling === undefined || real.endFilling === undefined)
       throw new BedrockError(
         'NOT_SUPPORTED',
         `${who} is of type ${this.settings.type}, which takes in no regions under the IDs that they have elsewhere`,
       );
-    const watch = real.watchChanges(NOBODY);
+    if (state === undefined) {
+      // A restore.
+      if (this.refusal !== undefined) throw new BedrockError('CONFLICT', this.refusal.message);
+      this.served = this.#refusing({ role: 'receiving', poolId });
+    }
+    // Given up before, or not begun; what came for this pool stays.
+    else if (real.isFilling === true && (await poolIdOf(real)) === poolId) return;
+    // Safe: the provider begins one migration at a time, and a restore is refused by the state or refuses this.
     try {
-      await watch.hold(QUIET_MS);
-      const { regions } = await real.list({ limit: 1 });
-      if (regions.length > 0)
-        throw new BedrockError('CONFLICT', `${who} is not empty; a migration needs an empty target`);
-      this.served = this.#refusing({ role: 'receiving', poolId: '' });
-      // Whoever waits is refused before the watch ends.
-      this.#refuseAll();
-    } finally {
-      watch.end();
+      if (state === undefined) await this.#file.set({ role: 'receiving', poolId });
+      await real.beginFilling(Buffer.from(poolId, 'hex'));
+    } catch (error) {
+      if (real.state !== 'open' || real.isFilling === true) throw error;
+      await this.#serve();
+      if (!(error instanceof BedrockError) || error.code !== 'TARGET_NOT_EMPTY') throw error;
+      throw new BedrockError('CONFLICT', `${who} is not empty; a migration needs an empty target`, {
+        cause: error,
+      });
     }
   }
 
-  async #makeReceiving(poolId: string): Promise<void> {
-    const real = this.#real;
-    if (real.state === 'open') await real.destroy();
-    const bytes = Buffer.from(poolId, 'hex');
-    const make = async (): Promise<Target> => {
-      const { type, config } = this.settings;
-      // What was received must survive a restart, whatever becomes of the target when it starts to serve.
-      const kept = 'override_if_exists' in config ? { ...config, override_if_exists: false } : config;
-      const made = await this.context.createTarget(type, kept, { poolId: bytes });
-      await made.open();
-      return made;
-    };
-    this.#real = await make();
-    if ((await poolIdOf(this.#real)) === poolId) return;
-    // The daemon ended between the note and the destruction.
-    const { regions } = await this.#real.list({ limit: 1 });
-    if (regions.length > 0)
-      throw new BedrockError(
-        'START_FAILED',
-        `${this.#file.file ?? ''} says that the target beside it takes in the pool ${poolId}, but another pool with regions is there; move one of them away`,
-      );
-    await this.#real.destroy();
-    this.#real = await make();
+  /** Ends an `accept` that failed after its first step: the target is complete, and the note is left. */
+  async settle(): Promise<void> {
+    if (this.state?.role === 'receiving' && this.#real.state === 'open' && this.#real.isFilling !== true)
+      await this.#serve();
   }
 
-  /** Serves what it took in, from now on. */
+  /** Serves what it took in, from now on. Durable with the first step; the note that is left by a crash is removed by the next open. */
   async accept(): Promise<void> {
-    await this.#file.set(undefined);
-    this.served = this.#real;
+    await this.#real.endFilling?.();
+    await this.#serve();
   }
 
   /** Drops what it took in, and is empty again, under a new pool ID. */
   async giveUp(): Promise<void> {
-    await this.#real.destroy();
-    const { type, config } = this.settings;
-    const made = await this.context.createTarget(type, config);
-    await made.open();
-    this.#real = made;
+    await this.#real.beginFilling?.(randomBytes(8));
     await this.accept();
   }
 
@@ -311,5 +290,3 @@ export function isWatchable(target: Target): target is Watchable {
   const { watchChanges, refuseAll } = target as Partial<Record<'watchChanges' | 'refuseAll', unknown>>;
   return typeof watchChanges === 'function' && typeof refuseAll === 'function';
 }
-
-const NOBODY = { wrote: () => undefined, changed: () => undefined };

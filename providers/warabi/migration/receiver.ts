@@ -147,6 +147,7 @@ export class Receiver {
     const states: DestinationState[] = [];
     for (const [index, { poolId, named }] of targets.entries()) {
       const slot = slots[index] as TargetSlot;
+      await slot.settle();
       if (slot.state === undefined && (await this.#serves(slot, poolId))) {
         states.push('finished');
         continue;
@@ -223,7 +224,14 @@ export class Receiver {
   async #finish({ session, targets }: FinishRequest): Promise<void> {
     const { slots } = this;
     // Asked again, after an answer that was lost.
-    if (await this.#haveFinished(targets)) return;
+    const finished = await this.#finished(targets);
+    if (finished === targets.length) return;
+    // The source must not take back what is served here.
+    if (finished > 0 && session !== this.#session)
+      throw new BedrockError(
+        'MIGRATION_UNFINISHED',
+        `provider "${this.name}" serves ${finished} of the ${targets.length} targets; repeat the migration, which ends it`,
+      );
     this.#checkSession(session);
     if (targets.length !== slots.length)
       throw new BedrockError('CONFLICT', `provider "${this.name}" has ${slots.length} targets`);
@@ -241,12 +249,15 @@ export class Receiver {
     for (const slot of slots) if (slot.state !== undefined) await slot.accept();
   }
 
-  async #haveFinished(targets: FinishRequest['targets']): Promise<boolean> {
+  /** @returns how many of them are served here */
+  async #finished(targets: FinishRequest['targets']): Promise<number> {
+    let finished = 0;
     for (const [index, { poolId }] of targets.entries()) {
       const slot = this.slots[index];
-      if (slot === undefined || slot.state !== undefined || !(await this.#serves(slot, poolId))) return false;
+      await slot?.settle();
+      if (slot !== undefined && slot.state === undefined && (await this.#serves(slot, poolId))) finished++;
     }
-    return true;
+    return finished;
   }
 
   async #abandon({ pools }: AbandonRequest): Promise<void> {

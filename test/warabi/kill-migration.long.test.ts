@@ -1,0 +1,43 @@
+/** Migrations between two daemons as processes, each side of which is killed at every step: one more call ends them, and nothing is lost. */
+import { afterAll, beforeAll, expect } from '@jest/globals';
+import { failingSystem } from '../fixtures/failing-system.js';
+import { needs } from '../fixtures/needs.js';
+import { KilledMigrations } from './killed-migration.js';
+
+const system = failingSystem();
+let migrations: KilledMigrations | undefined;
+
+const withCompiler = needs('a C compiler', system !== undefined);
+beforeAll(async () => {
+  if (system !== undefined) migrations = await KilledMigrations.open(system);
+});
+afterAll(async () => {
+  if (system === undefined) return;
+  await migrations?.close();
+  system.dispose();
+});
+
+const SIDES = ['source', 'destination'] as const;
+
+for (const side of SIDES) {
+  for (const step of ['begin', 'erased', 'pieces', 'finish'])
+    for (const at of ['request', 'answer'] as const)
+      for (const isPassed of [false, true])
+        withCompiler.it(
+          `outlives a kill of the ${side} with the ${at} of ${step} ${isPassed ? 'on its way' : 'lost'}`,
+          async () => {
+            expect(await migrations?.round({ side, step, at, isPassed })).toBe(true);
+          },
+        );
+  // fsync, rename and unlink: what it remembers; fdatasync: its pools.
+  for (const [call, stride] of [
+    ['rename', 1],
+    ['unlink', 1],
+    ['fsync', 1],
+    ['fdatasync', 5],
+  ] as const)
+    withCompiler.it(`outlives a kill of the ${side} instead of each ${call}`, async () => {
+      let nth = 1;
+      while ((await migrations?.round({ side, call, nth })) === true) nth += stride;
+    });
+}
