@@ -21,9 +21,10 @@ const DIR_HELP = 'an absolute path on the machine of the daemon';
 const SNAPSHOT_EXAMPLES = `
 Examples:
   bedrock snapshot store /backup/monday
+  bedrock snapshot store /backup/tuesday --incremental /backup/monday
   bedrock snapshot 42.1 /backup/monday-1 --json
 
-DIR must be missing or empty, or hold a snapshot that was not finished, which begins anew. Ctrl-C cancels the snapshot.
+DIR must be missing or empty, or hold a snapshot that was not finished, which goes on. Ctrl-C cancels the snapshot.
 `;
 
 const RESTORE_EXAMPLES = `
@@ -50,6 +51,9 @@ interface Result {
   path: string;
   regions: number;
   bytes: number;
+  /** Of a snapshot. */
+  writtenBytes?: number;
+  reusedBytes?: number;
 }
 
 export function addSnapshots(program: Command): void {
@@ -58,9 +62,18 @@ export function addSnapshots(program: Command): void {
     .argument('<TARGET>', TARGET_HELP, parseTarget)
     .argument('<DIR>', DIR_HELP, parseFolder)
     .option('--max-hold <MS>', 'how long changes may be held at most (default: 1000)', parseNatural)
+    .option(
+      '--incremental <EARLIER>',
+      'the folder of an earlier snapshot of the target, an absolute path on the same file system: what is still the same is linked, not written',
+      parseFolder,
+    )
     .addHelpText('after', SNAPSHOT_EXAMPLES)
-    .action((target: Place, folder: string, options: Options & { maxHold?: number }) => {
-      const more = options.maxHold === undefined ? {} : { max_hold_ms: options.maxHold };
+    .action((target: Place, folder: string, options: Options & { maxHold?: number; incremental?: string }) => {
+      const { maxHold, incremental } = options;
+      const more = {
+        ...(maxHold !== undefined && { max_hold_ms: maxHold }),
+        ...(incremental !== undefined && { incremental }),
+      };
       return operate('snapshot', target, { path: folder, options: more }, options);
     });
   withBar(withAddress(subcommand(program, 'restore')))
@@ -122,9 +135,13 @@ function operate(
       progress?.end();
     }
     if (json === true) return printJson(status);
-    const { regions, bytes, path: folder } = status.result as Result;
+    const { regions, bytes, path: folder, writtenBytes = 0, reusedBytes = 0 } = status.result as Result;
     const where = type === 'snapshot' ? `from ${provider} to ${folder}` : `from ${folder} to ${provider}`;
-    await printLine(`${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, ${where}`);
+    const reused =
+      reusedBytes > 0 ? `; ${formatSize(writtenBytes)} written, ${formatSize(reusedBytes)} reused` : '';
+    await printLine(
+      `${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, ${where}${reused}`,
+    );
   });
 }
 

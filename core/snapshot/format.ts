@@ -179,7 +179,11 @@ export function isCount(value: unknown): value is number {
 }
 
 /** A line of regions.jsonl. @throws SNAPSHOT_CORRUPT */
-export function decodeRecord(line: string, { poolId, packs }: Manifest, folder: string): RegionRecord {
+export function decodeRecord(
+  line: string,
+  { poolId, packs }: Pick<Manifest, 'poolId' | 'packs'>,
+  folder: string,
+): RegionRecord {
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);

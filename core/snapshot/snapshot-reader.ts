@@ -1,4 +1,7 @@
-/** Reads a snapshot: its regions one after another, their bytes with their checksums, the erased IDs. Memory does not depend on its size. */
+/**
+ * Reads a snapshot: its regions one after another, their bytes with their checksums, the erased IDs. Memory: two numbers for each extent, so
+ * that two of them that overlap are found.
+ */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError } from '../base/errors.js';
@@ -18,6 +21,7 @@ import {
   REGIONS,
   unreadable,
 } from './format.js';
+import { Places } from './places.js';
 
 const READ_BYTES = 2 ** 18;
 
@@ -39,11 +43,13 @@ export class SnapshotReader {
   async *regions(): AsyncGenerator<RegionRecord> {
     const { manifest, folder } = this;
     let [count, bytes] = [0, 0];
+    const places = new Places();
     for await (const line of this.#lines(REGIONS)) {
       const record = decodeRecord(line, manifest, folder);
       count++;
       bytes += record.size;
       if (count > manifest.regions) break;
+      places.add(record.extents);
       yield record;
     }
     if (count !== manifest.regions || bytes !== manifest.bytes)
@@ -51,6 +57,9 @@ export class SnapshotReader {
         folder,
         `${REGIONS} has not the ${manifest.regions} regions of ${manifest.bytes} bytes of the manifest`,
       );
+    const twice = places.overlap();
+    if (twice !== undefined)
+      throw corrupt(folder, `two extents of ${REGIONS} have byte ${twice.offset} of ${packName(twice.pack)}`);
   }
 
   /** The IDs that must never be given out, some at a time. @throws SNAPSHOT_CORRUPT */

@@ -3,16 +3,19 @@
  * rename to manifest.json -> unfinished.json goes -> fsync of the folder. So manifest.json is there if, and only if, all of it is durable.
  *
  * Bytes are appended to packs. A region of one piece is one extent. The pieces of a larger one may come in any order, with those of other
- * regions between them; those that follow each other in a pack become one extent.
+ * regions between them; each is an extent.
+ *
+ * A piece that an earlier snapshot has with the same bytes is not written again. A pack of another folder that has one is given a second name
+ * here, a hard link: packs never change once their snapshot is complete.
  */
-import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, invalid, messageOf, systemCodeOf } from '../base/errors.js';
-import { makeFolders } from '../base/folders.js';
+import { makeFolders, unmakeFolders } from '../base/folders.js';
 import { RegionId } from '../contract/region-id.js';
 import type { RegionStat } from '../contract/target.js';
-import { type CopySink, PIECE_BYTES } from './live-copy.js';
 import { type Checksum, checksum } from './checksum.js';
+import { EarlierSnapshot } from './earlier-snapshot.js';
 import {
   encodeManifest,
   encodeRecord,
@@ -26,6 +29,7 @@ import {
   REGIONS,
   UNFINISHED,
 } from './format.js';
+import { type CopySink, PIECE_BYTES } from './live-copy.js';
 
 /** A pack that has reached this gets no more. */
 const PACK_BYTES = 2 ** 30;
@@ -122,12 +126,45 @@ async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], at: num
     done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
 }
 
+async function earlierOf({ incremental, poolId }: WriterOptions): Promise<EarlierSnapshot | undefined> {
+  return incremental === undefined
+    ? undefined
+    : EarlierSnapshot.complete(await realFolder(incremental), poolId);
+}
+
+/** Without symbolic links; as it is if it is not there, which its use then says. */
+async function realFolder(folder: string): Promise<string> {
+  try {
+    return await realpath(folder);
+  } catch (error) {
+    if (systemCodeOf(error) === undefined) throw error;
+    return folder;
+  }
+}
+
 /** What is kept of a region until the end. */
 interface Kept {
   readonly id: RegionId;
   /** Where its last line is in regions.jsonl, as long as that is being written. */
   at: number;
   bytes: number;
+}
+
+export interface WriterOptions {
+  /** 16 hexadecimal digits, of the target. */
+  readonly poolId: string;
+  /** The folder of an earlier snapshot. */
+  readonly incremental?: string;
+  /** Bytes that were written or found to be there, and regions. */
+  readonly onBytes: (bytes: number, regions: number) => void;
+}
+
+/** What the writing of a snapshot cost. */
+export interface Written {
+  /** Bytes of regions that were written. */
+  readonly writtenBytes: number;
+  /** Bytes of regions that were there already, in the earlier snapshot or in what was left of this one. */
+  readonly reusedBytes: number;
 }
 
 export class SnapshotWriter implements CopySink {
@@ -138,37 +175,47 @@ export class SnapshotWriter implements CopySink {
   /** By slot, the last generation that was given out. */
   readonly #erased = new Map<number, number>();
   readonly #packs: number[] = [];
+  /** What is written to, and its number. */
   #pack: Appender | undefined;
+  #number = 0;
+  #writtenBytes = 0;
+  #earlier: EarlierSnapshot | undefined;
+  /** The numbers that packs of the earlier snapshot have here, by those that they have there. */
+  readonly #shared = new Map<number, Promise<number>>();
   #regions!: Appender;
   #sum!: Checksum;
-  #release!: () => void;
+  readonly #releases: (() => void)[] = [];
 
   private constructor(
     readonly folder: string,
-    private readonly onBytes: (bytes: number, regions: number) => void,
+    private readonly options: WriterOptions,
   ) {}
 
   /**
    * Prepares the folder: it is made if it is not there, and must be empty, or have what a snapshot that was not finished has left.
-   * @throws INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE
+   * @throws INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE; for the earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT,
+   *   NOT_SUPPORTED
    */
-  static async open(
-    folder: string,
-    onBytes: (bytes: number, regions: number) => void,
-  ): Promise<SnapshotWriter> {
+  static async open(folder: string, options: WriterOptions): Promise<SnapshotWriter> {
+    let made: string | undefined;
+    let writer: SnapshotWriter | undefined;
     try {
-      await makeFolders(folder);
-      const real = await realpath(folder);
-      const writer = new SnapshotWriter(real, onBytes);
-      writer.#release = useFolder(real);
+      const earlier = await earlierOf(options);
       try {
+        made = await makeFolders(folder);
+        writer = new SnapshotWriter(await realpath(folder), options);
+        writer.#earlier = earlier;
+        if (earlier !== undefined) writer.#releases.push(useFolder(earlier.folder));
+        writer.#releases.push(useFolder(writer.folder));
         await writer.#begin();
+        return writer;
       } catch (error) {
-        writer.#release();
+        if (writer === undefined) await earlier?.close();
+        else await writer.#letGo();
         throw error;
       }
-      return writer;
     } catch (error) {
+      await unmakeFolders(folder, made);
       throw folderError(folder, error);
     }
   }
@@ -189,7 +236,9 @@ export class SnapshotWriter implements CopySink {
           details: { path: folder },
         },
       );
-    for (const name of there) if (name !== UNFINISHED) await rm(path.join(folder, name));
+    if (this.#earlier === undefined && there.length > 0) await this.#resume();
+    const kept = new Set(this.#packs.flatMap((size, pack) => (size > 0 ? [packName(pack)] : [])));
+    for (const name of there) if (name !== UNFINISHED && !kept.has(name)) await rm(path.join(folder, name));
     this.#sum = await checksum();
     if (!there.includes(UNFINISHED)) {
       const marker = await open(path.join(folder, UNFINISHED), 'wx');
@@ -197,23 +246,87 @@ export class SnapshotWriter implements CopySink {
       await marker.sync();
       await marker.close();
     }
+    if (this.options.incremental !== undefined)
+      await this.#tryLink().catch(async (error: unknown) => {
+        // The folder is as it was.
+        if (there.length === 0) await rm(path.join(folder, UNFINISHED));
+        throw error;
+      });
     await syncFolder(folder);
     this.#regions = new Appender(await open(path.join(folder, REGIONS), 'wx'), this.#sum);
   }
 
+  /** Keeps the packs that a snapshot that was broken off has left, for the pieces that are still as they are there. */
+  async #resume(): Promise<void> {
+    const left = await EarlierSnapshot.unfinished(this.folder, this.options.poolId);
+    this.#earlier = left;
+    const { used } = left;
+    for (const [pack, size] of left.packs.entries()) this.#packs.push(used.has(pack) ? size : 0);
+    for (const pack of used) this.#shared.set(pack, Promise.resolve(pack));
+  }
+
+  /** Finds out at once whether the folder can have files in common with that of the earlier snapshot. */
+  async #tryLink(): Promise<void> {
+    const earlier = this.#earlier;
+    if (earlier === undefined) return;
+    const name = path.join(this.folder, `${MANIFEST}.new`);
+    try {
+      await link(path.join(earlier.folder, MANIFEST), name);
+    } catch (error) {
+      const code = systemCodeOf(error);
+      if (!['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
+      throw invalid(
+        `${this.folder} can have no files in common with ${earlier.folder} (${code ?? ''}): an incremental snapshot needs both on one file system that has hard links; without "incremental" the snapshot is written in full`,
+        { cause: error },
+      );
+    }
+    await rm(name);
+  }
+
   async write(id: RegionId, at: number, bytes: Uint8Array): Promise<void> {
+    const crc = this.#sum(bytes, 0);
+    const piece = at / PIECE_BYTES;
+    const there = await this.#earlier?.find(id, piece, bytes, crc);
+    if (there !== undefined) {
+      const pack = await this.#share(there.pack);
+      this.#note(id, piece, { ...there, pack });
+      this.options.onBytes(bytes.length, 0);
+      return;
+    }
     const pack = await this.#packFor();
     // Safe: no other wait until the bytes have their place.
-    const number = this.#packs.length - 1;
+    const number = this.#number;
     const offset = pack.append(bytes);
+    this.#note(id, piece, { pack: number, offset, length: bytes.length, crc });
+    this.#packs[number] = pack.size;
+    this.#writtenBytes += bytes.length;
+    this.options.onBytes(bytes.length, 0);
+    // What is only gathered belongs to the writer: the caller never uses the bytes again.
+    if (pack.isFull) await pack.flush();
+  }
+
+  #note(id: RegionId, piece: number, extent: Extent): void {
     const key = id.toString();
     let parts = this.#parts.get(key);
     if (parts === undefined) this.#parts.set(key, (parts = []));
-    parts[at / PIECE_BYTES] = { pack: number, offset, length: bytes.length, crc: this.#sum(bytes, 0) };
-    this.#packs[number] = pack.size;
-    this.onBytes(bytes.length, 0);
-    // What is only gathered belongs to the writer: the caller never uses the bytes again.
-    if (pack.isFull) await pack.flush();
+    parts[piece] = extent;
+  }
+
+  /** Has a pack of the earlier snapshot in this one as well. @returns its number here */
+  #share(pack: number): Promise<number> {
+    let sharing = this.#shared.get(pack);
+    if (sharing === undefined) {
+      const number = this.#packs.length;
+      this.#packs.push(this.#earlier?.packs[pack] ?? 0);
+      sharing = this.#linkAs(pack, number);
+      this.#shared.set(pack, sharing);
+    }
+    return sharing;
+  }
+
+  async #linkAs(pack: number, number: number): Promise<number> {
+    await this.#earlier?.link(pack, path.join(this.folder, packName(number)));
+    return number;
   }
 
   #opening: Promise<Appender> | undefined;
@@ -232,8 +345,10 @@ export class SnapshotWriter implements CopySink {
       this.#pack = undefined;
       await full.close();
     }
-    const file = await open(path.join(this.folder, packName(this.#packs.length)), 'wx');
+    const number = this.#packs.length;
     this.#packs.push(0);
+    const file = await open(path.join(this.folder, packName(number)), 'wx');
+    this.#number = number;
     return (this.#pack = new Appender(file, undefined));
   }
 
@@ -249,7 +364,7 @@ export class SnapshotWriter implements CopySink {
     if (known?.id.equals(id) === true) [known.at, known.bytes] = [at, size];
     else {
       this.#kept.set(slot, { id, at, bytes: size });
-      this.onBytes(0, 1);
+      this.options.onBytes(0, 1);
     }
     this.#erased.delete(slot);
     if (this.#regions.isFull) await this.#regions.flush();
@@ -266,26 +381,34 @@ export class SnapshotWriter implements CopySink {
   }
 
   /** Keeps the last line of each region that is there. */
-  async #compact(signal: AbortSignal): Promise<{ file: IndexFile; regions: number; bytes: number }> {
+  async #compact(signal: AbortSignal): Promise<{
+    file: IndexFile;
+    regions: number;
+    bytes: number;
+    /** Bytes that regions have in each pack. */
+    used: Map<number, number>;
+  }> {
     await this.#regions.close();
     const draft = path.join(this.folder, REGIONS);
     const from = await open(draft, 'r');
     const to = new Appender(await open(path.join(this.folder, `${REGIONS}.new`), 'wx'), this.#sum);
     let [regions, bytes] = [0, 0];
+    const used = new Map<number, number>();
     try {
       for await (const { at, line } of linesOf(from)) {
         signal.throwIfAborted();
-        const { id } = JSON.parse(line.toString()) as { id: string };
+        const { id, extents } = JSON.parse(line.toString()) as { id: string; extents: number[][] };
         const kept = this.#kept.get(RegionId.parse(id).slot);
         if (kept?.at !== at) continue;
         to.append(line);
         regions++;
         bytes += kept.bytes;
+        for (const [pack = 0, , length = 0] of extents) used.set(pack, (used.get(pack) ?? 0) + length);
         if (to.isFull) await to.flush();
       }
       const file = await to.close();
       await rename(path.join(this.folder, `${REGIONS}.new`), draft);
-      return { file, regions, bytes };
+      return { file, regions, bytes, used };
     } catch (error) {
       await to.abandon();
       throw error;
@@ -298,9 +421,9 @@ export class SnapshotWriter implements CopySink {
   async finish(
     facts: Pick<Manifest, 'poolId' | 'takenAt' | 'source'>,
     signal: AbortSignal,
-  ): Promise<Manifest> {
+  ): Promise<{ manifest: Manifest; written: Written }> {
     const { folder } = this;
-    const { file: regionsFile, ...counted } = await this.#compact(signal);
+    const { file: regionsFile, used, ...counted } = await this.#compact(signal);
     const list = new Appender(await open(path.join(folder, ERASED), 'wx'), this.#sum);
     let count = 0;
     const { poolLow, poolHigh } = RegionId.from(
@@ -320,6 +443,7 @@ export class SnapshotWriter implements CopySink {
     const files = { [REGIONS]: regionsFile, [ERASED]: await list.close() };
     await this.#pack?.close();
     this.#pack = undefined;
+    const reusedBytes = await this.#settleShared(used);
     signal.throwIfAborted();
     await syncFolder(folder);
     const manifest: Manifest = {
@@ -342,14 +466,43 @@ export class SnapshotWriter implements CopySink {
     await syncFolder(folder);
     // The snapshot is complete; a marker that is left costs nothing.
     await rm(path.join(folder, UNFINISHED), { force: true }).catch(() => undefined);
-    return manifest;
+    return { manifest, written: { writtenBytes: this.#writtenBytes, reusedBytes } };
+  }
+
+  /** Makes shared packs durable: a copy of the earlier snapshot may not be. Removes those that changes have left without use. */
+  async #settleShared(used: ReadonlyMap<number, number>): Promise<number> {
+    let reusedBytes = 0;
+    for (const sharing of this.#shared.values()) {
+      const number = await sharing;
+      const bytes = used.get(number) ?? 0;
+      const file = path.join(this.folder, packName(number));
+      reusedBytes += bytes;
+      if (bytes === 0) {
+        await rm(file);
+        this.#packs[number] = 0;
+        continue;
+      }
+      const handle = await open(file, 'r');
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    }
+    return reusedBytes;
   }
 
   /** Closes the files, complete or not. */
   async close(): Promise<void> {
     await this.#regions.abandon();
     await this.#pack?.abandon();
-    this.#release();
+    await this.#letGo();
+  }
+
+  /** Gives its folders free. */
+  async #letGo(): Promise<void> {
+    await this.#earlier?.close();
+    for (const release of this.#releases) release();
   }
 }
 

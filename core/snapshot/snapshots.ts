@@ -8,7 +8,7 @@ import type { Target } from '../contract/target.js';
 import type { Manifest, RegionRecord } from './format.js';
 import { copyLive, isWatchable } from './live-copy.js';
 import { SnapshotReader } from './snapshot-reader.js';
-import { folderError, SnapshotWriter, useFolder } from './snapshot-writer.js';
+import { folderError, SnapshotWriter, useFolder, type Written } from './snapshot-writer.js';
 
 /** Regions that are brought in at once. */
 const IN_FLIGHT = 64;
@@ -17,6 +17,26 @@ const IN_FLIGHT = 64;
 export type SnapshotSummary = Pick<Manifest, 'poolId' | 'takenAt' | 'regions' | 'bytes' | 'erased'> & {
   readonly path: string;
 };
+
+/** What a snapshot is taken by. */
+export interface SnapshotSettings {
+  readonly source: Manifest['source'];
+  /** How long changes may be held for the last pass, milliseconds; 1000 unless given. */
+  readonly maxHoldMs?: number;
+  /**
+   * The folder of an earlier, complete snapshot of the same target, an absolute path on the same file system. Its packs that hold bytes
+   * that are still the same are linked, not written again.
+   */
+  readonly incremental?: string;
+}
+
+/** What is told about a snapshot that was taken. */
+export interface SnapshotResult extends SnapshotSummary, Written {
+  /** How often the target was gone through. */
+  readonly passes: number;
+  /** How long changes were held, milliseconds. */
+  readonly holdMs: number;
+}
 
 /** How long changes may be held at most for the last pass, unless told. */
 export const DEFAULT_MAX_HOLD_MS = 1000;
@@ -33,15 +53,17 @@ export function checkFolder(folder: string): void {
 
 /**
  * Saves a target, as it is at one moment, to a folder, while it serves.
- * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the signal was aborted with
+ * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the signal was aborted with; for the
+ *   earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT
  */
 export async function takeSnapshot(
   target: Target,
   folder: string,
-  { source, maxHoldMs = DEFAULT_MAX_HOLD_MS }: { source: Manifest['source']; maxHoldMs?: number },
+  { source, maxHoldMs = DEFAULT_MAX_HOLD_MS, incremental }: SnapshotSettings,
   { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
-): Promise<SnapshotSummary & { readonly passes: number; readonly holdMs: number }> {
+): Promise<SnapshotResult> {
   checkFolder(folder);
+  if (incremental !== undefined) checkFolder(incremental);
   if (!target.capabilities.importable || !isWatchable(target))
     throw new BedrockError(
       'NOT_SUPPORTED',
@@ -51,18 +73,21 @@ export async function takeSnapshot(
   const { regions, usedBytes } = await target.stats();
   report({ totalBytes: usedBytes, totalRegions: regions });
   const done = { doneBytes: 0, doneRegions: 0 };
-  const writer = await SnapshotWriter.open(folder, (bytes, regions) => {
-    done.doneBytes += bytes;
-    done.doneRegions += regions;
-    report(done);
+  const poolId = Buffer.from((await target.listErased({ limit: 1 })).poolId).toString('hex');
+  const writer = await SnapshotWriter.open(folder, {
+    poolId,
+    ...(incremental !== undefined && { incremental }),
+    onBytes(bytes, regions) {
+      done.doneBytes += bytes;
+      done.doneRegions += regions;
+      report(done);
+    },
   });
   try {
-    const { poolId } = await target.listErased({ limit: 1 });
     const { takenAt, passes, holdMs } = await copyLive(target, writer, { signal, maxHoldMs });
-    const facts = { poolId: Buffer.from(poolId).toString('hex'), takenAt, source };
-    const manifest = await writer.finish(facts, signal);
+    const { manifest, written } = await writer.finish({ poolId, takenAt, source }, signal);
     report({ ...done, totalBytes: done.doneBytes, totalRegions: done.doneRegions });
-    return { ...summaryOf(folder, manifest), passes, holdMs: Math.round(holdMs) };
+    return { ...summaryOf(folder, manifest), ...written, passes, holdMs: Math.round(holdMs) };
   } catch (error) {
     throw folderError(folder, error);
   } finally {

@@ -5,6 +5,7 @@ import {
   restoreSnapshot,
   type RestoreRequest,
   type SnapshotRequest,
+  type SnapshotResult,
   type SnapshotSummary,
   takeSnapshot,
 } from '../../core/index.js';
@@ -17,20 +18,30 @@ export async function snapshot(
   slots: readonly TargetSlot[],
   { path, options, removeSource }: SnapshotRequest,
   operation: OperationContext,
-): Promise<SnapshotSummary> {
+): Promise<SnapshotResult> {
   if (removeSource)
     throw new BedrockError(
       'NOT_SUPPORTED',
       'a snapshot of warabi leaves the data where it is; removeSource must be false',
     );
   const maxHoldMs = whole(options, 'max_hold_ms', MAX_HOLD_MS);
-  const slot = slotOf(provider, slots, options, ['target', 'max_hold_ms']);
+  const slot = slotOf(provider, slots, options, ['target', 'max_hold_ms', 'incremental']);
+  const { incremental } = options;
+  if (incremental !== undefined && typeof incremental !== 'string')
+    throw new BedrockError(
+      'INVALID_ARGUMENT',
+      'options.incremental must be the folder of an earlier snapshot',
+    );
   if (slot.refusal !== undefined) throw slot.refusal;
   const source = { provider, target: slot.index, type: slot.type };
   return takeSnapshot(
     slot.target,
     path,
-    { source, ...(maxHoldMs !== undefined && { maxHoldMs }) },
+    {
+      source,
+      ...(maxHoldMs !== undefined && { maxHoldMs }),
+      ...(incremental !== undefined && { incremental }),
+    },
     operation,
   );
 }

@@ -1,0 +1,2 @@
+/** Many lies. */
+import './lies.test.js';
