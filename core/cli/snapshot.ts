@@ -68,14 +68,16 @@ export function addSnapshots(program: Command): void {
       parseFolder,
     )
     .addHelpText('after', SNAPSHOT_EXAMPLES)
-    .action((target: Place, folder: string, options: Options & { maxHold?: number; incremental?: string }) => {
-      const { maxHold, incremental } = options;
-      const more = {
-        ...(maxHold !== undefined && { max_hold_ms: maxHold }),
-        ...(incremental !== undefined && { incremental }),
-      };
-      return operate('snapshot', target, { path: folder, options: more }, options);
-    });
+    .action(
+      (target: Place, folder: string, options: Options & { maxHold?: number; incremental?: string }) => {
+        const { maxHold, incremental } = options;
+        const more = {
+          ...(maxHold !== undefined && { max_hold_ms: maxHold }),
+          ...(incremental !== undefined && { incremental }),
+        };
+        return operate('snapshot', target, { path: folder, options: more }, options);
+      },
+    );
   withBar(withAddress(subcommand(program, 'restore')))
     .description('Bring a snapshot back into an empty target.')
     .argument('<TARGET>', TARGET_HELP, parseTarget)

@@ -53,22 +53,12 @@ export class StateFile {
     );
   }
 
-  /** @throws errors of the system; the state is then as before, or the new one after a restart */
+  /** @throws OUT_OF_SPACE, errors of the system; the state is then as before, or the new one after a restart */
   async set(state: MigrationState | undefined): Promise<void> {
     const { file } = this;
     if (file !== undefined) {
       if (state === undefined) await rm(file, { force: true });
-      else {
-        const temporary = `${file}.new`;
-        const opened = await open(temporary, 'w');
-        try {
-          await opened.writeFile(`${JSON.stringify(state, null, 2)}\n`);
-          await opened.sync();
-        } finally {
-          await opened.close();
-        }
-        await rename(temporary, file);
-      }
+      else await replace(file, `${JSON.stringify(state, null, 2)}\n`);
       const folder = await open(path.dirname(file), 'r');
       try {
         await folder.sync();
@@ -77,6 +67,29 @@ export class StateFile {
       }
     }
     this.#state = state;
+  }
+}
+
+async function replace(file: string, text: string): Promise<void> {
+  const temporary = `${file}.new`;
+  try {
+    const opened = await open(temporary, 'w');
+    try {
+      await opened.writeFile(text);
+      await opened.sync();
+    } finally {
+      await opened.close();
+    }
+    await rename(temporary, file);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    const code = systemCodeOf(cause);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
+    throw new BedrockError(
+      'OUT_OF_SPACE',
+      `the file system of ${file} has no space left for what a target remembers of a migration; make room, and repeat the migration`,
+      { details: { path: file }, cause },
+    );
   }
 }
 
