@@ -274,7 +274,7 @@ const MAX_CAUSES = 8;
 /** Maximum length of a failure in the log, characters. */
 const MAX_EXPLANATION = 2 ** 14;
 
-/** The message of an error and of its causes, as far as they say more: for the log. It throws nothing. */
+/** The message of an error, and of those causes that add something: for the log. It never throws. */
 export function explain(thrown: unknown): string {
   let text = '';
   let cause = thrown;

@@ -54,7 +54,7 @@ export class LogFile {
    */
   reopen(): Promise<string | undefined> {
     return this.#next(async () => {
-      // A signal may come while the daemon stops; nobody would close the file any more.
+      // A signal may come while the daemon stops; the new file would never be closed.
       if (this.#hasEnded) return undefined;
       const found = await open(this.path, 'a');
       const old = this.#handle;

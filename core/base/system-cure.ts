@@ -17,7 +17,7 @@ const CURES: Readonly<Record<string, string>> = {
   EFBIG: 'raise the limit (ulimit -f), or choose another file system',
   EMFILE: 'raise the limit of open files (ulimit -n)',
   ENFILE: 'the machine has too many open files; end what holds them, or raise fs.file-max',
-  EIO: "the device failed; the kernel's log (dmesg) tells more",
+  EIO: "the device failed; see the kernel's log (dmesg)",
 };
 
 /** The message, followed by advice if there is any. */

@@ -23,14 +23,14 @@ Examples:
 `;
 
 const RM_EXAMPLES = `
-Requests in flight at the provider end first. A provider that others depend on is refused. What it has stored stays.
+Requests in flight at the provider end first. A provider that others depend on is refused. Its stored data is kept.
 
 Examples:
   bedrock provider rm scratch
 `;
 
 const SET_POOL_EXAMPLES = `
-Requests from then on queue in that pool; those that wait already are admitted by the pool that they wait in.
+New requests queue in that pool; those that already wait stay in the pool that they wait in.
 
 Examples:
   bedrock provider set-pool scratch background
@@ -51,7 +51,7 @@ export function addProvider(program: Command): void {
   withAddress(subcommand(provider, 'add'))
     .description('Start another provider.')
     .argument('<FILE>', 'its entry of a configuration; - is standard input')
-    .option('--before <PROVIDER>', 'where it stands in the configuration (default: as the last)')
+    .option('--before <PROVIDER>', 'add it before this provider (default: at the end)')
     .addHelpText('after', ADD_EXAMPLES)
     .action(async (file: string, options: AddressOptions & { before?: string }) => {
       const entry = await readEntry(file);
@@ -73,7 +73,7 @@ export function addProvider(program: Command): void {
   addProviderList(provider, 'ls');
 
   withAddress(subcommand(provider, 'set-pool'))
-    .description('Have a provider use another execution pool.')
+    .description('Make a provider use another execution pool.')
     .argument('<PROVIDER>', 'its name or id')
     .argument('<POOL>', 'name of the execution pool')
     .addHelpText('after', SET_POOL_EXAMPLES)
@@ -88,11 +88,11 @@ export function addDependency(program: Command): void {
   );
 
   withAddress(subcommand(dependency, 'set'))
-    .description('Have a provider use another dependency.')
+    .description('Make a provider use another dependency.')
     .argument('<PROVIDER>', 'its name or id')
     .argument('<DEPENDENCY>', 'key of the dependency in the configuration')
     .argument('<REFERENCE...>', 'what it depends on from now on; several make a list')
-    .option('--list', 'it is a list, even of one reference')
+    .option('--list', 'pass a list, even for one reference')
     .addHelpText('after', SET_EXAMPLES)
     .action(
       (name: string, key: string, references: string[], options: AddressOptions & { list?: boolean }) => {

@@ -6,7 +6,7 @@ import { subcommand } from './command-line.js';
 import { parseNatural } from './sizes.js';
 
 const LOAD_EXAMPLES = `
-A library stays loaded until the daemon ends: Node.js unloads no module, and does not read a file again that it has loaded.
+A library stays loaded until the daemon ends: Node.js cannot unload a module, and does not read a loaded file again.
 
 Examples:
   bedrock library load ./my-backend.js        on the daemon's machine, relative to the folder of its configuration
@@ -19,14 +19,14 @@ Examples:
 `;
 
 const POOL_RM_EXAMPLES = `
-A pool that is in use is refused, and the answer says by whom.
+A pool that is in use cannot be removed; the error names its users.
 
 Examples:
   bedrock execution-pool rm background
 `;
 
 const STREAM_EXAMPLES = `
-Execution streams are checked and listed, for the sake of the configuration; they add no parallelism.
+Execution streams are validated and listed, for compatibility with Bedrock; they add no parallelism.
 
 Examples:
   bedrock execution-stream add es1 --pool background

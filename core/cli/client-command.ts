@@ -87,7 +87,9 @@ export function parseRegionId(text: string): RegionId {
 export function parseName(text: string): string {
   // Node.js reads what is no UTF-8 as this, and the name would be another one.
   if (text.includes('\ufffd'))
-    throw new InvalidArgumentError('it has bytes that are no UTF-8, or U+FFFD, which stands for them.');
+    throw new InvalidArgumentError(
+      'it contains bytes that are not UTF-8, or U+FFFD, which replaces such bytes.',
+    );
   try {
     checkName(text);
     return text;

@@ -7,7 +7,7 @@ import { writeWholeFile } from './output-file.js';
 import { print, printLine } from './output.js';
 
 const SHOW_EXAMPLES = `
-What it prints is a configuration: a daemon that is started with it is the same service.
+The output is a configuration: a daemon that is started with it provides the same service.
 
 Examples:
   bedrock config show
@@ -15,16 +15,17 @@ Examples:
 `;
 
 const SAVE_EXAMPLES = `
-Only what was changed at run time is written: comments and everything else in the file stay. A file that was changed since the
-daemon has read it is refused, and so is TOML.
+Only what was changed at run time is written: comments and everything else in the file stay. If the file has changed
+since the daemon read it, or is TOML, the command is refused.
 
 Examples:
   bedrock config save
 `;
 
 const RELOAD_EXAMPLES = `
-The running configuration becomes that of the file; what was changed at run time and not saved is undone. What cannot change while
-the daemon runs, such as an address, is refused with all reasons, and nothing is changed.
+The running configuration is changed to match the file; changes that were made at run time and not saved are undone. If the file
+differs in something that cannot change while the daemon runs, such as an address, nothing is changed, and the error lists all
+reasons.
 
 Examples:
   bedrock reload
@@ -48,7 +49,7 @@ export function addConfig(program: Command): void {
     );
 
   withAddress(subcommand(config, 'save'))
-    .description('Write it into the file that the daemon was started with.')
+    .description('Write the changes made at run time into the file that the daemon was started with.')
     .addHelpText('after', SAVE_EXAMPLES)
     .action((options: AddressOptions) =>
       onDaemon(options, async (service, call) => {
@@ -59,7 +60,7 @@ export function addConfig(program: Command): void {
 
 export function addReload(program: Command): void {
   withAddress(subcommand(program, 'reload'))
-    .description('Have a daemon read its configuration file again, and apply what differs.')
+    .description('Make a daemon read its configuration file again, and apply the differences.')
     .addHelpText('after', RELOAD_EXAMPLES)
     .action((options: AddressOptions) => onDaemon(options, (service, call) => service.reload(call)));
 }

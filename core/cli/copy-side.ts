@@ -96,7 +96,7 @@ export class Backends {
     if (!definition.capabilities.importable) {
       const why =
         role === 'FROM'
-          ? 'does not tell which IDs it has used up'
+          ? 'does not report which IDs it has used'
           : 'takes no regions under IDs that they have';
       throw new BedrockError('NOT_SUPPORTED', `${role} is of the type "${type}", which ${why}`);
     }

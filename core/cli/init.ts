@@ -17,15 +17,15 @@ Examples:
   bedrock init && bedrock -c bedrock.json
   bedrock init conf/bedrock.json
 
-A file that is there already is left as it is, and the exit status is 1. What is written is JSON, so a name ends in .json or .jsonc,
-or has no such end.
+An existing file is not changed, and the exit status is 1. The output is JSON, so the name must end in .json or .jsonc, or have no
+extension of another format.
 `;
 
 const SCHEMA = 'schemas/bedrock.schema.json';
 
 export function addInit(program: Command): void {
   subcommand(program, 'init')
-    .description('Write a configuration to begin with: a store in memory and one in a file.')
+    .description('Write a configuration to start with: one store in memory and one in a file.')
     .argument('[FILE]', 'where to', 'bedrock.json')
     .addHelpText('after', EXAMPLES)
     .action(init);

@@ -10,7 +10,7 @@ import { spooled } from './spool.js';
 const INPUT_PIECE_BYTES = 256 * 1024;
 const openDescriptor = promisify(openPlain);
 
-/** When to tell the user what the command is waiting for. */
+/** When to show what the command is waiting for. */
 const HINT_MS = 2000;
 
 /**
@@ -21,10 +21,10 @@ const HINT_MS = 2000;
 export async function openContents(file: string, size: number | undefined): Promise<RegionSource> {
   const { size: known, source } = await look(file, size);
   if (known !== undefined) return { size: known, source };
-  throw new UsageError(`${nameOf(file)} does not tell how much it holds; say it with --size`);
+  throw new UsageError(`${nameOf(file)} has no known length; give it with --size`);
 }
 
-/** The same, where what does not tell its size is read to its end first, into a temporary file. @param signal ends that */
+/** The same, but an input of unknown size is first read into a temporary file. @param signal ends that */
 export async function openAllContents(
   file: string,
   size: number | undefined,

@@ -11,7 +11,7 @@ const { guardUncaught } = await import('./uncaught.js');
 guardEnd();
 guardUncaught();
 
-// If nobody reads the log any more (a closed pipe), the daemon must still serve and stop in good order.
+// If the reader of the log is gone (a closed pipe), the daemon must still serve, and stop cleanly.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 // Not process.exitCode: something that a backend left running must not keep a stopped daemon alive.

@@ -18,8 +18,8 @@ Examples:
   bedrock migrate store resp://other:7481 --max-rate 50M --remove-source
   bedrock migrate store http://other:7480 --new-root /data/pools
 
-The daemon of -a does the work, and connects to ADDRESS itself. Ctrl-C cancels it: the provider serves on, and the same command goes on
-later with what had come. So it does after anything else that broke it off. See docs/migration.md.
+The daemon of -a does the work, and connects to ADDRESS itself. Ctrl-C cancels it, and the provider
+continues to serve. The same command continues an interrupted migration. See docs/migration.md.
 `;
 
 interface Options extends AddressOptions {
@@ -66,7 +66,7 @@ export function addMigrate(program: Command): void {
     .argument('<PROVIDER>', 'the provider that moves, by its name or id')
     .argument('<ADDRESS>', 'where to: the address of a daemon, as the source sees it')
     .argument('[DESTINATION]', 'the provider there, by its name or id (default: the name of PROVIDER)')
-    .option('--dry-run', 'say what would be done, and whether it could be')
+    .option('--dry-run', 'show what would be done, and whether it is possible')
     .option('--transfer-size <N>', `bytes of one request: ${SIZE_FORMS}`, parseSize)
     .option('--max-rate <N>', `bytes a second at most: ${SIZE_FORMS}`, parseSize)
     .option(
@@ -74,17 +74,17 @@ export function addMigrate(program: Command): void {
       'how long changes may wait at the end, milliseconds (default: 2000)',
       parseNatural,
     )
-    .option('--remove-source', 'delete the data here when it is served there')
+    .option('--remove-source', 'delete the data at the source when the destination serves it')
     .option(
       '--new-root <DIR>',
-      'make DESTINATION there unless it exists, with the files of its targets in this folder',
+      'create DESTINATION if it does not exist, with the files of its targets in this folder',
     )
     .option(
       '--merge-config <JSON>',
-      'make DESTINATION there unless it exists, with these changes of the settings (JSON merge patch)',
+      'create DESTINATION if it does not exist, with these changes of the settings (JSON merge patch)',
       parseObject,
     )
-    .option('--abandon', 'give up a migration that is not finished')
+    .option('--abandon', 'give up an unfinished migration')
     .option('--json', 'an object: the operation, or with --dry-run the plan')
     .option('-q, --quiet', 'no progress bar')
     .addHelpText('after', EXAMPLES)

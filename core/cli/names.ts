@@ -29,13 +29,13 @@ import { formatTime } from './times.js';
 
 const PUT_EXAMPLES = `
 Examples:
-  bedrock put state.bin run/17                     in place of what had the name
+  bedrock put state.bin run/17                     replaces the region that had the name
   tar c results | bedrock put - results.tar        from a pipe
-  bedrock put first.bin run/18 --if-absent         only if nobody has the name
-  bedrock put next.bin run/18 --if "$id"           only if that region has it still
+  bedrock put first.bin run/18 --if-absent         only if no region has the name
+  bedrock put next.bin run/18 --if "$id"           only if that region still has it
 
-The name has its old contents until the new ones are there, whole and durable, and keeps them if anything fails. What a pipe
-holds goes into a temporary file first, unless --size says how much it is.
+The name keeps its old contents until the new ones are complete and durable, and if anything fails. A pipe is read into a
+temporary file first, unless --size gives its length.
 `;
 
 const GET_EXAMPLES = `
@@ -43,7 +43,7 @@ Examples:
   bedrock get run/17 state.bin
   bedrock get results.tar | tar t
 
-A file appears under its name only when it is whole.
+A file appears under its name only when it is complete.
 `;
 
 const LS_EXAMPLES = `
@@ -53,7 +53,7 @@ Examples:
   bedrock ls --delimiter /         as if slashes made folders
   bedrock ls --json | jq -r .name
 
-Names are in the order of their bytes. With --json each is an object in a line of its own, {"name", "id", "size", "createdAt"}
+Names are in the order of their bytes. With --json each is an object on its own line, {"name", "id", "size", "createdAt"}
 (bytes, milliseconds since the epoch), or {"prefix"} for names that are grouped.
 `;
 
@@ -62,12 +62,12 @@ Examples:
   bedrock rm run/17
   bedrock ls run/ --json | jq -j '.name + "\\u0000"' | xargs -0 bedrock rm --     all below run/
 
-If one cannot be removed, the others are all the same, and the exit status is 1.
+If one cannot be removed, the others still are, and the exit status is 1.
 `;
 
 const MV_EXAMPLES = `
 Examples:
-  bedrock mv new current --replace     what had the name "current" is gone in the same step
+  bedrock mv new current --replace     erases the region named "current" in the same step
   bedrock mv "$id" results.tar         a name for a region that had none
 `;
 
@@ -92,10 +92,12 @@ interface PutCommandOptions extends TransferOptions {
 
 function addPut(program: Command): void {
   transferCommand(program, 'put')
-    .description('Put a file under a name, in place of what had it, and print the ID of the new region.')
+    .description(
+      'Store a file under a name, replacing the region that had it, and print the ID of the new region.',
+    )
     .argument('<FILE>', 'the contents; - is standard input')
     .argument('<NAME>', 'the name', parseName)
-    .option('--size <N>', `how many bytes, where a pipe need not be kept first: ${SIZE_FORMS}`, parseSize)
+    .option('--size <N>', `length of a pipe, so that no temporary file is needed: ${SIZE_FORMS}`, parseSize)
     .option('--if-absent', 'only if no region has the name')
     .option('--if <ID>', 'only if that region has the name', parseRegionId)
     .option('--json', 'print {"name", "id", "size"} instead of the ID')
@@ -121,7 +123,7 @@ function conditionOf(options: PutCommandOptions): PutOptions {
 
 function addGet(program: Command): void {
   transferCommand(program, 'get')
-    .description('Copy what has a name to standard output or a file.')
+    .description('Copy a region, given by name or ID, to standard output or a file.')
     .argument('<REGION>', REGION_FORMS, parseRegion)
     .argument('[FILE]', 'the file; - or nothing is standard output')
     .addHelpText('after', GET_EXAMPLES)
@@ -137,7 +139,9 @@ const WHOLE = { offset: 0 };
 
 function addCat(program: Command): void {
   transferCommand(program, 'cat')
-    .description('Print what has the names, one after another; if one is missing, the others all the same.')
+    .description(
+      'Print regions, given by name or ID, one after another. If one is missing, the others are still printed.',
+    )
     .argument('<REGION...>', 'the regions, by their names or IDs', collect(parseRegion))
     .action((refs: RegionRef[], options: TransferOptions) =>
       onTarget(options, (target, call) =>
@@ -158,8 +162,8 @@ function addList(program: Command): void {
   withTarget(subcommand(program, 'ls'))
     .description('List names: size, time of creation, name.')
     .argument('[PREFIX]', 'only names that begin with this')
-    .option('-d, --delimiter <TEXT>', 'list names up to this only, each such beginning once')
-    .option('--json', 'an object a line')
+    .option('-d, --delimiter <TEXT>', 'list only the part of each name up to this text, once')
+    .option('--json', 'one object per line')
     .addHelpText('after', LS_EXAMPLES)
     .action((prefix: string | undefined, options: ListCommandOptions) =>
       onTarget(options, async (target, call) => {
@@ -205,7 +209,7 @@ function rowOf(entry: Entry): string {
 
 function addRemove(program: Command): void {
   withTarget(subcommand(program, 'rm'))
-    .description('Remove what has the names, for good; durable when it ends.')
+    .description('Erase regions, given by name or ID. The erase is durable when the command ends.')
     .argument('<REGION...>', 'the regions, by their names or IDs', collect(parseRegion))
     .addHelpText('after', RM_EXAMPLES)
     .action((refs: RegionRef[], options: TargetOptions) =>
@@ -218,7 +222,10 @@ function addMove(program: Command): void {
     .description('Give a region another name; its ID and contents stay.')
     .argument('<OLD>', REGION_FORMS, parseRegion)
     .argument('<NEW>', 'the new name', parseName)
-    .option('--replace', 'remove what has the new name, in the same step; otherwise it is refused')
+    .option(
+      '--replace',
+      'erase the region that has the new name, in the same step; otherwise the command is refused',
+    )
     .addHelpText('after', MV_EXAMPLES)
     .action(
       (

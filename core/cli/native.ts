@@ -23,11 +23,11 @@ The exit status is 1 if the addon is not available.
 export function addNative(program: Command): void {
   const native = subcommand(program, 'native').description('The native addon: persistent memory by libpmem.');
   subcommand(native, 'build')
-    .description('Build the addon anew, with libpmem if it is installed.')
+    .description('Rebuild the addon, with libpmem if it is installed.')
     .addHelpText('after', BUILD_EXAMPLES)
     .action(build);
   subcommand(native, 'info')
-    .description('Tell whether the addon is loaded, why not, and what it finds on this machine.')
+    .description('Show whether the addon is loaded, or why not, and what it found on this machine.')
     .option('--json', 'an object {path, isLoaded, reason?, …attributes}')
     .addHelpText('after', INFO_EXAMPLES)
     .action(({ json }: { json?: boolean }) => info(json === true));

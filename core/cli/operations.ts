@@ -13,7 +13,8 @@ Examples:
   bedrock operations show 3f1c0a7d9b2e4c58 --json | jq .doneBytes
   bedrock operations cancel 3f1c0a7d9b2e4c58
 
-A daemon keeps the last 100 that ended. What was cancelled has stopped when its state says so: cancel --wait waits for that.
+A daemon remembers the last 100 that ended. A cancelled operation has stopped when its state is "cancelled"; cancel --wait waits
+for that.
 `;
 
 type Options = AddressOptions & { json?: boolean };
@@ -24,7 +25,7 @@ export function addOperations(program: Command): void {
     .addHelpText('after', EXAMPLES);
 
   withAddress(subcommand(operations, 'ls'))
-    .description('List those that run, and the last that ended; the newest first.')
+    .description('List operations that run, and the last that ended, newest first.')
     .option('--json', 'an array of what show prints')
     .action((options: Options) =>
       onDaemon(options, async (service, call) => {
@@ -45,7 +46,7 @@ export function addOperations(program: Command): void {
     );
 
   withAddress(subcommand(operations, 'show'))
-    .description('Show how far one is, or how it ended.')
+    .description('Show the progress of an operation, or how it ended.')
     .argument('<ID>', 'its ID')
     .option(
       '--json',
@@ -59,9 +60,9 @@ export function addOperations(program: Command): void {
     );
 
   withAddress(subcommand(operations, 'cancel'))
-    .description('Cancel one. What it worked on is as it was before, or says that it is not complete.')
+    .description('Cancel an operation. Its target is as it was before, or is marked as incomplete.')
     .argument('<ID>', 'its ID')
-    .option('--wait', 'until it has stopped')
+    .option('--wait', 'wait until it has stopped')
     .action((id: string, options: AddressOptions & { wait?: boolean }) =>
       onDaemon(options, async (service, call) => {
         const operation = service.operation(id);

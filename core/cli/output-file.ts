@@ -1,5 +1,5 @@
 /**
- * Files that appear under their names only when they are complete. Order: fill a temporary file beside it -> fsync -> rename. If the
+ * Files that appear under their names only when they are complete. Order: fill a temporary file next to it -> fsync -> rename. If the
  * command ends before the rename, for any reason, the name still has its former contents.
  */
 import {

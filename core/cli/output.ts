@@ -7,7 +7,7 @@ process.stdout.on('error', () => undefined);
 
 /**
  * Writes, and resolves when the system has accepted the data: so a slow reader slows the command down.
- * @throws OutputClosed, whatever `signal` was aborted with, errors of the system
+ * @throws OutputClosed, the reason of `signal`, errors of the system
  */
 export function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -14,8 +14,8 @@ Examples:
   bedrock pool check data/pool
   bedrock pool check data/pool --json | jq -r '.findings[].region.id // empty'
 
-The exit status is 0 if nothing is wrong, 1 if there are findings or the pool could not be checked (an error says so then, and
-nothing is printed), and 2 if the path leads to no pool.
+The exit status is 0 if nothing is wrong, 1 if there are findings or the pool could not be checked (then there is only an error), and
+2 if there is no pool at the path.
 The contents of regions have no checksum, so damage to them is not found.
 `;
 

@@ -25,8 +25,8 @@ Examples:
   bedrock pool copy data/pool 'file:{"path": "big.pool", "alignment": 65536}' --verify
   bedrock pool copy data/pool 'mine:{"place": "x"}' --library ./my-backend.js
 
-FROM and TO are [TYPE:]PATH, where TYPE is file unless given, or TYPE:{settings} as in a configuration. No daemon may have
-them open. What is damaged in FROM is named and left out, and the exit status is 1 then.
+FROM and TO are [TYPE:]PATH, where TYPE is file by default, or TYPE:{settings} as in a configuration. No daemon may have
+them open. Damaged regions of FROM are listed and left out, and the exit status is then 1.
 `;
 
 interface CopyOptions {
@@ -40,13 +40,13 @@ interface CopyOptions {
 
 export function addPoolCopy(pool: Command): void {
   subcommand(pool, 'copy')
-    .description('Copy a pool, of any type to any type; IDs stay valid, and erased ones invalid.')
+    .description('Copy a pool, from any type to any type. IDs stay valid, and erased ones invalid.')
     .argument('<FROM>', 'the pool to copy')
     .argument('<TO>', 'the pool to make')
     .option('--size <N>', `capacity of TO (default: that of FROM): ${SIZE_FORMS}`, parseSize)
-    .option('--override', 'replace the pool that TO is')
+    .option('--override', 'replace the pool at TO')
     .option('--verify', 'read both afterwards, and compare every byte')
-    .option('--library <PATH>', 'a library that brings a type; may come several times', collect(String))
+    .option('--library <PATH>', 'a library with a backend type; can be repeated', collect(String))
     .option('--json', 'an object')
     .option('-q, --quiet', 'no progress bar')
     .addHelpText('after', EXAMPLES)

@@ -13,8 +13,8 @@ Examples:
   bedrock pool repair data/pool
   bedrock pool repair data/pool --undo data/pool.repair-7
 
-It asks nothing. What it rewrites is kept first, in a file beside the pool, by which --undo takes the repair back as long as no
-region was created or erased since. No region that is whole is touched.
+The command asks no questions. It first saves the bytes that it changes to a file next to the pool. --undo restores them, as long as
+no region was created or erased since. No intact region is touched.
 `;
 
 interface RepairOptions extends PoolOptions {
@@ -25,8 +25,8 @@ interface RepairOptions extends PoolOptions {
 export function addPoolRepair(pool: Command): void {
   withHeader(withPool(subcommand(pool, 'repair')))
     .description('Give up what is damaged, so that the rest of a pool can be trusted again.')
-    .option('-n, --dry-run', 'only tell what would be done')
-    .option('--undo <BACKUP>', 'take a repair back')
+    .option('-n, --dry-run', 'only show what would be done')
+    .option('--undo <BACKUP>', 'undo a repair')
     .option('--json', 'an object {path, isDryRun, undone?, backup?, regions, retiredSlots, repaired}')
     .addHelpText('after', EXAMPLES)
     .action((path: string, options: RepairOptions) => {

@@ -36,7 +36,7 @@ interface QueryOptions extends CertificateOptions {
 export function addQuery(program: Command): void {
   withCertificates(subcommand(program, 'query'))
     .description('Print the running configurations of daemons, one JSON object with their addresses as keys.')
-    .option('-a, --address <URL>', `${ADDRESS_HELP}; may come several times`, collect(String))
+    .option('-a, --address <URL>', `${ADDRESS_HELP}; can be repeated`, collect(String))
     .option(
       '-f, --file <GROUP>',
       'group file with the addresses of daemons; may come several times',

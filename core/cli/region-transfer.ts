@@ -27,12 +27,12 @@ Examples:
   bedrock region create --size 1G                        1 GiB of zeros
   bedrock region create results.tar --persist            from a file
   bedrock region create < results.tar                    the same
-  tar c results | bedrock region create - --size 20480   from a pipe, which does not tell its length
+  tar c results | bedrock region create - --size 20480   from a pipe, which has no known length
   id=$(bedrock region create --size 64K -p store)
 
-The region appears only when all of its contents are there, and they must be exactly as many bytes as --size says. Where
-standard input is a pipe or a file, it is taken for the contents even without -; if it ends without a byte, or with
-< /dev/null, the region is empty.
+The region appears only when all of its contents are there, and they must be exactly as many bytes as --size says. If
+standard input is a pipe or a file, it is used as the contents even without -. If it has no bytes, as with < /dev/null, the region is
+all zeros.
 `;
 
 const WRITE_EXAMPLES = `
@@ -40,7 +40,7 @@ Examples:
   bedrock region write ID patch.bin --offset 4K
   printf hello | bedrock region write ID --size 5 --persist
 
-Bounds are checked before the first byte. If the contents break off, what was sent before is written.
+Bounds are checked before the first byte. If the contents end early, the bytes that were sent are written.
 `;
 
 const READ_EXAMPLES = `
@@ -49,7 +49,7 @@ Examples:
   bedrock region read ID | tar t
   bedrock region read ID --offset 1M --length 512 | xxd
 
-With -o the file appears under its name only when it is whole.
+With -o the file appears under its name only when it is complete.
 `;
 
 export interface TransferOptions extends TargetOptions {
@@ -92,7 +92,7 @@ export function addWrite(region: Command): void {
     .argument('<REGION>', REGION_FORMS, parseRegion)
     .argument('[FILE]', 'the new contents; - or nothing is standard input')
     .option('--offset <N>', `where to begin: ${SIZE_FORMS}`, parseSize, 0)
-    .option('--size <N>', 'how many bytes; needed for a pipe, which does not tell', parseSize)
+    .option('--size <N>', 'number of bytes; required for a pipe', parseSize)
     .option('--persist', 'return only when they are durable')
     .addHelpText('after', WRITE_EXAMPLES)
     .action(async (ref: RegionRef, file: string | undefined, options: WriteOptions) => {
@@ -158,7 +158,7 @@ function create(
 /** Which part of a region is read. */
 interface Part {
   offset: number;
-  /** Up to the end unless told. */
+  /** Default: up to the end. */
   length?: number;
 }
 

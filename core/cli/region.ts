@@ -35,7 +35,7 @@ Examples:
   bedrock region ls --json | jq -r 'select(.size == 0).id'
   bedrock region ls --json | jq -s 'map(.size) | add'
 
-With --json each region is an object in a line of its own, {"id", "size", "createdAt", "name"?} (bytes, milliseconds since the
+With --json each region is an object on its own line, {"id", "size", "createdAt", "name"?} (bytes, milliseconds since the
 epoch), so that a million regions need no more memory than one.
 `;
 
@@ -50,7 +50,7 @@ Examples:
   bedrock region rm ID
   bedrock region ls --json | jq -r .id | xargs bedrock region rm     all of them
 
-Each is an ID or a name. If one cannot be removed, the others are all the same, and the exit status is 1.
+Each is an ID or a name. If one cannot be removed, the others still are, and the exit status is 1.
 `;
 
 /** Wide enough for the largest size, as in \`1023.9 KiB\`. */
@@ -72,7 +72,7 @@ export function addRegion(program: Command): void {
 function addList(region: Command): void {
   withTarget(subcommand(region, 'ls'))
     .description('List all regions: ID, size, time of creation, and the name if there is one.')
-    .option('--json', 'an object a line')
+    .option('--json', 'one object per line')
     .addHelpText('after', LS_EXAMPLES)
     .action((options: TargetOptions & { json?: boolean }) =>
       onTarget(options, async (target, call) => {
@@ -104,7 +104,7 @@ function rowOf({ id, size, createdAt, name }: RegionStat): string {
 
 function addStat(region: Command): void {
   withTarget(subcommand(region, 'stat'))
-    .description('Show what is known of a region.')
+    .description('Show the size, time of creation and name of a region.')
     .argument('<REGION>', REGION_FORMS, parseRegion)
     .option('--json', '{"id", "size", "createdAt", "name"?}, bytes and milliseconds since the epoch')
     .action((ref: RegionRef, options: TargetOptions & { json?: boolean }) =>
@@ -137,7 +137,7 @@ function addPersist(region: Command): void {
 
 function addRemove(region: Command): void {
   withTarget(subcommand(region, 'rm'))
-    .description('Remove regions for good; durable when it ends.')
+    .description('Erase regions. The erase is durable when the command ends.')
     .argument('<REGION...>', 'the regions, by their IDs or names', collect(parseRegion))
     .addHelpText('after', RM_EXAMPLES)
     .action((refs: RegionRef[], options: TargetOptions) =>

@@ -14,7 +14,7 @@ Examples:
 
 export function addShutdown(program: Command): void {
   withAddress(subcommand(program, 'shutdown'))
-    .description('Stop a daemon in good order, as SIGTERM does.')
+    .description('Stop a daemon cleanly, as SIGTERM does.')
     .addHelpText('after', EXAMPLES)
     .action((options: AddressOptions) =>
       onDaemon(options, async (service, call) => {

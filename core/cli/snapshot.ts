@@ -14,8 +14,7 @@ import { trackProgress } from './progress.js';
 import { formatSize, parseNatural } from './sizes.js';
 import { formatTime } from './times.js';
 
-const TARGET_HELP =
-  'a provider, by its name or id; .N behind it is the number of a target, for providers with several';
+const TARGET_HELP = 'a provider, by name or ID, followed by .N to select target N of a provider with several';
 const DIR_HELP = 'an absolute path on the machine of the daemon';
 
 const SNAPSHOT_EXAMPLES = `
@@ -31,7 +30,7 @@ const RESTORE_EXAMPLES = `
 Examples:
   bedrock restore scratch /backup/monday
 
-The target must be empty. It serves nobody until all of it is there. Ctrl-C cancels, and the target is empty again.
+The target must be empty. It answers NOT_READY until the restore is complete. Ctrl-C cancels, and the target is empty again.
 `;
 
 const VERIFY_EXAMPLES = `
@@ -39,7 +38,7 @@ Examples:
   bedrock verify /backup/monday
   bedrock verify /backup/monday --json | jq .faults
 
-It needs no daemon. The exit status is 1 if anything is damaged.
+The command needs no daemon. The exit status is 1 if anything is damaged.
 `;
 
 interface Options extends AddressOptions {
@@ -58,10 +57,10 @@ interface Result {
 
 export function addSnapshots(program: Command): void {
   withBar(withAddress(subcommand(program, 'snapshot')))
-    .description('Save a target, as it is at one moment, to a folder, while it serves.')
+    .description('Save a target to a folder, as it is at one moment, while it serves.')
     .argument('<TARGET>', TARGET_HELP, parseTarget)
     .argument('<DIR>', DIR_HELP, parseFolder)
-    .option('--max-hold <MS>', 'how long changes may be held at most (default: 1000)', parseNatural)
+    .option('--max-hold <MS>', 'how long changes may wait at most (default: 1000)', parseNatural)
     .option(
       '--incremental <EARLIER>',
       'the folder of an earlier snapshot of the target, an absolute path on the same file system: what is still the same is linked, not written',
@@ -79,7 +78,7 @@ export function addSnapshots(program: Command): void {
       },
     );
   withBar(withAddress(subcommand(program, 'restore')))
-    .description('Bring a snapshot back into an empty target.')
+    .description('Restore a snapshot into an empty target.')
     .argument('<TARGET>', TARGET_HELP, parseTarget)
     .argument('<DIR>', DIR_HELP, parseFolder)
     .addHelpText('after', RESTORE_EXAMPLES)
@@ -87,7 +86,7 @@ export function addSnapshots(program: Command): void {
       operate('restore', target, { path: folder, options: {} }, options),
     );
   withBar(subcommand(program, 'verify'))
-    .description('Read all of a snapshot on this machine, and check every checksum.')
+    .description('Read a snapshot on this machine, and check every checksum.')
     .argument('<DIR>', 'the folder of the snapshot')
     .addHelpText('after', VERIFY_EXAMPLES)
     .action((folder: string, options: Options) => interruptible((signal) => verify(folder, options, signal)));

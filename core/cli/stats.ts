@@ -15,8 +15,8 @@ Examples:
   bedrock stats scratch
   bedrock stats 42 --json | jq '.[0].usedBytes'
 
-With --json it is an array with an object for each target: provider, target (its number), type, state, and, if it is open,
-mode, regions, capacityBytes (null: unlimited), usedBytes, freeBytes and largestFreeBytes (what can be had now; null: not known),
+With --json the output is an array with an object for each target: provider, target (its number), type, state, and, if it is open,
+mode, regions, capacityBytes (null: unlimited), usedBytes, freeBytes and largestFreeBytes (available now; null: unknown),
 fragmentation and recovery.
 `;
 

@@ -54,7 +54,7 @@ export function namesFrom(given: string): Names {
 /**
  * Writes templates into a folder, which is made; a later one replaces files of an earlier one. They are made under another name, and get
  * their own when all are there. If that fails, or what `finish` does before, nothing of it is left.
- * @param finish is told the folder where they are so far; it lies beside the other, or in it
+ * @param finish gets the temporary folder, which is next to the final one, or in it
  * @throws INVALID_ARGUMENT if the folder has something in it, what `signal` was aborted with
  */
 export async function writeTemplates(

@@ -17,8 +17,8 @@ let handler: Handler = (failure) => endProcess(reportFailure(failure));
 
 /** From now on all uncaught errors are handled here. */
 export function guardUncaught(): void {
-  process.on('uncaughtException', (thrown) => handler(failureOf('an exception', thrown)));
-  process.on('unhandledRejection', (reason) => handler(failureOf('a rejected promise', reason)));
+  process.on('uncaughtException', (thrown) => handler(failureOf('uncaught exception', thrown)));
+  process.on('unhandledRejection', (reason) => handler(failureOf('unhandled rejection', reason)));
 }
 
 /** Lets a command end in its own way instead of at once. @returns a function that undoes this */
@@ -31,5 +31,5 @@ export function onUncaught(own: Handler): () => void {
 function failureOf(what: string, thrown: unknown): BedrockError {
   const location = locationInStack(propertyOf(thrown, 'stack'));
   const where = location === undefined ? '' : ` at ${location}`;
-  return new BedrockError('INTERNAL', `nobody caught ${what}${where}: ${explain(thrown)}`, { cause: thrown });
+  return new BedrockError('INTERNAL', `${what}${where}: ${explain(thrown)}`, { cause: thrown });
 }

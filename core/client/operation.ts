@@ -1,5 +1,5 @@
 /**
- * An operation of a daemon, such as a snapshot, as a program sees it. It may take hours, so nobody waits for one answer: the state is
+ * An operation of a daemon, such as a snapshot, as a program sees it. It may take hours, so no request waits for it: the state is
  * asked for again and again, at most twice a second.
  */
 import { setTimeout as pass } from 'node:timers/promises';

@@ -178,7 +178,7 @@ export class Service {
 
   /**
    * Has a provider use another execution pool, or other dependencies, from now on; all of it or nothing.
-   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, any error of the provider
    */
   async changeProvider(
     provider: string | number,

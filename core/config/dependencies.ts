@@ -114,7 +114,7 @@ function specsOf(
   try {
     return dependencies(settings, backendOf);
   } catch (error) {
-    const message = `the provider type "${type}" cannot tell its dependencies: ${messageOf(error)}`;
+    const message = `the provider type "${type}" does not return its dependencies: ${messageOf(error)}`;
     faults.add([...path, 'dependencies'], message, 'DEPENDENCY_UNRESOLVED');
     return undefined;
   }

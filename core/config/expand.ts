@@ -72,7 +72,7 @@ function faultOfValue(value: unknown, around: readonly object[]): string | undef
 function faultOfKey(key: string, steps: readonly string[]): string | undefined {
   if (key === '') return 'a key cannot be empty';
   if (steps.includes('')) {
-    return `in the key ${describeFound(key)} a name is missing beside a dot; "x.y": v means {"x": {"y": v}}`;
+    return `in the key ${describeFound(key)} a name is missing before or after a dot; "x.y": v means {"x": {"y": v}}`;
   }
   return steps.includes('__proto__') ? '__proto__ cannot be a key' : undefined;
 }

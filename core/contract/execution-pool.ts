@@ -26,7 +26,7 @@ export interface ExecutionPool {
   readonly refused: number;
   /**
    * Runs the first operation of a request when its turn comes.
-   * @throws OVERLOADED, whatever the operation throws
+   * @throws OVERLOADED, any error of the operation
    */
   run<T>(operation: () => T | Promise<T>): Promise<T>;
   /** Runs a further operation of an admitted request: it waits its turn, but is not refused. */

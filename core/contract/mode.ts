@@ -12,7 +12,7 @@ export const DURABILITY_MODES = [
 
 /**
  * What a durable write waits for:
- * - `volatile`: nothing; regions are gone when the target closes.
+ * - `volatile`: nothing; regions are lost when the target closes.
  * - `fdatasync`: an fdatasync or fsync, or an equivalent of the storage that survives a power failure in the same way.
  * - `unsynced`: until the kernel, or another process, has the bytes: they survive a kill of this process, but no power failure.
  * - `pmem`: a flush of the processor's caches, on persistent memory.

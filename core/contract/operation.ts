@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../base/errors.js';
 
-/** `cancelled`: somebody cancelled it, or the daemon stopped, before it was done. */
+/** `cancelled`: it was cancelled, or the daemon stopped, before it was done. */
 export type OperationState = 'running' | 'done' | 'failed' | 'cancelled';
 
 /** How far an operation is. A total is absent as long as it is not known. */
@@ -39,11 +39,11 @@ export interface OperationStatus extends OperationProgress {
     readonly message: string;
     readonly details?: Readonly<Record<string, unknown>>;
   };
-  /** What it tells about its result, an object. Present if the state is `done` and there is something to tell. */
+  /** Its result, an object. Present if the state is `done` and the provider returned one. */
   readonly result?: unknown;
 }
 
-/** What a provider gets for an operation that it is asked for. It may ignore all of it: then nobody sees its progress. */
+/** What a provider gets for an operation. It may ignore all of it; then the operation shows no progress. */
 export interface OperationContext {
   /** ID of the operation. */
   readonly id: string;

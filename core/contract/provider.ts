@@ -49,7 +49,7 @@ export interface Provider {
   /**
    * Saves its data to a folder. Called while it serves; never concurrently with `changeDependency`, `restore` or `migrate`.
    * @param operation what the daemon shows of it, and what cancels it
-   * @returns an object that tells about the result, shown as that of the operation; or nothing
+   * @returns an object, shown as the result of the operation; or nothing
    */
   snapshot?(request: SnapshotRequest, operation: OperationContext): Promise<unknown>;
 

@@ -66,7 +66,7 @@ export interface RemoteOperation {
   status(call?: CallOptions): Promise<OperationStatus>;
   /** Tells the daemon to stop it. It has stopped when its state says so. Does nothing if it has ended. @throws NOT_FOUND */
   cancel(call?: CallOptions): Promise<void>;
-  /** Waits until it has ended, in whatever state. The call's limits end the wait, not the operation. @throws NOT_FOUND */
+  /** Waits until it has ended, in any state. The call's limits end the wait, not the operation. @throws NOT_FOUND */
   ended(options?: OperationOptions): Promise<OperationStatus>;
   /** Like `ended`. @throws also what it failed with, and ABORTED if it was cancelled */
   done(options?: OperationOptions): Promise<OperationStatus>;
@@ -113,7 +113,7 @@ export interface RemoteProvider {
  * under their own codes.
  *
  * `open` and `close` are local: they say whether this object may be used. `destroy`, `map`, `mapNames` and the calls of import are
- * NOT_SUPPORTED. Every other call takes CallOptions as a last argument. Contents go in pieces, whatever their size.
+ * NOT_SUPPORTED. Every other call takes CallOptions as a last argument. Contents of any size are sent in pieces.
  *
  * Beside what a local target throws, each of these calls may throw UNREACHABLE, TIMEOUT, ABORTED, and what the daemon refuses for itself
  * (NOT_READY, OVERLOADED, PROVIDER_NOT_FOUND). A change over the Redis protocol may also throw OUTCOME_UNKNOWN.
@@ -218,7 +218,7 @@ export interface RemoteProviderHandle {
   /**
    * Makes it save its data to a folder of its machine. If the call's limits end it, the operation is cancelled.
    * @returns the operation, when it is done
-   * @throws NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED, TIMEOUT, whatever the provider throws
+   * @throws NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED, TIMEOUT, any error of the provider
    */
   snapshot(
     request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,

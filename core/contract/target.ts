@@ -145,7 +145,7 @@ export interface TargetStats {
 
 /**
  * Where a target is in its lifecycle. Only an `open` target takes calls. After an `open` that failed, the target is `closed`. A provider
- * shows a target as `filling` while the regions of another one are brought into it, and also afterwards if that was broken off.
+ * shows a target as `filling` while the regions of another one are brought into it, and also afterwards if that was interrupted.
  */
 export type TargetState = 'closed' | 'opening' | 'open' | 'closing' | 'filling';
 
@@ -215,7 +215,7 @@ export interface Target {
    * Creates a region with contents. The region appears only when its contents are complete. If the call fails, its space is freed. With
    * `persist`, the region and its contents are durable when the call resolves, and after a crash it is there completely or not at all.
    * @throws OUT_OF_SPACE, READ_ONLY, INVALID_ARGUMENT (the source gave more or fewer bytes than `size`), NAME_TAKEN, NOT_SUPPORTED (a name
-   *   is given, and the target is not `named`), whatever the source throws
+   *   is given, and the target is not `named`), any error of the source
    */
   createAndWrite(contents: Uint8Array | RegionSource, options?: CreateAndWriteOptions): Promise<RegionId>;
 
@@ -297,7 +297,7 @@ export interface Target {
    * durable when the call resolves. If the call fails, nothing has changed.
    * @returns the ID of the new region
    * @throws OUT_OF_SPACE, READ_ONLY, NAME_TAKEN (`if: 'absent'`), CONDITION_FAILED (another region has the name, or none), INVALID_ARGUMENT
-   *   (the source gave more or fewer bytes than `size`), NOT_SUPPORTED, whatever the source throws
+   *   (the source gave more or fewer bytes than `size`), NOT_SUPPORTED, any error of the source
    */
   put(name: string, contents: Uint8Array | RegionSource, options?: PutOptions): Promise<RegionId>;
 
@@ -343,7 +343,7 @@ export interface Target {
    * here.
    * @throws NOT_SUPPORTED, INVALID_ARGUMENT (an ID with another pool id, or one that no region here can have; the source gave more or fewer
    *   bytes than `size`), ID_TAKEN, NAME_TAKEN, OUT_OF_SPACE (for the region, or for the slots that an ID this high needs), READ_ONLY,
-   *   whatever the source throws
+   *   any error of the source
    */
   importRegion(id: RegionId, contents: Uint8Array | RegionSource, options: ImportOptions): Promise<void>;
 
@@ -362,19 +362,19 @@ export interface Target {
    */
   listErased(options?: ListOptions): Promise<ErasedPage>;
 
-  // What turns an empty target into the place of another one, for a restore or a migration. Importable targets have it, except those of
-  // older libraries.
+  // How an empty target takes over the regions of another one, for a restore or a migration. Importable targets have these methods, except
+  // those of older libraries.
 
   /**
    * Whether regions of another target are being brought in: `beginFilling` was called, and `endFilling` was not. On a persistent target this
-   * outlives a crash. What is there is not complete, and must not be served as if it were.
+   * survives a crash. The target's contents are incomplete, and must not be served.
    */
   readonly isFilling?: boolean;
 
   /**
    * Gives an empty target another pool id: it then imports regions whose IDs end in these bytes, and `isFilling` is true. On a persistent
-   * target this is durable and atomic. Calls in flight end first, and calls that come meanwhile are refused. A target that is being filled
-   * already begins anew: the regions that it has got are dropped, and only they.
+   * target this is durable and atomic. Calls in flight end first, and new calls are refused until then. A target that is already being
+   * filled starts over: the regions imported so far are dropped, and nothing else.
    * @param poolId 8 bytes
    * @throws TARGET_NOT_EMPTY, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED, what the medium throws; after that the target is closed
    */

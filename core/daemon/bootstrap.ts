@@ -25,7 +25,7 @@ export interface BootstrapOptions {
   logger?: Logger;
   /** Source of time instead of the system's, for tests. */
   clock?: Clock;
-  /** Ends the start at once with START_FAILED. Whatever is running is stopped, and whatever is created later is closed. */
+  /** Ends the start at once with START_FAILED. Running providers are stopped, and those that are created later are closed. */
   signal?: AbortSignal;
   /** Base folder of relative paths, for a configuration that is an object. Default: the working directory. */
   directory?: string;
@@ -45,7 +45,7 @@ export function bootstrap(config: string | BedrockConfig, options?: BootstrapOpt
 export function bootstrap(config: ConfigInput, options?: BootstrapOptions): Promise<Daemon>;
 export async function bootstrap(config: ConfigInput, options: BootstrapOptions = {}): Promise<Daemon> {
   const document = await documentOf(config, options);
-  // Whoever imports the package for a base class, or for a client, validates nothing and writes no log.
+  // A program that imports the package for a base class, or for a client, needs no validation and no log.
   const { logFileOf, loggerOf, prepare } = await import('./preparation.js');
   const logFile = options.logger === undefined ? logFileOf(document) : undefined;
   let logger = options.logger;

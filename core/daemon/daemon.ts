@@ -254,7 +254,7 @@ export class Daemon {
   #warnIfOpen(host: string): void {
     if (isLoopback(host)) return;
     this.#logger.warning(
-      `${host} can be reached from other machines, and whoever reaches it can read and erase all regions`,
+      `other machines can reach ${host}, and anyone who reaches it can read and erase all regions`,
     );
   }
 
@@ -265,7 +265,7 @@ export class Daemon {
 
   /**
    * Evaluates a JSONata expression on the running configuration, in a thread of its own.
-   * @returns what it gives, as JSON expresses it; without an expression the whole configuration
+   * @returns its result, as parsed JSON; without an expression the whole configuration
    * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY (details.setting), OVERLOADED, NOT_READY
    */
   async query(expression?: string): Promise<unknown> {
@@ -296,8 +296,8 @@ export class Daemon {
   /**
    * Makes a provider save its data to a folder. A relative path is relative to the configuration's folder.
    * @returns the operation, when it is done
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED (cancelled), whatever
-   *   the provider throws
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED (cancelled), any
+   *   error of the provider
    */
   snapshot(
     provider: string | number,
@@ -361,7 +361,7 @@ export class Daemon {
    * Makes a provider use another dependency from now on.
    * @param name its key in the configuration; its type must declare it updatable
    * @param reference as in the configuration
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (an operation runs), DEPENDENCY_UNRESOLVED, whatever the provider throws
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (an operation runs), DEPENDENCY_UNRESOLVED, any error of the provider
    */
   changeDependency(
     provider: string | number,
@@ -372,8 +372,8 @@ export class Daemon {
   }
 
   /**
-   * Starts another provider. With `before`, the name or provider_id of another one, it
-   * stands before that one, which can depend on it then; otherwise it is the last.
+   * Starts another provider. With `before`, the name or provider_id of another one, it is added before that one, which can then depend on
+   * it; otherwise at the end.
    * @param entry as in a configuration under `providers`
    * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; nothing has changed then
    */
@@ -382,7 +382,7 @@ export class Daemon {
   }
 
   /**
-   * Stops and removes a provider, after the requests in flight at it, for at most `bedrock.drain_timeout_ms`. What it has stored stays.
+   * Stops and removes a provider, after the requests in flight at it, for at most `bedrock.drain_timeout_ms`. Its stored data is kept.
    * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it is removed, but did not stop cleanly
    */
   removeProvider(provider: string | number): Promise<void> {
@@ -390,7 +390,7 @@ export class Daemon {
   }
 
   /**
-   * Makes a provider use another execution pool, or other dependencies, from now on; all of it or nothing.
+   * Makes a provider use another execution pool, or other dependencies, from now on; all changes are made or none.
    * @throws as changeDependency, CONFIG_INVALID
    */
   changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
@@ -398,8 +398,8 @@ export class Daemon {
   }
 
   /**
-   * Loads a library. Node.js unloads no module, so it stays until the daemon ends.
-   * @param library a path, relative to the configuration's folder, or the name of a package; one that is loaded already is no error
+   * Loads a library. Node.js cannot unload a module, so it stays loaded until the daemon ends.
+   * @param library a path, relative to the configuration's folder, or the name of a package; loading it again is not an error
    * @throws LIBRARY_LOAD_FAILED, NOT_READY
    */
   loadLibrary(library: string): Promise<void> {
@@ -427,10 +427,10 @@ export class Daemon {
   }
 
   /**
-   * Reads the file that the daemon was started with again, and makes the running configuration that of the file: what was changed at run
-   * time and not saved is undone.
+   * Reads the file that the daemon was started with again, and changes the running configuration to match it: changes that were made at run
+   * time and not saved are undone.
    * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; CONFLICT if
-   * it has what cannot change while the daemon runs (details.reasons). Nothing has changed then
+   * it differs in what cannot change while the daemon runs (details.reasons). Nothing has changed then
    */
   async reload(): Promise<void> {
     await this.#changes.reload();
@@ -486,20 +486,20 @@ export class Daemon {
     }
     try {
       const fault = await file.reopen();
-      this.#logger.info(`the log was opened anew: ${file.path}`);
+      this.#logger.info(`the log was reopened: ${file.path}`);
       if (fault !== undefined)
         this.#logger.warning(
           `the file that the log had before was not closed well, and may lack lines: ${fault}`,
         );
     } catch (error) {
-      this.#logger.error(`the log cannot be opened anew, and goes on where it was: ${messageOf(error)}`);
+      this.#logger.error(`the log cannot be reopened, and continues in the old file: ${messageOf(error)}`);
     }
   }
 
   /** Stops the daemon as `close` does, because its code has failed in an unknown state. It then counts as not stopped cleanly. */
   fail(reason: string): Promise<void> {
     this.#hasFailed = true;
-    this.#logger.critical(`${reason}; the daemon stops, since nobody knows what this broke off`);
+    this.#logger.critical(`${reason}; the daemon stops, because its state is unknown after that`);
     return this.close();
   }
 

@@ -61,8 +61,7 @@ function isOld({ httpVersionMajor, httpVersionMinor }: IncomingMessage): boolean
 }
 
 function foreignHost(name: string): BedrockError {
-  if (name === '')
-    return new BedrockError('FORBIDDEN', 'the Host header names nobody; send the host of the URL');
+  if (name === '') return new BedrockError('FORBIDDEN', 'the Host header is empty; send the host of the URL');
   const given = JSON.stringify(name.slice(0, MAX_NAME));
   return new BedrockError(
     'FORBIDDEN',

@@ -5,7 +5,7 @@
  * LIBRARY_LOAD_FAILED, with the library's name in the configuration, the file that it was found in, and the original cause.
  *
  * Loading and registering are two things: a module that is loaded stays loaded, but its types count only in the configurations that name
- * it, each of which has a registry of its own (registry.ts).
+ * it, and each has a registry of its own (registry.ts).
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';

@@ -28,7 +28,7 @@ export function judgeSettings(
 /**
  * Creates a target, not yet open.
  * @param settings from `judgeSettings`, without a fault
- * @throws START_FAILED if the backend returns something else; whatever its `create` throws
+ * @throws START_FAILED if the backend returns something else; any error of its `create`
  */
 export async function makeTarget(
   definition: BackendDefinition,

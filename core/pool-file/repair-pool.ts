@@ -109,7 +109,7 @@ async function undoFailed(pool: OfflinePool, file: string, before: HeaderPages):
     if (before.every((page, copy) => samePage(page, now[copy]))) return 'nothing was changed';
     return 'no region was changed, and of the header only a copy that does not count';
   } catch (error) {
-    return `nor could it be undone (${messageOf(error)}), so nobody can open the pool; see to its medium, then run the repair again, or --undo ${file}`;
+    return `nor could it be undone (${messageOf(error)}), so the pool cannot be opened; check its medium, then run the repair again, or --undo ${file}`;
   }
 }
 

@@ -327,7 +327,7 @@ export class RegionPool {
     const { slot } = region;
     const state = this.table.state(slot);
     if (state !== SlotState.erasing && state !== SlotState.taken)
-      throw new BedrockError('INTERNAL', `slot ${slot} is released, though nobody has it`);
+      throw new BedrockError('INTERNAL', `slot ${slot} is released, but no region has it`);
     if (this.#ended.release(slot)) return undefined;
     return this.#noteReleasing(this.#extents.release(region));
   }

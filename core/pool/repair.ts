@@ -164,7 +164,7 @@ async function fingerprintOf(medium: RepairMedium, { bytes: page, header }: Head
     if (bytes === undefined)
       throw new BedrockError(
         'POOL_CORRUPT',
-        `the descriptors at ${offset} cannot be read, so nobody can tell whether the pool was changed since that repair; see to its medium`,
+        `the descriptors at ${offset} cannot be read, so it is unknown whether the pool was changed since that repair; check its medium`,
         { details: { offset } },
       );
     fingerprint.add(bytes);

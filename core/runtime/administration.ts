@@ -70,7 +70,7 @@ async function call<Type extends keyof OperationRequests>(
   return method?.call(instance, request, context);
 }
 
-/** @throws NOT_READY, NOT_SUPPORTED, whatever the provider throws */
+/** @throws NOT_READY, NOT_SUPPORTED, any error of the provider */
 export function administer<T>(
   provider: RunningProvider,
   method: keyof OperationRequests | 'changeDependency',

@@ -226,7 +226,7 @@ export class ManagedProvider implements RunningProvider {
     await withTimeout(drained, timeoutMs, late).catch((error: unknown) => {
       this.logger.warning(`provider "${this.name}" is removed, and ${messageOf(error)}`);
     });
-    const gone = new BedrockError('PROVIDER_NOT_FOUND', `provider "${this.name}" was removed meanwhile`);
+    const gone = new BedrockError('PROVIDER_NOT_FOUND', `provider "${this.name}" was removed`);
     for (const served of this.#served) served?.space.endAll(gone);
     const isClean = await this.#stop(this.#stopTimeoutMs);
     this.state = 'stopped';

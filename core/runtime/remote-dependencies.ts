@@ -113,7 +113,7 @@ export class RemotesOfProvider {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new BedrockError('NOT_READY', 'the provider has been stopped meanwhile');
+    if (this.#isClosed) throw new BedrockError('NOT_READY', 'the provider was stopped');
   }
 }
 

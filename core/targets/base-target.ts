@@ -84,8 +84,8 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * @internal
-   * Like `put` with `if`, of contents that depend on the bytes of the region which has the name: nobody has changed these in place since,
-   * and nobody does until that region is replaced.
+   * Like `put` with `if`, for contents that depend on the bytes of the region that has the name: these bytes were not changed in place
+   * since they were read, and are not until that region is replaced.
    * @throws as `put`; CONDITION_FAILED also if the bytes were changed
    */
   async putUnchanged(
@@ -223,7 +223,7 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   }
 
   /**
-   * `Target.mapNames`: at each step it takes the next of `namesFrom` and maps its region. So it skips names that have gone meanwhile.
+   * `Target.mapNames`: at each step it takes the next of `namesFrom` and maps its region. So it skips names that were removed.
    * @throws INVALID_ARGUMENT, NOT_SUPPORTED, TARGET_CLOSED (also if it is closed meanwhile), what `mapRegion` throws
    */
   mapNames(options: MapNamesOptions = {}): AsyncIterableIterator<MappedName> {
@@ -293,9 +293,9 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * @internal
-   * Like `transact`, of changes that depend on bytes of regions: nobody has changed these in place since, and nobody does until the
-   * transaction has ended.
-   * @throws as `transact`; CONDITION_FAILED also if the bytes were changed, or their region is gone
+   * Like `transact`, for changes that depend on bytes of regions: these were not changed in place since they were read, and are not until
+   * the transaction has ended.
+   * @throws as `transact`; CONDITION_FAILED also if the bytes were changed, or their region was erased
    */
   async transactUnchanged(
     changes: readonly Change[],

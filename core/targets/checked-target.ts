@@ -187,7 +187,7 @@ class WatchedSource implements AsyncIterable<Uint8Array> {
     return this.#pieces;
   }
 
-  /** Ends the source if the target has not. Whatever holds a place or bytes until the next request then gives them back. */
+  /** Ends the source if the target has not, so that a source that holds buffers or admissions until the next request releases them. */
   leave(): void {
     // Not awaited: a requested piece may take as long as its sender likes.
     this.#pieces.return(undefined).catch(() => undefined);

@@ -39,7 +39,7 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
   protected abstract erasedAfter(after: RegionId | undefined): Iterable<RegionId>;
 
   /**
-   * Drops everything that the storage holds, in one durable step, and begins anew with this pool id, as being filled: `isFilling` is true,
+   * Drops everything that the storage holds, in one durable step, and starts over with this pool id, as being filled: `isFilling` is true,
    * also after the next open. No call is in flight. If it throws, the storage is closed.
    */
   protected emptyFor(_poolId: Uint8Array): Eventually<void> {

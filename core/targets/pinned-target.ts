@@ -118,7 +118,7 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     throw new BedrockError('NOT_SUPPORTED', `a ${this.type} target has no names; name the region by its ID`);
   }
 
-  // ---- changes, as somebody sees them who copies the target while it serves ----
+  // ---- changes, for a copy of the target that is made while it serves ----
 
   /**
    * @internal
@@ -128,7 +128,7 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
   watchChanges(listener: ChangeListener): ChangeWatch {
     const gate = this.gate;
     if (gate.listener !== undefined)
-      throw new BedrockError('CONFLICT', `somebody is copying this ${this.type} target`);
+      throw new BedrockError('CONFLICT', `this ${this.type} target is being copied`);
     gate.listener = listener;
     return {
       hold: (patienceMs) => gate.hold(patienceMs),
@@ -154,7 +154,7 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     return this.gate.isShut;
   }
 
-  /** Whether somebody hears of changes. Bytes must not land while they are waited for: nobody knows how long that takes. */
+  /** Whether a copy tracks changes. Bytes must not be stored as they arrive then, because it is unknown how long that takes. */
   protected get isWatched(): boolean {
     return this.gate.listener !== undefined || this.gate.isShut;
   }

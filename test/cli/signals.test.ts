@@ -187,7 +187,7 @@ describe('SIGHUP', () => {
     const address = await inFile(log, /listening on (\S+)[^]*ready: /);
     await rename(log, `${log}.1`);
     daemon.signal('SIGHUP');
-    await inFile(log, /\[info\] \[bedrock\] the log was opened anew/);
+    await inFile(log, /\[info\] \[bedrock\] the log was reopened/);
     await expect(isListening(address)).resolves.toBe(true);
     daemon.signal('SIGTERM');
     await expect(daemon.exit).resolves.toMatchObject({ status: 0, stdout: '', stderr: '' });
