@@ -32,6 +32,7 @@ import { addProviderRoutes } from './provider-routes.js';
 import { refuseOtherText } from './region-ref.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
+import { withSecurityHeaders } from './security-headers.js';
 import { answerSmallRequests } from './small-requests.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
 
@@ -230,7 +231,8 @@ function requestsTo(
   const { allowed_origins: allowed } = settings.http;
   const limits = bodyLimits(settings);
   const isReady = (): boolean => state.isReady;
-  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, otherwise: routes });
+  const otherwise = withSecurityHeaders(routes);
+  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, otherwise });
   const origins = originsOf(allowed);
   return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
 }

@@ -6,6 +6,7 @@
  * This runs before the routes and the fast path, so that every answer has the headers, errors included.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { SECURITY_HEADERS } from './security-headers.js';
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
@@ -73,6 +74,7 @@ function isAdmitted(request: IncomingMessage, guard: CorsOptions['guard']): bool
 function answerPreflight({ headers }: IncomingMessage, response: ServerResponse): void {
   const asked = headers['access-control-request-headers'];
   response.writeHead(204, {
+    ...SECURITY_HEADERS,
     'access-control-allow-methods': METHODS,
     // All requested headers are allowed: the page may send requests, and headers make no difference to that.
     ...(asked !== undefined && { 'access-control-allow-headers': asked }),

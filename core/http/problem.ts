@@ -5,6 +5,7 @@ import { asBedrockError, BedrockError, type ErrorCode, messageOf } from '../base
 import { isInstance, propertyOf } from '../base/plain.js';
 import { lingerAfterResponse } from '../net/linger.js';
 import { jsonText } from './json-text.js';
+import { SECURITY_LINES } from './security-headers.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -111,6 +112,7 @@ function lastAnswer(problem: BedrockError): string {
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    ...SECURITY_LINES,
     'Connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;

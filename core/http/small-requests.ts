@@ -5,7 +5,13 @@
  * It handles only ordinary requests, and answers as the routes would. All other requests are passed on to the routes as if they had come
  * there first. So are errors, so that the route counts, logs and sends them.
  */
-import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type {
+  IncomingHttpHeaders,
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  RequestListener,
+  ServerResponse,
+} from 'node:http';
 import { RegionId } from '../contract/region-id.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -13,6 +19,7 @@ import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
+import { SECURITY_HEADERS } from './security-headers.js';
 import { askedPart, ANSWER_PIECE_BYTES } from './send-region.js';
 
 export interface SmallRequestsOptions {
@@ -140,7 +147,7 @@ async function answerGet(
   if (end - start > ANSWER_PIECE_BYTES) return false;
   answers.hold(response, end - start);
   const bytes = await target.read(id, start, end - start);
-  response.writeHead(part.status, part.headers).end(bytes);
+  response.writeHead(part.status, { ...part.headers, ...SECURITY_HEADERS }).end(bytes);
   served.record('read', bytes.length, begun);
   return true;
 }
@@ -154,7 +161,7 @@ async function answerPut(
   const { target } = served;
   const range = { offset, size };
   if ((await receiveWhole(request, { target, ref: id, range }, { persist })) !== undefined) return false;
-  response.writeHead(204).end();
+  response.writeHead(204, SECURITY_HEADERS as OutgoingHttpHeaders).end();
   served.record('write', size, begun);
   return true;
 }
