@@ -33,6 +33,7 @@ export async function build() {
       'core',
       'backends',
       'providers',
+      'dashboard',
       ...NATIVE.map((name) => `native/${name}`),
       'tsconfig.json',
       'tsconfig.build.json',
@@ -44,6 +45,7 @@ export async function build() {
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await mustTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   for (const name of SCHEMAS) cpSync(path.join(root, 'schemas', name), path.join(root, 'dist/schemas', name));
+  cpSync(path.join(root, 'dashboard'), path.join(root, 'dist/dashboard'), { recursive: true });
   chmodSync(path.join(root, 'dist/core/cli/main.js'), 0o755);
   writeStamp(STAMP, { sources });
   return hasNative;

@@ -14,6 +14,7 @@ import type {
   ProviderConfig,
 } from '../../schemas/generated/bedrock.js';
 import { BedrockError, explain, messageOf } from '../base/errors.js';
+import type { Clock } from '../base/clock.js';
 import type { LogFile } from '../base/log-file.js';
 import type { Logger } from '../base/logging.js';
 import type { Resolution } from '../config/resolve.js';
@@ -36,6 +37,7 @@ import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { RespServer } from '../resp/server.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
 import { Changes, type ConfigOrigin } from '../runtime/changes.js';
+import { daemonStatus } from '../runtime/daemon-status.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
@@ -122,7 +124,7 @@ export class Daemon {
     this.#descriptors = descriptors;
     registerDescriptorShortages(metrics, () => descriptors.shortages);
     if (!parts.listen) return;
-    const server = new HttpServer({
+    const server: HttpServer = new HttpServer({
       address: config.address,
       settings: config.settings,
       providers: this.#manager,
@@ -132,6 +134,16 @@ export class Daemon {
       config: () => this.config,
       changes: this.#changes,
       queries: this.#queries,
+      status: () =>
+        daemonStatus({
+          providers: this.#manager,
+          version,
+          clock: container.get<Clock>(TOKENS.Clock),
+          doors: () => ({
+            http: server.figures,
+            ...(this.#respServer !== undefined && { resp: this.#respServer.figures }),
+          }),
+        }),
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;

@@ -20,11 +20,13 @@ import { compilers } from './compilers.js';
 import { addConfigurationRoutes } from './configuration-routes.js';
 import { tellBrowsers } from './cors.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
+import { addDashboard } from './dashboard-files.js';
 import { createGuard, originsOf } from './guard.js';
 import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { addNameRoutes } from './name-routes.js';
 import { describeRoutes } from './openapi.js';
+import { LiveStatus } from './live-status.js';
 import { isHandedOver } from './operations.js';
 import { ClientGone, sendable, sendProblem, toBedrockError } from './problem.js';
 import { addAdministrationRoutes, addOperationRoutes } from './operation-routes.js';
@@ -34,6 +36,7 @@ import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { withSecurityHeaders } from './security-headers.js';
 import { answerSmallRequests } from './small-requests.js';
+import { addStatusRoutes } from './status-routes.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
 
 /** Maximum memory of all JSON bodies that are being received; more if a single one may be larger. */
@@ -52,6 +55,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   logger: Logger;
   /** Memory for answers that are being sent. */
   answers: AnswerMemory;
+  /** What the daemon does at the moment. */
+  status: () => Promise<object>;
 }
 
 /** State that is read again for each request. */
@@ -65,6 +70,8 @@ export interface HttpApp {
   readonly handle: RequestListener;
   /** Number of connections that were closed because they sent JSON too slowly. */
   readonly evictedBodies: () => number;
+  /** Ends the answers that would go on for ever. */
+  endStreams(): void;
   close(): Promise<void>;
 }
 
@@ -168,6 +175,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     maxBodyBytes: settings.http.max_json_body_bytes,
     gathering,
   };
+  const live = new LiveStatus(options.status, answers, options.logger);
   await addScope(app, 'daemon routes', (scope) => {
     takeJsonBodies(scope, jsonLimits);
     addDaemonRoutes(scope, daemonRoutes);
@@ -175,6 +183,8 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     addPersistRoute(scope, { providers });
     addAdministrationRoutes(scope, { providers });
     addOperationRoutes(scope, { providers });
+    addStatusRoutes(scope, { status: options.status, live });
+    if (settings.http.dashboard) addDashboard(scope);
   });
   await addScope(app, 'provider routes', (scope) =>
     addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure }),
@@ -196,6 +206,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   return {
     handle: requestsTo(routes, options, state, guard),
     evictedBodies: () => gathering.evicted,
+    endStreams: () => live.close(),
     close: () => app.close(),
   };
 }

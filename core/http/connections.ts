@@ -53,6 +53,10 @@ export class Connections {
   /** @param handle carries out a request */
   constructor(private readonly handle: RequestListener) {}
 
+  get open(): number {
+    return this.#open.size;
+  }
+
   /**
    * Handles the connections and requests of a server.
    * @param stallTimeoutMs how long a client may read nothing while a response waits to be sent

@@ -8,6 +8,7 @@ import { describeProviders } from '../runtime/description.js';
 import { lookAt } from '../runtime/provider-look.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import { turnedReadOnly } from '../runtime/read-only.js';
+import { DASHBOARD_PATHS } from './dashboard-files.js';
 import { withProviderRoutes } from './openapi.js';
 import { JSON_TYPE } from './json-text.js';
 import { naturalNumber } from './query.js';
@@ -34,6 +35,7 @@ export const ALWAYS_SERVED: ReadonlySet<string> = new Set([
   '/readyz',
   '/metrics',
   '/openapi.json',
+  ...DASHBOARD_PATHS,
 ]);
 
 export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptions): void {

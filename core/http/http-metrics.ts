@@ -5,6 +5,14 @@ import type { HttpFigures } from './server.js';
 
 /** Registers the metrics. Their values are read when they are requested. */
 export function registerHttpMetrics(metrics: Registry, figures: () => HttpFigures): void {
+  const open = 'Connections of HTTP that are open.';
+  register(metrics, 'gauge', 'bedrock_http_connections', open, () => [
+    { labels: {}, value: figures().connections },
+  ]);
+  const refused = 'Connections beyond the limit, closed at once.';
+  register(metrics, 'counter', 'bedrock_http_connections_refused_total', refused, () => [
+    { labels: {}, value: figures().refused },
+  ]);
   const evicted = 'Slow connections, closed for the answers they had not taken.';
   register(metrics, 'counter', 'bedrock_http_connections_evicted_total', evicted, () => [
     { labels: {}, value: figures().evicted },

@@ -37,6 +37,16 @@ export class Listener {
     this.#connections = new Connections(handler);
   }
 
+  /** Open connections. */
+  get connections(): number {
+    return this.#connections.open;
+  }
+
+  /** Number of connections that were closed at once because of max_connections. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /** @throws START_FAILED, errors of the system */
   async listen(address: ListenAddress): Promise<Listening> {
     if (address.kind === 'unix') {

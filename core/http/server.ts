@@ -16,6 +16,10 @@ import { plainAnswer } from './problem.js';
 export interface HttpFigures extends AnswerFigures {
   /** Number of connections that were closed because they sent JSON too slowly. */
   readonly evictedBodies: number;
+  /** Open connections. */
+  readonly connections: number;
+  /** Number of connections that were closed at once because of max_connections. */
+  readonly refused: number;
 }
 
 export class HttpServer {
@@ -35,7 +39,12 @@ export class HttpServer {
   }
 
   get figures(): HttpFigures {
-    return { ...this.#options.answers.figures, evictedBodies: this.#app?.evictedBodies() ?? 0 };
+    return {
+      connections: this.#listener?.connections ?? 0,
+      refused: this.#listener?.refused ?? 0,
+      ...this.#options.answers.figures,
+      evictedBodies: this.#app?.evictedBodies() ?? 0,
+    };
   }
 
   /** Undefined without TLS. */
@@ -81,6 +90,7 @@ export class HttpServer {
     this.#isStopping = true;
     // Otherwise servers that it opens later would stay open.
     await this.#listening?.catch(() => undefined);
+    this.#app?.endStreams();
     const isDrained = (await this.#listener?.close(drainTimeoutMs)) ?? true;
     await this.#app?.close();
     return isDrained;

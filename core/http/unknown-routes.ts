@@ -20,7 +20,7 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request.url);
     const route = [...known.values()].find(({ matcher }) => matcher.test(path));
-    if (route === undefined && request.method === 'OPTIONS' && (path === '/' || path === '*'))
+    if (request.method === 'OPTIONS' && (path === '/' || path === '*'))
       return reply.code(204).header('allow', ALL_METHODS).send();
     if (route === undefined) {
       const text = `nothing is served under ${request.method} ${path}; see /openapi.json`;

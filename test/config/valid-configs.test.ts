@@ -235,6 +235,7 @@ describe('defaults', () => {
           keep_alive_timeout_ms: 75000,
           allowed_hosts: [],
           allowed_origins: [],
+          dashboard: true,
         },
         log: { level: 'info', format: 'text' },
         query: {

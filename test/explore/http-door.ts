@@ -48,6 +48,7 @@ function makeApp(): Promise<HttpApp> {
   const http = {
     allowed_hosts: [],
     allowed_origins: [],
+    dashboard: false,
     max_body_bytes: 2 ** 20,
     max_json_body_bytes: 2 ** 16,
     max_header_bytes: 2 ** 14,
@@ -63,6 +64,7 @@ function makeApp(): Promise<HttpApp> {
       providers,
       metrics: new Registry(),
       config: () => ({}),
+      status: () => Promise.resolve({}),
       changes: undefined as never,
       queries: undefined as never,
       shutdown: quiet,

@@ -29,6 +29,7 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         providers: { all: [] } as unknown as ProviderManager,
         metrics: new Registry(),
         config: () => ({}),
+        status: () => Promise.resolve({}),
         changes: undefined as never,
         queries: undefined as never,
         shutdown: () => undefined,

@@ -53,7 +53,7 @@ describe('not found (404) answers', () => {
   });
 
   it.each([
-    ['GET', '/'],
+    ['GET', '/index.html'],
     ['GET', '/healthz/'],
     ['GET', '/HEALTHZ'],
     ['GET', '/openapiXjson'],
@@ -167,7 +167,7 @@ describe('a path', () => {
     ['*', 404, 'ROUTE_NOT_FOUND'],
     ['/v1/providers/<script>/stats', 404, 'PROVIDER_NOT_FOUND'],
     ['http://localhost/v1/nowhere', 404, 'ROUTE_NOT_FOUND'],
-    ['http://localhost', 404, 'ROUTE_NOT_FOUND'],
+    ['http://localhost/index.html', 404, 'ROUTE_NOT_FOUND'],
     [`${REGIONS}/${SOME_ID}%20`, 404, 'REGION_NOT_FOUND'],
     [`${REGIONS}/${SOME_ID}?`, 404, 'REGION_NOT_FOUND'],
     [`${REGIONS}/${SOME_ID}#x`, 400, 'INVALID_ARGUMENT'],

@@ -1,0 +1,51 @@
+/** Routes of the daemon's status: as one answer, and as a stream of events. */
+import type { FastifyInstance } from 'fastify';
+import { EVENT_STREAM, type LiveStatus } from './live-status.js';
+import { parameters, part, PROBLEMS } from './schemas.js';
+
+export interface StatusRoutesOptions {
+  /** What the daemon does at the moment. */
+  status: () => Promise<object>;
+  live: LiveStatus;
+}
+
+export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRoutesOptions): void {
+  app.get(
+    '/v1/status',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'What the daemon does: process, providers, targets, execution pools, doors, operations',
+        querystring: parameters('NoQuery'),
+        response: { 200: { description: 'As of now.', ...part('DaemonStatus') }, ...PROBLEMS },
+      },
+    },
+    () => status(),
+  );
+
+  app.get(
+    '/v1/status/events',
+    {
+      schema: {
+        tags: ['daemon'],
+        summary: 'The same each second, as server-sent events',
+        querystring: parameters('NoQuery'),
+        response: {
+          200: {
+            description: 'Events whose data is the status, until the daemon stops.',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          ...PROBLEMS,
+        },
+      },
+    },
+    (request, reply) => {
+      live.admit();
+      // The answer to a HEAD ends with its head.
+      if (request.method === 'HEAD') return reply.headers(EVENT_STREAM).send();
+      reply.hijack();
+      live.follow(reply.raw);
+      return reply;
+    },
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * What a daemon does at a moment, in one value: its process, providers, targets, execution pools, doors and operations. Counts are totals
+ * since the start, so that whoever has two of these has the rates between them, and several readers do not disturb each other.
+ */
+import { messageOf } from '../base/errors.js';
+import type { Clock } from '../base/clock.js';
+import { checkedTarget } from '../targets/checked-target.js';
+import { LATENCY_BUCKETS, type OperationMeter, OPERATIONS } from './operation-meter.js';
+import { lookAt, type SeenProvider, type SeenTarget } from './provider-look.js';
+import type { ProviderManager } from './provider-manager.js';
+
+export interface StatusSources {
+  readonly providers: ProviderManager;
+  readonly version: string;
+  readonly clock: Clock;
+  /** The figures of each door that listens, by its name. */
+  readonly doors: () => Readonly<Record<string, object>>;
+}
+
+/** Never fails: what cannot be told of a target or provider is absent, and `error` says why. */
+export async function daemonStatus({
+  providers,
+  version,
+  clock,
+  doors,
+}: StatusSources): Promise<Record<string, unknown>> {
+  const seen = providers.all.map(lookAt);
+  const shown = await Promise.all(seen.map(statusOfProvider));
+  const { user, system } = process.cpuUsage();
+  const { active, idle } = performance.eventLoopUtilization();
+  return {
+    time: clock.now(),
+    version,
+    process: {
+      pid: process.pid,
+      nodeVersion: process.version,
+      uptimeMs: Math.round(process.uptime() * 1000),
+      cpuMs: Math.round((user + system) / 1000),
+      rssBytes: process.memoryUsage.rss(),
+      eventLoop: { activeMs: Math.round(active), idleMs: Math.round(idle) },
+    },
+    providers: shown,
+    executionPools: providers.executionPools.map(({ name, inFlight, queued, refused, limits }) => ({
+      name,
+      inFlight,
+      maxInFlight: limits.maxInFlight,
+      queued,
+      maxQueued: limits.maxQueued,
+      refused,
+    })),
+    doors: doors(),
+    operations: providers.operations.list(),
+    latencyBoundsMs: BOUNDS_MS,
+  };
+}
+
+const BOUNDS_MS = LATENCY_BUCKETS.map((seconds) => seconds * 1000);
+
+async function statusOfProvider({ provider, targets, fault }: SeenProvider): Promise<object> {
+  return {
+    name: provider.name,
+    type: provider.type,
+    provider_id: provider.providerId,
+    tags: provider.tags,
+    state: provider.state,
+    targets: await Promise.all(targets.map(statusOfTarget)),
+    ...(fault !== undefined && { error: fault }),
+  };
+}
+
+async function statusOfTarget({
+  target,
+  type,
+  state,
+  capabilities,
+  readOnly,
+  meter,
+}: SeenTarget): Promise<object> {
+  const shown = {
+    type,
+    state,
+    capabilities,
+    ...(readOnly !== undefined && { readOnly }),
+    ...(meter !== undefined && { operations: figuresOf(meter) }),
+  };
+  // The figures of a closed target are out of date.
+  if (state !== 'open') return shown;
+  try {
+    return { ...shown, stats: await checkedTarget(target).stats() };
+  } catch (error) {
+    return { ...shown, error: messageOf(error) };
+  }
+}
+
+/** Of the operations that there were. */
+function figuresOf(meter: OperationMeter): Record<string, object> {
+  const used = OPERATIONS.filter((operation) => meter[operation].count > 0);
+  return Object.fromEntries(
+    used.map((operation) => {
+      const { count, bytes, milliseconds, buckets, errors } = meter[operation];
+      const failed = [...errors].filter(([, times]) => times > 0);
+      const durations = [...buckets];
+      return [operation, { count, bytes, milliseconds, durations, errors: Object.fromEntries(failed) }];
+    }),
+  );
+}
