@@ -14,8 +14,8 @@ process.env.BEDROCK_NATIVE_ADDON = '/nonexistent/addon.node';
 
 const MIB = 2 ** 20;
 
-// Each pool is written whole when it is made, so in memory, and no larger than what is tested needs.
-const factory = poolFactory('file', { where: 'memory', ...(!isThorough && { bytes: 6 * MIB }) });
+// Each pool is written whole when it is made, so in memory.
+const factory = poolFactory('file', { where: 'memory' });
 /** What the addon has a part in: space, syncs, locks. The long test has every rule. */
 const GROUPS = ['lifecycle', 'create', 'erase', 'space', 'persistence', 'crashes'];
 describeTarget(runnerOf(isThorough ? undefined : GROUPS), factory, FILE_CAPABILITIES);
