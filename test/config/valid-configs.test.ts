@@ -341,6 +341,133 @@ describe('execution pools', () => {
   });
 });
 
+describe('configurations in the ways of the manuals and tests of Bedrock and Warabi', () => {
+  const warabi = (config: object, more: object = {}): object => ({
+    providers: [{ type: 'warabi', name: 'blobs', provider_id: 12, config, ...more }],
+  });
+  const target = (type: string, config: object): object => warabi({ target: { type, config } });
+  const pools = ['net', 'work'].map((name) => ({ name, kind: 'fifo_wait', access: 'mpmc' }));
+
+  it.each<[title: string, config: object, ignored: string[]]>([
+    ['a memory target', target('memory', {}), []],
+    ['a list of one', warabi({ targets: [{ type: 'memory', config: {} }] }), []],
+    [
+      'persistent memory',
+      target('pmem', { path: '/pm/a.pool', create_if_missing_with_size: 2 ** 33, override_if_exists: false }),
+      [],
+    ],
+    ['its older name', target('pmdk', { path: '/tmp/t.dat', create_if_missing_with_size: 10485760 }), []],
+    [
+      'a file through ABT-IO, everything written out',
+      target('abtio', {
+        path: '/data/a',
+        create_if_missing: true,
+        override_if_exists: true,
+        alignment: 4096,
+        directio: false,
+        abt_io: {},
+      }),
+      ['config.target.config.abt_io'],
+    ],
+    [
+      'the default transfer manager',
+      warabi({ target: { type: 'memory' }, transfer_manager: { type: '__default__', config: {} } }),
+      [],
+    ],
+    [
+      'a pipeline',
+      warabi({
+        target: { type: 'memory', config: {} },
+        transfer_manager: {
+          type: 'pipeline',
+          config: {
+            num_pools: 2,
+            num_buffers_per_pool: 8,
+            first_buffer_size: 1024,
+            buffer_size_multiplier: 2,
+          },
+        },
+      }),
+      [],
+    ],
+    [
+      'three targets of the older form',
+      warabi({
+        targets: [
+          { type: 'memory', config: {} },
+          { type: 'pmem', config: { path: '/pm/a', size: 2 ** 33 } },
+          { type: 'abt-io', config: { path: '/data/a', num_threads: 4 } },
+        ],
+      }),
+      ['config.targets[2].config.num_threads'],
+    ],
+    [
+      'what Bedrock prints of a provider',
+      warabi({ target: { type: 'memory' } }, { engine: 0, tags: [], dependencies: {} }),
+      ['engine'],
+    ],
+    [
+      'a pool for the network and one for the work',
+      {
+        margo: {
+          mercury: {},
+          argobots: {
+            pools,
+            xstreams: pools.map(({ name }, cpu) => ({
+              name: `es_${name}`,
+              cpubind: cpu,
+              affinity: [cpu],
+              scheduler: { type: 'basic_wait', pools: [name] },
+            })),
+          },
+          progress_pool: 'net',
+          rpc_pool: 'work',
+        },
+        bedrock: { pool: 'work', provider_id: 0 },
+      },
+      ['margo.progress_pool', 'bedrock.pool', 'margo.argobots.xstreams'],
+    ],
+    [
+      'the defaults of Margo, written out',
+      {
+        margo: {
+          argobots: {
+            abt_mem_max_num_stacks: 8,
+            abt_thread_stacksize: 2097152,
+            lazy_stack_alloc: false,
+            profiling_dir: '.',
+            pools: [{ name: '__primary__', kind: 'fifo_wait', access: 'mpmc' }],
+            xstreams: [{ name: '__primary__', scheduler: { type: 'basic_wait', pools: ['__primary__'] } }],
+          },
+          enable_abt_profiling: false,
+          handle_cache_size: 32,
+          plumber: { bucket_policy: 'package', nic_policy: 'roundrobin' },
+          progress_pool: '__primary__',
+          progress_spindown_msec: 10,
+          progress_timeout_ub_msec: 100,
+          rpc_pool: '__primary__',
+        },
+        libraries: [],
+        providers: [],
+      },
+      [
+        ...['abt_mem_max_num_stacks', 'abt_thread_stacksize', 'lazy_stack_alloc', 'profiling_dir'].map(
+          (key) => `margo.argobots.${key}`,
+        ),
+        ...['progress_pool', 'progress_timeout_ub_msec', 'progress_spindown_msec', 'handle_cache_size'].map(
+          (key) => `margo.${key}`,
+        ),
+        'margo.enable_abt_profiling',
+        'margo.plumber',
+      ],
+    ],
+  ])('are valid, with a notice for each key that is ignored: %s', async (_title, config, ignored) => {
+    const warnings = await checkConfig(config);
+    const paths = warnings.map((warning) => /\$\.(?:providers\[0\]\.)?(\S+): /.exec(warning)?.[1]);
+    expect(paths.toSorted()).toEqual(ignored.toSorted());
+  });
+});
+
 describe('keys with dots', () => {
   it('mean keys one inside the other, at every level, and merge', async () => {
     const config = await configOf({
