@@ -137,6 +137,39 @@ function releasingEarly(): Flaw {
   };
 }
 
+/** Stores staged words only behind the next step of one kind. */
+class LateWords extends Delegate {
+  readonly #late: [number, bigint][] = [];
+
+  constructor(
+    real: PoolMedium,
+    private readonly after: 'publishWord' | 'barrier',
+  ) {
+    super(real);
+  }
+
+  override stageWord(offset: number, word: bigint): undefined {
+    this.#late.push([offset, word]);
+    return undefined;
+  }
+
+  override publishWord(offset: number, word: bigint): Eventually<void> {
+    const published = this.real.publishWord(offset, word);
+    return this.after === 'publishWord' ? this.#store(published) : published;
+  }
+
+  override barrier(): Eventually<void> {
+    const passed = this.real.barrier();
+    return this.after === 'barrier' ? this.#store(passed) : passed;
+  }
+
+  async #store(before: Eventually<void>): Promise<void> {
+    await before;
+    for (const [at, late] of this.#late.splice(0))
+      await (this.after === 'barrier' ? this.real.stageWord(at, late) : this.real.publishWord(at, late));
+  }
+}
+
 /** On persistent memory the fence behind a descriptor's body waits for all copies before it, so that some mistakes are none there. */
 const ON_DISK: readonly Mode[] = ['file', 'msync'];
 const ALL: readonly Mode[] = ['file', 'msync', 'pmem'];
@@ -460,39 +493,13 @@ export const FLAWS: readonly FlawedImplementation[] = [
     title: 'a name is erased before the end of what its holder has replaced is durable',
     sequence: 'puts, and the end of their name',
     modes: ALL,
-    flaw: around(
-      (real) =>
-        new (class extends Delegate {
-          readonly #late: [number, bigint][] = [];
-          override stageWord(offset: number, word: bigint): undefined {
-            this.#late.push([offset, word]);
-            return undefined;
-          }
-          override async publishWord(offset: number, word: bigint): Promise<void> {
-            await this.real.publishWord(offset, word);
-            for (const [at, late] of this.#late.splice(0)) await this.real.publishWord(at, late);
-          }
-        })(real),
-    ),
+    flaw: around((real) => new LateWords(real, 'publishWord')),
   },
   {
     title: 'the space of a replaced region is given away before its end is durable',
     sequence: 'a put, and others in its place',
     modes: ON_DISK,
-    flaw: around(
-      (real) =>
-        new (class extends Delegate {
-          readonly #late: [number, bigint][] = [];
-          override stageWord(offset: number, word: bigint): undefined {
-            this.#late.push([offset, word]);
-            return undefined;
-          }
-          override async barrier(): Promise<void> {
-            await this.real.barrier();
-            for (const [at, word] of this.#late.splice(0)) await this.real.stageWord(at, word);
-          }
-        })(real),
-    ),
+    flaw: around((real) => new LateWords(real, 'barrier')),
   },
   {
     title: 'recovery keeps both regions of a name',
