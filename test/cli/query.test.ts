@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { bedrock } from '../fixtures/bedrock-process.js';
 import { ONE_STORE, TWO_STORES, codeOf, startDaemon, type Running } from '../fixtures/run-command.js';
 import { runHere as run } from '../fixtures/run-here.js';
 
@@ -92,6 +93,41 @@ describe('bedrock query', () => {
     const ended = await run(['query', '-f', file]);
     expect({ status: ended.status, code: codeOf(ended) }).toEqual({ status: 2, code: 'CONFIG_INVALID' });
     expect(ended.stderr).toContain('group.json');
+  });
+
+  it('asks two processes, each of which has written its group file', async () => {
+    const files = ['first', 'second'].map((name) => path.join(home, `${name}.group.json`));
+    const daemons = await Promise.all(
+      files.map(async (group_file) => {
+        const provider = { type: 'warabi', name: path.basename(group_file, '.group.json'), provider_id: 9 };
+        const store = { ...provider, config: { target: { type: 'memory' } } };
+        const config = path.join(home, `${provider.name}.json`);
+        await writeFile(
+          config,
+          JSON.stringify({
+            'margo.mercury.address': 'http://127.0.0.1:0',
+            bedrock: { group_file },
+            providers: [store],
+          }),
+        );
+        const daemon = bedrock(['-c', config]);
+        await daemon.line(/ready/);
+        return daemon;
+      }),
+    );
+    try {
+      const { status, stdout } = await run([
+        'query',
+        ...files.flatMap((file) => ['-f', file]),
+        '-q',
+        'providers.name',
+      ]);
+      expect(status).toBe(0);
+      expect(Object.values(JSON.parse(stdout) as object)).toEqual(['first', 'second']);
+    } finally {
+      for (const daemon of daemons) daemon.signal('SIGTERM');
+      await Promise.all(daemons.map(({ exit }) => exit));
+    }
   });
 
   it('prints nothing if a daemon refuses the expression, and names it', async () => {

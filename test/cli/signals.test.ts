@@ -211,6 +211,43 @@ describe('SIGHUP', () => {
   });
 });
 
+describe('a signal while a change is under way that never ends', () => {
+  it('is a reload that waits, or stops the daemon, which answers the change with NOT_READY', async () => {
+    const stuck = path.join(home, 'stuck.mjs');
+    await writeFile(
+      stuck,
+      `export default { kind: 'provider', apiVersion: 1, type: 'stuck', schema: { type: 'object' },
+        create: () => ({ targets: [], start: () => (console.log('it begins'), new Promise(() => {})), stop: async () => {} }) };`,
+    );
+    const own = path.join(home, 'stuck.json');
+    const config = {
+      'margo.mercury.address': 'http://127.0.0.1:0',
+      libraries: [stuck],
+      providers: [] as object[],
+    };
+    await writeFile(own, JSON.stringify(config));
+    const daemon = bedrock(['-c', own]);
+    const address = await daemon.address();
+    await daemon.line(/ready/);
+    const added = fetch(`${address}/v1/providers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"type": "stuck", "name": "stuck"}',
+    });
+    await daemon.line(/it begins/);
+    await writeFile(own, JSON.stringify({ ...config, 'bedrock.drain_timeout_ms': 7 }));
+    daemon.signal('SIGHUP');
+    // It waits for its turn: the daemon serves meanwhile, and the change is not made.
+    expect((await fetch(`${address}/v1/config`)).status).toBe(200);
+    daemon.signal('SIGTERM');
+    const answer = await added;
+    expect([answer.status, await answer.json()]).toMatchObject([503, { code: 'NOT_READY' }]);
+    const exit = await daemon.exit;
+    expect(exit).toMatchObject({ status: 0 });
+    expect(withoutTimes(exit.stdout)).toContain('[info] [bedrock] stopped');
+  });
+});
+
 describe('SIGUSR1, and SIGHUP where the log has no file', () => {
   it('is a line in the log, opens no inspector, and the daemon goes on', async () => {
     const daemon = bedrock(['-c', file]);
