@@ -154,4 +154,5 @@ export type {
   RemoteTlsConfig,
   RespConfig,
   TlsConfig,
+  UnixConfig,
 } from '../schemas/generated/bedrock.js';

@@ -80,6 +80,8 @@ export interface AddonBinding {
     fd: number | undefined,
   ): Promise<MappingBinding>;
   attributes(): PlatformAttributes;
+  /** User and group of the peer of a unix socket when it connected; undefined if the system does not tell. */
+  peerCredentials(fd: number): { readonly uid: number; readonly gid: number } | undefined;
   /** Undefined if the arguments are invalid. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
   /** A duplicate of a descriptor, for calls that must not need a new one. @throws an error with a positive errno */

@@ -10,6 +10,7 @@ import type {
   RemoteTlsConfig,
   RespConfig,
   TlsConfig,
+  UnixConfig,
 } from '../../schemas/generated/bedrock.js';
 import type { ProviderDefinition } from '../contract/definitions.js';
 import type { Reference } from '../contract/reference.js';
@@ -18,12 +19,16 @@ import type { ListenAddress, RespAddress } from '../net/address.js';
 
 /** The sections that the daemon reads, complete. */
 export interface DaemonSettings extends Required<
-  Omit<BedrockSection, 'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'tls' | 'remote_tls' | 'log'>
+  Omit<
+    BedrockSection,
+    'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'unix' | 'tls' | 'remote_tls' | 'log'
+  >
 > {
   /** Absolute. */
   group_file?: string;
   http: Required<HttpConfig>;
   query: Required<QueryConfig>;
+  unix: Required<Pick<UnixConfig, 'mode'>> & Omit<UnixConfig, 'mode'>;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   /** Its paths are absolute. */

@@ -241,6 +241,7 @@ export class Daemon {
     const server = new RespServer({
       address: respAddress,
       certificates: this.#certificates,
+      unix: this.#config.settings.unix,
       settings: settings.resp,
       providers: this.#manager,
       version,

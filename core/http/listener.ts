@@ -9,9 +9,11 @@ import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
 import type { TlsFront } from '../net/tls-front.js';
+import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { Connections } from './connections.js';
 import { deferContinue } from './continue.js';
+import { foreignUser } from './problem.js';
 
 export interface Listening {
   /** With the actual port. */
@@ -33,6 +35,8 @@ export class Listener {
     private readonly logger: Logger,
     /** TLS on TCP addresses. */
     private readonly tls: TlsFront | undefined,
+    /** Who may use a unix socket. */
+    private readonly unix: UnixSettings,
   ) {
     this.#connections = new Connections(handler);
   }
@@ -51,7 +55,7 @@ export class Listener {
   async listen(address: ListenAddress): Promise<Listening> {
     if (address.kind === 'unix') {
       const server = this.#make();
-      this.#socket = await UnixSocket.bind(server, address.path);
+      this.#socket = await UnixSocket.bind(server, address.path, this.unix, foreignUser());
       this.#servers = [server];
       return { address, bound: '' };
     }

@@ -106,6 +106,13 @@ export function plainAnswer(): string {
   return lastAnswer(new BedrockError('INVALID_ARGUMENT', message, { details: { tls: true } }));
 }
 
+/** The answer to a user who may not use a unix socket, as bytes of the protocol. It ends the connection. */
+export function foreignUser(): string {
+  const message =
+    'this user may not use the socket; bedrock.unix.allow_uids and allow_gids name those who may';
+  return lastAnswer(new BedrockError('FORBIDDEN', message));
+}
+
 function lastAnswer(problem: BedrockError): string {
   const body = problemBody(problem);
   const head = [

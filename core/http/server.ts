@@ -72,7 +72,7 @@ export class HttpServer {
     const app = await buildHttpApp(this.#options, this);
     const isSecure = address.kind === 'tcp' && address.isSecure;
     if (isSecure && certificates !== undefined) this.#tls = new TlsFront(certificates, plainAnswer());
-    const listener = new Listener(app.handle, settings.http, logger, this.#tls);
+    const listener = new Listener(app.handle, settings.http, logger, this.#tls, settings.unix);
     this.#app = app;
     this.#listener = listener;
     try {

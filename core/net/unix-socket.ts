@@ -14,6 +14,7 @@ import path from 'node:path';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { MAX_SOCKET_PATH_BYTES } from './address.js';
 import { closed, listening } from './listening.js';
+import { admitOnly, peerCheckOf, type UnixSettings } from './peer-users.js';
 import { BOUND_BELOW, ownerOfSocket } from './socket-owner.js';
 
 /** The errors of a file system without hard links. */
@@ -25,8 +26,20 @@ export class UnixSocket {
     private readonly identity: string,
   ) {}
 
-  /** Makes a server listen at a path, for the daemon's user only. @throws START_FAILED, the system's error */
-  static async bind(server: Server, socketPath: string): Promise<UnixSocket> {
+  /**
+   * Makes a server listen at a path, unless told for the daemon's user only.
+   * @param settings who may use the socket
+   * @param refusal what a client gets whom they do not admit
+   * @throws START_FAILED, the system's error
+   */
+  static async bind(
+    server: Server,
+    socketPath: string,
+    settings: UnixSettings = { mode: '0600' },
+    refusal = '',
+  ): Promise<UnixSocket> {
+    const check = await peerCheckOf(settings);
+    if (check !== undefined) admitOnly(server, check, refusal);
     await removeStaleSocket(socketPath);
     const folder = await mkdtemp(path.join(path.dirname(socketPath), BOUND_BELOW));
     const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -38,7 +51,7 @@ export class UnixSocket {
       const made = isLong ? path.join(folder, randomBytes(8).toString('hex')) : own;
       const bound = isLong ? `/proc/self/fd/${handle.fd}/${path.basename(made)}` : own;
       await listening(server, { path: bound });
-      await chmod(made, 0o600);
+      await chmod(made, Number.parseInt(settings.mode, 8));
       const identity = await identityOf(made);
       await giveName(made, socketPath);
       return new UnixSocket(socketPath, identity ?? '');

@@ -14,6 +14,7 @@ import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import { TlsFront, type TlsFigures } from '../net/tls-front.js';
+import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { isEncrypted } from '../net/write-now.js';
 import type { Changes } from '../runtime/changes.js';
@@ -35,10 +36,16 @@ const LONG_ARGUMENT_BYTES = 2 ** 13;
 const PLAIN_ANSWER =
   '-UNREACHABLE TLS is spoken at this address, and the client does not; connect with resps:// (redis-cli --tls)\r\n';
 
+/** What a user gets who may not use the unix socket. */
+const FOREIGN_USER =
+  '-FORBIDDEN this user may not use the socket; bedrock.unix.allow_uids and allow_gids name those who may\r\n';
+
 export interface RespServerOptions {
   address: RespAddress;
   /** Those of TLS on the TCP address. */
   certificates?: TlsCertificates | undefined;
+  /** Who may use the unix socket; default: the daemon's user. */
+  unix?: UnixSettings;
   settings: Required<Omit<RespConfig, 'address' | 'unix'>>;
   providers: ProviderManager;
   version: string;
@@ -174,7 +181,7 @@ export class RespServer implements Door {
         where = `unix:${unix}`;
         at = { path: unix };
         const server = this.#make();
-        this.#socket = await UnixSocket.bind(server, unix);
+        this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, FOREIGN_USER);
         this.#servers.push(server);
         this.#checkNotClosing();
       }

@@ -12,6 +12,7 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
       bedrock: {
         http: bedrock.http,
         resp: bedrock.resp,
+        unix: bedrock.unix,
         tls: bedrock.tls,
         remote_tls: bedrock.remote_tls,
         query: bedrock.query,

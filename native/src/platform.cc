@@ -2,6 +2,7 @@
 #include "addon.h"
 #include "crc32c.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -87,6 +88,27 @@ Napi::Value attributes(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// peerCredentials(fd): the user and the group of the process that connected to a unix socket, as they were then; undefined if the
+// system does not say so.
+Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+#ifdef SO_PEERCRED
+  if (info.Length() < 1 || !info[0].IsNumber()) return env.Undefined();
+  struct ucred peer = {};
+  socklen_t size = sizeof(peer);
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof(peer)) return env.Undefined();
+  // A socket of another family gives a peer that does not exist.
+  if (peer.pid == 0 && peer.uid == static_cast<uid_t>(-1)) return env.Undefined();
+  const Napi::Object result = Napi::Object::New(env);
+  result.Set("uid", Napi::Number::New(env, static_cast<double>(peer.uid)));
+  result.Set("gid", Napi::Number::New(env, static_cast<double>(peer.gid)));
+  return result;
+#else
+  return env.Undefined();
+#endif
+}
+
 // crc32c(bytes, seed), or undefined if the arguments are invalid. Raw Node-API, as it is used with reads of 64 bytes.
 napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
   size_t count = 2;
@@ -106,6 +128,7 @@ napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
 
 void exportPlatform(Napi::Env env, Napi::Object exports) {
   exports.Set("attributes", Napi::Function::New(env, attributes, "attributes"));
+  exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials, "peerCredentials"));
   napi_value function = nullptr;
   if (napi_create_function(env, "crc32c", NAPI_AUTO_LENGTH, crc32cOfBytes, nullptr, &function) != napi_ok) {
     throw Napi::Error::New(env);
