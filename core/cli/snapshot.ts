@@ -23,7 +23,7 @@ Examples:
   bedrock snapshot store /backup/tuesday --incremental /backup/monday
   bedrock snapshot 42.1 /backup/monday-1 --json
 
-DIR must be missing or empty, or hold a snapshot that was not finished, which goes on. Ctrl-C cancels the snapshot.
+DIR must be missing or empty, or contain an unfinished snapshot, which is continued. Ctrl-C cancels the snapshot.
 `;
 
 const RESTORE_EXAMPLES = `
