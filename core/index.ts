@@ -139,6 +139,7 @@ export type {
 } from './contract/target.js';
 export type {
   ArgobotsConfig,
+  AuthConfig,
   BedrockConfig,
   BedrockSection,
   Name as ConfigName,

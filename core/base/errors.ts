@@ -14,6 +14,8 @@ interface ErrorEntry {
   readonly status: number;
   /** Meaning of the code, one line. */
   readonly meaning: string;
+  /** The code as clients of Redis know it, if they do. */
+  readonly redis?: string;
 }
 
 /** Every code, with its HTTP status and its meaning in one line. */
@@ -24,10 +26,12 @@ export const ERROR_CODES = {
   },
   UNAUTHENTICATED: {
     status: 401,
+    redis: 'NOAUTH',
     meaning: 'The daemon requires a token, and the request has none that is valid.',
   },
   PERMISSION_DENIED: {
     status: 403,
+    redis: 'NOPERM',
     meaning:
       'The sender of the request may not do this; details.scope and details.provider say what is required.',
   },

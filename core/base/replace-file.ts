@@ -12,7 +12,8 @@ export async function replaceFile(file: string, text: string): Promise<void> {
   const { mode } = await stat(destination);
   const folder = path.dirname(destination);
   const temporary = path.join(folder, `.${path.basename(destination)}.${randomBytes(6).toString('hex')}`);
-  const handle = await open(temporary, 'wx');
+  // Whoever may not read the file must not read this one either.
+  const handle = await open(temporary, 'wx', 0o600);
   try {
     await handle.writeFile(text);
     await handle.chmod(mode & 0o777);

@@ -4,6 +4,7 @@
  * No command closes its connections: the process ends right afterwards, and closing would wait for a standard input that never ends. The
  * client is loaded only when it is needed, so that help and usage errors appear at once.
  */
+import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
 import { connect } from '../client/connect.js';
@@ -13,7 +14,8 @@ import { RegionId } from '../contract/region-id.js';
 import type { CallOptions, RemoteProvider, RemoteTarget } from '../contract/remote-provider.js';
 import { DEFAULT_PORT, SERVICE_URL_FORMS } from '../net/address.js';
 import { checkName } from '../targets/arguments.js';
-import { UsageError } from './failure.js';
+import { checkedToken } from '../security/token.js';
+import { ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { parseNatural } from './sizes.js';
 import {
@@ -50,8 +52,12 @@ const HOW_TO_REACH: Readonly<Record<string, string>> = {
   ELOOP: `the links on the socket's path lead in a circle; correct it. ${SAY_WHERE}`,
 };
 
+const GIVE_TOKEN =
+  'The daemon asks who you are: give a valid token of "bedrock token new" by BEDROCK_TOKEN in the environment, or by --token-file';
+
 export interface AddressOptions extends CertificateOptions {
   address?: string;
+  tokenFile?: string;
 }
 
 export interface TargetOptions extends AddressOptions {
@@ -60,7 +66,34 @@ export interface TargetOptions extends AddressOptions {
 }
 
 export function withAddress(command: Command): Command {
-  return withCertificates(command.option('-a, --address <URL>', ADDRESS_HELP));
+  return withToken(withCertificates(command.option('-a, --address <URL>', ADDRESS_HELP)));
+}
+
+/** Not the token itself, which other users of the machine would see in the list of processes. */
+export function withToken(command: Command): Command {
+  return command.option(
+    '--token-file <FILE>',
+    "file with the daemon's token (default: the token in the environment's BEDROCK_TOKEN, if there is one)",
+  );
+}
+
+/** @throws UsageError, Conclusion */
+async function tokenOf(file: string | undefined): Promise<string | undefined> {
+  if (file !== undefined) {
+    const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
+    return asUsage(() => checkedToken(text, `what stands in ${file}`));
+  }
+  const { BEDROCK_TOKEN: token } = process.env;
+  if (token === undefined || token === '') return undefined;
+  return asUsage(() => checkedToken(token, "what stands in the environment's BEDROCK_TOKEN"));
+}
+
+function asUsage<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
 }
 
 export function withTarget(command: Command): Command {
@@ -117,15 +150,22 @@ export function collect<T>(parse: (text: string) => T): (text: string, before: T
 /** @throws UsageError if `address` is not an address, and what `connect` throws */
 export async function connectTo(
   address: string,
-  options: CertificateOptions,
+  options: CertificateOptions & { tokenFile?: string },
   call: CallOptions,
 ): Promise<Service> {
   const tls = await certificatesFor(address, options);
+  const token = await tokenOf(options.tokenFile);
   try {
-    return await connect(address, { ...call, ...(tls !== undefined && { tls }) });
+    return await connect(address, {
+      ...call,
+      ...(tls !== undefined && { tls }),
+      ...(token !== undefined && { token }),
+    });
   } catch (error) {
     if (!(error instanceof BedrockError)) throw error;
     if (error.code === 'INVALID_ARGUMENT') throw new UsageError(error.message);
+    if (error.code === 'UNAUTHENTICATED')
+      throw new BedrockError('UNAUTHENTICATED', `${error.message}. ${GIVE_TOKEN}`, { cause: error });
     if (error.code !== 'UNREACHABLE') throw error;
     // What TLS finds is said with its cure.
     if (/^ERR_(SSL|TLS|OSSL)|CERT|ISSUER|SIGNATURE/.test(systemCodeOf(error.cause) ?? '')) throw error;

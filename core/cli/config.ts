@@ -42,7 +42,7 @@ export function addConfig(program: Command): void {
     .addHelpText('after', SHOW_EXAMPLES)
     .action((options: AddressOptions & { output?: string }) =>
       onDaemon(options, async (service, { signal }) => {
-        const text = `${JSON.stringify(service.config, null, 2)}\n`;
+        const text = `${JSON.stringify(await service.query(undefined, { signal }), null, 2)}\n`;
         if (options.output === undefined) await print(text);
         else await writeWholeFile(options.output, Readable.from([Buffer.from(text)]), signal);
       }),

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
 import type { CallOptions } from '../contract/remote-provider.js';
-import { ADDRESS_HELP, collect, connectTo, defaultAddress } from './client-command.js';
+import { ADDRESS_HELP, collect, connectTo, defaultAddress, withToken } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
@@ -30,11 +30,12 @@ interface QueryOptions extends CertificateOptions {
   file?: string[];
   expression?: string;
   expressionFile?: string;
+  tokenFile?: string;
   pretty?: boolean;
 }
 
 export function addQuery(program: Command): void {
-  withCertificates(subcommand(program, 'query'))
+  withToken(withCertificates(subcommand(program, 'query')))
     .description('Print the running configurations of daemons, one JSON object with their addresses as keys.')
     .option('-a, --address <URL>', `${ADDRESS_HELP}; can be repeated`, collect(String))
     .option(
@@ -78,13 +79,13 @@ async function addressesOf({ address, file: files = [] }: QueryOptions): Promise
 
 async function ask(
   address: string,
-  options: CertificateOptions,
+  options: CertificateOptions & { tokenFile?: string },
   expression: string | undefined,
   call: Required<Pick<CallOptions, 'signal'>>,
 ): Promise<[url: string, answer: unknown]> {
   const service: Service = await connectTo(address, options, call);
   try {
-    return [service.url, expression === undefined ? service.config : await service.query(expression, call)];
+    return [service.url, await service.query(expression, call)];
   } catch (error) {
     // With several daemons it must be clear which one it was.
     throw error instanceof BedrockError

@@ -9,7 +9,7 @@ import type { Service } from './service.js';
  * Connects to a daemon.
  * @param url `http://host:port`, `https://host:port` or `unix:/path`; for the Redis protocol `resp://host:port`, `resps://host:port`
  *   (with TLS) or `resp+unix:/path`
- * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN
+ * @throws INVALID_ARGUMENT, UNREACHABLE, TIMEOUT, NOT_READY, FORBIDDEN, UNAUTHENTICATED
  */
 export async function connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
   const { Service } = await import('./service.js');

@@ -17,6 +17,7 @@ import type {
 import type { ProviderChange } from '../contract/provider-change.js';
 import type { TargetStats } from '../contract/target.js';
 import { parseServiceUrl, type ServiceUrl } from '../net/service-url.js';
+import { checkedToken } from '../security/token.js';
 import { type ConnectOptions, ofTheWhole } from './remote/call-options.js';
 import type { DaemonRequest, Transport } from './remote/transport.js';
 import { ServiceOperation } from './operation.js';
@@ -31,12 +32,14 @@ export class Service {
 
   /** @internal See `connect`. */
   static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
-    const { connections, progressTimeoutMs, tls } = options;
+    const { connections, progressTimeoutMs, tls, token } = options;
+    if (token !== undefined) checkedToken(token, 'the token');
     const whole = ofTheWhole(options);
     const how = {
       ...(connections !== undefined && { connections }),
       ...(progressTimeoutMs !== undefined && { progressTimeoutMs }),
       ...(tls !== undefined && { tls }),
+      ...(token !== undefined && { token: token.trim() }),
       ...whole,
     };
     const service = new Service(await transportTo(parseServiceUrl(url), how));
@@ -54,7 +57,7 @@ export class Service {
     return this.transport.url;
   }
 
-  /** The daemon's running configuration, as of the last refresh. */
+  /** The daemon's running configuration, as of the last refresh; empty for a token without the scope admin. */
   get config(): BedrockConfig {
     return this.#config;
   }
@@ -67,7 +70,7 @@ export class Service {
   /** Fetches the configuration and the providers again. */
   async refresh(call: CallOptions = {}): Promise<void> {
     const [config, { providers }] = await Promise.all([
-      this.transport.config(call),
+      this.#configIfAllowed(call),
       this.transport.providers(call),
     ]);
     this.#config = config;
@@ -75,6 +78,15 @@ export class Service {
       ...provider,
       providerId: provider_id,
     }));
+  }
+
+  async #configIfAllowed(call: CallOptions): Promise<BedrockConfig> {
+    try {
+      return await this.transport.config(call);
+    } catch (error) {
+      if (error instanceof BedrockError && error.code === 'PERMISSION_DENIED') return {};
+      throw error;
+    }
   }
 
   /**

@@ -16,6 +16,7 @@ import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
 import { isObject } from './expand.js';
 import { FaultList } from './fault-list.js';
+import { checkOpenAddresses } from './open-addresses.js';
 import { resolvePools, type ResolvedPools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig, ResolvedProvider } from './resolved-config.js';
@@ -70,6 +71,7 @@ export async function resolveConfig(
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, movedTo !== undefined, faults);
   checkTls(given, faults);
+  checkOpenAddresses(root, { address, respAddress }, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);
@@ -130,7 +132,7 @@ function written(
   { libraries, address, unix, groupFile, pools, providers }: ResolvedParts,
 ): FilledConfig {
   const { margo, bedrock } = given;
-  const { log, resp, group_file: relative } = bedrock;
+  const { log, resp, auth, group_file: relative } = bedrock;
   const group = groupFile ?? (relative === undefined ? undefined : path.resolve(directory, relative));
   const named = <T extends object>(section: T, key: string): T =>
     key in section
@@ -153,6 +155,7 @@ function written(
     bedrock: {
       ...named(bedrock, 'pool'),
       log: { ...log, ...(log.file !== undefined && { file: path.resolve(directory, log.file) }) },
+      ...(auth !== undefined && { auth: { ...auth, tokens: path.resolve(directory, auth.tokens) } }),
       ...(group !== undefined && { group_file: group }),
       ...absoluteTls(bedrock, directory),
       ...(resp !== undefined && { resp: { ...resp, ...(unix !== undefined && { unix }) } }),

@@ -1,5 +1,6 @@
 /** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
 import type {
+  AuthConfig,
   BedrockConfig,
   BedrockSection,
   ExecutionPoolConfig,
@@ -21,7 +22,7 @@ import type { ListenAddress, RespAddress } from '../net/address.js';
 export interface DaemonSettings extends Required<
   Omit<
     BedrockSection,
-    'pool' | 'http' | 'query' | 'group_file' | 'resp' | 'unix' | 'tls' | 'remote_tls' | 'log'
+    'pool' | 'http' | 'query' | 'auth' | 'group_file' | 'resp' | 'unix' | 'tls' | 'remote_tls' | 'log'
   >
 > {
   /** Absolute. */
@@ -29,6 +30,8 @@ export interface DaemonSettings extends Required<
   http: Required<HttpConfig>;
   query: Required<QueryConfig>;
   unix: Required<Pick<UnixConfig, 'mode'>> & Omit<UnixConfig, 'mode'>;
+  /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
+  auth?: Required<AuthConfig>;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   /** Its paths are absolute. */

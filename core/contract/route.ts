@@ -63,6 +63,8 @@ export interface RouteDescription<Path extends string, Query extends string, Bod
   readonly summary: string;
   /** Whether it is for other providers only, and is left out of the OpenAPI document. Default: false. */
   readonly isInternal?: boolean;
+  /** What whoever sends the request must be allowed to do with the provider: `read`, `write` or `admin`. Default: `read` for GET, else `write`. */
+  readonly scope?: 'read' | 'write' | 'admin';
   /** Query parameters that it accepts. Any other is refused. */
   readonly query?: readonly Query[];
   /** The body that it accepts. Default: none. */
@@ -138,7 +140,7 @@ export const RESERVED_STEPS: ReadonlySet<string> = new Set([
 
 /** @throws START_FAILED */
 export function checkRouteShape(route: unknown, maker: string): asserts route is ProviderRoute {
-  const { method, path, handle, isRoute } = (route ?? {}) as Partial<ProviderRoute>;
+  const { method, path, handle, isRoute, scope } = (route ?? {}) as Partial<ProviderRoute>;
   const fault = (what: string): BedrockError => {
     const which = typeof path === 'string' ? `the route ${String(method)} ${path}` : 'a route';
     return new BedrockError('START_FAILED', `${maker} has ${which} ${what}`);
@@ -146,6 +148,8 @@ export function checkRouteShape(route: unknown, maker: string): asserts route is
   if (isRoute !== true || typeof handle !== 'function') throw fault('that is not what defineRoute gives');
   if (!ROUTE_METHODS.includes(method as RouteMethod))
     throw fault(`with another method than ${ROUTE_METHODS.join(', ')}`);
+  if (scope !== undefined && !['read', 'write', 'admin'].includes(scope))
+    throw fault('with another scope than read, write or admin');
   const [, first = '', ...rest] = path?.split('/') ?? [];
   if (path?.startsWith('/') !== true || !/^[\w.-]+$/.test(first) || !rest.every((step) => STEP.test(step)))
     throw fault('whose path is no row of steps such as /counters/:name');
@@ -155,3 +159,8 @@ export function checkRouteShape(route: unknown, maker: string): asserts route is
 }
 
 const STEP = /^(:[A-Za-z]\w*|[\w.-]+)$/;
+
+/** The scope that a request to a route takes. */
+export function scopeOfRoute({ scope, method }: ProviderRoute): NonNullable<ProviderRoute['scope']> {
+  return scope ?? (method === 'GET' ? 'read' : 'write');
+}

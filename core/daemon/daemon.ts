@@ -4,7 +4,6 @@
  * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stop: no new requests ->
  * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
  */
-import { isIP } from 'node:net';
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type {
@@ -30,7 +29,7 @@ import type { Target } from '../contract/target.js';
 import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
 import { TOKENS } from '../library/tokens.js';
-import { formatAddress, formatHostPort } from '../net/address.js';
+import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
 import { TlsCertificates } from '../net/tls-certificates.js';
 import { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
@@ -41,6 +40,7 @@ import { daemonStatus } from '../runtime/daemon-status.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
+import { Access } from '../security/access.js';
 import { GroupFile } from './group-file.js';
 import { DescriptorWatch } from './descriptor-watch.js';
 import { registerTlsMetrics } from './tls-metrics.js';
@@ -93,6 +93,8 @@ export class Daemon {
   readonly #queries: Queries;
   #groupFile: GroupFile | undefined;
   #certificates: TlsCertificates | undefined;
+  /** Whom it serves; undefined: everybody. */
+  readonly #access: Access | undefined;
   readonly #logFile: LogFile | undefined;
   #address: string | undefined;
   #isReloadAhead = false;
@@ -103,8 +105,9 @@ export class Daemon {
   /** Resolves when the daemon has stopped, for any reason: true if every provider stopped cleanly. */
   readonly closed = new Promise<boolean>((resolve) => (this.#markClosed = resolve));
 
-  private constructor(parts: DaemonParts) {
+  private constructor(parts: DaemonParts, access: Access | undefined) {
     const { container, resolution, version } = parts;
+    this.#access = access;
     const { config } = resolution;
     this.#logger = container.get<Logger>(TOKENS.Logger);
     this.#config = new RunningConfig(resolution);
@@ -144,6 +147,7 @@ export class Daemon {
             ...(this.#respServer !== undefined && { resp: this.#respServer.figures }),
           }),
         }),
+      access,
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;
@@ -152,12 +156,18 @@ export class Daemon {
 
   /**
    * @internal Called by `bootstrap`.
-   * @throws START_FAILED
+   * @throws START_FAILED, CONFIG_INVALID if the tokens cannot be read
    */
   static async start(parts: DaemonParts): Promise<Daemon> {
-    const daemon = new Daemon(parts);
-    await daemon.#start(parts);
-    return daemon;
+    const access = parts.listen ? await openAccess(parts) : undefined;
+    try {
+      const daemon = new Daemon(parts, access);
+      await daemon.#start(parts);
+      return daemon;
+    } catch (error) {
+      access?.close();
+      throw error;
+    }
   }
 
   async #start({ container, listen, signal, version }: DaemonParts): Promise<void> {
@@ -249,6 +259,7 @@ export class Daemon {
       config: () => this.config,
       changes: this.#changes,
       queries: this.#queries,
+      access: this.#access,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
     this.#respServer = server;
@@ -265,9 +276,12 @@ export class Daemon {
   }
 
   #warnIfOpen(host: string): void {
-    if (isLoopback(host)) return;
+    const isSafe = this.#access !== undefined && this.#config.settings.tls !== undefined;
+    if (isLoopback(host) || isSafe) return;
     this.#logger.warning(
-      `other machines can reach ${host}, and anyone who reaches it can read and erase all regions`,
+      this.#access === undefined
+        ? `other machines can reach ${host}, and anyone who reaches it can read and erase all regions: bedrock.insecure allows that`
+        : `other machines can reach ${host}, and tokens are sent there as plain text: use bedrock.tls, or a network that you trust`,
     );
   }
 
@@ -460,11 +474,11 @@ export class Daemon {
   }
 
   /**
-   * What SIGHUP means: the log is opened anew, the certificates of bedrock.tls are read again, and so is the configuration if its file has
-   * changed. The result is logged.
+   * What SIGHUP means: the log is opened anew, the tokens and the certificates of bedrock.tls are read again, and so is the configuration
+   * if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {
-    await this.reopenLog();
+    await Promise.all([this.reopenLog(), this.#access?.reload()]);
     await this.#certificates?.renew();
     // One reload that has not begun sees all that has changed before.
     if (this.#isReloadAhead || this.#changes.origin.file === undefined) return;
@@ -538,6 +552,7 @@ export class Daemon {
     const isSilent = await this.#stopListening(drainMs);
     this.#descriptors.stop();
     this.#certificates?.stop();
+    this.#access?.close();
     await this.#changes.idle(Math.max(drainMs, 1000));
     await this.#queries.close();
     const isStopped = await this.#manager.stop();
@@ -562,6 +577,15 @@ export class Daemon {
   }
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+/** @throws CONFIG_INVALID */
+async function openAccess({ container, resolution }: DaemonParts): Promise<Access | undefined> {
+  const { auth } = resolution.config.settings;
+  return (
+    auth &&
+    Access.open({
+      tokens: auth.tokens,
+      clock: container.get<Clock>(TOKENS.Clock),
+      logger: container.get<Logger>(TOKENS.Logger),
+    })
+  );
 }

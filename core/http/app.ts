@@ -13,6 +13,7 @@ import type { DaemonSettings } from '../config/resolved-config.js';
 import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import type { ListenAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
+import type { Access } from '../security/access.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { addRenameRoutes, addTransactionRoute } from './change-routes.js';
@@ -32,6 +33,7 @@ import { ClientGone, sendable, sendProblem, toBedrockError } from './problem.js'
 import { addAdministrationRoutes, addOperationRoutes } from './operation-routes.js';
 import { addProviderRoutes } from './provider-routes.js';
 import { refuseOtherText } from './region-ref.js';
+import { RequestAccess } from './route-access.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { withSecurityHeaders } from './security-headers.js';
@@ -48,7 +50,7 @@ const TRANSACTION_JSON_BYTES = 2 * DEFAULT_MAX_TRANSACTION_BYTES;
 /** Shorter texts are sent unchanged. */
 const LONG_TEXT = 2 ** 12;
 
-export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'document'> {
+export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'document' | 'asksWho'> {
   address: ListenAddress;
   settings: DaemonSettings;
   version: string;
@@ -57,6 +59,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   answers: AnswerMemory;
   /** What the daemon does at the moment. */
   status: () => Promise<object>;
+  /** Whom it serves; undefined: everybody. */
+  access: Access | undefined;
 }
 
 /** State that is read again for each request. */
@@ -105,6 +109,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     allowedOrigins: settings.http.allowed_origins,
   });
   const limits = bodyLimits(settings);
+  const access = options.access && new RequestAccess(options.access, providers);
   let routes: RequestListener | undefined;
   const app = Fastify({
     // Fastify expects one server; this door has one for each address.
@@ -121,9 +126,11 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     schemaErrorFormatter: invalidRequest,
     frameworkErrors: (error, request, reply) => void sendProblem(toBedrockError(error), request, reply),
   });
+  app.decorateRequest('authority', undefined);
   app.addHook('onRequest', (request, reply, done) => {
     if (state.isStopping) reply.header('connection', 'close');
     guard(request.raw);
+    access?.admit(request);
     const path = request.routeOptions.url ?? '';
     if (!state.isReady && !ALWAYS_SERVED.has(path) && !isHandedOver(request.raw)) {
       const what = state.isStopping ? 'stopping' : 'starting';
@@ -168,7 +175,8 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   const logFailure = (request: FastifyRequest, error: unknown): void => {
     if (!isInstance(error, ClientGone)) logInternal(options.logger, request, toBedrockError(error));
   };
-  const daemonRoutes = { ...options, isReady: () => state.isReady, document };
+  const asksWho = access !== undefined;
+  const daemonRoutes = { ...options, asksWho, isReady: () => state.isReady, document };
   const gathering = new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes));
   const jsonLimits = {
     ...limits,
@@ -204,7 +212,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return {
-    handle: requestsTo(routes, options, state, guard),
+    handle: requestsTo(routes, options, state, guard, access),
     evictedBodies: () => gathering.evicted,
     endStreams: () => live.close(),
     close: () => app.close(),
@@ -238,12 +246,13 @@ function requestsTo(
   { settings, providers, answers }: HttpAppOptions,
   state: HttpAppState,
   guard: (request: IncomingMessage) => void,
+  access: RequestAccess | undefined,
 ): RequestListener {
   const { allowed_origins: allowed } = settings.http;
   const limits = bodyLimits(settings);
   const isReady = (): boolean => state.isReady;
   const otherwise = withSecurityHeaders(routes);
-  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, otherwise });
+  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, access, otherwise });
   const origins = originsOf(allowed);
   return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
 }

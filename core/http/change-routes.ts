@@ -5,7 +5,7 @@
  * method for renaming. WebDAV's MOVE gives the new place in a header, as a complete URL, which clients and proxies seldom support.
  */
 import type { FastifyInstance } from 'fastify';
-import type { RegionRef } from '../contract/names.js';
+import type { Change, RegionRef } from '../contract/names.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import { checkNewName, movedBytes } from '../targets/name-arguments.js';
 import { changeNamed, NAME, type NameParams } from './name-routes.js';
@@ -14,6 +14,7 @@ import { checkPreconditions, isConditional } from './preconditions.js';
 import { nameIn, pathOfName, refOf } from './region-ref.js';
 import { REGION, type RegionParams } from './region-routes.js';
 import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
+import { NEED } from '../security/identity.js';
 import { changesOf, type WireChange } from './wire-changes.js';
 
 interface RenameQuery {
@@ -39,6 +40,7 @@ export function addRenameRoutes(app: FastifyInstance, { providers }: ChangeRoute
   app.patch<{ Params: NameParams; Querystring: RenameQuery; Body: RenameBody }>(
     NAME,
     {
+      config: { access: { scope: 'write', of: 'name' } },
       schema: {
         tags: ['names'],
         summary: 'Give the region of a name another name, or none',
@@ -59,6 +61,7 @@ export function addRenameRoutes(app: FastifyInstance, { providers }: ChangeRoute
   app.patch<{ Params: RegionParams; Querystring: RenameQuery; Body: RenameBody }>(
     REGION,
     {
+      config: { access: { scope: 'write', of: 'region' } },
       schema: {
         tags: ['regions'],
         summary: 'Give a region a name, another one, or none',
@@ -89,9 +92,10 @@ type Rename = Exchange<{
   Body: RenameBody;
 }>;
 
-function renameOf({ request }: Pick<Rename, 'request'>, ref: RegionRef) {
+function renameOf({ request, provider }: Pick<Rename, 'request' | 'provider'>, ref: RegionRef) {
   const { name } = request.body;
   checkNewName(name);
+  if (name !== null) request.authority?.requireName(NEED.write, provider.name, name);
   return { type: 'rename', ref, to: name, replace: request.query.replace === 'true' } as const;
 }
 
@@ -110,6 +114,7 @@ export function addTransactionRoute(app: FastifyInstance, { providers }: ChangeR
   }>(
     '/v1/providers/:provider/transactions',
     {
+      config: { access: { scope: 'write', of: 'some' } },
       schema: {
         tags: ['names'],
         summary: 'Make several changes of regions and names, all or none',
@@ -123,12 +128,21 @@ export function addTransactionRoute(app: FastifyInstance, { providers }: ChangeR
       },
     },
     operationsOf(providers)('transact', async (exchange) => {
-      const { request, target, executionPool, space } = exchange;
+      const { request, target, provider, executionPool, space } = exchange;
       const changes = changesOf(request.body.changes);
+      for (const change of changes)
+        for (const name of namesIn(change)) request.authority?.requireName(NEED.write, provider.name, name);
       exchange.bytes = movedBytes(changes);
       const transact = () => executionPool.run(() => target.transact(changes));
       const { ids } = await space.make(exchange.bytes, transact);
       return { ids: ids.map((id) => id?.toString() ?? null) };
     }),
   );
+}
+
+/** The regions that a change is about, by their names; `undefined` is one by its ID. */
+function namesIn(change: Change): (string | undefined)[] {
+  if ('name' in change) return [change.name];
+  const name = typeof change.ref === 'string' ? change.ref : undefined;
+  return change.type === 'rename' && change.to !== null ? [name, change.to] : [name];
 }

@@ -16,6 +16,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post<{ Querystring: { before?: string }; Body: object }>(
     '/v1/providers',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Start another provider',
@@ -36,6 +37,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.patch<{ Params: { provider: string }; Body: ProviderChange }>(
     '/v1/providers/:provider',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Give a provider another execution pool, or other dependencies',
@@ -54,6 +56,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.delete<{ Params: { provider: string } }>(
     '/v1/providers/:provider',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
         summary: 'Stop and remove a provider, after the requests in flight at it',
@@ -71,6 +74,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post<{ Body: { library: string } }>(
     '/v1/libraries',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Load a library',
@@ -88,6 +92,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post(
     '/v1/reload',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Read the configuration file again, and apply what differs',
@@ -104,6 +109,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
   app.post(
     '/v1/config/save',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Write the running configuration into the file that the daemon was started with',
@@ -144,6 +150,7 @@ function addNamedParts(app: FastifyInstance, { path, what, entry, add, remove }:
   app.post<{ Body: object }>(
     path,
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: `Add ${what}`,
@@ -161,6 +168,7 @@ function addNamedParts(app: FastifyInstance, { path, what, entry, add, remove }:
   app.delete<{ Params: { name: string } }>(
     `${path}/:name`,
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: `Remove ${what} that nothing uses`,

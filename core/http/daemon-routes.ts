@@ -8,6 +8,7 @@ import { describeProviders } from '../runtime/description.js';
 import { lookAt } from '../runtime/provider-look.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import { turnedReadOnly } from '../runtime/read-only.js';
+import { NEED } from '../security/identity.js';
 import { DASHBOARD_PATHS } from './dashboard-files.js';
 import { withProviderRoutes } from './openapi.js';
 import { JSON_TYPE } from './json-text.js';
@@ -18,6 +19,8 @@ export interface DaemonRoutesOptions {
   providers: ProviderManager;
   metrics: MetricsRegistry;
   isReady: () => boolean;
+  /** Whether the daemon serves only those whom it knows. */
+  asksWho: boolean;
   /** The running configuration. */
   config: () => unknown;
   changes: Changes;
@@ -39,12 +42,13 @@ export const ALWAYS_SERVED: ReadonlySet<string> = new Set([
 ]);
 
 export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptions): void {
-  const { providers, metrics, isReady, document } = options;
+  const { providers, metrics, isReady, document, asksWho } = options;
   const status = { description: 'It is.', ...part('Status') };
 
   app.get(
     '/healthz',
     {
+      config: { access: 'public' },
       schema: {
         tags: ['daemon'],
         summary: 'Whether the process lives',
@@ -58,6 +62,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.get<{ Querystring: { exclude?: string } }>(
     '/readyz',
     {
+      config: { access: 'public' },
       schema: {
         tags: ['daemon'],
         summary: 'Whether all providers are up and well, and no target has turned read-only',
@@ -65,17 +70,19 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         response: { 200: status, ...PROBLEMS },
       },
     },
-    ({ query }) => {
+    ({ query, authority }) => {
       if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
       const seen = providers.all.map(lookAt);
       const failed = seen.flatMap(({ provider, fault }) =>
         fault === undefined ? [] : [{ provider: provider.name, reason: fault }],
       );
+      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(seen);
+      if (asksWho && authority === undefined && failed.length + readOnly.length > 0)
+        throw new BedrockError('NOT_READY', 'a provider is not well; with a token, the answer says which');
       if (failed.length > 0) {
         const which = failed.map(({ provider, reason }) => `provider "${provider}": ${reason}`).join('; ');
         throw new BedrockError('NOT_READY', which, { details: { failed } });
       }
-      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(seen);
       if (readOnly.length > 0) {
         const which = readOnly.map(({ provider, target }) => `target ${target} of "${provider}"`).join(', ');
         throw new BedrockError(
@@ -91,6 +98,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.get(
     '/metrics',
     {
+      config: { access: { scope: 'read', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: "Metrics in Prometheus' text format",
@@ -107,6 +115,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.get(
     '/openapi.json',
     {
+      config: { access: 'known' },
       schema: {
         tags: ['daemon'],
         summary: 'This interface as an OpenAPI document',
@@ -123,6 +132,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.get(
     '/v1/config',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'The running configuration',
@@ -139,6 +149,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.post<{ Body: { expression: string } }>(
     '/v1/query',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Evaluate a JSONata expression on the running configuration',
@@ -161,6 +172,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.post(
     '/v1/shutdown',
     {
+      config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'Stop the daemon',
@@ -178,6 +190,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   app.get(
     '/v1/providers',
     {
+      config: { access: 'known' },
       schema: {
         tags: ['providers'],
         summary: 'The providers',
@@ -188,12 +201,14 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         },
       },
     },
-    () => describeProviders(providers.all),
+    ({ authority }) =>
+      describeProviders(providers.all.filter(({ name }) => authority?.allowsSome(NEED.read, name) !== false)),
   );
 
   app.get<{ Params: { provider: string }; Querystring: { target?: string } }>(
     '/v1/providers/:provider/stats',
     {
+      config: { access: { scope: 'read', of: 'provider' } },
       schema: {
         tags: ['providers'],
         summary: 'How full a target is',

@@ -84,7 +84,8 @@ export function addDashboard(app: FastifyInstance): void {
   };
   for (const place of DASHBOARD_PATHS) {
     const name = place === '/' ? 'index.html' : path.posix.basename(place);
-    app.get(place, { schema: { hide: true } }, async (request, reply) => {
+    // The page alone tells nobody anything.
+    app.get(place, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
       // The router takes the asterisk, which is the daemon as a whole (RFC 9112, 3.2.4), for the root.
       if (request.raw.url === '*') return reply.callNotFound();
       return answer(await read(name), request, reply);

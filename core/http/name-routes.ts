@@ -9,6 +9,7 @@ import type { Change, NamedRegion, PutOptions } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionSource, Target } from '../contract/target.js';
 import { listNamesInPieces } from '../runtime/list-pieces.js';
+import { NEED } from '../security/identity.js';
 import { answerRead } from './answer-read.js';
 import { announcedSize, type BodyLimits, refuseContentRange, takeBody } from './body.js';
 import { JSON_TYPE } from './json-text.js';
@@ -58,6 +59,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
   app.get<{ Params: ProviderParams; Querystring: NamesQuery }>(
     NAMES,
     {
+      config: { access: { scope: 'read', of: 'some' } },
       schema: {
         tags: ['names'],
         summary: 'List names in the order of their bytes, page by page',
@@ -66,8 +68,9 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
         response: { 200: { description: 'A page of names.', ...part('NamesPage') }, ...PROBLEMS },
       },
     },
-    operation('names', async ({ request, reply, target, executionPool }) => {
-      const { prefix, delimiter, after, limit } = request.query;
+    operation('names', async ({ request, reply, target, provider, executionPool }) => {
+      const { prefix: wanted, delimiter, after, limit } = request.query;
+      const prefix = request.authority?.confine(NEED.read, provider.name, wanted ?? '') ?? wanted;
       const asked = {
         ...(prefix !== undefined && { prefix }),
         ...(delimiter !== undefined && { delimiter }),
@@ -101,6 +104,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
   app.put<{ Params: NameParams; Querystring: PutQuery }>(
     NAME,
     {
+      config: { access: { scope: 'write', of: 'name' } },
       schema: {
         tags: ['names'],
         summary: 'Give a name new contents, the body, and erase those that it had, in one step',
@@ -130,7 +134,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
   app.head<{ Params: NameParams; Querystring: TargetQuery }>(
     NAME,
     {
-      config: { swagger: { exposeHeadRoute: true } },
+      config: { access: { scope: 'read', of: 'name' }, swagger: { exposeHeadRoute: true } },
       schema: {
         tags: ['names'],
         summary: 'The region of a name: its ID, size and time of creation',
@@ -156,6 +160,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
     NAME,
     {
       exposeHeadRoute: false,
+      config: { access: { scope: 'read', of: 'name' } },
       schema: {
         tags: ['names'],
         summary: 'Read what has a name or, with a Range header, a part of it',
@@ -175,6 +180,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
   app.delete<{ Params: NameParams; Querystring: TargetQuery }>(
     NAME,
     {
+      config: { access: { scope: 'write', of: 'name' } },
       schema: {
         tags: ['names'],
         summary: 'Erase the region that has a name',

@@ -9,6 +9,8 @@ import { BedrockError } from '../base/errors.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
 import type { Operation } from '../runtime/operations.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
+import { NEED } from '../security/identity.js';
+import type { RouteAccess } from './route-access.js';
 import { emptyResponse, parameters, part, PROBLEMS } from './schemas.js';
 
 export interface OperationRoutesOptions {
@@ -25,7 +27,12 @@ const OPERATION = '/v1/operations/:id';
 /** Routes of the operations themselves. */
 export function addOperationRoutes(app: FastifyInstance, { providers }: OperationRoutesOptions): void {
   const { operations } = providers;
-  const schemaOf = (summary: string, response: object): { schema: object } => ({
+  const schemaOf = (
+    summary: string,
+    response: object,
+  ): { schema: object; config: { access: RouteAccess } } => ({
+    // Whose provider it is, the handlers look at.
+    config: { access: 'known' },
     schema: { tags: ['operations'], summary, querystring: parameters('NoQuery'), response },
   });
   const one = { params: parameters('OperationParams') };
@@ -36,7 +43,11 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
       200: { description: 'The newest first.', ...part('OperationList') },
       ...PROBLEMS,
     }),
-    () => ({ operations: operations.list() }),
+    ({ authority }) => ({
+      operations: operations
+        .list()
+        .filter(({ provider }) => authority?.allows(NEED.admin, provider) !== false),
+    }),
   );
 
   const shown = schemaOf('How far an operation is, or how it ended', {
@@ -45,8 +56,12 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
   });
   app.get<{ Params: { id: string } }>(
     OPERATION,
-    { schema: { ...shown.schema, ...one } },
-    ({ params }) => operations.get(params.id).status,
+    { ...shown, schema: { ...shown.schema, ...one } },
+    ({ params, authority }) => {
+      const { status } = operations.get(params.id);
+      authority?.requireProvider(NEED.admin, status.provider);
+      return status;
+    },
   );
 
   const cancelled = schemaOf('Cancel an operation', {
@@ -56,9 +71,10 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
   });
   app.delete<{ Params: { id: string } }>(
     OPERATION,
-    { schema: { ...cancelled.schema, ...one } },
-    ({ params }, reply) => {
+    { ...cancelled, schema: { ...cancelled.schema, ...one } },
+    ({ params, authority }, reply) => {
       const operation = operations.get(params.id);
+      authority?.requireProvider(NEED.admin, operation.status.provider);
       if (!operation.isRunning) return reply.code(204).send();
       operation.cancel(new BedrockError('ABORTED', 'it was cancelled'));
       return reply.code(202).send(operation.status);
@@ -113,8 +129,10 @@ function prefersAsync(header: string | string[] | undefined): boolean {
 
 function schemaOf({ summary, body, done }: { summary: string; body: string; done: string }): {
   schema: object;
+  config: { access: RouteAccess };
 } {
   return {
+    config: { access: { scope: 'admin', of: 'provider' } },
     schema: {
       tags: ['providers'],
       summary,

@@ -7,6 +7,7 @@ import type { Target } from '../contract/target.js';
 import type { HeldSpace } from '../runtime/held-space.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
+import type { ServingProvider } from '../runtime/served-target.js';
 import { ClientGone, toBedrockError } from './problem.js';
 import { naturalNumber } from './query.js';
 
@@ -15,6 +16,8 @@ export interface Exchange<R extends RouteGenericInterface> {
   readonly request: FastifyRequest<R>;
   readonly reply: FastifyReply<R>;
   readonly target: Target;
+  /** The one that has the target. */
+  readonly provider: ServingProvider;
   /** Admits the calls of the target. */
   readonly executionPool: ExecutionPool;
   /** Creates regions. */
@@ -71,6 +74,7 @@ export function operationsOf(providers: ProviderManager) {
         request,
         reply,
         target: served.target,
+        provider: served.provider,
         executionPool: served.executionPool,
         space: served.space,
         bytes: 0,

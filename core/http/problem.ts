@@ -64,6 +64,14 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
   for (const header of REGION_HEADERS) reply.removeHeader(header);
   // The answer to a HEAD has no body, so the code is in a header.
   reply.header('error-code', error.code);
+  // RFC 6750, 3: without a token no error is named.
+  if (error.code === 'UNAUTHENTICATED')
+    reply.header(
+      'www-authenticate',
+      error.details.hasTried === true
+        ? 'Bearer realm="bedrock", error="invalid_token"'
+        : 'Bearer realm="bedrock"',
+    );
   if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   const size = error.details.regionSize;
   if (error.code === 'OUT_OF_RANGE' && typeof size === 'number')

@@ -13,10 +13,12 @@ import {
   RESERVED_STEPS,
   ROUTE_METHODS,
   type RouteMethod,
+  scopeOfRoute,
 } from '../contract/route.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
+import { NEED } from '../security/identity.js';
 import type { AnswerMemory } from './answer-memory.js';
 import { announcedSize, type BodyLimits, hasBody, type JsonLimits, readBody, readText } from './body.js';
 import { ClientGone } from './problem.js';
@@ -49,6 +51,7 @@ export function addProviderRoutes(app: FastifyInstance, options: ProviderRoutesO
     method: [...ROUTE_METHODS, 'HEAD', 'OPTIONS'],
     url: `${PROVIDER}/*`,
     schema: { hide: true },
+    config: { access: { scope: 'read', of: 'some' } },
     handler: (request, reply) => dispatch(request, reply, options),
   });
 }
@@ -74,6 +77,8 @@ async function dispatch(
       `${request.method} is not allowed here; allowed are ${allowed}`,
     );
   }
+  const { route } = match as RouteMatch;
+  request.authority?.requireProvider(NEED[scopeOfRoute(route)], provider.name);
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   return provider.requests.during(async () => {

@@ -7,6 +7,7 @@ import type { RegionRange, RegionSource, WriteOptions } from '../contract/target
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import { listInPieces } from '../runtime/list-pieces.js';
 import { checkName, checkRange } from '../targets/arguments.js';
+import { NEED } from '../security/identity.js';
 import { answerRead, type ReadOptions } from './answer-read.js';
 import { announcedSize, type BodyLimits, hasBody, refuseContentRange } from './body.js';
 import { type Exchange, operationsOf } from './operations.js';
@@ -68,6 +69,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.get<{ Params: ProviderParams; Querystring: ListQuery }>(
     REGIONS,
     {
+      config: { access: { scope: 'read', of: 'provider' } },
       schema: {
         tags: ['regions'],
         summary: 'List regions, page by page',
@@ -102,6 +104,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.post<{ Params: ProviderParams; Querystring: CreateQuery }>(
     REGIONS,
     {
+      config: { access: { scope: 'write', of: 'some' } },
       schema: {
         tags: ['regions'],
         summary: 'Create a region, all zero or with the body as its contents',
@@ -127,7 +130,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.head<{ Params: RegionParams; Querystring: TargetQuery }>(
     REGION,
     {
-      config: { swagger: { exposeHeadRoute: true } },
+      config: { access: { scope: 'read', of: 'region' }, swagger: { exposeHeadRoute: true } },
       schema: {
         tags: ['regions'],
         summary: "A region's size and time of creation",
@@ -152,6 +155,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
     REGION,
     {
       exposeHeadRoute: false,
+      config: { access: { scope: 'read', of: 'region' } },
       schema: {
         tags: ['regions'],
         summary: 'Read a region or, with a Range header, a part of it',
@@ -174,6 +178,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.put<{ Params: RegionParams; Querystring: WriteQuery }>(
     REGION,
     {
+      config: { access: { scope: 'write', of: 'region' } },
       schema: {
         tags: ['regions'],
         summary: 'Overwrite a part of a region with the body',
@@ -206,6 +211,7 @@ export function addRegionRoutes(app: FastifyInstance, options: RegionRoutesOptio
   app.delete<{ Params: RegionParams; Querystring: TargetQuery }>(
     REGION,
     {
+      config: { access: { scope: 'write', of: 'region' } },
       schema: {
         tags: ['regions'],
         summary: 'Erase a region',
@@ -239,6 +245,7 @@ export function addPersistRoute(
   }>(
     `${REGION}/persist`,
     {
+      config: { access: { scope: 'write', of: 'region' } },
       schema: {
         tags: ['regions'],
         summary: 'Make a region, or parts of it, durable',
@@ -261,7 +268,8 @@ async function create(
   exchange: Exchange<{ Params: ProviderParams; Querystring: CreateQuery }>,
   limits: BodyLimits,
 ): Promise<{ id: RegionId; size: number }> {
-  const { request, target, executionPool, space } = exchange;
+  const { request, target, provider, executionPool, space } = exchange;
+  request.authority?.requireName(NEED.write, provider.name, request.query.name);
   const asked = optionalNumber('size', request.query.size);
   const naming = namingOf(request.query);
   const isEmptyBody = request.headers['content-length'] === '0' && asked !== undefined;

@@ -17,8 +17,10 @@ import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
+import { NEED } from '../security/identity.js';
 import { handOver } from './operations.js';
 import { receiveWhole } from './receive-region.js';
+import type { RequestAccess } from './route-access.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 import { askedPart, ANSWER_PIECE_BYTES } from './send-region.js';
 
@@ -30,6 +32,8 @@ export interface SmallRequestsOptions {
   isReady: () => boolean;
   /** Throws for a request that must not be served. */
   guard: (request: IncomingMessage) => void;
+  /** Who may do what; undefined: everybody everything. */
+  access: RequestAccess | undefined;
   /** The routes. */
   otherwise: RequestListener;
 }
@@ -56,7 +60,7 @@ function isPlain(headers: IncomingHttpHeaders): boolean {
 
 /** @returns a listener that answers small requests and passes the others on */
 export function answerSmallRequests(options: SmallRequestsOptions): RequestListener {
-  const { providers, limits, answers, isReady, guard, otherwise } = options;
+  const { providers, limits, answers, isReady, guard, access, otherwise } = options;
 
   const largestBody = Math.min(MAX_BODY_BYTES, limits.maxBodyBytes);
 
@@ -75,6 +79,9 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
       guard(request);
       // An error that a provider throws here is left to the route: nobody would catch it here.
       served = providers.find(name)?.served(0);
+      const need = method === 'GET' ? NEED.read : NEED.write;
+      if (served !== undefined && access?.allows(request, need, served.provider.name) === false)
+        return undefined;
     } catch {
       return undefined;
     }

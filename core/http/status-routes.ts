@@ -13,6 +13,7 @@ export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRo
   app.get(
     '/v1/status',
     {
+      config: { access: { scope: 'read', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'What the daemon does: process, providers, targets, execution pools, doors, operations',
@@ -26,6 +27,7 @@ export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRo
   app.get(
     '/v1/status/events',
     {
+      config: { access: { scope: 'read', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
         summary: 'The same each second, as server-sent events',

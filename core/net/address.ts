@@ -1,4 +1,5 @@
 /** Addresses to listen on: `http://host:port`, `https://host:port` and `unix:/path`. */
+import { isIP } from 'node:net';
 import path from 'node:path';
 
 export type ListenAddress =
@@ -93,6 +94,11 @@ export function parseSocketPath(given: string, directory: string): { kind: 'unix
     return `the socket's path has ${length} bytes, and the system allows ${MAX_SOCKET_PATH_BYTES}`;
   }
   return { kind: 'unix', path: absolute };
+}
+
+/** Whether only the machine itself can reach a host, as far as that is known without asking for its address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 /** Host and port as text, in the form that `parseHostPort` reads. */

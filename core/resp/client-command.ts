@@ -1,5 +1,6 @@
 /** CLIENT: names and state of connections. */
 import { invalid } from '../base/errors.js';
+import { NEED } from '../security/identity.js';
 import type { CommandSession } from './command.js';
 import { answering, nameOf } from './connection-commands.js';
 import { OK, type Reply } from './replies.js';
@@ -49,6 +50,7 @@ function setInfo(request: Request, session: CommandSession): Reply {
 /** CLIENT LIST [TYPE type | ID id [id]…] */
 function list(request: Request, session: CommandSession): Reply {
   const { count } = request;
+  session.authority?.requireDaemon(NEED.admin);
   const { describeAll } = session.daemon;
   if (count === 2) return describeAll();
   if (request.isWord(2, 'type') && count === 4) {

@@ -2,6 +2,7 @@
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
+import type { RegionRef } from '../contract/names.js';
 import type { Arguments } from './arguments.js';
 import type { Calls } from './calls.js';
 import type { Cursors } from './cursors.js';
@@ -13,6 +14,7 @@ import type { Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
 import type { Step } from './step.js';
+import { type Authority, KNOWN, NEED, type Scope } from '../security/identity.js';
 import type { Uploads } from './uploads.js';
 
 /** Nothing was begun, since an earlier request must end first. The command is called again after that. */
@@ -36,7 +38,18 @@ export interface WatchedNames {
 /** Carries a request out: answers at once, starts what will answer, or waits. If it throws, the error is the reply. */
 export type Run = (request: Request, session: CommandSession) => undefined | typeof WAIT;
 
+/**
+ * What whoever sends a command must be allowed to do: nothing (`public`: before AUTH too), to be known (`known`), or a scope. The scope is
+ * for the regions that `keys` names, for the targets that the command gets of its session, or else for the daemon as a whole.
+ */
+export type CommandScope = 'public' | 'known' | Scope;
+
 export interface Command {
+  readonly scope: CommandScope;
+  /** The scope as a bit, of `NEED`. */
+  readonly need: number;
+  /** What the scope is for. `names`: the command itself tells the session which regions it is about (`permit`). */
+  readonly of: 'keys' | 'names' | 'targets' | 'daemon';
   /** In lower case. */
   readonly name: string;
   /** Fewest and most arguments, including the name. */
@@ -62,8 +75,10 @@ export interface Command {
   readonly keys?: readonly [first: number, last: number, step: number];
 }
 
-/** The properties of a command that not all commands have. */
-type Traits = Omit<Command, 'name' | 'arity' | 'run' | 'summary'>;
+/** The properties of a command beside those that all have. Without `of`, it is about its keys, or else about the whole daemon. */
+type Traits = Omit<Command, 'name' | 'arity' | 'run' | 'summary' | 'need' | 'of'> & {
+  readonly of?: Command['of'];
+};
 
 /** A row of a table of commands. */
 export function command(
@@ -71,9 +86,11 @@ export function command(
   arity: Command['arity'],
   run: Run,
   summary: string,
-  traits: Traits = {},
+  traits: Traits,
 ): Command {
-  return { name, arity, run, summary, ...traits };
+  const { scope, of = traits.keys === undefined ? 'daemon' : 'keys' } = traits;
+  const need = scope === 'public' ? 0 : scope === 'known' ? KNOWN : NEED[scope];
+  return { name, arity, run, summary, ...traits, need, of };
 }
 
 /** A command that is held until nothing is in flight: rule 3 of the order in `session.ts`. */
@@ -86,14 +103,17 @@ export const MANY = Infinity;
 /** The first argument names a region, or all arguments do. */
 export const ONE = [1, 1, 1] as const;
 export const ALL = [1, -1, 1] as const;
-export const READS_ONE: Traits = { keys: ONE };
-export const READS_ALL: Traits = { keys: ALL };
-export const CHANGES_ONE: Traits = { ...READS_ONE, isWrite: true };
-export const CHANGES_ALL: Traits = { ...READS_ALL, isWrite: true };
-/** No argument names a region. */
-export const READS: Traits = { isRead: true };
-export const CHANGES: Traits = { isWrite: true };
-export const OF_TRANSACTIONS: Traits = { isOfTransactions: true };
+export const READS_ONE: Traits = { keys: ONE, scope: 'read' };
+export const READS_ALL: Traits = { keys: ALL, scope: 'read' };
+export const CHANGES_ONE: Traits = { keys: ONE, isWrite: true, scope: 'write' };
+export const CHANGES_ALL: Traits = { keys: ALL, isWrite: true, scope: 'write' };
+/** No argument names a region at a fixed place. */
+export const READS: Traits = { isRead: true, scope: 'read', of: 'targets' };
+export const CHANGES: Traits = { isWrite: true, scope: 'write', of: 'targets' };
+/** About the daemon. */
+export const ADMINISTERS: Traits = { isWrite: true, scope: 'admin' };
+export const KNOWN_ONLY: Traits = { scope: 'known' };
+export const OF_TRANSACTIONS: Traits = { isOfTransactions: true, scope: 'known' };
 
 export interface CommandSession {
   /** Number of the connection, for CLIENT ID. */
@@ -130,6 +150,25 @@ export interface CommandSession {
   select(name: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   served(prefix: string): ServedTarget;
+  /** Who sends its requests; undefined if nobody is asked, or while nobody has said. */
+  readonly authority: Authority | undefined;
+  /**
+   * For commands `of` names: whether the client may do what the command does with a region. An ID is allowed only to those who may use the
+   * whole provider, and so is `undefined`, a region that has no name yet. @throws PERMISSION_DENIED
+   */
+  permit(served: ServedTarget, ref: RegionRef | undefined): void;
+  /** For the same commands: the prefix that a listing of names is confined to. @throws PERMISSION_DENIED */
+  confine(served: ServedTarget, prefix: string): string;
+  /** Whether the client has still to say who it is. */
+  readonly mustAuthenticate: boolean;
+  /**
+   * The requests are from now on those of a token's owner.
+   * @param id of the token; a token in one word needs none
+   * @throws RedisFault if nobody is asked, or the token is nobody's
+   */
+  authenticate(id: string | undefined, secret: string): void;
+  /** Nobody has said who sends the requests. */
+  forget(): void;
   readonly calls: Calls;
   /** The bytes of an argument, for a call that goes on after the request. */
   keep(index: number): KeptBytes;

@@ -1,7 +1,7 @@
 /** All commands, and the look-up of a request's command. */
 import { clientCommand } from './client-command.js';
 import { commandCommand } from './command-command.js';
-import { type Command, command, MANY } from './command.js';
+import { type Command, command, KNOWN_ONLY, MANY } from './command.js';
 import { CONFIGURATION_COMMANDS } from './configuration-commands.js';
 import { CONNECTION_COMMANDS } from './connection-commands.js';
 import { DAEMON_COMMANDS } from './daemon-commands.js';
@@ -32,13 +32,14 @@ export const COMMANDS: readonly Command[] = [
   ...CONFIGURATION_COMMANDS,
   ...CONNECTION_COMMANDS,
   ...TRANSACTION_COMMANDS,
-  command('client', [2, MANY], clientCommand, 'Names connections, or describes them.'),
-  command('info', [1, MANY], info, 'Describes the daemon.'),
+  command('client', [2, MANY], clientCommand, 'Names connections, or describes them.', KNOWN_ONLY),
+  command('info', [1, MANY], info, 'Describes the daemon.', KNOWN_ONLY),
   command(
     'command',
     [1, MANY],
     commandCommand(() => COMMANDS),
     'Describes the commands.',
+    KNOWN_ONLY,
   ),
 ];
 

@@ -5,7 +5,7 @@
 import { invalid } from '../base/errors.js';
 import type { Changes } from '../runtime/changes.js';
 import { describeProvider } from '../runtime/description.js';
-import { alone, CHANGES, type Command, command, type Run } from './command.js';
+import { ADMINISTERS, alone, type Command, command, type Run } from './command.js';
 import { checkReady } from './daemon-commands.js';
 import { checkedArgument, jsonArgument } from './json-arguments.js';
 import { OK, type Reply } from './replies.js';
@@ -129,16 +129,16 @@ const save = alone((_request, session) => {
 });
 
 export const CONFIGURATION_COMMANDS: readonly Command[] = [
-  command('bedrock.provider', [2, 5], provider, 'Adds, changes or removes a provider.', CHANGES),
-  command('bedrock.reload', [1, 1], reload, 'Reads the configuration file again.', CHANGES),
-  command('bedrock.save', [1, 1], save, 'Writes the running configuration into its file.', CHANGES),
-  command('bedrock.library', [3, 3], library, 'Loads a library.', CHANGES),
-  command('bedrock.executionpool', [3, 3], executionPool, 'Adds or removes an execution pool.', CHANGES),
+  command('bedrock.provider', [2, 5], provider, 'Adds, changes or removes a provider.', ADMINISTERS),
+  command('bedrock.reload', [1, 1], reload, 'Reads the configuration file again.', ADMINISTERS),
+  command('bedrock.save', [1, 1], save, 'Writes the running configuration into its file.', ADMINISTERS),
+  command('bedrock.library', [3, 3], library, 'Loads a library.', ADMINISTERS),
+  command('bedrock.executionpool', [3, 3], executionPool, 'Adds or removes an execution pool.', ADMINISTERS),
   command(
     'bedrock.executionstream',
     [3, 3],
     executionStream,
     'Adds or removes an execution stream.',
-    CHANGES,
+    ADMINISTERS,
   ),
 ];

@@ -3,15 +3,7 @@
  * hand.
  */
 import { invalid } from '../base/errors.js';
-import {
-  alone,
-  type Command,
-  command,
-  type CommandSession,
-  OF_TRANSACTIONS,
-  MANY,
-  type Run,
-} from './command.js';
+import { alone, type Command, command, type CommandSession, KNOWN_ONLY, MANY, type Run } from './command.js';
 import { Failure, OK, ReplyMap, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
 import type { Step } from './step.js';
@@ -22,11 +14,8 @@ const MAX_NAME_BYTES = 256;
 const PONG = new Simple('PONG');
 const RESET = new Simple('RESET');
 
-/** The text of Redis when no password is configured. */
-const NO_PASSWORD = new Failure(
-  'ERR',
-  'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
-);
+/** Before AUTH too. */
+const PUBLIC = { scope: 'public' } as const;
 
 /** A command that answers at once. */
 export function answering(answerOf: (request: Request, session: CommandSession) => Reply): Run {
@@ -59,21 +48,35 @@ const echoStep: Step = async (args) => args.bytes(1);
 // oxlint-disable-next-line typescript/require-await -- a step
 const pingStep: Step = async (args) => (args.count > 1 ? args.bytes(1) : PONG);
 
+/** In the words of Redis, which clients know. */
+const UNKNOWN = new Failure(
+  'NOAUTH',
+  'HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+);
+
 /** HELLO [version [AUTH name password] [SETNAME name]]: alone, since the replies before it still use the old version. */
 function greet(request: Request, session: CommandSession): Reply {
   let { protocol, name } = session;
+  let credentials: readonly [id: string, secret: string] | undefined;
   if (request.count > 1) {
     const version = request.text(1);
     if (version !== '2' && version !== '3') return new Failure('NOPROTO', 'unsupported protocol version');
     protocol = version === '3' ? 3 : 2;
   }
   for (let index = 2; index < request.count; index += 2) {
-    if (request.isWord(index, 'auth')) return NO_PASSWORD;
+    if (request.isWord(index, 'auth')) {
+      if (index + 2 >= request.count) throw invalid('AUTH takes an id and a token');
+      credentials = [request.text(index + 1), request.text(index + 2)];
+      index++;
+      continue;
+    }
     if (!request.isWord(index, 'setname'))
-      throw invalid(`HELLO has SETNAME name, and no ${request.text(index).slice(0, 32)}`);
+      throw invalid(`HELLO has AUTH id token and SETNAME name, and no ${request.text(index).slice(0, 32)}`);
     if (index + 1 === request.count) throw invalid('the name after SETNAME is missing');
     name = nameOf(request, index + 1);
   }
+  if (credentials !== undefined) session.authenticate(...credentials);
+  else if (session.mustAuthenticate) return UNKNOWN;
   session.protocol = protocol;
   session.name = name;
   return new ReplyMap([
@@ -113,6 +116,7 @@ const reset = answering((_request, session) => {
   session.tellsDetails = false;
   session.uploads.abandon();
   session.select(undefined);
+  session.forget();
   return RESET;
 });
 
@@ -128,7 +132,12 @@ const config = answering((request) => {
   throw invalid('the configuration is a file; CONFIG changes nothing');
 });
 
-const auth = answering(() => NO_PASSWORD);
+/** AUTH token | AUTH id token: alone, since the requests before it are still those of the one before. */
+const auth = answering((request, session) => {
+  if (request.count === 2) session.authenticate(undefined, request.text(1));
+  else session.authenticate(request.text(1), request.text(2));
+  return OK;
+});
 
 const quit = answering((_request, session) => {
   session.quit();
@@ -142,12 +151,18 @@ function isNamed(request: Request, name: string): boolean {
 }
 
 export const CONNECTION_COMMANDS: readonly Command[] = [
-  command('ping', [1, 2], ping, 'Answers PONG, or with what it was given.', { step: pingStep }),
-  command('echo', [2, 2], echo, 'Answers with what it was given.', { step: echoStep }),
-  command('hello', [1, 7], alone(answering(greet)), 'Chooses the version of the protocol.'),
-  command('auth', [2, 3], auth, 'Fails: there is no password.'),
-  command('select', [2, 2], select, 'Chooses the provider, by id or name.'),
-  command('config', [2, MANY], config, 'CONFIG GET knows save and appendonly.'),
-  command('reset', [1, 1], alone(reset), 'Makes the connection as it was at first.', OF_TRANSACTIONS),
-  command('quit', [1, 1], quit, 'Ends the connection.', OF_TRANSACTIONS),
+  command('ping', [1, 2], ping, 'Answers PONG, or with what it was given.', {
+    step: pingStep,
+    ...KNOWN_ONLY,
+  }),
+  command('echo', [2, 2], echo, 'Answers with what it was given.', { step: echoStep, ...KNOWN_ONLY }),
+  command('hello', [1, 7], alone(answering(greet)), 'Chooses the version of the protocol.', PUBLIC),
+  command('auth', [2, 3], alone(auth), 'Says who sends the requests, by a token.', PUBLIC),
+  command('select', [2, 2], select, 'Chooses the provider, by id or name.', KNOWN_ONLY),
+  command('config', [2, MANY], config, 'CONFIG GET knows save and appendonly.', KNOWN_ONLY),
+  command('reset', [1, 1], alone(reset), 'Makes the connection as it was at first.', {
+    isOfTransactions: true,
+    ...PUBLIC,
+  }),
+  command('quit', [1, 1], quit, 'Ends the connection.', { isOfTransactions: true, ...PUBLIC }),
 ];

@@ -4,7 +4,16 @@
  */
 import { BedrockError } from '../base/errors.js';
 import { describeProviders } from '../runtime/description.js';
-import { alone, CHANGES, type Command, command, type CommandSession, type Run } from './command.js';
+import {
+  ADMINISTERS,
+  alone,
+  type Command,
+  command,
+  type CommandSession,
+  KNOWN_ONLY,
+  type Run,
+} from './command.js';
+import { NEED } from '../security/identity.js';
 import { OK, type Reply } from './replies.js';
 import { requestCommand } from './request-command.js';
 import type { Request } from './request.js';
@@ -41,7 +50,13 @@ const hello = whenReady((session) => {
 const config = whenReady(({ daemon }) => JSON.stringify(daemon.config()));
 
 /** BEDROCK.PROVIDERS */
-const providers = whenReady(({ daemon }) => JSON.stringify(describeProviders(daemon.providers)));
+const providers = whenReady(({ daemon, authority }) =>
+  JSON.stringify(
+    describeProviders(
+      daemon.providers.filter(({ name }) => authority?.allowsSome(NEED.read, name) !== false),
+    ),
+  ),
+);
 
 /** BEDROCK.QUERY [expression]; without one, as BEDROCK.CONFIG */
 const query: Run = (request, session) => {
@@ -62,16 +77,20 @@ const shutdown = whenReady(({ daemon }) => {
   return OK;
 });
 
+/** What it tells concerns all providers. */
+const LOOKS = { scope: 'admin' } as const;
+
 export const DAEMON_COMMANDS: readonly Command[] = [
   command(
     'bedrock.hello',
     [1, 1],
     alone(hello),
     'Gives the limits; the text of errors is JSON from then on.',
+    KNOWN_ONLY,
   ),
-  command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.'),
-  command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.'),
-  command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.'),
-  command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', CHANGES),
+  command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.', LOOKS),
+  command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.', LOOKS),
+  command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.', KNOWN_ONLY),
+  command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', ADMINISTERS),
   requestCommand,
 ];

@@ -1,6 +1,7 @@
 /** What a client of the Redis door uses of the door: limits, the memory that all clients share, and access to the daemon. */
 import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
+import type { Access } from '../security/access.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
 import type { TargetFinder } from './named-targets.js';
@@ -24,5 +25,7 @@ export interface Door extends TargetFinder {
   /** Notes that a slow client was closed because there was no memory for others. */
   noteEvicted(what: string): void;
   readonly cursors: Cursors;
+  /** Whom it serves; undefined: everybody. */
+  readonly access: Access | undefined;
   logFailure(error: BedrockError): void;
 }

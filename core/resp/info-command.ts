@@ -1,4 +1,5 @@
 /** INFO: facts about the daemon, in the form that clients of Redis parse: titles are one word, lines are `name:value`. */
+import { type Authority, NEED } from '../security/identity.js';
 import type { DaemonFacts, Run } from './command.js';
 import type { Request } from './request.js';
 
@@ -31,7 +32,7 @@ const ALL = ['default', 'all', 'everything'] as const;
 
 /** INFO [section]…; an unknown section is empty, as in Redis. */
 export const info: Run = (request, session) => {
-  const { daemon } = session;
+  const daemon = seenBy(session.authority, session.daemon);
   const texts = SECTIONS.filter(([title]) => isAsked(request, title.toLowerCase())).map(([title, lines]) =>
     textOf(title, lines(daemon)),
   );
@@ -44,6 +45,13 @@ export const info: Run = (request, session) => {
     keyspace(daemon).then((lines) => session.encode([...texts, textOf('Keyspace', lines)].join('\r\n'))),
   );
 };
+
+/** The daemon with the providers that somebody may read of. */
+function seenBy(authority: Authority | undefined, daemon: DaemonFacts): DaemonFacts {
+  if (authority === undefined) return daemon;
+  const providers = daemon.providers.filter(({ name }) => authority.allows(NEED.read, name));
+  return { ...daemon, providers };
+}
 
 function textOf(title: string, lines: readonly string[]): string {
   return [`# ${title}`, ...lines, ''].join('\r\n');

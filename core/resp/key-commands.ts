@@ -22,7 +22,13 @@ const type = look(
 
 /** A row of the table. */
 function row(name: string, arity: Command['arity'], run: Run, step: Step, summary: string): Command {
-  return command(name, arity, run, summary, { keys: TWO, isWrite: true, step, group: 'generic' });
+  return command(name, arity, run, summary, {
+    keys: TWO,
+    isWrite: true,
+    scope: 'write',
+    step,
+    group: 'generic',
+  });
 }
 
 const { rename, renameNx, copy } = strings;

@@ -18,6 +18,16 @@ const PIECE = 500;
 /** The most regions that are searched for ones without a name before a page is given, even if it is not full. */
 const MAX_SKIPPED = 1000;
 
+/** Which keys are asked for. */
+interface KeysAsked {
+  /** Undefined: all. */
+  readonly glob: Glob | undefined;
+  /** Names without this beginning are not looked at; empty: all are. */
+  readonly prefix: string;
+  /** Whether regions without a name are shown. */
+  readonly areIdsShown: boolean;
+}
+
 /**
  * Finds keys.
  * @param place position of the listing
@@ -28,18 +38,17 @@ const MAX_SKIPPED = 1000;
 export async function listKeys(
   target: Target,
   place: ListingPosition,
-  glob: Glob | undefined,
+  { glob, prefix, areIdsShown }: KeysAsked,
   count: number,
   take: (keys: readonly string[]) => void,
 ): Promise<ListingPosition | undefined> {
   let left = count;
   let after = place.after;
   if (!place.areNamesOver && target.capabilities.named) {
-    const prefix = glob === undefined ? undefined : prefixOf(glob);
     for (;;) {
       const options: NamesOptions = { limit: Math.min(left, PIECE) };
       if (typeof after === 'string') options.after = after;
-      if (prefix !== undefined) options.prefix = prefix;
+      if (prefix !== '') options.prefix = prefix;
       const { names, next } = await target.names(options);
       take(
         matching(
@@ -56,6 +65,7 @@ export async function listKeys(
     }
     if (left <= 0) return { after: undefined, areNamesOver: true };
   }
+  if (!areIdsShown) return undefined;
   let mayBeSkipped = MAX_SKIPPED;
   for (;;) {
     const options: ListOptions = { limit: Math.min(Math.max(left, mayBeSkipped), PIECE) };
@@ -79,7 +89,8 @@ function matching(glob: Glob | undefined, keys: readonly string[]): readonly str
 }
 
 /** The prefix of all names that match, as far as it is text. */
-function prefixOf(glob: Glob): string | undefined {
+export function prefixOf(glob: Glob | undefined): string | undefined {
+  if (glob === undefined) return undefined;
   const prefix = new TextDecoder('utf-8', { ignoreBOM: true });
   // A character that is cut off is dropped.
   const text = prefix.decode(glob.prefix, { stream: true });

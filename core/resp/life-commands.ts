@@ -31,6 +31,7 @@ const create: Run = (request, session) => {
   const hasData = request.count > 2 && request.isWord(2, 'data');
   if (hasData && request.count < 4) throw invalid('the bytes after DATA are missing');
   const { persist, name, served } = creationOptions(request, session, hasData ? 4 : 2);
+  session.permit(served, name);
   const use = name === undefined ? undefined : new RegionUse(served.target, name, 0, Infinity, true);
   if (use !== undefined && session.calls.conflicts(use)) return WAIT;
   const naming = name === undefined ? undefined : { name };
@@ -180,7 +181,7 @@ const group = 'generic';
 const DELETES = { ...CHANGES_ALL, step: del, group } as const;
 
 export const LIFE_COMMANDS: readonly Command[] = [
-  command('blob.create', [2, 9], create, 'Makes a region; gives its ID.', CHANGES),
+  command('blob.create', [2, 9], create, 'Makes a region; gives its ID.', { ...CHANGES, of: 'names' }),
   command('blob.persist', [2, MANY], persist, 'Makes a region, or parts of it, durable.', CHANGES_ONE),
   command('blob.erase', [2, 2], erase, 'Removes a region.', CHANGES_ONE),
   command('blob.stat', [2, 2], blobStat, 'Gives size and time of creation of a region.', READS_ONE),

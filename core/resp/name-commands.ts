@@ -51,6 +51,8 @@ const rename: Run = (request, session) => {
   const ref = request.ref(1);
   const served = servedOf(request, session);
   const name = request.lengthOf(2) === 0 ? null : nameArgument(request, 2);
+  session.permit(served, ref);
+  if (name !== null) session.permit(served, name);
   const replace = request.count > 3;
   if (replace && !request.isWord(3, 'replace')) throw invalid('after the name only REPLACE may stand');
   return session.calls.operate({
@@ -80,6 +82,8 @@ const names: Run = (request, session) => {
       );
   }
   const served = session.served(prefix);
+  const confined = session.confine(served, options.prefix ?? '');
+  if (confined !== '') options.prefix = confined;
   return session.calls.operate({
     operation: 'names',
     served,
@@ -159,7 +163,9 @@ function changesOf(
     const own = session.served(args.prefix(index));
     if (served !== undefined && own !== served) throw invalid('a transaction is of one target');
     served = own;
-    return args.ref(index);
+    const ref = args.ref(index);
+    session.permit(own, ref);
+    return ref;
   };
   const name = (): string => {
     const ref = key();
@@ -175,8 +181,9 @@ function changesOf(
     const index = next('the name');
     if (args.bytes(index).length === 0) return null;
     const ref = args.ref(index);
-    if (typeof ref === 'string') return ref;
-    throw invalid('that is an ID, and no name');
+    if (typeof ref !== 'string') throw invalid('that is an ID, and no name');
+    if (served !== undefined) session.permit(served, ref);
+    return ref;
   };
   const expected = (): RegionId | null => {
     const index = next('the ID');
@@ -212,7 +219,16 @@ export const NAME_COMMANDS: readonly Command[] = [
     'Gives a name to a new region with these contents; gives its ID.',
     CHANGES_ONE,
   ),
-  command('blob.rename', [3, 4], alone(rename), 'Gives a region a name, or takes it away.', CHANGES_ONE),
-  command('blob.names', [1, 11], alone(names), 'Gives the names of a target, in pages.', READS),
-  command('blob.transact', [2, MANY], alone(transact), 'Makes several changes, or none.', CHANGES),
+  command('blob.rename', [3, 4], alone(rename), 'Gives a region a name, or takes it away.', {
+    ...CHANGES_ONE,
+    of: 'names',
+  }),
+  command('blob.names', [1, 11], alone(names), 'Gives the names of a target, in pages.', {
+    ...READS,
+    of: 'names',
+  }),
+  command('blob.transact', [2, MANY], alone(transact), 'Makes several changes, or none.', {
+    ...CHANGES,
+    of: 'names',
+  }),
 ];

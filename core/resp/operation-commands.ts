@@ -6,7 +6,8 @@
  */
 import { BedrockError } from '../base/errors.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
-import { CHANGES, type Command, command, type Run } from './command.js';
+import { NEED } from '../security/identity.js';
+import { type Command, command, type Run } from './command.js';
 import { whenReady } from './daemon-commands.js';
 import { checkedArgument } from './json-arguments.js';
 import { OK } from './replies.js';
@@ -14,8 +15,9 @@ import { providerOf } from './request-command.js';
 
 /** @param schema of the JSON, the body of the same request over HTTP */
 function beginning(type: keyof GivenRequests, schema: string): Run {
-  return whenReady(({ daemon }, request) => {
+  return whenReady(({ daemon, authority }, request) => {
     const provider = providerOf(request.text(1), daemon.providers);
+    authority?.requireProvider(NEED.admin, provider.name);
     const given = checkedArgument(request, 2, schema) as unknown as GivenRequests[typeof type];
     const whole = wholeRequest(type, given, daemon.directory);
     return JSON.stringify(beginOperation(daemon.operations, provider, type, whole).status);
@@ -23,16 +25,28 @@ function beginning(type: keyof GivenRequests, schema: string): Run {
 }
 
 /** BEDROCK.OPERATIONS [id] */
-const operations = whenReady(({ daemon: { operations } }, request) => {
-  if (request.count === 1) return JSON.stringify({ operations: operations.list() });
-  return JSON.stringify(operations.get(request.text(1)).status);
+const operations = whenReady(({ daemon: { operations }, authority }, request) => {
+  if (request.count === 1) {
+    const all = operations.list();
+    return JSON.stringify({
+      operations: all.filter(({ provider }) => authority?.allows(NEED.admin, provider) !== false),
+    });
+  }
+  const { status } = operations.get(request.text(1));
+  authority?.requireProvider(NEED.admin, status.provider);
+  return JSON.stringify(status);
 });
 
 /** BEDROCK.CANCEL id */
-const cancel = whenReady(({ daemon }, request) => {
-  daemon.operations.get(request.text(1)).cancel(new BedrockError('ABORTED', 'it was cancelled'));
+const cancel = whenReady(({ daemon, authority }, request) => {
+  const operation = daemon.operations.get(request.text(1));
+  authority?.requireProvider(NEED.admin, operation.status.provider);
+  operation.cancel(new BedrockError('ABORTED', 'it was cancelled'));
   return OK;
 });
+
+/** Each looks at whose provider it is about. */
+const OF_PROVIDERS = { isWrite: true, scope: 'admin', of: 'targets' } as const;
 
 export const OPERATION_COMMANDS: readonly Command[] = [
   command(
@@ -40,27 +54,34 @@ export const OPERATION_COMMANDS: readonly Command[] = [
     [3, 3],
     beginning('snapshot', 'SnapshotBody'),
     'Begins to write the state of a provider to a folder; gives the operation, JSON.',
-    CHANGES,
+    OF_PROVIDERS,
   ),
   command(
     'bedrock.restore',
     [3, 3],
     beginning('restore', 'RestoreBody'),
     'Begins to read the state of a provider from a folder; gives the operation, JSON.',
-    CHANGES,
+    OF_PROVIDERS,
   ),
   command(
     'bedrock.migrate',
     [3, 3],
     beginning('migrate', 'MigrateBody'),
     'Begins to send the state of a provider to another daemon; gives the operation, JSON.',
-    CHANGES,
+    OF_PROVIDERS,
   ),
   command(
     'bedrock.operations',
     [1, 2],
     operations,
     'Gives the snapshots, restores and migrations that run and the last that ended, or one of them, JSON.',
+    { ...OF_PROVIDERS, isWrite: false },
   ),
-  command('bedrock.cancel', [2, 2], cancel, 'Cancels one of them; does nothing if it has ended.', CHANGES),
+  command(
+    'bedrock.cancel',
+    [2, 2],
+    cancel,
+    'Cancels one of them; does nothing if it has ended.',
+    OF_PROVIDERS,
+  ),
 ];

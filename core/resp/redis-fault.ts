@@ -1,9 +1,20 @@
 /** Errors of commands that follow Redis, with its error texts: clients check them. */
 import { BedrockError } from '../base/errors.js';
 
+const CODES = {
+  ERR: 'INVALID_ARGUMENT',
+  NOAUTH: 'UNAUTHENTICATED',
+  WRONGPASS: 'UNAUTHENTICATED',
+  NOPERM: 'PERMISSION_DENIED',
+} as const;
+
 export class RedisFault extends BedrockError {
-  constructor(message: string) {
-    super('INVALID_ARGUMENT', message);
+  /** @param word first word of the error, which clients know */
+  constructor(
+    message: string,
+    readonly word: 'ERR' | 'NOAUTH' | 'WRONGPASS' | 'NOPERM' = 'ERR',
+  ) {
+    super(CODES[word], message);
   }
 }
 

@@ -3,7 +3,7 @@
  * map becomes an array of keys and values, a set becomes an array, and null becomes a bulk string of length -1.
  */
 import { copyBytes, encodeText } from '../base/allocation.js';
-import type { BedrockError } from '../base/errors.js';
+import { type BedrockError, ERROR_CODES, type ErrorCode } from '../base/errors.js';
 import { RedisFault } from './redis-fault.js';
 
 export type Protocol = 2 | 3;
@@ -65,8 +65,14 @@ export const OK = new Simple('OK');
 /** @param isDetailed whether the text is JSON, with message and details; otherwise it is plain text */
 export function failureOf(error: BedrockError, isDetailed = false): Failure {
   const { message, details } = error;
-  const code = error instanceof RedisFault ? 'ERR' : error.code;
+  const code = error instanceof RedisFault ? error.word : wordOf(error.code);
   return new Failure(code, isDetailed ? JSON.stringify({ message, details }) : message);
+}
+
+/** A code in the form that clients of Redis know, if there is one. */
+function wordOf(code: ErrorCode): string {
+  const entry = ERROR_CODES[code];
+  return 'redis' in entry ? entry.redis : code;
 }
 
 /** The reply when there is not even memory for an error. */

@@ -5,10 +5,11 @@
  * reply is an array: status, content type (`application/json`, `application/octet-stream`, or nothing) and body.
  */
 import { BedrockError, invalid } from '../base/errors.js';
-import { Answer, isAnswer, RESERVED_STEPS, type RouteMethod } from '../contract/route.js';
+import { Answer, isAnswer, RESERVED_STEPS, type RouteMethod, scopeOfRoute } from '../contract/route.js';
 import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import { CHANGES, type Command, command, type Run } from './command.js';
+import { NEED, type Authority } from '../security/identity.js';
+import { type Command, command, KNOWN_ONLY, type Run } from './command.js';
 import type { Arguments } from './arguments.js';
 import { parseJson } from './json-arguments.js';
 import type { Reply } from './replies.js';
@@ -25,7 +26,7 @@ const request: Run = (_request, session) => {
   const { maxBulkBytes } = session.limits;
   const answer = async (): Promise<Uint8Array> => {
     try {
-      return session.encode(await answerOf(args, session.daemon.providers, maxBulkBytes));
+      return session.encode(await answerOf(args, session.daemon.providers, session.authority, maxBulkBytes));
     } finally {
       release();
     }
@@ -36,9 +37,11 @@ const request: Run = (_request, session) => {
 async function answerOf(
   args: Arguments,
   providers: readonly RunningProvider[],
+  authority: Authority | undefined,
   maxBulkBytes: number,
 ): Promise<Reply> {
   const provider = providerOf(args.text(1), providers);
+  authority?.requireProvider(NEED.read, provider.name);
   const method = args.text(2).toUpperCase();
   const url = args.text(3);
   const [path = '', search = ''] = url.split(/\?(.*)/s, 2);
@@ -46,6 +49,7 @@ async function answerOf(
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   const { route, params, validBody } = match;
+  authority?.requireProvider(NEED[scopeOfRoute(route)], provider.name);
   const query = queryOf(search, route.query ?? []);
   const given = args.count > MAX_ARGUMENTS - 1 ? args.bytes(MAX_ARGUMENTS - 1) : undefined;
   const body = route.body === 'bytes' ? streamOf(given) : validBody(jsonOf(given, route.body?.isOptional));
@@ -165,5 +169,6 @@ export const requestCommand: Command = command(
   [MAX_ARGUMENTS - 1, MAX_ARGUMENTS],
   request,
   "Calls a provider's own route; gives status, content type and body.",
-  CHANGES,
+  // What more it takes, the route says.
+  { isWrite: true, ...KNOWN_ONLY },
 );

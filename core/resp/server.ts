@@ -20,6 +20,7 @@ import { isEncrypted } from '../net/write-now.js';
 import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
+import type { Access } from '../security/access.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
 import { Session } from './session.js';
@@ -54,6 +55,8 @@ export interface RespServerOptions {
   config: () => unknown;
   changes: Changes;
   queries: DaemonFacts['queries'];
+  /** Whom it serves; undefined: everybody. */
+  access: Access | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -70,6 +73,7 @@ export class RespServer implements Door {
   readonly arriving: ByteBudget;
   readonly replies: ByteBudget;
   readonly uploads: UploadWatch;
+  readonly access: Access | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #sessions = new Map<Session, Socket>();
@@ -92,6 +96,7 @@ export class RespServer implements Door {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
+    this.access = options.access;
     const { certificates, settings, version, providers, config, changes, queries, shutdown } = options;
     if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
     this.limits = {

@@ -50,7 +50,9 @@ import type { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 import { Input, INPUT_BYTES, noRoom } from './input.js';
 import { LongArguments } from './long-arguments.js';
+import type { RegionRef } from '../contract/names.js';
 import type { ServedTarget } from '../runtime/served-target.js';
+import { type Authority, EVERYTHING } from '../security/identity.js';
 import type { KeptBytes, Landed } from './operation-call.js';
 import { noMemory, Pipeline } from './pipeline.js';
 import { NamedTargets } from './named-targets.js';
@@ -84,6 +86,9 @@ const MEMBER_BYTES = 128;
 /** Replies up to this size, to a few requests, may wait for the replies to requests that have already arrived. */
 const FEW_BYTES = 32;
 
+/** A client that has not said who it is needs no more for that. */
+const MOST_BEFORE_AUTH_BYTES = 2 ** 14;
+
 /** Bytes to be dropped are read into it. */
 const DROPPED = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const NOTHING = Buffer.alloc(0);
@@ -115,6 +120,7 @@ export class Session implements CommandSession, Caller {
   watched: WatchedNames | undefined;
   protocol: Protocol = 2;
   tellsDetails = false;
+  authority: Authority | undefined;
   readonly uploads: Uploads;
   /** Requests that were carried out. */
   requests = 0;
@@ -145,6 +151,12 @@ export class Session implements CommandSession, Caller {
   #work: Work = 'idle';
   /** What the socket was last told: whether to read. */
   #isReading = true;
+  /** What the client may do with everything: bits of `NEED`. */
+  #mask: number;
+  /** The version of the daemon's `Access` that the mask is of. */
+  #seen: number | undefined;
+  /** The command at hand, if what the client may do depends on the regions that it is about. */
+  #narrow: Command | undefined;
   readonly #turn = new Turn(() => this.#advance());
   /** Where the next bytes were told to land: the room, and what must still be the same then. */
   #room: Buffer = NOTHING;
@@ -159,6 +171,7 @@ export class Session implements CommandSession, Caller {
     this.limits = door.limits;
     this.daemon = door.daemon;
     this.cursors = door.cursors;
+    this.#mask = door.access === undefined ? EVERYTHING : 0;
     this.#targets = new NamedTargets(door);
     this.uploads = new Uploads(undefined, door.uploads);
     this.#arriving = door.arriving.share(this.#holder(() => this.#receivedBytes, 'a request'));
@@ -264,6 +277,10 @@ export class Session implements CommandSession, Caller {
   }
 
   #nextRoom(): Buffer {
+    if (this.mustAuthenticate && this.#input.end - this.#parser.begin > MOST_BEFORE_AUTH_BYTES) {
+      this.#refuse(`a request of more than ${MOST_BEFORE_AUTH_BYTES} bytes before AUTH`);
+      return DROPPED;
+    }
     if (!this.#makeRoom()) {
       this.#refuse(`a request has at most ${this.limits.maxRequestBytes} bytes beside long arguments`);
       return DROPPED;
@@ -453,10 +470,15 @@ export class Session implements CommandSession, Caller {
       if (failure !== undefined) throw failure;
       const command = commandOf(request);
       if (command === undefined) {
+        if (this.mustAuthenticate) throw noAuth();
         throw invalid(`unknown command ${JSON.stringify(request.text(0).slice(0, 64))}`);
       }
+      if (this.#seen !== this.door.access?.version) this.#renew();
+      const narrow = (command.need & ~this.#mask) === 0 ? undefined : this.#authorize(command);
+      this.#narrow = narrow;
       checkArity(command, request);
       this.#lastCommand = command.name;
+      if (narrow !== undefined) this.#checkKeys(narrow, request);
       if (this.transaction !== undefined && command.isOfTransactions !== true) {
         queue(this.transaction, command, request, this);
         return true;
@@ -487,6 +509,10 @@ export class Session implements CommandSession, Caller {
 
   /** Gives the bytes of a long argument their own place. */
   #beginLong(): void {
+    if (this.mustAuthenticate) {
+      this.#refuse('an argument of more than 8 KiB before AUTH');
+      return;
+    }
     const { position, longBytes: length, count: index, announced } = this.#parser;
     const { bytes, end } = this.#input;
     const first = bytes.subarray(position, Math.min(end, position + length));
@@ -503,6 +529,10 @@ export class Session implements CommandSession, Caller {
     request.set(this.#input.bytes, this.#long.all);
     const command = commandOf(request);
     if (this.transaction !== undefined) return undefined;
+    // Its bytes come to a buffer then, and it is refused, or allowed, when it is there.
+    if (this.#seen !== this.door.access?.version || ((command?.need ?? 0) & ~this.#mask) !== 0)
+      return undefined;
+    this.#narrow = undefined;
     const landed = command?.land?.(request, this, length);
     return landed && this.#holding(landed);
   }
@@ -707,13 +737,114 @@ export class Session implements CommandSession, Caller {
     };
   }
 
+  // ---- who sends the requests ----
+
+  get mustAuthenticate(): boolean {
+    return this.#mask === 0;
+  }
+
+  authenticate(id: string | undefined, secret: string): void {
+    const { access } = this.door;
+    if (access === undefined)
+      throw new RedisFault(
+        'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
+      );
+    // Clients that have only a password send this name.
+    const authority =
+      id === undefined || id === 'default' ? access.ofToken(secret) : access.ofSecret(id, secret);
+    if (authority === undefined)
+      throw new RedisFault('invalid username-password pair or user is disabled.', 'WRONGPASS');
+    this.#become(authority);
+  }
+
+  forget(): void {
+    if (this.door.access !== undefined) this.#become(undefined);
+  }
+
+  #become(authority: Authority | undefined): void {
+    this.#giveUpWork();
+    this.authority = authority;
+    this.#mask = authority?.everywhere ?? 0;
+    this.#seen = this.door.access?.version;
+  }
+
+  /** Somebody may do less or more than before. */
+  #renew(): void {
+    const { access } = this.door;
+    if (access === undefined) return;
+    const before = this.authority;
+    const after = before && access.renewed(before);
+    if (before !== undefined && !(after?.isAsBefore(before) ?? false)) this.#giveUpWork();
+    // Otherwise the client could not even authenticate again.
+    if (after === undefined) this.discard();
+    this.authority = after;
+    this.#mask = after?.everywhere ?? 0;
+    this.#seen = access.version;
+  }
+
+  /** What was allowed to another one, or before somebody may do less, does not go on. */
+  #giveUpWork(): void {
+    if (this.transaction !== undefined) this.transaction.isFlawed = true;
+    this.watched = undefined;
+    this.uploads.abandon();
+  }
+
+  /** Refuses a command that is not allowed anywhere. @returns it, since what it is about must be looked at @throws RedisFault */
+  #authorize(command: Command): Command {
+    const { name, need, of } = command;
+    const { authority } = this;
+    if (authority === undefined) throw noAuth();
+    if ((need & ~authority.somewhere) !== 0 || of === 'daemon') {
+      const { name: id } = authority.identity;
+      throw new RedisFault(`User ${id} has no permissions to run the '${name}' command`, 'NOPERM');
+    }
+    return command;
+  }
+
+  /** @throws PERMISSION_DENIED */
+  #checkKeys({ keys, of }: Command, request: Request): void {
+    if (of !== 'keys' || keys === undefined) return;
+    const [first, last, step] = keys;
+    const end = last < 0 ? request.count + last : last;
+    for (let index = first; index <= end; index += step)
+      this.permit(this.served(request.prefixOf(index)), request.ref(index));
+  }
+
+  /** Those who may use names only may get a target for commands that are about names. @throws PERMISSION_DENIED */
+  #checkTarget({ need, of }: Command, provider: string): void {
+    const { authority } = this;
+    if (of === 'targets') authority?.requireProvider(need, provider);
+    else if (authority?.allowsSome(need, provider) === false) throw authority.denied(need, provider);
+  }
+
+  permit({ provider }: ServedTarget, ref: RegionRef | undefined): void {
+    const narrow = this.#narrow;
+    if (narrow === undefined) return;
+    this.authority?.requireName(narrow.need, provider.name, typeof ref === 'string' ? ref : undefined);
+  }
+
+  confine({ provider }: ServedTarget, prefix: string): string {
+    const narrow = this.#narrow;
+    return narrow === undefined
+      ? prefix
+      : (this.authority?.confine(narrow.need, provider.name, prefix) ?? prefix);
+  }
+
   select(name: string | undefined): void {
     this.#targets.select(name);
   }
 
   served(prefix: string): ServedTarget {
-    return this.#targets.served(prefix);
+    const served = this.#targets.served(prefix);
+    const narrow = this.#narrow;
+    if (narrow !== undefined) this.#checkTarget(narrow, served.provider.name);
+    return served;
   }
+}
+
+/** The text of Redis, which clients know. */
+function noAuth(): RedisFault {
+  return new RedisFault('Authentication required.', 'NOAUTH');
 }
 
 /** @throws RedisFault, INVALID_ARGUMENT */

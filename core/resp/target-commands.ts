@@ -6,8 +6,9 @@ import { alone, type Command, command, type CommandSession, MANY, READS, type Ru
 import { listInPieces } from '../runtime/list-pieces.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import type { ListingPosition } from './cursors.js';
+import { NEED } from '../security/identity.js';
 import { Glob } from './glob.js';
-import { FROM_THE_FIRST, listKeys, randomKey } from './key-listing.js';
+import { FROM_THE_FIRST, listKeys, prefixOf, randomKey } from './key-listing.js';
 import { RedisFault, SYNTAX } from './redis-fault.js';
 import { countArgument, MAX_COUNT, servedOf } from './region-arguments.js';
 import { EncodedArray, encodeMembers, type Reply, ReplyMap } from './replies.js';
@@ -91,11 +92,14 @@ const scan: Run = (request, session) => {
   const place = cursor === 0 ? FROM_THE_FIRST : session.cursors.get(cursor);
   if (place === undefined) throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
   const limit = Math.min(count, MAX_COUNT);
+  const served = session.served('');
+  const prefix = session.confine(served, prefixOf(glob) ?? '');
   return keys(
     session,
-    session.served(''),
+    served,
     isOfType,
-    (served, take) => listKeys(served.target, place, glob, limit, take),
+    ({ target }, take) =>
+      listKeys(target, place, { glob, prefix, areIdsShown: isWhole(served, session) }, limit, take),
     true,
   );
 };
@@ -103,19 +107,27 @@ const scan: Run = (request, session) => {
 /** KEYS pattern */
 const allKeys: Run = (request, session) => {
   const glob = new Glob(Uint8Array.from(request.bytes(1)));
+  const served = session.served('');
+  const prefix = session.confine(served, prefixOf(glob) ?? '');
+  const keysAsked = { glob, prefix, areIdsShown: isWhole(served, session) };
   return keys(
     session,
-    session.served(''),
+    served,
     true,
     async ({ target }, take) => {
       let place: ListingPosition | undefined = FROM_THE_FIRST;
       // Safe: names may come and go between pages, and the order of the others stays.
-      while (place !== undefined) place = await listKeys(target, place, glob, MAX_COUNT, take);
+      while (place !== undefined) place = await listKeys(target, place, keysAsked, MAX_COUNT, take);
       return undefined;
     },
     false,
   );
 };
+
+/** Whether the client may read all of a target, also what has no name. */
+function isWhole({ provider }: ServedTarget, { authority }: CommandSession): boolean {
+  return authority?.allows(NEED.read, provider.name) !== false;
+}
 
 /** Replies with keys as they are found. There must be memory for each. */
 function keys(
@@ -194,12 +206,13 @@ const blobStats = stats(
 const dbsize = stats(({ regions }) => regions);
 
 const OF_KEYS = { ...READS, group: 'generic' } as const;
+const BY_NAME = { ...OF_KEYS, of: 'names' } as const;
 
 export const TARGET_COMMANDS: readonly Command[] = [
   command('blob.list', [1, 7], alone(blobList), 'Gives the regions of a target, in pages.', READS),
   command('blob.stats', [1, 3], blobStats, 'Says how full a target is.', READS),
   command('dbsize', [1, 3], dbsize, 'Gives how many regions a target has.', OF_KEYS),
-  command('scan', [2, MANY], alone(scan), 'Gives the keys of a target, in pages.', OF_KEYS),
-  command('keys', [2, 2], alone(allKeys), 'Gives the keys that match a pattern.', OF_KEYS),
+  command('scan', [2, MANY], alone(scan), 'Gives the keys of a target, in pages.', BY_NAME),
+  command('keys', [2, 2], alone(allKeys), 'Gives the keys that match a pattern.', BY_NAME),
   command('randomkey', [1, 1], alone(random), 'Gives one of the keys.', OF_KEYS),
 ];

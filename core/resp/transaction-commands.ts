@@ -210,14 +210,17 @@ const TRAITS = { ...OF_TRANSACTIONS, group: 'transactions' } as const;
 const unwatchStep: Step = async () => OK;
 
 export const TRANSACTION_COMMANDS: readonly Command[] = [
+  // Each command of a transaction is looked at when it is queued.
   command('multi', [1, 1], multi, 'Begins a transaction.', TRAITS),
   command('exec', [1, 1], exec, 'Makes a transaction, all of it or nothing.', TRAITS),
   command('discard', [1, 1], discard, 'Gives a transaction up.', TRAITS),
   command('watch', [2, MANY], watch, 'Has the next transaction fail if one of the names changes.', {
     ...TRAITS,
+    scope: 'read',
     keys: ALL,
   }),
   command('unwatch', [1, 1], alone(unwatch), 'Forgets the names of WATCH.', {
+    scope: 'known',
     step: unwatchStep,
     group: 'transactions',
   }),

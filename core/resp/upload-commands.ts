@@ -44,11 +44,13 @@ const begin: Run = (request, session) => {
 function wishOf(request: Request, session: CommandSession): { served: ServedTarget; make: MakeRegion } {
   if (request.count < 4 || !request.isWord(2, 'put')) {
     const { persist, name, served } = creationOptions(request, session, 2);
+    session.permit(served, name);
     const options = name === undefined ? { persist } : { persist, name };
     return { served, make: (contents) => served.target.createAndWrite(contents, options) };
   }
   const name = nameArgument(request, 3);
   const served = servedOf(request, session, 3);
+  session.permit(served, name);
   const condition = putCondition(request, 4);
   return { served, make: (contents) => served.target.put(name, contents, condition) };
 }
@@ -113,9 +115,15 @@ const cancel: Run = (request, session) => {
   });
 };
 
+/** An upload is of its connection alone, and its begin was allowed; whoever may do less since has none any more. */
+const OF_UPLOAD = { isWrite: true, scope: 'known' } as const;
+
 export const UPLOAD_COMMANDS: readonly Command[] = [
-  command('blob.upload', [2, 7], begin, 'Begins a region that comes in parts; gives a number.', CHANGES),
-  command('blob.upload.part', [3, 3], part, 'Gives the next part of a region.', CHANGES),
-  command('blob.upload.end', [2, 2], end, 'Makes the region; gives its ID.', CHANGES),
-  command('blob.upload.cancel', [2, 2], cancel, 'Gives an upload up, and its space back.', CHANGES),
+  command('blob.upload', [2, 7], begin, 'Begins a region that comes in parts; gives a number.', {
+    ...CHANGES,
+    of: 'names',
+  }),
+  command('blob.upload.part', [3, 3], part, 'Gives the next part of a region.', OF_UPLOAD),
+  command('blob.upload.end', [2, 2], end, 'Makes the region; gives its ID.', OF_UPLOAD),
+  command('blob.upload.cancel', [2, 2], cancel, 'Gives an upload up, and its space back.', OF_UPLOAD),
 ];

@@ -1,4 +1,4 @@
-/** Settings that a running daemon keeps until it ends: where it listens, the limits of its doors and queries, where it logs. */
+/** Settings that a running daemon keeps until it ends: where it listens, whom it serves, the limits of its doors and queries, where it logs. */
 import { isDeepStrictEqual } from 'node:util';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';
@@ -18,6 +18,8 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
         query: bedrock.query,
         group_file: bedrock.group_file,
         provider_id: bedrock.provider_id,
+        auth: bedrock.auth,
+        insecure: bedrock.insecure,
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },
     });

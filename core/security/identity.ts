@@ -19,6 +19,12 @@ export type Scope = (typeof SCOPES)[number];
 /** What a request needs, as a bit, so that a check is one comparison of integers. */
 export const NEED = { read: 1, write: 2, admin: 4 } as const satisfies Record<Scope, number>;
 
+/** What a request needs that everybody may make whom the daemon knows. */
+export const KNOWN = 8;
+
+/** What a caller may do where nobody is asked who they are. */
+export const EVERYTHING = 15;
+
 const INCLUDED: Record<Scope, number> = { read: 1, write: 3, admin: 7 };
 
 /** A scope, and where it holds. */
@@ -50,14 +56,19 @@ export class Authority {
   readonly somewhere: number;
 
   constructor(readonly identity: Identity) {
-    let everywhere = 0;
-    let somewhere = 0;
+    let everywhere = KNOWN;
+    let somewhere = KNOWN;
     for (const { scope, provider = '*', prefix } of identity.grants) {
       somewhere |= INCLUDED[scope];
       if (provider === '*' && prefix === undefined) everywhere |= INCLUDED[scope];
     }
     this.everywhere = everywhere;
     this.somewhere = somewhere;
+  }
+
+  /** Whether it may do the same as another one. */
+  isAsBefore({ identity }: Authority): boolean {
+    return JSON.stringify(this.identity.grants) === JSON.stringify(identity.grants);
   }
 
   /** As text for logs: `token app`. */

@@ -156,6 +156,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'POST',
       path: '/get',
+      scope: 'read',
       summary: 'The values of many keys, in base64; null for a key that is not there',
       body: jsonBody<KeyList>(KEYS),
       handle: async ({ body: { keys } }) => {
@@ -166,6 +167,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'POST',
       path: '/exists',
+      scope: 'read',
       summary: 'Whether keys are there',
       body: jsonBody<KeyList>(KEYS),
       handle: async ({ body: { keys } }) => {
@@ -177,6 +179,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'POST',
       path: '/length',
+      scope: 'read',
       summary: 'Bytes of the values of keys; null for a key that is not there',
       body: jsonBody<KeyList>(KEYS),
       handle: async ({ body: { keys } }) => {

@@ -103,6 +103,12 @@ const USES: Record<string, Uses> = {
   init: { fails: () => [inHome('empty.json')], wrong: () => ['a', 'b'] },
   'new backend': { wrong: () => ['memory'] },
   'new provider': { wrong: () => ['NO NAME'] },
+  'token new': {
+    fails: () => ['a', '-g', 'read', '-f', inHome('no-folder/tokens.json')],
+    wrong: () => ['a', '-g', 'x'],
+  },
+  'token ls': { wrong: () => ['-f', inHome('nowhere.json')] },
+  'token revoke': { wrong: () => ['a_b'] },
   types: {
     fails: () => [inHome('schema.json'), '-o', inHome('no-folder/x.ts')],
     wrong: () => [inHome('nowhere.json')],

@@ -21,7 +21,11 @@ import { sampled, sampledEntries } from '../fixtures/thoroughness.js';
 const store = { type: 'warabi', name: 'store', config: { target: { type: 'memory', config: {} } } };
 const FREE_PORT = 'http://127.0.0.1:0';
 /** Of no network that there is. */
-const ELSEWHERE = { 'margo.mercury.address': 'http://192.0.2.1:1', providers: [store] };
+const ELSEWHERE = {
+  'margo.mercury.address': 'http://192.0.2.1:1',
+  bedrock: { insecure: true },
+  providers: [store],
+};
 
 let home: string;
 let file: string;

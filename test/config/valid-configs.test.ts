@@ -246,6 +246,7 @@ describe('defaults', () => {
           max_expression_bytes: 2 ** 16,
           max_queued: 16,
         },
+        insecure: false,
         drain_timeout_ms: 10000,
         start_timeout_ms: 60000,
       },
@@ -582,7 +583,7 @@ describe('addresses', () => {
     ['unix:/run/a b:c.sock', 'unix:/run/a b:c.sock'],
     [`unix:/${'x'.repeat(106)}`, `unix:/${'x'.repeat(106)}`],
   ])('%s is %s', async (given, running) => {
-    const config = await configOf({ margo: { mercury: { address: given } } });
+    const config = await configOf({ margo: { mercury: { address: given } }, bedrock: { insecure: true } });
     expect(config.margo?.mercury?.address).toBe(running);
   });
 });

@@ -136,7 +136,9 @@ export class ThrowingDaemon {
       const command = (ask.command ?? []).map((word) => (word === 'ID' ? this.id : word));
       const replies: Value[] = [await this.client.call(...command), await this.client.call('ECHO', 'next')];
       expect(replies).toEqual([expect.any(Error), 'next']);
-      const [, code = '', text = ''] = /^([A-Z_]+) (.*)$/s.exec((replies[0] as Error).message) ?? [];
+      const [, word = '', text = ''] = /^([A-Z_]+) (.*)$/s.exec((replies[0] as Error).message) ?? [];
+      // Some codes have the form there that clients of Redis know.
+      const code = CODES.find((each) => redisWordOf(each) === word) ?? word;
       expect(CODES).toContain(code);
       if (isDetailed)
         expect(JSON.parse(text)).toEqual({ message: expect.any(String), details: expect.any(Object) });
@@ -240,3 +242,8 @@ export const SERVICE_ASKS: readonly Ask[] = [
     json: { address: 'http://localhost:1', provider: 'x' },
   },
 ];
+
+function redisWordOf(code: string): string {
+  const entry = ERROR_CODES[code as keyof typeof ERROR_CODES];
+  return 'redis' in entry ? entry.redis : code;
+}

@@ -67,6 +67,7 @@ function makeApp(): Promise<HttpApp> {
       status: () => Promise.resolve({}),
       changes: undefined as never,
       queries: undefined as never,
+      access: undefined,
       shutdown: quiet,
     },
     state,

@@ -55,6 +55,7 @@ export function makeDoor(provider: RunningProvider, schedule: Schedule): Door {
       longArgumentBytes: 64,
     },
     daemon: {} as Door['daemon'],
+    access: undefined,
     cursors: new Cursors(),
     isReady: () => true,
     served: () => provider.served(0) as ServedTarget,

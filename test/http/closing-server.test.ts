@@ -32,6 +32,7 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         status: () => Promise.resolve({}),
         changes: undefined as never,
         queries: undefined as never,
+        access: undefined,
         shutdown: () => undefined,
       });
       const listening = server.listen().catch(() => undefined);

@@ -154,7 +154,7 @@ describe('a daemon at all addresses', () => {
   let daemon: RunningDaemon;
 
   beforeAll(async () => {
-    daemon = await runDaemon({ address: 'http://0.0.0.0:0' });
+    daemon = await runDaemon({ address: 'http://0.0.0.0:0', insecure: true });
   });
   afterAll(closeDaemons);
 

@@ -39,6 +39,8 @@ export interface DaemonOptions {
   libraries?: string[];
   margo?: NonNullable<BedrockConfig['margo']>;
   address?: string;
+  /** Whether the address may be one that other machines can reach. */
+  insecure?: boolean;
   logger?: Logger;
 }
 
@@ -46,7 +48,11 @@ export interface DaemonOptions {
 export function configOf(options: DaemonOptions): BedrockConfig {
   return {
     margo: options.margo ?? {},
-    bedrock: { http: options.http ?? {}, drain_timeout_ms: options.drainTimeoutMs ?? PATIENCE_MS },
+    bedrock: {
+      ...(options.insecure === true && { insecure: true }),
+      http: options.http ?? {},
+      drain_timeout_ms: options.drainTimeoutMs ?? PATIENCE_MS,
+    },
     libraries: [...(options.gated === true ? [GATED_LIBRARY] : []), ...(options.libraries ?? [])],
     providers: options.providers ?? [memoryStore('store', 42)],
   };

@@ -28,6 +28,7 @@ function make(): RespServer {
     config: () => ({}),
     changes: undefined as never,
     queries: undefined as never,
+    access: undefined,
     shutdown: () => undefined,
   });
 }

@@ -47,6 +47,7 @@ class FullDoor {
     const provider = { executionPool, targets: [target], state: 'running' } as unknown as RunningProvider;
     const served = new ServedTarget(provider, 0, target);
     this.#door = {
+      access: undefined,
       limits: {
         ...{ maxArguments: 64, maxBulkBytes: 2 ** 20, maxRequestBytes: 2 ** 20 },
         ...{ maxBufferedBytes: 2 ** 20, longArgumentBytes: 2 ** 13 },

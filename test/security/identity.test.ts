@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Authority, type Grant, NEED } from '../../core/security/identity.js';
+import { Authority, type Grant, KNOWN, NEED } from '../../core/security/identity.js';
 
 function authority(...grants: Grant[]): Authority {
   return new Authority({ kind: 'token', name: 'app', grants });
@@ -7,10 +7,12 @@ function authority(...grants: Grant[]): Authority {
 
 describe('an authority', () => {
   it('has of a scope all that the scopes before it have', () => {
-    expect(authority({ scope: 'read' }).everywhere).toBe(NEED.read);
-    expect(authority({ scope: 'write' }).everywhere).toBe(NEED.read | NEED.write);
-    expect(authority({ scope: 'admin', provider: '*' }).everywhere).toBe(NEED.read | NEED.write | NEED.admin);
-    expect(authority().somewhere).toBe(0);
+    expect(authority({ scope: 'read' }).everywhere).toBe(KNOWN | NEED.read);
+    expect(authority({ scope: 'write' }).everywhere).toBe(KNOWN | NEED.read | NEED.write);
+    expect(authority({ scope: 'admin', provider: '*' }).everywhere).toBe(
+      KNOWN | NEED.read | NEED.write | NEED.admin,
+    );
+    expect(authority().somewhere).toBe(KNOWN);
   });
 
   it('holds for the provider of its grant alone', () => {
@@ -18,7 +20,7 @@ describe('an authority', () => {
     expect(one.allows(NEED.write, 'orders')).toBe(true);
     expect(one.allows(NEED.admin, 'orders')).toBe(false);
     expect(one.allows(NEED.read, 'others')).toBe(false);
-    expect(one.everywhere).toBe(0);
+    expect(one.everywhere).toBe(KNOWN);
     expect(() => one.requireProvider(NEED.read, 'others')).toThrow(
       expect.objectContaining({ code: 'PERMISSION_DENIED', details: { scope: 'read', provider: 'others' } }),
     );

@@ -30,14 +30,17 @@ export class HttpConnection {
   readonly #pool: WatchedPool;
   /** What TLS has last found on a connection that had been opened; undici only says that such a connection was closed. */
   #lateRefusal: unknown;
+  /** Headers of every request. */
+  readonly #headers: Record<string, string>;
   /** Calls in flight, each of one or more requests. */
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
 
   constructor(
     readonly url: HttpUrl,
-    { connections = 16, progressTimeoutMs = 30_000, tls = {} }: ConnectOptions = {},
+    { connections = 16, progressTimeoutMs = 30_000, tls = {}, token }: ConnectOptions = {},
   ) {
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.work = new WorkInHand(url.text);
     const connect = {
       timeout: progressTimeoutMs,
@@ -74,7 +77,7 @@ export class HttpConnection {
       response = await this.#pool.request({
         method: request.method,
         path: pathOf(request),
-        ...(request.headers !== undefined && { headers: request.headers }),
+        headers: request.headers === undefined ? this.#headers : { ...this.#headers, ...request.headers },
         ...(request.body !== undefined && { body: request.body as Buffer }),
         ...(signal !== undefined && { signal }),
       });

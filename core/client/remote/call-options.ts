@@ -12,6 +12,8 @@ export interface ConnectOptions {
   progressTimeoutMs?: number;
   /** Certificates for `https://` and `resps://`. */
   tls?: TlsOptions;
+  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one. */
+  token?: string;
 }
 
 /** Longest time-out of a Node.js timer, in milliseconds. */

@@ -2,7 +2,7 @@
  * Commands to a daemon. The two most common ones, reading and writing a range, have their own encodings: the constant parts are copied, and
  * the ID is converted directly from its words to digits.
  */
-import { BedrockError, isErrorCode } from '../../base/errors.js';
+import { BedrockError, type ErrorCode, isErrorCode } from '../../base/errors.js';
 import { isRecord } from '../../base/plain.js';
 import type { RegionRef } from '../../contract/names.js';
 import { type Argument, Command, encodeArguments } from './command.js';
@@ -99,8 +99,16 @@ export abstract class DaemonCommand<T> extends Command<T> {
   }
 }
 
+/** Codes that have another form in the Redis protocol. */
+const REDIS_CODES: Readonly<Record<string, ErrorCode>> = {
+  NOAUTH: 'UNAUTHENTICATED',
+  WRONGPASS: 'UNAUTHENTICATED',
+  NOPERM: 'PERMISSION_DENIED',
+};
+
 /** The error for an error reply of a daemon. */
-export function refusalOf({ code, text, message }: ReplyError): BedrockError {
+export function refusalOf({ code: word, text, message }: ReplyError): BedrockError {
+  const code = REDIS_CODES[word] ?? word;
   if (!isErrorCode(code)) return new BedrockError('INTERNAL', `the daemon answered: ${message}`);
   try {
     const detailed = JSON.parse(text) as Record<string, unknown>;

@@ -40,6 +40,7 @@ export class Link {
     private readonly progressTimeoutMs: number,
     connections: number,
     private readonly tls: TlsOptions | undefined,
+    private readonly token: string | undefined,
   ) {
     this.work = new WorkInHand(url);
     this.#lanes = Array.from(
@@ -56,10 +57,11 @@ export class Link {
       connections = 1,
       progressTimeoutMs = DEFAULT_PROGRESS_TIMEOUT_MS,
       tls,
+      token,
       ...call
     }: ConnectOptions & CallOptions,
   ): Promise<Link> {
-    const link = new Link(url, endpoint, progressTimeoutMs, connections, tls);
+    const link = new Link(url, endpoint, progressTimeoutMs, connections, tls, token);
     await (link.#lanes[0] as Lane).open(signalOf(call));
     return link;
   }
@@ -152,8 +154,12 @@ export class Link {
       ...(tls !== undefined && { tls }),
     });
     try {
-      const greeted = Promise.all([connection.send(['HELLO', 3]), connection.send(['BEDROCK.HELLO'])]);
-      const [, limits] = await within(greeted, signal, this.url);
+      const greeted = Promise.all([
+        this.token === undefined ? undefined : authenticate(connection, this.token),
+        connection.send(['HELLO', 3]),
+        connection.send(['BEDROCK.HELLO']),
+      ]);
+      const [, , limits] = await within(greeted, signal, this.url);
       this.#limits = limitsOf(limits);
       return connection;
     } catch (error) {
@@ -164,13 +170,23 @@ export class Link {
   }
 }
 
+/** A daemon that asks nobody is content with any token, as over HTTP. */
+async function authenticate(connection: RespConnection, token: string): Promise<void> {
+  try {
+    await connection.send(['AUTH', token]);
+  } catch (error) {
+    if (!(error instanceof ReplyError && error.text.startsWith('AUTH called without'))) throw error;
+  }
+}
+
 function handshakeFailure(error: unknown, url: string): BedrockError {
   const refusal = error instanceof ReplyError ? refusalOf(error) : asBedrockError(error);
   if (!(error instanceof ReplyError) && refusal.code !== 'INTERNAL') return refusal;
   // Errors of the daemon, and of memory in this process.
   if (refusal.code === 'UNREACHABLE')
     return new BedrockError('UNREACHABLE', `${url}: ${refusal.message}`, { cause: refusal });
-  if (refusal.code === 'NOT_READY' || refusal.code === 'OVERLOADED') return refusal;
+  if (['NOT_READY', 'OVERLOADED', 'UNAUTHENTICATED', 'PERMISSION_DENIED'].includes(refusal.code))
+    return refusal;
   return new BedrockError(
     'UNREACHABLE',
     `what answers at ${url} is no bedrock-node daemon: ${refusal.message}`,

@@ -56,6 +56,7 @@ export function planRoute(
   return defineRoute({
     method: 'POST',
     path: '/migration/plan',
+    scope: 'admin',
     summary: 'Say what a migration would do',
     isInternal: true,
     body: jsonBody<PlanRequest>({

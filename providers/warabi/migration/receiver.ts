@@ -48,6 +48,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/begin',
+        scope: 'admin',
         summary: 'Begin to take in the regions of another provider, or go on',
         isInternal: true,
         body: jsonBody<BeginRequest>(BEGIN),
@@ -56,6 +57,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/erased',
+        scope: 'admin',
         summary: 'Erase regions, and never use their IDs again',
         isInternal: true,
         body: jsonBody<ErasedRequest>(inSession({ ids: listOf(ID, MAX_IDS) })),
@@ -66,6 +68,7 @@ export class Receiver {
       defineRoute({
         method: 'PUT',
         path: '/migration/pieces',
+        scope: 'admin',
         summary: 'Take in parts of regions',
         isInternal: true,
         body: 'bytes',
@@ -81,6 +84,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/compare',
+        scope: 'admin',
         summary: 'Tell the checksums of parts of regions',
         isInternal: true,
         body: jsonBody<CompareRequest>(inSession({ parts: listOf(PART, MAX_COMPARED) })),
@@ -89,6 +93,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/list',
+        scope: 'admin',
         summary: 'List the IDs that are there',
         isInternal: true,
         body: jsonBody<ListRequest>(inSession({}, { after: ID })),
@@ -97,6 +102,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/finish',
+        scope: 'admin',
         summary: 'Serve what was taken in',
         isInternal: true,
         body: jsonBody<FinishRequest>(FINISH),
@@ -105,6 +111,7 @@ export class Receiver {
       defineRoute({
         method: 'POST',
         path: '/migration/abandon',
+        scope: 'admin',
         summary: 'Drop what was taken in',
         isInternal: true,
         body: jsonBody<AbandonRequest>(ABANDON),

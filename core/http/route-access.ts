@@ -1,0 +1,106 @@
+/**
+ * Lets a request in, or refuses it: finds out by its token who sends it, and compares that with what its route takes. Each route declares
+ * that in its `config`; one that does not takes the scope admin for the whole daemon.
+ *
+ * A token comes in the Authorization header only. One in a URL would stand in the logs of proxies and in the history of browsers, so
+ * nothing here ever reads it there.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyRequest } from 'fastify';
+import { BedrockError } from '../base/errors.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import type { Access } from '../security/access.js';
+import { type Authority, NEED, type Scope } from '../security/identity.js';
+
+/**
+ * What a route takes: nothing (`public`), any valid token (`known`), or a scope for
+ *
+ * - `daemon`: the daemon as a whole
+ * - `provider`: all of the provider in the path
+ * - `region`: the region in the path, by its ID or its name
+ * - `name`: the name at the end of the path
+ * - `some`: something of the provider in the path; the handler looks at the rest
+ */
+export type RouteAccess =
+  | 'public'
+  | 'known'
+  | { readonly scope: Scope; readonly of: 'daemon' | 'provider' | 'region' | 'name' | 'some' };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: RouteAccess;
+  }
+  interface FastifyRequest {
+    /** Who sends it; undefined if nobody is asked, or nobody known sends it. */
+    authority: Authority | undefined;
+  }
+}
+
+/** For routes that say nothing: a new one is closed until somebody has thought about it. */
+const UNDECLARED: RouteAccess = { scope: 'admin', of: 'daemon' };
+
+const BEARER = /^bearer +(\S+)$/i;
+
+const IDS = /^[0-9a-fA-F]{32}$/;
+
+interface Parameters {
+  provider?: string;
+  id?: string;
+  '*'?: string;
+}
+
+export class RequestAccess {
+  constructor(
+    private readonly access: Access,
+    private readonly providers: Pick<ProviderManager, 'find'>,
+  ) {}
+
+  /** Whether a request on a region by its ID is allowed. Otherwise its route says why not. */
+  allows({ headers }: IncomingMessage, need: number, provider: string): boolean {
+    const authority = this.#authorityOf(headers.authorization);
+    return authority?.allows(need, provider) === true;
+  }
+
+  /** @throws UNAUTHENTICATED, PERMISSION_DENIED */
+  admit(request: FastifyRequest): void {
+    const { authorization } = request.headers;
+    const authority = this.#authorityOf(authorization);
+    request.authority = authority;
+    const access = request.is404 ? 'known' : (request.routeOptions.config.access ?? UNDECLARED);
+    if (access === 'public') return;
+    if (authority === undefined) throw unauthenticated(authorization !== undefined);
+    if (access === 'known') return;
+    this.#check(authority, access, request.params as Parameters);
+  }
+
+  #check(
+    authority: Authority,
+    { scope, of }: Exclude<RouteAccess, string>,
+    { provider = '', id = '', '*': name = '' }: Parameters,
+  ): void {
+    const need = NEED[scope];
+    if ((need & ~authority.everywhere) === 0) return;
+    if (of === 'daemon') throw authority.denied(need);
+    // One that does not exist is no concern of those who may do something with others only.
+    const found = this.providers.find(provider)?.name ?? provider;
+    if (of === 'provider') authority.requireProvider(need, found);
+    else if (of === 'name') authority.requireName(need, found, name);
+    else if (of === 'region') authority.requireName(need, found, IDS.test(id) ? undefined : id);
+    else if (!authority.allowsSome(need, found)) throw authority.denied(need, found);
+  }
+
+  #authorityOf(header: string | undefined): Authority | undefined {
+    const token = header === undefined ? undefined : BEARER.exec(header)?.[1];
+    return token === undefined ? undefined : this.access.ofToken(token);
+  }
+}
+
+function unauthenticated(hasTried: boolean): BedrockError {
+  return new BedrockError(
+    'UNAUTHENTICATED',
+    hasTried
+      ? 'the Authorization header has no valid token: it is unknown, was revoked or has expired'
+      : 'this daemon asks for a token: Authorization: Bearer bedrock_ID_SECRET',
+    { details: { hasTried } },
+  );
+}

@@ -1,0 +1,170 @@
+/**
+ * Whom the daemon knows: finds out who a token belongs to. The doors ask it for each HTTP request, and once for each connection of the
+ * Redis protocol.
+ *
+ * `version` changes whenever somebody may do less or more than before. A connection compares it with the one it has seen, so that a
+ * revocation reaches open connections, and costs nothing until then.
+ *
+ * The file of the tokens is read again when it has changed, and on SIGHUP. A file that cannot be used changes nothing, and is reported:
+ * an editor that has written half of it must lock nobody out. To lock everybody out, write an empty list.
+ */
+import { stat } from 'node:fs/promises';
+import type { Clock } from '../base/clock.js';
+import { messageOf } from '../base/errors.js';
+import type { Logger } from '../base/logging.js';
+import { Authority } from './identity.js';
+import { parseToken, SecretCheck } from './token.js';
+import { type FileMark, markOf, readTokenFile, type StoredToken } from './token-file.js';
+
+/** How often the file is looked at, milliseconds. fs.watch loses changes on some file systems. */
+const LOOK_MS = 1000;
+
+/** Compared with when there is no token of an id, so that this takes as long. */
+const NOBODY = new SecretCheck({ salt: 'A'.repeat(22), hash: 'A'.repeat(43) });
+
+interface KnownToken {
+  readonly check: SecretCheck;
+  readonly authority: Authority;
+}
+
+export interface AccessOptions {
+  /** Absolute path of the file of the tokens. */
+  tokens: string;
+  clock: Clock;
+  logger: Logger;
+}
+
+export class Access {
+  /** Changes whenever somebody may do less or more than before. */
+  version = 1;
+  #tokens: ReadonlyMap<string, KnownToken> = new Map();
+  #mark: FileMark = '';
+  /** The state of the file that was found to be unusable, so that it is reported once. */
+  #faultyMark: FileMark | undefined;
+  #nextExpiry = Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #reading: Promise<void> = Promise.resolve();
+
+  private constructor(private readonly options: AccessOptions) {}
+
+  /** @throws CONFIG_INVALID if the file cannot be used */
+  static async open(options: AccessOptions): Promise<Access> {
+    const access = new Access(options);
+    const { tokens, mark } = await readTokenFile(options.tokens);
+    access.#take(tokens, mark);
+    access.#timer = setInterval(access.#look, LOOK_MS).unref();
+    return access;
+  }
+
+  /** Ends the looks at the file. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Whose token this is. @param text `bedrock_ID_SECRET` @returns undefined if it is nobody's, or has expired */
+  ofToken(text: string): Authority | undefined {
+    const token = parseToken(text);
+    return token && this.ofSecret(token.id, token.secret);
+  }
+
+  /** @param secret the last part of a token, or all of it */
+  ofSecret(id: string, secret: string): Authority | undefined {
+    const whole = parseToken(secret);
+    if (whole !== undefined && whole.id !== id) return undefined;
+    const known = this.#tokens.get(id);
+    const isRight = (known?.check ?? NOBODY).matches(whole?.secret ?? secret);
+    return isRight && known !== undefined && this.#isValid(known.authority) ? known.authority : undefined;
+  }
+
+  /** What somebody may do by now, who was found earlier. @returns undefined if the token was revoked or has expired */
+  renewed(before: Authority): Authority | undefined {
+    const { kind, name } = before.identity;
+    if (kind !== 'token') return before;
+    const known = this.#tokens.get(name)?.authority;
+    return known !== undefined && this.#descends(known, before) && this.#isValid(known) ? known : undefined;
+  }
+
+  /** Reads the file again, whether it seems to have changed or not. A failure is logged. */
+  reload(): Promise<void> {
+    // One after another, so that an older state never replaces a newer one.
+    return (this.#reading = this.#reading.then(() => this.#read()));
+  }
+
+  readonly #secrets = new WeakMap<Authority, SecretCheck>();
+
+  /** Whether both are of one secret: an id may have been given to another token meanwhile. */
+  #descends(now: Authority, before: Authority): boolean {
+    const secret = this.#secrets.get(before);
+    return secret !== undefined && this.#secrets.get(now)?.isSame(secret) === true;
+  }
+
+  #isValid({ identity: { expiresAt } }: Authority): boolean {
+    return expiresAt === undefined || expiresAt > this.options.clock.now();
+  }
+
+  readonly #look = (): void => {
+    if (this.options.clock.now() >= this.#nextExpiry) {
+      this.version++;
+      this.#noteNextExpiry();
+    }
+    void this.#lookAtFile();
+  };
+
+  async #lookAtFile(): Promise<void> {
+    try {
+      const mark = markOf(await stat(this.options.tokens));
+      if (mark !== this.#mark && mark !== this.#faultyMark) await this.reload();
+    } catch (error) {
+      this.#report('', error);
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { logger, tokens: file } = this.options;
+    let mark: FileMark = '';
+    try {
+      mark = markOf(await stat(file));
+      const read = await readTokenFile(file);
+      const count = read.tokens.length;
+      this.#take(read.tokens, read.mark);
+      this.#faultyMark = undefined;
+      logger.info(`the tokens were read again: there ${count === 1 ? 'is 1' : `are ${count}`}`);
+    } catch (error) {
+      this.#report(mark, error);
+    }
+  }
+
+  #report(mark: FileMark, error: unknown): void {
+    if (this.#faultyMark === mark) return;
+    this.#faultyMark = mark;
+    this.options.logger.error(`the tokens stay as they were: ${messageOf(error)}`);
+  }
+
+  #take(tokens: readonly StoredToken[], mark: FileMark): void {
+    this.#tokens = new Map(
+      tokens.map((token) => {
+        const { id, grants, expiresAt } = token;
+        const authority = new Authority({
+          kind: 'token',
+          name: id,
+          grants,
+          ...(expiresAt !== undefined && { expiresAt }),
+        });
+        const check = new SecretCheck(token);
+        this.#secrets.set(authority, check);
+        return [id, { check, authority }];
+      }),
+    );
+    this.#mark = mark;
+    this.version++;
+    this.#noteNextExpiry();
+  }
+
+  #noteNextExpiry(): void {
+    const now = this.options.clock.now();
+    const times = [...this.#tokens.values()].flatMap(({ authority }) => authority.identity.expiresAt ?? []);
+    this.#nextExpiry = times
+      .filter((time) => time > now)
+      .reduce((least, time) => Math.min(least, time), Infinity);
+  }
+}
