@@ -247,6 +247,7 @@ describe('defaults', () => {
           max_queued: 16,
         },
         insecure: false,
+        unix: { mode: '0600' },
         drain_timeout_ms: 10000,
         start_timeout_ms: 60000,
       },

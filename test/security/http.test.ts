@@ -32,7 +32,6 @@ describe('the HTTP door', () => {
       `${STORE}/names/secret`,
       `${STORE}/stats`,
       '/v1/operations',
-      '/',
     ])
       expect([path, await daemon.asked(undefined, 'GET', path)]).toEqual([path, '401 UNAUTHENTICATED']);
     expect(await daemon.asked(undefined, 'POST', '/v1/shutdown')).toBe('401 UNAUTHENTICATED');
