@@ -174,7 +174,10 @@ export class PageRun {
 
   async #takeConfig(text: string): Promise<void> {
     const name = /^\/\/ \S+$/m.test(text.split('\n')[0] ?? '') ? nameOf(text) : undefined;
-    if (name !== undefined) return this.#writeFile(name, text.replaceAll(DOCUMENTED_ADDRESS, FREE_PORT));
+    if (name !== undefined) {
+      const free = text.replaceAll(DOCUMENTED_ADDRESS, FREE_PORT);
+      return this.#writeFile(name, free.replaceAll(`127.0.0.1:${DOCUMENTED_RESP_PORT}`, FREE_RESP_PORT));
+    }
     await this.clone.write('block.json', text);
     const file = path.join(this.clone.folder, 'block.json');
     await checkConfig(file, { logLevel: 'off' });
