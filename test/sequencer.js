@@ -6,10 +6,12 @@ import Sequencer from '@jest/test-sequencer';
 
 /** Test files that take the longest, in this order. */
 const FIRST = [
+  'crash/power-failure-mapped.long',
+  'crash/power-failure-file.long',
   'crash/random-programs.long',
   'client/conformance.long',
   'explore/explore.long',
-  'crash/power-failure.long',
+  'daemon/kill.long',
   'backends/new-pool.long',
   'crash/flaws.long',
 ];
