@@ -6,6 +6,7 @@
  * nothing here ever reads it there.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { BedrockError } from '../base/errors.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
@@ -49,22 +50,33 @@ interface Parameters {
   '*'?: string;
 }
 
+/** Whose token a connection has sent. */
+interface Known {
+  readonly header: string;
+  /** That of `Access` when it was found. */
+  readonly version: number;
+  readonly authority: Authority;
+}
+
 export class RequestAccess {
+  /** A client sends one token again and again, and its hash would take longer than the rest of a small request. */
+  readonly #known = new WeakMap<Socket, Known>();
+
   constructor(
     private readonly access: Access,
     private readonly providers: Pick<ProviderManager, 'find'>,
   ) {}
 
   /** Whether a request on a region by its ID is allowed. Otherwise its route says why not. */
-  allows({ headers }: IncomingMessage, need: number, provider: string): boolean {
-    const authority = this.#authorityOf(headers.authorization);
+  allows({ headers, socket }: IncomingMessage, need: number, provider: string): boolean {
+    const authority = this.#authorityOf(headers.authorization, socket);
     return authority?.allows(need, provider) === true;
   }
 
   /** @throws UNAUTHENTICATED, PERMISSION_DENIED */
   admit(request: FastifyRequest): void {
     const { authorization } = request.headers;
-    const authority = this.#authorityOf(authorization);
+    const authority = this.#authorityOf(authorization, request.raw.socket);
     request.authority = authority;
     const access = request.is404 ? 'known' : (request.routeOptions.config.access ?? UNDECLARED);
     if (access === 'public') return;
@@ -89,10 +101,28 @@ export class RequestAccess {
     else if (!authority.allowsSome(need, found)) throw authority.denied(need, found);
   }
 
-  #authorityOf(header: string | undefined): Authority | undefined {
-    const token = header === undefined ? undefined : BEARER.exec(header)?.[1];
-    return token === undefined ? undefined : this.access.ofToken(token);
+  #authorityOf(header: string | undefined, socket: Socket): Authority | undefined {
+    if (header === undefined) return undefined;
+    const known = this.#known.get(socket);
+    if (known !== undefined && known.version === this.access.version && isSameSecret(known.header, header))
+      return this.access.isValid(known.authority) ? known.authority : undefined;
+    const token = BEARER.exec(header)?.[1];
+    const { version } = this.access;
+    const authority = token === undefined ? undefined : this.access.ofToken(token);
+    if (authority !== undefined) this.#known.set(socket, { header, version, authority });
+    return authority;
   }
+}
+
+/**
+ * Whether both are the same, in a time that does not tell where they differ: a proxy may send what many clients ask over one connection.
+ * The length is no secret.
+ */
+function isSameSecret(one: string, other: string): boolean {
+  if (one.length !== other.length) return false;
+  let difference = 0;
+  for (let at = 0; at < one.length; at++) difference |= one.charCodeAt(at) ^ other.charCodeAt(at);
+  return difference === 0;
 }
 
 function unauthenticated(hasTried: boolean): BedrockError {

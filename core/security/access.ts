@@ -1,6 +1,5 @@
 /**
- * Whom the daemon knows: finds out who a token belongs to. The doors ask it for each HTTP request, and once for each connection of the
- * Redis protocol.
+ * Whom the daemon knows: finds out who a token belongs to. The doors ask it once for each connection, as long as it sends the same token.
  *
  * `version` changes whenever somebody may do less or more than before. A connection compares it with the one it has seen, so that a
  * revocation reaches open connections, and costs nothing until then.
@@ -73,7 +72,7 @@ export class Access {
     if (whole !== undefined && whole.id !== id) return undefined;
     const known = this.#tokens.get(id);
     const isRight = (known?.check ?? NOBODY).matches(whole?.secret ?? secret);
-    return isRight && known !== undefined && this.#isValid(known.authority) ? known.authority : undefined;
+    return isRight && known !== undefined && this.isValid(known.authority) ? known.authority : undefined;
   }
 
   /** What somebody may do by now, who was found earlier. @returns undefined if the token was revoked or has expired */
@@ -81,7 +80,7 @@ export class Access {
     const { kind, name } = before.identity;
     if (kind !== 'token') return before;
     const known = this.#tokens.get(name)?.authority;
-    return known !== undefined && this.#descends(known, before) && this.#isValid(known) ? known : undefined;
+    return known !== undefined && this.#descends(known, before) && this.isValid(known) ? known : undefined;
   }
 
   /** Reads the file again, whether it seems to have changed or not. A failure is logged. */
@@ -98,7 +97,8 @@ export class Access {
     return secret !== undefined && this.#secrets.get(now)?.isSame(secret) === true;
   }
 
-  #isValid({ identity: { expiresAt } }: Authority): boolean {
+  /** Whether it has not expired. */
+  isValid({ identity: { expiresAt } }: Authority): boolean {
     return expiresAt === undefined || expiresAt > this.options.clock.now();
   }
 
