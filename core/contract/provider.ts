@@ -40,7 +40,8 @@ export interface Provider {
   getConfig?(): Readonly<Record<string, unknown>>;
 
   /**
-   * Uses another dependency from now on. Only for dependencies that its type declares `updatable`.
+   * Uses another dependency from now on. Only for dependencies that its type declares `updatable`. It has `bedrock.start_timeout_ms` for
+   * that; then the change is given up.
    * @param name its key in the configuration
    * @param dependency as for `create`. The old one is closed, if it is remote, when this resolves
    */

@@ -104,7 +104,7 @@ export class Changes {
    * Makes a provider use another execution pool, or other dependencies, from now on. Requests that wait already are admitted by the pool
    * that they wait in.
    * @param provider name or provider_id
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, TIMEOUT, whatever the provider throws
    */
   async changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
     const managed = this.parts.manager.get(provider);

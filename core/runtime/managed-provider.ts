@@ -37,6 +37,9 @@ const NO_ROUTES = new RouteTable([], 'nobody');
 /** What a target says of itself whose regions have moved, or have not all come: its provider starts, to tell that and to end it. */
 const INCOMPLETE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_MOVED', 'NOT_READY', 'MIGRATION_UNFINISHED']);
 
+/** A provider's code has not returned in time. */
+class LateChange extends BedrockError {}
+
 /** What a provider gets from its daemon. */
 export interface Surroundings {
   readonly running: {
@@ -273,7 +276,7 @@ export class ManagedProvider implements RunningProvider {
    * daemon stops. After that they are abandoned with a warning in the log, and the change stands.
    * @param name its key in the configuration
    * @param found the new reference, resolved
-   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, whatever the provider throws
+   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, TIMEOUT after bedrock.start_timeout_ms, whatever the provider throws
    */
   async useDependency(
     instance: Provider,
@@ -289,14 +292,30 @@ export class ManagedProvider implements RunningProvider {
           'DEPENDENCY_UNRESOLVED',
           `the dependency "${name}" cannot be had; the log says why`,
         );
-      await instance.changeDependency?.(name, dependency);
+      await this.#inTime(name, instance.changeDependency?.(name, dependency));
       // The provider's stop does not wait for ever: it may be over, and everything that the provider had is then closed.
       before = this.#remotes.use(name, remotes);
     } catch (error) {
-      await this.#closing(this.#remotes.drop(remotes), name);
+      // Code that has not returned may use the new connections yet: they stay open until the provider stops.
+      if (!(error instanceof LateChange)) await this.#closing(this.#remotes.drop(remotes), name);
       throw error;
     }
     await this.#closing(this.#remotes.drop(before), name);
+  }
+
+  /** Other changes wait for this one, so it may not take for ever. @throws LateChange */
+  #inTime(name: string, change: Promise<void> | undefined): Promise<void> {
+    const timeoutMs = this.#settings.start_timeout_ms;
+    const late = (): LateChange => {
+      this.logger.error(
+        `the provider has not taken its dependency "${name}" after ${timeoutMs} ms, and may use either one now`,
+      );
+      return new LateChange(
+        'TIMEOUT',
+        `provider "${this.name}" has not taken its dependency "${name}" within bedrock.start_timeout_ms, ${timeoutMs} ms`,
+      );
+    };
+    return withTimeout(Promise.resolve(change), timeoutMs, late);
   }
 
   /** Waits until connections of a dependency are closed, but not for ever: others wait to administer the provider. */

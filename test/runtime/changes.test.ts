@@ -363,6 +363,20 @@ describe('a provider that is removed', () => {
     await daemon.removeProvider('notes');
   });
 
+  it('holds up no other change when it never takes a dependency', async () => {
+    await daemon.close();
+    daemon = await start({ bedrock: { start_timeout_ms: 1000, drain_timeout_ms: 1 } });
+    changing.shut();
+    holdTimers('setTimeout');
+    const change = codeOf(daemon.changeDependency('notes', 'store', 'second'));
+    const adding = codeOf(daemon.addProvider(unruly('next')));
+    expect(await passUntilSettled(change)).toBe('TIMEOUT');
+    jest.useRealTimers();
+    expect(await adding).toBe('done');
+    const { providers = [] } = daemon.config;
+    expect(providers.find(({ name }) => name === 'notes')?.dependencies).toEqual({ store: 'store' });
+  });
+
   it('is gone though its stop fails or never ends, which is told', async () => {
     await daemon.close();
     daemon = await start({ bedrock: { drain_timeout_ms: 1 } });
