@@ -11,7 +11,7 @@ import { setTimeout as pass } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target } from '../contract/target.js';
-import type { BaseTarget } from '../targets/base-target.js';
+import type { ChangeListener, ChangeWatch } from '../targets/change-gate.js';
 import { erasedPages, regionsOf } from '../targets/copy.js';
 
 /** What is read and written at once. */
@@ -27,7 +27,9 @@ const MAX_HOLDS = 5;
 const QUIET_MS = 1000;
 
 /** A target that can be copied while it serves: a BaseTarget of any copy of the package. */
-export type Watchable = Target & Pick<BaseTarget, 'watchChanges'>;
+export interface Watchable extends Target {
+  watchChanges(listener: ChangeListener): ChangeWatch;
+}
 
 export function isWatchable(target: Target): target is Watchable {
   return typeof (target as Partial<Record<'watchChanges', unknown>>).watchChanges === 'function';

@@ -20,6 +20,8 @@ export class Ownership {
   /** Erases of such: those that were asked for, and those that succeeded. */
   readonly #earlyErases = new Map<string, Set<Span>>();
   readonly #earlyErased = new Map<string, Span>();
+  /** Those of which nobody knows whether they took place. */
+  readonly #earlyLost = new Set<string>();
   /** Creations that were never answered. */
   readonly #lost: Owned[] = [];
   readonly #open = new Set<Owned>();
@@ -90,6 +92,7 @@ export class Ownership {
       this.onErase?.(owned, span);
     }
     this.#earlyErases.delete(id);
+    if (this.#earlyLost.delete(id)) owned.isUncertain = true;
     const erased = this.#earlyErased.get(id);
     if (erased !== undefined) {
       markErased(owned, erased);
@@ -168,10 +171,12 @@ export class Ownership {
   /** Nobody will ever know whether it took place. */
   lostErase(id: string, span: Span): void {
     const owned = this.#regions.get(id);
-    if (owned?.erases.delete(span) !== true) return;
-    owned.isUncertain = true;
+    const erases = owned === undefined ? this.#earlyErases.get(id) : owned.erases;
+    if (erases?.delete(span) !== true) return;
+    if (owned === undefined) this.#earlyLost.add(id);
+    else owned.isUncertain = true;
     // It refuses nothing any more, if it has not taken place.
-    owned.erases.add(span.asSeveralCalls());
+    erases.add(span.asSeveralCalls());
   }
 
   markDead(slot: number, generation: number): void {
@@ -367,6 +372,7 @@ export class Ownership {
     this.#early.clear();
     this.#earlyErased.clear();
     this.#earlyErases.clear();
+    this.#earlyLost.clear();
     this.#ids = [];
     this.#dead.length = 0;
   }
