@@ -69,11 +69,11 @@ export function describePowerFailures({
 }
 
 const LONG_LIMITS = {
-  all: 1024,
-  singles: 64,
-  pairs: 60,
-  samples: 60,
-  thorough: 0.1,
+  all: 128,
+  singles: 24,
+  pairs: 20,
+  samples: 20,
+  thorough: 0.05,
   chained: 0.005,
   depth: 2,
   states: Infinity,
