@@ -69,10 +69,10 @@ export function describePowerFailures({
 }
 
 const LONG_LIMITS = {
-  all: 128,
-  singles: 24,
-  pairs: 20,
-  samples: 20,
+  all: 64,
+  singles: 16,
+  pairs: 10,
+  samples: 10,
   thorough: 0.05,
   chained: 0.005,
   depth: 2,

@@ -2,4 +2,4 @@
 import { killKinds } from '../fixtures/kill-rounds.js';
 import { describeKills } from './describe-kills.js';
 
-describeKills(killKinds(), 20);
+describeKills(killKinds(), 10);
