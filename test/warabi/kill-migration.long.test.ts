@@ -1,4 +1,7 @@
-/** Migrations between two daemons as processes, each side of which is killed at every step: one more call ends them, and nothing is lost. */
+/**
+ * Migrations between two daemons as processes, each side of which is killed at the steps: one more call ends them, and nothing is lost. Of
+ * steps that come often a sample is taken.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { failingSystem } from '../fixtures/failing-system.js';
 import { needs } from '../fixtures/needs.js';
