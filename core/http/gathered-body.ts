@@ -8,32 +8,36 @@
 import type { IncomingMessage } from 'node:http';
 import { allocateBytes } from '../base/allocation.js';
 import { BedrockError } from '../base/errors.js';
-import type { ByteBudget, Share } from '../net/byte-budget.js';
+import type { ByteBudget, Share, ShareHolder } from '../net/byte-budget.js';
 import { ClientGone } from './problem.js';
 
 /** Bytes that a body may always take, whatever the others hold. */
 export const SMALL_BODY_BYTES = 4096;
 
-export class GatheredBody {
+export class GatheredBody implements ShareHolder {
+  /** Received bytes are added at once, so the daemon is always waiting for more. */
+  readonly isAwaited = true;
   readonly #share: Share;
   #buffer: Buffer = Buffer.alloc(0);
   #length = 0;
   #isEvicted = false;
 
-  constructor(budget: ByteBudget, request: IncomingMessage) {
-    const moved = (): number => this.#length;
-    this.#share = budget.share({
-      // Received bytes are added at once, so the daemon is always waiting for more.
-      isAwaited: true,
-      get movedBytes() {
-        return moved();
-      },
-      evict: () => {
-        this.#isEvicted = true;
-        this.release();
-        request.destroy();
-      },
-    });
+  constructor(
+    budget: ByteBudget,
+    private readonly request: IncomingMessage,
+  ) {
+    this.#share = budget.share(this);
+  }
+
+  get movedBytes(): number {
+    return this.#length;
+  }
+
+  /** Gives way to others that need the memory. */
+  evict(): void {
+    this.#isEvicted = true;
+    this.release();
+    this.request.destroy();
   }
 
   /** @throws OVERLOADED, ClientGone */

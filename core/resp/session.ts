@@ -48,6 +48,7 @@ import {
 import { commandOf } from './commands.js';
 import type { Cursors } from './cursors.js';
 import type { Door } from './door.js';
+import { HeldLanding, type LandingClient } from './held-landing.js';
 import { Input, INPUT_BYTES, noRoom } from './input.js';
 import { LongArguments } from './long-arguments.js';
 import type { RegionRef } from '../contract/names.js';
@@ -157,6 +158,8 @@ export class Session implements CommandSession, Caller {
   #seen: number | undefined;
   /** The command at hand, if what the client may do depends on the regions that it is about. */
   #narrow: Command | undefined;
+  /** What it tells of its client while an argument lands. */
+  readonly #client: LandingClient;
   readonly #turn = new Turn(() => this.#advance());
   /** Where the next bytes were told to land: the room, and what must still be the same then. */
   #room: Buffer = NOTHING;
@@ -180,6 +183,21 @@ export class Session implements CommandSession, Caller {
     this.#parser = new RequestParser(door.limits);
     this.#request = new Request(this.#parser);
     this.#long = new LongArguments(this.#arriving, this.#inUse);
+    this.#client = this.#asLandingClient();
+  }
+
+  #asLandingClient(): LandingClient {
+    const isAwaited = (): boolean => this.isAwaited;
+    const movedBytes = (): number => this.#receivedBytes;
+    return {
+      get isAwaited() {
+        return isAwaited();
+      },
+      get movedBytes() {
+        return movedBytes();
+      },
+      lose: () => this.#lose(),
+    };
   }
 
   #holder(movedBytes: () => number, what: string): ShareHolder {
@@ -534,54 +552,12 @@ export class Session implements CommandSession, Caller {
       return undefined;
     this.#narrow = undefined;
     const landed = command?.land?.(request, this, length);
-    return landed && this.#holding(landed);
-  }
-
-  /**
-   * The region keeps its space while its bytes arrive, even if it is erased meanwhile. In that case a slow client gives way to
-   * others.
-   */
-  #holding({ landing, served }: Landed): Landed {
-    const { bytes, regionSize } = landing;
-    const isAwaited = (): boolean => this.isAwaited;
-    const movedBytes = (): number => this.#receivedBytes;
-    const letGo = served.space.hold({
-      get heldBytes() {
-        return landing.isErased ? regionSize : 0;
-      },
-      get isAwaited() {
-        return isAwaited();
-      },
-      get movedBytes() {
-        return movedBytes();
-      },
-      // The system may already have been told to store the next bytes there, and nothing else ends that.
-      giveWay: () => {
-        this.#lose();
-        return undefined;
-      },
-    });
-    const { requests } = served;
-    requests.enter();
-    let isHeld = true;
-    const release = (): void => {
-      letGo();
-      landing.release();
-      // More than once is allowed.
-      if (isHeld) requests.leave();
-      isHeld = false;
-    };
-    return {
-      served,
-      landing: {
-        bytes,
-        regionSize,
-        get isErased() {
-          return landing.isErased;
-        },
-        release,
-      },
-    };
+    return (
+      landed && {
+        served: landed.served,
+        landing: new HeldLanding(landed.landing, landed.served, this.#client),
+      }
+    );
   }
 
   keep(index: number): KeptBytes {

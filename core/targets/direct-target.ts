@@ -135,20 +135,33 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
     if (bytes === undefined) return undefined;
     this.pinView(region);
     const landed = this.landing(region, offset, size);
-    let isPinned = true;
-    const release = (): void => {
-      if (!isPinned) return;
-      isPinned = false;
+    return new RegionLanding(region, bytes, () => {
       landed();
       this.unpinView(region);
-    };
-    return {
-      bytes,
-      regionSize: region.size,
-      get isErased() {
-        return region.isErased;
-      },
-      release,
-    };
+    });
+  }
+}
+
+/** A class, as an object literal with an accessor would cost the engine a hidden class of its own for each write. */
+class RegionLanding implements Landing {
+  readonly regionSize: number;
+  #isPinned = true;
+
+  constructor(
+    private readonly region: Region,
+    readonly bytes: Uint8Array,
+    private readonly ended: () => void,
+  ) {
+    this.regionSize = region.size;
+  }
+
+  get isErased(): boolean {
+    return this.region.isErased;
+  }
+
+  release(): void {
+    if (!this.#isPinned) return;
+    this.#isPinned = false;
+    this.ended();
   }
 }
