@@ -139,6 +139,7 @@ export type {
 } from './contract/target.js';
 export type {
   ArgobotsConfig,
+  AuditConfig,
   AuthConfig,
   BedrockConfig,
   BedrockSection,

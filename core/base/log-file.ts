@@ -35,15 +35,21 @@ export class LogFile {
   /** Steps on the file, one after another: writes, opens, the end. None rejects. */
   #steps: Promise<unknown> = Promise.resolve();
 
-  /** Opens nothing yet; lines wait. */
-  constructor(readonly path: string) {}
+  /**
+   * Opens nothing yet; lines wait.
+   * @param mode permissions of a file that is created
+   */
+  constructor(
+    readonly path: string,
+    private readonly mode = 0o666,
+  ) {}
 
-  /** @throws START_FAILED */
-  async open(): Promise<void> {
+  /** @param what the file is, for messages @throws START_FAILED */
+  async open(what = 'the log'): Promise<void> {
     try {
       await this.reopen();
     } catch (cause) {
-      throw new BedrockError('START_FAILED', `the log cannot be written: ${withCure(cause)}`, { cause });
+      throw new BedrockError('START_FAILED', `${what} cannot be written: ${withCure(cause)}`, { cause });
     }
   }
 
@@ -56,7 +62,7 @@ export class LogFile {
     return this.#next(async () => {
       // A signal may come while the daemon stops; the new file would never be closed.
       if (this.#hasEnded) return undefined;
-      const found = await open(this.path, 'a');
+      const found = await open(this.path, 'a', this.mode);
       const old = this.#handle;
       this.#handle = found;
       const fault = await old?.close().then(() => undefined, messageOf);

@@ -132,7 +132,7 @@ function written(
   { libraries, address, unix, groupFile, pools, providers }: ResolvedParts,
 ): FilledConfig {
   const { margo, bedrock } = given;
-  const { log, resp, auth, group_file: relative } = bedrock;
+  const { log, resp, auth, audit, group_file: relative } = bedrock;
   const group = groupFile ?? (relative === undefined ? undefined : path.resolve(directory, relative));
   const named = <T extends object>(section: T, key: string): T =>
     key in section
@@ -156,6 +156,7 @@ function written(
       ...named(bedrock, 'pool'),
       log: { ...log, ...(log.file !== undefined && { file: path.resolve(directory, log.file) }) },
       ...(auth !== undefined && { auth: { ...auth, tokens: path.resolve(directory, auth.tokens) } }),
+      ...(audit !== undefined && { audit: { ...audit, file: path.resolve(directory, audit.file) } }),
       ...(group !== undefined && { group_file: group }),
       ...absoluteTls(bedrock, directory),
       ...(resp !== undefined && { resp: { ...resp, ...(unix !== undefined && { unix }) } }),

@@ -1,5 +1,6 @@
 /** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
 import type {
+  AuditConfig,
   AuthConfig,
   BedrockConfig,
   BedrockSection,
@@ -22,7 +23,17 @@ import type { ListenAddress, RespAddress } from '../net/address.js';
 export interface DaemonSettings extends Required<
   Omit<
     BedrockSection,
-    'pool' | 'http' | 'query' | 'auth' | 'group_file' | 'resp' | 'unix' | 'tls' | 'remote_tls' | 'log'
+    | 'pool'
+    | 'http'
+    | 'query'
+    | 'auth'
+    | 'audit'
+    | 'group_file'
+    | 'resp'
+    | 'unix'
+    | 'tls'
+    | 'remote_tls'
+    | 'log'
   >
 > {
   /** Absolute. */
@@ -32,6 +43,8 @@ export interface DaemonSettings extends Required<
   unix: Required<Pick<UnixConfig, 'mode'>> & Omit<UnixConfig, 'mode'>;
   /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
   auth?: Required<AuthConfig>;
+  /** Absent: nothing is recorded. Its path is absolute. */
+  audit?: AuditConfig;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   /** Its paths are absolute. */

@@ -12,7 +12,7 @@ import type {
   ExecutionStreamConfig,
   ProviderConfig,
 } from '../../schemas/generated/bedrock.js';
-import { BedrockError, explain, messageOf } from '../base/errors.js';
+import { asBedrockError, BedrockError, explain, messageOf } from '../base/errors.js';
 import type { Clock } from '../base/clock.js';
 import type { LogFile } from '../base/log-file.js';
 import type { Logger } from '../base/logging.js';
@@ -41,6 +41,8 @@ import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/d
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
 import { Access } from '../security/access.js';
+import { AuditLog, DONE } from '../security/audit.js';
+import { registerAuditMetrics } from './audit-metrics.js';
 import { GroupFile } from './group-file.js';
 import { DescriptorWatch } from './descriptor-watch.js';
 import { registerTlsMetrics } from './tls-metrics.js';
@@ -81,6 +83,15 @@ export interface DaemonParts {
   origin: ConfigOrigin;
 }
 
+/** What watches over those who use a daemon. */
+interface Guards {
+  /** Whom it serves; undefined: everybody. */
+  readonly access?: Access | undefined;
+  readonly audit?: AuditLog | undefined;
+}
+
+const BY_SIGNAL = { door: 'signal', who: 'signal', from: 'SIGHUP', what: 'reload' };
+
 /** A running daemon, as returned by `bootstrap`. */
 export class Daemon {
   readonly #logger: Logger;
@@ -95,6 +106,7 @@ export class Daemon {
   #certificates: TlsCertificates | undefined;
   /** Whom it serves; undefined: everybody. */
   readonly #access: Access | undefined;
+  readonly #audit: AuditLog | undefined;
   readonly #logFile: LogFile | undefined;
   #address: string | undefined;
   #isReloadAhead = false;
@@ -105,9 +117,10 @@ export class Daemon {
   /** Resolves when the daemon has stopped, for any reason: true if every provider stopped cleanly. */
   readonly closed = new Promise<boolean>((resolve) => (this.#markClosed = resolve));
 
-  private constructor(parts: DaemonParts, access: Access | undefined) {
+  private constructor(parts: DaemonParts, { access, audit }: Guards) {
     const { container, resolution, version } = parts;
     this.#access = access;
+    this.#audit = audit;
     const { config } = resolution;
     this.#logger = container.get<Logger>(TOKENS.Logger);
     this.#config = new RunningConfig(resolution);
@@ -127,6 +140,7 @@ export class Daemon {
     this.#descriptors = descriptors;
     registerDescriptorShortages(metrics, () => descriptors.shortages);
     if (!parts.listen) return;
+    if (audit !== undefined) registerAuditMetrics(metrics, audit);
     const server: HttpServer = new HttpServer({
       address: config.address,
       settings: config.settings,
@@ -148,6 +162,7 @@ export class Daemon {
           }),
         }),
       access,
+      audit,
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;
@@ -159,13 +174,13 @@ export class Daemon {
    * @throws START_FAILED, CONFIG_INVALID if the tokens cannot be read
    */
   static async start(parts: DaemonParts): Promise<Daemon> {
-    const access = parts.listen ? await openAccess(parts) : undefined;
+    const guards = parts.listen ? await openGuards(parts) : {};
     try {
-      const daemon = new Daemon(parts, access);
+      const daemon = new Daemon(parts, guards);
       await daemon.#start(parts);
       return daemon;
     } catch (error) {
-      access?.close();
+      await closeGuards(guards);
       throw error;
     }
   }
@@ -260,6 +275,7 @@ export class Daemon {
       changes: this.#changes,
       queries: this.#queries,
       access: this.#access,
+      audit: this.#audit,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
     this.#respServer = server;
@@ -478,7 +494,7 @@ export class Daemon {
    * if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {
-    await Promise.all([this.reopenLog(), this.#access?.reload()]);
+    await Promise.all([this.reopenLog(), this.#audit?.reopen(), this.#access?.reload()]);
     await this.#certificates?.renew();
     // One reload that has not begun sees all that has changed before.
     if (this.#isReloadAhead || this.#changes.origin.file === undefined) return;
@@ -488,8 +504,12 @@ export class Daemon {
         mustDiffer: true,
         whenBegun: () => (this.#isReloadAhead = false),
       });
-      if (isDone) this.#logger.info(`the configuration was read again: ${this.#changes.origin.file.path}`);
+      if (isDone) {
+        this.#logger.info(`the configuration was read again: ${this.#changes.origin.file.path}`);
+        this.#audit?.record({ ...BY_SIGNAL, outcome: DONE });
+      }
     } catch (error) {
+      this.#audit?.record({ ...BY_SIGNAL, outcome: asBedrockError(error).code });
       this.#logger.error(`the configuration goes on as it was: ${messageOf(error)}`);
     } finally {
       this.#isReloadAhead = false;
@@ -552,11 +572,11 @@ export class Daemon {
     const isSilent = await this.#stopListening(drainMs);
     this.#descriptors.stop();
     this.#certificates?.stop();
-    this.#access?.close();
     await this.#changes.idle(Math.max(drainMs, 1000));
     await this.#queries.close();
     const isStopped = await this.#manager.stop();
     const isClean = isSilent && isStopped && !this.#hasFailed;
+    await closeGuards({ access: this.#access, audit: this.#audit });
     this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
     await this.#logFile?.close();
     this.#markClosed(isClean);
@@ -575,6 +595,35 @@ export class Daemon {
       return false;
     }
   }
+}
+
+/** @throws CONFIG_INVALID, START_FAILED */
+async function openGuards(parts: DaemonParts): Promise<Guards> {
+  const access = await openAccess(parts);
+  try {
+    return { access, audit: await openAudit(parts) };
+  } catch (error) {
+    access?.close();
+    throw error;
+  }
+}
+
+async function closeGuards({ access, audit }: Guards): Promise<void> {
+  access?.close();
+  await audit?.close();
+}
+
+/** @throws START_FAILED */
+async function openAudit({ container, resolution }: DaemonParts): Promise<AuditLog | undefined> {
+  const { audit } = resolution.config.settings;
+  return (
+    audit &&
+    AuditLog.open({
+      file: audit.file,
+      clock: container.get<Clock>(TOKENS.Clock),
+      logger: container.get<Logger>(TOKENS.Logger),
+    })
+  );
 }
 
 /** @throws CONFIG_INVALID */

@@ -14,6 +14,7 @@ import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import type { ListenAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import type { Access } from '../security/access.js';
+import type { AuditLog } from '../security/audit.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { addRenameRoutes, addTransactionRoute } from './change-routes.js';
@@ -23,6 +24,7 @@ import { tellBrowsers } from './cors.js';
 import { addDaemonRoutes, ALWAYS_SERVED, type DaemonRoutesOptions } from './daemon-routes.js';
 import { addDashboard } from './dashboard-files.js';
 import { createGuard, originsOf } from './guard.js';
+import { HttpAudit } from './http-audit.js';
 import { invalidRequest } from './invalid-request.js';
 import { takeJsonBodies } from './json-body.js';
 import { addNameRoutes } from './name-routes.js';
@@ -33,7 +35,7 @@ import { ClientGone, sendable, sendProblem, toBedrockError } from './problem.js'
 import { addAdministrationRoutes, addOperationRoutes } from './operation-routes.js';
 import { addProviderRoutes } from './provider-routes.js';
 import { refuseOtherText } from './region-ref.js';
-import { RequestAccess } from './route-access.js';
+import { isAdministrative, RequestAccess } from './route-access.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
 import { addSchemas } from './schemas.js';
 import { withSecurityHeaders } from './security-headers.js';
@@ -61,6 +63,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   status: () => Promise<object>;
   /** Whom it serves; undefined: everybody. */
   access: Access | undefined;
+  /** Where administrative calls and refusals are recorded. */
+  audit?: AuditLog | undefined;
 }
 
 /** State that is read again for each request. */
@@ -110,6 +114,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   });
   const limits = bodyLimits(settings);
   const access = options.access && new RequestAccess(options.access, providers);
+  const audit = options.audit && new HttpAudit(options.audit);
   let routes: RequestListener | undefined;
   const app = Fastify({
     // Fastify expects one server; this door has one for each address.
@@ -131,6 +136,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     if (state.isStopping) reply.header('connection', 'close');
     guard(request.raw);
     access?.admit(request);
+    if (isAdministrative(request)) audit?.watch(request, reply);
     const path = request.routeOptions.url ?? '';
     if (!state.isReady && !ALWAYS_SERVED.has(path) && !isHandedOver(request.raw)) {
       const what = state.isStopping ? 'stopping' : 'starting';
@@ -160,6 +166,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     }
     const known = unknownMethod(request, error) ?? toBedrockError(error);
     logInternal(options.logger, request, known);
+    audit?.noteError(request, known);
     return sendProblem(known, request, reply);
   });
 
@@ -195,7 +202,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     if (settings.http.dashboard) addDashboard(scope);
   });
   await addScope(app, 'provider routes', (scope) =>
-    addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure }),
+    addProviderRoutes(scope, { providers, limits, jsonLimits, answers, logFailure, audit }),
   );
   await addScope(app, 'region routes', (scope) => {
     scope.addHook('onRequest', refuseOtherText);

@@ -71,7 +71,10 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
   });
   app.delete<{ Params: { id: string } }>(
     OPERATION,
-    { ...cancelled, schema: { ...cancelled.schema, ...one } },
+    {
+      config: { ...cancelled.config, isAdministrative: true },
+      schema: { ...cancelled.schema, ...one },
+    },
     ({ params, authority }, reply) => {
       const operation = operations.get(params.id);
       authority?.requireProvider(NEED.admin, operation.status.provider);

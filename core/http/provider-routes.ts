@@ -20,6 +20,7 @@ import type { RouteMatch } from '../runtime/route-table.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import { NEED } from '../security/identity.js';
 import type { AnswerMemory } from './answer-memory.js';
+import type { HttpAudit } from './http-audit.js';
 import { announcedSize, type BodyLimits, hasBody, type JsonLimits, readBody, readText } from './body.js';
 import { ClientGone } from './problem.js';
 import { optionalNumber } from './query.js';
@@ -34,6 +35,7 @@ export interface ProviderRoutesOptions {
   answers: AnswerMemory;
   /** Logs the failure of a response that may have already begun, so that the client can no longer be told. */
   logFailure: (request: FastifyRequest, error: unknown) => void;
+  audit: HttpAudit | undefined;
 }
 
 interface WildcardParams {
@@ -78,7 +80,9 @@ async function dispatch(
     );
   }
   const { route } = match as RouteMatch;
-  request.authority?.requireProvider(NEED[scopeOfRoute(route)], provider.name);
+  const scope = scopeOfRoute(route);
+  if (scope === 'admin') options.audit?.watch(request, reply);
+  request.authority?.requireProvider(NEED[scope], provider.name);
   if (provider.state !== 'running')
     throw new BedrockError('NOT_READY', `provider "${provider.name}" is ${provider.state}`);
   return provider.requests.during(async () => {

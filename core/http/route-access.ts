@@ -30,6 +30,8 @@ export type RouteAccess =
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: RouteAccess;
+    /** Whether it administers the daemon, although its `access` does not say so. */
+    isAdministrative?: boolean;
   }
   interface FastifyRequest {
     /** Who sends it; undefined if nobody is asked, or nobody known sends it. */
@@ -39,6 +41,13 @@ declare module 'fastify' {
 
 /** For routes that say nothing: a new one is closed until somebody has thought about it. */
 const UNDECLARED: RouteAccess = { scope: 'admin', of: 'daemon' };
+
+/** Whether a request is for a route that administers the daemon. */
+export function isAdministrative({ is404, routeOptions: { config } }: FastifyRequest): boolean {
+  if (is404) return false;
+  const { access = UNDECLARED, isAdministrative: isDeclared = false } = config;
+  return isDeclared || (typeof access === 'object' && access.scope === 'admin');
+}
 
 const BEARER = /^bearer +(\S+)$/i;
 

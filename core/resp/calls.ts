@@ -28,6 +28,8 @@ export class Calls {
   inFlight = 0;
   /** Whether the one in flight must end before another call begins. */
   isAlone = false;
+  /** Called with the error, if there is one, when the promise of the next `answerWith` has settled. */
+  whenAnswered: ((error: unknown) => void) | undefined;
   readonly #conflicts = new Conflicts();
 
   constructor(private readonly caller: Caller) {}
@@ -105,6 +107,8 @@ export class Calls {
   /** Replies with the result of a promise that is not a call of one target. @param isAlone no later request begins before it has ended */
   answerWith(answer: Promise<Uint8Array>, isAlone = false): undefined {
     const reply = this.caller.replies.push();
+    const { whenAnswered } = this;
+    this.whenAnswered = undefined;
     this.inFlight++;
     if (isAlone) this.isAlone = true;
     const ended = (encoded: Uint8Array): void => {
@@ -115,7 +119,16 @@ export class Calls {
       this.caller.ended();
     };
     // Safe: a reply to a connection that is gone is dropped, and a change of the protocol waits for what is in flight.
-    answer.then(ended, (error: unknown) => ended(this.caller.encodeFailure(error)));
+    answer.then(
+      (encoded) => {
+        whenAnswered?.(undefined);
+        ended(encoded);
+      },
+      (error: unknown) => {
+        whenAnswered?.(error);
+        ended(this.caller.encodeFailure(error));
+      },
+    );
   }
 
   /**

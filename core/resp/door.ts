@@ -2,6 +2,7 @@
 import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
 import type { Access } from '../security/access.js';
+import type { AuditLog } from '../security/audit.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
 import type { TargetFinder } from './named-targets.js';
@@ -27,5 +28,7 @@ export interface Door extends TargetFinder {
   readonly cursors: Cursors;
   /** Whom it serves; undefined: everybody. */
   readonly access: Access | undefined;
+  /** Where administrative commands and refusals are recorded. */
+  readonly audit: AuditLog | undefined;
   logFailure(error: BedrockError): void;
 }

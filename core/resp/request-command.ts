@@ -13,6 +13,7 @@ import { type Command, command, KNOWN_ONLY, type Run } from './command.js';
 import type { Arguments } from './arguments.js';
 import { parseJson } from './json-arguments.js';
 import type { Reply } from './replies.js';
+import type { Request } from './request.js';
 
 /** The parser of JSON blocks the event loop. */
 const MAX_JSON_BYTES = 2 ** 20;
@@ -33,6 +34,17 @@ const request: Run = (_request, session) => {
   };
   return session.calls.answerWith(answer());
 };
+
+/** Whether a BEDROCK.REQUEST is for a route that takes the scope admin. */
+export function isAdministrativeRoute(request: Request, providers: readonly RunningProvider[]): boolean {
+  try {
+    const [path = ''] = request.text(3).split('?', 1);
+    const { route } = routeOf(providerOf(request.text(1), providers), request.text(2).toUpperCase(), path);
+    return scopeOfRoute(route) === 'admin';
+  } catch {
+    return false;
+  }
+}
 
 async function answerOf(
   args: Arguments,

@@ -21,6 +21,7 @@ import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Access } from '../security/access.js';
+import type { AuditLog } from '../security/audit.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
 import { Session } from './session.js';
@@ -57,6 +58,8 @@ export interface RespServerOptions {
   queries: DaemonFacts['queries'];
   /** Whom it serves; undefined: everybody. */
   access: Access | undefined;
+  /** Where administrative commands and refusals are recorded. */
+  audit?: AuditLog | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -74,6 +77,7 @@ export class RespServer implements Door {
   readonly replies: ByteBudget;
   readonly uploads: UploadWatch;
   readonly access: Access | undefined;
+  readonly audit: AuditLog | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #sessions = new Map<Session, Socket>();
@@ -97,6 +101,7 @@ export class RespServer implements Door {
   constructor(options: RespServerOptions) {
     this.#options = options;
     this.access = options.access;
+    this.audit = options.audit;
     const { certificates, settings, version, providers, config, changes, queries, shutdown } = options;
     if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
     this.limits = {

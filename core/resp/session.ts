@@ -61,6 +61,7 @@ import { encodeReply, Failure, failureOf, OUT_OF_MEMORY, type Protocol, type Rep
 import { Found, RequestParser } from '../redis-wire/request-parser.js';
 import { Request } from './request.js';
 import { RedisFault, wrongArity } from './redis-fault.js';
+import { noteRefusal, runAudited } from './resp-audit.js';
 import { queue } from './transaction-commands.js';
 import { MIN_RATE, Uploads } from './uploads.js';
 
@@ -501,8 +502,10 @@ export class Session implements CommandSession, Caller {
         queue(this.transaction, command, request, this);
         return true;
       }
-      return command.run(request, this) !== WAIT;
+      return this.#carry(command, request) !== WAIT;
     } catch (error) {
+      const { audit } = this.door;
+      if (audit !== undefined) noteRefusal(error, request, this, this.#socket, audit);
       // The transaction would lack the command that could not be queued.
       if (this.transaction !== undefined) this.transaction.isFlawed = true;
       // A line that is not a command is a request of another protocol, perhaps from a web page that has found the port.
@@ -510,6 +513,12 @@ export class Session implements CommandSession, Caller {
       this.replies.encoded(this.encodeFailure(error));
       return true;
     }
+  }
+
+  #carry(command: Command, request: Request): undefined | typeof WAIT {
+    const { audit } = this.door;
+    if (audit === undefined) return command.run(request, this);
+    return runAudited(command, request, { session: this, calls: this.calls, socket: this.#socket }, audit);
   }
 
   #refuse(fault: string): void {

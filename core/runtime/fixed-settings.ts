@@ -19,6 +19,7 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
         group_file: bedrock.group_file,
         provider_id: bedrock.provider_id,
         auth: bedrock.auth,
+        audit: bedrock.audit,
         insecure: bedrock.insecure,
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },

@@ -56,6 +56,7 @@ export function makeDoor(provider: RunningProvider, schedule: Schedule): Door {
     },
     daemon: {} as Door['daemon'],
     access: undefined,
+    audit: undefined,
     cursors: new Cursors(),
     isReady: () => true,
     served: () => provider.served(0) as ServedTarget,

@@ -48,6 +48,7 @@ class FullDoor {
     const served = new ServedTarget(provider, 0, target);
     this.#door = {
       access: undefined,
+      audit: undefined,
       limits: {
         ...{ maxArguments: 64, maxBulkBytes: 2 ** 20, maxRequestBytes: 2 ** 20 },
         ...{ maxBufferedBytes: 2 ** 20, longArgumentBytes: 2 ** 13 },

@@ -1,0 +1,165 @@
+/**
+ * The audit log: who has administered the daemon, from where, what, and with which outcome, and who was refused. One JSON object per line,
+ * in a file of its own, `bedrock.audit.file`.
+ *
+ * - A line never holds a secret: arguments, bodies and queries are not recorded, and a token within a path is blanked out.
+ * - A slow disk holds up no request. Lines that it does not take are lost; the log and the audit log say how many.
+ * - Whoever is refused again and again fills no disk: beyond `MOST_REFUSALS` a second, refusals are only counted, and the count is recorded.
+ *   Administrative calls are always recorded.
+ */
+import type { Clock } from '../base/clock.js';
+import { messageOf } from '../base/errors.js';
+import { LogFile } from '../base/log-file.js';
+import type { Logger } from '../base/logging.js';
+
+/** Refusals that are recorded each second. */
+const MOST_REFUSALS = 100;
+
+/** Longest text of a field, characters. */
+const MAX_FIELD = 512;
+
+/** Nobody but the daemon's user may read who does what. */
+const FILE_MODE = 0o600;
+
+/** A token, or the beginning of one, wherever it stands. */
+const TOKENS = /bedrock_([A-Za-z0-9][A-Za-z0-9.-]{0,63})_[A-Za-z0-9_-]*/g;
+
+/** Codes of requests that were refused because of who sent them, or how many. */
+export const REFUSALS: ReadonlySet<string> = new Set([
+  'UNAUTHENTICATED',
+  'PERMISSION_DENIED',
+  'FORBIDDEN',
+  'RATE_LIMITED',
+]);
+
+/** What `outcome` says of a request that was carried out. */
+export const DONE = 'ok';
+
+export interface AuditEvent {
+  /** `http`, `resp`, or `signal`. */
+  readonly door: string;
+  /** As `Authority.who`. */
+  readonly who: string;
+  /** Address and port, or `unix`. */
+  readonly from: string;
+  /** Method and path, or a command. */
+  readonly what: string;
+  /** `ok`, or the code of the error. */
+  readonly outcome: string;
+}
+
+export interface AuditOptions {
+  /** Absolute path. */
+  file: string;
+  clock: Clock;
+  logger: Logger;
+}
+
+export class AuditLog {
+  /** Lines that were recorded. */
+  lines = 0;
+  /** Lines that the disk has not taken. */
+  lost = 0;
+  /** Refusals that were only counted. */
+  unrecorded = 0;
+  readonly #file: LogFile;
+  #refusals = 0;
+  #left = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(private readonly options: AuditOptions) {
+    this.#file = new LogFile(options.file, FILE_MODE);
+    this.#file.onGap = (lines, reason) => {
+      this.lost += lines;
+      options.logger.warning(`${lines} lines of the audit log were lost: ${reason}`);
+      this.#write({ event: 'lost', lines });
+    };
+  }
+
+  /** @throws START_FAILED */
+  static async open(options: AuditOptions): Promise<AuditLog> {
+    const audit = new AuditLog(options);
+    await audit.#file.open('the audit log');
+    return audit;
+  }
+
+  /** Records an administrative call. */
+  record(event: AuditEvent): void {
+    this.#write({ event: 'call', ...bounded(event) });
+  }
+
+  /** Records a request that was refused. */
+  refused(event: AuditEvent): void {
+    this.#timer ??= setTimeout(this.#nextSecond, 1000).unref();
+    if (this.#refusals++ < MOST_REFUSALS) this.#write({ event: 'refusal', ...bounded(event) });
+    else {
+      this.#left++;
+      this.unrecorded++;
+    }
+  }
+
+  /** Continues with the file that the name now leads to. The result is logged. */
+  async reopen(): Promise<void> {
+    const { logger, file } = this.options;
+    try {
+      const fault = await this.#file.reopen();
+      if (fault !== undefined) logger.warning(`the audit log may lack lines: ${fault}`);
+      logger.info(`the audit log was reopened: ${file}`);
+    } catch (error) {
+      logger.error(`the audit log cannot be reopened, and continues in the old file: ${messageOf(error)}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#tellLeft();
+    await this.#file.close();
+  }
+
+  readonly #nextSecond = (): void => {
+    this.#timer = undefined;
+    this.#refusals = 0;
+    this.#tellLeft();
+  };
+
+  #tellLeft(): void {
+    if (this.#left === 0) return;
+    this.#write({ event: 'refusals', count: this.#left });
+    this.#left = 0;
+  }
+
+  #write(fields: object): void {
+    this.lines++;
+    const time = new Date(this.options.clock.now()).toISOString();
+    this.#file.stream.write(`${JSON.stringify({ time, ...fields })}\n`);
+  }
+}
+
+function bounded({ door, who, from, what, outcome }: AuditEvent): AuditEvent {
+  return { door, who: who.slice(0, MAX_FIELD), from, what: withoutTokens(what).slice(0, MAX_FIELD), outcome };
+}
+
+/** A text without the secrets of tokens in it, written as they are or percent-encoded. */
+export function withoutTokens(text: string): string {
+  let plain = text;
+  try {
+    plain = decodeURIComponent(text);
+  } catch {
+    // It is not percent-encoded.
+  }
+  TOKENS.lastIndex = 0;
+  return (TOKENS.test(plain) ? plain : text).replace(TOKENS, 'bedrock_$1_…');
+}
+
+/** Where a connection comes from. */
+export function originOf({
+  remoteAddress,
+  remotePort,
+}: {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}): string {
+  if (remoteAddress === undefined) return 'unix';
+  const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
+  return address.includes(':') ? `[${address}]:${remotePort ?? 0}` : `${address}:${remotePort ?? 0}`;
+}

@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createLogger } from '../../core/base/logging.js';
+import { AuditLog, originOf, withoutTokens } from '../../core/security/audit.js';
+import { closeSecured, Secured, wordOf } from './secured-daemon.js';
+
+interface Line {
+  time: string;
+  event: string;
+  door?: string;
+  who?: string;
+  from?: string;
+  what?: string;
+  outcome?: string;
+  count?: number;
+}
+
+let daemon: Secured;
+let file: string;
+
+/** The lines since the last call. They are there when their answer is, or soon after. */
+let seen = 0;
+async function lines(least: number): Promise<Line[]> {
+  for (;;) {
+    const text = await readFile(file, 'utf8');
+    const all = text.split('\n').filter((line) => line !== '');
+    if (all.length >= seen + least) {
+      const fresh = all.slice(seen).map((line) => JSON.parse(line) as Line);
+      seen = all.length;
+      return fresh;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const brief = ({ event, door, who, what, outcome }: Line): unknown[] => [event, door, who, what, outcome];
+
+const PROVIDER = { name: 'third', type: 'warabi', config: { target: { type: 'memory', config: {} } } };
+
+beforeAll(async () => {
+  daemon = await Secured.start({ bedrock: { audit: { file: 'audit.jsonl' } } });
+  file = path.join(daemon.folder, 'audit.jsonl');
+});
+afterAll(closeSecured);
+
+describe('the audit log', () => {
+  it('has administrative calls over HTTP, with who, from where, what and the outcome', async () => {
+    const json = JSON.stringify(PROVIDER);
+    expect(await daemon.asked('admin', 'POST', '/v1/providers', json)).toBe('201');
+    expect(await daemon.asked('admin', 'POST', '/v1/providers', json)).toMatch(/^4/);
+    expect(await daemon.asked('admin', 'DELETE', '/v1/operations/none')).toBe('404 NOT_FOUND');
+    const found = await lines(3);
+    expect(found.map(brief)).toEqual([
+      ['call', 'http', 'token admin', 'POST /v1/providers', 'ok'],
+      ['call', 'http', 'token admin', 'POST /v1/providers', 'CONFIG_INVALID'],
+      ['call', 'http', 'token admin', 'DELETE /v1/operations/none', 'NOT_FOUND'],
+    ]);
+    expect(found[0]?.from).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(new Date(found[0]?.time ?? '').toISOString()).toBe(found[0]?.time);
+  });
+
+  it('has refusals over HTTP, and nothing of what is allowed', async () => {
+    await daemon.asked('writer', 'PUT', '/v1/providers/store/names/mine', 'x');
+    await daemon.asked('reader', 'GET', '/v1/providers/store/names/mine');
+    await daemon.asked(undefined, 'GET', '/healthz');
+    await daemon.asked('reader', 'PUT', '/v1/providers/store/names/mine', 'x');
+    await daemon.asked(undefined, 'POST', '/v1/shutdown');
+    const guessed = await daemon.fetch(undefined, 'GET', '/v1/config', {
+      headers: { authorization: 'Bearer x' },
+    });
+    expect(guessed.status).toBe(401);
+    const foreign = await daemon.fetch('admin', 'GET', '/v1/config', {
+      headers: { origin: 'http://evil.example' },
+    });
+    expect(foreign.status).toBe(403);
+    expect((await lines(4)).map(brief)).toEqual([
+      ['refusal', 'http', 'token reader', 'PUT /v1/providers/store/names/mine', 'PERMISSION_DENIED'],
+      ['refusal', 'http', 'anonymous', 'POST /v1/shutdown', 'UNAUTHENTICATED'],
+      ['refusal', 'http', 'anonymous', 'GET /v1/config', 'UNAUTHENTICATED'],
+      ['refusal', 'http', 'anonymous', 'GET /v1/config', 'FORBIDDEN'],
+    ]);
+  });
+
+  it('has administrative commands and refusals of the Redis protocol', async () => {
+    const admin = await daemon.client('admin');
+    expect(await admin.call('BEDROCK.PROVIDER', 'RM', 'third')).toBe('OK');
+    expect(wordOf(await admin.call('BEDROCK.PROVIDER', 'RM', 'third'))).toBe('PROVIDER_NOT_FOUND');
+    expect(typeof (await admin.call('BEDROCK.CONFIG'))).toBe('string');
+    expect(wordOf(await admin.call('BEDROCK.SNAPSHOT', 'nothing', '{}'))).toBe('PROVIDER_NOT_FOUND');
+    const reader = await daemon.client('reader');
+    expect(await reader.call('GET', 'mine')).toBe('x');
+    expect(wordOf(await reader.call('SET', 'mine', 'secret contents'))).toBe('NOPERM');
+    expect(wordOf(await reader.call('BEDROCK.SHUTDOWN'))).toBe('NOPERM');
+    const nobody = await daemon.client();
+    expect(wordOf(await nobody.call('GET', 'mine'))).toBe('NOAUTH');
+    expect(wordOf(await nobody.call('AUTH', 'x'))).toBe('WRONGPASS');
+    expect((await lines(8)).map(brief)).toEqual([
+      ['call', 'resp', 'token admin', 'bedrock.provider RM third', 'ok'],
+      ['call', 'resp', 'token admin', 'bedrock.provider RM third', 'PROVIDER_NOT_FOUND'],
+      ['call', 'resp', 'token admin', 'bedrock.config', 'ok'],
+      ['call', 'resp', 'token admin', 'bedrock.snapshot nothing', 'PROVIDER_NOT_FOUND'],
+      ['refusal', 'resp', 'token reader', 'set', 'PERMISSION_DENIED'],
+      ['refusal', 'resp', 'token reader', 'bedrock.shutdown', 'PERMISSION_DENIED'],
+      ['refusal', 'resp', 'anonymous', 'get', 'UNAUTHENTICATED'],
+      ['refusal', 'resp', 'anonymous', 'auth', 'UNAUTHENTICATED'],
+    ]);
+  });
+
+  it('holds no secret, wherever a client puts one', async () => {
+    const token = daemon.tokens.admin ?? '';
+    const secret = token.slice('bedrock_admin_'.length);
+    await daemon.asked(undefined, 'GET', `/v1/config?access_token=${token}`);
+    await daemon.asked(undefined, 'GET', `/v1/${token}`);
+    await daemon.asked(undefined, 'GET', `/v1/${token.replaceAll('_', '%5F')}/x`);
+    const client = await daemon.client();
+    await client.call('AUTH', `${token}x`);
+    await client.call('HELLO', 3, 'AUTH', 'reader', secret);
+    await client.call(token);
+    await client.call('AUTH', token);
+    await client.call('BEDROCK.PROVIDER', 'ADD', JSON.stringify({ token }));
+    await client.call('BEDROCK.PROVIDER', token);
+    await lines(8);
+    const text = await readFile(file, 'utf8');
+    expect(text).not.toContain(secret);
+    expect(text).toContain('GET /v1/bedrock_admin_…');
+  });
+
+  it('continues in a new file on SIGHUP, and lets only its owner read it', async () => {
+    await rename(file, `${file}.1`);
+    await daemon.daemon.hangUp();
+    seen = 0;
+    expect(await daemon.asked('reader', 'POST', '/v1/shutdown')).toBe('403 PERMISSION_DENIED');
+    expect((await lines(1)).map(({ event }) => event)).toEqual(['refusal']);
+    const { mode } = await stat(file);
+    expect(mode & 0o777).toBe(0o600);
+  });
+
+  it('counts what is more than a flood of refusals may write', async () => {
+    const clients = await Promise.all(Array.from({ length: 4 }, () => daemon.client()));
+    for (const client of clients) for (let count = 0; count < 200; count++) client.send('GET', 'mine');
+    for (const client of clients)
+      for (let count = 0; count < 200; count++) expect(wordOf(await client.reply())).toBe('NOAUTH');
+    const found: Line[] = [];
+    const total = (): number =>
+      found.reduce((sum, { event, count = 0 }) => sum + (event === 'refusal' ? 1 : count), 0);
+    while (total() < 800) found.push(...(await lines(1)));
+    expect(total()).toBe(800);
+    expect(found.length).toBeLessThan(800);
+    const metrics = await (await daemon.fetch('admin', 'GET', '/metrics')).text();
+    const left = Number(/^bedrock_audit_refusals_unrecorded_total (\d+)$/m.exec(metrics)?.[1]);
+    expect(left).toBe(found.reduce((sum, { count = 0 }) => sum + count, 0));
+    expect(metrics).toMatch(/^bedrock_audit_lines_lost_total 0$/m);
+  });
+});
+
+describe('a file that cannot be written', () => {
+  const logger = createLogger({ level: 'off', format: 'text' });
+  const clock = { now: () => 0 };
+
+  it('stops the start with START_FAILED', async () => {
+    await expect(
+      Secured.start({ bedrock: { audit: { file: 'no-such-folder/audit.jsonl' } } }),
+    ).rejects.toMatchObject({ code: 'START_FAILED' });
+  });
+
+  it('loses lines, holds up nobody, and says how many are lost', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'bedrock-audit-'));
+    const where = path.join(folder, 'audit.jsonl');
+    const audit = await AuditLog.open({ file: where, clock, logger });
+    const event = { door: 'http', who: 'token x', from: 'unix', what: 'y'.repeat(2000), outcome: 'ok' };
+    // More than waits for the disk, in one turn: it gets no chance to take anything.
+    for (let count = 0; count < 10_000; count++) audit.record(event);
+    await audit.reopen();
+    await audit.close();
+    const all = (await readFile(where, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    const kept = all.filter(({ event: kind }) => kind === 'call').length;
+    expect(audit.lost).toBeGreaterThan(0);
+    expect(kept + audit.lost).toBe(10_000);
+    expect(all.every(({ what = '' }) => what.length <= 512)).toBe(true);
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('the parts of a line', () => {
+  it('name an address as it is written elsewhere', () => {
+    expect(originOf({})).toBe('unix');
+    expect(originOf({ remoteAddress: '::ffff:10.0.0.1', remotePort: 5 })).toBe('10.0.0.1:5');
+    expect(originOf({ remoteAddress: 'fe80::1', remotePort: 5 })).toBe('[fe80::1]:5');
+  });
+
+  it('leave the id of a token, and no part of its secret', () => {
+    expect(withoutTokens('GET /a/bedrock_app_Sec-ret_1/b')).toBe('GET /a/bedrock_app_…/b');
+    expect(withoutTokens('GET /%62edrock_app_Secret')).toBe('GET /bedrock_app_…');
+    expect(withoutTokens('GET /%zz')).toBe('GET /%zz');
+  });
+});
