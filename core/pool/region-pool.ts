@@ -408,14 +408,19 @@ export class RegionPool {
 
   async #allocateSlowly(size: number, nameBytes: number): Promise<NewSlot> {
     if (nameBytes > 0) await this.#changes.enableNames();
-    // Replaced regions may hold all the space. If this fails, those who depend on it get the error.
-    await this.settleIfPossible();
     const length = this.#extents.lengthFor(size + nameBytes);
-    const offset = length === 0 ? 0 : await this.space.take(length, size + nameBytes);
+    const offset = length === 0 ? 0 : await this.#takeSpace(length, size + nameBytes);
+    // Replaced regions hold slots too. Ending them first would let regions that are often replaced run out of slots again and again.
+    let endsReplaced = !this.#hasRoomForChunk;
     try {
       for (;;) {
         const slot = this.table.takeFree();
         if (slot >= 0) return this.#taken(slot, offset, size, nameBytes);
+        if (endsReplaced) {
+          endsReplaced = false;
+          await this.settleIfPossible();
+          continue;
+        }
         // Creations that need not wait may take all its slots before this one goes on: then it needs another one.
         await this.#addChunk();
       }
@@ -423,6 +428,21 @@ export class RegionPool {
       if (length > 0) this.space.free(offset, length);
       throw error;
     }
+  }
+
+  async #takeSpace(length: number, bytes: number): Promise<number> {
+    const offset = this.space.takeNow(length);
+    if (offset >= 0) return offset;
+    // Replaced regions may hold all the space. If this fails, those who depend on it get the error.
+    await this.settleIfPossible();
+    return this.space.take(length, bytes);
+  }
+
+  /** Whether more slots would take only a small part of the free space. */
+  get #hasRoomForChunk(): boolean {
+    const { chunks, alignment } = this.header;
+    const count = nextChunkCount(chunks);
+    return count > 0 && chunkLength(count, alignment) <= this.space.freeBytes / 16;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** How many fdatasyncs calls on names take of a disk: those of a put, whatever else there is to store, and one for all that come at once. */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { RegionPool } from '../../core/pool/region-pool.js';
 import type { PoolTarget } from '../../core/pool/pool-target.js';
 import { SimulatedFile } from '../crash/simulated-file.js';
 import { SimulatedMedia } from '../crash/simulated-media.js';
@@ -48,6 +49,14 @@ describe('a put on a disk', () => {
 
   it('takes two with 63 others at once, and while those before are ended', async () => {
     for (let round = 0; round < 3; round++) expect(await syncsOf(() => putAll())).toBe(2);
+  });
+
+  it('never waits for the ends of what others replace, even if nearly all slots have regions', async () => {
+    for (let number = NAMES.length; number < SHAPE.slots - 2; number++) await target.create(1);
+    const settled = jest.spyOn(RegionPool.prototype, 'settleIfPossible');
+    for (let round = 0; round < 4; round++) await putAll();
+    expect(settled).not.toHaveBeenCalled();
+    settled.mockRestore();
   });
 
   it('leaves nothing to be done afterwards, unless what it replaces holds much space', async () => {
