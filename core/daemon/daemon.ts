@@ -215,9 +215,11 @@ export class Daemon {
     if (file === undefined || address === undefined) return;
     const group = new GroupFile(file);
     this.#groupFile = group;
-    // A daemon without providers is a member under the id of Bedrock itself.
+    // A daemon without running providers is a member under the id of Bedrock itself.
     const members = (): { address: string; provider_id: number }[] => {
-      const ids = this.#config.current.providers.map(({ providerId }) => providerId);
+      // Without optional ones that did not start.
+      const running = this.#manager.all.filter(({ state }) => state === 'running');
+      const ids = running.map(({ providerId }) => providerId);
       return (ids.length > 0 ? ids : [this.#config.settings.provider_id]).map((id) => ({
         address,
         provider_id: id,
@@ -232,7 +234,10 @@ export class Daemon {
       this.#config.onAdopted = undefined;
       this.#descriptors.stop();
       this.#certificates?.stop();
+      // Requests are served already, and may have begun a change.
+      this.#changes.stop();
       await this.#stopListening(0);
+      await this.#changes.idle(1000);
       await this.#manager.stop();
       throw error;
     }

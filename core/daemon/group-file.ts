@@ -1,5 +1,5 @@
 /**
- * The group file of a daemon, in the form of Mochi's Flock: its address, once for each provider.
+ * The group file of a daemon, in the form of Mochi's Flock: its address, once for each provider that runs.
  *
  * It appears when the daemon is ready, and is replaced when providers come or go, whole each time: a temporary file beside it -> fsync ->
  * rename. A stop removes it. After a kill it stays, until the next start replaces it.

@@ -53,7 +53,11 @@ export function beginOperation<Type extends keyof OperationRequests>(
 ): Operation {
   checkMethod(provider, type);
   return operations.begin(type, provider, (context) =>
-    administer(provider, type, (instance) => call(instance, type, request, context)),
+    administer(provider, type, (instance) => {
+      // It may have been cancelled while it waited for its turn.
+      context.signal.throwIfAborted();
+      return call(instance, type, request, context);
+    }),
   );
 }
 

@@ -19,7 +19,7 @@ import { BedrockError, explain, messageOf } from '../base/errors.js';
 import type { LogThreshold } from '../base/log-levels.js';
 import type { Logger } from '../base/logging.js';
 import { withTimeout } from '../base/timeout.js';
-import { configFromObject } from '../config/document.js';
+import { type ConfigDocument, configFromObject } from '../config/document.js';
 import { PRIMARY_POOL } from '../config/pools.js';
 import { type Resolution, resolveConfig, type ResolveOptions, wholeName } from '../config/resolve.js';
 import type { ProviderChange } from '../contract/provider-change.js';
@@ -199,12 +199,11 @@ export class Changes {
   }: { mustDiffer?: boolean; whenBegun?: () => void } = {}): Promise<boolean> {
     return this.#inTurn(async () => {
       whenBegun?.();
-      const { origin, running, container } = this.parts;
+      const { origin, running } = this.parts;
       const file = this.#file('to read again');
       const document = await file.read();
       if (mustDiffer && file.isAsLoaded(document)) return false;
-      const { signal } = this.#stopping;
-      const resolution = await resolveConfig(document, container, { ...origin.overrides, signal });
+      const resolution = await this.#resolve(document, origin.overrides);
       // Safe: no other change can have been made meanwhile.
       const reasons = fixedDifferences(running.current.json, resolution.config.json);
       await this.#carryOut(resolution, reasons, () => {
@@ -222,14 +221,14 @@ export class Changes {
    */
   save(): Promise<string> {
     return this.#inTurn(async () => {
-      const { manager, origin, running, container } = this.parts;
+      const { manager, origin, running } = this.parts;
       const file = this.#file('to write to');
       const settings = new Map<string, Record<string, unknown>>();
       for (const { name, changedConfig } of manager.managed)
         if (changedConfig !== undefined) settings.set(name, changedConfig);
       const { failedLibraries: failedBefore } = running.resolution;
       await file.save(running.current.json, settings, (document) =>
-        resolveConfig(document, container, { ...origin.overrides, failedBefore }),
+        this.#resolve(document, { ...origin.overrides, failedBefore }),
       );
       return file.path;
     });
@@ -296,18 +295,21 @@ export class Changes {
     edit: (config: BedrockConfig) => unknown,
     failedBefore = this.parts.running.resolution.failedLibraries,
   ): Promise<void> {
-    const { running, container } = this.parts;
+    const { running } = this.parts;
     const config = structuredClone(running.current.json);
     edit(config);
     const document = { ...configFromObject(config, running.directory), source: SOURCE };
-    const { signal } = this.#stopping;
-    const resolution = await resolveConfig(document, container, { signal, failedBefore }).catch(
-      (error: unknown) => {
-        throw signal.aborted ? stoppedMeanwhile(error) : error;
-      },
-    );
+    const resolution = await this.#resolve(document, { failedBefore });
     // Safe: no other change can have been made meanwhile.
     await this.#carryOut(resolution);
+  }
+
+  /** @throws NOT_READY when the daemon stops, whatever resolving a file throws */
+  async #resolve(document: ConfigDocument, options: ResolveOptions): Promise<Resolution> {
+    const { signal } = this.#stopping;
+    return resolveConfig(document, this.parts.container, { ...options, signal }).catch((error: unknown) => {
+      throw signal.aborted ? stoppedMeanwhile(error) : error;
+    });
   }
 
   /**
@@ -326,14 +328,19 @@ export class Changes {
     const changed: ChangedDependency[] = [];
     try {
       for (const change of dependencies) {
-        // In a reload it waits for nobody: it was looked at whether the provider is administered.
         const changing = (): Promise<void> => use(change, change.after);
-        await (reasons === undefined
-          ? changing()
-          : administer(change.provider, 'changeDependency', changing));
+        if (reasons === undefined) await changing();
+        else {
+          // Again: an operation or another change of the provider may have begun meanwhile. That one would wait for this turn, and this
+          // one for it.
+          refuse(this.#busyReasons(resolution, dependencies.slice(changed.length)));
+          await administer(change.provider, 'changeDependency', changing);
+        }
         changed.push(change);
       }
       if (signal.aborted) throw stoppedMeanwhile();
+      // Again, for the providers that go, in the step in which they do.
+      refuse(this.#busyReasons(resolution, []));
     } catch (error) {
       for (const change of changed.reverse())
         await use(change, change.before).catch((failure: unknown) =>

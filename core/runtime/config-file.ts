@@ -73,14 +73,7 @@ export class ConfigFile {
         'NOT_SUPPORTED',
         `${file} is TOML, which is not edited; write the running configuration to another file: bedrock config show -o FILE.json`,
       );
-    const found = await readFile(file, 'utf8').catch((cause: unknown) => {
-      throw new BedrockError('CONFLICT', `${file} cannot be read: ${withCure(cause)}`, { cause });
-    });
-    if (found !== text)
-      throw new BedrockError(
-        'CONFLICT',
-        `${file} was changed since the daemon has read it; reload it first, or write the running configuration to another file`,
-      );
+    await this.#checkUnchanged();
     const after = structuredClone(running);
     for (const entry of after.providers ?? []) {
       const present = settings.get(entry.name ?? '');
@@ -94,6 +87,8 @@ export class ConfigFile {
         throw error;
       });
       if (resolution === undefined || !isSameService(resolution.config.json, after, settings)) continue;
+      // Again: it may have been edited meanwhile.
+      await this.#checkUnchanged();
       if (edited !== text)
         await replaceFile(file, edited).catch((cause: unknown) => {
           throw new BedrockError('CONFLICT', `${file} cannot be written: ${withCure(cause)}`, { cause });
@@ -104,6 +99,18 @@ export class ConfigFile {
     throw new BedrockError(
       'CONFLICT',
       `${file} is written in a way that the running configuration cannot be edited into; write it to another file`,
+    );
+  }
+  /** @throws CONFLICT */
+  async #checkUnchanged(): Promise<void> {
+    const { path: file, text } = this.#file;
+    const found = await readFile(file, 'utf8').catch((cause: unknown) => {
+      throw new BedrockError('CONFLICT', `${file} cannot be read: ${withCure(cause)}`, { cause });
+    });
+    if (found === text) return;
+    throw new BedrockError(
+      'CONFLICT',
+      `${file} was changed since the daemon has read it; reload it first, or write the running configuration to another file`,
     );
   }
 }

@@ -183,11 +183,14 @@ export class ManagedProvider implements RunningProvider {
     const { definition } = resolved.registered;
     const dependencies = await inTime(this.#dependencies());
     const making = Promise.resolve(definition.create(resolved.config, this.#context(dependencies)));
-    const instance = await inTime(making).catch((error: unknown) => {
+    const checked = making.then((made) => {
+      checkProvider(made, type);
+      return made;
+    });
+    const instance = await inTime(checked).catch((error: unknown) => {
       stopLate(making, this.logger);
       throw error;
     });
-    checkProvider(instance, type);
     this.instance = instance;
     try {
       this.routes = new RouteTable(instance.routes ?? [], `the provider type "${type}"`);
@@ -412,11 +415,11 @@ async function createTarget(
   return makeTarget(registered.definition, config, context);
 }
 
-/** Stops a provider that was created after its time-out, so that it releases what it took. */
+/** Stops a provider that was created after its time-out, or is none that can be used, so that it releases what it took. */
 function stopLate(making: Promise<Provider>, logger: Logger): void {
   making
     .then((provider) => provider.stop())
     .catch((error: unknown) => {
-      logger.debug(`what was made too late did not stop: ${messageOf(error)}`);
+      logger.debug(`what was made too late, or wrongly, did not stop: ${messageOf(error)}`);
     });
 }

@@ -147,7 +147,7 @@ export class Operations {
       const { id, type } = operation;
       throw new BedrockError(
         'CONFLICT',
-        `provider "${provider}" is busy with the ${type} ${id}; wait for its end, or cancel it: DELETE /v1/operations/${id}`,
+        `provider "${provider}" is busy with the ${type} ${id}; wait for its end, or cancel it: bedrock operations cancel ${id}, or DELETE /v1/operations/${id}`,
         { details: { operation: id, type } },
       );
     }

@@ -45,6 +45,20 @@ describe('the group file', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('has no provider that does not run', async () => {
+    const path = '/proc/no/such/folder';
+    const target = { type: 'file', config: { path, create_if_missing_with_size: 2 ** 23 } };
+    const lost = { name: 'lost', type: 'warabi', optional: true, config: { target } };
+    const daemon = await bootstrap(
+      { bedrock: { group_file: 'group.json' }, providers: [...STORES, lost] },
+      { address: 'http://127.0.0.1:0', logLevel: 'off', directory: folder },
+    );
+    daemons.push(daemon);
+    expect(await group('group.json')).toEqual({
+      members: [7, 9].map((id) => ({ address: daemon.address, provider_id: id })),
+    });
+  });
+
   it('is the one that the program names', async () => {
     const daemon = await start({ group_file: 'group.json' }, path.join(folder, 'other.json'));
     expect(await readdir(folder)).toEqual(['other.json']);

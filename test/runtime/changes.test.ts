@@ -1,5 +1,5 @@
 /** Changes of the configuration of a running daemon: all of a change is made, or nothing, one after another. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
@@ -449,6 +449,22 @@ describe('a library', () => {
       expect(await codeOf(daemon.loadLibrary(ofFolder('provider')))).toBe('done');
     },
   );
+
+  it('whose provider cannot be used has what it made stopped', async () => {
+    const [file, stopped] = [path.join(home, 'half.mjs'), path.join(home, 'stopped')];
+    await writeFile(
+      file,
+      `import { writeFile } from 'node:fs/promises';
+      export default { kind: 'provider', apiVersion: 1, type: 'half', schema: {}, create: () => ({
+        targets: [{}], start: async () => {}, stop: () => writeFile(${JSON.stringify(stopped)}, 'yes') }) };`,
+    );
+    await daemon.loadLibrary('./half.mjs');
+    expect(await codeOf(daemon.addProvider({ type: 'half' }))).toBe('START_FAILED');
+    await eventually(
+      () => readFile(stopped, 'utf8').catch(() => ''),
+      (text) => text === 'yes',
+    );
+  });
 
   it('that registers a type twice brings none of its types', async () => {
     const file = path.join(home, 'twice.mjs');

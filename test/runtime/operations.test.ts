@@ -236,6 +236,19 @@ describe('the cancellation of an operation', () => {
     expect(daemon.operations).toHaveLength(before);
   });
 
+  it('ends one that waits for a change of the provider, which then never begins', async () => {
+    const before = asked.length;
+    // Refused in the end, as `store` is defined later; its turn comes first nevertheless.
+    const change = daemon.changeDependency('slow', 'store', 'store').catch((error: unknown) => error);
+    const aborting = new AbortController();
+    const waiting = daemon.snapshot('slow', { path: '/x' }, { signal: aborting.signal });
+    aborting.abort();
+    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
+    await change;
+    expect(daemon.operations[0]?.state).toBe('cancelled');
+    expect(asked).toHaveLength(before);
+  });
+
   it('is part of the stop of the daemon', async () => {
     const config = { libraries: [LIBRARY], providers: PROVIDERS };
     const stopping = await bootstrap(config, { address: 'http://127.0.0.1:0', logLevel: 'off' });

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { BedrockError, bootstrap, connect, type Daemon } from '../../core/index.js';
+import type { Resolution } from '../../core/config/resolve.js';
+import { type BedrockConfig, BedrockError, bootstrap, connect, type Daemon } from '../../core/index.js';
+import { ConfigFile } from '../../core/runtime/config-file.js';
 import { stores } from '../fixtures/notes-library.js';
 import { recordingLogger, type RecordingLogger } from '../fixtures/recording-logger.js';
-import { forget, gates } from '../fixtures/unruly-library.js';
+import { forget, gates, journal } from '../fixtures/unruly-library.js';
 import { eventually } from '../http/running-daemon.js';
 
 const LIBRARIES = ['notes', 'unruly'].map((name) =>
@@ -181,6 +183,28 @@ describe('a reload', () => {
     await daemon.hangUp();
   });
 
+  it.each([
+    ['changes', '{ "name": "notes", "type": "notes", "dependencies": { "store": "second" } },'],
+    ['removes', ''],
+  ])('is refused if a provider that it %s has got busy while it prepared', async (_what, entry) => {
+    await start();
+    gates.start.shut();
+    await replaced(
+      '{ "name": "notes", "type": "notes", "dependencies": { "store": "store" /* the first */ } },',
+      `${entry} { "name": "x", "type": "unruly", "config": { "start": "waits" } },`,
+    );
+    const reloading = errorOf(daemon.reload());
+    await gates.start.arrivals(1);
+    // This one waits for the turn that the reload has.
+    const changing = daemon.changeDependency('notes', 'store', 'second');
+    gates.start.open();
+    const { code, details } = await reloading;
+    expect([code, (details.reasons as string[]).length]).toEqual(['CONFLICT', 1]);
+    await changing;
+    expect(names()).toEqual(['store', 'second', 'notes']);
+    expect(journal.at(-1)).toBe('x: stopped');
+  });
+
   it('comes after a change that is under way', async () => {
     await start();
     gates.start.shut();
@@ -279,6 +303,23 @@ describe('the running configuration is saved', () => {
     await daemon.close();
     await start('margo.mercury.address = "http://127.0.0.1:0"', 'bedrock.toml');
     expect((await errorOf(daemon.saveConfig())).code).toBe('NOT_SUPPORTED');
+  });
+});
+
+describe('a file that is edited while the running configuration is being saved', () => {
+  it('is not written to', async () => {
+    await start();
+    const [from, to] = [{ providers: [] }, { providers: [{ name: 'x', type: 'unruly' }] }];
+    const resolved = (json: BedrockConfig): Resolution => ({ config: { json } }) as Resolution;
+    const text = JSON.stringify(from);
+    const own = new ConfigFile({ path: file, format: 'json', text, directory: home }, resolved(from));
+    await writeFile(file, text);
+    const saving = own.save(to, new Map(), async () => {
+      await writeFile(file, `${text} // by somebody else`);
+      return resolved(to);
+    });
+    expect((await errorOf(saving)).code).toBe('CONFLICT');
+    expect(await readFile(file, 'utf8')).toBe(`${text} // by somebody else`);
   });
 });
 
