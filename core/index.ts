@@ -99,7 +99,12 @@ export { type Hold, type ListedRegion, Region } from './targets/region.js';
 export { RegionDirectory } from './targets/region-directory.js';
 export type { DirectoryOptions, MakeRegion } from './targets/region-directory.js';
 export { restoreSnapshot, takeSnapshot } from './snapshot/snapshots.js';
-export type { SnapshotResult, SnapshotSettings, SnapshotSummary } from './snapshot/snapshots.js';
+export type {
+  RestoreSettings,
+  SnapshotResult,
+  SnapshotSettings,
+  SnapshotSummary,
+} from './snapshot/snapshots.js';
 export type { Written as SnapshotWritten } from './snapshot/snapshot-writer.js';
 export { verifySnapshot } from './snapshot/snapshot-reader.js';
 export type { Verification } from './snapshot/snapshot-reader.js';

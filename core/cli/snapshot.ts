@@ -162,7 +162,7 @@ async function verify(folder: string, { json, quiet }: Options, signal: AbortSig
     await printJson({ path: folder, poolId, takenAt, source, regions, bytes, damaged, faults });
   else
     await printLine(
-      `${folder}: ${regions} regions whole, ${formatSize(bytes)}, taken at ${formatTime(takenAt)} from ${source.provider}`,
+      `${folder}: ${regions} ${regions === 1 ? 'region' : 'regions'} whole, ${formatSize(bytes)}, taken at ${formatTime(takenAt)} from ${source.provider}`,
     );
   if (damaged === 0) return;
   for (const fault of faults) process.stderr.write(`${fault}\n`);
@@ -170,7 +170,7 @@ async function verify(folder: string, { json, quiet }: Options, signal: AbortSig
     ExitStatus.failed,
     new BedrockError(
       'SNAPSHOT_CORRUPT',
-      `${damaged} faults in ${folder}; ${regions} of ${manifest.regions} regions are whole`,
+      `${damaged} ${damaged === 1 ? 'fault' : 'faults'} in ${folder}; ${regions} of ${manifest.regions} regions are whole`,
     ),
   );
 }

@@ -82,6 +82,7 @@ function configCheck(
 ): ConfigCheck {
   return {
     report: (path, found, allowed) => fail(path, expected(found, allowed)),
+    warn: (path, message) => faults.warn([...base, ...path], message),
     backend(path, { type, config }) {
       const registered = registry.backend(type);
       if (registered === undefined) return lack([...path, 'type'], registry.unknown('backend', type));

@@ -102,6 +102,8 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
 export interface ConfigCheck {
   /** Reports a fault. `path` is relative to the provider's `config`, such as `['target', 'type']`. */
   report(path: readonly (string | number)[], found: unknown, allowed: string): void;
+  /** Adds a warning about settings that are valid, and do not do all that they say. `path` as for `report`. */
+  warn(path: readonly (string | number)[], message: string): void;
   /** Validates the settings of a backend at `path`, and fills in their defaults. */
   backend(
     path: readonly (string | number)[],

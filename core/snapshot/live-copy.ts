@@ -16,6 +16,7 @@ import { erasedPages, regionsOf } from '../targets/copy.js';
 
 /** What is read and written at once. */
 export const PIECE_BYTES = 2 ** 18;
+/** How many pieces are copied at once, unless told. */
 const WORKERS = 32;
 /** If no more than that is left, changes are held for the last pass. */
 const FEW_PIECES = 256;
@@ -49,6 +50,8 @@ export interface LiveCopyOptions {
   signal: AbortSignal;
   /** How long changes may be held for the last pass, milliseconds. */
   maxHoldMs: number;
+  /** How many pieces are copied at once. */
+  inFlight?: number | undefined;
 }
 
 export interface LiveCopyResult {
@@ -73,7 +76,7 @@ interface Change {
 export async function copyLive(
   target: Watchable,
   sink: CopySink,
-  { signal, maxHoldMs }: LiveCopyOptions,
+  { signal, maxHoldMs, inFlight = WORKERS }: LiveCopyOptions,
 ): Promise<LiveCopyResult> {
   let changes = new Map<string, Change>();
   /** Why changes could not be held the last time. */
@@ -97,13 +100,14 @@ export async function copyLive(
   };
   try {
     for await (const ids of erasedPages(target)) for (const id of ids) sink.gone(id);
-    await forAll(regionsOf(target), signal, (stat) =>
+    const work = { ended: signal, inFlight };
+    await forAll(regionsOf(target), work, (stat) =>
       copyRegion(target, sink, { id: stat.id, pieces: undefined }, signal),
     );
     let passes = 1;
     for (let holds = 0; ;) {
       while (passes < MAX_PASSES * (holds + 1) && !isLittle(changes)) {
-        await forAll(take(), signal, (change) => copyRegion(target, sink, change, signal));
+        await forAll(take(), work, (change) => copyRegion(target, sink, change, signal));
         passes++;
       }
       const held = await copyHeld();
@@ -140,7 +144,7 @@ export async function copyLive(
     );
     const either = AbortSignal.any([signal, late.signal]);
     try {
-      await forAll(rest, either, (change) => copyRegion(target, sink, change, either));
+      await forAll(rest, { ended: either, inFlight }, (change) => copyRegion(target, sink, change, either));
       return { takenAt: Date.now(), holdMs: performance.now() - begun };
     } catch (error) {
       signal.throwIfAborted();
@@ -203,7 +207,7 @@ function* numbers(count: number): Generator<number> {
 /** Works on all items, many at a time. The first failure stops the rest, and is thrown when all work in progress has ended. */
 export async function forAll<T>(
   items: AsyncGenerator<T> | Iterable<T>,
-  ended: AbortSignal,
+  { ended, inFlight }: { ended: AbortSignal; inFlight: number },
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
@@ -220,6 +224,6 @@ export async function forAll<T>(
       failure ??= { error };
     }
   };
-  await Promise.all(Array.from({ length: WORKERS }, worker));
+  await Promise.all(Array.from({ length: inFlight }, worker));
   if (failure !== undefined) throw failure.error;
 }

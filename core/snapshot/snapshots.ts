@@ -10,7 +10,7 @@ import { copyLive, isWatchable } from './live-copy.js';
 import { SnapshotReader } from './snapshot-reader.js';
 import { folderError, SnapshotWriter, useFolder, type Written } from './snapshot-writer.js';
 
-/** Regions that are brought in at once. */
+/** Regions that are brought in at once, unless told. */
 const IN_FLIGHT = 64;
 
 /** What is told about a snapshot. */
@@ -23,11 +23,19 @@ export interface SnapshotSettings {
   readonly source: Manifest['source'];
   /** How long changes may be held for the last pass, milliseconds; 1000 unless given. */
   readonly maxHoldMs?: number;
+  /** Pieces of 256 KiB that are copied at once; 32 unless given. */
+  readonly inFlight?: number;
   /**
    * The folder of an earlier, complete snapshot of the same target, an absolute path on the same file system. Its packs that hold bytes
    * that are still the same are linked, not written again.
    */
   readonly incremental?: string;
+}
+
+/** How a snapshot is brought back. */
+export interface RestoreSettings {
+  /** Regions that are brought in at once; 64 unless given. */
+  readonly inFlight?: number;
 }
 
 /** What is told about a snapshot that was taken. */
@@ -59,7 +67,7 @@ export function checkFolder(folder: string): void {
 export async function takeSnapshot(
   target: Target,
   folder: string,
-  { source, maxHoldMs = DEFAULT_MAX_HOLD_MS, incremental }: SnapshotSettings,
+  { source, maxHoldMs = DEFAULT_MAX_HOLD_MS, inFlight, incremental }: SnapshotSettings,
   { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
 ): Promise<SnapshotResult> {
   checkFolder(folder);
@@ -84,7 +92,7 @@ export async function takeSnapshot(
     },
   });
   try {
-    const { takenAt, passes, holdMs } = await copyLive(target, writer, { signal, maxHoldMs });
+    const { takenAt, passes, holdMs } = await copyLive(target, writer, { signal, maxHoldMs, inFlight });
     const { manifest, written } = await writer.finish({ poolId, takenAt, source }, signal);
     report({ ...done, totalBytes: done.doneBytes, totalRegions: done.doneRegions });
     return { ...summaryOf(folder, manifest), ...written, passes, holdMs: Math.round(holdMs) };
@@ -104,8 +112,10 @@ export async function takeSnapshot(
 export async function restoreSnapshot(
   target: Target,
   folder: string,
-  { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
+  operation: Pick<OperationContext, 'signal' | 'report'>,
+  { inFlight = IN_FLIGHT }: RestoreSettings = {},
 ): Promise<SnapshotSummary> {
+  const { signal, report } = operation;
   checkFolder(folder);
   if (!target.capabilities.importable || target.beginFilling === undefined || target.endFilling === undefined)
     throw new BedrockError(
@@ -121,7 +131,7 @@ export async function restoreSnapshot(
     report({ totalBytes: manifest.bytes, totalRegions: manifest.regions });
     await target.beginFilling(Buffer.from(manifest.poolId, 'hex'));
     try {
-      await bringIn(target, reader, signal, report);
+      await bringIn(target, reader, operation, inFlight);
       await target.endFilling();
     } catch (error) {
       await emptyAgain(target, error);
@@ -155,8 +165,8 @@ async function checkRoom(target: Target, { bytes, regions }: Manifest): Promise<
 async function bringIn(
   target: Target,
   reader: SnapshotReader,
-  signal: AbortSignal,
-  report: OperationContext['report'],
+  { signal, report }: Pick<OperationContext, 'signal' | 'report'>,
+  inFlight: number,
 ): Promise<void> {
   const { folder } = reader;
   const lie = (cause: unknown): unknown => {
@@ -199,7 +209,7 @@ async function bringIn(
       failure ??= { error };
     }
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, work));
+  await Promise.all(Array.from({ length: inFlight }, work));
   if (failure === undefined) return;
   await records.return(undefined);
   throw lie(failure.error);

@@ -19,8 +19,9 @@ import {
 import { planRoute } from './migration/plan.js';
 import { Receiver } from './migration/receiver.js';
 import { Sender } from './migration/sender.js';
-import { restore, snapshot } from './snapshots.js';
+import { restore, snapshot, type Store } from './snapshots.js';
 import { TargetSlot } from './target-slot.js';
+import { checkTransferManager, type TransferManager, transferManagerOf } from './transfer-manager.js';
 import type { WarabiConfig, WarabiTargetConfig } from '../../schemas/generated/warabi.js';
 
 /** The configuration of a target after its schema has filled in the defaults. */
@@ -36,6 +37,7 @@ class WarabiProvider implements Provider {
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   readonly name: string;
+  readonly #transfers: TransferManager;
   #isStopped = false;
 
   constructor(
@@ -45,6 +47,7 @@ class WarabiProvider implements Provider {
   ) {
     this.name = providerName;
     this.#receiver = new Receiver(providerName, slots);
+    this.#transfers = transferManagerOf(config.transfer_manager);
     this.#sender = new Sender(providerName, slots, config, logger, remoteOptions);
     const source = { name: providerName, config };
     this.routes = [...this.#receiver.routes, planRoute(slots, source, remoteOptions)];
@@ -54,12 +57,16 @@ class WarabiProvider implements Provider {
     return this.slots.map(({ served }) => served);
   }
 
+  get #store(): Store {
+    return { provider: this.name, slots: this.slots, pieces: this.#transfers.ofSnapshot };
+  }
+
   snapshot(request: SnapshotRequest, operation: OperationContext): Promise<unknown> {
-    return snapshot(this.name, this.slots, request, operation);
+    return snapshot(this.#store, request, operation);
   }
 
   restore(request: RestoreRequest, operation: OperationContext): Promise<unknown> {
-    return restore(this.name, this.slots, request, operation);
+    return restore(this.#store, request, operation);
   }
 
   migrate(request: MigrateRequest, operation: OperationContext): Promise<unknown> {
@@ -126,6 +133,7 @@ export default defineProvider<WarabiConfig>({
     if ((config.target === undefined) === (config.targets === undefined)) {
       check.report([], config, 'either "target" (one) or "targets" (several)');
     }
+    checkTransferManager(config.transfer_manager, (path, message) => check.warn(path, message));
     const isOlderForm = config.target === undefined;
     targetsOf(config).forEach((target, index) => {
       check.backend(isOlderForm ? ['targets', index] : ['target'], target);

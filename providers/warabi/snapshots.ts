@@ -10,12 +10,19 @@ import {
   takeSnapshot,
 } from '../../core/index.js';
 import type { TargetSlot } from './target-slot.js';
+import type { TransferManager } from './transfer-manager.js';
 
 const MAX_HOLD_MS = 60_000;
 
+/** A provider, as snapshots see it. */
+export interface Store {
+  readonly provider: string;
+  readonly slots: readonly TargetSlot[];
+  readonly pieces: TransferManager['ofSnapshot'];
+}
+
 export async function snapshot(
-  provider: string,
-  slots: readonly TargetSlot[],
+  { provider, slots, pieces }: Store,
   { path, options, removeSource }: SnapshotRequest,
   operation: OperationContext,
 ): Promise<SnapshotResult> {
@@ -39,6 +46,7 @@ export async function snapshot(
     path,
     {
       source,
+      ...pieces,
       ...(maxHoldMs !== undefined && { maxHoldMs }),
       ...(incremental !== undefined && { incremental }),
     },
@@ -47,8 +55,7 @@ export async function snapshot(
 }
 
 export async function restore(
-  provider: string,
-  slots: readonly TargetSlot[],
+  { provider, slots, pieces }: Store,
   { path, options }: RestoreRequest,
   operation: OperationContext,
 ): Promise<SnapshotSummary> {
@@ -63,7 +70,7 @@ export async function restore(
         details: { provider, target: slot.index },
       },
     );
-  return slot.fill((target) => restoreSnapshot(target, path, operation));
+  return slot.fill((target) => restoreSnapshot(target, path, operation, pieces));
 }
 
 function slotOf(

@@ -390,7 +390,26 @@ describe('configurations in the ways of the manuals and tests of Bedrock and War
           },
         },
       }),
+      // A piece has 4 KiB at least.
+      ['config.transfer_manager.config'],
+    ],
+    [
+      'a pipeline of large buffers, which has more in flight than there may be',
+      warabi({
+        target: { type: 'memory' },
+        transfer_manager: { type: 'pipeline', config: { num_pools: 4, first_buffer_size: 2 ** 21 } },
+      }),
+      ['config.transfer_manager.config'],
+    ],
+    [
+      'a pipeline as it is by default',
+      warabi({ target: { type: 'memory' }, transfer_manager: { type: 'pipeline' } }),
       [],
+    ],
+    [
+      'settings of a pipeline without one',
+      warabi({ target: { type: 'memory' }, transfer_manager: { config: { num_pools: 2 } } }),
+      ['config.transfer_manager.config'],
     ],
     [
       'three targets of the older form',

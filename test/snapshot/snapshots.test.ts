@@ -451,3 +451,34 @@ describe('bedrock snapshot, restore and verify', () => {
     await service.close();
   });
 });
+
+describe('the transfer manager of a provider', () => {
+  const most = async (target: Target, method: 'readInto' | 'importRegion', work: () => Promise<unknown>) => {
+    let [now, highest] = [0, 0];
+    const before = (target[method] as (...args: unknown[]) => Promise<unknown>).bind(target);
+    Object.assign(target, {
+      async [method](...args: unknown[]) {
+        highest = Math.max(highest, ++now);
+        await nextTurn();
+        await before(...args).finally(() => now--);
+      },
+    });
+    await work();
+    return highest;
+  };
+
+  it.each([
+    [undefined, 32, 40],
+    [{ type: 'pipeline', config: { num_buffers_per_pool: 3, first_buffer_size: 2 ** 18 } }, 3, 3],
+    [{ type: 'pipeline', config: { num_buffers_per_pool: 1, first_buffer_size: 4096 } }, 1, 1],
+  ])('%j limits what is in flight of a snapshot and a restore', async (manager, ofSnapshot, ofRestore) => {
+    const config = { target: { type: 'memory' }, ...(manager !== undefined && { transfer_manager: manager }) };
+    for (const name of ['from', 'to']) await daemon.addProvider({ name, type: 'warabi', config } as Providers[number]);
+    const [from, to] = [daemon.target('from'), daemon.target('to')];
+    for (let at = 0; at < 40; at++) await from.createAndWrite(Buffer.from(`region ${at}`));
+    const path = folder();
+    expect(await most(from, 'readInto', () => daemon.snapshot('from', { path }))).toBe(ofSnapshot);
+    expect(await most(to, 'importRegion', () => daemon.restore('to', { path }))).toBe(ofRestore);
+    for (const name of ['from', 'to']) await daemon.removeProvider(name);
+  });
+});
