@@ -211,8 +211,8 @@ describe('SIGHUP', () => {
   });
 });
 
-describe('a signal while a change is under way that never ends', () => {
-  it('is a reload that waits, or stops the daemon, which answers the change with NOT_READY', async () => {
+describe('a change that never ends', () => {
+  it('holds up the reload of SIGHUP, and is answered with NOT_READY when SIGTERM stops the daemon', async () => {
     const stuck = path.join(home, 'stuck.mjs');
     await writeFile(
       stuck,
@@ -248,8 +248,8 @@ describe('a signal while a change is under way that never ends', () => {
   });
 });
 
-describe('SIGUSR1, and SIGHUP where the log has no file', () => {
-  it('is a line in the log, opens no inspector, and the daemon goes on', async () => {
+describe('a signal that has nothing to do', () => {
+  it('is a line in the log: SIGHUP without a file of the log, and SIGUSR1, which opens no inspector', async () => {
     const daemon = bedrock(['-c', file]);
     const address = await daemon.address();
     daemon.signal('SIGHUP');

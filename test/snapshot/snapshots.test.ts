@@ -472,8 +472,11 @@ describe('the transfer manager of a provider', () => {
     [{ type: 'pipeline', config: { num_buffers_per_pool: 3, first_buffer_size: 2 ** 18 } }, 3, 3],
     [{ type: 'pipeline', config: { num_buffers_per_pool: 1, first_buffer_size: 4096 } }, 1, 1],
   ])('%j limits what is in flight of a snapshot and a restore', async (manager, ofSnapshot, ofRestore) => {
-    const config = { target: { type: 'memory' }, ...(manager !== undefined && { transfer_manager: manager }) };
-    for (const name of ['from', 'to']) await daemon.addProvider({ name, type: 'warabi', config } as Providers[number]);
+    const config = {
+      target: { type: 'memory' },
+      ...(manager !== undefined && { transfer_manager: manager }),
+    };
+    for (const name of ['from', 'to']) await daemon.addProvider({ name, type: 'warabi', config });
     const [from, to] = [daemon.target('from'), daemon.target('to')];
     for (let at = 0; at < 40; at++) await from.createAndWrite(Buffer.from(`region ${at}`));
     const path = folder();

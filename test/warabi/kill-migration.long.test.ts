@@ -1,6 +1,6 @@
 /**
- * Migrations between two daemons as processes, each side of which is killed at the steps: one more call ends them, and nothing is lost. Of
- * steps that come often a sample is taken.
+ * Migrations between two daemons as processes, each side of which, or the proxy between them, is killed at the steps: one more call ends
+ * them, and nothing is lost. Of steps that come often a sample is taken.
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { failingSystem } from '../fixtures/failing-system.js';
@@ -21,6 +21,19 @@ afterAll(async () => {
 });
 
 const SIDES = ['source', 'destination'] as const;
+
+for (const step of ['begin', 'pieces', 'finish'])
+  for (const [at, isPassed] of [
+    ['request', false],
+    ['request', true],
+    ['answer', false],
+  ] as const)
+    withCompiler.it(
+      `outlives that the kernel cuts all connections with the ${at} of ${step} ${isPassed ? 'on its way' : 'lost'}`,
+      async () => {
+        expect(await migrations?.round({ side: 'proxy', step, at, isPassed })).toBe(true);
+      },
+    );
 
 for (const side of SIDES) {
   for (const step of ['begin', 'erased', 'pieces', 'finish'])

@@ -1,5 +1,6 @@
 /**
- * A migration between two daemons that run as processes, one of which is killed at a certain step. Programs write to the source
+ * A migration between two daemons that run as processes, by way of a proxy that is one too. One of them is killed at a certain step: a side,
+ * or the proxy, whose connections the kernel then cuts. Programs write to the source
  * meanwhile. Afterwards one more migration must end it: all that was acknowledged is at the destination, once, and nowhere else.
  */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,17 +8,17 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect, type Service } from '../../core/index.js';
 import { bedrock, type BedrockProcess, killAll } from '../fixtures/bedrock-process.js';
-import { CuttingProxy } from '../fixtures/cutting-proxy.js';
+import { CuttingProcess } from '../fixtures/cutting-process.js';
 import type { FailingSystem, Failures } from '../fixtures/failing-system.js';
 import { bytesOf, contentsOf, fill } from './migration-daemons.js';
 
 export type Side = 'source' | 'destination';
 
-/** When a side is killed: instead of the n-th call of the system, or with a request or its answer on its way. */
+/** When a side or the proxy is killed: instead of the n-th call of the system, or with a request or its answer on its way. */
 export type Moment =
   | { readonly side: Side; readonly call: string; readonly nth: number }
   | {
-      readonly side: Side;
+      readonly side: Side | 'proxy';
       readonly step: string;
       readonly at: 'request' | 'answer';
       /** Whether the other side still gets it. */
@@ -112,11 +113,9 @@ class Round {
   readonly #books: Book[] = Array.from({ length: WRITERS }, () => new Map());
   readonly #running = new Map<Side, BedrockProcess>();
   readonly #services = new Map<Side, Service>();
-  #proxy: CuttingProxy | undefined;
+  #proxy!: CuttingProcess;
   /** Its end has been heard of, and it runs again unless `#restarted` is still to come. */
   #isKilled = false;
-  /** It was killed by the proxy. */
-  #isSent = false;
   #restarted: Promise<void> = Promise.resolve();
   #writes = 0;
 
@@ -129,17 +128,18 @@ class Round {
 
   async run(): Promise<boolean> {
     const { side } = this.moment;
-    this.#proxy = await CuttingProxy.open(0);
+    this.#proxy = await CuttingProcess.open();
     await this.#start('destination', side === 'destination');
     await this.#start('source', side === 'source');
-    this.#watch();
+    await this.#watch();
     const isKilledBefore = this.#isKilled;
     const error = await this.#migrateWhileWritten();
-    if (error !== undefined && (isKilledBefore || !(await this.#isVictimDead()))) throw error;
-    if (this.#isSent || error !== undefined) await this.#restarted;
+    const isSent = await this.#proxy.isMet();
+    if (error !== undefined && (isKilledBefore || !(isSent || (await this.#isVictimDead())))) throw error;
+    if (side === 'proxy') await this.#startProxy();
+    else if (isSent || error !== undefined) await this.#restarted;
     if (this.#isKilled) {
       await this.#checkServed();
-      this.#proxy.onRequest = this.#proxy.onAnswer = () => 'pass';
       const again = await this.#migrateWhileWritten();
       if (again !== undefined) throw again;
     }
@@ -153,7 +153,7 @@ class Round {
     for (const daemon of this.#running.values()) daemon.signal('SIGKILL');
     await this.#restarted.catch(() => undefined);
     await Promise.all([...this.#running.values()].map(({ exit }) => exit));
-    await this.#proxy?.close();
+    await this.#proxy.kill();
   }
 
   /** Starts a side, again without harm if it was killed at once. */
@@ -182,7 +182,7 @@ class Round {
       if (!isVictim) throw error;
       return this.#restarted;
     }
-    if (side === 'destination' && this.#proxy !== undefined) this.#proxy.port = Number(new URL(address).port);
+    if (side === 'destination') await this.#proxy.lead(Number(new URL(address).port));
     await this.#services.get(side)?.close();
     this.#services.set(side, await connect(address));
   }
@@ -190,23 +190,19 @@ class Round {
   #isOver = false;
 
   /** Has the victim killed at the moment, if the proxy is who sees it. */
-  #watch(): void {
+  async #watch(): Promise<void> {
     const { moment } = this;
-    const proxy = this.#proxy;
-    if (proxy === undefined || 'call' in moment) return;
-    const victim = this.#running.get(moment.side);
-    const kill = (): 'pass' | 'cut' => {
-      if (this.#isSent) return 'pass';
-      victim?.signal('SIGKILL');
-      this.#isSent = true;
-      return moment.isPassed ? 'pass' : 'cut';
-    };
-    let isAsked = false;
-    proxy.onRequest = ({ chunk }) => {
-      isAsked ||= chunk.includes(`/migration/${moment.step}`);
-      return isAsked && moment.at === 'request' ? kill() : 'pass';
-    };
-    proxy.onAnswer = () => (isAsked && moment.at === 'answer' ? kill() : 'pass');
+    if ('call' in moment) return;
+    const { side, step, at, isPassed } = moment;
+    const pid = side === 'proxy' ? undefined : this.#running.get(side)?.child.pid;
+    await this.#proxy.watch({ mark: `/migration/${step}`, at, isPassed, ...(pid !== undefined && { pid }) });
+  }
+
+  async #startProxy(): Promise<void> {
+    if (!(await this.#proxy.isMet())) return;
+    this.#isKilled = true;
+    await this.#proxy.kill();
+    await this.#proxy.restart();
   }
 
   #service(side: Side): Service {
@@ -222,7 +218,7 @@ class Round {
     const writing = this.#books.map((book, nth) => this.#write(source, nth, book, stop));
     try {
       await source.provider('store').migrate({
-        address: `http://127.0.0.1:${this.#proxy?.ownPort ?? 0}`,
+        address: `http://127.0.0.1:${this.#proxy.ownPort}`,
         provider: 'store',
         options: { transfer_size: 65536 },
       });
@@ -237,9 +233,11 @@ class Round {
   }
 
   async #isVictimDead(): Promise<boolean> {
-    if (this.#isKilled || this.#isSent) return true;
+    const { side } = this.moment;
+    if (this.#isKilled) return true;
+    if (side === 'proxy') return false;
     try {
-      const service = await connect(this.#service(this.moment.side).url, { timeoutMs: 10_000 });
+      const service = await connect(this.#service(side).url, { timeoutMs: 10_000 });
       await service.close();
       return false;
     } catch {

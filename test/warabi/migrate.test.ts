@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { connect, type Daemon, type RegionId } from '../../core/index.js';
+import { CuttingProcess } from '../fixtures/cutting-process.js';
 import { CuttingProxy, type Traffic } from '../fixtures/cutting-proxy.js';
 import { sampled } from '../fixtures/thoroughness.js';
 import {
@@ -305,6 +306,24 @@ describe('a migration that breaks off', () => {
       expect(await codeOf(source.target('store').list())).toBe('PROVIDER_MOVED');
     },
   );
+
+  test('by the kernel, as the process between both is killed, is ended by one more', async () => {
+    const { source, destination } = await pair(['file'], ['file']);
+    await fill(source.target('store'));
+    const before = await contentsOf(source.target('store'));
+    const proxy = await CuttingProcess.open(Number(new URL(addressOf(destination, 'http')).port));
+    try {
+      await proxy.watch({ mark: '/migration/pieces', at: 'answer', isPassed: false });
+      const address = `http://127.0.0.1:${proxy.ownPort}`;
+      expect(await codeOf(migrate(source, address))).toBe('UNREACHABLE');
+      expect(await proxy.isMet()).toBe(true);
+      await proxy.restart();
+      await migrate(source, address);
+      expect(await contentsOf(destination.target('store'))).toEqual(before);
+    } finally {
+      await proxy.kill();
+    }
+  });
 
   test('goes on with what had come, and takes what changed since', async () => {
     const { source, destination } = await pair(['file'], ['file']);
