@@ -153,6 +153,7 @@ export type {
   PoolReference as ExecutionPoolReference,
   ExecutionStreamConfig,
   HttpConfig,
+  LimitsConfig,
   LogConfig,
   MargoConfig,
   MercuryConfig,

@@ -97,6 +97,11 @@ export const ERROR_CODES = {
     status: 422,
     meaning: 'The query exceeds a limit of bedrock.query; details.setting names it.',
   },
+  RATE_LIMITED: {
+    status: 429,
+    meaning:
+      'The client asks more than bedrock.limits allows; details.limit says of what, details.retryAfterSeconds when to try again.',
+  },
   HEADERS_TOO_LARGE: {
     status: 431,
     meaning: 'The request line and headers are larger than the configured limit.',

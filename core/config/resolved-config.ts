@@ -6,6 +6,7 @@ import type {
   BedrockSection,
   ExecutionPoolConfig,
   HttpConfig,
+  LimitsConfig,
   LogConfig,
   ProviderConfig,
   QueryConfig,
@@ -28,6 +29,7 @@ export interface DaemonSettings extends Required<
     | 'query'
     | 'auth'
     | 'audit'
+    | 'limits'
     | 'group_file'
     | 'resp'
     | 'unix'
@@ -45,6 +47,8 @@ export interface DaemonSettings extends Required<
   auth?: Required<AuthConfig>;
   /** Absent: nothing is recorded. Its path is absolute. */
   audit?: AuditConfig;
+  /** Absent: nothing is limited. */
+  limits?: Required<LimitsConfig>;
   /** Absent: there is no Redis door. */
   resp?: Required<Omit<RespConfig, 'address' | 'unix'>> & Pick<RespConfig, 'address' | 'unix'>;
   /** Its paths are absolute. */

@@ -42,9 +42,11 @@ import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
 import { Access } from '../security/access.js';
 import { AuditLog, DONE } from '../security/audit.js';
+import { Limits } from '../security/limits.js';
 import { registerAuditMetrics } from './audit-metrics.js';
 import { GroupFile } from './group-file.js';
 import { DescriptorWatch } from './descriptor-watch.js';
+import { registerLimitMetrics } from './limit-metrics.js';
 import { registerTlsMetrics } from './tls-metrics.js';
 
 /** The present state of a provider of this daemon. */
@@ -107,6 +109,8 @@ export class Daemon {
   /** Whom it serves; undefined: everybody. */
   readonly #access: Access | undefined;
   readonly #audit: AuditLog | undefined;
+  /** How much a client may ask of both doors together. */
+  readonly #limits: Limits | undefined;
   readonly #logFile: LogFile | undefined;
   #address: string | undefined;
   #isReloadAhead = false;
@@ -141,6 +145,12 @@ export class Daemon {
     registerDescriptorShortages(metrics, () => descriptors.shortages);
     if (!parts.listen) return;
     if (audit !== undefined) registerAuditMetrics(metrics, audit);
+    const limits = config.settings.limits && new Limits(config.settings.limits);
+    this.#limits = limits;
+    if (limits !== undefined) {
+      limits.onFirst = (message) => this.#logger.warning(message);
+      registerLimitMetrics(metrics, limits);
+    }
     const server: HttpServer = new HttpServer({
       address: config.address,
       settings: config.settings,
@@ -163,6 +173,7 @@ export class Daemon {
         }),
       access,
       audit,
+      limits,
       shutdown: () => this.#shutDown('HTTP'),
     });
     this.#server = server;
@@ -281,6 +292,7 @@ export class Daemon {
       queries: this.#queries,
       access: this.#access,
       audit: this.#audit,
+      rates: this.#limits,
       shutdown: () => this.#shutDown('the Redis protocol'),
     });
     this.#respServer = server;

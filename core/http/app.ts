@@ -15,6 +15,7 @@ import type { ListenAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
+import type { Limits } from '../security/limits.js';
 import type { AnswerMemory } from './answer-memory.js';
 import type { BodyLimits } from './body.js';
 import { addRenameRoutes, addTransactionRoute } from './change-routes.js';
@@ -37,6 +38,7 @@ import { addProviderRoutes } from './provider-routes.js';
 import { refuseOtherText } from './region-ref.js';
 import { isAdministrative, RequestAccess } from './route-access.js';
 import { addPersistRoute, addRegionRoutes } from './region-routes.js';
+import { RequestLimits } from './request-limits.js';
 import { addSchemas } from './schemas.js';
 import { withSecurityHeaders } from './security-headers.js';
 import { answerSmallRequests } from './small-requests.js';
@@ -65,6 +67,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   access: Access | undefined;
   /** Where administrative calls and refusals are recorded. */
   audit?: AuditLog | undefined;
+  /** How much a client may ask. */
+  limits?: Limits | undefined;
 }
 
 /** State that is read again for each request. */
@@ -113,7 +117,9 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     allowedOrigins: settings.http.allowed_origins,
   });
   const limits = bodyLimits(settings);
-  const access = options.access && new RequestAccess(options.access, providers);
+  const access = options.access && new RequestAccess(options.access, providers, options.limits);
+  const counted =
+    options.limits?.countsRequests === true ? new RequestLimits(options.limits, access) : undefined;
   const audit = options.audit && new HttpAudit(options.audit);
   let routes: RequestListener | undefined;
   const app = Fastify({
@@ -134,6 +140,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   app.decorateRequest('authority', undefined);
   app.addHook('onRequest', (request, reply, done) => {
     if (state.isStopping) reply.header('connection', 'close');
+    counted?.check(request.raw);
     guard(request.raw);
     access?.admit(request);
     if (isAdministrative(request)) audit?.watch(request, reply);
@@ -174,7 +181,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   app.addHook('onRoute', (route) => {
     route.handler = catching(route.handler);
   });
-  const document = describeRoutes(app, version);
+  const document = describeRoutes(app, version, access !== undefined);
   addSchemas(app);
   // A body that no route asks for is not read.
   app.removeAllContentTypeParsers();
@@ -219,7 +226,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return {
-    handle: requestsTo(routes, options, state, guard, access),
+    handle: requestsTo(routes, options, state, { guard, access, counted }),
     evictedBodies: () => gathering.evicted,
     endStreams: () => live.close(),
     close: () => app.close(),
@@ -252,16 +259,33 @@ function requestsTo(
   routes: RequestListener,
   { settings, providers, answers }: HttpAppOptions,
   state: HttpAppState,
-  guard: (request: IncomingMessage) => void,
-  access: RequestAccess | undefined,
+  {
+    guard,
+    access,
+    counted,
+  }: {
+    guard: (request: IncomingMessage) => void;
+    access: RequestAccess | undefined;
+    counted: RequestLimits | undefined;
+  },
 ): RequestListener {
   const { allowed_origins: allowed } = settings.http;
   const limits = bodyLimits(settings);
   const isReady = (): boolean => state.isReady;
   const otherwise = withSecurityHeaders(routes);
-  const small = answerSmallRequests({ providers, limits, answers, isReady, guard, access, otherwise });
+  const admitted = counted === undefined ? guard : counted.before(guard);
+  const small = answerSmallRequests({
+    providers,
+    limits,
+    answers,
+    isReady,
+    guard: admitted,
+    access,
+    otherwise,
+  });
   const origins = originsOf(allowed);
-  return origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
+  const handle = origins.size === 0 ? small : tellBrowsers({ origins, guard, otherwise: small });
+  return counted === undefined ? handle : counted.counting(handle);
 }
 
 /** Logs an error of which the client learns only that it is INTERNAL. */

@@ -8,11 +8,13 @@
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { BedrockError } from '../base/errors.js';
 import { endAndLinger } from '../net/linger.js';
 import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
-import { clientErrorResponse } from './problem.js';
+import type { Limits } from '../security/limits.js';
+import { clientErrorResponse, lastAnswer } from './problem.js';
 import { workOf } from './work.js';
 
 /** Cost of any HTTP request, in small requests of the Redis protocol. */
@@ -50,8 +52,14 @@ export class Connections {
   /** Requests in flight that wait for an earlier one. */
   #waiting = 0;
 
-  /** @param handle carries out a request */
-  constructor(private readonly handle: RequestListener) {}
+  /**
+   * @param handle carries out a request
+   * @param limits how many connections an address may have
+   */
+  constructor(
+    private readonly handle: RequestListener,
+    private readonly limits?: Limits,
+  ) {}
 
   get open(): number {
     return this.#open.size;
@@ -125,6 +133,11 @@ export class Connections {
       socket.destroy();
       return;
     }
+    const leave = this.limits?.connect(socket);
+    if (leave instanceof BedrockError) {
+      endAndLinger(socket, lastAnswer(leave));
+      return;
+    }
     const connection: Connection = {
       inFlight: [],
       ended: () => this.#ended(socket, connection),
@@ -134,6 +147,7 @@ export class Connections {
     };
     this.#open.set(socket, connection);
     socket.once('close', () => {
+      leave?.();
       this.#open.delete(socket);
       this.#waiting -= Math.max(0, connection.inFlight.length - 1);
       connection.inFlight.length = 0;

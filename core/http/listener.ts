@@ -9,6 +9,7 @@ import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
 import type { TlsFront } from '../net/tls-front.js';
+import type { Limits } from '../security/limits.js';
 import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { Connections } from './connections.js';
@@ -37,8 +38,9 @@ export class Listener {
     private readonly tls: TlsFront | undefined,
     /** Who may use a unix socket. */
     private readonly unix: UnixSettings,
+    limits: Limits | undefined,
   ) {
-    this.#connections = new Connections(handler);
+    this.#connections = new Connections(handler, limits);
   }
 
   /** Open connections. */

@@ -11,9 +11,14 @@ type Described = Pick<RouteOptions, 'method' | 'url' | 'schema' | 'config'>;
 
 /**
  * Call it before the routes are added.
+ * @param asksWho whether requests need a token
  * @returns a function that makes the document, once
  */
-export function describeRoutes(app: FastifyInstance, version: string): () => Promise<object> {
+export function describeRoutes(
+  app: FastifyInstance,
+  version: string,
+  asksWho = false,
+): () => Promise<object> {
   const routes: Described[] = [];
   app.addHook('onRoute', ({ method, url, schema, config }) => {
     // Copied, because Fastify writes into the schema when it begins to serve.
@@ -26,7 +31,7 @@ export function describeRoutes(app: FastifyInstance, version: string): () => Pro
   });
   let document: Promise<object> | undefined;
   const make = (): Promise<object> =>
-    documentOf(routes, version).catch((error: unknown) => {
+    documentOf(routes, version, asksWho).catch((error: unknown) => {
       // What was missing, such as a file descriptor, may be available the next time.
       document = undefined;
       throw error;
@@ -34,8 +39,22 @@ export function describeRoutes(app: FastifyInstance, version: string): () => Pro
   return () => (document ??= make());
 }
 
+/** What every request needs that says nothing else. */
+const SECURITY = {
+  components: {
+    securitySchemes: {
+      token: {
+        type: 'http' as const,
+        scheme: 'bearer',
+        description: 'A token of the daemon, bedrock_ID_SECRET, as "bedrock token new" prints it.',
+      },
+    },
+  },
+  security: [{ token: [] }],
+};
+
 /** Uses a separate server that serves nothing. Few daemons are asked for the document, and the code for it takes long to load. */
-async function documentOf(routes: readonly Described[], version: string): Promise<object> {
+async function documentOf(routes: readonly Described[], version: string, asksWho: boolean): Promise<object> {
   const [{ default: Fastify }, { default: swagger }] = await Promise.all([
     import('fastify'),
     import('@fastify/swagger'),
@@ -43,6 +62,7 @@ async function documentOf(routes: readonly Described[], version: string): Promis
   const app = Fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: compilers } });
   await app.register(swagger, {
     openapi: {
+      ...(asksWho && SECURITY),
       openapi: '3.1.0',
       info: {
         title: 'bedrock-node',
@@ -66,7 +86,12 @@ async function documentOf(routes: readonly Described[], version: string): Promis
   addSchemas(app);
   // A wildcard is a name with slashes, which OpenAPI cannot express.
   for (const route of routes)
-    app.route({ ...route, url: route.url.replace(/\/names\/\*$/, '/names/:name'), handler: () => undefined });
+    app.route({
+      ...route,
+      ...(asksWho && route.config?.access === 'public' && { schema: { ...route.schema, security: [] } }),
+      url: route.url.replace(/\/names\/\*$/, '/names/:name'),
+      handler: () => undefined,
+    });
   await app.ready();
   const document = app.swagger();
   await app.close();

@@ -72,11 +72,20 @@ export function sendProblem(error: BedrockError, request: FastifyRequest, reply:
         ? 'Bearer realm="bedrock", error="invalid_token"'
         : 'Bearer realm="bedrock"',
     );
-  if (error.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+  const wait = retryAfter(error);
+  if (wait !== undefined) reply.header('retry-after', wait);
   const size = error.details.regionSize;
   if (error.code === 'OUT_OF_RANGE' && typeof size === 'number')
     reply.header('content-range', `bytes */${size}`);
   return reply.code(error.status).header('content-type', PROBLEM_TYPE).send(problemBody(error));
+}
+
+/** Seconds that a client should wait before it tries again, if that helps. */
+function retryAfter({ status, details }: BedrockError): number | undefined {
+  if (status === 503) return RETRY_AFTER_SECONDS;
+  if (status !== 429) return undefined;
+  const { retryAfterSeconds } = details;
+  return typeof retryAfterSeconds === 'number' ? retryAfterSeconds : RETRY_AFTER_SECONDS;
 }
 
 const REGION_HEADERS = ['accept-ranges', 'content-range', 'etag', 'region-created-at', 'region-name'];
@@ -121,12 +130,15 @@ export function foreignUser(): string {
   return lastAnswer(new BedrockError('FORBIDDEN', message));
 }
 
-function lastAnswer(problem: BedrockError): string {
+/** An error that ends a connection, as bytes of the protocol. */
+export function lastAnswer(problem: BedrockError): string {
   const body = problemBody(problem);
+  const wait = retryAfter(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(wait === undefined ? [] : [`Retry-After: ${wait}`]),
     ...SECURITY_LINES,
     'Connection: close',
   ];

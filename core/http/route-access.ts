@@ -11,6 +11,7 @@ import type { FastifyRequest } from 'fastify';
 import { BedrockError } from '../base/errors.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { Access } from '../security/access.js';
+import type { Limits } from '../security/limits.js';
 import { type Authority, NEED, type Scope } from '../security/identity.js';
 
 /**
@@ -74,7 +75,13 @@ export class RequestAccess {
   constructor(
     private readonly access: Access,
     private readonly providers: Pick<ProviderManager, 'find'>,
+    private readonly limits?: Limits,
   ) {}
+
+  /** Who sends a request, as text; undefined if that is nobody who is known. */
+  whoSends({ headers, socket }: IncomingMessage): string | undefined {
+    return this.#authorityOf(headers.authorization, socket)?.who;
+  }
 
   /** Whether a request on a region by its ID is allowed. Otherwise its route says why not. */
   allows({ headers, socket }: IncomingMessage, need: number, provider: string): boolean {
@@ -88,6 +95,11 @@ export class RequestAccess {
     const authority = this.#authorityOf(authorization, request.raw.socket);
     request.authority = authority;
     const access = request.is404 ? 'known' : (request.routeOptions.config.access ?? UNDECLARED);
+    if (authority === undefined && authorization !== undefined) {
+      const refusal = this.limits?.refusesAuth(request.raw.socket);
+      if (refusal !== undefined) throw refusal;
+      this.limits?.authFailed(request.raw.socket);
+    }
     if (access === 'public') return;
     if (authority === undefined) throw unauthenticated(authorization !== undefined);
     if (access === 'known') return;
@@ -117,7 +129,8 @@ export class RequestAccess {
       return this.access.isValid(known.authority) ? known.authority : undefined;
     const token = BEARER.exec(header)?.[1];
     const { version } = this.access;
-    const authority = token === undefined ? undefined : this.access.ofToken(token);
+    if (token === undefined || this.limits?.isAuthRefused(socket) === true) return undefined;
+    const authority = this.access.ofToken(token);
     if (authority !== undefined) this.#known.set(socket, { header, version, authority });
     return authority;
   }

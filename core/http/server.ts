@@ -68,11 +68,11 @@ export class HttpServer {
   }
 
   async #listen(certificates: TlsCertificates | undefined): Promise<Listening> {
-    const { address, settings, logger } = this.#options;
+    const { address, settings, logger, limits } = this.#options;
     const app = await buildHttpApp(this.#options, this);
     const isSecure = address.kind === 'tcp' && address.isSecure;
     if (isSecure && certificates !== undefined) this.#tls = new TlsFront(certificates, plainAnswer());
-    const listener = new Listener(app.handle, settings.http, logger, this.#tls, settings.unix);
+    const listener = new Listener(app.handle, settings.http, logger, this.#tls, settings.unix, limits);
     this.#app = app;
     this.#listener = listener;
     try {

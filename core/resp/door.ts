@@ -3,6 +3,7 @@ import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
+import type { Limits } from '../security/limits.js';
 import type { DaemonFacts } from './command.js';
 import type { Cursors } from './cursors.js';
 import type { TargetFinder } from './named-targets.js';
@@ -30,5 +31,7 @@ export interface Door extends TargetFinder {
   readonly access: Access | undefined;
   /** Where administrative commands and refusals are recorded. */
   readonly audit: AuditLog | undefined;
+  /** How much a client may ask. */
+  readonly rates: Limits | undefined;
   logFailure(error: BedrockError): void;
 }

@@ -10,6 +10,7 @@ import { BedrockError, explain, failureRecord } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
+import { endAndLinger } from '../net/linger.js';
 import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
@@ -22,6 +23,7 @@ import { type ProviderManager, servedTarget } from '../runtime/provider-manager.
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
+import type { Limits } from '../security/limits.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
 import { Session } from './session.js';
@@ -60,6 +62,8 @@ export interface RespServerOptions {
   access: Access | undefined;
   /** Where administrative commands and refusals are recorded. */
   audit?: AuditLog | undefined;
+  /** How much a client may ask. */
+  rates?: Limits | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;
 }
@@ -78,6 +82,7 @@ export class RespServer implements Door {
   readonly uploads: UploadWatch;
   readonly access: Access | undefined;
   readonly audit: AuditLog | undefined;
+  readonly rates: Limits | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
   readonly #sessions = new Map<Session, Socket>();
@@ -102,6 +107,7 @@ export class RespServer implements Door {
     this.#options = options;
     this.access = options.access;
     this.audit = options.audit;
+    this.rates = options.rates;
     const { certificates, settings, version, providers, config, changes, queries, shutdown } = options;
     if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
     this.limits = {
@@ -259,6 +265,13 @@ export class RespServer implements Door {
   #connected(accepted: Socket): void {
     this.#accepted++;
     this.#attended.start();
+    const leave = this.rates?.connect(accepted);
+    if (leave instanceof BedrockError) {
+      accepted.on('error', () => undefined);
+      accepted.resume();
+      endAndLinger(accepted, `-${leave.code} ${leave.message}\r\n`);
+      return;
+    }
     const session = new Session(++this.#lastClient, this);
     const socket = readingInto(accepted, session);
     session.attach(socket);
@@ -276,6 +289,7 @@ export class RespServer implements Door {
     // The close of a broken connection follows.
     socket.on('error', () => undefined);
     socket.on('close', () => {
+      leave?.();
       this.#sessions.delete(session);
       this.#requestsBefore += session.requests;
       this.#failedBefore += session.failedRequests;

@@ -54,6 +54,7 @@ import { LongArguments } from './long-arguments.js';
 import type { RegionRef } from '../contract/names.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import { type Authority, EVERYTHING } from '../security/identity.js';
+import { addressOf, type Limits } from '../security/limits.js';
 import type { KeptBytes, Landed } from './operation-call.js';
 import { noMemory, Pipeline } from './pipeline.js';
 import { NamedTargets } from './named-targets.js';
@@ -157,6 +158,13 @@ export class Session implements CommandSession, Caller {
   #mask: number;
   /** The version of the daemon's `Access` that the mask is of. */
   #seen: number | undefined;
+  /** The limits that requests and bytes count for. */
+  readonly #rates: Limits | undefined;
+  /** The last request that was counted, by number; the bytes that were counted, and where they come from. */
+  #counted = -1;
+  #chargedBytes = 0;
+  #seenBytes = 0;
+  #address: string | undefined;
   /** The command at hand, if what the client may do depends on the regions that it is about. */
   #narrow: Command | undefined;
   /** What it tells of its client while an argument lands. */
@@ -176,6 +184,7 @@ export class Session implements CommandSession, Caller {
     this.daemon = door.daemon;
     this.cursors = door.cursors;
     this.#mask = door.access === undefined ? EVERYTHING : 0;
+    this.#rates = door.rates?.countsRequests === true ? door.rates : undefined;
     this.#targets = new NamedTargets(door);
     this.uploads = new Uploads(undefined, door.uploads);
     this.#arriving = door.arriving.share(this.#holder(() => this.#receivedBytes, 'a request'));
@@ -220,6 +229,7 @@ export class Session implements CommandSession, Caller {
   /** Sets the socket that reads into it. */
   attach(socket: Socket): void {
     this.#socket = socket;
+    this.#address = this.#rates && addressOf(socket);
     const holder = this.#holder(() => takenBytes(socket), 'replies');
     this.replies = new Pipeline(socket, this.door.replies.share(holder), () =>
       this.encodeFailure(noMemory()),
@@ -371,6 +381,7 @@ export class Session implements CommandSession, Caller {
   /** The socket is gone. */
   closed(): void {
     if (this.#life === Life.closed) return;
+    if (this.#rates !== undefined) this.#charge(this.#rates, this.movedBytes);
     this.#goTo(Life.closed);
     this.#input.close();
     this.#long.giveBack();
@@ -487,6 +498,7 @@ export class Session implements CommandSession, Caller {
     try {
       const { failure } = this.#long;
       if (failure !== undefined) throw failure;
+      if (this.#rates !== undefined) this.#count(this.#rates);
       const command = commandOf(request);
       if (command === undefined) {
         if (this.mustAuthenticate) throw noAuth();
@@ -513,6 +525,25 @@ export class Session implements CommandSession, Caller {
       this.replies.encoded(this.encodeFailure(error));
       return true;
     }
+  }
+
+  /** Counts the request at hand, once, and the bytes that were moved before it. @throws RATE_LIMITED */
+  #count(rates: Limits): void {
+    if (this.#counted === this.requests) return;
+    this.#counted = this.requests;
+    const client = this.authority?.who ?? this.#address;
+    this.#charge(rates, takenBytes(this.#socket) + this.#seenBytes);
+    const refusal = rates.admit(client);
+    // What has come of this request, or after it, counts for the next ones.
+    this.#seenBytes = this.#receivedBytes;
+    this.#charge(rates, this.movedBytes);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** Counts the bytes that were moved since they were last counted. @param moved all of them so far */
+  #charge(rates: Limits, moved: number): void {
+    rates.charge(this.authority?.who ?? this.#address, moved - this.#chargedBytes);
+    this.#chargedBytes = moved;
   }
 
   #carry(command: Command, request: Request): undefined | typeof WAIT {
@@ -554,6 +585,8 @@ export class Session implements CommandSession, Caller {
   #land(length: number): Landed | undefined {
     const request = this.#request;
     request.set(this.#input.bytes, this.#long.all);
+    // Before a byte lands. The error is that of the request.
+    if (this.#rates !== undefined) this.#count(this.#rates);
     const command = commandOf(request);
     if (this.transaction !== undefined) return undefined;
     // Its bytes come to a buffer then, and it is refused, or allowed, when it is there.
@@ -734,11 +767,15 @@ export class Session implements CommandSession, Caller {
       throw new RedisFault(
         'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
       );
+    const refusal = this.door.rates?.refusesAuth(this.#socket);
+    if (refusal !== undefined) throw refusal;
     // Clients that have only a password send this name.
     const authority =
       id === undefined || id === 'default' ? access.ofToken(secret) : access.ofSecret(id, secret);
-    if (authority === undefined)
+    if (authority === undefined) {
+      this.door.rates?.authFailed(this.#socket);
       throw new RedisFault('invalid username-password pair or user is disabled.', 'WRONGPASS');
+    }
     this.#become(authority);
   }
 

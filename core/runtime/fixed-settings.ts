@@ -20,6 +20,7 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
         provider_id: bedrock.provider_id,
         auth: bedrock.auth,
         audit: bedrock.audit,
+        limits: bedrock.limits,
         insecure: bedrock.insecure,
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },

@@ -57,6 +57,7 @@ export function makeDoor(provider: RunningProvider, schedule: Schedule): Door {
     daemon: {} as Door['daemon'],
     access: undefined,
     audit: undefined,
+    rates: undefined,
     cursors: new Cursors(),
     isReady: () => true,
     served: () => provider.served(0) as ServedTarget,

@@ -49,6 +49,7 @@ class FullDoor {
     this.#door = {
       access: undefined,
       audit: undefined,
+      rates: undefined,
       limits: {
         ...{ maxArguments: 64, maxBulkBytes: 2 ** 20, maxRequestBytes: 2 ** 20 },
         ...{ maxBufferedBytes: 2 ** 20, longArgumentBytes: 2 ** 13 },

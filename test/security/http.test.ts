@@ -38,6 +38,18 @@ describe('the HTTP door', () => {
     expect(await daemon.asked(undefined, 'PUT', `${STORE}/regions/${id}`, 'x')).toBe('401 UNAUTHENTICATED');
   });
 
+  it('describes in its OpenAPI document that requests need a token', async () => {
+    const document = (await (await daemon.fetch('reader', 'GET', '/openapi.json')).json()) as {
+      components: { securitySchemes: Record<string, object> };
+      security: object[];
+      paths: Record<string, Record<string, { security?: object[] }>>;
+    };
+    expect(document.components.securitySchemes).toMatchObject({ token: { type: 'http', scheme: 'bearer' } });
+    expect(document.security).toEqual([{ token: [] }]);
+    expect(document.paths['/healthz']?.get?.security).toEqual([]);
+    expect(document.paths['/v1/providers']?.get?.security).toBeUndefined();
+  });
+
   it('says how to say who one is', async () => {
     const none = await daemon.fetch(undefined, 'GET', '/v1/providers');
     expect(none.headers.get('www-authenticate')).toBe('Bearer realm="bedrock"');

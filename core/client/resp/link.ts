@@ -185,7 +185,9 @@ function handshakeFailure(error: unknown, url: string): BedrockError {
   // Errors of the daemon, and of memory in this process.
   if (refusal.code === 'UNREACHABLE')
     return new BedrockError('UNREACHABLE', `${url}: ${refusal.message}`, { cause: refusal });
-  if (['NOT_READY', 'OVERLOADED', 'UNAUTHENTICATED', 'PERMISSION_DENIED'].includes(refusal.code))
+  if (
+    ['NOT_READY', 'OVERLOADED', 'RATE_LIMITED', 'UNAUTHENTICATED', 'PERMISSION_DENIED'].includes(refusal.code)
+  )
     return refusal;
   return new BedrockError(
     'UNREACHABLE',
