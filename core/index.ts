@@ -160,6 +160,7 @@ export type {
   ProviderConfig,
   QueryConfig,
   RemoteTlsConfig,
+  RemoteTokenConfig,
   RespConfig,
   TlsConfig,
   UnixConfig,

@@ -33,13 +33,13 @@ export class Service {
   /** @internal See `connect`. */
   static async connect(url: string, options: ConnectOptions & CallOptions = {}): Promise<Service> {
     const { connections, progressTimeoutMs, tls, token } = options;
-    if (token !== undefined) checkedToken(token, 'the token');
+    const tokens = token === undefined ? undefined : tokenSource(token);
     const whole = ofTheWhole(options);
     const how = {
       ...(connections !== undefined && { connections }),
       ...(progressTimeoutMs !== undefined && { progressTimeoutMs }),
       ...(tls !== undefined && { tls }),
-      ...(token !== undefined && { token: token.trim() }),
+      ...(tokens !== undefined && { token: tokens }),
       ...whole,
     };
     const service = new Service(await transportTo(parseServiceUrl(url), how));
@@ -319,6 +319,13 @@ function removal(path: string, command: string, name: string): DaemonRequest {
 }
 
 /** Loads only the protocol that is used: a program that uses one does not pay for the memory of the other. */
+/** Refuses what is no token before it is sent. @throws INVALID_ARGUMENT */
+function tokenSource(token: string | (() => string)): () => string {
+  if (typeof token === 'function') return () => checkedToken(token(), 'the token');
+  const text = checkedToken(token, 'the token');
+  return () => text;
+}
+
 async function transportTo(url: ServiceUrl, options: ConnectOptions & CallOptions): Promise<Transport> {
   if (url.kind === 'resp') {
     const { RespTransport } = await import('./resp/resp-transport.js');

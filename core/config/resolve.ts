@@ -21,6 +21,7 @@ import { resolvePools, type ResolvedPools } from './pools.js';
 import { resolveProviders } from './providers.js';
 import type { DaemonSettings, ResolvedConfig, ResolvedProvider } from './resolved-config.js';
 import { resolveRespAddress, withRespAddress } from './resp-address.js';
+import { absoluteRemoteTokens, checkRemoteTokens } from './remote-tokens.js';
 import { absoluteTls, checkTls, withTls } from './tls.js';
 
 /** Compiled for the first configuration: programs that are only clients have none. */
@@ -71,6 +72,7 @@ export async function resolveConfig(
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, movedTo !== undefined, faults);
   checkTls(given, faults);
+  checkRemoteTokens(root, document.directory, faults);
   checkOpenAddresses(root, { address, respAddress }, faults);
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
@@ -159,6 +161,7 @@ function written(
       ...(audit !== undefined && { audit: { ...audit, file: path.resolve(directory, audit.file) } }),
       ...(group !== undefined && { group_file: group }),
       ...absoluteTls(bedrock, directory),
+      ...absoluteRemoteTokens(bedrock, directory),
       ...(resp !== undefined && { resp: { ...resp, ...(unix !== undefined && { unix }) } }),
     },
     ...(libraries !== undefined && { libraries }),

@@ -11,6 +11,7 @@ import type {
   ProviderConfig,
   QueryConfig,
   RemoteTlsConfig,
+  RemoteTokenConfig,
   RespConfig,
   TlsConfig,
   UnixConfig,
@@ -35,6 +36,7 @@ export interface DaemonSettings extends Required<
     | 'unix'
     | 'tls'
     | 'remote_tls'
+    | 'remote_tokens'
     | 'log'
   >
 > {
@@ -55,6 +57,8 @@ export interface DaemonSettings extends Required<
   tls?: Required<Omit<TlsConfig, 'client_ca'>> & Pick<TlsConfig, 'client_ca'>;
   /** Its paths are absolute. */
   remote_tls?: RemoteTlsConfig;
+  /** The paths are absolute. */
+  remote_tokens?: Required<RemoteTokenConfig>[];
   log: Required<Omit<LogConfig, 'file'>> & Pick<LogConfig, 'file'>;
 }
 

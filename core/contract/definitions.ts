@@ -93,9 +93,12 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
   ): Promise<Target>;
   /**
    * What to give `connect` for another daemon, so that it is reached as this one's dependencies are.
-   * @throws UNREACHABLE if a file of bedrock.remote_tls cannot be read
+   * Its token is there only if the configuration lends it to migrations (`migrate` of `bedrock.remote_tokens`): who asks for one may have fewer
+   * rights there than the daemon.
+   * @param address the one that `connect` is called with
+   * @throws UNREACHABLE if a file of bedrock.remote_tls or of the token cannot be used
    */
-  readonly remoteOptions: () => Promise<RemoteOptions>;
+  readonly remoteOptions: (address: string) => Promise<RemoteOptions>;
 }
 
 /** What `validate` of a provider type gets to check with. */

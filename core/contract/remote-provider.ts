@@ -42,6 +42,8 @@ export interface TlsOptions {
 export interface RemoteOptions {
   /** The certificates of `bedrock.remote_tls`. */
   tls?: TlsOptions;
+  /** The token of `bedrock.remote_tokens` for that daemon; it changes when its file does. */
+  token?: () => string;
 }
 
 /** Limits of a single call. */

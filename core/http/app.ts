@@ -205,7 +205,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     addPersistRoute(scope, { providers });
     addAdministrationRoutes(scope, { providers });
     addOperationRoutes(scope, { providers });
-    addStatusRoutes(scope, { status: options.status, live });
+    addStatusRoutes(scope, { status: options.status, live, access });
     if (settings.http.dashboard) addDashboard(scope);
   });
   await addScope(app, 'provider routes', (scope) =>

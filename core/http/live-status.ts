@@ -2,7 +2,7 @@
  * The status of the daemon as server-sent events (html.spec.whatwg.org, 9.2): one each second, to any number of readers.
  *
  * It is made once for all of them, and not at all while there are none. A reader that has not taken an event does not get the next one, so
- * one event for each reader is held at most.
+ * one event for each reader is held at most. The answer to a reader whose token is revoked or expires ends before the next event.
  */
 import type { ServerResponse } from 'node:http';
 import { BedrockError, explain } from '../base/errors.js';
@@ -16,13 +16,16 @@ export const EVENT_STREAM = {
   'x-accel-buffering': 'no',
 };
 
+/** Whether a reader may still be told. */
+export type MayFollow = () => boolean;
+
 const INTERVAL_MS = 1000;
 
 /** Each takes a connection for as long as it likes. */
 const MAX_READERS = 64;
 
 export class LiveStatus {
-  readonly #readers = new Set<ServerResponse>();
+  readonly #readers = new Map<ServerResponse, MayFollow>();
   #timer: NodeJS.Timeout | undefined;
   #isMaking = false;
 
@@ -39,11 +42,11 @@ export class LiveStatus {
       throw new BedrockError('OVERLOADED', `${MAX_READERS} clients follow the status already`);
   }
 
-  /** Sends the status to a client until it goes away, or until the door closes. */
-  follow(response: ServerResponse): void {
+  /** Sends the status to a client until it goes away, until it may no longer be told, or until the door closes. */
+  follow(response: ServerResponse, mayFollow: MayFollow): void {
     response.writeHead(200, EVENT_STREAM);
     response.flushHeaders();
-    this.#readers.add(response);
+    this.#readers.set(response, mayFollow);
     response.once('close', () => this.#left(response));
     void this.#tell();
     this.#timer ??= setInterval(() => void this.#tell(), INTERVAL_MS);
@@ -51,7 +54,7 @@ export class LiveStatus {
 
   /** Ends all answers, so that they do not hold up the end of the door. */
   close(): void {
-    for (const response of this.#readers) response.end();
+    for (const response of this.#readers.keys()) response.end();
   }
 
   #left(response: ServerResponse): void {
@@ -61,14 +64,21 @@ export class LiveStatus {
     this.#timer = undefined;
   }
 
+  /** Ends the answers to those whose token was revoked or has expired. */
+  #dismiss(): void {
+    for (const [response, mayFollow] of this.#readers) if (!mayFollow()) response.end();
+  }
+
   async #tell(): Promise<void> {
     // A target that takes long to tell its figures is asked once at a time.
     if (this.#isMaking) return;
     this.#isMaking = true;
+    this.#dismiss();
     try {
       const event = Buffer.from(`data: ${JSON.stringify(await this.make())}\n\n`);
       // Safe: those who have left meanwhile are no longer among the readers.
-      for (const response of this.#readers) {
+      this.#dismiss();
+      for (const response of this.#readers.keys()) {
         if (response.writableEnded || response.writableLength > 0) continue;
         this.answers.force(response, event.length);
         response.write(event);

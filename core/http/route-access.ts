@@ -89,6 +89,12 @@ export class RequestAccess {
     return authority?.allows(need, provider) === true;
   }
 
+  /** Whether whoever sent a request may read what concerns the daemon as a whole, as of now. For answers that go on for long. */
+  maySeeDaemon({ headers, socket }: IncomingMessage): boolean {
+    const authority = this.#authorityOf(headers.authorization, socket);
+    return authority !== undefined && (NEED.read & ~authority.everywhere) === 0;
+  }
+
   /** @throws UNAUTHENTICATED, PERMISSION_DENIED */
   admit(request: FastifyRequest): void {
     const { authorization } = request.headers;

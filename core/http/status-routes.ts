@@ -1,15 +1,18 @@
 /** Routes of the daemon's status: as one answer, and as a stream of events. */
 import type { FastifyInstance } from 'fastify';
 import { EVENT_STREAM, type LiveStatus } from './live-status.js';
+import type { RequestAccess } from './route-access.js';
 import { parameters, part, PROBLEMS } from './schemas.js';
 
 export interface StatusRoutesOptions {
   /** What the daemon does at the moment. */
   status: () => Promise<object>;
   live: LiveStatus;
+  /** Absent: nobody is asked who they are. */
+  access: RequestAccess | undefined;
 }
 
-export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRoutesOptions): void {
+export function addStatusRoutes(app: FastifyInstance, { status, live, access }: StatusRoutesOptions): void {
   app.get(
     '/v1/status',
     {
@@ -34,7 +37,8 @@ export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRo
         querystring: parameters('NoQuery'),
         response: {
           200: {
-            description: 'Events whose data is the status, until the daemon stops.',
+            description:
+              'Events whose data is the status, until the daemon stops, or the token of the request is revoked or expires.',
             content: { 'text/event-stream': { schema: { type: 'string' } } },
           },
           ...PROBLEMS,
@@ -46,7 +50,7 @@ export function addStatusRoutes(app: FastifyInstance, { status, live }: StatusRo
       // The answer to a HEAD ends with its head.
       if (request.method === 'HEAD') return reply.headers(EVENT_STREAM).send();
       reply.hijack();
-      live.follow(reply.raw);
+      live.follow(reply.raw, () => access?.maySeeDaemon(request.raw) !== false);
       return reply;
     },
   );

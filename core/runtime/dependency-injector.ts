@@ -6,6 +6,7 @@ import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
 import type { Dependency, Provider } from '../contract/provider.js';
 import type { RemoteOptions } from '../contract/remote-provider.js';
+import type { RemotePurpose } from './remote-tokens.js';
 import type { RemoteDependencies } from './remote-dependencies.js';
 
 /** What a provider can depend on. */
@@ -18,7 +19,7 @@ export interface Injectables {
   /** How long another daemon may take to become ready. */
   timeoutMs(): number;
   /** How this daemon presents itself to others. @throws UNREACHABLE */
-  remoteOptions(): Promise<RemoteOptions>;
+  remoteOptions(address: string, purpose: RemotePurpose): Promise<RemoteOptions>;
 }
 
 export class DependencyInjector {

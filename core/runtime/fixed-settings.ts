@@ -15,6 +15,7 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
         unix: bedrock.unix,
         tls: bedrock.tls,
         remote_tls: bedrock.remote_tls,
+        remote_tokens: bedrock.remote_tokens,
         query: bedrock.query,
         group_file: bedrock.group_file,
         provider_id: bedrock.provider_id,

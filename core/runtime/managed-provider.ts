@@ -382,7 +382,7 @@ export class ManagedProvider implements RunningProvider {
     };
     return {
       ...context,
-      remoteOptions: () => this.around.among.remoteOptions(),
+      remoteOptions: (address) => this.around.among.remoteOptions(address, 'migration'),
       createTarget: (type, config, more) =>
         createTarget(this.#registry, type, config, { ...context, ...more }),
     };

@@ -22,6 +22,7 @@ import { AdmissionQueue } from './admission-queue.js';
 import { ManagedProvider, type Surroundings } from './managed-provider.js';
 import { Operations } from './operations.js';
 import { readRemoteOptions } from './remote-options.js';
+import { RemoteTokens } from './remote-tokens.js';
 import type { RunningConfig } from './running-config.js';
 import type { RunningProvider } from './running-provider.js';
 import type { ServedTarget } from './served-target.js';
@@ -48,10 +49,12 @@ export class ProviderManager {
   /** Long-running work of the providers. */
   readonly operations: Operations;
   readonly #around: Surroundings;
+  readonly #remoteTokens: RemoteTokens;
 
   constructor(container: Container, running: RunningConfig) {
     this.#logger = container.get<Logger>(TOKENS.Logger);
     const clock = container.get<Clock>(TOKENS.Clock);
+    this.#remoteTokens = new RemoteTokens(running.settings.remote_tokens ?? [], this.#logger);
     this.operations = new Operations(clock);
     this.#around = {
       running,
@@ -62,7 +65,10 @@ export class ProviderManager {
         provider: (name) => this.#underWay?.added.get(name) ?? this.#byName.get(name),
         executionPool: (name) => this.#executionPool(name),
         timeoutMs: () => running.settings.start_timeout_ms,
-        remoteOptions: () => readRemoteOptions(running.settings.remote_tls),
+        remoteOptions: async (address, purpose) => ({
+          ...(await readRemoteOptions(running.settings.remote_tls)),
+          ...(await this.#remoteTokens.optionsFor(address, purpose)),
+        }),
       },
     };
     const { config, registry } = running.resolution;
@@ -168,6 +174,7 @@ export class ProviderManager {
 
   /** Stops all in reverse order. Failures are logged and do not keep the others running. @returns whether all stopped cleanly */
   async stop(): Promise<boolean> {
+    this.#remoteTokens.close();
     let isClean = true;
     for (const provider of this.#providers.toReversed()) isClean = (await provider.stop()) && isClean;
     return isClean;

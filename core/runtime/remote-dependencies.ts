@@ -31,7 +31,10 @@ export class RemoteDependencies {
    */
   async connect(
     reference: RemoteReference,
-    how: { timeoutMs(): number; remoteOptions(): Promise<RemoteOptions> },
+    how: {
+      timeoutMs(): number;
+      remoteOptions(address: string, purpose: 'dependency'): Promise<RemoteOptions>;
+    },
   ): Promise<RemoteProviderHandle> {
     const { text, url, target, type } = reference;
     const unresolved = (why: string, cause?: unknown): BedrockError =>
@@ -42,7 +45,7 @@ export class RemoteDependencies {
     if (this.isClosed) throw unresolved(GIVEN_UP);
     // Safe: the signal tells the connection of a close meanwhile.
     const service = await how
-      .remoteOptions()
+      .remoteOptions(url, 'dependency')
       .then((options) => connectWhenReady(url, options, how.timeoutMs(), this.#closing.signal))
       .catch((error: unknown) => {
         throw unresolved(messageOf(error), error);

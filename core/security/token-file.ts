@@ -54,7 +54,7 @@ export async function readTokenFile(file: string): Promise<{ tokens: StoredToken
 }
 
 /** @throws CONFIG_INVALID */
-function checkPrivate(file: string, uid: number, mode: number): void {
+export function checkPrivate(file: string, uid: number, mode: number): void {
   const own = process.getuid?.() ?? uid;
   if (uid !== own && uid !== 0)
     throw fault(file, `it belongs to user ${uid}, and this runs as user ${own}; chown ${own} ${file}`);

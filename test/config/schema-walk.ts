@@ -33,6 +33,8 @@ const COMPANIONS: Record<string, object> = {
   '$.margo.argobots.xstreams[0].scheduler': { pools: [0] },
   '$.bedrock.tls': { cert: 'cert.pem', key: 'key.pem', client_ca: 'ca.pem' },
   '$.bedrock.remote_tls': { cert: 'cert.pem', key: 'key.pem' },
+  '$.bedrock.remote_tokens[0]': { address: 'http://127.0.0.1:7480', token_file: 'there.token' },
+  '$.bedrock.audit': { file: 'audit.jsonl' },
   '$.providers[0]': { type: 'warabi', config: { target: { type: 'memory' } } },
 };
 

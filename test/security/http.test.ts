@@ -50,6 +50,18 @@ describe('the HTTP door', () => {
     expect(document.paths['/v1/providers']?.get?.security).toBeUndefined();
   });
 
+  it('ends a stream of events when its token is revoked, and no other one', async () => {
+    const other = await Secured.start();
+    const follow = (who: string): Promise<Response> => other.fetch(who, 'GET', '/v1/status/events');
+    const [revoked, valid] = await Promise.all([follow('reader'), follow('admin')]);
+    await other.revoke('reader');
+    expect(await revoked.text()).toMatch(/^(data: .*\n\n)*$/);
+    const events = (valid.body as ReadableStream<Uint8Array>).getReader();
+    expect((await events.read()).done).toBe(false);
+    expect((await events.read()).done).toBe(false);
+    await events.cancel();
+  });
+
   it('says how to say who one is', async () => {
     const none = await daemon.fetch(undefined, 'GET', '/v1/providers');
     expect(none.headers.get('www-authenticate')).toBe('Bearer realm="bedrock"');

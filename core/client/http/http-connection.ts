@@ -30,8 +30,10 @@ export class HttpConnection {
   readonly #pool: WatchedPool;
   /** What TLS has last found on a connection that had been opened; undici only says that such a connection was closed. */
   #lateRefusal: unknown;
-  /** Headers of every request. */
-  readonly #headers: Record<string, string>;
+  readonly #token: (() => string) | undefined;
+  /** Headers of every request, with the token that was used last. */
+  #headers: Record<string, string> = {};
+  #lastToken: string | undefined;
   /** Calls in flight, each of one or more requests. */
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
@@ -40,7 +42,7 @@ export class HttpConnection {
     readonly url: HttpUrl,
     { connections = 16, progressTimeoutMs = 30_000, tls = {}, token }: ConnectOptions = {},
   ) {
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#token = typeof token === 'string' ? () => token : token;
     this.work = new WorkInHand(url.text);
     const connect = {
       timeout: progressTimeoutMs,
@@ -74,10 +76,12 @@ export class HttpConnection {
     const { signal, forget } = this.#boundsOf(request);
     let response: HttpResponse;
     try {
+      const own = this.#ownHeaders();
+      const headers = request.headers === undefined ? own : { ...own, ...request.headers };
       response = await this.#pool.request({
         method: request.method,
         path: pathOf(request),
-        headers: request.headers === undefined ? this.#headers : { ...this.#headers, ...request.headers },
+        headers,
         ...(request.body !== undefined && { body: request.body as Buffer }),
         ...(signal !== undefined && { signal }),
       });
@@ -89,6 +93,15 @@ export class HttpConnection {
     if (forget !== undefined) response.body.once('close', forget);
     if (response.statusCode >= 400) throw await this.#problem(response, request);
     return response;
+  }
+
+  #ownHeaders(): Record<string, string> {
+    const token = this.#token?.();
+    if (token !== this.#lastToken) {
+      this.#lastToken = token;
+      this.#headers = { authorization: `Bearer ${token ?? ''}` };
+    }
+    return this.#headers;
   }
 
   /**

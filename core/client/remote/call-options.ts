@@ -12,8 +12,8 @@ export interface ConnectOptions {
   progressTimeoutMs?: number;
   /** Certificates for `https://` and `resps://`. */
   tls?: TlsOptions;
-  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one. */
-  token?: string;
+  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one; or a function that gives it, asked before each request, for one that is renewed. */
+  token?: string | (() => string);
 }
 
 /** Longest time-out of a Node.js timer, in milliseconds. */

@@ -30,6 +30,10 @@ export class Link {
 
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
+  /** Those that are open, with what they have presented; only if there is a token. */
+  readonly #authenticated = new Map<RespConnection, string>();
+  /** The token that every open connection has presented. */
+  #presented: string | undefined;
   #uploads = 0;
   readonly #uploadsWaiting: (() => void)[] = [];
 
@@ -40,7 +44,7 @@ export class Link {
     private readonly progressTimeoutMs: number,
     connections: number,
     private readonly tls: TlsOptions | undefined,
-    private readonly token: string | undefined,
+    private readonly token: (() => string) | undefined,
   ) {
     this.work = new WorkInHand(url);
     this.#lanes = Array.from(
@@ -61,7 +65,14 @@ export class Link {
       ...call
     }: ConnectOptions & CallOptions,
   ): Promise<Link> {
-    const link = new Link(url, endpoint, progressTimeoutMs, connections, tls, token);
+    const link = new Link(
+      url,
+      endpoint,
+      progressTimeoutMs,
+      connections,
+      tls,
+      typeof token === 'string' ? () => token : token,
+    );
     await (link.#lanes[0] as Lane).open(signalOf(call));
     return link;
   }
@@ -78,6 +89,7 @@ export class Link {
 
   /** Sends a command by the given way, and ends it when its caller's time-out or signal says so. */
   bounded<T>(command: DaemonCommand<T>, options: CallOptions, way: Way): Promise<T> {
+    if (this.token !== undefined) this.#presentAgain(this.token());
     if (options.signal === undefined && options.timeoutMs === undefined) {
       way.submit(command);
       return command.promise;
@@ -145,22 +157,39 @@ export class Link {
     return best;
   }
 
+  /** Open connections get a token that was renewed before the next command. A refusal shows in the answer to that one. */
+  #presentAgain(token: string): void {
+    if (token === this.#presented) return;
+    this.#presented = token;
+    for (const [connection, presented] of this.#authenticated) {
+      if (presented === token) continue;
+      this.#authenticated.set(connection, token);
+      authenticate(connection, token).catch(() => undefined);
+    }
+  }
+
   async #openConnection(onClose: () => void, signal: AbortSignal | undefined): Promise<RespConnection> {
     const { progressTimeoutMs, tls } = this;
-    const connection = await RespConnection.open(this.endpoint, {
+    const connection: RespConnection = await RespConnection.open(this.endpoint, {
       progressTimeoutMs,
       signal,
-      onClose,
+      onClose: () => {
+        this.#authenticated.delete(connection);
+        onClose();
+      },
       ...(tls !== undefined && { tls }),
     });
+    const token = this.token?.();
     try {
       const greeted = Promise.all([
-        this.token === undefined ? undefined : authenticate(connection, this.token),
+        token === undefined ? undefined : authenticate(connection, token),
         connection.send(['HELLO', 3]),
         connection.send(['BEDROCK.HELLO']),
       ]);
       const [, , limits] = await within(greeted, signal, this.url);
       this.#limits = limitsOf(limits);
+      // Safe: a connection that broke meanwhile has failed the greeting.
+      if (token !== undefined) this.#authenticated.set(connection, token);
       return connection;
     } catch (error) {
       const failure = handshakeFailure(error, this.url);

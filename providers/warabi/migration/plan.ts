@@ -51,7 +51,7 @@ interface Plan {
 export function planRoute(
   slots: readonly TargetSlot[],
   source: Source,
-  remoteOptions: () => Promise<RemoteOptions>,
+  remoteOptions: (address: string) => Promise<RemoteOptions>,
 ): ProviderRoute {
   return defineRoute({
     method: 'POST',
@@ -73,7 +73,7 @@ export function planRoute(
       const { address, provider, options: given = {} } = body;
       const options = optionsOf({ options: given, removeSource: false }, COMPARED_BYTES);
       const successor = successorOf(source, provider, options);
-      const service = await connect(address, { ...(await remoteOptions()), timeoutMs: 30_000 });
+      const service = await connect(address, { ...(await remoteOptions(address)), timeoutMs: 30_000 });
       try {
         return await planOf(slots, service, provider, successor);
       } finally {

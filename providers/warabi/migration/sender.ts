@@ -65,7 +65,7 @@ export class Sender {
     private readonly slots: readonly TargetSlot[],
     readonly config: WarabiConfig,
     private readonly logger: Logger,
-    private readonly remoteOptions: () => Promise<RemoteOptions>,
+    private readonly remoteOptions: (address: string) => Promise<RemoteOptions>,
   ) {
     this.transfers = transferManagerOf(config.transfer_manager);
   }
@@ -81,7 +81,7 @@ export class Sender {
     const destination = await Destination.connect(
       address,
       provider,
-      { ...(await this.remoteOptions()), connections: this.transfers.inFlight },
+      { ...(await this.remoteOptions(address)), connections: this.transfers.inFlight },
       progress.signal,
       successor,
     );
