@@ -71,6 +71,12 @@ async function expectIsTarget(at: string): Promise<void> {
   expect(await contentsOf(daemon.target('back'))).toEqual(await contentsOf(target));
 }
 
+/** The files that hold the bytes, by inode. */
+async function packsOf(at: string): Promise<number[]> {
+  const packs = (await readdir(at)).filter((name) => name.endsWith('.pack'));
+  return Promise.all(packs.map(async (name) => (await stat(path.join(at, name))).ino));
+}
+
 describe('an incremental snapshot', () => {
   it('writes what has changed, and is complete without the earlier one', async () => {
     const { at: monday } = await take();
@@ -85,8 +91,8 @@ describe('an incremental snapshot', () => {
     // One more on top, and nothing that it needs in those before.
     const { at: wednesday, told: again } = await take({ incremental: tuesday });
     expect(again).toMatchObject({ writtenBytes: 0 });
-    const inode = async (at: string): Promise<number> => (await stat(path.join(at, 'data-000000.pack'))).ino;
-    expect(await inode(wednesday)).toBe(await inode(monday));
+    // The packs have other numbers if another region was copied first.
+    expect(await packsOf(wednesday)).toEqual(expect.arrayContaining(await packsOf(monday)));
     for (const at of [monday, tuesday]) await rm(at, { recursive: true });
     await expectIsTarget(wednesday);
   });
