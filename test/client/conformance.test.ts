@@ -6,7 +6,5 @@ import { describeRemote } from './remote-contract.js';
 
 describeRemote('memory', 'TCP');
 describeRemote('memory', 'RESP');
-describeRemote('file', 'TCP', ['persistence']);
 describeRemote('file', 'RESP', ['persistence']);
 describeRemote('pmem', 'a unix socket', ['createAndWrite']);
-describeRemote('pmem', 'RESP on a unix socket', ['readv and writev']);
