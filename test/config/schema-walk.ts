@@ -31,7 +31,6 @@ const COMPANIONS: Record<string, object> = {
   '$.clients[0]': { name: 'c', type: 'warabi' },
   '$.margo.argobots.xstreams[0]': { scheduler: { pools: [0] } },
   '$.margo.argobots.xstreams[0].scheduler': { pools: [0] },
-  '$.bedrock.audit': { file: 'audit.log' },
   '$.bedrock.tls': { cert: 'cert.pem', key: 'key.pem', client_ca: 'ca.pem' },
   '$.bedrock.remote_tls': { cert: 'cert.pem', key: 'key.pem' },
   '$.bedrock.remote_tokens[0]': { address: 'http://127.0.0.1:7480', token_file: 'there.token' },
