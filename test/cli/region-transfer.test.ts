@@ -21,7 +21,7 @@ import {
 import { runHere as run } from '../fixtures/run-here.js';
 
 /** More than a pipe and the buffers on the way hold. */
-const SIZE = (isThorough ? 64 : 8) * 2 ** 20;
+const SIZE = (isThorough ? 64 : 16) * 2 ** 20;
 
 let home: string;
 let running: Running;
