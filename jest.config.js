@@ -47,6 +47,8 @@ export default {
   // Node.js 20 never frees an ES module of a vm context, so that a process keeps all of every test file it has run, and each full
   // collection goes through that: it would come to a fifth of the whole run.
   workerIdleMemoryLimit: '250MB',
+  // Jest ends a worker by force that has not ended half a second after the last test, with a notice as of a leak. A busy machine takes longer.
+  workerGracefulExitTimeout: 60_000,
   // It ends what hangs. No test is judged by its time, so it may be far beyond what the slowest machine takes.
   testTimeout: 300_000,
 };
