@@ -13,6 +13,7 @@ import { endAndLinger } from '../net/linger.js';
 import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
+import { rememberOrigin } from '../security/audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientErrorResponse, lastAnswer } from './problem.js';
 import { workOf } from './work.js';
@@ -133,6 +134,7 @@ export class Connections {
       socket.destroy();
       return;
     }
+    rememberOrigin(socket);
     const leave = this.limits?.connect(socket);
     if (leave instanceof BedrockError) {
       endAndLinger(socket, lastAnswer(leave));

@@ -53,6 +53,7 @@ import { Input, INPUT_BYTES, noRoom } from './input.js';
 import { LongArguments } from './long-arguments.js';
 import type { RegionRef } from '../contract/names.js';
 import type { ServedTarget } from '../runtime/served-target.js';
+import { rememberOrigin } from '../security/audit.js';
 import { type Authority, EVERYTHING } from '../security/identity.js';
 import { addressOf, type Limits } from '../security/limits.js';
 import type { KeptBytes, Landed } from './operation-call.js';
@@ -229,6 +230,7 @@ export class Session implements CommandSession, Caller {
   /** Sets the socket that reads into it. */
   attach(socket: Socket): void {
     this.#socket = socket;
+    if (this.door.audit !== undefined || this.door.rates !== undefined) rememberOrigin(socket);
     this.#address = this.#rates && addressOf(socket);
     const holder = this.#holder(() => takenBytes(socket), 'replies');
     this.replies = new Pipeline(socket, this.door.replies.share(holder), () =>

@@ -7,6 +7,7 @@
  * - Whoever is refused again and again fills no disk: beyond `MOST_REFUSALS` a second, refusals are only counted, and the count is recorded.
  *   Administrative calls are always recorded.
  */
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/errors.js';
 import { LogFile } from '../base/log-file.js';
@@ -40,7 +41,7 @@ export interface AuditEvent {
   readonly door: string;
   /** As `Authority.who`. */
   readonly who: string;
-  /** Address and port, or `unix`. */
+  /** Address and port, `unix`, or `unknown` for a connection that was gone when it was accepted. */
   readonly from: string;
   /** Method and path, or a command. */
   readonly what: string;
@@ -151,15 +152,27 @@ export function withoutTokens(text: string): string {
   return (TOKENS.test(plain) ? plain : text).replace(TOKENS, 'bedrock_$1_…');
 }
 
+/** The part of a connection that tells where it comes from. */
+type Connection = Pick<Socket, 'remoteAddress' | 'remotePort'>;
+
+/**
+ * Has a connection know where it comes from. Call it when it is accepted: after a reset the system does not tell any more, and whoever
+ * resets a connection would not be found.
+ */
+export function rememberOrigin(connection: Connection): void {
+  originOf(connection);
+}
+
 /** Where a connection comes from. */
-export function originOf({
-  remoteAddress,
-  remotePort,
-}: {
-  readonly remoteAddress?: string | undefined;
-  readonly remotePort?: number | undefined;
-}): string {
-  if (remoteAddress === undefined) return 'unix';
+export function originOf(connection: Connection): string {
+  const { remoteAddress, remotePort = 0 } = connection;
+  if (remoteAddress === undefined) return isPipe(connection) ? 'unix' : 'unknown';
   const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
-  return address.includes(':') ? `[${address}]:${remotePort ?? 0}` : `${address}:${remotePort ?? 0}`;
+  return address.includes(':') ? `[${address}]:${remotePort}` : `${address}:${remotePort}`;
+}
+
+/** Whether it is of a unix socket. Node.js tells it by the kind of its handle only. */
+function isPipe(connection: object): boolean {
+  const { _handle: handle } = connection as { readonly _handle?: object | null };
+  return handle?.constructor.name === 'Pipe';
 }

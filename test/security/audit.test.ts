@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLogger } from '../../core/base/logging.js';
 import { AuditLog, originOf, withoutTokens } from '../../core/security/audit.js';
+import { RawConnection } from '../http/raw-connection.js';
+import { RawClient } from '../resp/raw-client.js';
 import { closeSecured, Secured, wordOf } from './secured-daemon.js';
 
 interface Line {
@@ -40,7 +42,9 @@ const brief = ({ event, door, who, what, outcome }: Line): unknown[] => [event, 
 const PROVIDER = { name: 'third', type: 'warabi', config: { target: { type: 'memory', config: {} } } };
 
 beforeAll(async () => {
-  daemon = await Secured.start({ bedrock: { audit: { file: 'audit.jsonl' } } });
+  daemon = await Secured.start({
+    bedrock: { audit: { file: 'audit.jsonl' }, resp: { address: '127.0.0.1:0', unix: 'resp.sock' } },
+  });
   file = path.join(daemon.folder, 'audit.jsonl');
 });
 afterAll(closeSecured);
@@ -106,6 +110,25 @@ describe('the audit log', () => {
       ['refusal', 'resp', 'anonymous', 'get', 'UNAUTHENTICATED'],
       ['refusal', 'resp', 'anonymous', 'auth', 'UNAUTHENTICATED'],
     ]);
+  });
+
+  it('names who has reset the connection, and unix sockets', async () => {
+    const port = Number(new URL(daemon.url).port);
+    const http = await RawConnection.open(port);
+    const [local] = [http.socket.localPort];
+    http.socket.write('POST /v1/shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n', () =>
+      http.socket.resetAndDestroy(),
+    );
+    const resp = await daemon.client();
+    const other = resp.socket.localPort;
+    resp.socket.write('*1\r\n$16\r\nBEDROCK.SHUTDOWN\r\n', () => resp.socket.resetAndDestroy());
+    const unix = await RawClient.connect({ path: path.join(daemon.folder, 'resp.sock') });
+    expect(wordOf(await unix.call('GET', 'mine'))).toBe('NOAUTH');
+    unix.close();
+    const found = await lines(1);
+    expect(found.map(({ from }) => from)).toContain('unix');
+    for (const { from } of found)
+      expect([`127.0.0.1:${local}`, `127.0.0.1:${other}`, 'unix']).toContain(from);
   });
 
   it('holds no secret, wherever a client puts one', async () => {
@@ -188,7 +211,7 @@ describe('a file that cannot be written', () => {
 
 describe('the parts of a line', () => {
   it('name an address as it is written elsewhere', () => {
-    expect(originOf({})).toBe('unix');
+    expect(originOf({ remoteAddress: undefined, remotePort: undefined })).toBe('unknown');
     expect(originOf({ remoteAddress: '::ffff:10.0.0.1', remotePort: 5 })).toBe('10.0.0.1:5');
     expect(originOf({ remoteAddress: 'fe80::1', remotePort: 5 })).toBe('[fe80::1]:5');
   });
