@@ -13,7 +13,7 @@ import type { DaemonSettings, ResolvedProvider, ResolvedReference } from '../con
 import type { BackendContext, Dependencies, ProviderContext } from '../contract/definitions.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
-import type { Provider } from '../contract/provider.js';
+import type { Dependency, Provider } from '../contract/provider.js';
 import type { Target } from '../contract/target.js';
 import { startStopped } from '../library/library.js';
 import { makeTarget } from '../library/make-target.js';
@@ -295,7 +295,7 @@ export class ManagedProvider implements RunningProvider {
           'DEPENDENCY_UNRESOLVED',
           `the dependency "${name}" cannot be had; the log says why`,
         );
-      await this.#inTime(name, instance.changeDependency?.(name, dependency));
+      await this.#inTime(name, this.#taken(instance, name, dependency));
       // The provider's stop does not wait for ever: it may be over, and everything that the provider had is then closed.
       before = this.#remotes.use(name, remotes);
     } catch (error) {
@@ -306,8 +306,23 @@ export class ManagedProvider implements RunningProvider {
     await this.#closing(this.#remotes.drop(before), name);
   }
 
+  /** A failure of the provider's own code is logged here: only here is it known which dependency it was, of which provider. */
+  async #taken(
+    instance: Provider,
+    name: string,
+    dependency: Dependency | readonly Dependency[],
+  ): Promise<void> {
+    try {
+      await instance.changeDependency?.(name, dependency);
+    } catch (error) {
+      if (asBedrockError(error).code === 'INTERNAL')
+        this.logger.error(`the provider did not take its dependency "${name}": ${explain(error)}`);
+      throw error;
+    }
+  }
+
   /** Other changes wait for this one, so it may not take for ever. @throws LateChange */
-  #inTime(name: string, change: Promise<void> | undefined): Promise<void> {
+  #inTime(name: string, change: Promise<void>): Promise<void> {
     const timeoutMs = this.#settings.start_timeout_ms;
     const late = (): LateChange => {
       this.logger.error(
@@ -318,7 +333,7 @@ export class ManagedProvider implements RunningProvider {
         `provider "${this.name}" has not taken its dependency "${name}" within bedrock.start_timeout_ms, ${timeoutMs} ms`,
       );
     };
-    return withTimeout(Promise.resolve(change), timeoutMs, late);
+    return withTimeout(change, timeoutMs, late);
   }
 
   /** Waits until connections of a dependency are closed, but not for ever: others wait to administer the provider. */
