@@ -14,6 +14,17 @@ const FIRST = [
   'daemon/kill.long',
   'backends/new-pool.long',
   'crash/flaws.long',
+  'client/conformance',
+  'backends/pmem',
+  'warabi/migrate',
+  'cli/region-transfer',
+  'backends/file',
+  'crash/power-failure',
+  'backends/file-without-addon',
+  'backends/memory',
+  'backends/new-pool',
+  'explore/explore',
+  'resp/model',
 ];
 
 export default class extends Sequencer {
