@@ -14,6 +14,7 @@ import { type ConfigPath, describeFound } from '../validation/issues.js';
 import { compileSchema } from '../validation/schema.js';
 import { checkClients } from './clients.js';
 import type { ConfigDocument } from './document.js';
+import { checkConnectionGrants } from './connection-grants.js';
 import { isObject } from './expand.js';
 import { FaultList } from './fault-list.js';
 import { checkOpenAddresses } from './open-addresses.js';
@@ -72,6 +73,7 @@ export async function resolveConfig(
   const address = resolveAddress(root, document, options.address, faults);
   const respAddress = resolveRespAddress(root, document, movedTo !== undefined, faults);
   checkTls(given, faults);
+  checkConnectionGrants(given, faults);
   checkRemoteTokens(root, document.directory, faults);
   checkOpenAddresses(root, { address, respAddress }, faults);
   const pools = resolvePools(root, faults);

@@ -46,7 +46,7 @@ export interface DaemonSettings extends Required<
   query: Required<QueryConfig>;
   unix: Required<Pick<UnixConfig, 'mode'>> & Omit<UnixConfig, 'mode'>;
   /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
-  auth?: Required<AuthConfig>;
+  auth?: Required<Pick<AuthConfig, 'tokens'>> & Omit<AuthConfig, 'tokens'>;
   /** Absent: nothing is recorded. Its path is absolute. */
   audit?: AuditConfig;
   /** Absent: nothing is limited. */

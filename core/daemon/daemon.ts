@@ -40,7 +40,9 @@ import { daemonStatus } from '../runtime/daemon-status.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
+import { readPeerCredentials } from '../net/peer-users.js';
 import { Access } from '../security/access.js';
+import { SocketIdentities } from '../security/socket-identities.js';
 import { AuditLog, DONE } from '../security/audit.js';
 import { Limits } from '../security/limits.js';
 import { registerAuditMetrics } from './audit-metrics.js';
@@ -650,6 +652,11 @@ async function openAccess({ container, resolution }: DaemonParts): Promise<Acces
     auth &&
     Access.open({
       tokens: auth.tokens,
+      connections: new SocketIdentities(
+        auth.certificates,
+        auth.peers,
+        auth.peers && (await readPeerCredentials('bedrock.auth.peers')),
+      ),
       clock: container.get<Clock>(TOKENS.Clock),
       logger: container.get<Logger>(TOKENS.Logger),
     })

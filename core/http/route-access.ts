@@ -129,7 +129,7 @@ export class RequestAccess {
   }
 
   #authorityOf(header: string | undefined, socket: Socket): Authority | undefined {
-    if (header === undefined) return undefined;
+    if (header === undefined) return this.access.ofSocket(socket);
     const known = this.#known.get(socket);
     if (known !== undefined && known.version === this.access.version && isSameSecret(known.header, header))
       return this.access.isValid(known.authority) ? known.authority : undefined;

@@ -16,6 +16,25 @@ export interface UnixSettings {
 
 type Accept = (socket: Socket) => void;
 
+/** Tells the user and the group at the other end of a unix socket; undefined if the system does not, as the peer has left. */
+export type PeerCredentials = (socket: Socket) => { uid: number; gid: number } | undefined;
+
+/** @param whatFor keys of the configuration. @throws START_FAILED without the native addon: it alone can ask the system */
+export async function readPeerCredentials(whatFor: string): Promise<PeerCredentials> {
+  const { loadAddon } = await import('../../native/load.js');
+  try {
+    const addon = loadAddon();
+    return (socket) =>
+      addon.peerCredentials((socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1);
+  } catch (cause) {
+    throw new BedrockError(
+      'START_FAILED',
+      `${whatFor} need the native addon, which is not there: npx bedrock native build`,
+      { cause },
+    );
+  }
+}
+
 /** What a socket's clients are checked with. */
 export interface PeerCheck {
   admits(socket: Socket): boolean;
@@ -30,25 +49,13 @@ export async function peerCheckOf({
   allow_gids: gids,
 }: UnixSettings): Promise<PeerCheck | undefined> {
   if (uids === undefined && gids === undefined) return undefined;
-  const { loadAddon } = await import('../../native/load.js');
-  let credentials: (fd: number) => { uid: number; gid: number } | undefined;
-  try {
-    const addon = loadAddon();
-    credentials = (fd) => addon.peerCredentials(fd);
-  } catch (cause) {
-    throw new BedrockError(
-      'START_FAILED',
-      'bedrock.unix.allow_uids and allow_gids take the native addon, which is not there: npx bedrock native build',
-      { cause },
-    );
-  }
+  const credentials = await readPeerCredentials('bedrock.unix.allow_uids and allow_gids');
   // Its own user owns the socket, and could do anything to it in any case.
   const users = new Set([...(uids ?? []), geteuid?.() ?? 0]);
   const groups = new Set(gids);
   return {
     admits: (socket) => {
-      const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
-      const peer = credentials(fd);
+      const peer = credentials(socket);
       // Unknown: the peer has left, or it is somebody who must not be let in by mistake.
       return peer !== undefined && (users.has(peer.uid) || groups.has(peer.gid));
     },

@@ -231,6 +231,7 @@ export class Session implements CommandSession, Caller {
   attach(socket: Socket): void {
     this.#socket = socket;
     if (this.door.audit !== undefined || this.door.rates !== undefined) rememberOrigin(socket);
+    if (this.door.access !== undefined) this.#become(this.#ofConnection());
     this.#address = this.#rates && addressOf(socket);
     const holder = this.#holder(() => takenBytes(socket), 'replies');
     this.replies = new Pipeline(socket, this.door.replies.share(holder), () =>
@@ -782,7 +783,12 @@ export class Session implements CommandSession, Caller {
   }
 
   forget(): void {
-    if (this.door.access !== undefined) this.#become(undefined);
+    if (this.door.access !== undefined) this.#become(this.#ofConnection());
+  }
+
+  /** Who the client is before it presents a token. */
+  #ofConnection(): Authority | undefined {
+    return this.door.access?.ofSocket(this.#socket);
   }
 
   #become(authority: Authority | undefined): void {

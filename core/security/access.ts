@@ -8,10 +8,12 @@
  * an editor that has written half of it must lock nobody out. To lock everybody out, write an empty list.
  */
 import { stat } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { Authority } from './identity.js';
+import type { SocketIdentities } from './socket-identities.js';
 import { parseToken, SecretCheck } from './token.js';
 import { type FileMark, markOf, readTokenFile, type StoredToken } from './token-file.js';
 
@@ -29,6 +31,8 @@ interface KnownToken {
 export interface AccessOptions {
   /** Absolute path of the file of the tokens. */
   tokens: string;
+  /** Who clients are without a token; absent: nobody. */
+  connections?: Pick<SocketIdentities, 'of'>;
   clock: Clock;
   logger: Logger;
 }
@@ -40,6 +44,10 @@ export class Access {
   #mark: FileMark = '';
   /** The state of the file that was found to be unusable, so that it is reported once. */
   #faultyMark: FileMark | undefined;
+  /** Who came by a certificate or over a unix socket. Asked once for each connection. */
+  readonly #ofSockets = new WeakMap<Socket, Authority | null>();
+  /** Ends of the certificates of clients. */
+  readonly #certificateEnds = new Set<number>();
   #nextExpiry = Infinity;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
@@ -66,6 +74,21 @@ export class Access {
     return token && this.ofSecret(token.id, token.secret);
   }
 
+  /** Who a client is that has presented no token: by its certificate, or as a user of this machine. */
+  ofSocket(socket: Socket): Authority | undefined {
+    let found = this.#ofSockets.get(socket);
+    if (found === undefined) {
+      found = this.options.connections?.of(socket) ?? null;
+      this.#ofSockets.set(socket, found);
+      const { expiresAt } = found?.identity ?? {};
+      if (expiresAt !== undefined) {
+        this.#certificateEnds.add(expiresAt);
+        this.#nextExpiry = Math.min(this.#nextExpiry, expiresAt);
+      }
+    }
+    return found !== null && this.isValid(found) ? found : undefined;
+  }
+
   /** @param secret the last part of a token, or all of it */
   ofSecret(id: string, secret: string): Authority | undefined {
     const whole = parseToken(secret);
@@ -78,7 +101,7 @@ export class Access {
   /** What somebody may do by now, who was found earlier. @returns undefined if the token was revoked or has expired */
   renewed(before: Authority): Authority | undefined {
     const { kind, name } = before.identity;
-    if (kind !== 'token') return before;
+    if (kind !== 'token') return this.isValid(before) ? before : undefined;
     const known = this.#tokens.get(name)?.authority;
     return known !== undefined && this.#descends(known, before) && this.isValid(known) ? known : undefined;
   }
@@ -162,7 +185,9 @@ export class Access {
 
   #noteNextExpiry(): void {
     const now = this.options.clock.now();
+    for (const end of this.#certificateEnds) if (end <= now) this.#certificateEnds.delete(end);
     const times = [...this.#tokens.values()].flatMap(({ authority }) => authority.identity.expiresAt ?? []);
+    times.push(...this.#certificateEnds);
     this.#nextExpiry = times
       .filter((time) => time > now)
       .reduce((least, time) => Math.min(least, time), Infinity);

@@ -34,6 +34,10 @@ const COMPANIONS: Record<string, object> = {
   '$.bedrock.tls': { cert: 'cert.pem', key: 'key.pem', client_ca: 'ca.pem' },
   '$.bedrock.remote_tls': { cert: 'cert.pem', key: 'key.pem' },
   '$.bedrock.remote_tokens[0]': { address: 'http://127.0.0.1:7480', token_file: 'there.token' },
+  '$.bedrock.auth.certificates[0]': { subject: 'CN=app', grants: [] },
+  '$.bedrock.auth.peers[0]': { uid: 1, grants: [] },
+  '$.bedrock.auth.certificates[0].grants[0]': { scope: 'read' },
+  '$.bedrock.auth.peers[0].grants[0]': { scope: 'read' },
   '$.bedrock.audit': { file: 'audit.jsonl' },
   '$.providers[0]': { type: 'warabi', config: { target: { type: 'memory' } } },
 };

@@ -1,10 +1,11 @@
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Logger } from '../../core/base/logging.js';
 import { Access } from '../../core/security/access.js';
-import { KNOWN, NEED } from '../../core/security/identity.js';
+import { Authority, KNOWN, NEED } from '../../core/security/identity.js';
 import { newToken, parseToken } from '../../core/security/token.js';
 import { changeTokenFile, readTokenFile, type StoredToken } from '../../core/security/token-file.js';
 
@@ -71,6 +72,23 @@ describe('a token', () => {
     now += 10;
     expect(access.ofToken(text)).toBeUndefined();
     expect(known && access.renewed(known)).toBeUndefined();
+    access.close();
+  });
+
+  it('is no longer needed with a certificate until that ends', async () => {
+    await changeTokenFile(file, () => []);
+    const grants = [{ scope: 'read' }] as const;
+    const holder = new Authority({ kind: 'certificate', name: 'CN=app', grants, expiresAt: now + 10 });
+    const access = await Access.open({
+      tokens: file,
+      connections: { of: () => holder },
+      clock,
+      logger: quiet,
+    });
+    const socket = new Socket();
+    expect([access.ofSocket(socket), access.renewed(holder)]).toEqual([holder, holder]);
+    now += 10;
+    expect([access.ofSocket(socket), access.renewed(holder)]).toEqual([undefined, undefined]);
     access.close();
   });
 
