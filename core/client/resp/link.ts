@@ -170,15 +170,18 @@ export class Link {
 
   async #openConnection(onClose: () => void, signal: AbortSignal | undefined): Promise<RespConnection> {
     const { progressTimeoutMs, tls } = this;
-    const connection: RespConnection = await RespConnection.open(this.endpoint, {
+    // One that never opens is closed too.
+    const own: { connection?: RespConnection } = {};
+    const connection = await RespConnection.open(this.endpoint, {
       progressTimeoutMs,
       signal,
       onClose: () => {
-        this.#authenticated.delete(connection);
+        if (own.connection !== undefined) this.#authenticated.delete(own.connection);
         onClose();
       },
       ...(tls !== undefined && { tls }),
     });
+    own.connection = connection;
     const token = this.token?.();
     try {
       const greeted = Promise.all([
@@ -189,7 +192,11 @@ export class Link {
       const [, , limits] = await within(greeted, signal, this.url);
       this.#limits = limitsOf(limits);
       // Safe: a connection that broke meanwhile has failed the greeting.
-      if (token !== undefined) this.#authenticated.set(connection, token);
+      if (token !== undefined) {
+        this.#authenticated.set(connection, token);
+        // It may have been renewed since it was presented.
+        this.#presented = undefined;
+      }
       return connection;
     } catch (error) {
       const failure = handshakeFailure(error, this.url);
