@@ -1,5 +1,6 @@
 /**
- * A running daemon: listens, starts its providers, serves, stops.
+ * A running daemon, and the interface to it for programs: starts its doors and its providers in order, and stops them. The doors
+ * (`doors.ts`) listen and serve; `core/runtime` makes changes and operations.
  *
  * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stop: no new requests ->
  * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
@@ -12,7 +13,7 @@ import type {
   ExecutionStreamConfig,
   ProviderConfig,
 } from '../../schemas/generated/bedrock.js';
-import { asBedrockError, BedrockError, explain, messageOf } from '../base/errors.js';
+import { BedrockError, messageOf } from '../base/errors.js';
 import type { Clock } from '../base/clock.js';
 import type { LogFile } from '../base/log-file.js';
 import type { Logger } from '../base/logging.js';
@@ -26,30 +27,21 @@ import type {
 } from '../contract/provider-state.js';
 import type { ProviderChange } from '../contract/provider-change.js';
 import type { Target } from '../contract/target.js';
-import { registerHttpMetrics } from '../http/http-metrics.js';
-import { HttpServer } from '../http/server.js';
 import { TOKENS } from '../library/tokens.js';
-import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
-import { TlsCertificates } from '../net/tls-certificates.js';
 import { Queries } from '../query/queries.js';
-import { registerRespMetrics } from '../resp/resp-metrics.js';
-import type { RespServer } from '../resp/server.js';
-import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
 import { Changes, type ConfigOrigin } from '../runtime/changes.js';
-import { daemonStatus } from '../runtime/daemon-status.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
 import { readPeerCredentials } from '../net/peer-users.js';
 import { Access } from '../security/access.js';
 import { SocketIdentities } from '../security/socket-identities.js';
-import { AuditLog, DONE } from '../security/audit.js';
-import { Limits } from '../security/limits.js';
-import { registerAuditMetrics } from './audit-metrics.js';
-import { GroupFile } from './group-file.js';
+import { AuditLog } from '../security/audit.js';
 import { DescriptorWatch } from './descriptor-watch.js';
-import { registerLimitMetrics } from './limit-metrics.js';
-import { registerTlsMetrics } from './tls-metrics.js';
+import { Doors } from './doors.js';
+import { GroupFile, type GroupMember, groupMembers } from './group-file.js';
+import { HangUp } from './hang-up.js';
+import { runOperation } from './run-operation.js';
 
 /** The present state of a provider of this daemon. */
 export interface ProviderSummary {
@@ -94,28 +86,22 @@ interface Guards {
   readonly audit?: AuditLog | undefined;
 }
 
-const BY_SIGNAL = { door: 'signal', who: 'signal', from: 'SIGHUP', what: 'reload' };
-
 /** A running daemon, as returned by `bootstrap`. */
 export class Daemon {
   readonly #logger: Logger;
   readonly #manager: ProviderManager;
-  readonly #server: HttpServer | undefined;
-  #respServer: RespServer | undefined;
+  /** Undefined in a program that does not listen. */
+  readonly #doors: Doors | undefined;
   readonly #descriptors: DescriptorWatch;
   readonly #config: RunningConfig;
   readonly #changes: Changes;
   readonly #queries: Queries;
   #groupFile: GroupFile | undefined;
-  #certificates: TlsCertificates | undefined;
   /** Whom it serves; undefined: everybody. */
   readonly #access: Access | undefined;
   readonly #audit: AuditLog | undefined;
-  /** How much a client may ask of both doors together. */
-  readonly #limits: Limits | undefined;
   readonly #logFile: LogFile | undefined;
-  #address: string | undefined;
-  #isReloadAhead = false;
+  readonly #hangUp: HangUp;
   #closing: Promise<void> | undefined;
   #hasFailed = false;
   #markClosed!: (isClean: boolean) => void;
@@ -145,41 +131,29 @@ export class Daemon {
     const descriptors = new DescriptorWatch({ logger: this.#logger });
     this.#descriptors = descriptors;
     registerDescriptorShortages(metrics, () => descriptors.shortages);
-    if (!parts.listen) return;
-    if (audit !== undefined) registerAuditMetrics(metrics, audit);
-    const limits = config.settings.limits && new Limits(config.settings.limits);
-    this.#limits = limits;
-    if (limits !== undefined) {
-      limits.onFirst = (message) => this.#logger.warning(message);
-      registerLimitMetrics(metrics, limits);
+    if (parts.listen) {
+      this.#doors = new Doors({
+        running: this.#config,
+        manager: this.#manager,
+        changes: this.#changes,
+        queries: this.#queries,
+        metrics,
+        clock: container.get<Clock>(TOKENS.Clock),
+        logger: this.#logger,
+        version,
+        access,
+        audit,
+        shutdown: (door) => this.#shutDown(door),
+      });
     }
-    const server: HttpServer = new HttpServer({
-      address: config.address,
-      settings: config.settings,
-      providers: this.#manager,
-      metrics,
-      version,
+    this.#hangUp = new HangUp({
       logger: this.#logger,
-      config: () => this.config,
       changes: this.#changes,
-      queries: this.#queries,
-      status: () =>
-        daemonStatus({
-          providers: this.#manager,
-          version,
-          clock: container.get<Clock>(TOKENS.Clock),
-          doors: () => ({
-            http: server.figures,
-            ...(this.#respServer !== undefined && { resp: this.#respServer.figures }),
-          }),
-        }),
+      logFile: parts.logFile,
       access,
       audit,
-      limits,
-      shutdown: () => this.#shutDown('HTTP'),
+      doors: this.#doors,
     });
-    this.#server = server;
-    registerHttpMetrics(metrics, () => server.figures);
   }
 
   /**
@@ -198,21 +172,18 @@ export class Daemon {
     }
   }
 
-  async #start({ container, listen, signal, version }: DaemonParts): Promise<void> {
+  async #start({ signal }: DaemonParts): Promise<void> {
     for (const warning of this.#config.start.warnings) this.#logger.warning(warning);
-    if (listen) await this.#loadCertificates(container.get<MetricsRegistry>(TOKENS.Metrics));
-    if (this.#server !== undefined) await this.#listen(this.#server);
+    const doors = this.#doors;
+    await doors?.listen();
     try {
-      if (listen) await this.#listenResp(version, container.get<MetricsRegistry>(TOKENS.Metrics));
       await this.#manager.start(signal);
     } catch (error) {
-      await Promise.all([this.#server?.close(0), this.#respServer?.close(0)]);
+      await doors?.abandon();
       throw error;
     }
-    if (listen) this.#descriptors.start();
-    this.#certificates?.watch();
-    if (this.#server !== undefined) this.#server.isReady = true;
-    if (this.#respServer !== undefined) this.#respServer.isServing = true;
+    if (doors !== undefined) this.#descriptors.start();
+    doors?.open();
     await this.#writeGroupFile();
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
     // Not the pid of the process that was launched: npm and npx do not forward a signal that ends them at once.
@@ -224,20 +195,12 @@ export class Daemon {
   /** Those who wait for it find a daemon that is ready. @throws START_FAILED */
   async #writeGroupFile(): Promise<void> {
     const { group_file: file } = this.#config.settings;
-    const address = this.#address;
+    const address = this.#doors?.address;
     if (file === undefined || address === undefined) return;
     const group = new GroupFile(file);
     this.#groupFile = group;
-    // A daemon without running providers is a member under the id of Bedrock itself.
-    const members = (): { address: string; provider_id: number }[] => {
-      // Without optional ones that did not start.
-      const running = this.#manager.all.filter(({ state }) => state === 'running');
-      const ids = running.map(({ providerId }) => providerId);
-      return (ids.length > 0 ? ids : [this.#config.settings.provider_id]).map((id) => ({
-        address,
-        provider_id: id,
-      }));
-    };
+    const members = (): GroupMember[] =>
+      groupMembers(address, this.#manager.all, this.#config.settings.provider_id);
     // Before the first write: requests are served, and a change may be made meanwhile.
     this.#config.onAdopted = () =>
       void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
@@ -246,78 +209,13 @@ export class Daemon {
     } catch (error) {
       this.#config.onAdopted = undefined;
       this.#descriptors.stop();
-      this.#certificates?.stop();
       // Requests are served already, and may have begun a change.
       this.#changes.stop();
-      await this.#stopListening(0);
+      await this.#doors?.close(0);
       await this.#changes.idle(1000);
       await this.#manager.stop();
       throw error;
     }
-  }
-
-  /** @throws START_FAILED */
-  async #loadCertificates(metrics: MetricsRegistry): Promise<void> {
-    const { tls } = this.#config.settings;
-    if (tls === undefined) return;
-    const certificates = await TlsCertificates.load(tls, this.#logger);
-    this.#certificates = certificates;
-    registerTlsMetrics(metrics, certificates, () => ({
-      http: this.#server?.tlsFigures,
-      resp: this.#respServer?.tlsFigures,
-    }));
-  }
-
-  async #listen(server: HttpServer): Promise<void> {
-    const { address, bound } = await server.listen(this.#certificates);
-    this.#address = formatAddress(address);
-    this.#config.setAddress(this.#address);
-    this.#logger.info(`listening on ${this.#address}${bound}`);
-    if (address.kind === 'tcp') this.#warnIfOpen(address.host);
-  }
-
-  /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
-  async #listenResp(version: string, metrics: MetricsRegistry): Promise<void> {
-    const { respAddress, settings } = this.#config.start;
-    if (respAddress === undefined || settings.resp === undefined) return;
-    const { RespServer } = await import('../resp/server.js');
-    const server = new RespServer({
-      address: respAddress,
-      certificates: this.#certificates,
-      unix: this.#config.settings.unix,
-      settings: settings.resp,
-      providers: this.#manager,
-      version,
-      logger: this.#logger,
-      config: () => this.config,
-      changes: this.#changes,
-      queries: this.#queries,
-      access: this.#access,
-      audit: this.#audit,
-      rates: this.#limits,
-      shutdown: () => this.#shutDown('the Redis protocol'),
-    });
-    this.#respServer = server;
-    registerRespMetrics(metrics, () => server.figures);
-    const { tcp, unix, bound } = await server.listen();
-    if (tcp !== undefined) {
-      const address = formatHostPort(tcp);
-      this.#config.setRespAddress(address);
-      const scheme = this.#certificates === undefined ? 'resp' : 'resps';
-      this.#logger.info(`listening on ${scheme}://${address}${bound}`);
-      this.#warnIfOpen(tcp.host);
-    }
-    if (unix !== undefined) this.#logger.info(`listening on resp+unix:${unix}`);
-  }
-
-  #warnIfOpen(host: string): void {
-    const isSafe = this.#access !== undefined && this.#config.settings.tls !== undefined;
-    if (isLoopback(host) || isSafe) return;
-    this.#logger.warning(
-      this.#access === undefined
-        ? `other machines can reach ${host}, and anyone who reaches it can read and erase all regions: bedrock.insecure allows that`
-        : `other machines can reach ${host}, and tokens are sent there as plain text: use bedrock.tls, or a network that you trust`,
-    );
   }
 
   /** The running configuration in Bedrock's form; a copy. */
@@ -337,7 +235,7 @@ export class Daemon {
 
   /** Address of the HTTP door, with the real port; undefined if it does not listen. */
   get address(): string | undefined {
-    return this.#address;
+    return this.#doors?.address;
   }
 
   /** The providers, in the order of the configuration. */
@@ -366,7 +264,7 @@ export class Daemon {
     request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    return this.#operate('snapshot', provider, request, call);
+    return runOperation(this.#manager, 'snapshot', provider, request, call.signal);
   }
 
   /** Makes a provider restore its data from a folder that `snapshot` wrote. @returns, @throws as snapshot */
@@ -375,7 +273,7 @@ export class Daemon {
     request: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    return this.#operate('restore', provider, request, call);
+    return runOperation(this.#manager, 'restore', provider, request, call.signal);
   }
 
   /** Makes a provider send its data to a provider of another daemon. @returns, @throws as snapshot */
@@ -384,29 +282,7 @@ export class Daemon {
     request: Pick<MigrateRequest, 'address' | 'provider'> & Partial<MigrateRequest>,
     call: OperationCall = {},
   ): Promise<OperationStatus> {
-    return this.#operate('migrate', provider, request, call);
-  }
-
-  async #operate<Type extends keyof GivenRequests>(
-    type: Type,
-    provider: string | number,
-    given: GivenRequests[Type],
-    { signal }: OperationCall,
-  ): Promise<OperationStatus> {
-    const cancelled = (): BedrockError =>
-      new BedrockError('ABORTED', 'the caller ended the operation', { cause: signal?.reason });
-    if (signal?.aborted === true) throw cancelled();
-    const manager = this.#manager;
-    const request = wholeRequest(type, given, manager.directory);
-    const operation = beginOperation(manager.operations, manager.get(provider), type, request);
-    const cancel = (): void => operation.cancel(cancelled());
-    signal?.addEventListener('abort', cancel);
-    try {
-      await operation.waitAndReport();
-      return operation.status;
-    } finally {
-      signal?.removeEventListener('abort', cancel);
-    }
+    return runOperation(this.#manager, 'migrate', provider, request, call.signal);
   }
 
   /** The snapshots, restores and migrations that run, and the last 100 that ended; the newest first. */
@@ -513,26 +389,7 @@ export class Daemon {
    * if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {
-    await Promise.all([this.reopenLog(), this.#audit?.reopen(), this.#access?.reload()]);
-    await this.#certificates?.renew();
-    // One reload that has not begun sees all that has changed before.
-    if (this.#isReloadAhead || this.#changes.origin.file === undefined) return;
-    this.#isReloadAhead = true;
-    try {
-      const isDone = await this.#changes.reload({
-        mustDiffer: true,
-        whenBegun: () => (this.#isReloadAhead = false),
-      });
-      if (isDone) {
-        this.#logger.info(`the configuration was read again: ${this.#changes.origin.file.path}`);
-        this.#audit?.record({ ...BY_SIGNAL, outcome: DONE });
-      }
-    } catch (error) {
-      this.#audit?.record({ ...BY_SIGNAL, outcome: asBedrockError(error).code });
-      this.#logger.error(`the configuration goes on as it was: ${messageOf(error)}`);
-    } finally {
-      this.#isReloadAhead = false;
-    }
+    await this.#hangUp.run();
   }
 
   /** Logs a signal that has no effect here. */
@@ -545,21 +402,7 @@ export class Daemon {
    * The result is logged.
    */
   async reopenLog(): Promise<void> {
-    const file = this.#logFile;
-    if (file === undefined) {
-      this.#logger.info('there is no bedrock.log.file to open anew; the daemon goes on');
-      return;
-    }
-    try {
-      const fault = await file.reopen();
-      this.#logger.info(`the log was reopened: ${file.path}`);
-      if (fault !== undefined)
-        this.#logger.warning(
-          `the file that the log had before was not closed well, and may lack lines: ${fault}`,
-        );
-    } catch (error) {
-      this.#logger.error(`the log cannot be reopened, and continues in the old file: ${messageOf(error)}`);
-    }
+    await this.#hangUp.reopenLog();
   }
 
   /** Stops the daemon as `close` does, because its code has failed in an unknown state. It then counts as not stopped cleanly. */
@@ -588,9 +431,8 @@ export class Daemon {
     this.#changes.stop();
     const drainMs = this.#config.settings.drain_timeout_ms;
     await this.#groupFile?.remove();
-    const isSilent = await this.#stopListening(drainMs);
+    const isSilent = (await this.#doors?.close(drainMs)) ?? true;
     this.#descriptors.stop();
-    this.#certificates?.stop();
     await this.#changes.idle(Math.max(drainMs, 1000));
     await this.#queries.close();
     const isStopped = await this.#manager.stop();
@@ -599,20 +441,6 @@ export class Daemon {
     this.#logger.info(isClean ? 'stopped' : 'stopped, not cleanly');
     await this.#logFile?.close();
     this.#markClosed(isClean);
-  }
-
-  /** Never throws, as the providers must be stopped after it. @returns whether the listener closed without an error */
-  async #stopListening(drainMs: number): Promise<boolean> {
-    try {
-      const drained = await Promise.all([this.#server?.close(drainMs), this.#respServer?.close(drainMs)]);
-      if (drained.includes(false)) {
-        this.#logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
-      }
-      return true;
-    } catch (error) {
-      this.#logger.error(`the listener did not close cleanly: ${explain(error)}`);
-      return false;
-    }
   }
 }
 

@@ -7,10 +7,23 @@
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
+import type { ProviderState } from '../contract/provider-state.js';
 
-interface GroupMember {
+export interface GroupMember {
   readonly address: string;
   readonly provider_id: number;
+}
+
+/** The members of a daemon: its running providers. One without any is a member under the id of Bedrock itself. */
+export function groupMembers(
+  address: string,
+  providers: readonly { readonly state: ProviderState; readonly providerId: number }[],
+  ownId: number,
+): GroupMember[] {
+  // Optional providers that did not start are left out.
+  const running = providers.filter(({ state }) => state === 'running');
+  const ids = running.map(({ providerId }) => providerId);
+  return (ids.length > 0 ? ids : [ownId]).map((id) => ({ address, provider_id: id }));
 }
 
 export class GroupFile {

@@ -1,0 +1,216 @@
+/**
+ * The doors of a daemon: its certificates, the HTTP server, the server of the Redis protocol, their limits and their metrics.
+ *
+ * Order: load the certificates -> listen (requests get NOT_READY) -> `open` -> `close`. The daemon decides when. What the doors serve
+ * (providers, changes, queries) belongs to the daemon, and so do those who watch over its users (`Access`, `AuditLog`).
+ */
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { explain } from '../base/errors.js';
+import type { Clock } from '../base/clock.js';
+import type { Logger } from '../base/logging.js';
+import { registerHttpMetrics } from '../http/http-metrics.js';
+import { HttpServer } from '../http/server.js';
+import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
+import { TlsCertificates } from '../net/tls-certificates.js';
+import type { Queries } from '../query/queries.js';
+import { registerRespMetrics } from '../resp/resp-metrics.js';
+import type { RespServer } from '../resp/server.js';
+import type { Changes } from '../runtime/changes.js';
+import { daemonStatus } from '../runtime/daemon-status.js';
+import type { ProviderManager } from '../runtime/provider-manager.js';
+import type { RunningConfig } from '../runtime/running-config.js';
+import type { Access } from '../security/access.js';
+import type { AuditLog } from '../security/audit.js';
+import { Limits } from '../security/limits.js';
+import { registerAuditMetrics } from './audit-metrics.js';
+import { registerLimitMetrics } from './limit-metrics.js';
+import { registerTlsMetrics } from './tls-metrics.js';
+
+/** What the doors serve, and what both of them need. */
+interface DoorsParts {
+  readonly running: RunningConfig;
+  readonly manager: ProviderManager;
+  readonly changes: Changes;
+  readonly queries: Queries;
+  readonly metrics: MetricsRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  /** The clients that may use the daemon; undefined: everybody. */
+  readonly access: Access | undefined;
+  readonly audit: AuditLog | undefined;
+  /** Stops the daemon. @param door as it is named in the log */
+  readonly shutdown: (door: string) => void;
+}
+
+export class Doors {
+  readonly #parts: DoorsParts;
+  readonly #http: HttpServer;
+  #resp: RespServer | undefined;
+  #certificates: TlsCertificates | undefined;
+  /** How much a client may request of both doors together. */
+  readonly #limits: Limits | undefined;
+  #address: string | undefined;
+
+  constructor(parts: DoorsParts) {
+    const { running, manager, changes, queries, metrics, clock, logger, version, access, audit } = parts;
+    const { address, settings } = running.start;
+    this.#parts = parts;
+    if (audit !== undefined) registerAuditMetrics(metrics, audit);
+    const limits = settings.limits && new Limits(settings.limits);
+    this.#limits = limits;
+    if (limits !== undefined) {
+      limits.onFirst = (message) => logger.warning(message);
+      registerLimitMetrics(metrics, limits);
+    }
+    const server: HttpServer = new HttpServer({
+      address,
+      settings,
+      providers: manager,
+      metrics,
+      version,
+      logger,
+      config: () => running.print(manager.all),
+      changes,
+      queries,
+      status: () =>
+        daemonStatus({
+          providers: manager,
+          version,
+          clock,
+          doors: () => ({
+            http: server.figures,
+            ...(this.#resp !== undefined && { resp: this.#resp.figures }),
+          }),
+        }),
+      access,
+      audit,
+      limits,
+      shutdown: () => parts.shutdown('HTTP'),
+    });
+    this.#http = server;
+    registerHttpMetrics(metrics, () => server.figures);
+  }
+
+  /** Address of the HTTP door, with the real port; undefined until it listens. */
+  get address(): string | undefined {
+    return this.#address;
+  }
+
+  /** Listens; every request gets NOT_READY until `open`. A failure closes what was opened. @throws START_FAILED */
+  async listen(): Promise<void> {
+    await this.#loadCertificates();
+    await this.#listenHttp();
+    try {
+      await this.#listenResp();
+    } catch (error) {
+      await this.abandon();
+      throw error;
+    }
+  }
+
+  /** Serves requests from now on. */
+  open(): void {
+    this.#certificates?.watch();
+    this.#http.isReady = true;
+    if (this.#resp !== undefined) this.#resp.isServing = true;
+  }
+
+  /** Reads the certificates again. The result is logged. */
+  async renewCertificates(): Promise<void> {
+    await this.#certificates?.renew();
+  }
+
+  /** Closes at once, without a word in the log: for a start that has failed. */
+  async abandon(): Promise<void> {
+    await this.#closeServers(0);
+  }
+
+  /** Never throws, as the providers must be stopped after it. @returns whether the doors closed without an error */
+  async close(drainMs: number): Promise<boolean> {
+    const { logger } = this.#parts;
+    try {
+      const drained = await this.#closeServers(drainMs);
+      if (drained.includes(false)) {
+        logger.warning(`requests still ran after ${drainMs} ms; their connections were closed`);
+      }
+      return true;
+    } catch (error) {
+      logger.error(`the listener did not close cleanly: ${explain(error)}`);
+      return false;
+    } finally {
+      this.#certificates?.stop();
+    }
+  }
+
+  #closeServers(drainMs: number): Promise<(boolean | undefined)[]> {
+    return Promise.all([this.#http.close(drainMs), this.#resp?.close(drainMs)]);
+  }
+
+  /** @throws START_FAILED */
+  async #loadCertificates(): Promise<void> {
+    const { running, logger, metrics } = this.#parts;
+    const { tls } = running.settings;
+    if (tls === undefined) return;
+    const certificates = await TlsCertificates.load(tls, logger);
+    this.#certificates = certificates;
+    registerTlsMetrics(metrics, certificates, () => ({
+      http: this.#http.tlsFigures,
+      resp: this.#resp?.tlsFigures,
+    }));
+  }
+
+  async #listenHttp(): Promise<void> {
+    const { address, bound } = await this.#http.listen(this.#certificates);
+    this.#address = formatAddress(address);
+    this.#parts.running.setAddress(this.#address);
+    this.#parts.logger.info(`listening on ${this.#address}${bound}`);
+    if (address.kind === 'tcp') this.#warnIfOpen(address.host);
+  }
+
+  /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
+  async #listenResp(): Promise<void> {
+    const { running, manager, changes, queries, metrics, logger, version, access, audit } = this.#parts;
+    const { respAddress, settings } = running.start;
+    if (respAddress === undefined || settings.resp === undefined) return;
+    const { RespServer } = await import('../resp/server.js');
+    const server = new RespServer({
+      address: respAddress,
+      certificates: this.#certificates,
+      unix: running.settings.unix,
+      settings: settings.resp,
+      providers: manager,
+      version,
+      logger,
+      config: () => running.print(manager.all),
+      changes,
+      queries,
+      access,
+      audit,
+      rates: this.#limits,
+      shutdown: () => this.#parts.shutdown('the Redis protocol'),
+    });
+    this.#resp = server;
+    registerRespMetrics(metrics, () => server.figures);
+    const { tcp, unix, bound } = await server.listen();
+    if (tcp !== undefined) {
+      const address = formatHostPort(tcp);
+      running.setRespAddress(address);
+      const scheme = this.#certificates === undefined ? 'resp' : 'resps';
+      logger.info(`listening on ${scheme}://${address}${bound}`);
+      this.#warnIfOpen(tcp.host);
+    }
+    if (unix !== undefined) logger.info(`listening on resp+unix:${unix}`);
+  }
+
+  #warnIfOpen(host: string): void {
+    const { access, running, logger } = this.#parts;
+    const isSafe = access !== undefined && running.settings.tls !== undefined;
+    if (isLoopback(host) || isSafe) return;
+    logger.warning(
+      access === undefined
+        ? `other machines can reach ${host}, and anyone who reaches it can read and erase all regions: bedrock.insecure allows that`
+        : `other machines can reach ${host}, and tokens are sent there as plain text: use bedrock.tls, or a network that you trust`,
+    );
+  }
+}
