@@ -33,13 +33,12 @@ import { Changes, type ConfigOrigin } from '../runtime/changes.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
-import { readPeerCredentials } from '../net/peer-users.js';
-import { Access } from '../security/access.js';
-import { SocketIdentities } from '../security/socket-identities.js';
-import { AuditLog } from '../security/audit.js';
+import type { Access } from '../security/access.js';
+import type { AuditLog } from '../security/audit.js';
 import { DescriptorWatch } from './descriptor-watch.js';
 import { Doors } from './doors.js';
 import { GroupFile, type GroupMember, groupMembers } from './group-file.js';
+import { closeGuards, type Guards, openGuards } from './guards.js';
 import { HangUp } from './hang-up.js';
 import { runOperation } from './run-operation.js';
 
@@ -77,13 +76,6 @@ export interface DaemonParts {
   logFile?: LogFile | undefined;
   /** Where the configuration came from. */
   origin: ConfigOrigin;
-}
-
-/** What watches over those who use a daemon. */
-interface Guards {
-  /** Whom it serves; undefined: everybody. */
-  readonly access?: Access | undefined;
-  readonly audit?: AuditLog | undefined;
 }
 
 /** A running daemon, as returned by `bootstrap`. */
@@ -442,51 +434,4 @@ export class Daemon {
     await this.#logFile?.close();
     this.#markClosed(isClean);
   }
-}
-
-/** @throws CONFIG_INVALID, START_FAILED */
-async function openGuards(parts: DaemonParts): Promise<Guards> {
-  const access = await openAccess(parts);
-  try {
-    return { access, audit: await openAudit(parts) };
-  } catch (error) {
-    access?.close();
-    throw error;
-  }
-}
-
-async function closeGuards({ access, audit }: Guards): Promise<void> {
-  access?.close();
-  await audit?.close();
-}
-
-/** @throws START_FAILED */
-async function openAudit({ container, resolution }: DaemonParts): Promise<AuditLog | undefined> {
-  const { audit } = resolution.config.settings;
-  return (
-    audit &&
-    AuditLog.open({
-      file: audit.file,
-      clock: container.get<Clock>(TOKENS.Clock),
-      logger: container.get<Logger>(TOKENS.Logger),
-    })
-  );
-}
-
-/** @throws CONFIG_INVALID */
-async function openAccess({ container, resolution }: DaemonParts): Promise<Access | undefined> {
-  const { auth } = resolution.config.settings;
-  return (
-    auth &&
-    Access.open({
-      tokens: auth.tokens,
-      connections: new SocketIdentities(
-        auth.certificates,
-        auth.peers,
-        auth.peers && (await readPeerCredentials('bedrock.auth.peers')),
-      ),
-      clock: container.get<Clock>(TOKENS.Clock),
-      logger: container.get<Logger>(TOKENS.Logger),
-    })
-  );
 }
