@@ -1,7 +1,8 @@
 /** `bedrock migrate`: moves a provider, says beforehand what that would be, and gives it up. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { RegionId } from '../../core/index.js';
-import { codeOf, startDaemon, TWO_STORES, type Running } from '../fixtures/run-command.js';
+import { hasCommand, needs } from '../fixtures/needs.js';
+import { codeOf, end, launch, MAIN, startDaemon, TWO_STORES, type Running } from '../fixtures/run-command.js';
 import { runHere as run } from '../fixtures/run-here.js';
 
 let running: Running;
@@ -51,6 +52,19 @@ describe('bedrock migrate', () => {
     expect({ status: refused.status, code: codeOf(refused) }).toEqual({ status: 1, code: 'CONFLICT' });
     expect((await running.daemon.target('store').stat(id)).size).toBe(8);
   });
+
+  needs('script', hasCommand('script')).it(
+    'shows a bar with the time that is left, under a terminal',
+    async () => {
+      const bytes = 9 * 2 ** 20;
+      await running.daemon.target('store').create(bytes);
+      const options = `--merge-config '{"max_bytes": ${2 * bytes}}' --transfer-size 1M --max-rate 30M`;
+      const command = `'${process.execPath}' '${MAIN}' migrate store ${address} moved ${options}`;
+      const { stdout } = await end(launch('script', ['-qec', command, '/dev/null'], { env: running.env }));
+      expect(stdout).toMatch(/\rmigrate: \[#+-+\] +\d+% \d+\.\d MiB of 9\.0 MiB, \S+ MiB\/s, \d+ s left/);
+      expect(stdout).toMatch(/\rmigrate: \[#{30}\] 100% 9\.0 MiB of 9\.0 MiB/);
+    },
+  );
 
   it('gives up with --abandon', async () => {
     const { status } = await migrate('store', address, 'scratch', '--abandon');
