@@ -38,6 +38,33 @@ describe('the HTTP door', () => {
     expect(await daemon.asked(undefined, 'PUT', `${STORE}/regions/${id}`, 'x')).toBe('401 UNAUTHENTICATED');
   });
 
+  it('asks for a token on every route, and for more than a reader has on every route that changes something', async () => {
+    const document = (await (await daemon.fetch('admin', 'GET', '/openapi.json')).json()) as {
+      paths: Record<string, Record<string, { security?: object[] }>>;
+    };
+    const values: Record<string, string> = { provider: 'store', id, name: 'secret', '*': 'secret' };
+    const open: string[] = [];
+    const changed: string[] = [];
+    for (const [template, methods] of Object.entries(document.paths))
+      for (const [method, { security }] of Object.entries(methods)) {
+        const path = template.replaceAll(/\{([^}]+)\}/g, (_, key: string) => values[key] ?? 'x');
+        const call = `${method.toUpperCase()} ${template}`;
+        if (security?.length === 0) {
+          open.push(call);
+          continue;
+        }
+        const verb = method.toUpperCase();
+        expect([call, (await daemon.fetch(undefined, verb, path)).status]).toEqual([call, 401]);
+        if (verb === 'GET' || verb === 'HEAD') continue;
+        // The provider of an operation decides who may cancel it, and there is none.
+        const refused = template === '/v1/operations/{id}' ? 404 : 403;
+        expect([call, (await daemon.fetch('reader', verb, path)).status]).toEqual([call, refused]);
+        changed.push(call);
+      }
+    expect(open.toSorted()).toEqual(['GET /healthz', 'GET /readyz']);
+    expect(changed.length).toBeGreaterThan(20);
+  });
+
   it('describes in its OpenAPI document that requests need a token', async () => {
     const document = (await (await daemon.fetch('reader', 'GET', '/openapi.json')).json()) as {
       components: { securitySchemes: Record<string, object> };

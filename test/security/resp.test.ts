@@ -33,6 +33,16 @@ describe('the Redis door', () => {
     ]);
   });
 
+  it('carries out no command for a reader that takes another scope', async () => {
+    const client = await daemon.client('reader');
+    const others = COMMANDS.filter(({ scope }) => scope === 'write' || scope === 'admin');
+    for (const { name, arity } of others) {
+      const args = Array.from({ length: arity[0] - 1 }, () => 'secret');
+      expect([name, wordOf(await client.call(name, ...args))]).toEqual([name, 'NOPERM']);
+    }
+    expect(others.length).toBeGreaterThan(40);
+  });
+
   it('knows a token in each way that clients send it', async () => {
     const token = daemon.tokens.reader ?? '';
     const secret = token.slice('bedrock_reader_'.length);
