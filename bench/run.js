@@ -25,6 +25,7 @@ import { plotOf } from './plot.js';
 import { recoverySection } from './recovery.js';
 import { absentPeers, installPeers } from './setup.js';
 import { formatTable } from './table.js';
+import { securitySection } from './security.js';
 import { snapshotSection } from './snapshot.js';
 import { targetSection } from './target.js';
 import { transportSection } from './transport.js';
@@ -36,6 +37,7 @@ const SECTIONS = {
   native: nativeSection,
   peers: peersSection,
   recovery: recoverySection,
+  security: securitySection,
   snapshot: snapshotSection,
   target: targetSection,
   transport: transportSection,

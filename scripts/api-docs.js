@@ -30,7 +30,7 @@ const application = await Application.bootstrap({
   disableSources: true,
   // Types are checked by "npm run lint".
   skipErrorChecking: true,
-  blockTags: [...OptionDefaults.blockTags, '@minItems'],
+  blockTags: [...OptionDefaults.blockTags, '@minItems', '@maxItems'],
   treatWarningsAsErrors: true,
 });
 const project = await application.convert();
