@@ -7,7 +7,7 @@ import type { OperationStatus } from '../contract/operation.js';
 import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
-import { printJson, printLine, table } from './output.js';
+import { countOf, printJson, printLine, table } from './output.js';
 import { type Progress, trackProgress } from './progress.js';
 import { formatSize, parseNatural, parseSize, SIZE_FORMS } from './sizes.js';
 
@@ -131,7 +131,7 @@ async function plan(
     await printLine(table([heads, ...rows], ['REGIONS', 'SIZE', 'FREE']));
     const atRate = seconds === undefined ? '' : `, in ${seconds} s at least`;
     await printLine(
-      `would move ${countOf(answer.regions)}, ${formatSize(answer.bytes)}, to provider "${provider}" at ${answer.address}${atRate}`,
+      `would move ${countOf(answer.regions, 'region')}, ${formatSize(answer.bytes)}, to provider "${provider}" at ${answer.address}${atRate}`,
     );
   }
   if (answer.faults.length > 0)
@@ -172,7 +172,7 @@ async function migrate(
     return printLine(`abandoned: provider "${name}" serves, and the destination is empty`);
   const { address, provider, regions, sentBytes, holdMs } = status.result as Result;
   await printLine(
-    `moved ${countOf(regions)}, ${formatSize(sentBytes)} sent, to provider "${provider}" at ${address}; changes waited ${holdMs} ms`,
+    `moved ${countOf(regions, 'region')}, ${formatSize(sentBytes)} sent, to provider "${provider}" at ${address}; changes waited ${holdMs} ms`,
   );
 }
 
@@ -198,10 +198,6 @@ function parseObject(text: string): Record<string, unknown> {
   }
   if (isRecord(value)) return value;
   throw new InvalidArgumentError('It takes a JSON object.');
-}
-
-function countOf(regions: number): string {
-  return `${regions} ${regions === 1 ? 'region' : 'regions'}`;
 }
 
 /** A progress bar of an operation, from when its size is known. */

@@ -51,6 +51,11 @@ export function table(rows: readonly (readonly string[])[], numbers: readonly st
   return rows.map(line).join('\n');
 }
 
+/** `1 region`, `2 regions`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** A bar of `width` characters; `part` from 0 to 1 is full. */
 export function bar(part: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, part)) * width);

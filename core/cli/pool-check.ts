@@ -5,9 +5,9 @@ import type { Inspection } from '../pool/inspection.js';
 import { subcommand } from './command-line.js';
 import { ExitStatus } from './exit-status.js';
 import { Conclusion } from './failure.js';
-import { print, printLine } from './output.js';
+import { countOf, print, printLine } from './output.js';
 import { onPool, type PoolOptions, withHeader, withPool } from './pool-command.js';
-import { countOf, jsonDocument } from './pool-report.js';
+import { jsonDocument } from './pool-report.js';
 
 const EXAMPLES = `
 Examples:

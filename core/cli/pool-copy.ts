@@ -14,7 +14,7 @@ import type { CopySide, Backends } from './copy-side.js';
 import { ExitStatus } from './exit-status.js';
 import { Conclusion, ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
-import { printJson, printLine } from './output.js';
+import { countOf, printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
 import { formatSize, parseSize, SIZE_FORMS } from './sizes.js';
 
@@ -211,7 +211,7 @@ async function tell(
     const name = ({ type, path }: typeof from): string => (path === undefined ? type : `${type}:${path}`);
     const compared = verify ? ', compared' : '';
     await printLine(
-      `copied ${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, from ${name(from)} to ${name(to)}${compared}`,
+      `copied ${countOf(regions, 'region')}, ${formatSize(bytes)}, from ${name(from)} to ${name(to)}${compared}`,
     );
   }
   for (const { reason } of unreadable) process.stderr.write(`${reason}\n`);

@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type { Inspection } from '../pool/inspection.js';
 import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
-import { print, printJson, printLine } from './output.js';
+import { countOf, print, printJson, printLine } from './output.js';
 import { named, onPool, type OpenedPool, type PoolOptions, withHeader, withPool } from './pool-command.js';
-import { countOf, jsonDocument } from './pool-report.js';
+import { jsonDocument } from './pool-report.js';
 
 const EXAMPLES = `
 Examples:

@@ -1,9 +1,4 @@
-/** Output of the commands for pools: counts in words, and JSON documents that may be long. */
-
-/** `1 region`, `2 regions`. */
-export function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
+/** Output of the commands for pools: JSON documents that may be long. */
 
 /** A JSON object in pieces. Its last member is a list that need not be in memory completely. */
 export function* jsonDocument(

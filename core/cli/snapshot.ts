@@ -9,7 +9,7 @@ import { subcommand } from './command-line.js';
 import { ExitStatus } from './exit-status.js';
 import { Conclusion } from './failure.js';
 import { interruptible } from './interruption.js';
-import { printJson, printLine } from './output.js';
+import { countOf, printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
 import { formatSize, parseNatural } from './sizes.js';
 import { formatTime } from './times.js';
@@ -140,9 +140,7 @@ function operate(
     const where = type === 'snapshot' ? `from ${provider} to ${folder}` : `from ${folder} to ${provider}`;
     const reused =
       reusedBytes > 0 ? `; ${formatSize(writtenBytes)} written, ${formatSize(reusedBytes)} reused` : '';
-    await printLine(
-      `${regions} ${regions === 1 ? 'region' : 'regions'}, ${formatSize(bytes)}, ${where}${reused}`,
-    );
+    await printLine(`${countOf(regions, 'region')}, ${formatSize(bytes)}, ${where}${reused}`);
   });
 }
 
@@ -162,7 +160,7 @@ async function verify(folder: string, { json, quiet }: Options, signal: AbortSig
     await printJson({ path: folder, poolId, takenAt, source, regions, bytes, damaged, faults });
   else
     await printLine(
-      `${folder}: ${regions} ${regions === 1 ? 'region' : 'regions'} whole, ${formatSize(bytes)}, taken at ${formatTime(takenAt)} from ${source.provider}`,
+      `${folder}: ${countOf(regions, 'region')} whole, ${formatSize(bytes)}, taken at ${formatTime(takenAt)} from ${source.provider}`,
     );
   if (damaged === 0) return;
   for (const fault of faults) process.stderr.write(`${fault}\n`);
@@ -170,7 +168,7 @@ async function verify(folder: string, { json, quiet }: Options, signal: AbortSig
     ExitStatus.failed,
     new BedrockError(
       'SNAPSHOT_CORRUPT',
-      `${damaged} ${damaged === 1 ? 'fault' : 'faults'} in ${folder}; ${regions} of ${manifest.regions} regions are whole`,
+      `${countOf(damaged, 'fault')} in ${folder}; ${regions} of ${manifest.regions} regions are whole`,
     ),
   );
 }

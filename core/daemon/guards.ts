@@ -3,9 +3,10 @@ import type { Container } from 'inversify';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';
 import type { Resolution } from '../config/resolve.js';
+import type { DaemonSettings } from '../config/resolved-config.js';
 import { TOKENS } from '../library/tokens.js';
 import { readPeerCredentials } from '../net/peer-users.js';
-import { Access } from '../security/access.js';
+import { Access, type AccessOptions } from '../security/access.js';
 import { AuditLog } from '../security/audit.js';
 import { SocketIdentities } from '../security/socket-identities.js';
 
@@ -22,10 +23,13 @@ interface GuardsParts {
 }
 
 /** @throws CONFIG_INVALID, START_FAILED */
-export async function openGuards(parts: GuardsParts): Promise<Guards> {
-  const access = await openAccess(parts);
+export async function openGuards({ container, resolution }: GuardsParts): Promise<Guards> {
+  const { auth, audit } = resolution.config.settings;
+  const clock = container.get<Clock>(TOKENS.Clock);
+  const logger = container.get<Logger>(TOKENS.Logger);
+  const access = auth && (await openAccess(auth, { clock, logger }));
   try {
-    return { access, audit: await openAudit(parts) };
+    return { access, audit: audit && (await AuditLog.open({ file: audit.file, clock, logger })) };
   } catch (error) {
     access?.close();
     throw error;
@@ -37,33 +41,12 @@ export async function closeGuards({ access, audit }: Guards): Promise<void> {
   await audit?.close();
 }
 
-/** @throws START_FAILED */
-async function openAudit({ container, resolution }: GuardsParts): Promise<AuditLog | undefined> {
-  const { audit } = resolution.config.settings;
-  return (
-    audit &&
-    AuditLog.open({
-      file: audit.file,
-      clock: container.get<Clock>(TOKENS.Clock),
-      logger: container.get<Logger>(TOKENS.Logger),
-    })
-  );
-}
-
-/** @throws CONFIG_INVALID */
-async function openAccess({ container, resolution }: GuardsParts): Promise<Access | undefined> {
-  const { auth } = resolution.config.settings;
-  return (
-    auth &&
-    Access.open({
-      tokens: auth.tokens,
-      connections: new SocketIdentities(
-        auth.certificates,
-        auth.peers,
-        auth.peers && (await readPeerCredentials('bedrock.auth.peers')),
-      ),
-      clock: container.get<Clock>(TOKENS.Clock),
-      logger: container.get<Logger>(TOKENS.Logger),
-    })
-  );
+/** @throws CONFIG_INVALID, START_FAILED */
+async function openAccess(
+  { tokens, certificates, peers }: NonNullable<DaemonSettings['auth']>,
+  around: Pick<AccessOptions, 'clock' | 'logger'>,
+): Promise<Access> {
+  const credentials = peers && (await readPeerCredentials('bedrock.auth.peers'));
+  const connections = new SocketIdentities(certificates, peers, credentials);
+  return Access.open({ tokens, connections, ...around });
 }

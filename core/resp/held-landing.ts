@@ -12,8 +12,8 @@ import type { Landing } from '../targets/direct-target.js';
 /** The connection whose client sends the argument. */
 export interface LandingClient {
   readonly isAwaited: boolean;
-  /** Bytes that it has sent so far. */
-  readonly movedBytes: number;
+  /** Bytes that have arrived from it. */
+  readonly receivedBytes: number;
   /** Closes the connection. */
   lose(): void;
 }
@@ -48,7 +48,7 @@ export class HeldLanding implements Landing, SpaceHolder {
   }
 
   get movedBytes(): number {
-    return this.client.movedBytes;
+    return this.client.receivedBytes;
   }
 
   /** The system may already have been told to store the next bytes there, and nothing else ends that. */

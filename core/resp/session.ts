@@ -117,7 +117,7 @@ type Life = (typeof Life)[keyof typeof Life];
  */
 type Work = 'idle' | 'working' | 'stalled' | 'held';
 
-export class Session implements CommandSession, Caller {
+export class Session implements CommandSession, Caller, LandingClient {
   name = '';
   library = { name: '', version: '' };
   transaction: QueuedTransaction | undefined;
@@ -126,6 +126,8 @@ export class Session implements CommandSession, Caller {
   tellsDetails = false;
   authority: Authority | undefined;
   readonly uploads: Uploads;
+  /** Bytes that have arrived. */
+  receivedBytes = 0;
   /** Requests that were carried out. */
   requests = 0;
   /** Errors that were sent. */
@@ -149,8 +151,6 @@ export class Session implements CommandSession, Caller {
   /** Memory of requests that have arrived, including what calls use of them. */
   readonly #arriving: Share;
   readonly #inUse: Share;
-  /** Bytes that have arrived. */
-  #receivedBytes = 0;
   #life: Life = Life.open;
   #work: Work = 'idle';
   /** What the socket was last told: whether to read. */
@@ -168,8 +168,6 @@ export class Session implements CommandSession, Caller {
   #address: string | undefined;
   /** The command at hand, if what the client may do depends on the regions that it is about. */
   #narrow: Command | undefined;
-  /** What it tells of its client while an argument lands. */
-  readonly #client: LandingClient;
   readonly #turn = new Turn(() => this.#advance());
   /** Where the next bytes were told to land: the room, and what must still be the same then. */
   #room: Buffer = NOTHING;
@@ -188,27 +186,12 @@ export class Session implements CommandSession, Caller {
     this.#rates = door.rates?.countsRequests === true ? door.rates : undefined;
     this.#targets = new NamedTargets(door);
     this.uploads = new Uploads(undefined, door.uploads);
-    this.#arriving = door.arriving.share(this.#holder(() => this.#receivedBytes, 'a request'));
+    this.#arriving = door.arriving.share(this.#holder(() => this.receivedBytes, 'a request'));
     this.#inUse = door.arriving.share();
     this.#input = new Input(door.limits.maxRequestBytes, this.#arriving);
     this.#parser = new RequestParser(door.limits);
     this.#request = new Request(this.#parser);
     this.#long = new LongArguments(this.#arriving, this.#inUse);
-    this.#client = this.#asLandingClient();
-  }
-
-  #asLandingClient(): LandingClient {
-    const isAwaited = (): boolean => this.isAwaited;
-    const movedBytes = (): number => this.#receivedBytes;
-    return {
-      get isAwaited() {
-        return isAwaited();
-      },
-      get movedBytes() {
-        return movedBytes();
-      },
-      lose: () => this.#lose(),
-    };
   }
 
   #holder(movedBytes: () => number, what: string): ShareHolder {
@@ -222,7 +205,7 @@ export class Session implements CommandSession, Caller {
       },
       evict: () => {
         this.door.noteEvicted(what);
-        this.#lose();
+        this.lose();
       },
     };
   }
@@ -259,7 +242,7 @@ export class Session implements CommandSession, Caller {
 
   /** Bytes that have arrived from the client, and that it has taken. */
   get movedBytes(): number {
-    return this.#receivedBytes + takenBytes(this.#socket);
+    return this.receivedBytes + takenBytes(this.#socket);
   }
 
   /**
@@ -268,8 +251,7 @@ export class Session implements CommandSession, Caller {
    * @param now milliseconds, not counting time in which the daemon did not run
    */
   isDripping(now: number, timeoutMs: number): boolean {
-    const { requests } = this;
-    const receivedBytes = this.#receivedBytes;
+    const { receivedBytes, requests } = this;
     if (!this.#parser.isWithin || this.#isStalled) this.#dripping.request = -1;
     else if (this.#dripping.request !== requests)
       this.#dripping = { request: requests, receivedBytes, sinceMs: now };
@@ -376,7 +358,7 @@ export class Session implements CommandSession, Caller {
   }
 
   #filled(count: number): void {
-    this.#receivedBytes += count;
+    this.receivedBytes += count;
     if (!this.#long.isArriving) this.#input.end += count;
     else if (this.#long.fill(count)) this.#parser.resumeBehindLong(this.#input.end);
   }
@@ -394,7 +376,7 @@ export class Session implements CommandSession, Caller {
   }
 
   /** Gives up the connection, and everything it holds except what calls use. */
-  #lose(): void {
+  lose(): void {
     this.#socket.destroy();
     this.closed();
   }
@@ -402,7 +384,7 @@ export class Session implements CommandSession, Caller {
   /** Handles an error that concerns this connection alone. */
   #broke(error: unknown): void {
     this.door.logFailure(asBedrockError(error));
-    this.#lose();
+    this.lose();
   }
 
   /** The client has ended its side. Complete requests are carried out, and then the connection ends. */
@@ -538,7 +520,7 @@ export class Session implements CommandSession, Caller {
     this.#charge(rates, takenBytes(this.#socket) + this.#seenBytes);
     const refusal = rates.admit(client);
     // What has come of this request, or after it, counts for the next ones.
-    this.#seenBytes = this.#receivedBytes;
+    this.#seenBytes = this.receivedBytes;
     this.#charge(rates, this.movedBytes);
     if (refusal !== undefined) throw refusal;
   }
@@ -600,7 +582,7 @@ export class Session implements CommandSession, Caller {
     return (
       landed && {
         served: landed.served,
-        landing: new HeldLanding(landed.landing, landed.served, this.#client),
+        landing: new HeldLanding(landed.landing, landed.served, this),
       }
     );
   }

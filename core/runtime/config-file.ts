@@ -101,6 +101,7 @@ export class ConfigFile {
       `${file} is written in a way that the running configuration cannot be edited into; write it to another file`,
     );
   }
+
   /** @throws CONFLICT */
   async #checkUnchanged(): Promise<void> {
     const { path: file, text } = this.#file;

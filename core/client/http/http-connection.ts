@@ -97,9 +97,9 @@ export class HttpConnection {
 
   #ownHeaders(): Record<string, string> {
     const token = this.#token?.();
-    if (token !== this.#lastToken) {
+    if (token !== undefined && token !== this.#lastToken) {
       this.#lastToken = token;
-      this.#headers = { authorization: `Bearer ${token ?? ''}` };
+      this.#headers = { authorization: `Bearer ${token}` };
     }
     return this.#headers;
   }
