@@ -1,4 +1,7 @@
-/** bedrock-node: the public interface, for programs that embed the daemon and for authors of backends and provider types. */
+/**
+ * bedrock-node: the public interface, for programs that embed the daemon and for authors of
+ * backends and provider types.
+ */
 export { bootstrap, checkConfig } from './daemon/bootstrap.js';
 export type { BootstrapOptions } from './daemon/bootstrap.js';
 export { connect } from './client/connect.js';

@@ -1,6 +1,7 @@
 /**
- * The API reference, as pages: build/api/index.html, made by typedoc from the docstrings of what the package exports. A fault in a
- * docstring fails it. A folder as argument takes the place of build/api.
+ * The API reference, as pages: build/api/index.html, made by typedoc from the docstrings of what
+ * the package exports. A fault in a docstring fails it. A folder as argument takes the place of
+ * build/api.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

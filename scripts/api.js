@@ -1,12 +1,13 @@
 /**
- * The public interface, one report in api/ for each entry point of the package: every name that is exported, with its type. A change of
- * the interface is a change of a report, and so is seen in review.
+ * The public interface, one report in api/ for each entry point of the package: every name that is
+ * exported, with its type. A change of the interface is a change of a report, and so is seen in
+ * review.
  *
  *     node scripts/api.js           writes the reports, as `npm run format` does
  *     node scripts/api.js --check   writes nothing, and fails if a report is stale, as `npm run lint` does
  *
- * Both fail if an exported name uses a type that no entry point exports. What is marked `@internal` is not part of the interface: the
- * compiler leaves it out of the declarations that are read here.
+ * Both fail if an exported name uses a type that no entry point exports. What is marked `@internal`
+ * is not part of the interface: the compiler leaves it out of the declarations that are read here.
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Builds what has changed: the native addon if there is a compiler, and dist/ (types from the schemas, JavaScript from TypeScript,
- * and the schemas themselves).
+ * Builds what has changed: the native addon if there is a compiler, and dist/ (types from the
+ * schemas, JavaScript from TypeScript, and the schemas themselves).
  */
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -64,7 +64,10 @@ async function generateTypes(name) {
   writeFileSync(output, withMemberComments(readFileSync(output, 'utf8')));
 }
 
-/** The tool leaves out the comment of a member whose type has a name of its own: the member gets the comment of that type. */
+/**
+ * The tool leaves out the comment of a member whose type has a name of its own: the member gets the
+ * comment of that type.
+ */
 function withMemberComments(text) {
   const types = text.matchAll(/^\/\*\*\n((?: \* .*\n)+) \*\/\nexport (?:interface|type) (\w+)/gm);
   const comments = new Map(Array.from(types, ([, comment, type]) => [type, comment]));

@@ -1,5 +1,6 @@
 /**
- * `npm run crash`: sets up, builds, then looks for what a power failure or a kill could break. docs/crash-testing.md describes it.
+ * `npm run crash`: sets up, builds, then looks for what a power failure or a kill could break.
+ * docs/crash-testing.md describes it.
  *
  *     --states N   power failures, as many distinct states (default 1,000,000)
  *     --kill N     instead, N rounds of kill -9 against the real daemon, for each kind of pool

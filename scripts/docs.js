@@ -1,9 +1,10 @@
 /**
- * Writes the reference part of docs/configuration.md, which stands between two marks, from schemas/: a section for every object that
- * has keys of its own, a row for every key. Nothing is named here: a new key, or a new schema, shows up by itself.
+ * Writes the reference part of docs/configuration.md, which stands between two marks, from
+ * schemas/: a section for every object that has keys of its own, a row for every key. Nothing is
+ * named here: a new key, or a new schema, shows up by itself.
  *
- * `--reference` makes the pages of the public interface too (api-docs.js). `--check` writes nothing and fails if the page is stale.
- * A folder as argument stands in for the project's.
+ * `--reference` makes the pages of the public interface too (api-docs.js). `--check` writes nothing
+ * and fails if the page is stale. A folder as argument stands in for the project's.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -60,7 +61,10 @@ function readSchemas() {
     .sort((a, b) => a.rank - b.rank || (a.title < b.title ? -1 : 1));
 }
 
-/** What a schema describes. A backend or provider type has a folder of its own; all others are forms of files. */
+/**
+ * What a schema describes. A backend or provider type has a folder of its own; all others are forms
+ * of files.
+ */
 function subjectOf(name) {
   if (name === FILE_SCHEMA) return { rank: 0, title: 'The whole file', prefix: '', stands: '' };
   const isBackend = existsSync(path.join(folder, 'backends', name));
@@ -72,7 +76,10 @@ function subjectOf(name) {
   return { rank: isBackend ? 2 : 1, title, prefix: `${title}: `, stands };
 }
 
-/** One for every object with keys, in the order in which they are come upon; an object that stands at two places has one. */
+/**
+ * One for every object with keys, in the order in which they are come upon; an object that stands
+ * at two places has one.
+ */
 function sectionsOf({ schema, title, prefix, stands }) {
   const placesOf = new Map();
   const visit = (node, at) => {
@@ -207,7 +214,10 @@ function table(rows) {
   return [head, line(widths.map((width) => '-'.repeat(width))), ...rest].join('\n');
 }
 
-/** A description, with what is quoted and all words that are no plain ones (keys, addresses, error codes) as code. */
+/**
+ * A description, with what is quoted and all words that are no plain ones (keys, addresses, error
+ * codes) as code.
+ */
 function prose(text) {
   return text.replaceAll(/"([^"]+)"|([^\s"`(]+)/g, (whole, quoted, word) => {
     if (quoted !== undefined) return code(quoted);

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { root, run } from './run.js';
 
 /**
- * @param env beside this process's own. BEDROCK_TEST_ALL lets jest.config.js take the long tests in as well, and
- *   BEDROCK_WITHOUT_ADDON leaves out what nothing can be tested of without the native addon
+ * @param env beside this process's own. BEDROCK_TEST_ALL lets jest.config.js take the long tests in
+ *   as well, and BEDROCK_WITHOUT_ADDON leaves out what nothing can be tested of without the native
+ *   addon
  * @returns its exit status
  */
 export function jest(args, env = {}) {

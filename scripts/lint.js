@@ -1,8 +1,9 @@
 /**
- * The reference in the documentation, the public interface, formatting, lint and types. `--fix` mends what can be mended.
+ * The reference in the documentation, the public interface, formatting, lint and types. `--fix`
+ * mends what can be mended.
  *
- * The linter checks the types itself, as it has them at hand for its rules: the compiler would take longer than all the rest. What
- * is published has been through the compiler when it was built.
+ * The linter checks the types itself, as it has them at hand for its rules: the compiler would take
+ * longer than all the rest. What is published has been through the compiler when it was built.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

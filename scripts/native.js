@@ -1,6 +1,7 @@
 /**
- * Builds the native addon into native/build, if its sources or libpmem have changed since. Without a compiler, or if it does not
- * compile, it says so in one line and leaves it at that: everything but `bedrock-node/native` works without.
+ * Builds the native addon into native/build, if its sources or libpmem have changed since. Without
+ * a compiler, or if it does not compile, it says so in one line and leaves it at that: everything
+ * but `bedrock-node/native` works without.
  *
  *     node scripts/native.js             what `bedrock native build` runs: builds in any case, and fails if that fails
  *     node scripts/native.js --install   what npm runs at installation: builds if needed, and never fails

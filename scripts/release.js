@@ -1,15 +1,18 @@
 /**
- * `npm run release -- VERSION`: makes a release here, to be looked at; nothing is pushed, and nothing published.
+ * `npm run release -- VERSION`: makes a release here, to be looked at; nothing is pushed, and
+ * nothing published.
  *
- * VERSION is `patch`, `minor`, `major` or a version such as 1.2.0 or 1.2.0-rc.1, newer than the present one. The steps:
+ * VERSION is `patch`, `minor`, `major` or a version such as 1.2.0 or 1.2.0-rc.1, newer than the
+ * present one. The steps:
  *
- * 1. Checks: the branch is main and has no changes, CHANGELOG.md tells of some under "Unreleased", the tag is free, `npm test` passes,
- *    the package can be packed.
- * 2. Writes the version into package.json and package-lock.json, and the version and the day into CHANGELOG.md.
+ * 1. Checks: the branch is main and has no changes, CHANGELOG.md tells of some under "Unreleased",
+ *    the tag is free, `npm test` passes, the package can be packed.
+ * 2. Writes the version into package.json and package-lock.json, and the version and the day into
+ *    CHANGELOG.md.
  * 3. Commits, tags (annotated, vVERSION) and packs.
  *
- * `--dry-run` ends after the checks and says what would be done. `--tested` leaves `npm test` out, for a commit that has passed it.
- * Whatever fails leaves branch, tags and files as they were.
+ * `--dry-run` ends after the checks and says what would be done. `--tested` leaves `npm test` out,
+ * for a commit that has passed it. Whatever fails leaves branch, tags and files as they were.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** What the other scripts share: running a child process and knowing what is up to date. Imports nothing from node_modules. */
+/**
+ * What the other scripts share: running a child process and knowing what is up to date. Imports
+ * nothing from node_modules.
+ */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -1,7 +1,8 @@
 /**
- * `npm run test:sanitize`: the tests of the native addon under AddressSanitizer and UndefinedBehaviorSanitizer, on a build of its
- * own, once with libpmem (if it is there) and once without. Any report ends the process that it is about, and so fails its test.
- * Arguments go to jest.
+ * `npm run test:sanitize`: the tests of the native addon under AddressSanitizer and
+ * UndefinedBehaviorSanitizer, on a build of its own, once with libpmem (if it is there) and once
+ * without. Any report ends the process that it is about, and so fails its test. Arguments go to
+ * jest.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Takes the pictures of the page in docs/dashboard/: one of each view, of a daemon that is at work. It needs Chromium. The tests of the
- * page are test/http/dashboard.long.test.ts; these are for readers.
+ * Takes the pictures of the page in docs/dashboard/: one of each view, of a daemon that is at work.
+ * It needs Chromium. The tests of the page are test/http/dashboard.long.test.ts; these are for
+ * readers.
  *
  *     node scripts/screenshots.js [view…]
  */

@@ -43,7 +43,8 @@ export function seededOptions(args, own) {
 }
 
 /**
- * Jest runs the TypeScript. What it has to say itself, on standard error, matters only if the run did not end as it should.
+ * Jest runs the TypeScript. What it has to say itself, on standard error, matters only if the run
+ * did not end as it should.
  * @param file the one "test" of the run
  * @param env what it reads its options from
  * @returns the exit status

@@ -1,9 +1,11 @@
 /**
- * Sets up what is missing, and nothing that is there: the npm packages of package-lock.json, the system's packages for persistent
- * memory, and this package for the examples. `--force` does it all again.
+ * Sets up what is missing, and nothing that is there: the npm packages of package-lock.json, the
+ * system's packages for persistent memory, and this package for the examples. `--force` does it all
+ * again.
  *
- * The system's packages are a bonus: without them the daemon runs with the memory backend and this says what is missing. They are
- * installed by apt-get, as root only; a failed attempt is not repeated until something changes.
+ * The system's packages are a bonus: without them the daemon runs with the memory backend and this
+ * says what is missing. They are installed by apt-get, as root only; a failed attempt is not
+ * repeated until something changes.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * `npm start`: sets up, builds, and launches the daemon with bedrock.json; `npm start -- ARGUMENTS` passes arguments on.
- * The daemon runs in this very process, so a signal reaches it without detours.
+ * `npm start`: sets up, builds, and launches the daemon with bedrock.json; `npm start -- ARGUMENTS`
+ * passes arguments on. The daemon runs in this very process, so a signal reaches it without
+ * detours.
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,8 +1,10 @@
 /**
  * `npm run test:all`: all that `npm test` leaves out because it takes minutes: the tests in
- * `*.long.test.ts`, and the tests of the native addon under sanitizers. Both together are the whole check, as .ci/run does it.
+ * `*.long.test.ts`, and the tests of the native addon under sanitizers. Both together are the whole
+ * check, as .ci/run does it.
  *
- * Everything runs even if something has failed before; the exit status is 1 then. Arguments go to jest, and leave the sanitizers out.
+ * Everything runs even if something has failed before; the exit status is 1 then. Arguments go to
+ * jest, and leave the sanitizers out.
  */
 import { addonEnv, jest } from './jest.js';
 import { root } from './run.js';

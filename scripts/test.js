@@ -1,9 +1,9 @@
 /**
- * `npm test`: sets up, builds, checks formatting, lint and types, runs the quick tests, which are complete in behaviour.
- * `npm run test:all` (scripts/test-all.js) runs the rest.
+ * `npm test`: sets up, builds, checks formatting, lint and types, runs the quick tests, which are
+ * complete in behaviour. `npm run test:all` (scripts/test-all.js) runs the rest.
  *
- * Arguments go to jest and skip the checks: `npm test -- test/http/ranges` runs one file. A pattern with `.long` in it finds the
- * long tests too.
+ * Arguments go to jest and skip the checks: `npm test -- test/http/ranges` runs one file. A pattern
+ * with `.long` in it finds the long tests too.
  */
 import { addonEnv, jest } from './jest.js';
 import { must, root } from './run.js';

@@ -1,8 +1,9 @@
 /**
- * A pool's file accessed by asynchronous reads and writes, and made durable by fdatasync, which all waiting calls share.
+ * A pool's file accessed by asynchronous reads and writes, and made durable by fdatasync, which all
+ * waiting calls share.
  *
- * After an fdatasync has failed, the kernel may have dropped the pages that it could not write, so nothing more is known to be durable. From
- * then on all changes are refused.
+ * After an fdatasync has failed, the kernel may have dropped the pages that it could not write, so
+ * nothing more is known to be durable. From then on all changes are refused.
  */
 import type { MediumSpace, PoolFileIo, PoolMedium, TargetMode } from '../../core/index.js';
 

@@ -40,7 +40,10 @@ export default definePoolBackend({
   },
 });
 
-/** Allocates all space of the pool. If that fails, the pool is served nevertheless, and a region gets its space when it is created. */
+/**
+ * Allocates all space of the pool. If that fails, the pool is served nevertheless, and a region
+ * gets its space when it is created.
+ */
 async function hasSpace({ io, path, size, capacity, isReadOnly, logger }: OpenedPoolFile): Promise<boolean> {
   if (isReadOnly) return true;
   try {

@@ -1,10 +1,11 @@
 /**
- * The memory limits of control groups, and how much of them is in use: cgroup v2 and v1, the process's own group and all its parents, as
- * any of them may be full.
+ * The memory limits of control groups, and how much of them is in use: cgroup v2 and v1, the
+ * process's own group and all its parents, as any of them may be full.
  *
- * The kernel generates these files from memory, so reading them never waits for a disk. A group's use includes page cache, which the kernel
- * reclaims before it kills a process. So part of it does not count: all inactive page cache, and half of the active, as the files that the
- * process works with should stay cached.
+ * The kernel generates these files from memory, so reading them never waits for a disk. A group's
+ * use includes page cache, which the kernel reclaims before it kills a process. So part of it does
+ * not count: all inactive page cache, and half of the active, as the files that the process works
+ * with should stay cached.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -120,7 +121,8 @@ function groupOf(membership: readonly string[], version: 1 | 2): string | undefi
 }
 
 /**
- * Path of a group relative to the one at a mount point; the mount point itself if it is not below it, which can appear so in a container.
+ * Path of a group relative to the one at a mount point; the mount point itself if it is not below
+ * it, which can appear so in a container.
  */
 function within(group: string, top: string): string {
   if (group.startsWith('/..')) return '/';

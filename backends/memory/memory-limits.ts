@@ -1,6 +1,6 @@
 /**
- * All limits of the process's memory: control groups, available memory of the machine, and limits of the process itself (`ulimit -v`,
- * `ulimit -d`).
+ * All limits of the process's memory: control groups, available memory of the machine, and limits
+ * of the process itself (`ulimit -v`, `ulimit -d`).
  *
  * They come from /proc and /sys, which the kernel generates from memory.
  */

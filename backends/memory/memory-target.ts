@@ -1,13 +1,15 @@
 /**
  * Regions in the process's own memory: as fast as possible, gone when the target closes.
  *
- * A small region is a cell of a slab and a row of a table. An object for it is created when it is used, so that a million idle ones cost
- * the garbage collector nothing. A larger region is a buffer of its own, or, above 1 GiB, a list of 1 GiB segments, as a single buffer may
- * hold at most 4 GiB on Node.js 20. Buffers start zeroed, and the system allocates their pages when they are first written. Every hook is
- * synchronous, so no operation sees half of another.
+ * A small region is a cell of a slab and a row of a table. An object for it is created when it is
+ * used, so that a million idle ones cost the garbage collector nothing. A larger region is a buffer
+ * of its own, or, above 1 GiB, a list of 1 GiB segments, as a single buffer may hold at most 4 GiB
+ * on Node.js 20. Buffers start zeroed, and the system allocates their pages when they are first
+ * written. Every hook is synchronous, so no operation sees half of another.
  *
- * Cells are reused by other regions, so no view into a slab leaves this file: bytes do not arrive in cells directly, and a small region
- * that is mapped moves to its own buffer for good, as its views may be used later than they should be.
+ * Cells are reused by other regions, so no view into a slab leaves this file: bytes do not arrive
+ * in cells directly, and a small region that is mapped moves to its own buffer for good, as its
+ * views may be used later than they should be.
  */
 import {
   BedrockError,

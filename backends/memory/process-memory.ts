@@ -1,18 +1,23 @@
 /**
- * The memory that all memory targets of the process hold together, and how much more is available. So no region is promised for which the
- * system would kill the process.
+ * The memory that all memory targets of the process hold together, and how much more is available.
+ * So no region is promised for which the system would kill the process.
  *
- * The system provides memory when it is first written, and kills processes when there is none. So a region counts in full from its
- * creation, written or not, and some memory is reserved for the process itself: its heap and the buffers of its doors.
+ * The system provides memory when it is first written, and kills processes when there is none. So a
+ * region counts in full from its creation, written or not, and some memory is reserved for the
+ * process itself: its heap and the buffers of its doors.
  *
- * The available memory is read from time to time: again when an eighth of the room has been taken, after a second, and before anything is
- * refused. In between, the room is the last known one, less what was taken since.
+ * The available memory is read from time to time: again when an eighth of the room has been taken,
+ * after a second, and before anything is refused. In between, the room is the last known one, less
+ * what was taken since.
  */
 import { MessageChannel } from 'node:worker_threads';
 import type { MemoryLimit } from './control-groups.js';
 import { MemoryLimits, type MemorySource } from './memory-limits.js';
 
-/** The reserve of the process under each limit, for everything except regions: an eighth, within these bounds. */
+/**
+ * The reserve of the process under each limit, for everything except regions: an eighth, within
+ * these bounds.
+ */
 const MIN_RESERVE_BYTES = 64 * 2 ** 20;
 const MAX_RESERVE_BYTES = 512 * 2 ** 20;
 
@@ -117,10 +122,11 @@ export class ProcessMemory {
   }
 
   /**
-   * An estimate of the memory that regions hold but have not written yet. It compares the resident memory of the process with the resident
-   * memory that it had without regions and the growth of its heap and other buffers. If that underestimates the regions, more counts as
-   * untouched, which is safe. It overestimates if memory of freed buffers is kept for reuse, as malloc(3) does. So the part that is
-   * certainly not written is the minimum.
+   * An estimate of the memory that regions hold but have not written yet. It compares the resident
+   * memory of the process with the resident memory that it had without regions and the growth of
+   * its heap and other buffers. If that underestimates the regions, more counts as untouched, which
+   * is safe. It overestimates if memory of freed buffers is kept for reuse, as malloc(3) does. So
+   * the part that is certainly not written is the minimum.
    */
   #untouchedBytes(): number {
     const known = this.source.engineBytes() - this.#heldBytes;
@@ -146,8 +152,9 @@ const { port1: nowhere, port2: other } = new MessageChannel();
 other.close();
 
 /**
- * Frees the memory of a buffer that is no longer used. The garbage collector would free it only when the daemon is next busy. A buffer that
- * is transferred to a port without a listener is freed with the message.
+ * Frees the memory of a buffer that is no longer used. The garbage collector would free it only
+ * when the daemon is next busy. A buffer that is transferred to a port without a listener is freed
+ * with the message.
  */
 function drop({ buffer }: Uint8Array): void {
   nowhere.postMessage(null, [buffer as ArrayBuffer]);

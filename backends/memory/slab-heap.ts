@@ -1,14 +1,19 @@
 /**
- * Memory for small regions: cells of some sixty sizes, in slabs of 64 KiB to 1 MiB, each with cells of one size.
+ * Memory for small regions: cells of some sixty sizes, in slabs of 64 KiB to 1 MiB, each with cells
+ * of one size.
  *
- * A cell needs no memory for its management: a free cell holds the number of the next free one of its slab in its first bytes. A cell is
- * zeroed when it is taken, unless it was never used, as new slabs are zeros. If all slabs of a size are full, it gets a new one of about
- * half their total size, so that no size holds much more than it needs. Of its empty slabs it keeps one, for regions that come and go. No
- * other code may keep a view into a slab: its memory is freed at once.
+ * A cell needs no memory for its management: a free cell holds the number of the next free one of
+ * its slab in its first bytes. A cell is zeroed when it is taken, unless it was never used, as new
+ * slabs are zeros. If all slabs of a size are full, it gets a new one of about half their total
+ * size, so that no size holds much more than it needs. Of its empty slabs it keeps one, for regions
+ * that come and go. No other code may keep a view into a slab: its memory is freed at once.
  */
 import { processMemory } from './process-memory.js';
 
-/** Larger regions do not use cells: their own buffer costs some 650 bytes more, but nothing is lost by rounding up. */
+/**
+ * Larger regions do not use cells: their own buffer costs some 650 bytes more, but nothing is lost
+ * by rounding up.
+ */
 export const MAX_CELL_BYTES = 2 ** 13;
 /** Means that there is no cell. */
 export const NO_CELL = -1;

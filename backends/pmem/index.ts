@@ -50,8 +50,8 @@ async function mapPool(
   { path, file, io, size, capacity, isReadOnly, requiresPmem }: OpenedPoolFile,
   map: typeof mapFile,
 ): Promise<Mapping> {
-  // Holes, for example from `file` with reclaim, must be allocated before they are mapped. A truncated file is not extended: its lost
-  // regions would come back as zeros.
+  // Holes, for example from `file` with reclaim, must be allocated before they are mapped. A
+  // truncated file is not extended: its lost regions would come back as zeros.
   if (!isReadOnly) await io.space.fillHoles(Math.min(size, capacity));
   // By its descriptor, which is that of the locked file.
   const mapping = await map(path, { file, readOnly: isReadOnly });

@@ -1,11 +1,13 @@
 /**
- * A pool's file mapped into memory. On persistent memory, loads and stores are those of memory, and a store is durable after a cache flush,
- * within the call. On any other medium a page may have to come from a disk, which the event loop must not wait for. There bytes go through
- * read(2) and write(2) on the thread pool, coherent with the mapping, and are durable after an msync, which all waiting calls share. `mode`
- * says which case it is. Views are of the mapping in both cases.
+ * A pool's file mapped into memory. On persistent memory, loads and stores are those of memory, and
+ * a store is durable after a cache flush, within the call. On any other medium a page may have to
+ * come from a disk, which the event loop must not wait for. There bytes go through read(2) and
+ * write(2) on the thread pool, coherent with the mapping, and are durable after an msync, which all
+ * waiting calls share. `mode` says which case it is. Views are of the mapping in both cases.
  *
- * Space is allocated before it is mapped or promised. If the file is truncated under the mapping, or the memory has an error, the mapping
- * loses pages (native/mapping.ts). From then on the pool refuses changes, and reads go through read(2), which reports what is there.
+ * Space is allocated before it is mapped or promised. If the file is truncated under the mapping,
+ * or the memory has an error, the mapping loses pages (native/mapping.ts). From then on the pool
+ * refuses changes, and reads go through read(2), which reports what is there.
  */
 import { setImmediate } from 'node:timers/promises';
 import {
@@ -22,7 +24,10 @@ import type { Durable, Mapping } from '../../native/index.js';
 const WINDOW_STRIDE = 2 ** 31;
 const WINDOW_SPAN = 2 ** 32;
 
-/** Maximum work of a call at once. More goes to the thread pool, or is done in pieces with turns of the event loop in between. */
+/**
+ * Maximum work of a call at once. More goes to the thread pool, or is done in pieces with turns of
+ * the event loop in between.
+ */
 const AT_ONCE_BYTES = 2 ** 20;
 const MAPPED_PIECE_BYTES = 2 ** 22;
 /** Fixed cost of a range, in bytes. */
@@ -130,8 +135,9 @@ export class PmemMedium implements PoolMedium {
   }
 
   /**
-   * A store is in flight when it has left the processor's caches, and complete when a drain has waited for it. Meanwhile others may store,
-   * and the caller's code may run. So a drain follows a turn later, one for all stores since the last one.
+   * A store is in flight when it has left the processor's caches, and complete when a drain has
+   * waited for it. Meanwhile others may store, and the caller's code may run. So a drain follows a
+   * turn later, one for all stores since the last one.
    */
   storeDurably(offset: number, bytes: Uint8Array): Promise<void> | undefined {
     if (!this.#mapping.isPmem || bytes.length > MAPPED_PIECE_BYTES) return undefined;
@@ -203,7 +209,10 @@ export class PmemMedium implements PoolMedium {
     if (isDurable) await this.#certainly(() => this.#mapping.persist(offset, length));
   }
 
-  /** The error of a step with the mapping: if pages are lost, the reason why changes are refused from now on. */
+  /**
+   * The error of a step with the mapping: if pages are lost, the reason why changes are refused
+   * from now on.
+   */
   #failed(error: unknown): unknown {
     if (!this.#mapping.isLost) return error;
     this.#isDirect = false;
@@ -211,8 +220,8 @@ export class PmemMedium implements PoolMedium {
   }
 
   /**
-   * Waits until something is durable on a disk, and meanwhile checks that the file is still the one that was opened: what is made durable
-   * was written before, so it is there or it is not.
+   * Waits until something is durable on a disk, and meanwhile checks that the file is still the one
+   * that was opened: what is made durable was written before, so it is there or it is not.
    */
   async #certainly(step: () => Durable): Promise<void> {
     const stored = async (): Promise<void> => {
@@ -248,7 +257,10 @@ export class PmemMedium implements PoolMedium {
     }
   }
 
-  /** Flushes ranges one after another: small ones here, as many at once as a call may, and a large one by a job of the thread pool. */
+  /**
+   * Flushes ranges one after another: small ones here, as many at once as a call may, and a large
+   * one by a job of the thread pool.
+   */
   async #persistInTurn(ranges: readonly MediumRange[]): Promise<void> {
     let small: MediumRange[] = [];
     let cost = 0;
@@ -350,8 +362,9 @@ export class PmemMedium implements PoolMedium {
   }
 
   /**
-   * Pages may have been lost to others: to a window of a user, or on another thread whose call may not have ended yet. From then on reads
-   * go through read(2), even if the pool already refuses changes.
+   * Pages may have been lost to others: to a window of a user, or on another thread whose call may
+   * not have ended yet. From then on reads go through read(2), even if the pool already refuses
+   * changes.
    */
   #noteLoss(): void {
     if (this.#mapping.isLost && (this.#isDirect || this.#io.isSound)) this.#failed(undefined);

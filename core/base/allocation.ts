@@ -1,9 +1,11 @@
 /**
- * Allocates memory whose size a peer determines by what it announces, sends or requests. If the system refuses the memory (ulimit -v, a
- * strict vm.overcommit_memory), that one request fails with OVERLOADED, and nothing else does.
+ * Allocates memory whose size a peer determines by what it announces, sends or requests. If the
+ * system refuses the memory (ulimit -v, a strict vm.overcommit_memory), that one request fails with
+ * OVERLOADED, and nothing else does.
  *
- * All such memory is allocated here, so that tests can make any allocation fail. The heap of the engine is different: when it is full, the
- * process ends. So what peers can put there is limited instead.
+ * All such memory is allocated here, so that tests can make any allocation fail. The heap of the
+ * engine is different: when it is full, the process ends. So what peers can put there is limited
+ * instead.
  */
 import { MessageChannel } from 'node:worker_threads';
 import { BedrockError, messageOf } from './errors.js';
@@ -76,8 +78,9 @@ const { port1: nowhere, port2: unused } = new MessageChannel();
 unused.close();
 
 /**
- * Frees the memory of a buffer that is no longer used. The garbage collector would free it only when the process is next busy. A buffer
- * that is transferred to a port without a listener is freed with the message.
+ * Frees the memory of a buffer that is no longer used. The garbage collector would free it only
+ * when the process is next busy. A buffer that is transferred to a port without a listener is freed
+ * with the message.
  */
 export function freeNow({ buffer }: Uint8Array): void {
   nowhere.postMessage(null, [buffer as ArrayBuffer]);

@@ -1,8 +1,8 @@
 /**
  * Classes whose instances are recognized across copies of this package.
  *
- * A library may have its own copy of this package in its node_modules. Region IDs and errors travel between the library and the daemon, so
- * each copy must recognize the instances of the other.
+ * A library may have its own copy of this package in its node_modules. Region IDs and errors travel
+ * between the library and the daemon, so each copy must recognize the instances of the other.
  */
 
 /** Makes `instanceof` use a name that all copies share. Derived classes keep the usual meaning. */

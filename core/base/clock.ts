@@ -8,8 +8,9 @@ export interface Clock {
 export const MAX_TIME_MS = 8.64e15;
 
 /**
- * A clock that keeps these bounds, around one that may not. A machine whose clock is before 1970 gives negative times, which the pool's
- * format cannot represent; these become 0, as does anything that is not a number.
+ * A clock that keeps these bounds, around one that may not. A machine whose clock is before 1970
+ * gives negative times, which the pool's format cannot represent; these become 0, as does anything
+ * that is not a number.
  */
 export function soundClock(clock: Clock): Clock {
   return {

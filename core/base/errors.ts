@@ -1,8 +1,9 @@
 /**
  * All errors that leave the project: one class, one table of codes.
  *
- * The code is the contract, in-process and on the wire (an HTTP error carries it as `code`). The message is for people and may change. It
- * says what was requested, what the limit is and what to do.
+ * The code is the contract, in-process and on the wire (an HTTP error carries it as `code`). The
+ * message is for people and may change. It says what was requested, what the limit is and what to
+ * do.
  */
 
 import { types } from 'node:util';
@@ -172,7 +173,10 @@ export interface BedrockErrorOptions {
   cause?: unknown;
 }
 
-/** The class of all errors that this package throws under its own codes. Callers should use `code`; the message may change. */
+/**
+ * The class of all errors that this package throws under its own codes. Callers should use `code`;
+ * the message may change.
+ */
 export class BedrockError extends Error {
   /** Name of the class, the same for every code. */
   override readonly name = 'BedrockError';
@@ -211,8 +215,9 @@ export function invalid(message: string, options: BedrockErrorOptions = {}): Bed
 }
 
 /**
- * Converts anything that was thrown to an error that can be sent: its code is in the table, its message has a bounded length, its details
- * can be expressed in JSON. Unexpected errors become INTERNAL, and their message stays in the log. It throws nothing.
+ * Converts anything that was thrown to an error that can be sent: its code is in the table, its
+ * message has a bounded length, its details can be expressed in JSON. Unexpected errors become
+ * INTERNAL, and their message stays in the log. It throws nothing.
  */
 export function asBedrockError(thrown: unknown): BedrockError {
   if (isSound(thrown)) return thrown;

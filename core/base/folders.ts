@@ -1,6 +1,7 @@
 /**
- * Creates folders. Not with `mkdir` and `recursive`: if the system reports ENOENT for a name in a folder that exists, as in /proc and
- * /dev/fd, Node.js retries for ever, on a thread that nothing can end.
+ * Creates folders. Not with `mkdir` and `recursive`: if the system reports ENOENT for a name in a
+ * folder that exists, as in /proc and /dev/fd, Node.js retries for ever, on a thread that nothing
+ * can end.
  */
 import { mkdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -29,7 +30,8 @@ export async function makeFolders(folder: string): Promise<string | undefined> {
 }
 
 /**
- * Removes folders that `makeFolders` created, if they turn out not to be needed. A folder in use stays, and so do its parents.
+ * Removes folders that `makeFolders` created, if they turn out not to be needed. A folder in use
+ * stays, and so do its parents.
  * @param folder the lowest
  * @param first  the topmost that was created; without it nothing is removed
  */

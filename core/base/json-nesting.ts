@@ -1,6 +1,6 @@
 /**
- * Limits how deep a JSON body may be nested (RFC 8259, 9, leaves the limit to the reader). Code that inspects the values recurses once per
- * level.
+ * Limits how deep a JSON body may be nested (RFC 8259, 9, leaves the limit to the reader). Code
+ * that inspects the values recurses once per level.
  */
 import { invalid } from './errors.js';
 

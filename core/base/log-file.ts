@@ -1,9 +1,10 @@
 /**
- * The file of `bedrock.log.file`. It is opened for appending, so that a rotation by copy and truncate leaves no hole. `reopen` opens it
- * again after a rotation by rename.
+ * The file of `bedrock.log.file`. It is opened for appending, so that a rotation by copy and
+ * truncate leaves no hole. `reopen` opens it again after a rotation by rename.
  *
- * Lines are written in order, many in one write, on the thread pool: so a stalled disk blocks nothing. Lines that it does not accept are
- * lost and counted. The log reports them as soon as it can be written again.
+ * Lines are written in order, many in one write, on the thread pool: so a stalled disk blocks
+ * nothing. Lines that it does not accept are lost and counted. The log reports them as soon as it
+ * can be written again.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { Writable } from 'node:stream';

@@ -1,5 +1,6 @@
 /**
- * The levels of the log. In a file of their own, because the command line needs their names but not the logger, which takes long to load.
+ * The levels of the log. In a file of their own, because the command line needs their names but not
+ * the logger, which takes long to load.
  */
 
 /** In order of decreasing severity; `off` logs nothing. */

@@ -1,11 +1,12 @@
 /**
  * Logging with winston, with the levels that users of Mochi know.
  *
- * Text form: `2026-01-31T12:00:00.000Z [info] [warabi:42] Recovered 42 existing regions`, one line per event. JSON form: one object per
- * line, `{time, level, component, message, …fields}`.
+ * Text form: `2026-01-31T12:00:00.000Z [info] [warabi:42] Recovered 42 existing
+ * regions`, one line per event. JSON form: one object per line,
+ * `{time, level, component, message, …fields}`.
  *
- * Libraries log through this too, and may pass any value. Each value becomes a text or a plain copy before winston sees it. So no log call
- * throws, and each writes at most one line.
+ * Libraries log through this too, and may pass any value. Each value becomes a text or a plain copy
+ * before winston sees it. So no log call throws, and each writes at most one line.
  */
 import winston from 'winston';
 import { LOG_LEVELS, type LogLevel, type LogThreshold } from './log-levels.js';

@@ -1,8 +1,9 @@
 /**
  * Sorts extents by offset: a million in tens of milliseconds, without an object for each.
  *
- * It is a radix sort, lowest digit first (Knuth, The Art of Computer Programming 3, 5.2.5), of offsets counted in alignments.
- * It takes one pass for each 11-bit digit of the highest offset: two or three for most pools.
+ * It is a radix sort, lowest digit first (Knuth, The Art of Computer Programming 3, 5.2.5), of
+ * offsets counted in alignments. It takes one pass for each 11-bit digit of the highest offset: two
+ * or three for most pools.
  */
 const DIGIT = 2 ** 11;
 
@@ -13,7 +14,10 @@ export interface OrderedOffsets {
   readonly order: Uint32Array;
 }
 
-/** @param offsets multiples of the alignment. The array is overwritten, as a second one for a million offsets would cost too much */
+/**
+ * @param offsets multiples of the alignment. The array is overwritten, as a second one for a
+ *   million offsets would cost too much
+ */
 export function orderByOffset(offsets: Float64Array, alignment: number): OrderedOffsets {
   const steps = orderInSteps(offsets, alignment);
   let step = steps.next();

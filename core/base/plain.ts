@@ -1,6 +1,7 @@
 /**
- * Reads values of foreign code without trusting them: a getter or `toString` may throw, a proxy may have been revoked, an object may
- * contain itself, a text may have a gigabyte. Nothing here throws, and all results are bounded.
+ * Reads values of foreign code without trusting them: a getter or `toString` may throw, a proxy may
+ * have been revoked, an object may contain itself, a text may have a gigabyte. Nothing here throws,
+ * and all results are bounded.
  */
 import { inspect } from 'node:util';
 
@@ -71,8 +72,9 @@ export function textOf(value: unknown, most = MAX_TEXT): string {
 }
 
 /**
- * A copy that JSON can express, by JSON's own rules where it has any. An integer of any size becomes a number, or its digits. A value that
- * cannot be read, contains itself or exceeds the limits is replaced by a word in brackets.
+ * A copy that JSON can express, by JSON's own rules where it has any. An integer of any size
+ * becomes a number, or its digits. A value that cannot be read, contains itself or exceeds the
+ * limits is replaced by a word in brackets.
  */
 export function plainOf(value: unknown, limits: Partial<PlainLimits> = {}): Plain | undefined {
   return new Copier({ ...PLAIN_LIMITS, ...limits }).copy(value, 0);

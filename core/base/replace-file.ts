@@ -1,6 +1,7 @@
 /**
- * Replaces the contents of a file as a whole: fill a temporary file next to it -> fsync -> rename -> fsync of the folder. Whoever reads the
- * file, also after a crash, sees the old contents or the new ones. A link stays: the file that it leads to is replaced.
+ * Replaces the contents of a file as a whole: fill a temporary file next to it -> fsync ->
+ * rename -> fsync of the folder. Whoever reads the file, also after a crash, sees the old contents
+ * or the new ones. A link stays: the file that it leads to is replaced.
  */
 import { randomBytes } from 'node:crypto';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';

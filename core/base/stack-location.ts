@@ -15,8 +15,8 @@ const BEGIN = 'at ';
 
 /**
  * @param stack that of an error; anything else has no location
- * @returns `file:line` of the innermost frame outside this package and Node.js, else the innermost of this package; undefined if there is
- * neither
+ * @returns `file:line` of the innermost frame outside this package and Node.js, else the innermost
+ *   of this package; undefined if there is neither
  */
 export function locationInStack(stack: unknown): string | undefined {
   if (typeof stack !== 'string') return undefined;
@@ -29,8 +29,8 @@ export function locationInStack(stack: unknown): string | undefined {
 }
 
 /**
- * What a line names: `at f (FILE:1:2)` or `at FILE:1:2`. ES modules appear by their URL, CommonJS ones by their path, and both may have
- * brackets in them. Its time is in proportion to the line.
+ * What a line names: `at f (FILE:1:2)` or `at FILE:1:2`. ES modules appear by their URL, CommonJS
+ * ones by their path, and both may have brackets in them. Its time is in proportion to the line.
  */
 function frameIn(line: string): { readonly file: string; readonly number: string } | undefined {
   const text = line.trimStart();

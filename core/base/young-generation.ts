@@ -1,10 +1,12 @@
 /**
- * Keeps the daemon's own memory small compared with that of its regions, by limiting V8's young generation to 4 MiB per semi-space.
+ * Keeps the daemon's own memory small compared with that of its regions, by limiting V8's young
+ * generation to 4 MiB per semi-space.
  *
- * V8 would let it grow to 48 MiB under load. It does not count the buffers that hold the pieces of an upload: up to 32 MiB of them are dead
- * before it collects. Measured with an upload of 512 MiB, peak memory beyond the region: 104 to 110 MiB without this, 86 to 91 MiB with it,
- * in the same time. Less than 4 MiB would slow down small requests: at 1 MiB a twelfth of the daemon's time went into collection, at 4 MiB
- * a twenty-fifth.
+ * V8 would let it grow to 48 MiB under load. It does not count the buffers that hold the pieces of
+ * an upload: up to 32 MiB of them are dead before it collects. Measured with an upload of 512 MiB,
+ * peak memory beyond the region: 104 to 110 MiB without this, 86 to 91 MiB with it, in the same
+ * time. Less than 4 MiB would slow down small requests: at 1 MiB a twelfth of the daemon's time
+ * went into collection, at 4 MiB a twenty-fifth.
  */
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -20,7 +22,10 @@ type Collect = (options: { type: 'minor' }) => void;
 let collect: Collect | undefined;
 let uncollected = 0;
 
-/** For the daemon's own process, before its first allocations. A program that embeds the daemon keeps its own settings. */
+/**
+ * For the daemon's own process, before its first allocations. A program that embeds the daemon
+ * keeps its own settings.
+ */
 export function holdSmall(): void {
   setFlagsFromString('--expose-gc');
   collect = runInNewContext('gc') as Collect;

@@ -1,4 +1,7 @@
-/** `bedrock library`, `bedrock execution-pool` and `bedrock execution-stream`: what the providers of a running daemon are made of and run in. */
+/**
+ * `bedrock library`, `bedrock execution-pool` and `bedrock execution-stream`: what the providers of
+ * a running daemon are made of and run in.
+ */
 import { type Command, Option } from 'commander';
 import type { ExecutionPoolConfig, ExecutionStreamConfig } from '../../schemas/generated/bedrock.js';
 import { type AddressOptions, collect, onDaemon, withAddress } from './client-command.js';

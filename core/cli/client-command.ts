@@ -1,8 +1,9 @@
 /**
  * Common code of the commands that talk to a daemon: their errors, the daemon's address, the target.
  *
- * No command closes its connections: the process ends right afterwards, and closing would wait for a standard input that never ends. The
- * client is loaded only when it is needed, so that help and usage errors appear at once.
+ * No command closes its connections: the process ends right afterwards, and closing would wait for
+ * a standard input that never ends. The client is loaded only when it is needed, so that help and
+ * usage errors appear at once.
  */
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -131,7 +132,10 @@ export function parseName(text: string): string {
   }
 }
 
-/** A region on the command line: 32 hexadecimal digits are its ID, anything else is its name. @throws InvalidArgumentError */
+/**
+ * A region on the command line: 32 hexadecimal digits are its ID, anything else is its name.
+ * @throws InvalidArgumentError
+ */
 export function parseRegion(text: string): RegionRef {
   return /^[0-9a-fA-F]{32}$/.test(text) ? parseRegionId(text) : parseName(text);
 }

@@ -1,6 +1,6 @@
 /**
- * Interprets what commander found on the command line: which command is meant, and the text of a usage error: a sentence with the command,
- * what was found, and the most similar valid word.
+ * Interprets what commander found on the command line: which command is meant, and the text of a
+ * usage error: a sentence with the command, what was found, and the most similar valid word.
  */
 import { Command, type CommanderError } from 'commander';
 import { looksLikeAddress } from '../net/address.js';
@@ -62,8 +62,9 @@ function withOneForm(command: Command): Command {
 }
 
 /**
- * `bedrock -c bedrock.json` and `bedrock unix:/path` mean `bedrock start …`. Not commander's default command, which would take every
- * unknown word as its argument, including mistyped commands.
+ * `bedrock -c bedrock.json` and `bedrock unix:/path` mean `bedrock start …`. Not commander's
+ * default command, which would take every unknown word as its argument, including mistyped
+ * commands.
  */
 export function withDefaultCommand(argv: readonly string[]): string[] {
   const [node = '', script = '', ...words] = argv;
@@ -127,7 +128,10 @@ function suggestionIn(message: string): string {
   return names.replace(/, ([^,]*)$/, ' or $1');
 }
 
-/** From `option '--size <N>' argument 'x' is invalid. It takes a number.`, and the same for arguments of commands. */
+/**
+ * From `option '--size <N>' argument 'x' is invalid. It takes a number.`, and the same for
+ * arguments of commands.
+ */
 function invalidValue(message: string): string {
   const option = /^error: option '([^']*)' argument '(.*)' is invalid\. (.*)$/s.exec(message);
   const argument = /^error: command-argument value '(.*)' is invalid for argument '([^']*)'\. (.*)$/s.exec(

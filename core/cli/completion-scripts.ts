@@ -1,6 +1,7 @@
 /**
- * Completion scripts. All three find the command that the preceding words lead to (by its full name, such as `bedrock region read`), then
- * offer what may follow. Otherwise the shell completes file names.
+ * Completion scripts. All three find the command that the preceding words lead to (by its full
+ * name, such as `bedrock region read`), then offer what may follow. Otherwise the shell completes
+ * file names.
  */
 export interface OptionWords {
   readonly short?: string;

@@ -1,4 +1,7 @@
-/** `bedrock config` and `bedrock reload`: the running configuration of a daemon, and the file that it was started with. */
+/**
+ * `bedrock config` and `bedrock reload`: the running configuration of a daemon, and the file that
+ * it was started with.
+ */
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { type AddressOptions, onDaemon, withAddress } from './client-command.js';

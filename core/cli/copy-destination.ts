@@ -1,6 +1,7 @@
 /**
- * The destination of `bedrock pool copy`. A copy in a file is created under a temporary name next to its final one, and renamed at the end.
- * Any other target is filled in place, and destroyed on failure.
+ * The destination of `bedrock pool copy`. A copy in a file is created under a temporary name next
+ * to its final one, and renamed at the end. Any other target is filled in place, and destroyed on
+ * failure.
  */
 import { BedrockError, invalid } from '../base/errors.js';
 import { isInstance } from '../base/plain.js';

@@ -1,5 +1,6 @@
 /**
- * FROM and TO of `bedrock pool copy`: `[TYPE:]PATH`, or `TYPE:{…}` with the settings of the type, which are checked like those of a daemon.
+ * FROM and TO of `bedrock pool copy`: `[TYPE:]PATH`, or `TYPE:{…}` with the settings of the type,
+ * which are checked like those of a daemon.
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';

@@ -53,7 +53,10 @@ const USED_WRONGLY: readonly ErrorCode[] = [
 /** The system's errors for a name that leads to no readable file. */
 const NOT_READABLE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'];
 
-/** Opens or reads a file that the command line names. @throws Conclusion if there is no such file, UsageError for a folder */
+/**
+ * Opens or reads a file that the command line names.
+ * @throws Conclusion if there is no such file, UsageError for a folder
+ */
 export async function ofNamedFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -66,7 +69,10 @@ export async function ofNamedFile<T>(file: string, work: () => Promise<T>): Prom
   }
 }
 
-/** Writes a file that the command line names. System errors are reported with this name, even if they concern a temporary file. */
+/**
+ * Writes a file that the command line names. System errors are reported with this name, even if
+ * they concern a temporary file.
+ */
 export async function ofWrittenFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -55,7 +55,10 @@ async function textFor(folder: string): Promise<string> {
   return template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
 }
 
-/** It gets its name when it is whole. @throws INVALID_ARGUMENT if that is there already, what `signal` was aborted with */
+/**
+ * It gets its name when it is whole.
+ * @throws INVALID_ARGUMENT if that is there already, what `signal` was aborted with
+ */
 async function writeNew(file: string, text: string, signal: AbortSignal): Promise<void> {
   if (await isThere(file)) throw taken(file);
   const staged = stagedIn(path.resolve(path.dirname(file)));
@@ -70,7 +73,10 @@ async function writeNew(file: string, text: string, signal: AbortSignal): Promis
   }
 }
 
-/** A link takes no name that is there, be it since a moment ago; some file systems have none. @throws errors of the system */
+/**
+ * A link takes no name that is there, be it since a moment ago; some file systems have none.
+ * @throws errors of the system
+ */
 async function giveName(staged: string, file: string): Promise<void> {
   try {
     await link(staged, file);
@@ -96,7 +102,10 @@ function taken(file: string): Error {
   return invalid(`${file} is there already, and was left as it is`);
 }
 
-/** Path of the schema relative to the folder: in the folder's own node_modules, if this package is installed there. */
+/**
+ * Path of the schema relative to the folder: in the folder's own node_modules, if this package is
+ * installed there.
+ */
 async function schemaFrom(folder: string): Promise<string> {
   const relative = path.relative(await realpath(folder), path.join(await realpath(packageRoot()), SCHEMA));
   return relative.startsWith('..') ? relative : `./${relative}`;

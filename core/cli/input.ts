@@ -1,4 +1,7 @@
-/** Contents for a region from a file or from standard input, with their size, which must be known before the first byte. */
+/**
+ * Contents for a region from a file or from standard input, with their size, which must be known
+ * before the first byte.
+ */
 import { constants, createReadStream, fstatSync, open as openPlain, readSync, type Stats } from 'node:fs';
 import { access, open, stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
@@ -60,8 +63,9 @@ async function look(file: string, size: number | undefined): Promise<Found> {
 }
 
 /**
- * A named pipe, opened without waiting for its writer: by Node's own calls a thread of its pool would, and the process could not end
- * meanwhile. The first piece comes when there is a writer, the end when the last one has closed it.
+ * A named pipe, opened without waiting for its writer: by Node's own calls a thread of its pool
+ * would, and the process could not end meanwhile. The first piece comes when there is a writer, the
+ * end when the last one has closed it.
  */
 async function* piecesOfPipe(file: string): AsyncGenerator<Uint8Array> {
   const fd = await ofNamedFile(file, () => openDescriptor(file, constants.O_RDONLY | constants.O_NONBLOCK));
@@ -73,7 +77,10 @@ async function* piecesOf(file: string, end: number): AsyncGenerator<Uint8Array> 
   yield* createReadStream(file, { highWaterMark: INPUT_PIECE_BYTES, end }) as AsyncIterable<Uint8Array>;
 }
 
-/** Whether a file of size 0 is really empty: those of /proc, for example, are generated when they are read. */
+/**
+ * Whether a file of size 0 is really empty: those of /proc, for example, are generated when they
+ * are read.
+ */
 async function isEmpty(file: string): Promise<boolean> {
   const handle = await ofNamedFile(file, () => open(file));
   try {
@@ -90,7 +97,8 @@ export function isStdinGiven(): boolean {
 }
 
 /**
- * Standard input that the user did not name: it may be an open pipe that some program left there and that never gets data.
+ * Standard input that the user did not name: it may be an open pipe that some program left there
+ * and that never gets data.
  * @returns undefined if it ends without a byte
  */
 export async function openUnnamedStdin(size: number): Promise<RegionSource | undefined> {

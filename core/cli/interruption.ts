@@ -1,4 +1,7 @@
-/** Ctrl-C and other signals, or an uncaught exception, while a command works: it is told to stop, cleans up, and ends. */
+/**
+ * Ctrl-C and other signals, or an uncaught exception, while a command works: it is told to stop,
+ * cleans up, and ends.
+ */
 import type { BedrockError } from '../base/errors.js';
 import { Interrupted, reportFailure } from './failure.js';
 import { endProcess } from './process-end.js';
@@ -26,7 +29,8 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
   const release = onUncaught((failure) => end((uncaught ??= failure)));
   try {
     await work(controller.signal);
-    // Work that succeeded despite a signal counts as done. After an uncaught exception it is unknown what else failed.
+    // Work that succeeded despite a signal counts as done. After an uncaught exception it is
+    // unknown what else failed.
     if (uncaught !== undefined) throw uncaught;
   } catch (error) {
     controller.signal.throwIfAborted();

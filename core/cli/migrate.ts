@@ -1,4 +1,7 @@
-/** `bedrock migrate`: moves a provider to another daemon or backend while it serves, says beforehand what that would be, or gives it up. */
+/**
+ * `bedrock migrate`: moves a provider to another daemon or backend while it serves, says beforehand
+ * what that would be, or gives it up.
+ */
 import { type Command, InvalidArgumentError } from 'commander';
 import { BedrockError, messageOf } from '../base/errors.js';
 import { isRecord } from '../base/plain.js';

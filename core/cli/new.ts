@@ -84,7 +84,10 @@ interface Manifest {
   devDependencies: Record<string, string>;
 }
 
-/** The new package depends on this version, and is developed with this very copy, even one that is not in a registry. */
+/**
+ * The new package depends on this version, and is developed with this very copy, even one that is
+ * not in a registry.
+ */
 async function nameThisPackage(staged: string, folder: string): Promise<void> {
   const file = path.join(staged, 'package.json');
   const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest;

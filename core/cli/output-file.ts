@@ -1,6 +1,7 @@
 /**
- * Files that appear under their names only when they are complete. Order: fill a temporary file next to it -> fsync -> rename. If the
- * command ends before the rename, for any reason, the name still has its former contents.
+ * Files that appear under their names only when they are complete. Order: fill a temporary file
+ * next to it -> fsync -> rename. If the command ends before the rename, for any reason, the name
+ * still has its former contents.
  */
 import {
   constants,
@@ -55,7 +56,8 @@ async function write(file: string, source: AsyncIterable<Uint8Array>, signal: Ab
   const own =
     existing && [process.stdout.fd, process.stderr.fd].find((fd) => isSameFile(fstatSync(fd), existing));
   if (own !== undefined) {
-    // For example /dev/stdout: other output to it, such as a log, would otherwise continue into a file without a name.
+    // For example /dev/stdout: other output to it, such as a log, would otherwise continue into a
+    // file without a name.
     await drain(source, own, signal);
     return;
   }
@@ -77,7 +79,8 @@ async function write(file: string, source: AsyncIterable<Uint8Array>, signal: Ab
 }
 
 /**
- * Replaces or creates the file that a link leads to, not the link: /dev/stdout is a link, and leads nowhere if standard output is closed.
+ * Replaces or creates the file that a link leads to, not the link: /dev/stdout is a link, and leads
+ * nowhere if standard output is closed.
  */
 async function unmade(file: string): Promise<string> {
   const to = await readlink(file).catch(() => undefined);
@@ -85,8 +88,9 @@ async function unmade(file: string): Promise<string> {
 }
 
 /**
- * Opens a named pipe once it has a reader. With Node's own calls the process could not end while there is no reader, or while the reader
- * reads nothing: it waits for its pool's threads, and one of them waits for the reader.
+ * Opens a named pipe once it has a reader. With Node's own calls the process could not end while
+ * there is no reader, or while the reader reads nothing: it waits for its pool's threads, and one
+ * of them waits for the reader.
  */
 async function openPipe(file: string, signal: AbortSignal): Promise<Socket> {
   for (;;) {
@@ -115,11 +119,11 @@ export async function writeStdout(source: AsyncIterable<Uint8Array>, signal: Abo
 }
 
 /**
- * Writes to an open file, which stays open. One buffer is written while the next one fills. When this ends, for any reason, no write is in
- * progress, so the file may be closed.
+ * Writes to an open file, which stays open. One buffer is written while the next one fills. When
+ * this ends, for any reason, no write is in progress, so the file may be closed.
  *
- * Not a stream of Node.js: if a signal destroys it, it closes the file even with `autoClose: false`, and the second close would then hit
- * whatever file has that number by now.
+ * Not a stream of Node.js: if a signal destroys it, it closes the file even with
+ * `autoClose: false`, and the second close would then hit whatever file has that number by now.
  */
 export async function drain(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,

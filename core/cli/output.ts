@@ -25,7 +25,10 @@ export function printLine(text: string): Promise<void> {
   return print(`${text}\n`);
 }
 
-/** A name as people may read it: what is not seen, or would move the cursor of a terminal, stands as its number. */
+/**
+ * A name as people may read it: what is not seen, or would move the cursor of a terminal, stands as
+ * its number.
+ */
 export function shownName(name: string): string {
   const shown = (letter: string): string => `\\u{${(letter.codePointAt(0) ?? 0).toString(16)}}`;
   return name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, shown);
@@ -36,7 +39,10 @@ export function printJson(value: unknown, isPretty = false): Promise<void> {
   return printLine(JSON.stringify(value, null, isPretty ? 2 : undefined));
 }
 
-/** Columns as wide as their widest cell, numbers aligned to the right; one line per row, the first row being the header. */
+/**
+ * Columns as wide as their widest cell, numbers aligned to the right; one line per row, the first
+ * row being the header.
+ */
 export function table(rows: readonly (readonly string[])[], numbers: readonly string[] = []): string {
   const [heads = []] = rows;
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

@@ -1,5 +1,6 @@
 /**
- * Common code of the commands for pools: finding and locking a pool, and the progress bar while its descriptors are read.
+ * Common code of the commands for pools: finding and locking a pool, and the progress bar while its
+ * descriptors are read.
  *
  * Other code is loaded only when a command runs, so that help and usage errors appear at once.
  */

@@ -1,6 +1,7 @@
 /**
- * `bedrock pool copy`: creates a pool with the same regions under the same IDs. FROM is only read. TO gets its name when it is complete and
- * durable, and has been opened again and counted. If the command ends earlier, for any reason, nothing is left behind.
+ * `bedrock pool copy`: creates a pool with the same regions under the same IDs. FROM is only read.
+ * TO gets its name when it is complete and durable, and has been opened again and counted. If the
+ * command ends earlier, for any reason, nothing is left behind.
  */
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';

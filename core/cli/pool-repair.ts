@@ -1,4 +1,7 @@
-/** `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again; and undoes that. */
+/**
+ * `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again;
+ * and undoes that.
+ */
 import type { Command } from 'commander';
 import type { Inspection } from '../pool/inspection.js';
 import { subcommand } from './command-line.js';

@@ -1,6 +1,7 @@
 /**
- * Controls the end of the process. A library may call `process.exit(0)`, or leave the command waiting for an event that never comes. That
- * must not look like success: any end that is not the command's own is a failure, and is reported as one.
+ * Controls the end of the process. A library may call `process.exit(0)`, or leave the command
+ * waiting for an event that never comes. That must not look like success: any end that is not the
+ * command's own is a failure, and is reported as one.
  */
 import { locationInStack } from '../base/stack-location.js';
 import { ExitStatus } from './exit-status.js';

@@ -1,4 +1,7 @@
-/** `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a file or a pipe. */
+/**
+ * `bedrock region create`, `write`, `read`: contents of any length, streamed between a region and a
+ * file or a pipe.
+ */
 import type { Command } from 'commander';
 import { BedrockError } from '../base/errors.js';
 import { isInstance } from '../base/plain.js';
@@ -163,8 +166,9 @@ interface Part {
 }
 
 /**
- * The bytes of a region, all from one, whatever becomes of its name. The first piece of a name's is there when this returns: a region
- * that was replaced between the look and the read is looked up again.
+ * The bytes of a region, all from one, whatever becomes of its name. The first piece of a name's is
+ * there when this returns: a region that was replaced between the look and the read is looked up
+ * again.
  * @throws REGION_NOT_FOUND, OUT_OF_RANGE
  */
 export async function openRegion(

@@ -1,6 +1,7 @@
 /**
- * Names under which files and folders are made before they get their own: if a command ends early, for any reason, the requested name
- * is not taken by a part, and the next attempt succeeds. What is left then goes by such a name, and can be removed.
+ * Names under which files and folders are made before they get their own: if a command ends early,
+ * for any reason, the requested name is not taken by a part, and the next attempt succeeds. What is
+ * left then goes by such a name, and can be removed.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';

@@ -1,7 +1,9 @@
 /**
- * How a daemon handles signals. SIGTERM and SIGINT stop it in good order, even while it is starting; a second one ends the process at once.
- * SIGHUP makes it reopen its log file, read its configuration again if the file has changed, and continue; a daemon that logs to a terminal has lost it, and stops. SIGUSR1 is only logged. An
- * uncaught exception stops the daemon like a signal, and is a failure.
+ * How a daemon handles signals. SIGTERM and SIGINT stop it in good order, even while it is
+ * starting; a second one ends the process at once. SIGHUP makes it reopen its log file, read its
+ * configuration again if the file has changed, and continue; a daemon that logs to a terminal has
+ * lost it, and stops. SIGUSR1 is only logged. An uncaught exception stops the daemon like a signal,
+ * and is a failure.
  */
 import { constants } from 'node:os';
 import type { BedrockError } from '../base/errors.js';
@@ -64,7 +66,8 @@ export function listenToSignals(): StartSignals {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('SIGHUP', hangUp);
-  // By default Node.js would open its inspector, through which any user of the machine can run code here. A listener prevents that.
+  // By default Node.js would open its inspector, through which any user of the machine can run code
+  // here. A listener prevents that.
   process.on('SIGUSR1', () => running?.noteIgnored('SIGUSR1'));
   return {
     stop: starting.signal,

@@ -38,7 +38,8 @@ export async function start(address: string | undefined, options: StartOptions):
   checkAddress(address);
   const document = await readDocument(options);
   if (options.check === true) return check(document, settings);
-  // Not earlier: before anything is open, for example while waiting for standard input, a signal ends the process at once.
+  // Not earlier: before anything is open, for example while waiting for standard input, a signal
+  // ends the process at once.
   const signals = listenToSignals();
   let daemon: Daemon;
   try {

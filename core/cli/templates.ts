@@ -1,10 +1,11 @@
 /**
  * Creates new projects from the folders of templates/.
  *
- * Templates are ordinary files that are formatted, linted and compiled like all others; only their names are special. In texts and in file
- * names `sample` stands for the new type, `Sample` for it in names of classes, `bedrock-…-sample` for the package. A leading `_` is removed
- * from a file's name: npm and compilers treat package.json, tsconfig.json and .gitignore inside a package specially (`_gitignore` gets its
- * dot).
+ * Templates are ordinary files that are formatted, linted and compiled like all others; only their
+ * names are special. In texts and in file names `sample` stands for the new type, `Sample` for it
+ * in names of classes, `bedrock-…-sample` for the package. A leading `_` is removed from a file's
+ * name: npm and compilers treat package.json, tsconfig.json and .gitignore inside a package
+ * specially (`_gitignore` gets its dot).
  */
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -52,8 +53,9 @@ export function namesFrom(given: string): Names {
 }
 
 /**
- * Writes templates into a folder, which is made; a later one replaces files of an earlier one. They are made under another name, and get
- * their own when all are there. If that fails, or what `finish` does before, nothing of it is left.
+ * Writes templates into a folder, which is made; a later one replaces files of an earlier one. They
+ * are made under another name, and get their own when all are there. If that fails, or what
+ * `finish` does before, nothing of it is left.
  * @param finish gets the temporary folder, which is next to the final one, or in it
  * @throws INVALID_ARGUMENT if the folder has something in it, what `signal` was aborted with
  */

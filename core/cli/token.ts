@@ -1,4 +1,7 @@
-/** `bedrock token`: makes, lists and revokes the tokens of a daemon, in their file. A daemon that runs sees the change within a second. */
+/**
+ * `bedrock token`: makes, lists and revokes the tokens of a daemon, in their file. A daemon that
+ * runs sees the change within a second.
+ */
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { BedrockError, messageOf } from '../base/errors.js';

@@ -1,8 +1,9 @@
 /**
  * `bedrock types`: prints the TypeScript type of a backend's or provider's settings, from their JSON Schema.
  *
- * It is the type that `create` gets: validated settings with defaults filled in, so a property with a default is always present.
- * json-schema-to-typescript does the work. It is a development dependency of the caller's project: it adds 20 MB, which no daemon needs.
+ * It is the type that `create` gets: validated settings with defaults filled in, so a property with
+ * a default is always present. json-schema-to-typescript does the work. It is a development
+ * dependency of the caller's project: it adds 20 MB, which no daemon needs.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -99,7 +100,10 @@ async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
   );
 }
 
-/** A property with a default is present after validation, except within anyOf, oneOf, not and if, where defaults are not filled in. */
+/**
+ * A property with a default is present after validation, except within anyOf, oneOf, not and if,
+ * where defaults are not filled in.
+ */
 function withDefaultsRequired(schema: Schema): Schema {
   const filled: Schema = { ...schema };
   for (const key of ['properties', 'patternProperties', '$defs', 'definitions']) {

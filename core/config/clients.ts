@@ -1,6 +1,7 @@
 /**
- * The clients of Mochi's components. The daemon does not use them, but a client that Bedrock would refuse is a mistake in the file, and is
- * reported like any other: its shape by the schema, its name and type here.
+ * The clients of Mochi's components. The daemon does not use them, but a client that Bedrock would
+ * refuse is a mistake in the file, and is reported like any other: its shape by the schema, its
+ * name and type here.
  */
 import type { TypeRegistry } from '../library/registry.js';
 import type { FaultList } from './fault-list.js';

@@ -1,4 +1,7 @@
-/** Rights of clients by their connection in a configuration: `bedrock.auth.certificates` and `bedrock.auth.peers`. */
+/**
+ * Rights of clients by their connection in a configuration: `bedrock.auth.certificates` and
+ * `bedrock.auth.peers`.
+ */
 import { parseGrants } from '../security/token-file.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';

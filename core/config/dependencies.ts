@@ -1,6 +1,7 @@
 /**
- * Resolves the dependencies of a provider, as its type declares them: among the providers before it, and among the execution pools.
- * References to other daemons are checked only for their form; nothing is connected here.
+ * Resolves the dependencies of a provider, as its type declares them: among the providers before
+ * it, and among the execution pools. References to other daemons are checked only for their form;
+ * nothing is connected here.
  */
 import type { ProviderConfig } from '../../schemas/generated/bedrock.js';
 import { messageOf } from '../base/errors.js';
@@ -69,7 +70,10 @@ export function resolveDependencies(draft: Draft, index: number, around: Surroun
   return result;
 }
 
-/** The running configuration may be stored elsewhere, so socket paths in it must be absolute; pools have no fixed positions. */
+/**
+ * The running configuration may be stored elsewhere, so socket paths in it must be absolute; pools
+ * have no fixed positions.
+ */
 function lasting(given: unknown, found: ResolvedReference | readonly ResolvedReference[]): unknown {
   if (Array.isArray(given)) {
     return given.map((one: unknown, at) => lasting(one, (found as ResolvedReference[])[at] ?? []));
@@ -101,7 +105,10 @@ function isReference(value: unknown): value is string | number {
   return typeof value === 'string' || Number.isInteger(value);
 }
 
-/** The specifications of its type; undefined if they cannot be determined, for a reason that is already reported. */
+/**
+ * The specifications of its type; undefined if they cannot be determined, for a reason that is
+ * already reported.
+ */
 function specsOf(
   { settings, path, registered, isConfigValid }: Draft,
   { registry, faults }: Pick<Surroundings, 'registry' | 'faults'>,
@@ -192,7 +199,10 @@ function resolveDependency(
   return given.flatMap((reference: unknown, position) => find(reference, [...path, position]) ?? []);
 }
 
-/** @returns the provider that a reference names, or its remote location, or a text that says why there is none */
+/**
+ * @returns the provider that a reference names, or its remote location, or a text that says why
+ *   there is none
+ */
 function findProvider(
   text: string,
   type: string,

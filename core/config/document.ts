@@ -1,7 +1,8 @@
 /**
- * A configuration as read from a file, standard input or a program: JSON, JSON with comments, or TOML, with short keys expanded. Text that
- * cannot be parsed fails here, with line and column. Faults of its keys are kept, to be reported together with faults of its values, which
- * are checked later.
+ * A configuration as read from a file, standard input or a program: JSON, JSON with comments, or
+ * TOML, with short keys expanded. Text that cannot be parsed fails here, with line and column.
+ * Faults of its keys are kept, to be reported together with faults of its values, which are checked
+ * later.
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -46,8 +47,9 @@ export interface ConfigDocument {
 }
 
 /**
- * Reads a configuration file: TOML if its name ends in .toml or `format` says so, else JSON, with comments allowed. Relative paths in it
- * are relative to its folder, or to the working directory if it is not a regular file.
+ * Reads a configuration file: TOML if its name ends in .toml or `format` says so, else JSON, with
+ * comments allowed. Relative paths in it are relative to its folder, or to the working directory if
+ * it is not a regular file.
  * @throws CONFIG_INVALID
  */
 export async function readConfigFile(file: string, format?: ConfigFormat): Promise<ConfigDocument> {
@@ -68,10 +70,16 @@ export async function readConfigFile(file: string, format?: ConfigFormat): Promi
   return { ...document, file: { path: path.resolve(file), format: actual, text, directory: folder } };
 }
 
-/** Paths of descriptors, even of descriptors of files. /dev also contains folders for users, such as /dev/shm. */
+/**
+ * Paths of descriptors, even of descriptors of files. /dev also contains folders for users, such as
+ * /dev/shm.
+ */
 const DESCRIPTORS = /^\/(?:proc\/|dev\/(?:fd\/|stdin$))/;
 
-/** A configuration that is passed by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a pipe has no folder of its own. */
+/**
+ * A configuration that is passed by a descriptor (`/dev/stdin`, `<(…)` of a shell) or through a
+ * pipe has no folder of its own.
+ */
 async function folderOf(file: string): Promise<string | undefined> {
   const resolved = path.resolve(file);
   const isOfUser = (await stat(resolved)).isFile() && !DESCRIPTORS.test(resolved);

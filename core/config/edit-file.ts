@@ -1,6 +1,7 @@
 /**
- * Writes changes of a configuration into the text that it was read from. Only what has changed is touched: comments, short keys and the
- * order of keys stay as they are. The result is checked by whoever asks for it, as a text can be written in ways that this does not follow.
+ * Writes changes of a configuration into the text that it was read from. Only what has changed is
+ * touched: comments, short keys and the order of keys stay as they are. The result is checked by
+ * whoever asks for it, as a text can be written in ways that this does not follow.
  */
 import { isDeepStrictEqual } from 'node:util';
 import * as jsonc from 'jsonc-parser';
@@ -161,7 +162,10 @@ class EditedText {
     return tree && jsonc.findNodeAtLocation(tree, written);
   }
 
-  /** The keys under which the text has a value, which may be short ones; those that it would get if it has none. */
+  /**
+   * The keys under which the text has a value, which may be short ones; those that it would get if
+   * it has none.
+   */
   #written(place: readonly (string | number)[]): jsonc.JSONPath {
     const tree = jsonc.parseTree(this.text, [], { allowTrailingComma: true });
     return tree === undefined ? [...place] : furthest(tree, place);

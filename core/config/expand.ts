@@ -1,7 +1,8 @@
 /**
  * Expands short keys: `"x.y": v` means `{"x": {"y": v}}`, at every level, merged with existing values.
  *
- * Works on a copy. The positions that a parser recorded for keys are copied too, so that later faults can still be located.
+ * Works on a copy. The positions that a parser recorded for keys are copied too, so that later
+ * faults can still be located.
  */
 import { type ConfigPath, describeFound } from '../validation/issues.js';
 
@@ -17,7 +18,10 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Expands short keys everywhere below `value`. Values that a configuration cannot contain are reported and omitted. */
+/**
+ * Expands short keys everywhere below `value`. Values that a configuration cannot contain are
+ * reported and omitted.
+ */
 export function expand(
   value: unknown,
   positions: Positions,

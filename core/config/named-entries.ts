@@ -3,7 +3,10 @@ import type { ConfigPath } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 
-/** The entries of a list, with an empty object for each entry that is not an object; empty if it is not a list. */
+/**
+ * The entries of a list, with an empty object for each entry that is not an object; empty if it is
+ * not a list.
+ */
 export function entriesOf(list: unknown): Record<string, unknown>[] {
   return Array.isArray(list) ? list.map((entry: unknown) => (isObject(entry) ? entry : {})) : [];
 }

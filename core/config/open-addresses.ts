@@ -6,7 +6,10 @@ import type { FaultList } from './fault-list.js';
 const CURE =
   'give bedrock.auth (docs/security.md has the five commands), listen at 127.0.0.1, or say "insecure": true under bedrock';
 
-/** Reports an `auth` that lets nobody in, and addresses that other machines can reach if neither `bedrock.auth` nor `bedrock.insecure` stands in the configuration. */
+/**
+ * Reports an `auth` that lets nobody in, and addresses that other machines can reach if neither
+ * `bedrock.auth` nor `bedrock.insecure` stands in the configuration.
+ */
 export function checkOpenAddresses(
   root: Record<string, unknown>,
   { address, respAddress }: { address: ListenAddress | undefined; respAddress: RespAddress | undefined },

@@ -25,7 +25,10 @@ export interface ResolvedPools {
   readonly streams: readonly ExecutionStreamConfig[];
   /** Pool of providers that name none. */
   readonly default: string;
-  /** Name of the pool that a reference (name or position) leads to; undefined if there is none, which is reported at `path`. */
+  /**
+   * Name of the pool that a reference (name or position) leads to; undefined if there is none,
+   * which is reported at `path`.
+   */
   find(reference: unknown, path: ConfigPath, code?: ConfigIssue['code']): string | undefined;
   /** The name of the pool that a reference leads to; the reference itself if it leads nowhere. */
   readonly nameOf: (reference: PoolReference) => PoolReference;

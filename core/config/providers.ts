@@ -1,4 +1,7 @@
-/** The providers of a configuration: types known, settings valid, names and ids unique, dependencies found. */
+/**
+ * The providers of a configuration: types known, settings valid, names and ids unique, dependencies
+ * found.
+ */
 import type { PoolReference } from '../../schemas/generated/bedrock.js';
 import { messageOf } from '../base/errors.js';
 import type { ConfigCheck, ProviderDefinition } from '../contract/definitions.js';

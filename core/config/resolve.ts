@@ -1,6 +1,7 @@
 /**
- * From a document to a configuration that can be run. Continues after a fault where possible, so that all faults are reported at once:
- * schema, libraries, types, names and ids, execution pools, dependencies.
+ * From a document to a configuration that can be run. Continues after a fault where possible, so
+ * that all faults are reported at once: schema, libraries, types, names and ids, execution pools,
+ * dependencies.
  */
 import path from 'node:path';
 import type { Container } from 'inversify';
@@ -40,7 +41,10 @@ export interface ResolveOptions {
   groupFile?: string;
   /** Ends the wait for a library. */
   signal?: AbortSignal;
-  /** Libraries that did not load at an earlier resolution, by their names in the running configuration: they are not tried again. */
+  /**
+   * Libraries that did not load at an earlier resolution, by their names in the running
+   * configuration: they are not tried again.
+   */
   failedBefore?: ReadonlyMap<string, BedrockError>;
 }
 
@@ -48,14 +52,17 @@ export interface ResolveOptions {
 export interface Resolution {
   config: ResolvedConfig;
   registry: TypeRegistry;
-  /** Libraries that did not load, by their names in the running configuration: only optional providers need them. */
+  /**
+   * Libraries that did not load, by their names in the running configuration: only optional
+   * providers need them.
+   */
   failedLibraries: ReadonlyMap<string, BedrockError>;
 }
 
 /**
  * Validates a configuration and loads its libraries. Opens nothing, and does not change the document.
- * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in details.issues; START_FAILED once the signal is
- * aborted
+ * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, with all faults in
+ *   details.issues; START_FAILED once the signal is aborted
  */
 export async function resolveConfig(
   document: ConfigDocument,
@@ -79,7 +86,8 @@ export async function resolveConfig(
   const pools = resolvePools(root, faults);
   const providers = resolveProviders(root, registry, pools, faults, document.directory);
   checkClients(root, registry, faults);
-  // If there is no other fault, only optional providers need what did not load, and the daemon can run without them.
+  // If there is no other fault, only optional providers need what did not load, and the daemon can
+  // run without them.
   const isForgiven = !faults.isAny && providers.some(({ unavailable }) => unavailable !== undefined);
   for (const { at, error } of failures) {
     if (isForgiven) faults.warn(at, error.message);
@@ -127,8 +135,8 @@ interface ResolvedParts {
 }
 
 /**
- * The configuration with everything that was resolved. It may be stored elsewhere, so all its paths are absolute; pools may come and go, so
- * all references to them are names.
+ * The configuration with everything that was resolved. It may be stored elsewhere, so all its paths
+ * are absolute; pools may come and go, so all references to them are names.
  */
 function written(
   given: FilledConfig,

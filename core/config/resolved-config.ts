@@ -1,4 +1,7 @@
-/** A configuration that has passed every check: defaults filled in, names and ids assigned, references resolved. */
+/**
+ * A configuration that has passed every check: defaults filled in, names and ids assigned,
+ * references resolved.
+ */
 import type {
   AuditConfig,
   AuthConfig,
@@ -73,8 +76,8 @@ export interface RemoteReference {
 }
 
 /**
- * A resolved dependency: another provider, by its name; one of another daemon; or an execution pool, by its name.
- * `isRequired` says whether the dependent provider needs it.
+ * A resolved dependency: another provider, by its name; one of another daemon; or an execution
+ * pool, by its name. `isRequired` says whether the dependent provider needs it.
  */
 export type ResolvedReference =
   | { readonly provider: string; readonly isRequired: boolean }
@@ -95,7 +98,10 @@ export interface ResolvedProvider {
   readonly dependencies: Readonly<Record<string, ResolvedReference | readonly ResolvedReference[]>>;
   /** Absent if it is unavailable. */
   readonly registered: Registered<ProviderDefinition>;
-  /** Why it cannot run: the library that may have its type, or its backend's type, did not load. Only for optional providers. */
+  /**
+   * Why it cannot run: the library that may have its type, or its backend's type, did not load.
+   * Only for optional providers.
+   */
   readonly unavailable: string | undefined;
 }
 

@@ -24,7 +24,8 @@ export function checkTls(given: Record<string, unknown>, faults: FaultList): voi
 }
 
 /**
- * The HTTP address of a daemon with TLS, which is always https://, however it is written: what was meant to be protected is never plain.
+ * The HTTP address of a daemon with TLS, which is always https://, however it is written: what was
+ * meant to be protected is never plain.
  * @returns the address, or a text that says why there is none
  */
 export function withTls(address: ListenAddress, isTls: boolean): ListenAddress | string {

@@ -1,4 +1,7 @@
-/** Tools for checking the rules of the contract: error codes, bytes, work in flight, and snapshots of a whole target. */
+/**
+ * Tools for checking the rules of the contract: error codes, bytes, work in flight, and snapshots
+ * of a whole target.
+ */
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { types } from 'node:util';
 import type { ErrorCode } from '../base/errors.js';

@@ -1,8 +1,9 @@
 /**
- * The workbench of one test: creates the targets that the test asks for, and afterwards closes and disposes of all of them.
+ * The workbench of one test: creates the targets that the test asks for, and afterwards closes and
+ * disposes of all of them.
  *
- * Anything that a close waits for, sources and mappings, is also created here, and ended before the targets are closed: a test that fails
- * half-way must not make a close wait for ever.
+ * Anything that a close waits for, sources and mappings, is also created here, and ended before the
+ * targets are closed: a test that fails half-way must not make a close wait for ever.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -84,7 +85,10 @@ export class Bench {
     return target;
   }
 
-  /** A new open target with this pool id. Only for rules of importable targets whose factory can create them. */
+  /**
+   * A new open target with this pool id. Only for rules of importable targets whose factory can
+   * create them.
+   */
   async importing(poolId: Uint8Array): Promise<Target> {
     if (this.factory.createImporting === undefined) throw missing('createImporting');
     const target = await this.#made('createImporting', this.factory.createImporting(poolId));
@@ -145,7 +149,10 @@ export class Bench {
     return mapping;
   }
 
-  /** Checks what must be true after an interrupted call: at once, or a little later if calls go to a server. */
+  /**
+   * Checks what must be true after an interrupted call: at once, or a little later if calls go to a
+   * server.
+   */
   settled(check: () => Promise<void>): Promise<void> {
     return this.factory.isRemote === true ? eventually(check) : check();
   }

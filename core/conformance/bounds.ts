@@ -1,6 +1,6 @@
 /**
- * Rules of sizes and offsets: whole numbers from 0 to 2^53 - 1, else INVALID_ARGUMENT; within the region, else OUT_OF_RANGE. A sum that
- * rounds beyond 2^53 must not be taken for one that fits.
+ * Rules of sizes and offsets: whole numbers from 0 to 2^53 - 1, else INVALID_ARGUMENT; within the
+ * region, else OUT_OF_RANGE. A sum that rounds beyond 2^53 must not be taken for one that fits.
  */
 import { inspect } from 'node:util';
 import type { RegionId } from '../contract/region-id.js';

@@ -1,6 +1,7 @@
 /**
- * Rules of memory that callers lend: a target uses it until the promise settles and no longer, and changes only what it has to fill. Each
- * rule then does something with the memory that a caller may do, and checks that neither the region nor the memory shows it.
+ * Rules of memory that callers lend: a target uses it until the promise settles and no longer, and
+ * changes only what it has to fill. Each rule then does something with the memory that a caller may
+ * do, and checks that neither the region nor the memory shows it.
  */
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionSource, Target } from '../contract/target.js';

@@ -1,6 +1,7 @@
 /**
- * Watches the calls that a rule waits for. A call that never settles would block the rule without a message. Here it is abandoned, and the
- * pending calls are named. A wrapper around each target forwards every call unchanged.
+ * Watches the calls that a rule waits for. A call that never settles would block the rule without a
+ * message. Here it is abandoned, and the pending calls are named. A wrapper around each target
+ * forwards every call unchanged.
  */
 import type { Target } from '../contract/target.js';
 import { BrokenRule } from './findings.js';

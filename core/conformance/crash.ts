@@ -1,9 +1,10 @@
 /**
- * Rules of crashes, for persistent targets whose factory can cause them: what was acknowledged as durable survives, everything else is
- * completely there or completely absent, and no ID is ever reused.
+ * Rules of crashes, for persistent targets whose factory can cause them: what was acknowledged as
+ * durable survives, everything else is completely there or completely absent, and no ID is ever
+ * reused.
  *
- * The rules can only see a kill: bytes that the process held back are lost. Bytes that the kernel or the disk hold back are lost only in a
- * power failure, which no test inside a process can cause.
+ * The rules can only see a kill: bytes that the process held back are lost. Bytes that the kernel
+ * or the disk hold back are lost only in a power failure, which no test inside a process can cause.
  */
 import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';

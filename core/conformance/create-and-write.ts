@@ -1,6 +1,7 @@
 /**
- * Rules of `createAndWrite`: contents as bytes or from a source; a region appears completely or not at all. A source that fails, ends
- * early, gives too much or gives something else leaves neither a region nor used space.
+ * Rules of `createAndWrite`: contents as bytes or from a source; a region appears completely or not
+ * at all. A source that fails, ends early, gives too much or gives something else leaves neither a
+ * region nor used space.
  */
 import type { RegionSource, Target } from '../contract/target.js';
 import {

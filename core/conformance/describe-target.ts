@@ -1,8 +1,9 @@
 /**
  * The suite: every rule of the target contract as a separate test, grouped by subject.
  *
- * The message of a failed test contains the broken rule, what was checked, what was found and what was expected, and the original error as
- * `cause`. Rules that do not apply to the target's capabilities or its factory are not defined.
+ * The message of a failed test contains the broken rule, what was checked, what was found and what
+ * was expected, and the original error as `cause`. Rules that do not apply to the target's
+ * capabilities or its factory are not defined.
  */
 import type { Capabilities } from '../contract/target.js';
 import { Bench } from './bench.js';

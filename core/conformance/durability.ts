@@ -1,6 +1,7 @@
 /**
- * Rules of waiting for the kernel, for persistent targets whose factory says that Node's fs makes their bytes durable: a call that resolves
- * as durable has requested an fsync or fdatasync, and waited for it. (Only a power failure would show whether it was of the right file.)
+ * Rules of waiting for the kernel, for persistent targets whose factory says that Node's fs makes
+ * their bytes durable: a call that resolves as durable has requested an fsync or fdatasync, and
+ * waited for it. (Only a power failure would show whether it was of the right file.)
  */
 import type { Target } from '../contract/target.js';
 import { inFlight, pattern, waits } from './assertions.js';

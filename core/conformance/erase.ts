@@ -1,6 +1,6 @@
 /**
- * Rules of `erase`: the ID is refused from the call on, for ever; calls in flight are not affected, and end as if the region still existed;
- * its bytes are never visible again.
+ * Rules of `erase`: the ID is refused from the call on, for ever; calls in flight are not affected,
+ * and end as if the region still existed; its bytes are never visible again.
  */
 import type { RegionId } from '../contract/region-id.js';
 import {

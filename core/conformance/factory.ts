@@ -18,7 +18,8 @@ export interface TestRunner {
 }
 
 /**
- * Creates targets to test. If a factory lacks a member, the suite omits the tests that need it: it never tries whether something works.
+ * Creates targets to test. If a factory lacks a member, the suite omits the tests that need it: it
+ * never tries whether something works.
  *
  * The suite closes every target that the factory creates, and then calls `dispose` for it.
  */
@@ -27,37 +28,43 @@ export interface TargetFactory {
   create(): Target | Promise<Target>;
 
   /**
-   * The same with a capacity of about `capacityBytes`; the tests use the value in its `stats()`. Without it the rules of full targets are
-   * not tested.
+   * The same with a capacity of about `capacityBytes`; the tests use the value in its `stats()`.
+   * Without it the rules of full targets are not tested.
    */
   createBounded?(capacityBytes: number): Target | Promise<Target>;
 
   /**
-   * The same as `create`, with a pool id of 8 bytes, as in the context of a backend. Without it, of importable targets only their listings
-   * are tested.
+   * The same as `create`, with a pool id of 8 bytes, as in the context of a backend. Without it, of
+   * importable targets only their listings are tested.
    */
   createImporting?(poolId: Uint8Array): Target | Promise<Target>;
 
   /**
-   * A second target object, not open, over the storage of another one; over new storage if that was destroyed. The other one is closed,
-   * except for the rule that nobody else may open what it has open. For a remote target it should restart the server first. Without it
-   * recovery is tested only by opening the same object again, and not whether `destroy` deletes the data.
+   * A second target object, not open, over the storage of another one; over new storage if that was
+   * destroyed. The other one is closed, except for the rule that nobody else may open what it has
+   * open. For a remote target it should restart the server first. Without it recovery is tested
+   * only by opening the same object again, and not whether `destroy` deletes the data.
    */
   reopen?(target: Target): Target | Promise<Target>;
 
   /**
-   * A target object, not open, over the storage that would be left of an open target if its process were killed now: for example a copy of
-   * its present files. It must not flush or close anything, and the open target stays open. Without it crashes are not tested.
+   * A target object, not open, over the storage that would be left of an open target if its process
+   * were killed now: for example a copy of its present files. It must not flush or close anything,
+   * and the open target stays open. Without it crashes are not tested.
    */
   crash?(target: Target): Target | Promise<Target>;
 
   /**
-   * Whether `fsync` or `fdatasync` of Node's fs makes bytes durable. Then calls that promise durability must request one and wait for it.
-   * Without it that is not tested: a kill does not show whether the kernel was asked.
+   * Whether `fsync` or `fdatasync` of Node's fs makes bytes durable. Then calls that promise
+   * durability must request one and wait for it. Without it that is not tested: a kill does not
+   * show whether the kernel was asked.
    */
   readonly syncsByNode?: boolean;
 
-  /** Whether the storage may be open twice at a time. Default: false; then a second `open` must fail with POOL_IN_USE. */
+  /**
+   * Whether the storage may be open twice at a time. Default: false; then a second `open` must fail
+   * with POOL_IN_USE.
+   */
   readonly isShared?: boolean;
 
   /** Releases what belongs to a target: files, servers. */
@@ -69,18 +76,23 @@ export interface TargetFactory {
   /** Largest region that the tests may create. Default: a little more than 4 GiB, sparse. */
   readonly maxRegionBytes?: number;
 
-  /** What a transaction of the targets may hold, bytes; `DEFAULT_MAX_TRANSACTION_BYTES` (1 MiB) unless told. */
+  /**
+   * What a transaction of the targets may hold, bytes; `DEFAULT_MAX_TRANSACTION_BYTES` (1 MiB)
+   * unless told.
+   */
   readonly maxTransactionBytes?: number;
 
   /**
-   * How long a rule may wait while none of its calls begins or settles, milliseconds. Default: 120000. It then fails, and names the calls
-   * that it waits for. If the runner's own time-out is shorter, the hook after the test names them.
+   * How long a rule may wait while none of its calls begins or settles, milliseconds.
+   * Default: 120000. It then fails, and names the calls that it waits for. If the runner's own
+   * time-out is shorter, the hook after the test names them.
    */
   readonly patienceMs?: number;
 
   /**
-   * Whether calls go to a server. Default: false. Then open and close concern only the connection, `destroy` and `map` give NOT_SUPPORTED,
-   * concurrent calls arrive in any order, and the effects of an interrupted call may appear a little later.
+   * Whether calls go to a server. Default: false. Then open and close concern only the connection,
+   * `destroy` and `map` give NOT_SUPPORTED, concurrent calls arrive in any order, and the effects
+   * of an interrupted call may appear a little later.
    */
   readonly isRemote?: boolean;
 

@@ -1,6 +1,6 @@
 /**
- * The form of all failures of rules: what was checked, what was found, what the contract allows. Every check of the suite ends here, so
- * that no failure lacks an explanation.
+ * The form of all failures of rules: what was checked, what was found, what the contract allows.
+ * Every check of the suite ends here, so that no failure lacks an explanation.
  */
 import { inspect, isDeepStrictEqual, types } from 'node:util';
 import { messageOf } from '../base/errors.js';

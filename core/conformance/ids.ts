@@ -1,6 +1,7 @@
 /**
- * Rules of region IDs: an ID names one region for ever. An old ID, the ID of another target, 16 random bytes and every ID that differs in a
- * bit give REGION_NOT_FOUND, never another region's data. A value that is not a RegionId gives INVALID_ARGUMENT.
+ * Rules of region IDs: an ID names one region for ever. An old ID, the ID of another target, 16
+ * random bytes and every ID that differs in a bit give REGION_NOT_FOUND, never another region's
+ * data. A value that is not a RegionId gives INVALID_ARGUMENT.
  */
 import { REGION_ID_BYTES, RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
@@ -39,7 +40,8 @@ async function knowsNone(target: Target, ids: readonly RegionId[], whose: string
 }
 
 export const idRules: Rules = (rule, { isRemote, isThorough }) => {
-  // The suite also runs against the server's own target. Here it only remains to check that every bit is transmitted.
+  // The suite also runs against the server's own target. Here it only remains to check that every
+  // bit is transmitted.
   const few = (ids: readonly RegionId[]): readonly RegionId[] =>
     isRemote && !isThorough ? ids.slice(-1) : ids;
 

@@ -1,6 +1,7 @@
 /**
- * Rules of `importRegion`, `importErased` and `listErased`, for importable targets: a copy serves the same regions under the same IDs, and
- * an ID that was erased in the original is never valid in the copy. For other targets they give NOT_SUPPORTED.
+ * Rules of `importRegion`, `importErased` and `listErased`, for importable targets: a copy serves
+ * the same regions under the same IDs, and an ID that was erased in the original is never valid in
+ * the copy. For other targets they give NOT_SUPPORTED.
  */
 import { RegionId } from '../contract/region-id.js';
 import type { ErasedPage, RegionStat, Target } from '../contract/target.js';

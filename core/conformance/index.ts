@@ -1,5 +1,6 @@
 /**
- * The conformance suite of targets, exported as `bedrock-node/conformance`. A backend that passes it keeps the contract.
+ * The conformance suite of targets, exported as `bedrock-node/conformance`. A backend that passes
+ * it keeps the contract.
  *
  *     import { afterEach, beforeEach, describe, it } from 'node:test';
  *     import { describeTarget } from 'bedrock-node/conformance';

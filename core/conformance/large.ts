@@ -1,6 +1,7 @@
 /**
- * Rules of regions that are larger than a Buffer, or than 32 bits can address: every byte is separate, up to the last one. Only a few pages
- * are touched, so the region costs little if storage is sparse.
+ * Rules of regions that are larger than a Buffer, or than 32 bits can address: every byte is
+ * separate, up to the last one. Only a few pages are touched, so the region costs little if storage
+ * is sparse.
  */
 import type { RegionRange } from '../contract/target.js';
 import { allZero, pattern, rejects, sameBytes } from './assertions.js';

@@ -1,6 +1,7 @@
 /**
- * Rules of open and close: `closed -> opening -> open -> closing -> closed`. A closed target refuses every call with TARGET_CLOSED. Both
- * are idempotent, in any interleaving. Close refuses new calls at once and waits for the work in flight.
+ * Rules of open and close: `closed -> opening -> open -> closing -> closed`. A closed target
+ * refuses every call with TARGET_CLOSED. Both are idempotent, in any interleaving. Close refuses
+ * new calls at once and waits for the work in flight.
  */
 import { REGION_ID_BYTES } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';

@@ -1,4 +1,7 @@
-/** Rules of `list`: every region exactly once, in a stable order, page by page, even while regions are created and erased. */
+/**
+ * Rules of `list`: every region exactly once, in a stable order, page by page, even while regions
+ * are created and erased.
+ */
 import { RegionId } from '../contract/region-id.js';
 import type { ListOptions, RegionPage, Target } from '../contract/target.js';
 import { listAll, listedIds, pattern, rejects } from './assertions.js';

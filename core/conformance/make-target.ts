@@ -1,5 +1,6 @@
 /**
- * Creates targets to test in the same way as the daemon: settings are validated by the backend's schema, and its defaults are filled in.
+ * Creates targets to test in the same way as the daemon: settings are validated by the backend's
+ * schema, and its defaults are filled in.
  */
 import { Registry as MetricsRegistry } from 'prom-client';
 import { systemClock } from '../base/clock.js';
@@ -15,7 +16,8 @@ import { compileSchema } from '../validation/schema.js';
 /**
  * A target of a backend, not open.
  * @param config the target's `config` of a configuration
- * @param context what the daemon would pass. Default: no log, no dependencies, paths relative to the working directory
+ * @param context what the daemon would pass. Default: no log, no dependencies, paths relative to
+ *   the working directory
  * @throws CONFIG_INVALID, whatever `create` of the backend throws
  */
 export async function makeTarget(

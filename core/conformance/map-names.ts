@@ -1,6 +1,6 @@
 /**
- * Rules of `mapNames`, where a target has names and maps: each region where it lies, in the order of names, and released when the loop
- * goes on, ends or is left. Elsewhere it is NOT_SUPPORTED.
+ * Rules of `mapNames`, where a target has names and maps: each region where it lies, in the order
+ * of names, and released when the loop goes on, ends or is left. Elsewhere it is NOT_SUPPORTED.
  */
 import type { MapNamesOptions } from '../contract/names.js';
 import type { Target } from '../contract/target.js';

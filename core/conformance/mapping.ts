@@ -1,6 +1,7 @@
 /**
- * Rules of `map`, for mappable targets: views over the region's own bytes, not copies. The region's space stays until they are released,
- * even after an erase, and close waits for that. For other targets `map` gives NOT_SUPPORTED.
+ * Rules of `map`, for mappable targets: views over the region's own bytes, not copies. The region's
+ * space stays until they are released, even after an erase, and close waits for that. For other
+ * targets `map` gives NOT_SUPPORTED.
  */
 import type { RegionMapping } from '../contract/target.js';
 import {

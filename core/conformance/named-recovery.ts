@@ -1,6 +1,7 @@
 /**
- * Rules of names and transactions on persistent targets: what a name meant at close it means after open, and what was acknowledged
- * survives a kill; a put that was not is wholly there or wholly absent, and the name has the old region then.
+ * Rules of names and transactions on persistent targets: what a name meant at close it means after
+ * open, and what was acknowledged survives a kill; a put that was not is wholly there or wholly
+ * absent, and the name has the old region then.
  */
 import { MAX_NAME_BYTES } from '../contract/names.js';
 import type { Target } from '../contract/target.js';

@@ -1,6 +1,7 @@
 /**
- * Rules of names, where a target has them: one region a name and one name a region, a name wherever an ID is taken, and names in the
- * order of their bytes, in pages, also while they come and go. Elsewhere every call of names is NOT_SUPPORTED.
+ * Rules of names, where a target has them: one region a name and one name a region, a name wherever
+ * an ID is taken, and names in the order of their bytes, in pages, also while they come and go.
+ * Elsewhere every call of names is NOT_SUPPORTED.
  */
 import { MAX_NAME_BYTES, type NamesOptions, type NamesPage, type RegionRef } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';

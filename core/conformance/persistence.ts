@@ -1,6 +1,7 @@
 /**
- * Rules of persistent targets: everything that existed at close exists after open, under the same IDs, and nothing else. Tested with the
- * same object opened again, and with a second object if the factory can create one.
+ * Rules of persistent targets: everything that existed at close exists after open, under the same
+ * IDs, and nothing else. Tested with the same object opened again, and with a second object if the
+ * factory can create one.
  */
 import {
   inFlight,

@@ -1,6 +1,7 @@
 /**
- * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and no other change; the largest free piece of `stats`
- * can be allocated; erased space can be reused, without end.
+ * Rules of running out of space: OUT_OF_SPACE with the exact figures in its details, and no other
+ * change; the largest free piece of `stats` can be allocated; erased space can be reused, without
+ * end.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RegionId } from '../contract/region-id.js';

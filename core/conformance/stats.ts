@@ -1,4 +1,7 @@
-/** Rules of `stats`: exact figures that are consistent with each other, with `list` and with what was created and erased. */
+/**
+ * Rules of `stats`: exact figures that are consistent with each other, with `list` and with what
+ * was created and erased.
+ */
 import { DURABILITY_MODES } from '../contract/mode.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Target, TargetStats } from '../contract/target.js';

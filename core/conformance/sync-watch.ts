@@ -1,6 +1,7 @@
 /**
- * Watches the fsyncs and fdatasyncs of Node's fs, and delays them: the only way to see inside a process whether a promise of durability
- * waited for the kernel. Active during one rule. Calls that block the process can only be counted.
+ * Watches the fsyncs and fdatasyncs of Node's fs, and delays them: the only way to see inside a
+ * process whether a promise of durability waited for the kernel. Active during one rule. Calls that
+ * block the process can only be counted.
  */
 import fs from 'node:fs';
 import { open } from 'node:fs/promises';

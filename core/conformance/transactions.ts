@@ -1,6 +1,6 @@
 /**
- * Rules of `transact`, where a target is transactional: all changes or none, in their order, and never some of them for who looks on.
- * Elsewhere it is NOT_SUPPORTED.
+ * Rules of `transact`, where a target is transactional: all changes or none, in their order, and
+ * never some of them for who looks on. Elsewhere it is NOT_SUPPORTED.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Change } from '../contract/names.js';

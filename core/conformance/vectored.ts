@@ -157,7 +157,8 @@ export const vectoredRules: Rules = (rule, { isRemote, isThorough }) => {
     const before = await target.createAndWrite(pattern(SIZE, 1));
     const id = await target.create(16);
     const behind = await target.createAndWrite(pattern(SIZE, 2));
-    // A caller that refills the same array meanwhile: the bounds that were checked must be those that are used.
+    // A caller that refills the same array meanwhile: the bounds that were checked must be those
+    // that are used.
     const spoil = (ranges: { offset: number; size: number }[]): void => {
       for (const range of ranges) Object.assign(range, { offset: 4096, size: 64 });
     };

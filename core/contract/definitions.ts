@@ -1,8 +1,9 @@
 /**
  * The definitions that a library brings: of backends and of provider types.
  *
- * The default export of a library is `defineBackend({…})`, `defineProvider({…})`, an inversify ContainerModule that binds such definitions
- * to TOKENS.BackendDefinition or TOKENS.ProviderDefinition, or an array of these.
+ * The default export of a library is `defineBackend({…})`, `defineProvider({…})`, an inversify
+ * ContainerModule that binds such definitions to TOKENS.BackendDefinition or
+ * TOKENS.ProviderDefinition, or an array of these.
  */
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';
@@ -73,8 +74,8 @@ export interface CreateContext<Resolved = Dependencies> {
 /** What a backend gets to create a target with. */
 export interface BackendContext<Resolved = Dependencies> extends CreateContext<Resolved> {
   /**
-   * Pool id for a new target, 8 bytes: it will import regions of another target, whose IDs end in these bytes. Only importable backends get
-   * one. Without it they choose a new unique one.
+   * Pool id for a new target, 8 bytes: it will import regions of another target, whose IDs end in
+   * these bytes. Only importable backends get one. Without it they choose a new unique one.
    */
   readonly poolId?: Uint8Array;
 }
@@ -84,7 +85,8 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
   /**
    * Creates a target of a backend, not yet open. The backend gets this provider's logger and dependencies.
    * @param config as validated by the backend's schema
-   * @param more what else the backend gets: a pool ID, for a new target that imports the regions of another one
+   * @param more what else the backend gets: a pool ID, for a new target that imports the regions of
+   *   another one
    */
   createTarget(
     backendType: string,
@@ -92,9 +94,9 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
     more?: Pick<BackendContext, 'poolId'>,
   ): Promise<Target>;
   /**
-   * What to give `connect` for another daemon, so that it is reached as this one's dependencies are.
-   * Its token is there only if the configuration lends it to migrations (`migrate` of `bedrock.remote_tokens`): who asks for one may have fewer
-   * rights there than the daemon.
+   * What to give `connect` for another daemon, so that it is reached as this one's dependencies
+   * are. Its token is there only if the configuration lends it to migrations (`migrate` of
+   * `bedrock.remote_tokens`): who asks for one may have fewer rights there than the daemon.
    * @param address the one that `connect` is called with
    * @throws UNREACHABLE if a file of bedrock.remote_tls or of the token cannot be used
    */
@@ -105,7 +107,10 @@ export interface ProviderContext<Resolved = Dependencies> extends CreateContext<
 export interface ConfigCheck {
   /** Reports a fault. `path` is relative to the provider's `config`, such as `['target', 'type']`. */
   report(path: readonly (string | number)[], found: unknown, allowed: string): void;
-  /** Adds a warning about settings that are valid, and do not do all that they say. `path` as for `report`. */
+  /**
+   * Adds a warning about settings that are valid, and do not do all that they say. `path` as for
+   * `report`.
+   */
   warn(path: readonly (string | number)[], message: string): void;
   /** Validates the settings of a backend at `path`, and fills in their defaults. */
   backend(
@@ -169,8 +174,9 @@ export interface ProviderDefinition<
 /**
  * Defines a backend.
  *
- * `Config` is the type of its settings, as its schema describes them. If it is given by the parameter of `create`, the types of the
- * dependencies are inferred from their list: `create(config: Config, { dependencies })`.
+ * `Config` is the type of its settings, as its schema describes them. If it is given by the
+ * parameter of `create`, the types of the dependencies are inferred from their list:
+ * `create(config: Config, { dependencies })`.
  */
 export function defineBackend<
   Config = Record<string, unknown>,

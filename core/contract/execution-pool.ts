@@ -9,9 +9,9 @@ export interface ExecutionPoolLimits {
 }
 
 /**
- * At most `maxInFlight` operations run at once. Up to `maxQueued` more wait, in order of arrival. A further one is refused with OVERLOADED.
- * The doors enter it for one target operation at a time, so a slow client never holds a place while it sends or receives. In-process calls
- * do not use it.
+ * At most `maxInFlight` operations run at once. Up to `maxQueued` more wait, in order of arrival. A
+ * further one is refused with OVERLOADED. The doors enter it for one target operation at a time, so
+ * a slow client never holds a place while it sends or receives. In-process calls do not use it.
  */
 export interface ExecutionPool {
   /** Name in the configuration. */

@@ -13,8 +13,10 @@ export const DURABILITY_MODES = [
 /**
  * What a durable write waits for:
  * - `volatile`: nothing; regions are lost when the target closes.
- * - `fdatasync`: an fdatasync or fsync, or an equivalent of the storage that survives a power failure in the same way.
- * - `unsynced`: until the kernel, or another process, has the bytes: they survive a kill of this process, but no power failure.
+ * - `fdatasync`: an fdatasync or fsync, or an equivalent of the storage that survives a power
+ *   failure in the same way.
+ * - `unsynced`: until the kernel, or another process, has the bytes: they survive a kill of this
+ *   process, but no power failure.
  * - `pmem`: a flush of the processor's caches, on persistent memory.
  * - `pmem-forced`: the same, but only PMEM_IS_PMEM_FORCE=1 says that it is persistent memory.
  * - `msync`: an msync of a mapped file.

@@ -1,6 +1,6 @@
 /**
- * Long-running work that a daemon does for a client: a snapshot, a restore, a migration. Each has an ID, says how far it is, and can be
- * cancelled.
+ * Long-running work that a daemon does for a client: a snapshot, a restore, a migration. Each has
+ * an ID, says how far it is, and can be cancelled.
  */
 import type { ErrorCode } from '../base/errors.js';
 
@@ -47,7 +47,10 @@ export interface OperationStatus extends OperationProgress {
 export interface OperationContext {
   /** ID of the operation. */
   readonly id: string;
-  /** Aborted when the operation is cancelled, or the daemon stops. The provider then leaves everything as it was, and throws. */
+  /**
+   * Aborted when the operation is cancelled, or the daemon stops. The provider then leaves
+   * everything as it was, and throws.
+   */
   readonly signal: AbortSignal;
   /** Tells how far it is. Members that are left out stay as they are. */
   readonly report: (progress: Partial<OperationProgress>) => void;

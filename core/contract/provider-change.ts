@@ -5,8 +5,14 @@ export type WrittenReference = string | readonly string[];
 
 /** What changes at a provider; all of it, or nothing. */
 export interface ProviderChange {
-  /** Its execution pool from now on, by name or position. Requests that wait already are admitted by the pool that they wait in. */
+  /**
+   * Its execution pool from now on, by name or position. Requests that wait already are admitted by
+   * the pool that they wait in.
+   */
   readonly pool?: string | number;
-  /** Other dependencies, by their keys in the configuration. Its type must declare them updatable. Those that are not named stay. */
+  /**
+   * Other dependencies, by their keys in the configuration. Its type must declare them updatable.
+   * Those that are not named stay.
+   */
   readonly dependencies?: Readonly<Record<string, WrittenReference>>;
 }

@@ -1,4 +1,7 @@
-/** Metrics of a provider. They have its name as the label `provider`, so that several providers of a type share a metric. */
+/**
+ * Metrics of a provider. They have its name as the label `provider`, so that several providers of a
+ * type share a metric.
+ */
 /** Labels are required if the metric has any. */
 export type LabelArguments<L extends string> = [L] extends [never]
   ? []
@@ -10,7 +13,10 @@ export interface MetricDescription<L extends string = never> {
   readonly name: string;
   /** One line, for readers of /metrics. */
   readonly help: string;
-  /** Labels in addition to `provider`. Their values should be few: each combination makes a series that is kept for ever. */
+  /**
+   * Labels in addition to `provider`. Their values should be few: each combination makes a series
+   * that is kept for ever.
+   */
   readonly labels?: readonly L[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * References in `dependencies`, in Bedrock's forms: `name`, `name@local`, `type:id`, `type:id@local`, and the same with the address of
- * another daemon instead of `local`.
+ * References in `dependencies`, in Bedrock's forms: `name`, `name@local`, `type:id`,
+ * `type:id@local`, and the same with the address of another daemon instead of `local`.
  */
 
 export interface Reference {

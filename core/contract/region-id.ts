@@ -7,9 +7,10 @@
  * | 4 | 4 | generation of the slot, u32 little-endian |
  * | 8 | 8 | id of the pool: the storage that holds the region |
  *
- * The generation makes an old ID of a reused slot fail; the pool id makes an ID of another target fail. A backend with its own naming may
- * fill the bytes freely, as long as no two regions ever share an ID. Kept as four words, so that comparison and lookup allocate nothing.
- * Hexadecimal text is used only at the edges.
+ * The generation makes an old ID of a reused slot fail; the pool id makes an ID of another target
+ * fail. A backend with its own naming may fill the bytes freely, as long as no two regions ever
+ * share an ID. Kept as four words, so that comparison and lookup allocate nothing. Hexadecimal text
+ * is used only at the edges.
  */
 import { randomBytes } from 'node:crypto';
 import { types } from 'node:util';
@@ -25,7 +26,10 @@ export const REGION_ID_BYTES = 16;
 const TEXT_BYTES = Buffer.alloc(REGION_ID_BYTES);
 const TEXT_VIEW = new DataView(TEXT_BYTES.buffer, TEXT_BYTES.byteOffset, REGION_ID_BYTES);
 
-/** The ID of a region: 16 bytes that never name another one. Backends with slots use the four words as named; others as they like. */
+/**
+ * The ID of a region: 16 bytes that never name another one. Backends with slots use the four words
+ * as named; others as they like.
+ */
 export class RegionId {
   static {
     brand(RegionId, 'bedrock-node.RegionId');

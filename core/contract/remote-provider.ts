@@ -1,4 +1,7 @@
-/** A provider of another daemon, as seen by programs that connect to it and by providers that depend on it. */
+/**
+ * A provider of another daemon, as seen by programs that connect to it and by providers that depend
+ * on it.
+ */
 import type {
   Change,
   CreateOptions,
@@ -28,7 +31,10 @@ import type {
   WriteOptions,
 } from './target.js';
 
-/** What a client shows and trusts on `https://` and `resps://`; all in PEM form. Other addresses do not use it. */
+/**
+ * What a client shows and trusts on `https://` and `resps://`; all in PEM form. Other addresses do
+ * not use it.
+ */
 export interface TlsOptions {
   /** Certificates of those who sign daemons' certificates; default: those that Node.js brings. */
   ca?: string | Uint8Array;
@@ -56,7 +62,10 @@ export interface CallOptions {
 
 /** Limits of a call that waits for an operation, and who watches it. */
 export interface OperationOptions extends CallOptions {
-  /** Told how far it is, every time that the daemon was asked: at most twice a second once it has run for a second. */
+  /**
+   * Told how far it is, every time that the daemon was asked: at most twice a second once it has
+   * run for a second.
+   */
   onProgress?: (status: OperationStatus) => void;
 }
 
@@ -66,9 +75,16 @@ export interface RemoteOperation {
   readonly id: string;
   /** How far it is, or how it ended. @throws NOT_FOUND */
   status(call?: CallOptions): Promise<OperationStatus>;
-  /** Tells the daemon to stop it. It has stopped when its state says so. Does nothing if it has ended. @throws NOT_FOUND */
+  /**
+   * Tells the daemon to stop it. It has stopped when its state says so. Does nothing if it has
+   * ended.
+   * @throws NOT_FOUND
+   */
   cancel(call?: CallOptions): Promise<void>;
-  /** Waits until it has ended, in any state. The call's limits end the wait, not the operation. @throws NOT_FOUND */
+  /**
+   * Waits until it has ended, in any state. The call's limits end the wait, not the operation.
+   * @throws NOT_FOUND
+   */
   ended(options?: OperationOptions): Promise<OperationStatus>;
   /** Like `ended`. @throws also what it failed with, and ABORTED if it was cancelled */
   done(options?: OperationOptions): Promise<OperationStatus>;
@@ -111,19 +127,24 @@ export interface RemoteProvider {
 }
 
 /**
- * A target of another daemon, with the contract of a local one. Arguments are checked here as they are there, and errors come back
- * under their own codes.
+ * A target of another daemon, with the contract of a local one. Arguments are checked here as they
+ * are there, and errors come back under their own codes.
  *
- * `open` and `close` are local: they say whether this object may be used. `destroy`, `map`, `mapNames` and the calls of import are
- * NOT_SUPPORTED. Every other call takes CallOptions as a last argument. Contents of any size are sent in pieces.
+ * `open` and `close` are local: they say whether this object may be used. `destroy`, `map`,
+ * `mapNames` and the calls of import are NOT_SUPPORTED. Every other call takes CallOptions as a
+ * last argument. Contents of any size are sent in pieces.
  *
- * Beside what a local target throws, each of these calls may throw UNREACHABLE, TIMEOUT, ABORTED, and what the daemon refuses for itself
- * (NOT_READY, OVERLOADED, PROVIDER_NOT_FOUND). A change over the Redis protocol may also throw OUTCOME_UNKNOWN.
+ * Beside what a local target throws, each of these calls may throw UNREACHABLE, TIMEOUT, ABORTED,
+ * and what the daemon refuses for itself (NOT_READY, OVERLOADED, PROVIDER_NOT_FOUND). A change over
+ * the Redis protocol may also throw OUTCOME_UNKNOWN.
  */
 export interface RemoteTarget extends Target {
   /** `Target.create` on the daemon. */
   create(size: number, options?: CreateOptions, call?: CallOptions): Promise<RegionId>;
-  /** `Target.createAndWrite` on the daemon. Contents go in pieces: a source is read as fast as the daemon takes them. */
+  /**
+   * `Target.createAndWrite` on the daemon. Contents go in pieces: a source is read as fast as the
+   * daemon takes them.
+   */
   createAndWrite(
     contents: Uint8Array | RegionSource,
     options?: CreateAndWriteOptions,
@@ -138,10 +159,10 @@ export interface RemoteTarget extends Target {
     call?: CallOptions,
   ): Promise<void>;
   /**
-   * Overwrites part of a region with contents that are not in memory. If the source or the connection fails half-way, the bytes that were
-   * already sent are written.
-   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, READ_ONLY, INVALID_ARGUMENT (the source gave more or fewer bytes than `size`), whatever the
-   * source throws
+   * Overwrites part of a region with contents that are not in memory. If the source or the
+   * connection fails half-way, the bytes that were already sent are written.
+   * @throws REGION_NOT_FOUND, OUT_OF_RANGE, READ_ONLY, INVALID_ARGUMENT (the source gave more or
+   *   fewer bytes than `size`), whatever the source throws
    */
   writeFrom(
     ref: RegionRef,
@@ -163,8 +184,8 @@ export interface RemoteTarget extends Target {
   /** `Target.readInto` on the daemon. */
   readInto(ref: RegionRef, offset: number, buffer: Uint8Array, call?: CallOptions): Promise<void>;
   /**
-   * Reads a part of a region, of any length: gives pieces as they arrive, no faster than they are consumed. A caller that stops early ends
-   * the request.
+   * Reads a part of a region, of any length: gives pieces as they arrive, no faster than they are
+   * consumed. A caller that stops early ends the request.
    * @throws REGION_NOT_FOUND, OUT_OF_RANGE, both before the first piece
    */
   readStream(ref: RegionRef, offset: number, size: number, call?: CallOptions): AsyncGenerator<Uint8Array>;
@@ -197,7 +218,10 @@ export interface RemoteTarget extends Target {
   stats(call?: CallOptions): Promise<TargetStats>;
 }
 
-/** A provider of another daemon: its targets, its own routes, and the requests that every provider supports. */
+/**
+ * A provider of another daemon: its targets, its own routes, and the requests that every provider
+ * supports.
+ */
 export interface RemoteProviderHandle {
   /** Name in the configuration of its daemon. */
   readonly name: string;
@@ -218,9 +242,11 @@ export interface RemoteProviderHandle {
    */
   request<T = unknown>(call: RemoteCall): Promise<T>;
   /**
-   * Makes it save its data to a folder of its machine. If the call's limits end it, the operation is cancelled.
+   * Makes it save its data to a folder of its machine. If the call's limits end it, the operation
+   * is cancelled.
    * @returns the operation, when it is done
-   * @throws NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED, TIMEOUT, any error of the provider
+   * @throws NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED, TIMEOUT, any
+   *   error of the provider
    */
   snapshot(
     request: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>,

@@ -1,9 +1,10 @@
 /**
  * Routes that a provider serves below `/v1/providers/{name}/`.
  *
- * A route declares its input: names in its path, names in its query, a JSON body with a schema, or a body of bytes. The door checks all of
- * it before it calls the handler, and runs the handler through the provider's execution pool. What the handler throws becomes the answer: a
- * BedrockError under its own code, anything else as INTERNAL.
+ * A route declares its input: names in its path, names in its query, a JSON body with a schema, or
+ * a body of bytes. The door checks all of it before it calls the handler, and runs the handler
+ * through the provider's execution pool. What the handler throws becomes the answer: a BedrockError
+ * under its own code, anything else as INTERNAL.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { BedrockError } from '../base/errors.js';
@@ -63,7 +64,10 @@ export interface RouteDescription<Path extends string, Query extends string, Bod
   readonly summary: string;
   /** Whether it is for other providers only, and is left out of the OpenAPI document. Default: false. */
   readonly isInternal?: boolean;
-  /** What whoever sends the request must be allowed to do with the provider: `read`, `write` or `admin`. Default: `read` for GET, else `write`. */
+  /**
+   * What whoever sends the request must be allowed to do with the provider: `read`, `write` or
+   * `admin`. Default: `read` for GET, else `write`.
+   */
   readonly scope?: 'read' | 'write' | 'admin';
   /** Query parameters that it accepts. Any other is refused. */
   readonly query?: readonly Query[];
@@ -71,7 +75,8 @@ export interface RouteDescription<Path extends string, Query extends string, Bod
   readonly body?: JsonBody<Body> | 'bytes';
   /**
    * Answers a request.
-   * @returns an Answer; or a value for status 200, bytes as bytes and anything else as JSON; or undefined, for status 204
+   * @returns an Answer; or a value for status 200, bytes as bytes and anything else as JSON; or
+   *   undefined, for status 204
    */
   handle(request: RouteRequest<Path, Query, Body>): unknown;
 }
@@ -99,7 +104,10 @@ export function isAnswer(value: unknown): value is Answer {
   return typeof value === 'object' && value !== null && 'isAnswer' in value && value.isAnswer === true;
 }
 
-/** Defines a route. The types of its parameters and of its body are inferred from `path`, `query` and `body`. */
+/**
+ * Defines a route. The types of its parameters and of its body are inferred from `path`, `query`
+ * and `body`.
+ */
 export function defineRoute<const Path extends string, const Query extends string = never>(
   route: RouteDescription<Path, Query, undefined> & { readonly body?: never },
 ): ProviderRoute;

@@ -13,7 +13,10 @@ import type { Daemon } from './daemon.js';
 export interface BootstrapOptions {
   /** HTTP address instead of `margo.mercury.address`. */
   address?: string;
-  /** Address of the Redis door, host:port, instead of `bedrock.resp.address`; adds a Redis door if that is absent. */
+  /**
+   * Address of the Redis door, host:port, instead of `bedrock.resp.address`; adds a Redis door if
+   * that is absent.
+   */
   respAddress?: string;
   /** Group file instead of `bedrock.group_file`. A relative path is relative to the working directory. */
   groupFile?: string;
@@ -25,7 +28,10 @@ export interface BootstrapOptions {
   logger?: Logger;
   /** Source of time instead of the system's, for tests. */
   clock?: Clock;
-  /** Ends the start at once with START_FAILED. Running providers are stopped, and those that are created later are closed. */
+  /**
+   * Ends the start at once with START_FAILED. Running providers are stopped, and those that are
+   * created later are closed.
+   */
   signal?: AbortSignal;
   /** Base folder of relative paths, for a configuration that is an object. Default: the working directory. */
   directory?: string;
@@ -37,7 +43,8 @@ export type ConfigInput = string | ConfigDocument | BedrockConfig;
 /**
  * Starts a daemon.
  * @param config the name of a file, or the configuration itself
- * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED (all faults in details.issues), START_FAILED
+ * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED (all faults in
+ *   details.issues), START_FAILED
  */
 export function bootstrap(config: string | BedrockConfig, options?: BootstrapOptions): Promise<Daemon>;
 /** @internal */

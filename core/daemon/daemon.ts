@@ -1,9 +1,11 @@
 /**
- * A running daemon, and the interface to it for programs: starts its doors and its providers in order, and stops them. The doors
- * (`doors.ts`) listen and serve; `core/runtime` makes changes and operations.
+ * A running daemon, and the interface to it for programs: starts its doors and its providers in
+ * order, and stops them. The doors (`doors.ts`) listen and serve; `core/runtime` makes changes and
+ * operations.
  *
- * Order: listen (requests get NOT_READY) -> start the providers in the order of the configuration -> ready. Stop: no new requests ->
- * requests in flight end -> stop the providers in reverse order. A failed start closes what was opened.
+ * Order: listen (requests get NOT_READY) -> start the providers in the order of the
+ * configuration -> ready. Stop: no new requests -> requests in flight end -> stop the providers in
+ * reverse order. A failed start closes what was opened.
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -178,7 +180,8 @@ export class Daemon {
     doors?.open();
     await this.#writeGroupFile();
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
-    // Not the pid of the process that was launched: npm and npx do not forward a signal that ends them at once.
+    // Not the pid of the process that was launched: npm and npx do not forward a signal that ends
+    // them at once.
     this.#logger.info(
       `ready: ${running} of ${this.#manager.all.length} providers are up, pid ${process.pid}`,
     );
@@ -218,7 +221,8 @@ export class Daemon {
   /**
    * Evaluates a JSONata expression on the running configuration, in a thread of its own.
    * @returns its result, as parsed JSON; without an expression the whole configuration
-   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY (details.setting), OVERLOADED, NOT_READY
+   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY
+   *   (details.setting), OVERLOADED, NOT_READY
    */
   async query(expression?: string): Promise<unknown> {
     if (expression === undefined) return this.config;
@@ -248,8 +252,8 @@ export class Daemon {
   /**
    * Makes a provider save its data to a folder. A relative path is relative to the configuration's folder.
    * @returns the operation, when it is done
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (another operation runs on the provider), ABORTED (cancelled), any
-   *   error of the provider
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (another operation runs on the
+   *   provider), ABORTED (cancelled), any error of the provider
    */
   snapshot(
     provider: string | number,
@@ -282,7 +286,10 @@ export class Daemon {
     return this.#manager.operations.list();
   }
 
-  /** Cancels an operation; does nothing if it has ended. It has ended when its state says so. @throws NOT_FOUND */
+  /**
+   * Cancels an operation; does nothing if it has ended. It has ended when its state says so.
+   * @throws NOT_FOUND
+   */
   cancelOperation(id: string): void {
     this.#manager.operations.get(id).cancel(new BedrockError('ABORTED', 'it was cancelled'));
   }
@@ -291,7 +298,8 @@ export class Daemon {
    * Makes a provider use another dependency from now on.
    * @param name its key in the configuration; its type must declare it updatable
    * @param reference as in the configuration
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (an operation runs), DEPENDENCY_UNRESOLVED, any error of the provider
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT (an operation runs),
+   *   DEPENDENCY_UNRESOLVED, any error of the provider
    */
   changeDependency(
     provider: string | number,
@@ -302,25 +310,29 @@ export class Daemon {
   }
 
   /**
-   * Starts another provider. With `before`, the name or provider_id of another one, it is added before that one, which can then depend on
-   * it; otherwise at the end.
+   * Starts another provider. With `before`, the name or provider_id of another one, it is added
+   * before that one, which can then depend on it; otherwise at the end.
    * @param entry as in a configuration under `providers`
-   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; nothing has changed then
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY;
+   *   nothing has changed then
    */
   addProvider(entry: ProviderConfig, { before }: { before?: string } = {}): Promise<ProviderSummary> {
     return this.#changes.addProvider(entry, before);
   }
 
   /**
-   * Stops and removes a provider, after the requests in flight at it, for at most `bedrock.drain_timeout_ms`. Its stored data is kept.
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it is removed, but did not stop cleanly
+   * Stops and removes a provider, after the requests in flight at it, for at most
+   * `bedrock.drain_timeout_ms`. Its stored data is kept.
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it is
+   *   removed, but did not stop cleanly
    */
   removeProvider(provider: string | number): Promise<void> {
     return this.#changes.removeProvider(provider);
   }
 
   /**
-   * Makes a provider use another execution pool, or other dependencies, from now on; all changes are made or none.
+   * Makes a provider use another execution pool, or other dependencies, from now on; all changes
+   * are made or none.
    * @throws as changeDependency, CONFIG_INVALID
    */
   changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
@@ -329,7 +341,8 @@ export class Daemon {
 
   /**
    * Loads a library. Node.js cannot unload a module, so it stays loaded until the daemon ends.
-   * @param library a path, relative to the configuration's folder, or the name of a package; loading it again is not an error
+   * @param library a path, relative to the configuration's folder, or the name of a package;
+   *   loading it again is not an error
    * @throws LIBRARY_LOAD_FAILED, NOT_READY
    */
   loadLibrary(library: string): Promise<void> {
@@ -341,7 +354,10 @@ export class Daemon {
     return this.#changes.addExecutionPool(entry);
   }
 
-  /** @throws NOT_FOUND, NOT_READY, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use, which names the users */
+  /**
+   * @throws NOT_FOUND, NOT_READY, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use,
+   *   which names the users
+   */
   removeExecutionPool(name: string): Promise<void> {
     return this.#changes.removeExecutionPool(name);
   }
@@ -357,28 +373,30 @@ export class Daemon {
   }
 
   /**
-   * Reads the file that the daemon was started with again, and changes the running configuration to match it: changes that were made at run
-   * time and not saved are undone.
-   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; CONFLICT if
-   * it differs in what cannot change while the daemon runs (details.reasons). Nothing has changed then
+   * Reads the file that the daemon was started with again, and changes the running configuration to
+   * match it: changes that were made at run time and not saved are undone.
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, LIBRARY_LOAD_FAILED,
+   *   DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY; CONFLICT if it differs in what cannot change
+   *   while the daemon runs (details.reasons). Nothing has changed then
    */
   async reload(): Promise<void> {
     await this.#changes.reload();
   }
 
   /**
-   * Writes the running configuration into the file that the daemon was started with. Only what was changed at run time is written, so that
-   * comments stay.
+   * Writes the running configuration into the file that the daemon was started with. Only what was
+   * changed at run time is written, so that comments stay.
    * @returns path of the file
-   * @throws NOT_SUPPORTED without a file and for TOML; CONFLICT if the file was changed since it was read, or cannot be edited or written
+   * @throws NOT_SUPPORTED without a file and for TOML; CONFLICT if the file was changed since it
+   *   was read, or cannot be edited or written
    */
   saveConfig(): Promise<string> {
     return this.#changes.save();
   }
 
   /**
-   * What SIGHUP means: the log is opened anew, the tokens and the certificates of bedrock.tls are read again, and so is the configuration
-   * if its file has changed. The result is logged.
+   * What SIGHUP means: the log is opened anew, the tokens and the certificates of bedrock.tls are
+   * read again, and so is the configuration if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {
     await this.#hangUp.run();
@@ -390,14 +408,17 @@ export class Daemon {
   }
 
   /**
-   * Continues with the file that `bedrock.log.file` now names, after a rotation by rename. If that file cannot be opened, nothing changes.
-   * The result is logged.
+   * Continues with the file that `bedrock.log.file` now names, after a rotation by rename. If that
+   * file cannot be opened, nothing changes. The result is logged.
    */
   async reopenLog(): Promise<void> {
     await this.#hangUp.reopenLog();
   }
 
-  /** Stops the daemon as `close` does, because its code has failed in an unknown state. It then counts as not stopped cleanly. */
+  /**
+   * Stops the daemon as `close` does, because its code has failed in an unknown state. It then
+   * counts as not stopped cleanly.
+   */
   fail(reason: string): Promise<void> {
     this.#hasFailed = true;
     this.#logger.critical(`${reason}; the daemon stops, because its state is unknown after that`);
@@ -409,7 +430,10 @@ export class Daemon {
     void this.close();
   }
 
-  /** Stops the daemon: requests in flight end, providers stop in reverse order. A second call does nothing. */
+  /**
+   * Stops the daemon: requests in flight end, providers stop in reverse order. A second call does
+   * nothing.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

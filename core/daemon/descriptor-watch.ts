@@ -1,9 +1,10 @@
 /**
  * Warns when the process has almost no file descriptors left.
  *
- * Node.js does not report a connection for which there is no descriptor: libuv keeps one in reserve, accepts with it and closes the
- * connection at once, without an event. Clients see a daemon that hangs up, so the log has to say why. The descriptors are counted from
- * time to time, in the thread pool, if the system has /proc; otherwise nothing is watched.
+ * Node.js does not report a connection for which there is no descriptor: libuv keeps one in
+ * reserve, accepts with it and closes the connection at once, without an event. Clients see a
+ * daemon that hangs up, so the log has to say why. The descriptors are counted from time to time,
+ * in the thread pool, if the system has /proc; otherwise nothing is watched.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { systemCodeOf } from '../base/errors.js';

@@ -1,8 +1,10 @@
 /**
- * The doors of a daemon: its certificates, the HTTP server, the server of the Redis protocol, their limits and their metrics.
+ * The doors of a daemon: its certificates, the HTTP server, the server of the Redis protocol, their
+ * limits and their metrics.
  *
- * Order: load the certificates -> listen (requests get NOT_READY) -> `open` -> `close`. The daemon decides when. What the doors serve
- * (providers, changes, queries) belongs to the daemon, and so do those who watch over its users (`Access`, `AuditLog`).
+ * Order: load the certificates -> listen (requests get NOT_READY) -> `open` -> `close`. The daemon
+ * decides when. What the doors serve (providers, changes, queries) belongs to the daemon, and so do
+ * those who watch over its users (`Access`, `AuditLog`).
  */
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { explain } from '../base/errors.js';
@@ -97,7 +99,10 @@ export class Doors {
     return this.#address;
   }
 
-  /** Listens; every request gets NOT_READY until `open`. A failure closes what was opened. @throws START_FAILED */
+  /**
+   * Listens; every request gets NOT_READY until `open`. A failure closes what was opened.
+   * @throws START_FAILED
+   */
   async listen(): Promise<void> {
     await this.#loadCertificates();
     await this.#listenHttp();
@@ -126,7 +131,10 @@ export class Doors {
     await this.#closeServers(0);
   }
 
-  /** Never throws, as the providers must be stopped after it. @returns whether the doors closed without an error */
+  /**
+   * Never throws, as the providers must be stopped after it.
+   * @returns whether the doors closed without an error
+   */
   async close(drainMs: number): Promise<boolean> {
     const { logger } = this.#parts;
     try {

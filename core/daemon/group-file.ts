@@ -1,8 +1,9 @@
 /**
  * The group file of a daemon, in the form of Mochi's Flock: its address, once for each provider that runs.
  *
- * It appears when the daemon is ready, and is replaced when providers come or go, whole each time: a temporary file beside it -> fsync ->
- * rename. A stop removes it. After a kill it stays, until the next start replaces it.
+ * It appears when the daemon is ready, and is replaced when providers come or go, whole each time:
+ * a temporary file beside it -> fsync -> rename. A stop removes it. After a kill it stays, until
+ * the next start replaces it.
  */
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
@@ -14,7 +15,10 @@ export interface GroupMember {
   readonly provider_id: number;
 }
 
-/** The members of a daemon: its running providers. One without any is a member under the id of Bedrock itself. */
+/**
+ * The members of a daemon: its running providers. One without any is a member under the id of
+ * Bedrock itself.
+ */
 export function groupMembers(
   address: string,
   providers: readonly { readonly state: ProviderState; readonly providerId: number }[],

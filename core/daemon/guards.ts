@@ -1,4 +1,7 @@
-/** Opens and closes what checks and records the clients of a daemon: the tokens (`bedrock.auth`) and the audit log (`bedrock.audit`). */
+/**
+ * Opens and closes what checks and records the clients of a daemon: the tokens (`bedrock.auth`) and
+ * the audit log (`bedrock.audit`).
+ */
 import type { Container } from 'inversify';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';

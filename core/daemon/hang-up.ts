@@ -1,6 +1,7 @@
 /**
- * What SIGHUP means to a daemon: the log is opened anew, the tokens and the certificates are read again, and so is the configuration if
- * its file has changed. Each result is logged. Nothing here throws: a daemon goes on with what it had.
+ * What SIGHUP means to a daemon: the log is opened anew, the tokens and the certificates are read
+ * again, and so is the configuration if its file has changed. Each result is logged. Nothing here
+ * throws: a daemon goes on with what it had.
  */
 import { asBedrockError, messageOf } from '../base/errors.js';
 import type { LogFile } from '../base/log-file.js';

@@ -1,4 +1,7 @@
-/** What comes before a daemon: its log, and its configuration, validated and resolved with its libraries. Opens nothing. */
+/**
+ * What comes before a daemon: its log, and its configuration, validated and resolved with its
+ * libraries. Opens nothing.
+ */
 import path from 'node:path';
 import type { Container } from 'inversify';
 import type { Registry } from 'prom-client';
@@ -47,7 +50,10 @@ export async function prepare(
   return { container, resolution };
 }
 
-/** The logger is needed before the configuration is validated, so this reads the settings without trusting them. */
+/**
+ * The logger is needed before the configuration is validated, so this reads the settings without
+ * trusting them.
+ */
 function logSettingsOf({ root }: ConfigDocument): Record<string, unknown> {
   const bedrock = isObject(root.bedrock) ? root.bedrock : {};
   return isObject(bedrock.log) ? bedrock.log : {};

@@ -1,4 +1,7 @@
-/** Begins a snapshot, restore or migration for a program, and waits for its end. The operation itself is core/runtime's. */
+/**
+ * Begins a snapshot, restore or migration for a program, and waits for its end. The operation
+ * itself is core/runtime's.
+ */
 import { BedrockError } from '../base/errors.js';
 import type { OperationStatus } from '../contract/operation.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';

@@ -1,4 +1,7 @@
-/** Metrics of TLS: the certificate, and the connections that did not come through. docs/metrics.md lists them. */
+/**
+ * Metrics of TLS: the certificate, and the connections that did not come through. docs/metrics.md
+ * lists them.
+ */
 import type { Registry } from 'prom-client';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import type { TlsFigures } from '../net/tls-front.js';

@@ -1,9 +1,10 @@
 /**
- * Limits the memory for answers that clients have not read yet, over all connections. A connection has one answer at a time, so the danger
- * is a large number of connections.
+ * Limits the memory for answers that clients have not read yet, over all connections. A connection
+ * has one answer at a time, so the danger is a large number of connections.
  *
- * Small answers, such as those to health checks, are always sent. If there is no room for a larger one, connections whose clients have read
- * hardly anything for a second are closed. If that does not help, the answer is refused.
+ * Small answers, such as those to health checks, are always sent. If there is no room for a larger
+ * one, connections whose clients have read hardly anything for a second are closed. If that does
+ * not help, the answer is refused.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -41,7 +42,8 @@ export class AnswerMemory {
   }
 
   /**
-   * Reserves memory for an answer: this many bytes in total, until the client has read it or its connection is closed.
+   * Reserves memory for an answer: this many bytes in total, until the client has read it or its
+   * connection is closed.
    * @throws OVERLOADED
    */
   hold(response: ServerResponse, bytes: number): void {
@@ -92,7 +94,10 @@ export class AnswerMemory {
   }
 }
 
-/** The client that an answer goes to. A class: object literals with accessors cost the engine a hidden class each. */
+/**
+ * The client that an answer goes to. A class: object literals with accessors cost the engine a
+ * hidden class each.
+ */
 class Receiver implements ShareHolder {
   constructor(
     private readonly socket: Socket,

@@ -1,10 +1,12 @@
 /**
- * Answers a GET of a region, by ID or by name. The whole answer comes from one region: a name is looked up once, and the region is then
- * read by its ID, even if the name is given to another region meanwhile. The name is looked up again only if the region is gone before the
- * head of the answer is sent, because a `put` may have replaced it.
+ * Answers a GET of a region, by ID or by name. The whole answer comes from one region: a name is
+ * looked up once, and the region is then read by its ID, even if the name is given to another
+ * region meanwhile. The name is looked up again only if the region is gone before the head of the
+ * answer is sent, because a `put` may have replaced it.
  *
- * A region that was requested by name is kept until the answer is sent. Otherwise, a region that is replaced often could never be read
- * completely. A slow client keeps the region's space from others, so it is ended when others need the space.
+ * A region that was requested by name is kept until the answer is sent. Otherwise, a region that is
+ * replaced often could never be read completely. A slow client keeps the region's space from
+ * others, so it is ended when others need the space.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify';
@@ -105,7 +107,10 @@ async function answerOnce(
   return reply;
 }
 
-/** @returns undefined if the target cannot keep regions: then an answer breaks off when its region is erased */
+/**
+ * @returns undefined if the target cannot keep regions: then an answer breaks off when its region
+ *   is erased
+ */
 async function keptRegion(
   { reply: { raw: response }, target, executionPool, space }: Reading,
   { id, size }: RegionStat,

@@ -1,6 +1,7 @@
 /**
- * Builds the request handler of the HTTP door: Fastify with the routes, the limits, the guard against foreign web pages and the error
- * table, and in front of it the fast path for small requests.
+ * Builds the request handler of the HTTP door: Fastify with the routes, the limits, the guard
+ * against foreign web pages and the error table, and in front of it the fast path for small
+ * requests.
  */
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { types } from 'node:util';
@@ -152,7 +153,8 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     done();
   });
   app.addHook('onSend', ({ routeOptions }, { raw, statusCode }, payload, done) => {
-    // Never replaces an error with another error, and never refuses answers that report the state of the daemon.
+    // Never replaces an error with another error, and never refuses answers that report the state
+    // of the daemon.
     const isRefusable = statusCode < 400 && !ALWAYS_SERVED.has(routeOptions.url ?? '');
     const hold = (bytes: number): void =>
       isRefusable ? answers.hold(raw, bytes) : answers.force(raw, bytes);
@@ -233,7 +235,10 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   };
 }
 
-/** Adds routes with hooks of their own. Without a name, Fastify searches for one twice, in all modules that the process has loaded. */
+/**
+ * Adds routes with hooks of their own. Without a name, Fastify searches for one twice, in all
+ * modules that the process has loaded.
+ */
 async function addScope(
   app: FastifyInstance,
   name: string,

@@ -1,10 +1,11 @@
 /**
  * Reads bodies of requests. Bytes are counted here, because Fastify's limit does not apply to streams.
  *
- * A client may be slow, but not idle: the progress time-out applies to each wait for the next piece. It may not trickle either: a body must
- * bring a minimum number of bytes per second, measured over each progress time-out of waiting. This limits how long a connection is kept.
- * `HeldSpace` keeps slow uploads from filling a target: it may end one by `endBody`. Nothing is read ahead beyond the socket's own buffer,
- * so a target that cannot keep up slows the client down.
+ * A client may be slow, but not idle: the progress time-out applies to each wait for the next
+ * piece. It may not trickle either: a body must bring a minimum number of bytes per second,
+ * measured over each progress time-out of waiting. This limits how long a connection is kept.
+ * `HeldSpace` keeps slow uploads from filling a target: it may end one by `endBody`. Nothing is
+ * read ahead beyond the socket's own buffer, so a target that cannot keep up slows the client down.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -17,7 +18,10 @@ import { checkNesting } from '../base/json-nesting.js';
 import { ClientGone } from './problem.js';
 import { noteJson } from './work.js';
 
-/** JSON texts of at least this length are checked for their nesting in one turn of the event loop, and parsed in another. */
+/**
+ * JSON texts of at least this length are checked for their nesting in one turn of the event loop,
+ * and parsed in another.
+ */
 export const LONG_TEXT = 2 ** 16;
 
 export interface BodyLimits {
@@ -102,7 +106,10 @@ function checkCoding({ headers }: IncomingMessage): void {
   }
 }
 
-/** Takes the whole body at once, if all of it has come with the head of the request. This is usual for a small body. */
+/**
+ * Takes the whole body at once, if all of it has come with the head of the request. This is usual
+ * for a small body.
+ */
 export function takeBody(request: IncomingMessage, size: number): Buffer | undefined {
   if (size === 0 || request.readableLength !== size || !hasAllCome(request, size)) return undefined;
   askForBody(request);
@@ -112,8 +119,9 @@ export function takeBody(request: IncomingMessage, size: number): Buffer | undef
 }
 
 /**
- * Whether the body has no more than these bytes. Uses the announced length if there is one: node:http runs promises between the last byte
- * and its report that the request is complete, so that the report may come after the answer.
+ * Whether the body has no more than these bytes. Uses the announced length if there is one:
+ * node:http runs promises between the last byte and its report that the request is complete, so
+ * that the report may come after the answer.
  */
 function hasAllCome(request: IncomingMessage, received: number): boolean {
   return request.complete || Number(request.headers['content-length']) === received;
@@ -142,8 +150,8 @@ function unequal(announced: number, received: string): BedrockError {
 }
 
 /**
- * Reads the text of a whole JSON body, of at most `maxBodyBytes`. If the announced length is larger, the body is refused without being
- * read.
+ * Reads the text of a whole JSON body, of at most `maxBodyBytes`. If the announced length is
+ * larger, the body is refused without being read.
  * @throws BODY_TOO_LARGE, INVALID_ARGUMENT, REQUEST_TIMEOUT, OVERLOADED, ClientGone
  */
 export async function readText(request: IncomingMessage, limits: JsonLimits): Promise<string> {
@@ -179,7 +187,10 @@ export function breakBody(request: IncomingMessage, cause: Error): void {
   });
 }
 
-/** Makes the reader of a body throw as soon as it would have to wait for more. @param why gets the number of bytes that have come */
+/**
+ * Makes the reader of a body throw as soon as it would have to wait for more.
+ * @param why gets the number of bytes that have come
+ */
 export function endBody(request: IncomingMessage, why: (received: number) => BedrockError): void {
   broken.set(request, why);
   request.emit(BROKEN);
@@ -260,7 +271,8 @@ function progress(request: IncomingMessage, timeoutMs: number, received: number)
       const text = `no progress for ${timeoutMs} ms after ${received} bytes of the body`;
       reject(new BedrockError('REQUEST_TIMEOUT', text));
     });
-    // Decides one turn of the event loop later: if the daemon stood still, input that arrived meanwhile is read first.
+    // Decides one turn of the event loop later: if the daemon stood still, input that arrived
+    // meanwhile is read first.
     const timer = setTimeout(() => {
       isLate = true;
       setImmediate(late);

@@ -1,8 +1,9 @@
 /**
  * Routes for changes in JSON: renames and transactions.
  *
- * A rename is a PATCH as in RFC 7396: the document of a region has one member that can be changed, `name`, and null removes it. HTTP has no
- * method for renaming. WebDAV's MOVE gives the new place in a header, as a complete URL, which clients and proxies seldom support.
+ * A rename is a PATCH as in RFC 7396: the document of a region has one member that can be changed,
+ * `name`, and null removes it. HTTP has no method for renaming. WebDAV's MOVE gives the new place
+ * in a header, as a complete URL, which clients and proxies seldom support.
  */
 import type { FastifyInstance } from 'fastify';
 import type { Change, RegionRef } from '../contract/names.js';

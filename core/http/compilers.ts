@@ -1,8 +1,9 @@
 /**
  * How Fastify validates requests and serialises answers.
  *
- * A validator is compiled when a request first needs it, once per process. Otherwise most of a daemon's start would go into validators that
- * it never uses. Answers are written as plain JSON; their schemas are only documentation.
+ * A validator is compiled when a request first needs it, once per process. Otherwise most of a
+ * daemon's start would go into validators that it never uses. Answers are written as plain JSON;
+ * their schemas are only documentation.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';

@@ -1,10 +1,11 @@
 /**
  * The connections of a listener, and the requests in flight on each.
  *
- * Requests of one connection are carried out one after another. So a request that was sent before the previous answer (pipelining) sees the
- * effects of the previous request. A long queue of requests gives way to other connections. If all queues together grow too long,
- * connections that send more are closed. After a response that closes the connection, nothing more is read from it (RFC 9112, 9.6). Input
- * that is not HTTP is answered last, after the requests that came before it.
+ * Requests of one connection are carried out one after another. So a request that was sent before
+ * the previous answer (pipelining) sees the effects of the previous request. A long queue of
+ * requests gives way to other connections. If all queues together grow too long, connections that
+ * send more are closed. After a response that closes the connection, nothing more is read from it
+ * (RFC 9112, 9.6). Input that is not HTTP is answered last, after the requests that came before it.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -21,7 +22,10 @@ import { workOf } from './work.js';
 /** Cost of any HTTP request, in small requests of the Redis protocol. */
 const REQUEST_UNITS = 8;
 
-/** Maximum number of requests, over all connections, that wait behind others. Each takes about 5 KiB of the heap. */
+/**
+ * Maximum number of requests, over all connections, that wait behind others. Each takes about 5 KiB
+ * of the heap.
+ */
 const MAX_WAITING = 16_384;
 /** Number of requests of one connection that may always wait. */
 const MIN_WAITING = 16;
@@ -77,7 +81,8 @@ export class Connections {
     );
     // On close, node:http would also cut off responses that are written but not yet sent.
     server.closeIdleConnections = () => undefined;
-    // This time-out also fires for keepAliveTimeout. While the daemon itself is slow, nothing waits to be sent.
+    // This time-out also fires for keepAliveTimeout. While the daemon itself is slow, nothing waits
+    // to be sent.
     server.setTimeout(stallTimeoutMs, (socket: Socket) => {
       const taken = takenBytes(socket);
       // If the daemon stood still, what the client has read or sent meanwhile is only known after this.
@@ -90,7 +95,10 @@ export class Connections {
     });
   }
 
-  /** Accepts no further connections, closes those without a request in flight, and closes the others when their requests have ended. */
+  /**
+   * Accepts no further connections, closes those without a request in flight, and closes the others
+   * when their requests have ended.
+   */
   stop(): void {
     this.#isStopping = true;
     for (const [socket, { inFlight }] of this.#open) {
@@ -175,7 +183,8 @@ export class Connections {
       return;
     }
     this.#waiting++;
-    // The previous request is complete, or this would be part of it. So pausing the socket holds nothing back that is needed.
+    // The previous request is complete, or this would be part of it. So pausing the socket holds
+    // nothing back that is needed.
     socket.pause();
   }
 
@@ -213,7 +222,10 @@ export class Connections {
     endAndLinger(socket, fault === undefined || isAnswered ? undefined : clientErrorResponse(fault));
   }
 
-  /** Whether it waits for the next request. A connection that never sent a request has the time-out for headers instead. */
+  /**
+   * Whether it waits for the next request. A connection that never sent a request has the time-out
+   * for headers instead.
+   */
   #isIdle(socket: Socket): boolean {
     const connection = this.#open.get(socket);
     return connection?.last !== undefined && connection.inFlight.length === 0;

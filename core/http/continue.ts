@@ -1,13 +1,17 @@
 /**
- * "Expect: 100-continue" (RFC 9110, 10.1.1): the client sends its body only when it is asked to, so a refused request costs no transfer.
- * node:http would ask at once; here the reader of the body asks. If a client was not asked, it is unknown whether its body follows, so
- * node:http closes the connection.
+ * "Expect: 100-continue" (RFC 9110, 10.1.1): the client sends its body only when it is asked to, so
+ * a refused request costs no transfer. node:http would ask at once; here the reader of the body
+ * asks. If a client was not asked, it is unknown whether its body follows, so node:http closes the
+ * connection.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 const waiting = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Handles requests with this header like any other, without asking for their bodies. Other expectations are ignored. */
+/**
+ * Handles requests with this header like any other, without asking for their bodies. Other
+ * expectations are ignored.
+ */
 export function deferContinue(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     waiting.set(request, response);

@@ -1,7 +1,8 @@
 /**
- * Cross-Origin Resource Sharing (fetch.spec.whatwg.org, 3.3), for web pages of allowed origins. A browser lets a page of another site read
- * an answer only if the answer names that site. It asks first before it sends a request that could change something. Pages of other sites
- * get no such header, and the guard refuses their requests.
+ * Cross-Origin Resource Sharing (fetch.spec.whatwg.org, 3.3), for web pages of allowed origins. A
+ * browser lets a page of another site read an answer only if the answer names that site. It asks
+ * first before it sends a request that could change something. Pages of other sites get no such
+ * header, and the guard refuses their requests.
  *
  * This runs before the routes and the fast path, so that every answer has the headers, errors included.
  */
@@ -78,7 +79,8 @@ function answerPreflight({ headers }: IncomingMessage, response: ServerResponse)
     'access-control-allow-methods': METHODS,
     // All requested headers are allowed: the page may send requests, and headers make no difference to that.
     ...(asked !== undefined && { 'access-control-allow-headers': asked }),
-    // For a page from the Internet that calls a daemon in a private network (wicg.github.io/private-network-access).
+    // For a page from the Internet that calls a daemon in a private network
+    // (wicg.github.io/private-network-access).
     ...(headers['access-control-request-private-network'] === 'true' && {
       'access-control-allow-private-network': 'true',
     }),

@@ -1,8 +1,9 @@
 /**
- * The files of the page that the daemon serves. They are read from the package when a browser first asks for them, and kept.
+ * The files of the page that the daemon serves. They are read from the package when a browser first
+ * asks for them, and kept.
  *
- * The page has no access to other sites, and runs no code but its own files: a name or the contents of a region are never taken for a part
- * of it. The policy says so to the browser (w3.org/TR/CSP3).
+ * The page has no access to other sites, and runs no code but its own files: a name or the contents
+ * of a region are never taken for a part of it. The policy says so to the browser (w3.org/TR/CSP3).
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

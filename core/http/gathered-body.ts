@@ -1,9 +1,11 @@
 /**
- * A body that is collected until it is complete, such as JSON. It is in one buffer, whose size follows the bytes received and never the
- * announced length. Separate pieces would be worse: a piece may be a single byte, and keeping it would take a hundred times that.
+ * A body that is collected until it is complete, such as JSON. It is in one buffer, whose size
+ * follows the bytes received and never the announced length. Separate pieces would be worse: a
+ * piece may be a single byte, and keeping it would take a hundred times that.
  *
- * All such bodies of a door share a budget. Small ones always fit. If there is no room for a larger one, bodies that were waited for and
- * hardly moved are closed. If that does not help, it is refused.
+ * All such bodies of a door share a budget. Small ones always fit. If there is no room for a larger
+ * one, bodies that were waited for and hardly moved are closed. If that does not help, it is
+ * refused.
  */
 import type { IncomingMessage } from 'node:http';
 import { allocateBytes } from '../base/allocation.js';

@@ -1,6 +1,7 @@
 /**
- * Protects a daemon on the user's own machine from web pages. A browser sends the host name of the URL as Host, which reveals a page that
- * had its own name pointed at this machine. It also sends the page's origin with every request that could change something.
+ * Protects a daemon on the user's own machine from web pages. A browser sends the host name of the
+ * URL as Host, which reveals a page that had its own name pointed at this machine. It also sends
+ * the page's origin with every request that could change something.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -13,7 +14,10 @@ export interface GuardOptions {
   allowedOrigins: readonly string[];
 }
 
-/** Origins in the form that browsers send, in lower case. A configured origin may be written in another form. */
+/**
+ * Origins in the form that browsers send, in lower case. A configured origin may be written in
+ * another form.
+ */
 export function originsOf(allowed: readonly string[]): ReadonlySet<string> {
   return new Set(allowed.map((origin) => origin.toLowerCase().replace(/\/$/, '')));
 }
@@ -40,7 +44,8 @@ export function createGuard({
 
   return (request) => {
     const host = hostOf(request).toLowerCase();
-    // Not checked: unix sockets, which browsers do not use and whose path is not a host name, and the old HTTP versions without a host.
+    // Not checked: unix sockets, which browsers do not use and whose path is not a host name, and
+    // the old HTTP versions without a host.
     if (address.kind === 'tcp' && !(host === '' && isOld(request)) && !isKnown(host)) {
       const name = hostnameOf(host);
       if (!isOwnAddress(name, request.socket.localAddress)) throw foreignHost(name);

@@ -1,4 +1,7 @@
-/** Records in the audit log what comes in over HTTP: administrative calls, when their answer has ended, and requests that are refused. */
+/**
+ * Records in the audit log what comes in over HTTP: administrative calls, when their answer has
+ * ended, and requests that are refused.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BedrockError } from '../base/errors.js';

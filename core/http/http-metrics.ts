@@ -1,4 +1,7 @@
-/** Metrics of the memory of the HTTP door. The door counts; this file only reads the counters. docs/metrics.md lists them. */
+/**
+ * Metrics of the memory of the HTTP door. The door counts; this file only reads the counters.
+ * docs/metrics.md lists them.
+ */
 import type { Registry } from 'prom-client';
 import { register } from '../runtime/daemon-metrics.js';
 import type { HttpFigures } from './server.js';

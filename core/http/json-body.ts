@@ -1,6 +1,7 @@
 /**
- * JSON bodies of routes that accept any JSON: no other content type, limited to the configured size, with the same time-outs as all bodies.
- * Parsing a long text takes a few milliseconds per MiB, so the event loop gets a turn before and after it.
+ * JSON bodies of routes that accept any JSON: no other content type, limited to the configured
+ * size, with the same time-outs as all bodies. Parsing a long text takes a few milliseconds per
+ * MiB, so the event loop gets a turn before and after it.
  */
 import type { FastifyInstance } from 'fastify';
 import { type JsonLimits, LONG_TEXT, readText } from './body.js';

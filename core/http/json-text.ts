@@ -1,5 +1,6 @@
 /**
- * JSON as it is sent: one line with a line break at its end, so that a shell prompt appears below the output of curl.
+ * JSON as it is sent: one line with a line break at its end, so that a shell prompt appears below
+ * the output of curl.
  *
  * Code that announces the length must count this text.
  */

@@ -1,6 +1,6 @@
 /**
- * Where the HTTP door listens: one server for each address of a host name, or one on a unix socket. The limits and the shutdown apply to
- * the connections of all servers together.
+ * Where the HTTP door listens: one server for each address of a host name, or one on a unix socket.
+ * The limits and the shutdown apply to the connections of all servers together.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { explain } from '../base/errors.js';
@@ -72,7 +72,10 @@ export class Listener {
     return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
   }
 
-  /** Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /**
+   * Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`.
+   * @returns whether all of them ended
+   */
   async close(drainTimeoutMs: number): Promise<boolean> {
     let isDrained = true;
     this.#connections.stop();
@@ -94,7 +97,8 @@ export class Listener {
     const server = createServer({
       maxHeaderSize: settings.max_header_bytes,
       headersTimeout: settings.progress_timeout_ms,
-      // Time-outs here measure lack of progress, so a long transfer is allowed. The reader of a body watches its progress.
+      // Time-outs here measure lack of progress, so a long transfer is allowed. The reader of a
+      // body watches its progress.
       requestTimeout: 0,
       keepAliveTimeout: settings.keep_alive_timeout_ms,
       connectionsCheckingInterval: Math.min(5000, Math.ceil(settings.progress_timeout_ms / 4)),

@@ -1,8 +1,10 @@
 /**
- * The status of the daemon as server-sent events (html.spec.whatwg.org, 9.2): one each second, to any number of readers.
+ * The status of the daemon as server-sent events (html.spec.whatwg.org, 9.2): one each second, to
+ * any number of readers.
  *
- * It is made once for all of them, and not at all while there are none. A reader that has not taken an event does not get the next one, so
- * one event for each reader is held at most. The answer to a reader whose token is revoked or expires ends before the next event.
+ * It is made once for all of them, and not at all while there are none. A reader that has not taken
+ * an event does not get the next one, so one event for each reader is held at most. The answer to a
+ * reader whose token is revoked or expires ends before the next event.
  */
 import type { ServerResponse } from 'node:http';
 import { BedrockError, explain } from '../base/errors.js';
@@ -42,7 +44,10 @@ export class LiveStatus {
       throw new BedrockError('OVERLOADED', `${MAX_READERS} clients follow the status already`);
   }
 
-  /** Sends the status to a client until it goes away, until it may no longer be told, or until the door closes. */
+  /**
+   * Sends the status to a client until it goes away, until it may no longer be told, or until the
+   * door closes.
+   */
   follow(response: ServerResponse, mayFollow: MayFollow): void {
     response.writeHead(200, EVENT_STREAM);
     response.flushHeaders();

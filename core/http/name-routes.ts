@@ -1,6 +1,6 @@
 /**
- * Routes for names, as resources with whole contents: PUT replaces them, GET returns them. Conditional requests use the entity tag, which
- * is the ID of the region that has the name.
+ * Routes for names, as resources with whole contents: PUT replaces them, GET returns them.
+ * Conditional requests use the entity tag, which is the ID of the region that has the name.
  */
 import type { FastifyInstance } from 'fastify';
 import { BedrockError, type ErrorCode } from '../base/errors.js';
@@ -214,8 +214,8 @@ async function put(
     return found;
   };
   const options: PutOptions = {};
-  // Refuses if the execution pool is full. After that each piece is admitted separately, so that a slow client occupies no place in
-  // between.
+  // Refuses if the execution pool is full. After that each piece is admitted separately, so that a
+  // slow client occupies no place in between.
   await executionPool.run(async () => {
     const current = await look();
     if (!isConditional(headers)) return;
@@ -255,7 +255,8 @@ async function regionNamed(target: Target, name: string): Promise<NamedRegion | 
 export type ChangeOfNamed = Extract<Change, { type: 'erase' | 'rename' }>;
 
 /**
- * Makes a change under the conditions of the request: either to the region that they were checked for, or not at all.
+ * Makes a change under the conditions of the request: either to the region that they were checked
+ * for, or not at all.
  * @throws PRECONDITION_FAILED, REGION_NOT_FOUND, what the target throws
  */
 export async function changeNamed(

@@ -53,7 +53,10 @@ const SECURITY = {
   security: [{ token: [] }],
 };
 
-/** Uses a separate server that serves nothing. Few daemons are asked for the document, and the code for it takes long to load. */
+/**
+ * Uses a separate server that serves nothing. Few daemons are asked for the document, and the code
+ * for it takes long to load.
+ */
 async function documentOf(routes: readonly Described[], version: string, asksWho: boolean): Promise<object> {
   const [{ default: Fastify }, { default: swagger }] = await Promise.all([
     import('fastify'),

@@ -1,8 +1,10 @@
 /**
- * Long-running work over HTTP: the requests of a provider that begin it (snapshot, restore, migrate), and the operations that run.
+ * Long-running work over HTTP: the requests of a provider that begin it (snapshot, restore,
+ * migrate), and the operations that run.
  *
- * A request is answered when its operation is done. With `Prefer: respond-async` (RFC 7240) or `?wait=false` it is answered at once, with
- * the place of the operation. The operation goes on if the client goes away; only DELETE cancels it.
+ * A request is answered when its operation is done. With `Prefer: respond-async` (RFC 7240) or
+ * `?wait=false` it is answered at once, with the place of the operation. The operation goes on if
+ * the client goes away; only DELETE cancels it.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BedrockError } from '../base/errors.js';

@@ -1,10 +1,12 @@
 /**
- * If-Match, If-None-Match and If-Range (RFC 9110, 13.1) of requests about a region. The entity tag of a region is its ID in quotes.
+ * If-Match, If-None-Match and If-Range (RFC 9110, 13.1) of requests about a region. The entity tag
+ * of a region is its ID in quotes.
  *
- * An ID always refers to the same region. So If-Match for an ID only says that the region must exist. It says nothing about its bytes,
- * which may be overwritten in place. Therefore a region that is requested by ID has no ETag, and a GET by ID is never told that a cached
- * copy is still valid. With a name it is different: new contents are a new region. So the ID tells one `put` from the next, as a client
- * with a cached copy needs.
+ * An ID always refers to the same region. So If-Match for an ID only says that the region must
+ * exist. It says nothing about its bytes, which may be overwritten in place. Therefore a region
+ * that is requested by ID has no ETag, and a GET by ID is never told that a cached copy is still
+ * valid. With a name it is different: new contents are a new region. So the ID tells one `put` from
+ * the next, as a client with a cached copy needs.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { BedrockError, invalid } from '../base/errors.js';
@@ -12,7 +14,10 @@ import type { RegionId } from '../contract/region-id.js';
 
 type Header = 'if-match' | 'if-none-match';
 
-/** Whether a request has a condition that can be checked. There is no modification time, so conditions on it are ignored. */
+/**
+ * Whether a request has a condition that can be checked. There is no modification time, so
+ * conditions on it are ignored.
+ */
 export function isConditional(headers: IncomingHttpHeaders): boolean {
   return headers['if-match'] !== undefined || headers['if-none-match'] !== undefined;
 }
@@ -81,7 +86,10 @@ export function preconditionFailed(what: string, cause?: unknown): BedrockError 
   return new BedrockError('PRECONDITION_FAILED', `${what}, so nothing was done`, { cause });
 }
 
-/** Strong comparison (RFC 9110, 8.8.3.2), unless `tags` includes weak tags. If there is no region, no tag matches. */
+/**
+ * Strong comparison (RFC 9110, 8.8.3.2), unless `tags` includes weak tags. If there is no region,
+ * no tag matches.
+ */
 function names(tags: '*' | readonly string[], id: RegionId | undefined): boolean {
   return id !== undefined && (tags === '*' || tags.includes(id.toString()));
 }

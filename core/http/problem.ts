@@ -41,7 +41,10 @@ export function toBedrockError(error: unknown): BedrockError {
   return asBedrockError(new BedrockError(meant, messageOf(error), { cause: error }));
 }
 
-/** Converts what a handler has thrown to an error that Fastify can handle: ClientGone, or an error that can be sent. */
+/**
+ * Converts what a handler has thrown to an error that Fastify can handle: ClientGone, or an error
+ * that can be sent.
+ */
 export function sendable(thrown: unknown): Error {
   return isInstance(thrown, ClientGone) ? thrown : asBedrockError(thrown);
 }
@@ -90,7 +93,10 @@ function retryAfter({ status, details }: BedrockError): number | undefined {
 
 const REGION_HEADERS = ['accept-ranges', 'content-range', 'etag', 'region-created-at', 'region-name'];
 
-/** Reads the rest of the body and drops it. The connection can then be used again. If the rest is too large, the connection ends. */
+/**
+ * Reads the rest of the body and drops it. The connection can then be used again. If the rest is
+ * too large, the connection ends.
+ */
 function dropRest(error: BedrockError, request: IncomingMessage, reply: FastifyReply): void {
   if (mustClose(error, request)) reply.header('connection', 'close');
   // Also when something else closes the connection.
@@ -117,7 +123,10 @@ export function clientErrorResponse(error: NodeJS.ErrnoException): string {
   return lastAnswer(new BedrockError(code, `this is not a request that can be served: ${error.message}`));
 }
 
-/** The answer to a client that speaks no TLS where TLS is spoken, as bytes of the protocol. It ends the connection. */
+/**
+ * The answer to a client that speaks no TLS where TLS is spoken, as bytes of the protocol. It ends
+ * the connection.
+ */
 export function plainAnswer(): string {
   const message = 'TLS is spoken at this address, and the client does not; connect with https://';
   return lastAnswer(new BedrockError('INVALID_ARGUMENT', message, { details: { tls: true } }));

@@ -1,7 +1,7 @@
 /**
- * What providers serve below `/v1/providers/{name}/`: their own routes.
- * Fastify accepts no routes once it listens, and providers start later, so one wildcard leads to all their routes. The daemon's own routes
- * take precedence.
+ * What providers serve below `/v1/providers/{name}/`: their own routes. Fastify accepts no routes
+ * once it listens, and providers start later, so one wildcard leads to all their routes. The
+ * daemon's own routes take precedence.
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -117,8 +117,8 @@ async function answerOf(
     });
   if (route.body === 'bytes') {
     const size = announcedSize(request.raw, optionalNumber('size', query.size), options.limits);
-    // Refuses if the execution pool is full. After that each piece is admitted separately, so that a slow client occupies no place in
-    // between.
+    // Refuses if the execution pool is full. After that each piece is admitted separately, so that
+    // a slow client occupies no place in between.
     await executionPool.run(() => undefined);
     const pieces = executionPool.pace(readBody(request.raw, size, options.limits));
     return call(untilAnswered(pieces, size, response));
@@ -127,7 +127,10 @@ async function answerOf(
   return executionPool.run(() => call(body));
 }
 
-/** Gives a body until its request is answered: a provider that never returns from a piece must not keep its place in the execution pool. */
+/**
+ * Gives a body until its request is answered: a provider that never returns from a piece must not
+ * keep its place in the execution pool.
+ */
 function untilAnswered(
   pieces: AsyncGenerator<Uint8Array>,
   size: number,

@@ -12,8 +12,8 @@ const ONE_RANGE = /^bytes=(\d*)-(\d*)$/i;
 
 /**
  * The part of a region that a Range header asks for. Its end is clamped to the end of the region.
- * @returns undefined for the whole region: without the header, and, as the RFC allows, for another unit, a malformed header or several
- *   ranges
+ * @returns undefined for the whole region: without the header, and, as the RFC allows, for another
+ *   unit, a malformed header or several ranges
  * @throws OUT_OF_RANGE if the range starts past the end
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | undefined {
@@ -25,7 +25,8 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === '' || last === '' ? size : Math.min(size, Number(last) + 1);
   if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined;
-  // The last bytes of an empty region are the whole region (RFC 9110, 14.1.2), and Content-Range cannot express that.
+  // The last bytes of an empty region are the whole region (RFC 9110, 14.1.2), and Content-Range
+  // cannot express that.
   if (first === '' && Number(last) > 0 && size === 0) return undefined;
   if (start >= size || end <= start) {
     throw new BedrockError(

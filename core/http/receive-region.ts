@@ -38,8 +38,9 @@ export async function receiveWhole(
 }
 
 /**
- * Writes a body piece by piece. The body is read to its end, because it may turn out to be too long. A body that is a single piece is
- * written in a single call. All pieces go to the region that was found first, even if its name changes.
+ * Writes a body piece by piece. The body is read to its end, because it may turn out to be too
+ * long. A body that is a single piece is written in a single call. All pieces go to the region that
+ * was found first, even if its name changes.
  * @throws OVERLOADED, as receiveWhole, and errors of the body
  */
 export async function receiveRegion(
@@ -63,8 +64,9 @@ export async function receiveRegion(
 }
 
 /**
- * Creates a region from a body. Each piece is admitted separately by the execution pool, so that a slow client occupies no place in
- * between. If a client is slow, others may take the space that it holds.
+ * Creates a region from a body. Each piece is admitted separately by the execution pool, so that a
+ * slow client occupies no place in between. If a client is slow, others may take the space that it
+ * holds.
  * @throws as `make`, and errors of the body
  */
 export function receiveContents<T>(
@@ -78,7 +80,10 @@ export function receiveContents<T>(
   return space.receive({ size, source }, make, new BodySender(raw, progress));
 }
 
-/** The client that sends a body. A class: object literals with accessors cost the engine a hidden class each. */
+/**
+ * The client that sends a body. A class: object literals with accessors cost the engine a hidden
+ * class each.
+ */
 class BodySender implements Sender {
   constructor(
     private readonly request: IncomingMessage,

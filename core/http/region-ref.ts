@@ -1,6 +1,6 @@
 /**
- * Regions and names in URLs. A name is the percent-decoded bytes, which must be UTF-8. Dots, slashes and percent signs in it have no
- * special meaning, and letters are not normalised.
+ * Regions and names in URLs. A name is the percent-decoded bytes, which must be UTF-8. Dots,
+ * slashes and percent signs in it have no special meaning, and letters are not normalised.
  */
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { invalid } from '../base/errors.js';
@@ -28,15 +28,19 @@ export function nameIn(request: FastifyRequest<{ Params: { '*': string } }>): st
   return name;
 }
 
-/** The path of a name. Its slashes are not encoded. @param target number of the target, if the request had one */
+/**
+ * The path of a name. Its slashes are not encoded.
+ * @param target number of the target, if the request had one
+ */
 export function pathOfName(provider: string, name: string, target: string | undefined): string {
   const path = `/v1/providers/${encodeURIComponent(provider)}/names/${encodeURIComponent(name).replaceAll('%2F', '/')}`;
   return target === undefined ? path : `${path}?target=${target}`;
 }
 
 /**
- * Refuses a URL that is not percent-encoded UTF-8: decoded in another way, it would be another name. The router checks only the path, and
- * takes malformed percent-encoding in the query as plain text.
+ * Refuses a URL that is not percent-encoded UTF-8: decoded in another way, it would be another
+ * name. The router checks only the path, and takes malformed percent-encoding in the query as plain
+ * text.
  */
 export const refuseOtherText: onRequestHookHandler = ({ raw: { url = '' } }, _reply, done) => {
   if (isText(url)) done();

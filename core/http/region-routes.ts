@@ -285,8 +285,8 @@ async function create(
   }
   const size = announcedSize(request.raw, asked, limits);
   exchange.bytes = size;
-  // Refuses if the execution pool is full. After that each piece is admitted separately, so that a slow client occupies no place in
-  // between.
+  // Refuses if the execution pool is full. After that each piece is admitted separately, so that a
+  // slow client occupies no place in between.
   await executionPool.run(() => undefined);
   const options = { ...persistOption(request.query), ...naming };
   const create = (contents: RegionSource): Promise<RegionId> => target.createAndWrite(contents, options);

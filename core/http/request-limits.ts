@@ -1,6 +1,7 @@
 /**
- * The limits of `bedrock.limits` at the HTTP door. Each request is counted before anything looks at it. One that is too many goes to the
- * routes, which answer it with the error, and neither read its body nor look for what it asks for.
+ * The limits of `bedrock.limits` at the HTTP door. Each request is counted before anything looks at
+ * it. One that is too many goes to the routes, which answer it with the error, and neither read its
+ * body nor look for what it asks for.
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,9 +1,10 @@
 /**
- * Lets a request in, or refuses it: finds out by its token who sends it, and compares that with what its route takes. Each route declares
- * that in its `config`; one that does not takes the scope admin for the whole daemon.
+ * Lets a request in, or refuses it: finds out by its token who sends it, and compares that with
+ * what its route takes. Each route declares that in its `config`; one that does not takes the scope
+ * admin for the whole daemon.
  *
- * A token comes in the Authorization header only. One in a URL would stand in the logs of proxies and in the history of browsers, so
- * nothing here ever reads it there.
+ * A token comes in the Authorization header only. One in a URL would stand in the logs of proxies
+ * and in the history of browsers, so nothing here ever reads it there.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -69,7 +70,10 @@ interface Known {
 }
 
 export class RequestAccess {
-  /** A client sends one token again and again, and its hash would take longer than the rest of a small request. */
+  /**
+   * A client sends one token again and again, and its hash would take longer than the rest of a
+   * small request.
+   */
   readonly #known = new WeakMap<Socket, Known>();
 
   constructor(
@@ -89,7 +93,10 @@ export class RequestAccess {
     return authority?.allows(need, provider) === true;
   }
 
-  /** Whether whoever sent a request may read what concerns the daemon as a whole, as of now. For answers that go on for long. */
+  /**
+   * Whether whoever sent a request may read what concerns the daemon as a whole, as of now. For
+   * answers that go on for long.
+   */
   maySeeDaemon({ headers, socket }: IncomingMessage): boolean {
     const authority = this.#authorityOf(headers.authorization, socket);
     return authority !== undefined && (NEED.read & ~authority.everywhere) === 0;
@@ -143,8 +150,8 @@ export class RequestAccess {
 }
 
 /**
- * Whether both are the same, in a time that does not tell where they differ: a proxy may send what many clients ask over one connection.
- * The length is no secret.
+ * Whether both are the same, in a time that does not tell where they differ: a proxy may send what
+ * many clients ask over one connection. The length is no secret.
  */
 function isSameSecret(one: string, other: string): boolean {
   if (one.length !== other.length) return false;

@@ -23,8 +23,8 @@ export function addSchemas(app: FastifyInstance): void {
 }
 
 /**
- * One of the parts, for the parameters of a route, with its references resolved: the OpenAPI document lists parameters individually and has
- * no references within them.
+ * One of the parts, for the parameters of a route, with its references resolved: the OpenAPI
+ * document lists parameters individually and has no references within them.
  */
 export function parameters(name: string): object {
   return writeOut(definitions[name]) as object;

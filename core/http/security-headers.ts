@@ -1,6 +1,7 @@
 /**
- * Headers of every answer, for browsers. An answer holds what clients have stored, so a browser should neither guess its type and run it,
- * nor show it inside another site's page, nor tell other sites the address that it came from.
+ * Headers of every answer, for browsers. An answer holds what clients have stored, so a browser
+ * should neither guess its type and run it, nor show it inside another site's page, nor tell other
+ * sites the address that it came from.
  */
 import type { RequestListener } from 'node:http';
 
@@ -15,7 +16,10 @@ const ENTRIES = Object.entries(SECURITY_HEADERS);
 /** The same as lines of an answer that is written as bytes. */
 export const SECURITY_LINES = ENTRIES.map(([name, value]) => `${name}: ${value}`);
 
-/** Gives every answer of a listener the headers. A provider's own route may replace them, for a page that needs other ones. */
+/**
+ * Gives every answer of a listener the headers. A provider's own route may replace them, for a page
+ * that needs other ones.
+ */
 export function withSecurityHeaders(otherwise: RequestListener): RequestListener {
   return (request, response) => {
     for (const [name, value] of ENTRIES) response.setHeader(name, value);

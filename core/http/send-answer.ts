@@ -1,8 +1,8 @@
 /**
  * Sends answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON.
  *
- * What a provider returns is checked. A status, a header or a piece that cannot be sent is INTERNAL. After the head of the answer was sent,
- * it breaks the connection off.
+ * What a provider returns is checked. A status, a header or a piece that cannot be sent is
+ * INTERNAL. After the head of the answer was sent, it breaks the connection off.
  */
 import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
@@ -54,8 +54,8 @@ export function sendAnswer(
 }
 
 /**
- * Gives the same pieces and holds memory for them. The previous piece may still wait to be sent, so memory for two is held; later pieces
- * reuse it.
+ * Gives the same pieces and holds memory for them. The previous piece may still wait to be sent, so
+ * memory for two is held; later pieces reuse it.
  */
 async function* held(
   response: ServerResponse,

@@ -1,8 +1,9 @@
 /**
  * Sends regions to clients, in pieces, through two buffers: one is filled while the other is sent.
  *
- * The first pieces are small, so that clients that request much and read nothing hold only 64 KiB each. A client that has read more than
- * the system itself buffers gets larger pieces: half a megabyte in both buffers, however long the response.
+ * The first pieces are small, so that clients that request much and read nothing hold only 64 KiB
+ * each. A client that has read more than the system itself buffers gets larger pieces: half a
+ * megabyte in both buffers, however long the response.
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
@@ -19,7 +20,10 @@ export const ANSWER_PIECE_BYTES = 256 * 1024;
 /** Size of a piece for a client that has not yet shown that it reads. */
 const CAUTIOUS_PIECE_BYTES = 32 * 1024;
 
-/** More than fits into the system's own buffers (tcp_wmem and tcp_rmem of tcp(7): 4 and 6 MiB). So the client must have read some of it. */
+/**
+ * More than fits into the system's own buffers (tcp_wmem and tcp_rmem of tcp(7): 4 and 6 MiB). So
+ * the client must have read some of it.
+ */
 const CAUTIOUS_BYTES = 10 * 2 ** 20;
 
 /** The part that a GET asks for, and the head of the answer. */
@@ -41,7 +45,10 @@ export function askedPart(region: RegionStat, rangeHeader: string | undefined): 
   return { range: asked, status: 206, headers };
 }
 
-/** Headers of a response whose body is this many bytes of a region. The name is percent-encoded, because headers allow few characters. */
+/**
+ * Headers of a response whose body is this many bytes of a region. The name is percent-encoded,
+ * because headers allow few characters.
+ */
 export function regionHeaders(
   { size, createdAt, name }: RegionStat,
   length = size,
@@ -62,8 +69,9 @@ export interface RegionPart extends ByteRange {
 }
 
 /**
- * Sends a part of a region that is larger than one piece, as the body of a response whose headers are set in `reply`. Once the first byte
- * is sent, an error (such as the region being erased) can only destroy the connection.
+ * Sends a part of a region that is larger than one piece, as the body of a response whose headers
+ * are set in `reply`. Once the first byte is sent, an error (such as the region being erased) can
+ * only destroy the connection.
  * @returns that error
  * @throws what the target throws before the first byte is sent
  */

@@ -1,8 +1,9 @@
 /**
  * The HTTP door: where it listens, and how it starts and stops. app.ts handles the requests.
  *
- * It listens before the providers are ready, and answers NOT_READY until they are. When it stops, it accepts no new requests, lets those in
- * flight end, and closes their connections after the drain time-out.
+ * It listens before the providers are ready, and answers NOT_READY until they are. When it stops,
+ * it accepts no new requests, lets those in flight end, and closes their connections after the
+ * drain time-out.
  */
 import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
@@ -84,7 +85,10 @@ export class HttpServer {
     }
   }
 
-  /** Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /**
+   * Accepts no new requests and waits for those in flight, at most `drainTimeoutMs`.
+   * @returns whether all of them ended
+   */
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.isReady = false;
     this.#isStopping = true;

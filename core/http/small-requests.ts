@@ -1,9 +1,10 @@
 /**
- * The fast path: plain GETs and PUTs of small regions, or of small parts of regions, answered without Fastify, which would take two thirds
- * of the daemon's own time for them.
+ * The fast path: plain GETs and PUTs of small regions, or of small parts of regions, answered
+ * without Fastify, which would take two thirds of the daemon's own time for them.
  *
- * It handles only ordinary requests, and answers as the routes would. All other requests are passed on to the routes as if they had come
- * there first. So are errors, so that the route counts, logs and sends them.
+ * It handles only ordinary requests, and answers as the routes would. All other requests are passed
+ * on to the routes as if they had come there first. So are errors, so that the route counts, logs
+ * and sends them.
  */
 import type {
   IncomingHttpHeaders,

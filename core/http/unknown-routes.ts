@@ -1,6 +1,7 @@
 /**
- * Answers unknown paths with 404, other methods of known paths with 405 and the allowed ones, and OPTIONS with the allowed ones alone. It
- * also answers OPTIONS for the daemon as a whole (`/` and `*`), which load balancers send by default.
+ * Answers unknown paths with 404, other methods of known paths with 405 and the allowed ones, and
+ * OPTIONS with the allowed ones alone. It also answers OPTIONS for the daemon as a whole (`/` and
+ * `*`), which load balancers send by default.
  */
 import type { FastifyInstance } from 'fastify';
 import { BedrockError } from '../base/errors.js';
@@ -44,7 +45,10 @@ function matcherOf(url: string): RegExp {
   return new RegExp(`^${steps.join('/')}$`);
 }
 
-/** The path of a request's URL, which a client may also send in the absolute form that is meant for proxies. */
+/**
+ * The path of a request's URL, which a client may also send in the absolute form that is meant for
+ * proxies.
+ */
 function pathOf(url: string): string {
   return url.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] ?? '';
 }

@@ -1,6 +1,7 @@
 /**
- * Converts the changes of a transaction from JSON. A region is given by `id` or by `name`; bytes are base64 (RFC 4648, 4). The schema has
- * checked the members and their types; the target checks the rest.
+ * Converts the changes of a transaction from JSON. A region is given by `id` or by `name`; bytes
+ * are base64 (RFC 4648, 4). The schema has checked the members and their types; the target checks
+ * the rest.
  */
 import { invalid } from '../base/errors.js';
 import type { Change, RegionRef } from '../contract/names.js';

@@ -1,8 +1,9 @@
 /**
  * Finds where in a library an error comes from: a file and a line, for its author.
  *
- * For a syntax error in an ES module Node.js prints the location only to a terminal. So another process parses the module again, and the
- * files that it imports, until it finds the fault. It runs none of them.
+ * For a syntax error in an ES module Node.js prints the location only to a terminal. So another
+ * process parses the module again, and the files that it imports, until it finds the fault. It runs
+ * none of them.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,10 @@ import { propertyOf, textOf } from '../base/plain.js';
 
 const PARSE_TIMEOUT_MS = 10_000;
 
-/** Ends with the first syntax error in a module or in those that it imports by relative paths; Node.js prints its location first. */
+/**
+ * Ends with the first syntax error in a module or in those that it imports by relative paths;
+ * Node.js prints its location first.
+ */
 const FIND_SYNTAX_ERROR = `
 import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
@@ -30,7 +34,10 @@ visit(process.argv[1]);
 /** Most of a stack that is looked at for what Node puts in front of it, characters. */
 const MAX_HEAD = 2 ** 13;
 
-/** @returns the library's file with the line, or the imported file with the line; the file alone if the line is unknown */
+/**
+ * @returns the library's file with the line, or the imported file with the line; the file alone if
+ *   the line is unknown
+ */
 export async function locationOfError(error: unknown, url: URL): Promise<string> {
   const file = fileURLToPath(url);
   const stack = propertyOf(error, 'stack');
@@ -42,7 +49,10 @@ export async function locationOfError(error: unknown, url: URL): Promise<string>
   return location.startsWith(`${file}:`) ? location : `${file}; ${location}`;
 }
 
-/** Node.js puts `file:line` before the stack of an error that occurred while a file was compiled or linked. */
+/**
+ * Node.js puts `file:line` before the stack of an error that occurred while a file was compiled or
+ * linked.
+ */
 function headOf(stack: string): string | undefined {
   const [, url, path, line = ''] =
     /^(?:(file:\/\/\S+)|(\/\S+)):(\d+)$/m.exec(stack.slice(0, MAX_HEAD).split('\n', 1)[0] ?? '') ?? [];
@@ -50,7 +60,10 @@ function headOf(stack: string): string | undefined {
   return url === undefined ? undefined : `${fileURLToPath(url)}:${line}`;
 }
 
-/** The first line of the stack that names the library's own file; ES modules appear as URLs, CommonJS modules as paths. */
+/**
+ * The first line of the stack that names the library's own file; ES modules appear as URLs,
+ * CommonJS modules as paths.
+ */
 function lineIn(stack: string, url: URL): string | undefined {
   const file = fileURLToPath(url);
   for (const name of [url.href, file]) {

@@ -1,11 +1,12 @@
 /**
  * Libraries: every backend and provider type is loaded here, including the built-in ones.
  *
- * A library is located (locate-library.ts) and loaded by dynamic import. Its default export contains its definitions. A failure is
- * LIBRARY_LOAD_FAILED, with the library's name in the configuration, the file that it was found in, and the original cause.
+ * A library is located (locate-library.ts) and loaded by dynamic import. Its default export
+ * contains its definitions. A failure is LIBRARY_LOAD_FAILED, with the library's name in the
+ * configuration, the file that it was found in, and the original cause.
  *
- * Loading and registering are two things: a module that is loaded stays loaded, but its types count only in the configurations that name
- * it, and each has a registry of its own (registry.ts).
+ * Loading and registering are two things: a module that is loaded stays loaded, but its types count
+ * only in the configurations that name it, and each has a registry of its own (registry.ts).
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -25,7 +26,10 @@ const BUILT_IN = 'the built-in library';
 @injectable()
 export class LibraryLoader {
   #builtIns: Promise<readonly LoadedLibrary[]> | undefined;
-  /** What was loaded, or is being loaded, by the URL of the file. Node.js unloads no module, so this only grows. */
+  /**
+   * What was loaded, or is being loaded, by the URL of the file. Node.js unloads no module, so this
+   * only grows.
+   */
   readonly #loaded = new Map<string, Promise<LoadedLibrary>>();
 
   constructor(@inject(TOKENS.Logger) private readonly logger: Logger) {}

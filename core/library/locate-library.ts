@@ -1,6 +1,6 @@
 /**
- * Finds the file of a library. A path is relative to the configuration's folder. A package is looked up from that folder, then from the
- * working directory, by Node's own rules.
+ * Finds the file of a library. A path is relative to the configuration's folder. A package is
+ * looked up from that folder, then from the working directory, by Node's own rules.
  *
  * TypeScript is accepted if Node.js strips types: since 22.18, and never below node_modules.
  */
@@ -35,7 +35,10 @@ export async function locateLibrary(specifier: string, directory: string): Promi
   return url;
 }
 
-/** Before it is loaded: if Node.js does not accept TypeScript, it reports a syntax error somewhere in the middle. */
+/**
+ * Before it is loaded: if Node.js does not accept TypeScript, it reports a syntax error somewhere
+ * in the middle.
+ */
 function checkLanguage(library: string, file: string): void {
   if (!/\.[mc]?ts$/.test(file)) return;
   if (file.split(path.sep).includes('node_modules')) {

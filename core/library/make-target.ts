@@ -1,6 +1,6 @@
 /**
- * Creates a target: the backend's schema and rules check its settings, `create` makes it, and the result is checked. A daemon, `bedrock
- * pool copy` and the conformance suite all use this.
+ * Creates a target: the backend's schema and rules check its settings, `create` makes it, and the
+ * result is checked. A daemon, `bedrock pool copy` and the conformance suite all use this.
  */
 import { BedrockError } from '../base/errors.js';
 import type { BackendContext, BackendDefinition } from '../contract/definitions.js';
@@ -10,8 +10,8 @@ import type { SchemaVerdict } from '../validation/schema.js';
 import type { Registered } from './registry.js';
 
 /**
- * Checks the settings of a backend. The verdict contains them with their defaults. The backend's own rules see only what the schema
- * accepts.
+ * Checks the settings of a backend. The verdict contains them with their defaults. The backend's
+ * own rules see only what the schema accepts.
  */
 export function judgeSettings(
   { definition, check }: Pick<Registered<BackendDefinition>, 'definition' | 'check'>,

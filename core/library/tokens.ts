@@ -3,8 +3,8 @@
 import 'reflect-metadata';
 
 /**
- * Service identifiers. Libraries use them in their ContainerModules. They are global symbols, so that a library with its own copy of this
- * package uses the same ones.
+ * Service identifiers. Libraries use them in their ContainerModules. They are global symbols, so
+ * that a library with its own copy of this package uses the same ones.
  */
 export const TOKENS = {
   /** {@link Logger} of the daemon. */

@@ -96,7 +96,10 @@ export function parseSocketPath(given: string, directory: string): { kind: 'unix
   return { kind: 'unix', path: absolute };
 }
 
-/** Whether only the machine itself can reach a host, as far as that is known without asking for its address. */
+/**
+ * Whether only the machine itself can reach a host, as far as that is known without asking for its
+ * address.
+ */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

@@ -1,10 +1,12 @@
 /**
- * Memory that all connections of a door share: for what they send, or for answers that they have not read yet.
+ * Memory that all connections of a door share: for what they send, or for answers that they have
+ * not read yet.
  *
- * Bytes are counted as they arrive, not as they are announced. When the budget is used up, the slow holders with the most bytes are
- * evicted: those that the door waits for, and that have moved almost nothing meanwhile. If nobody is that slow, the one who asks for more
- * is refused. So clients that stall or trickle cannot keep the others out, and a crowd that is only large is told to come back later.
- * Time in which the process itself stood still does not count against anyone.
+ * Bytes are counted as they arrive, not as they are announced. When the budget is used up, the slow
+ * holders with the most bytes are evicted: those that the door waits for, and that have moved
+ * almost nothing meanwhile. If nobody is that slow, the one who asks for more is refused. So
+ * clients that stall or trickle cannot keep the others out, and a crowd that is only large is told
+ * to come back later. Time in which the process itself stood still does not count against anyone.
  */
 import { AttendedClock } from './standstill.js';
 
@@ -54,7 +56,10 @@ export class ByteBudget {
     return new Share(this, holder, this.now);
   }
 
-  /** @internal Makes room for more bytes. A share that is alone may exceed the budget. @returns whether there is room */
+  /**
+   * @internal Makes room for more bytes. A share that is alone may exceed the budget.
+   * @returns whether there is room
+   */
   makeRoom(bytes: number, asker: Share): boolean {
     if (this.#fits(bytes, asker)) return true;
     const now = this.now();
@@ -112,7 +117,10 @@ export class Share {
     return true;
   }
 
-  /** Takes bytes that are few, or have arrived already: others make room for them, or the budget is exceeded. */
+  /**
+   * Takes bytes that are few, or have arrived already: others make room for them, or the budget is
+   * exceeded.
+   */
   force(bytes: number): void {
     this.budget.makeRoom(bytes, this);
     this.#add(bytes);

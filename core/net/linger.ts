@@ -1,15 +1,18 @@
 /**
  * Ends a connection whose client is still sending.
  *
- * If a socket with unread bytes is closed, the system sends a reset, which can overtake the answer. So only our direction is ended, and
- * further input is read and dropped for a while.
+ * If a socket with unread bytes is closed, the system sends a reset, which can overtake the answer.
+ * So only our direction is ended, and further input is read and dropped for a while.
  */
 import type { Socket } from 'node:net';
 
 /** How long a client may take to notice that it should stop. */
 const LINGER_MS = 2000;
 
-/** Sends the last words, if any, and closes the connection when the client has closed it, or after a while. */
+/**
+ * Sends the last words, if any, and closes the connection when the client has closed it, or after a
+ * while.
+ */
 export function endAndLinger(socket: Socket, lastWords?: string): void {
   if (socket.destroyed) return;
   if (lastWords === undefined) socket.end();

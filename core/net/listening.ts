@@ -1,7 +1,8 @@
 /**
  * Listens at all addresses of a host name, and explains why an address is not available.
  *
- * A name such as `localhost` usually has an address for each version of IP, and clients use either. All of them get the same port.
+ * A name such as `localhost` usually has an address for each version of IP, and clients use either.
+ * All of them get the same port.
  */
 import { lookup } from 'node:dns/promises';
 import { stat } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Who may use a unix socket, by the user and the group that a peer had when it connected (SO_PEERCRED, unix(7)): the system says so, and
- * nobody can pretend to be another one.
+ * Who may use a unix socket, by the user and the group that a peer had when it connected
+ * (SO_PEERCRED, unix(7)): the system says so, and nobody can pretend to be another one.
  */
 import { geteuid } from 'node:process';
 import type { Server, Socket } from 'node:net';
@@ -16,10 +16,16 @@ export interface UnixSettings {
 
 type Accept = (socket: Socket) => void;
 
-/** Tells the user and the group at the other end of a unix socket; undefined if the system does not, as the peer has left. */
+/**
+ * Tells the user and the group at the other end of a unix socket; undefined if the system does not,
+ * as the peer has left.
+ */
 export type PeerCredentials = (socket: Socket) => { uid: number; gid: number } | undefined;
 
-/** @param whatFor keys of the configuration. @throws START_FAILED without the native addon: it alone can ask the system */
+/**
+ * @param whatFor keys of the configuration.
+ * @throws START_FAILED without the native addon: it alone can ask the system
+ */
 export async function readPeerCredentials(whatFor: string): Promise<PeerCredentials> {
   const { loadAddon } = await import('../../native/load.js');
   try {

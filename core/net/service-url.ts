@@ -1,6 +1,6 @@
 /**
- * The address of a daemon: `http://host:port`, `https://host:port` or `unix:/path` for HTTP; `resp://host:port`, `resps://host:port` or
- * `resp+unix:/path` for the Redis protocol.
+ * The address of a daemon: `http://host:port`, `https://host:port` or `unix:/path` for HTTP;
+ * `resp://host:port`, `resps://host:port` or `resp+unix:/path` for the Redis protocol.
  */
 import { invalid } from '../base/errors.js';
 import {

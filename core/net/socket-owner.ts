@@ -1,6 +1,7 @@
 /**
- * Finds the owner of an address in use, as far as Linux shows it: /proc/net lists each listening socket with its inode, and a process that
- * holds it has a descriptor that links to `socket:[inode]`. Used only after listening failed. Only root can see the descriptors of another
+ * Finds the owner of an address in use, as far as Linux shows it: /proc/net lists each listening
+ * socket with its inode, and a process that holds it has a descriptor that links to
+ * `socket:[inode]`. Used only after listening failed. Only root can see the descriptors of another
  * user's process.
  */
 import { readFile, readdir, readlink } from 'node:fs/promises';
@@ -22,7 +23,10 @@ export async function ownerOfPort(port: number): Promise<string | undefined> {
   return holderOf(inodes);
 }
 
-/** Prefix of the folder in which a daemon binds its socket before it links it to its name, in the same folder as that name. */
+/**
+ * Prefix of the folder in which a daemon binds its socket before it links it to its name, in the
+ * same folder as that name.
+ */
 export const BOUND_BELOW = '.bedrock-';
 
 /** Whether a socket that was bound at `bound` may have the name `path`. */

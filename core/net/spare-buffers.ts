@@ -1,7 +1,8 @@
 /**
  * Buffers for reuse: new memory costs a page fault per page, several times the cost of moving the bytes.
  *
- * Sizes are powers of two. The buffer that was returned last is reused first, as it is most likely still in the processor's caches.
+ * Sizes are powers of two. The buffer that was returned last is reused first, as it is most likely
+ * still in the processor's caches.
  */
 
 import { allocateBytes, freeNow } from '../base/allocation.js';

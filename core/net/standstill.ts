@@ -1,22 +1,26 @@
 /**
  * Time-outs after the process itself has stood still: it was stopped, or the event loop was blocked.
  *
- * Timers run before the event loop reads sockets. After a standstill longer than a time-out, the timer fires although the peer has sent, or
- * read, its bytes in time. So code that is about to give up on a peer uses this to check once more after the input has been read, or
- * measures time by a clock that a standstill does not move.
+ * Timers run before the event loop reads sockets. After a standstill longer than a time-out, the
+ * timer fires although the peer has sent, or read, its bytes in time. So code that is about to give
+ * up on a peer uses this to check once more after the input has been read, or measures time by a
+ * clock that a standstill does not move.
  */
 export function onceInputIsRead(look: () => void): void {
   // Immediates run after the sockets have been read.
   setImmediate(look);
 }
 
-/** How often the clock is read, and the most that the time between two reads counts: twice that, since a loaded machine is late. */
+/**
+ * How often the clock is read, and the most that the time between two reads counts: twice that,
+ * since a loaded machine is late.
+ */
 const TICK_MS = 100;
 const MOST_MS = 2 * TICK_MS;
 
 /**
- * Milliseconds in which the process could answer its peers. It runs only while it is needed: two times of it can be compared if it was
- * needed all the time between them.
+ * Milliseconds in which the process could answer its peers. It runs only while it is needed: two
+ * times of it can be compared if it was needed all the time between them.
  */
 export class AttendedClock {
   #attendedMs = 0;

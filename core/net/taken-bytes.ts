@@ -1,4 +1,7 @@
-/** How much of what was written to a connection the peer, or its system, has accepted. Node.js reports only whole writes. */
+/**
+ * How much of what was written to a connection the peer, or its system, has accepted. Node.js
+ * reports only whole writes.
+ */
 import type { Socket } from 'node:net';
 
 /** Bytes, among those that were written through the socket's stream. */

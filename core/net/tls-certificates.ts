@@ -1,12 +1,14 @@
 /**
- * The certificate that a daemon shows, its private key, and those who may sign clients' certificates: read from files, checked, and read
- * again when the files change.
+ * The certificate that a daemon shows, its private key, and those who may sign clients'
+ * certificates: read from files, checked, and read again when the files change.
  *
- * A new set of files is used as a whole or not at all: certificate and key belong together, both can be read, the certificate is valid now.
- * Otherwise the old set stays in use, and one line of the log says why. Connections that are open go on with what they began with.
+ * A new set of files is used as a whole or not at all: certificate and key belong together, both
+ * can be read, the certificate is valid now. Otherwise the old set stays in use, and one line of
+ * the log says why. Connections that are open go on with what they began with.
  *
- * Files are looked at from time to time, not watched: renewals replace files by renames and links, also on network file systems, and a look
- * sees all of that. A renewal writes several files, so a change counts when two looks in a row have found the same.
+ * Files are looked at from time to time, not watched: renewals replace files by renames and links,
+ * also on network file systems, and a look sees all of that. A renewal writes several files, so a
+ * change counts when two looks in a row have found the same.
  */
 import { createPrivateKey, constants as cryptoConstants, type KeyObject, X509Certificate } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
@@ -126,7 +128,8 @@ export class TlsCertificates {
       this.#seen = found;
       if (isAtRest && found !== this.#tried) await this.#renew();
     } catch {
-      // A file is missing just now, as during a renewal. What is loaded stays in use, and its end of validity is warned of.
+      // A file is missing just now, as during a renewal. What is loaded stays in use, and its end
+      // of validity is warned of.
     } finally {
       this.#isLooking = false;
     }
@@ -234,8 +237,9 @@ async function readPem(role: Role, file: string): Promise<Buffer> {
 }
 
 /**
- * Refuses a key that others than its owner and its group may read, as ssh does: it may be known to anyone on the machine, and a warning
- * would not change that. The group may read it, as it is usual for the keys of a machine (root:ssl-cert, 0640).
+ * Refuses a key that others than its owner and its group may read, as ssh does: it may be known to
+ * anyone on the machine, and a warning would not change that. The group may read it, as it is usual
+ * for the keys of a machine (root:ssl-cert, 0640).
  */
 async function readKey(file: string): Promise<Buffer> {
   return withFile('key', file, (mode) => {

@@ -1,9 +1,11 @@
 /**
  * TLS in front of a door: connections reach the door's server when their handshake is done.
  *
- * A connection's first byte tells whether its client speaks TLS. Who does not gets an answer in the door's own protocol that says so. A
- * handshake has a time-out as a whole, however slowly its bytes come, and their number is bounded: a further one closes the oldest. So
- * clients that stall hold neither connections nor memory for long, and they cannot keep out a client that does its part in time.
+ * A connection's first byte tells whether its client speaks TLS. Who does not gets an answer in the
+ * door's own protocol that says so. A handshake has a time-out as a whole, however slowly its bytes
+ * come, and their number is bounded: a further one closes the oldest. So clients that stall hold
+ * neither connections nor memory for long, and they cannot keep out a client that does its part in
+ * time.
  */
 import type { Server, Socket } from 'node:net';
 import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
@@ -58,7 +60,10 @@ export class TlsFront {
     return { handshakes: this.#handshakes.size, failed: this.#failed };
   }
 
-  /** Has a server see its connections only when they are encrypted. Call it when all its listeners are there, before it listens. */
+  /**
+   * Has a server see its connections only when they are encrypted. Call it when all its listeners
+   * are there, before it listens.
+   */
   guard(server: Server): void {
     const listeners = server.listeners('connection') as Accept[];
     server.removeAllListeners('connection');

@@ -1,18 +1,29 @@
 /**
- * A connection's share of one turn of the event loop: about a millisecond of work; then all others come first.
+ * A connection's share of one turn of the event loop: about a millisecond of work; then all others
+ * come first.
  *
- * It counts all work until the event loop continues, whether it is caused by reads or by promises: a promise that settles at once, and what
- * follows from it, belong to the same turn. Counting costs an addition; the clock is read only now and then.
+ * It counts all work until the event loop continues, whether it is caused by reads or by promises:
+ * a promise that settles at once, and what follows from it, belong to the same turn. Counting costs
+ * an addition; the clock is read only now and then.
  */
 
-/** For one connection. If many have more to do, each gets less, so that all of them together take ten times as long. */
+/**
+ * For one connection. If many have more to do, each gets less, so that all of them together take
+ * ten times as long.
+ */
 const SHARE_MS = 1;
 const ALL_SHARES_MS = 10;
 const LEAST_SHARE_MS = 0.1;
 
-/** Units of work between two readings of the clock. A unit is a small request of the Redis protocol: 1 or 2 µs. */
+/**
+ * Units of work between two readings of the clock. A unit is a small request of the Redis protocol:
+ * 1 or 2 µs.
+ */
 const UNITS_A_LOOK = 64;
-/** This many units at once are a whole share, whatever the clock says: work done in one piece is measured only when it is over. */
+/**
+ * This many units at once are a whole share, whatever the clock says: work done in one piece is
+ * measured only when it is over.
+ */
 const UNITS_A_SHARE = 2 ** 10;
 /** Moving this many bytes is one unit. */
 const BYTES_A_UNIT = 2 ** 12;

@@ -1,10 +1,11 @@
 /**
  * A socket in the file system, from its creation to its removal.
  *
- * It is bound in a folder that only the daemon's user may enter. It gets its permissions there, and then its name by a link, which never
- * replaces a file. So nobody else can reach it earlier, and a socket that another process has bound meanwhile stays. When the server
- * closes, libuv removes the name that was bound, which no longer exists by then. The public name is removed only while it still leads to
- * this socket.
+ * It is bound in a folder that only the daemon's user may enter. It gets its permissions there, and
+ * then its name by a link, which never replaces a file. So nobody else can reach it earlier, and a
+ * socket that another process has bound meanwhile stays. When the server closes, libuv removes the
+ * name that was bound, which no longer exists by then. The public name is removed only while it
+ * still leads to this socket.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -44,8 +45,9 @@ export class UnixSocket {
     const folder = await mkdtemp(path.join(path.dirname(socketPath), BOUND_BELOW));
     const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
-      // The same base name, so that the system's table of sockets shows the owner. If the folder makes it too long, a name that no other
-      // file has: libuv would remove it through a path that may lead elsewhere by then.
+      // The same base name, so that the system's table of sockets shows the owner. If the folder
+      // makes it too long, a name that no other file has: libuv would remove it through a path that
+      // may lead elsewhere by then.
       const own = path.join(folder, path.basename(socketPath));
       const isLong = Buffer.byteLength(own) > MAX_SOCKET_PATH_BYTES;
       const made = isLong ? path.join(folder, randomBytes(8).toString('hex')) : own;
@@ -66,8 +68,9 @@ export class UnixSocket {
   }
 
   /**
-   * Removes its name. Must be called before the server closes: while it is open, no other socket can have its inode. Between the check and
-   * the removal another daemon could remove the name and bind it again, but that takes far longer.
+   * Removes its name. Must be called before the server closes: while it is open, no other socket
+   * can have its inode. Between the check and the removal another daemon could remove the name and
+   * bind it again, but that takes far longer.
    */
   async remove(): Promise<void> {
     if ((await identityOf(this.socketPath)) === this.identity) await unlink(this.socketPath);
@@ -103,7 +106,10 @@ async function identityOf(socketPath: string): Promise<string | undefined> {
   }
 }
 
-/** Removes the socket that a killed daemon has left. A socket that still answers stays. @throws START_FAILED */
+/**
+ * Removes the socket that a killed daemon has left. A socket that still answers stays.
+ * @throws START_FAILED
+ */
 async function removeStaleSocket(socketPath: string): Promise<void> {
   const found = await lstat(socketPath).catch(() => undefined);
   if (found === undefined) return;

@@ -1,6 +1,7 @@
 /**
- * Detects what others may do to a pool's file while it is open, as locks keep out only those who lock: truncate it, delete it, replace it,
- * move it, or change the configured link. From then on, whatever is stored is lost, or is not where the next start looks for it.
+ * Detects what others may do to a pool's file while it is open, as locks keep out only those who
+ * lock: truncate it, delete it, replace it, move it, or change the configured link. From then on,
+ * whatever is stored is lost, or is not where the next start looks for it.
  */
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * System calls that a pool needs for its file, and Node's FileHandle lacks: the lock, space, holes, many writes in one. With the native
- * addon. Without it: the system's `flock` command on an inherited descriptor, writing zeros, and a write per piece.
+ * System calls that a pool needs for its file, and Node's FileHandle lacks: the lock, space, holes,
+ * many writes in one. With the native addon. Without it: the system's `flock` command on an
+ * inherited descriptor, writing zeros, and a write per piece.
  */
 import { spawn } from 'node:child_process';
 import { type FileHandle, statfs } from 'node:fs/promises';
@@ -14,47 +15,71 @@ const NO_LOCKS = ['ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENOLCK', 'EBADF'
 /** Exit status of flock(1) if the lock is held. */
 const CONFLICT_STATUS = 75;
 
-/** System calls that a pool needs for its file, and Node's FileHandle lacks. Offsets and lengths are in bytes. */
+/**
+ * System calls that a pool needs for its file, and Node's FileHandle lacks. Offsets and lengths are
+ * in bytes.
+ */
 export interface FileOperations {
   /**
    * Locks the file as long as it is open, without waiting. @param path its name in errors
-   * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if there is no way to lock it
+   * @throws POOL_IN_USE; NOT_SUPPORTED if its file system has no locks, NATIVE_UNAVAILABLE if there
+   *   is no way to lock it
    */
   lock(file: FileHandle, path: string, shared: boolean): Promise<void>;
   /**
-   * Holds a descriptor of the file for all calls on it, which then need none of their own; absent if they never do. Close it before the
-   * file.
+   * Holds a descriptor of the file for all calls on it, which then need none of their own; absent
+   * if they never do. Close it before the file.
    */
   hold?(file: FileHandle): { close(): void };
-  /** Allocates space for a range that reads as zeros and that nobody else uses. Allocates nothing if it fails. @throws ENOSPC, … */
+  /**
+   * Allocates space for a range that reads as zeros and that nobody else uses. Allocates nothing if
+   * it fails.
+   * @throws ENOSPC, …
+   */
   allocate(file: FileHandle, offset: number, length: number): Promise<void>;
   /** The same for a range that contains bytes, which stay; absent if that is not possible. */
   fill?(file: FileHandle, offset: number, length: number): Promise<void>;
   /**
-   * Allocates separate space for what a range shares with a reflink copy; the bytes stay. Absent if that is not possible. @throws ENOSPC,
-   * ENOTSUP, …
+   * Allocates separate space for what a range shares with a reflink copy; the bytes stay. Absent if
+   * that is not possible. @throws ENOSPC, ENOTSUP, …
    */
   unshare?(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Zeros a range, and keeps its space allocated. */
   zero(file: FileHandle, offset: number, length: number): Promise<void>;
-  /** Zeros a range, and frees its space; absent if that is not possible. @throws ENOTSUP if the file system cannot, … */
+  /**
+   * Zeros a range, and frees its space; absent if that is not possible.
+   * @throws ENOTSUP if the file system cannot, …
+   */
   discard?(file: FileHandle, offset: number, length: number): Promise<void>;
   /** Free space of the file's file system; absent, or undefined, if unknown. */
   freeBytes?(file: FileHandle, path: string): Promise<number | undefined>;
   /** Offset of the first byte of a range that is not zero; absent if holes would have to be read. */
   firstNonZero?(file: FileHandle, offset: number, end: number): Promise<number | undefined>;
-  /** Checks that the file has at least this size, and that the path leads to it; absent if that takes more than one job. @throws ESTALE */
+  /**
+   * Checks that the file has at least this size, and that the path leads to it; absent if that
+   * takes more than one job.
+   * @throws ESTALE
+   */
   verify?(file: FileHandle, path: string, size: number): Promise<void>;
   /**
-   * Makes all writes durable, then checks the same; absent if that takes more than one job. @returns whether the file still has its size
-   * and name
+   * Makes all writes durable, then checks the same; absent if that takes more than one
+   * job. @returns whether the file still has its size and name
    */
   commit?(file: FileHandle, path: string, size: number): Promise<boolean>;
-  /** Drops clean pages from the page cache, so that reads come from the medium; absent if that is not possible. */
+  /**
+   * Drops clean pages from the page cache, so that reads come from the medium; absent if that is
+   * not possible.
+   */
   dropCache?(file: FileHandle): Promise<void>;
-  /** Gives an open file a free name; absent if only a file with a name can get another. @throws EEXIST, EPERM, … */
+  /**
+   * Gives an open file a free name; absent if only a file with a name can get another.
+   * @throws EEXIST, EPERM, …
+   */
   link?(file: FileHandle, path: string): Promise<void>;
-  /** Writes pieces, each completely; absent if that is no faster than one by one. If it fails, any of them may have been written. */
+  /**
+   * Writes pieces, each completely; absent if that is no faster than one by one. If it fails, any
+   * of them may have been written.
+   */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
 }
 
@@ -146,7 +171,10 @@ async function freeBytesOf(file: FileHandle, path: string): Promise<number | und
   return found === undefined || found.blocks === 0 ? undefined : found.bsize * found.bavail;
 }
 
-/** flock(1) on an inherited descriptor. The lock belongs to the open file description, so it stays when the command ends. */
+/**
+ * flock(1) on an inherited descriptor. The lock belongs to the open file description, so it stays
+ * when the command ends.
+ */
 async function lockByCommand(file: FileHandle, path: string, shared: boolean): Promise<void> {
   let said = '';
   const status = await new Promise<number | null>((resolve, reject) => {

@@ -1,6 +1,7 @@
 /**
- * The space of a pool's file: allocates, keeps and frees it, and reports how much its file system has left. A file system may have too
- * little, or be filled by others, so each of these can be refused. A refusal allocates nothing, and everything else continues.
+ * The space of a pool's file: allocates, keeps and frees it, and reports how much its file system
+ * has left. A file system may have too little, or be filled by others, so each of these can be
+ * refused. A refusal allocates nothing, and everything else continues.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, messageOf, systemCodeOf } from '../base/errors.js';
@@ -15,7 +16,10 @@ const LACKING = ['ENOTSUP', 'EOPNOTSUPP'];
 /** The errors for no more bytes: of a file system, of a user, of a process's files. */
 const REFUSALS = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 const ZEROS = new Uint8Array(MAX_GROUPED_WRITE_BYTES);
-/** Maximum range of one job that searches for a nonzero byte, as it must not occupy a thread of the pool for long. */
+/**
+ * Maximum range of one job that searches for a nonzero byte, as it must not occupy a thread of the
+ * pool for long.
+ */
 const SEARCH_BYTES = 2 ** 26;
 const READ_BYTES = 2 ** 20;
 
@@ -44,8 +48,9 @@ export class FileSpace {
   }
 
   /**
-   * Allocates a range after the present end of the pool, zero and durable, as a header that names it may reach the disk at once. Its former
-   * contents belong to no one, for example those of a larger pool that was overwritten with a backup of a smaller one.
+   * Allocates a range after the present end of the pool, zero and durable, as a header that names
+   * it may reach the disk at once. Its former contents belong to no one, for example those of a
+   * larger pool that was overwritten with a backup of a smaller one.
    * @throws OUT_OF_SPACE if it is refused for any reason; READ_ONLY
    */
   async grow(offset: number, length: number): Promise<void> {
@@ -69,8 +74,10 @@ export class FileSpace {
   }
 
   /**
-   * Allocates the holes below `end`, durably, for example those of a sparse copy. No other call may be in progress.
-   * @throws OUT_OF_SPACE, also if allocation is not possible and something is missing; READ_ONLY, errors of the system
+   * Allocates the holes below `end`, durably, for example those of a sparse copy. No other call may
+   * be in progress.
+   * @throws OUT_OF_SPACE, also if allocation is not possible and something is missing; READ_ONLY,
+   *   errors of the system
    */
   async fillHoles(end: number): Promise<void> {
     const io = this.#io;
@@ -91,8 +98,9 @@ export class FileSpace {
   }
 
   /**
-   * Allocates separate space for what is shared with a reflink copy below `end`, durably. Does nothing if the file system cannot, for
-   * example because it copies on every write. No other call may be in progress.
+   * Allocates separate space for what is shared with a reflink copy below `end`, durably. Does
+   * nothing if the file system cannot, for example because it copies on every write. No other call
+   * may be in progress.
    * @throws OUT_OF_SPACE, READ_ONLY, errors of the system
    */
   async unshare(end: number): Promise<void> {
@@ -159,7 +167,10 @@ export class FileSpace {
     return this.#operations.discard !== undefined;
   }
 
-  /** Zeros a range, and frees its space if the file system can. @throws OUT_OF_SPACE, READ_ONLY, errors of the system */
+  /**
+   * Zeros a range, and frees its space if the file system can.
+   * @throws OUT_OF_SPACE, READ_ONLY, errors of the system
+   */
   async discard(offset: number, length: number): Promise<void> {
     const io = this.#io;
     io.checkSound();

@@ -1,6 +1,7 @@
 /**
- * Group commit: all who want durability while an fdatasync runs share the next one, and so do all of one turn of the event loop, such as
- * those whose bytes were written together. A caller never joins an fdatasync that has begun, as it may have passed the caller's bytes.
+ * Group commit: all who want durability while an fdatasync runs share the next one, and so do all
+ * of one turn of the event loop, such as those whose bytes were written together. A caller never
+ * joins an fdatasync that has begun, as it may have passed the caller's bytes.
  *
  * One runs at a time. The kernel reports a failure to one fdatasync only.
  */

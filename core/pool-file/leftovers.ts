@@ -1,12 +1,13 @@
 /**
- * Removes what a killed process has left beside a pool: a file that it was creating, or a folder with an incomplete copy. It may be as
- * large as the pool, and no other code ever names it.
+ * Removes what a killed process has left beside a pool: a file that it was creating, or a folder
+ * with an incomplete copy. It may be as large as the pool, and no other code ever names it.
  *
  * Only what is certainly ours, and not in use, is removed:
  * - it has such a name, including 48 random bits, and belongs to our user;
  * - a file contains a pool, a backup of a repair, or zeros, if it was not begun;
  * - a folder contains nothing but such files;
- * - its lock is free, which its creator holds from the first moment to the last; or it is another name of the open pool.
+ * - its lock is free, which its creator holds from the first moment to the last; or it is another
+ *   name of the open pool.
  */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, rm, unlink } from 'node:fs/promises';
@@ -15,7 +16,10 @@ import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { FileOperations } from './file-operations.js';
 
-/** For `pool.pmem` it is `pool.pmem.0123456789ab.new`; for a repair's backup `pool.pmem.repair-7.0123456789ab.new`. */
+/**
+ * For `pool.pmem` it is `pool.pmem.0123456789ab.new`; for a repair's backup
+ * `pool.pmem.repair-7.0123456789ab.new`.
+ */
 const UNFINISHED = /^(?:\.repair-\d+)?\.[0-9a-f]{12}\.new$/;
 const COPY_FOLDER = /^\.bedrock-copy-[A-Za-z0-9]{6}$/;
 /** The pool in such a folder, and the same unfinished. */

@@ -1,6 +1,6 @@
 /**
- * Finds the holder of a file's lock, as far as Linux shows it: /proc/locks lists each lock with its process and the file's device and
- * inode.
+ * Finds the holder of a file's lock, as far as Linux shows it: /proc/locks lists each lock with its
+ * process and the file's device and inode.
  */
 import { readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -9,8 +9,8 @@ import type { FileHandle } from 'node:fs/promises';
 const LOCK = /^\d+: FLOCK\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/;
 
 /**
- * @returns a text such as `process 4711 (node)`; undefined if the system does not show it, or if that process has ended and left the lock
- * to others
+ * @returns a text such as `process 4711 (node)`; undefined if the system does not show it, or if
+ *   that process has ended and left the lock to others
  */
 export async function holderOfLock(file: FileHandle): Promise<string | undefined> {
   const { dev, ino } = await file.stat({ bigint: true });

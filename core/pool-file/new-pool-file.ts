@@ -1,8 +1,10 @@
 /**
- * Creates a pool's file: nobody ever finds half a pool under its name, and a refused pool leaves nothing behind.
+ * Creates a pool's file: nobody ever finds half a pool under its name, and a refused pool leaves
+ * nothing behind.
  *
- * Order: the folder -> a file without its name, locked (unfinished-file.ts) -> length -> checks that may refuse it -> space -> format ->
- * fsync -> its name, unless that is taken -> fsync of the folder.
+ * Order: the folder -> a file without its name, locked (unfinished-file.ts) -> length -> checks
+ * that may refuse it -> space -> format -> fsync -> its name, unless that is taken -> fsync of the
+ * folder.
  */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -25,7 +27,10 @@ export interface NewPoolFile extends PoolPath {
   poolId?: Uint8Array | undefined;
   /** Whether the pool replaces an existing one, which is locked. */
   replaces: boolean;
-  /** Throws to refuse a file in which the backend cannot keep its pool. It has its length, but no space yet. */
+  /**
+   * Throws to refuse a file in which the backend cannot keep its pool. It has its length, but no
+   * space yet.
+   */
   accept?: ((file: FileHandle, path: string) => Promise<void>) | undefined;
 }
 

@@ -1,6 +1,7 @@
 /**
- * A pool's file opened by a command, without a daemon: opened as it is, locked, read and written in place. It is not mapped, and nothing is
- * created, so a file with any kind of damage can be inspected.
+ * A pool's file opened by a command, without a daemon: opened as it is, locked, read and written in
+ * place. It is not mapped, and nothing is created, so a file with any kind of damage can be
+ * inspected.
  */
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { fileOperations } from './file-operations.js';
@@ -21,7 +22,8 @@ export class OfflinePool {
   /**
    * @param given the pool's file, or the directory that contains pool.pmem
    * @param isReadOnly whether others may read it at the same time; otherwise nobody else may have it open
-   * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT (not a regular file), NATIVE_UNAVAILABLE (no lock), errors of the system
+   * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT (not a regular file), NATIVE_UNAVAILABLE (no
+   *   lock), errors of the system
    */
   static async open(given: string, isReadOnly: boolean): Promise<OfflinePool> {
     const operations = await fileOperations();
@@ -38,7 +40,10 @@ export class OfflinePool {
     return this.#size;
   }
 
-  /** Offset of the first byte from an offset on that is not zero; undefined if there is none, or if it is unknown. */
+  /**
+   * Offset of the first byte from an offset on that is not zero; undefined if there is none, or if
+   * it is unknown.
+   */
   async firstNonZero(offset: number): Promise<number | undefined> {
     return this.#io.space.firstNonZero(offset, this.#size);
   }

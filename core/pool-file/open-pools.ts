@@ -1,5 +1,6 @@
 /**
- * The pools that this process has open, and their providers: the system shows only the process that holds a lock, which may be this one.
+ * The pools that this process has open, and their providers: the system shows only the process that
+ * holds a lock, which may be this one.
  */
 import type { FileHandle } from 'node:fs/promises';
 

@@ -1,6 +1,6 @@
 /**
- * A backend that keeps its regions in a pool file: the common way from settings to a target. Each backend supplies what differs: the
- * medium, and two defaults.
+ * A backend that keeps its regions in a pool file: the common way from settings to a target. Each
+ * backend supplies what differs: the medium, and two defaults.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError } from '../base/errors.js';
@@ -31,7 +31,10 @@ import { checkPoolSettings, missingBytes, overrideBytes, type PoolSettings } fro
 export interface OpenedPoolFile extends PoolFile {
   /** Reads, writes and commits of the file. A medium closes it with `close`. */
   readonly io: PoolFileIo;
-  /** Setting `sync`, default true. False: the pool does not wait for the disk, and a power failure may lose what was acknowledged. */
+  /**
+   * Setting `sync`, default true. False: the pool does not wait for the disk, and a power failure
+   * may lose what was acknowledged.
+   */
   readonly sync: boolean;
   /** Setting `sync_writes`: whether every write is durable when it ends. Default: `defaultSyncWrites`. */
   readonly syncWrites: boolean;
@@ -48,7 +51,10 @@ export interface OpenedPoolFile extends PoolFile {
 /** Creates a medium. If it throws, it releases what it took, except the file. */
 export type OpenMedium = (opened: OpenedPoolFile) => PoolMedium | Promise<PoolMedium>;
 
-/** What a backend supplies to keep its regions in a pool file: its name and settings, its medium, and two defaults. */
+/**
+ * What a backend supplies to keep its regions in a pool file: its name and settings, its medium,
+ * and two defaults.
+ */
 export interface PoolBackend {
   /** The `type` in configurations. */
   readonly type: string;
@@ -62,11 +68,14 @@ export interface PoolBackend {
   readonly defaultAlignment: number;
   /** Default of `sync_writes`. */
   readonly defaultSyncWrites: boolean;
-  /** Loads what the medium needs, when the target is created: so a daemon without it reports that before it opens anything. */
+  /**
+   * Loads what the medium needs, when the target is created: so a daemon without it reports that
+   * before it opens anything.
+   */
   load(): OpenMedium | Promise<OpenMedium>;
   /**
-   * Throws to refuse a file for a new pool, so that nothing is left of a file that the medium cannot open. The file has its length, but no
-   * space yet.
+   * Throws to refuse a file for a new pool, so that nothing is left of a file that the medium
+   * cannot open. The file has its length, but no space yet.
    */
   accept?(file: NewFile): Promise<void>;
 }
@@ -82,8 +91,8 @@ export interface NewFile {
 }
 
 /**
- * Defines a backend that keeps its regions in a pool file. This code finds, creates, locks and recovers the file; `backend` supplies what
- * differs.
+ * Defines a backend that keeps its regions in a pool file. This code finds, creates, locks and
+ * recovers the file; `backend` supplies what differs.
  */
 export function definePoolBackend(backend: PoolBackend): BackendDefinition {
   const { type, aliases, schema, capabilities } = backend;
@@ -183,7 +192,8 @@ async function openStorage(
 }
 
 /**
- * Stops the pool from sharing blocks with a copy, so that all its space is its own. Without room for that, the pool is served nevertheless.
+ * Stops the pool from sharing blocks with a copy, so that all its space is its own. Without room
+ * for that, the pool is served nevertheless.
  */
 async function unshare(io: PoolFileIo, { path, size, capacity }: PoolFile, logger: Logger): Promise<void> {
   try {

@@ -1,11 +1,15 @@
 /**
- * A pool's file, read and written on the thread pool, and the common handling of failures and of a full medium.
+ * A pool's file, read and written on the thread pool, and the common handling of failures and of a
+ * full medium.
  *
- * If something could not be made durable, it is unknown what the medium contains. From then on all changes are refused. The same is true of
- * a file that others have changed under the pool (file-change.ts): later writes would be lost with it. A full medium has not failed: a
- * refused write is OUT_OF_SPACE, and everything else continues. This applies to writes only. An fdatasync that reports ENOSPC may have
- * dropped bytes that were acknowledged as written, and is a failure. While the pool is being opened, nothing has been acknowledged yet: what
- * the open itself has written is dropped then, so that reads show what the medium contains, and the error is OUT_OF_SPACE.
+ * If something could not be made durable, it is unknown what the medium contains. From then on all
+ * changes are refused. The same is true of a file that others have changed under the pool
+ * (file-change.ts): later writes would be lost with it. A full medium has not failed: a refused
+ * write is OUT_OF_SPACE, and everything else continues. This applies to writes only. An fdatasync
+ * that reports ENOSPC may have dropped bytes that were acknowledged as written, and is a failure.
+ * While the pool is being opened, nothing has been acknowledged yet: what the open itself has
+ * written is dropped then, so that reads show what the medium contains, and the error is
+ * OUT_OF_SPACE.
  */
 import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
@@ -19,10 +23,16 @@ import { MAX_GROUPED_WRITE_BYTES, WriteGroup } from './write-group.js';
 
 /** Maximum size of one call of fs. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
-/** Interval of checks of the file, in addition to those at each commit: so an idle pool notices the loss of its file too. */
+/**
+ * Interval of checks of the file, in addition to those at each commit: so an idle pool notices the
+ * loss of its file too.
+ */
 const WATCH_INTERVAL_MS = 1000;
 
-/** The file of an open pool: reads, writes, commits. It refuses changes once one could not be made durable. */
+/**
+ * The file of an open pool: reads, writes, commits. It refuses changes once one could not be made
+ * durable.
+ */
 export class PoolFileIo {
   /** The open file. It is closed by `close`. */
   readonly file: FileHandle;
@@ -37,7 +47,10 @@ export class PoolFileIo {
   readonly #commits = new GroupCommit(() => this.#commitNow());
   readonly #failed: (error: BedrockError) => void;
   #failure: BedrockError | undefined;
-  /** Whether the pool is still being opened: everything that was read was durable, and nothing has been acknowledged since. */
+  /**
+   * Whether the pool is still being opened: everything that was read was durable, and nothing has
+   * been acknowledged since.
+   */
   #isOpening = true;
   #timer: NodeJS.Timeout | undefined;
   /** Shared by all who ask before it has begun. */
@@ -85,7 +98,8 @@ export class PoolFileIo {
   }
 
   /**
-   * Waits for commits, ends the checks and waits for those in progress, then closes the file, which releases the lock.
+   * Waits for commits, ends the checks and waits for those in progress, then closes the file, which
+   * releases the lock.
    * @throws errors of the system
    */
   async close(): Promise<void> {
@@ -115,15 +129,20 @@ export class PoolFileIo {
     }
   }
 
-  /** Stores bytes, without a guarantee of durability. @throws OUT_OF_SPACE, READ_ONLY, errors of the system */
+  /**
+   * Stores bytes, without a guarantee of durability.
+   * @throws OUT_OF_SPACE, READ_ONLY, errors of the system
+   */
   async write(offset: number, given: Uint8Array): Promise<void> {
-    // With a fixed length, as the caller's array may grow before the system reads it: the following bytes belong to another region.
+    // With a fixed length, as the caller's array may grow before the system reads it: the following
+    // bytes belong to another region.
     const bytes = given.subarray(0, given.length);
     const looked = this.checkBeforeChange(offset + bytes.length);
     if (looked !== undefined) await looked;
     if (this.#group === undefined || bytes.length > MAX_GROUPED_WRITE_BYTES)
       return this.#writeAlone(offset, bytes);
-    // Another write of the group may have failed: a region without space must not make a descriptor or a header fail.
+    // Another write of the group may have failed: a region without space must not make a descriptor
+    // or a header fail.
     return this.#group.write(offset, bytes).catch(() => this.#writeAlone(offset, bytes));
   }
 
@@ -192,8 +211,9 @@ export class PoolFileIo {
   }
 
   /**
-   * Makes all earlier writes durable, and checks that the file is still the one that was opened: then the durable bytes are in it, and the
-   * next start finds them. All who ask while a commit runs share the next one.
+   * Makes all earlier writes durable, and checks that the file is still the one that was opened:
+   * then the durable bytes are in it, and the next start finds them. All who ask while a commit
+   * runs share the next one.
    * @throws READ_ONLY if either fails
    */
   commit(): Promise<void> {
@@ -204,7 +224,8 @@ export class PoolFileIo {
     this.checkSound();
     const { file, path, name = path, size } = this.#known;
     if (this.#operations.commit === undefined) {
-      // The bytes were written before, so the check may run concurrently; a file that is truncated later was whole and durable.
+      // The bytes were written before, so the check may run concurrently; a file that is truncated
+      // later was whole and durable.
       await Promise.all([this.certainly(file.datasync()), this.look()]);
       return;
     }
@@ -214,8 +235,8 @@ export class PoolFileIo {
   }
 
   /**
-   * Checks that the file is still the one that was opened: then earlier writes are in it, and the next start finds them. All who ask in one
-   * turn of the event loop share a check.
+   * Checks that the file is still the one that was opened: then earlier writes are in it, and the
+   * next start finds them. All who ask in one turn of the event loop share a check.
    * @throws READ_ONLY if it is not
    */
   async look(): Promise<void> {
@@ -259,7 +280,8 @@ export class PoolFileIo {
   }
 
   /**
-   * Refuses changes from now on, as it is unknown what the medium contains. The first failure is the cause of all later ones.
+   * Refuses changes from now on, as it is unknown what the medium contains. The first failure is
+   * the cause of all later ones.
    * @returns the error of all changes
    */
   fail(why: string, cause?: unknown): BedrockError {

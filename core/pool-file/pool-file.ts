@@ -1,8 +1,9 @@
 /**
- * The file of a pool: found, created (new-pool-file.ts), locked. Both backends with pool files open them here.
+ * The file of a pool: found, created (new-pool-file.ts), locked. Both backends with pool files open
+ * them here.
  *
- * After locking, every opener checks that the name still leads to the locked file. An override first locks the old pool, and replaces it
- * with the new one when that is complete.
+ * After locking, every opener checks that the name still leads to the locked file. An override
+ * first locks the old pool, and replaces it with the new one when that is complete.
  */
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
@@ -66,7 +67,10 @@ export interface PoolFile {
 /** A file that may hold a pool, open and locked. */
 export type FoundFile = Pick<PoolFile, 'path' | 'file' | 'size'>;
 
-/** @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT, NATIVE_UNAVAILABLE (no lock), OUT_OF_SPACE, START_FAILED */
+/**
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, POOL_CORRUPT, NATIVE_UNAVAILABLE (no lock), OUT_OF_SPACE,
+ *   START_FAILED
+ */
 export async function openPoolFile(
   options: PoolFileOptions,
   operations: FileOperations,
@@ -106,8 +110,10 @@ async function replace(
 }
 
 /**
- * Opens an existing pool, locked: shared for reading, exclusive for changes. Creates nothing, and does not change its length.
- * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (not a file that could hold a pool)
+ * Opens an existing pool, locked: shared for reading, exclusive for changes. Creates nothing, and
+ * does not change its length.
+ * @throws POOL_NOT_FOUND, POOL_IN_USE, NATIVE_UNAVAILABLE (no lock), START_FAILED (not a file that
+ *   could hold a pool)
  */
 export async function openPoolAsItIs(
   given: string,
@@ -213,11 +219,12 @@ async function useExisting(
 }
 
 /**
- * Recovery must believe only what the medium has, not what only the page cache has: after a failed write-back Linux marks pages clean that
- * never arrived. Dirty pages are written first.
+ * Recovery must believe only what the medium has, not what only the page cache has: after a failed
+ * write-back Linux marks pages clean that never arrived. Dirty pages are written first.
  *
- * What a full file system refuses of them was never acknowledged as durable. So it is dropped, if possible, and the pool is served from the
- * medium. A second refusal leaves it unknown what the medium has.
+ * What a full file system refuses of them was never acknowledged as durable. So it is dropped, if
+ * possible, and the pool is served from the medium. A second refusal leaves it unknown what the
+ * medium has.
  */
 async function forgetCached(
   { path: file, file: handle }: FoundFile,
@@ -239,8 +246,9 @@ async function forgetCached(
 }
 
 /**
- * Extends the file of a pool that may grow. Only if the file is whole: the lost part of a truncated file would come back as zeros. Without
- * room for a longer file the pool is served as it is, and does not grow.
+ * Extends the file of a pool that may grow. Only if the file is whole: the lost part of a truncated
+ * file would come back as zeros. Without room for a longer file the pool is served as it is, and
+ * does not grow.
  */
 async function roomFor(
   { path: file, file: handle, size }: FoundFile,

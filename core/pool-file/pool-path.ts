@@ -1,4 +1,7 @@
-/** The location of a pool's file: the intended path, its folder, what may be there, and what its file system means for a pool. */
+/**
+ * The location of a pool's file: the intended path, its folder, what may be there, and what its
+ * file system means for a pool.
+ */
 import type { StatsBase } from 'node:fs';
 import { readlink, realpath, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,8 +17,8 @@ export const POOL_NAME = 'pool.pmem';
 const MAX_LINKS = 40;
 
 /**
- * File systems that copy on every write (statfs(2), `f_type`). XFS does so only with shared blocks, such as those of a copy made by `cp`;
- * these are unshared when the pool is opened.
+ * File systems that copy on every write (statfs(2), `f_type`). XFS does so only with shared blocks,
+ * such as those of a copy made by `cp`; these are unshared when the pool is opened.
  */
 const COPY_ON_WRITE = new Map([
   [0x9123683e, 'btrfs'],
@@ -28,13 +31,17 @@ export interface PoolPath {
   path: string;
   /** Base folder of a relative path. */
   baseDirectory: string;
-  /** Whether the path is that of a directory if nothing exists there yet. It also is if it ends in a slash. */
+  /**
+   * Whether the path is that of a directory if nothing exists there yet. It also is if it ends in a
+   * slash.
+   */
   isDirectory: boolean;
 }
 
 /**
- * The pool's file: the path itself, or pool.pmem in the directory that it names. If that is a symbolic link, the file that the link names,
- * whether or not it exists: replacing it, creating files beside it and deleting it must happen where the pool is.
+ * The pool's file: the path itself, or pool.pmem in the directory that it names. If that is a
+ * symbolic link, the file that the link names, whether or not it exists: replacing it, creating
+ * files beside it and deleting it must happen where the pool is.
  */
 export async function fileOf(poolPath: PoolPath): Promise<string> {
   const named = namedBy(poolPath);
@@ -83,8 +90,9 @@ async function followLinks(name: string): Promise<string> {
 }
 
 /**
- * Creates the folder of a new pool. Below the configuration's folder it creates everything that is missing. Elsewhere it creates only the
- * directory that holds nothing but the pool: it must not create a folder in place of a file system that is not mounted.
+ * Creates the folder of a new pool. Below the configuration's folder it creates everything that is
+ * missing. Elsewhere it creates only the directory that holds nothing but the pool: it must not
+ * create a folder in place of a file system that is not mounted.
  * @returns the topmost folder that was created, if any
  * @throws START_FAILED
  */
@@ -113,7 +121,8 @@ export async function makeFolder(poolPath: PoolPath, file: string): Promise<stri
 }
 
 /**
- * Makes the names of new folders durable: without one of them the pool is as lost as without its own name. @param first the topmost of them
+ * Makes the names of new folders durable: without one of them the pool is as lost as without its
+ * own name. @param first the topmost of them
  */
 async function makeDurable(folder: string, first: string | undefined): Promise<void> {
   if (first === undefined) return;

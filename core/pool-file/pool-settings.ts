@@ -1,6 +1,6 @@
 /**
- * The settings of backends with pool files. All accept the same keys, so that a switch between them changes only the type. A backend
- * accepts a key that it cannot use, and says so.
+ * The settings of backends with pool files. All accept the same keys, so that a switch between them
+ * changes only the type. A backend accepts a key that it cannot use, and says so.
  */
 import type { SettingsReport } from '../contract/definitions.js';
 

@@ -7,7 +7,8 @@
  * | must be free, and the file system has no hard links | under a lock of the folder: check that it is free, rename(2) |
  * | replaces another file | rename(2) |
  *
- * Then the folder is made durable. Some file systems cannot do that, such as those of other systems or over a network; the result says so.
+ * Then the folder is made durable. Some file systems cannot do that, such as those of other systems
+ * or over a network; the result says so.
  */
 import { constants } from 'node:fs';
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
@@ -16,7 +17,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import type { FileOperations } from './file-operations.js';
 
-/** Errors of link(2) if there are no hard links (vfat, exfat, some in user space and over a network), or too many. */
+/**
+ * Errors of link(2) if there are no hard links (vfat, exfat, some in user space and over a
+ * network), or too many.
+ */
 const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'];
 /** Errors for a folder that cannot be made durable, or cannot be opened for it. EIO is a failure. */
 const NO_FOLDER_SYNC = ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EBADF', 'EACCES', 'EPERM'];
@@ -103,7 +107,11 @@ async function renameToFreeName(
   }
 }
 
-/** Makes the names in a folder durable. @returns false if that is not supported @throws errors of the system */
+/**
+ * Makes the names in a folder durable.
+ * @returns false if that is not supported
+ * @throws errors of the system
+ */
 export async function syncFolder(folder: string): Promise<boolean> {
   try {
     const directory = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);

@@ -1,5 +1,6 @@
 /**
- * The backup of a repair: JSON, one object per line, so that any tool can read it, and any number of ranges needs little memory.
+ * The backup of a repair: JSON, one object per line, so that any tool can read it, and any number
+ * of ranges needs little memory.
  *
  * | line | object |
  * |---|---|
@@ -7,9 +8,10 @@
  * | the others | `offset` in the pool's file and the former `bytes` there, in base64; null if they could not be read. Header pages 0 and 1 come first |
  * | last | `lines`, the number of lines before it, and `crc32c` of their bytes, eight hexadecimal digits |
  *
- * It appears under its name when it is complete and durable, readable only by its owner. The name is predictable, so nothing is ever
- * written through it: the file is created without a name, or with one that nobody can guess, and replaces whatever is there, even a link. A
- * backup that is found by its name is trusted only if it belongs to the user who repairs, or to the pool's owner.
+ * It appears under its name when it is complete and durable, readable only by its owner. The name
+ * is predictable, so nothing is ever written through it: the file is created without a name, or
+ * with one that nobody can guess, and replaces whatever is there, even a link. A backup that is
+ * found by its name is trusted only if it belongs to the user who repairs, or to the pool's owner.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
@@ -30,7 +32,10 @@ export function backupPath(pool: string, sequence: number): string {
   return `${pool}.repair-${sequence}`;
 }
 
-/** Writes the backup; it is durable when this ends. An existing one of that name is replaced: it belongs to a repair that was undone. */
+/**
+ * Writes the backup; it is durable when this ends. An existing one of that name is replaced: it
+ * belongs to a repair that was undone.
+ */
 export async function writeBackup(file: string, record: RepairRecord): Promise<void> {
   const made = await makeFile(file, await fileOperations(), true, (handle) => writeLines(handle, record));
   await made.file.close();

@@ -1,6 +1,6 @@
 /**
- * Repair of a pool's file: inspects it, backs up what will be rewritten, rewrites it. An interrupted repair is first undone from its
- * backup.
+ * Repair of a pool's file: inspects it, backs up what will be rewritten, rewrites it. An
+ * interrupted repair is first undone from its backup.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import { chooseHeader, type HeaderCopy } from '../pool/header-choice.js';
@@ -119,8 +119,8 @@ function samePage(one: Uint8Array | undefined, other: Uint8Array | undefined): b
 
 /**
  * @param prefer which copy of the header is valid if they contradict each other
- * @throws INVALID_ARGUMENT if the file is not a backup of this pool's last repair, or the pool was changed since; POOL_CORRUPT if that is
- * unknown
+ * @throws INVALID_ARGUMENT if the file is not a backup of this pool's last repair, or the pool was
+ *   changed since; POOL_CORRUPT if that is unknown
  */
 export async function undoRepair(pool: OfflinePool, file: string, prefer?: HeaderCopy): Promise<void> {
   await undo(pool, await readBackup(file), prefer);

@@ -1,9 +1,11 @@
 /**
- * A pool file that gets its name only when it is complete: created in its own folder beside the name, on the same file system. Order: fill
- * and close -> link, or rename over the replaced pool -> fsync of the directory -> remove the folder.
+ * A pool file that gets its name only when it is complete: created in its own folder beside the
+ * name, on the same file system. Order: fill and close -> link, or rename over the replaced pool ->
+ * fsync of the directory -> remove the folder.
  *
- * After a crash the name is unchanged, or complete; the folder, `.bedrock-copy-…`, may be left. It is locked while the copy is in progress.
- * So the next copy to this destination, or a daemon with its pool there, recognizes a leftover and removes it (leftovers.ts).
+ * After a crash the name is unchanged, or complete; the folder, `.bedrock-copy-…`, may be left. It
+ * is locked while the copy is in progress. So the next copy to this destination, or a daemon with
+ * its pool there, recognizes a leftover and removes it (leftovers.ts).
  */
 import { constants, rmSync } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
@@ -49,7 +51,8 @@ export class StagedPoolFile {
 
   /**
    * @param override whether an existing pool is replaced; nobody may have it open then
-   * @throws INVALID_ARGUMENT (something exists there), POOL_IN_USE, ENOENT for a missing folder, errors of the system
+   * @throws INVALID_ARGUMENT (something exists there), POOL_IN_USE, ENOENT for a missing folder,
+   *   errors of the system
    */
   static async begin(
     given: PoolPath,
@@ -71,7 +74,10 @@ export class StagedPoolFile {
     }
   }
 
-  /** The pool is closed and durable: gives it its name. @throws EEXIST if the name has been taken meanwhile */
+  /**
+   * The pool is closed and durable: gives it its name.
+   * @throws EEXIST if the name has been taken meanwhile
+   */
   async publish(): Promise<void> {
     await publish(this.path, this.destination, this.replaced !== undefined, this.#operations);
   }

@@ -1,7 +1,8 @@
 /**
- * A file that is being created: locked, and without a name until it is complete. If that is not possible (a system or a file system without
- * O_TMPFILE, or no addon to link it), it has a temporary name beside the final one, `NAME.<12 hexadecimal digits>.new`. leftovers.ts
- * removes it after a kill.
+ * A file that is being created: locked, and without a name until it is complete. If that is not
+ * possible (a system or a file system without O_TMPFILE, or no addon to link it), it has a
+ * temporary name beside the final one, `NAME.<12 hexadecimal digits>.new`. leftovers.ts removes it
+ * after a kill.
  *
  * Order: begin -> fill, fsync -> publish, or discard.
  */

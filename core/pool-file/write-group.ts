@@ -1,7 +1,7 @@
 /**
- * Groups small writes: those of one turn of the event loop go to the thread pool together, as a job and a promise for each would cost
- * several times as much as the write. Each resolves when all of them are written. If one fails, all fail; each should then be tried on its
- * own.
+ * Groups small writes: those of one turn of the event loop go to the thread pool together, as a job
+ * and a promise for each would cost several times as much as the write. Each resolves when all of
+ * them are written. If one fails, all fail; each should then be tried on its own.
  */
 import { endOfTurn } from '../base/end-of-turn.js';
 import type { FilePiece } from './file-operations.js';
@@ -26,7 +26,10 @@ export class WriteGroup {
     this.#writeMany = writeMany;
   }
 
-  /** @param bytes at most MAX_GROUPED_WRITE_BYTES; the caller must not change them until the promise has settled */
+  /**
+   * @param bytes at most MAX_GROUPED_WRITE_BYTES; the caller must not change them until the promise
+   *   has settled
+   */
   write(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#next === undefined || this.#next.bytes + bytes.length > MAX_GROUP_BYTES)
       this.#next = this.#begin();

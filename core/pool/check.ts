@@ -1,4 +1,7 @@
-/** A check of a pool: the findings of an inspection, and notes on what is worth knowing though nothing is wrong. */
+/**
+ * A check of a pool: the findings of an inspection, and notes on what is worth knowing though
+ * nothing is wrong.
+ */
 import { findingsOf, findingsOfHeaders, type Finding } from './findings.js';
 import { KNOWN_FEATURES, unknownOf } from './header.js';
 import type { Inspection } from './inspection.js';

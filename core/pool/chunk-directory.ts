@@ -1,9 +1,9 @@
 /**
  * The directory of descriptor chunks: it tells which extents hold the descriptors, and for which slots.
  *
- * A chunk is an extent of `count` descriptors of 64 bytes each, for the slots `firstSlot` to `firstSlot + count - 1`. The slots
- * of successive chunks follow without a gap; the chunks may be anywhere in the pool. The header holds up to 240 entries of 16
- * bytes:
+ * A chunk is an extent of `count` descriptors of 64 bytes each, for the slots `firstSlot` to
+ * `firstSlot + count - 1`. The slots of successive chunks follow without a gap; the chunks may be
+ * anywhere in the pool. The header holds up to 240 entries of 16 bytes:
  *
  * | offset | size | meaning |
  * |---|---|---|
@@ -11,8 +11,9 @@
  * | 8 | 4 | first slot, u32 |
  * | 12 | 4 | count of descriptors, u32 |
  *
- * Write order: free descriptors into the whole chunk, barrier, then a header that names it. A crash before the header leaves
- * free space. After the header, every descriptor is valid. A chunk never moves, shrinks or disappears.
+ * Write order: free descriptors into the whole chunk, barrier, then a header that names it. A crash
+ * before the header leaves free space. After the header, every descriptor is valid. A chunk never
+ * moves, shrinks or disappears.
  */
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignUp, extentFault, type ExtentFault, firstExtentOffset, type PoolGeometry } from './extent.js';
@@ -45,8 +46,8 @@ export function chunkLength(count: number, alignment: number): number {
 }
 
 /**
- * How many descriptors the next chunk should have: 1024, then twice the last one, at most 2^18. If no free extent is large
- * enough, half as many will do, and so on.
+ * How many descriptors the next chunk should have: 1024, then twice the last one, at most 2^18. If
+ * no free extent is large enough, half as many will do, and so on.
  * @returns 0 if the directory is full
  */
 export function nextChunkCount(chunks: readonly Chunk[]): number {

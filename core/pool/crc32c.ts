@@ -1,9 +1,11 @@
 /**
- * CRC32C (Castagnoli), the checksum of everything that the pool trusts. RFC 3720, appendix B.4, has test vectors.
+ * CRC32C (Castagnoli), the checksum of everything that the pool trusts. RFC 3720, appendix B.4, has
+ * test vectors.
  *
- * It is in plain JavaScript, since core does not import native/: eight bytes a step with eight tables (Kounavis and Berry, "A
- * Systematic Approach to Building High Performance Software-Based CRC Generators", 2005). A checksum can continue an earlier
- * one: crc32c(b, crc32c(a)) is the checksum of a followed by b.
+ * It is in plain JavaScript, since core does not import native/: eight bytes a step with eight
+ * tables (Kounavis and Berry, "A Systematic Approach to Building High Performance Software-Based
+ * CRC Generators", 2005). A checksum can continue an earlier one: crc32c(b, crc32c(a)) is the
+ * checksum of a followed by b.
  */
 
 /** The polynomial 0x1EDC6F41, with its bits reversed. */

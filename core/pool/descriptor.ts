@@ -14,18 +14,22 @@
  * | 52 | 2 | length of the name, bytes; 0: the region has none |
  * | 54 | 10 | reserved: written as zeros, ignored on reading |
  *
- * All numbers are little-endian. Word 0, the first eight bytes, is the only thing that is ever published, by one aligned 8-byte
- * store:
- * - create: 1. words 1 to 7, barrier. The slot is free, and its checksum does not cover them: any part of them may reach the
- *   medium, and the slot stays free. 2. word 0 with live and a checksum over all, barrier. Before the store arrives, the slot
- *   is free; after it, the region is complete. The create is acknowledged only after the second barrier.
- * - erase: word 0 free with the same generation, barrier. Before the store arrives, the region lives; after it, the slot is
- *   free. The other words are not touched. The slot may be taken again only after the barrier: words 1 to 7 of a new region
- *   over an old one that still lives would be damage.
- * So any state that a power failure leaves is a valid descriptor. Anything else is damage, and so is an all-zero word 0.
+ * All numbers are little-endian. Word 0, the first eight bytes, is the only thing that is ever
+ * published, by one aligned 8-byte store:
+ * - create: 1. words 1 to 7, barrier. The slot is free, and its checksum does not cover them: any
+ *   part of them may reach the medium, and the slot stays free. 2. word 0 with live and a checksum
+ *   over all, barrier. Before the store arrives, the slot is free; after it, the region is
+ *   complete. The create is acknowledged only after the second barrier.
+ * - erase: word 0 free with the same generation, barrier. Before the store arrives, the region
+ *   lives; after it, the slot is free. The other words are not touched. The slot may be taken again
+ *   only after the barrier: words 1 to 7 of a new region over an old one that still lives would be
+ *   damage.
+ * So any state that a power failure leaves is a valid descriptor. Anything else is damage, and so
+ * is an all-zero word 0.
  *
- * On a disk, one write of 64 bytes does both steps of a create. It is within one sector, and any state between belongs to a
- * create that was never acknowledged. An erase changes the same eight bytes as on pmem, and nothing else.
+ * On a disk, one write of 64 bytes does both steps of a create. It is within one sector, and any
+ * state between belongs to a create that was never acknowledged. An erase changes the same eight
+ * bytes as on pmem, and nothing else.
  */
 import { crc32c, crc32cOfWord } from './crc32c.js';
 import type { PoolId } from './extent.js';
@@ -36,15 +40,19 @@ export const DESCRIPTOR_BYTES = 64;
 /** Combines two halves into one number. Shifts of such large numbers would allocate objects. */
 const WORD = new DataView(new ArrayBuffer(8));
 
-/** The last generation. A free slot with this generation is retired: no generation is left for another region. */
+/**
+ * The last generation. A free slot with this generation is retired: no generation is left for
+ * another region.
+ */
 export const MAX_GENERATION = 0x7fff_ffff;
 
 /** `zeros` is damage too: word 0 is all zeros, as in a page that was lost or punched. */
 export type DescriptorState = 'free' | 'live' | 'damaged' | 'zeros';
 
 /**
- * The fields of a descriptor; one object can be used again for any number of descriptors. For a free descriptor, only the
- * generation counts. For a damaged one, each field is as stored, so any may be wrong; a number beyond the safe integers is -1.
+ * The fields of a descriptor; one object can be used again for any number of descriptors. For a
+ * free descriptor, only the generation counts. For a damaged one, each field is as stored, so any
+ * may be wrong; a number beyond the safe integers is -1.
  */
 export class DescriptorFields {
   generation = 0;
@@ -111,7 +119,8 @@ export function encodeDescriptor(
 
 /**
  * The low half of word 0, the checksum. The high half is `wordZeroHigh`.
- * @param bytes the descriptor at `at`; the checksum covers words 1 to 7 of a live descriptor, and none of a free one
+ * @param bytes the descriptor at `at`; the checksum covers words 1 to 7 of a live descriptor, and
+ *   none of a free one
  */
 export function wordZeroLow(
   bytes: Uint8Array,
@@ -183,8 +192,8 @@ export function decodeDescriptor(
   if (live) expected = crc32c(bytes, expected, at + 8, at + DESCRIPTOR_BYTES);
   if (checksum !== expected) return 'damaged';
   if (!live) return 'free';
-  // The checksum is right, but this format never writes such values: a region's generation is never 0, its numbers are safe
-  // integers, and a region of no bytes has no extent.
+  // The checksum is right, but this format never writes such values: a region's generation is never
+  // 0, its numbers are safe integers, and a region of no bytes has no extent.
   const isSound =
     word > 1 &&
     fields.offset >= 0 &&
@@ -195,8 +204,8 @@ export function decodeDescriptor(
 }
 
 /**
- * The bytes of a new chunk: free descriptors of generation 0. For one slot in 2^32, word 0 would then be all zeros. That slot
- * starts with generation 1, so that zeros always mean damage.
+ * The bytes of a new chunk: free descriptors of generation 0. For one slot in 2^32, word 0 would
+ * then be all zeros. That slot starts with generation 1, so that zeros always mean damage.
  */
 export function formatChunk(count: number, firstSlot: number, pool: PoolId): Uint8Array {
   const bytes = new Uint8Array(count * DESCRIPTOR_BYTES);

@@ -1,6 +1,7 @@
 /**
- * Regions that were replaced under their names. If two live regions have one name, recovery keeps the newer one. So the end of
- * the older one need not be durable when a put is acknowledged. It is stored later, for many together.
+ * Regions that were replaced under their names. If two live regions have one name, recovery keeps
+ * the newer one. So the end of the older one need not be durable when a put is acknowledged. It is
+ * stored later, for many together.
  *
  * | step | if the power fails there |
  * |---|---|
@@ -9,12 +10,13 @@
  * | 3. the bytes of those that nobody uses any more become zeros; barrier | the space belongs to nobody |
  * | 4. slot, extent and name may be used again | |
  *
- * Where a barrier is cheap, as on persistent memory, the steps are taken for 64 regions at once. On a disk they go along with
- * the next put: its two barriers are those of steps 2 and 3 too, so they cost no fdatasync. In either case they are taken at
- * once when the regions hold much space. Otherwise nothing hurries: until then the space only counts as used.
+ * Where a barrier is cheap, as on persistent memory, the steps are taken for 64 regions at once. On
+ * a disk they go along with the next put: its two barriers are those of steps 2 and 3 too, so they
+ * cost no fdatasync. In either case they are taken at once when the regions hold much space.
+ * Otherwise nothing hurries: until then the space only counts as used.
  *
- * A call that ends a region with a name, or removes its name, waits for `end` first: otherwise a region that it has replaced
- * would come back.
+ * A call that ends a region with a name, or removes its name, waits for `end` first: otherwise a
+ * region that it has replaced would come back.
  */
 import type { Eventually } from '../targets/lifecycle.js';
 import type { NewSlot } from './region-extents.js';
@@ -23,7 +25,10 @@ import type { NewSlot } from './region-extents.js';
 const MAX_WAITING = 64;
 const MAX_WAITING_BYTES = 2 ** 20;
 
-/** Counted for each region beside its contents: its descriptor, name and padding, and what is kept of it here. */
+/**
+ * Counted for each region beside its contents: its descriptor, name and padding, and what is kept
+ * of it here.
+ */
 const REGION_BYTES = 256;
 
 interface Ended {
@@ -63,7 +68,10 @@ export class EndedRegions {
     if (isMany || this.#bytes >= MAX_WAITING_BYTES) this.#endUnasked();
   }
 
-  /** Notes that nobody uses a region any more, if it waits here. @returns whether it does; then it is given back from here */
+  /**
+   * Notes that nobody uses a region any more, if it waits here.
+   * @returns whether it does; then it is given back from here
+   */
   release(slot: number): boolean {
     const ended = this.#waiting.size === 0 ? undefined : this.#waiting.get(slot);
     if (ended === undefined) return false;
@@ -72,8 +80,8 @@ export class EndedRegions {
   }
 
   /**
-   * Takes the steps beside those of a put. Called when the put stores what its first barrier makes durable: so both stores go
-   * to the medium together, and each barrier is shared.
+   * Takes the steps beside those of a put. Called when the put stores what its first barrier makes
+   * durable: so both stores go to the medium together, and each barrier is shared.
    */
   endAlong(): void {
     if (this.#waiting.size > 0 && this.#running === undefined && !this.#steps.isBarrierCheap)

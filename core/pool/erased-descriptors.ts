@@ -1,9 +1,10 @@
 /**
- * Free descriptors for slots whose regions lived and were erased in another pool. They have the generation of the ID there, so
- * that the slot's next region comes after it.
+ * Free descriptors for slots whose regions lived and were erased in another pool. They have the
+ * generation of the ID there, so that the slot's next region comes after it.
  *
- * They are written only over free descriptors, 64 bytes each, with one write for neighbours. A crash leaves each with the old
- * or the new generation: only word 0 of a free descriptor counts, and it is stored atomically.
+ * They are written only over free descriptors, 64 bytes each, with one write for neighbours. A
+ * crash leaves each with the old or the new generation: only word 0 of a free descriptor counts,
+ * and it is stored atomically.
  */
 import type { ErasedSlot } from '../targets/erased-slots.js';
 import { DESCRIPTOR_BYTES, encodeWordZero } from './descriptor.js';

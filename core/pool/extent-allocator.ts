@@ -1,20 +1,24 @@
 /**
- * The free space of a region pool: the extents that nobody owns. It has no input or output. The region table knows what is in
- * use.
+ * The free space of a region pool: the extents that nobody owns. It has no input or output. The
+ * region table knows what is in use.
  *
- * Policy: it takes the shortest free extent that is long enough; of equal ones, the one with the lowest offset. The new owner
- * gets the lower part, and the rest stays free. So gaps are filled before the fresh end of the pool, which is the longest
- * extent, and large regions find room as long as possible (`npm run bench -- allocator` compares it with first fit). The search
- * is exact: if any free extent is long enough, allocate succeeds.
+ * Policy: it takes the shortest free extent that is long enough; of equal ones, the one with the
+ * lowest offset. The new owner gets the lower part, and the rest stays free. So gaps are filled
+ * before the fresh end of the pool, which is the longest extent, and large regions find room as
+ * long as possible (`npm run bench -- allocator` compares it with first fit). The search is exact:
+ * if any free extent is long enough, allocate succeeds.
  *
- * Two ordered indexes hold every free extent, by offset and by length. The first finds the neighbours to join, and refuses
- * anything that overlaps free space, even in the middle of an extent. The second finds the fit and the longest extent. The
- * height of a B+ tree bounds every operation: five or six levels for a million extents, whatever the history. Segregated lists
- * (TLSF; Masmano et al., 2004) find a fit in constant time, but only nearly the best one. They cannot tell in bounded time
- * whether a class holds an extent that is long enough, and they would need the index by offset as well.
+ * Two ordered indexes hold every free extent, by offset and by length. The first finds the
+ * neighbours to join, and refuses anything that overlaps free space, even in the middle of an
+ * extent. The second finds the fit and the longest extent. The height of a B+ tree bounds every
+ * operation: five or six levels for a million extents, whatever the history. Segregated lists
+ * (TLSF; Masmano et al., 2004) find a fit in constant time, but only nearly the best one. They
+ * cannot tell in bounded time whether a class holds an extent that is long enough, and they would
+ * need the index by offset as well.
  *
- * Only free extents take memory: 32 bytes each, in nodes that are not all full. Measured for a million extents: 35 bytes when
- * added in ascending order, as recovery does, and 52 after random churn; about 75 at worst.
+ * Only free extents take memory: 32 bytes each, in nodes that are not all full. Measured for a
+ * million extents: 35 bytes when added in ascending order, as recovery does, and 52 after random
+ * churn; about 75 at worst.
  */
 import { BedrockError } from '../base/errors.js';
 import { isAlignment, MAX_ALIGNMENT, MIN_ALIGNMENT } from './extent.js';
@@ -81,7 +85,8 @@ export class ExtentAllocator {
   }
 
   /**
-   * Adds free space: a gap found at recovery, or growth of the pool. It is joined with the free extents beside it.
+   * Adds free space: a gap found at recovery, or growth of the pool. It is joined with the free
+   * extents beside it.
    * @throws INTERNAL if it is misaligned or overlaps free space; then nothing changes
    */
   add(offset: number, length: number): void {
@@ -121,8 +126,8 @@ export class ExtentAllocator {
   }
 
   /**
-   * Takes exactly this range out of free space, for example one that a damaged descriptor may own. Free parts of it are taken
-   * even if the rest is not free.
+   * Takes exactly this range out of free space, for example one that a damaged descriptor may own.
+   * Free parts of it are taken even if the rest is not free.
    * @returns whether all of it was free
    * @throws INTERNAL if it is misaligned
    */

@@ -7,8 +7,8 @@
  * | 4096 | 4096 | header copy 1 |
  * | `firstExtentOffset` | to the capacity | extents: regions and descriptor chunks, each at a multiple of the alignment |
  *
- * An extent is its contents rounded up to the alignment. All offsets and lengths are safe integers, in bytes; offsets count
- * from the start of the pool.
+ * An extent is its contents rounded up to the alignment. All offsets and lengths are safe integers,
+ * in bytes; offsets count from the start of the pool.
  */
 
 /** Bytes of one header copy; there are two. */
@@ -56,8 +56,8 @@ export function alignUp(bytes: number, alignment: number): number {
 }
 
 /**
- * Rounds down to a multiple of the alignment. Exact, since the alignment is a power of two. For numbers beyond 32 bits the
- * remainder operator is a call, and many times slower.
+ * Rounds down to a multiple of the alignment. Exact, since the alignment is a power of two. For
+ * numbers beyond 32 bits the remainder operator is a call, and many times slower.
  */
 export function alignDown(bytes: number, alignment: number): number {
   return Math.floor(bytes / alignment) * alignment;

@@ -1,6 +1,7 @@
 /**
- * Lists what is wrong with a pool, one finding after another. The log, `bedrock pool check` and `bedrock pool repair` all use
- * these findings of recovery, with these words, so that they always report the same.
+ * Lists what is wrong with a pool, one finding after another. The log, `bedrock pool check` and
+ * `bedrock pool repair` all use these findings of recovery, with these words, so that they always
+ * report the same.
  *
  * | kind | what it is about |
  * |---|---|

@@ -1,6 +1,6 @@
 /**
- * A new pool, as the bytes to write into zeroed space: the first chunk of free descriptors, and a header in both copies. They
- * must be durable before the pool can be found under its name.
+ * A new pool, as the bytes to write into zeroed space: the first chunk of free descriptors, and a
+ * header in both copies. They must be durable before the pool can be found under its name.
  */
 import { randomBytes } from 'node:crypto';
 import { MIN_CHUNK_COUNT, chunkLength } from './chunk-directory.js';

@@ -1,7 +1,8 @@
 /**
- * Space of erased regions that could not be cleared, for example after a disk error. Clearing is tried again, first after a
- * second and in the end every minute, and whenever space is short. Until then the space counts as used. After the next open
- * this is not needed: space that no region has is free then, and it is cleared before use.
+ * Space of erased regions that could not be cleared, for example after a disk error. Clearing is
+ * tried again, first after a second and in the end every minute, and whenever space is short. Until
+ * then the space counts as used. After the next open this is not needed: space that no region has
+ * is free then, and it is cleared before use.
  */
 import { explain } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -58,7 +59,10 @@ export class GiveBacks {
     this.#schedule();
   }
 
-  /** Tries again. It stops at the first failure, so that a caller short of space does not wait until all have failed. */
+  /**
+   * Tries again. It stops at the first failure, so that a caller short of space does not wait until
+   * all have failed.
+   */
   retry(): Promise<void> {
     if (this.#waiting.length === 0 || this.#isEnded) return Promise.resolve();
     return (this.#running ??= this.#retry().finally(() => (this.#running = undefined)));

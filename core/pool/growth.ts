@@ -1,7 +1,8 @@
 /**
- * How far a pool can grow, and by how much at a time. Its limit promises nothing: the file system decides. So this asks the
- * file system for its free space, and leaves part of it alone. If there is too little, growth is refused before anything is
- * taken. If the system still refuses (because of a quota, for example), less is tried, down to what is needed.
+ * How far a pool can grow, and by how much at a time. Its limit promises nothing: the file system
+ * decides. So this asks the file system for its free space, and leaves part of it alone. If there
+ * is too little, growth is refused before anything is taken. If the system still refuses (because
+ * of a quota, for example), less is tried, down to what is needed.
  */
 import { BedrockError, explain } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';

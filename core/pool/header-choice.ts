@@ -1,6 +1,6 @@
 /**
- * Chooses the header copy that counts: the valid one with the higher sequence. It reports what is wrong with the other copy,
- * and whether that must be rewritten. It writes nothing.
+ * Chooses the header copy that counts: the valid one with the higher sequence. It reports what is
+ * wrong with the other copy, and whether that must be rewritten. It writes nothing.
  *
  * | copy 0, copy 1 | outcome |
  * |---|---|
@@ -26,7 +26,10 @@ export type HeaderCopy = 0 | 1;
 
 export interface HeaderChoice {
   readonly header: PoolHeader;
-  /** The page that it was decoded from. It includes reserved bytes, which must be kept when the other copy is written. */
+  /**
+   * The page that it was decoded from. It includes reserved bytes, which must be kept when the
+   * other copy is written.
+   */
   readonly bytes: Uint8Array;
   /** The copy it was read from. */
   readonly copy: HeaderCopy;
@@ -48,9 +51,9 @@ export interface ChoiceOptions {
 /**
  * @param copy0 the bytes of page 0, as many as there are; undefined if they could not be read
  * @param copy1 the same for page 1
- * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred that cannot be, or without need); `details` has
- *   the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`: whether neither begins like a header, so that the file
- *   is no pool
+ * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred that cannot be, or
+ *   without need); `details` has the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`:
+ *   whether neither begins like a header, so that the file is no pool
  */
 export function chooseHeader(
   copy0: Uint8Array | undefined,

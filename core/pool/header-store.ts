@@ -1,11 +1,13 @@
 /**
- * The header of an open pool, and its changes: copy 0, then copy 1. Each is durable before the next step, so that one valid
- * copy exists at every moment. A change counts once copy 0 is durable. Changes come one at a time.
+ * The header of an open pool, and its changes: copy 0, then copy 1. Each is durable before the next
+ * step, so that one valid copy exists at every moment. A change counts once copy 0 is durable.
+ * Changes come one at a time.
  *
- * If there was no room for a copy, it may be torn, or valid after all, since a system without room may have stored a part of
- * it. The other copy is valid, and is not touched before the refused one has been stored again: copy 1 before the next change,
- * copy 0 by that change. After any other failed store nobody knows what is durable on the medium. Then no change is made until
- * recovery has made both copies valid.
+ * If there was no room for a copy, it may be torn, or valid after all, since a system without room
+ * may have stored a part of it. The other copy is valid, and is not touched before the refused one
+ * has been stored again: copy 1 before the next change, copy 0 by that change. After any other
+ * failed store nobody knows what is durable on the medium. Then no change is made until recovery
+ * has made both copies valid.
  */
 import { HEADER_BYTES } from './extent.js';
 import type { HeaderCopy } from './header-choice.js';
@@ -23,7 +25,10 @@ export class HeaderStore {
   #isUncertain = false;
   #isOwed = false;
 
-  /** @param behind the header that copy 1 still lacks, because the medium had no room for it when the pool was opened */
+  /**
+   * @param behind the header that copy 1 still lacks, because the medium had no room for it when
+   *   the pool was opened
+   */
   constructor(medium: PoolMedium, header: PoolHeader, behind?: Uint8Array) {
     this.#medium = medium;
     this.#current = header;
@@ -35,8 +40,8 @@ export class HeaderStore {
   }
 
   /**
-   * Whether the header of a failed change may still count at the next open. Then what it names must be left alone. Check this
-   * again after each wait.
+   * Whether the header of a failed change may still count at the next open. Then what it names must
+   * be left alone. Check this again after each wait.
    */
   get isUncertain(): boolean {
     return this.#isUncertain || this.#failure !== undefined;
@@ -47,7 +52,10 @@ export class HeaderStore {
     return this.#isOwed;
   }
 
-  /** Makes the current header durable. If there is no room, it is owed. @throws as `change`, except OUT_OF_SPACE */
+  /**
+   * Makes the current header durable. If there is no room, it is owed.
+   * @throws as `change`, except OUT_OF_SPACE
+   */
   async store(): Promise<void> {
     try {
       await this.change({});
@@ -67,8 +75,10 @@ export class HeaderStore {
 
   /**
    * Makes a change; it is durable when this ends.
-   * @param changed called in the step that makes the header current, so that nobody sees a capacity without its space
-   * @throws OUT_OF_SPACE, and nothing has changed; READ_ONLY and what the medium throws, also for all later changes
+   * @param changed called in the step that makes the header current, so that nobody sees a capacity
+   *   without its space
+   * @throws OUT_OF_SPACE, and nothing has changed; READ_ONLY and what the medium throws, also for
+   *   all later changes
    */
   async change(change: Partial<PoolHeader>, changed?: () => void): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;

@@ -1,6 +1,6 @@
 /**
- * The header of a pool: its identity, where its descriptors are, and how far it was ever written. There are two copies, in
- * pages 0 and 1.
+ * The header of a pool: its identity, where its descriptors are, and how far it was ever written.
+ * There are two copies, in pages 0 and 1.
  *
  * | offset | size | meaning |
  * |---|---|---|
@@ -23,11 +23,13 @@
  * | 252 | 4 | CRC32C of bytes 0 to 251 and 256 to 4095 |
  * | 256 | 3840 | directory of up to 240 chunks, 16 bytes each (chunk-directory.ts); zeros after the last |
  *
- * All numbers are little-endian. Write order of a change, whose sequence is one more than that of both copies:
+ * All numbers are little-endian. Write order of a change, whose sequence is one more than that of
+ * both copies:
  * 1. copy 0, barrier. A crash before the barrier may tear copy 0: copy 1 still has the old state.
  * 2. copy 1, barrier. A crash before the barrier may tear copy 1: copy 0 is durable and has the new state.
- * Before its first change, a writable open makes both copies equal: a barrier (what was read may not be durable yet), then the
- * chosen copy over the other one, barrier. So one valid copy exists at every moment.
+ * Before its first change, a writable open makes both copies equal: a barrier (what was read may
+ * not be durable yet), then the chosen copy over the other one, barrier. So one valid copy exists
+ * at every moment.
  */
 import { BedrockError } from '../base/errors.js';
 import { type Chunk, CHUNK_ENTRY_BYTES, chunkLength, directoryFault, MAX_CHUNKS } from './chunk-directory.js';
@@ -46,20 +48,20 @@ import {
 export const FORMAT_VERSION = 1;
 
 /**
- * The incompatible feature of a pool whose regions have, or had, names. A version that does not know it would leave two regions
- * with one name.
+ * The incompatible feature of a pool whose regions have, or had, names. A version that does not
+ * know it would leave two regions with one name.
  */
 export const NAMES = 2;
 
 /**
- * The incompatible feature of a pool with a journal. The journal may hold a change that must be made before anything else is
- * trusted.
+ * The incompatible feature of a pool with a journal. The journal may hold a change that must be
+ * made before anything else is trusted.
  */
 export const JOURNAL = 4;
 
 /**
- * The incompatible feature of a pool that regions of another one are being brought into. What it holds is not complete. A version that
- * does not know it would serve it as if it were.
+ * The incompatible feature of a pool that regions of another one are being brought into. What it
+ * holds is not complete. A version that does not know it would serve it as if it were.
  */
 export const BEING_FILLED = 8;
 
@@ -74,7 +76,10 @@ export const KNOWN_FEATURES: FeatureFlags = {
   incompatible: NAMES | JOURNAL | BEING_FILLED,
 };
 
-/** The flags of a new pool. It gets each feature on first use, so that older versions can open it until then. */
+/**
+ * The flags of a new pool. It gets each feature on first use, so that older versions can open it
+ * until then.
+ */
 export const NO_FEATURES: FeatureFlags = { compatible: 0, readOnlyCompatible: 0, incompatible: 0 };
 
 export function hasNames({ features }: Pick<PoolHeader, 'features'>): boolean {
@@ -82,8 +87,8 @@ export function hasNames({ features }: Pick<PoolHeader, 'features'>): boolean {
 }
 
 /**
- * The incompatible feature of a pool that a repair is changing. One of two overlapping regions may be gone and the other look
- * valid, so only a repair may open it. No new pool has it.
+ * The incompatible feature of a pool that a repair is changing. One of two overlapping regions may
+ * be gone and the other look valid, so only a repair may open it. No new pool has it.
  */
 export const BEING_REPAIRED = 1;
 
@@ -120,7 +125,10 @@ export interface PoolHeader extends PoolId, PoolGeometry {
   readonly journal?: JournalAreas | undefined;
 }
 
-/** `absent`: no header at all. `damaged`: its bytes cannot be trusted. `unsupported`: a valid one of another format. */
+/**
+ * `absent`: no header at all. `damaged`: its bytes cannot be trusted. `unsupported`: a valid one of
+ * another format.
+ */
 export type HeaderFault = 'absent' | 'damaged' | 'unsupported';
 
 export type DecodedHeader = { readonly header: PoolHeader } | Unreadable;

@@ -1,6 +1,7 @@
 /**
- * Everything that can be known of a pool without changing it: both header copies, and what recovery makes of the descriptors.
- * It uses recovery itself, so that a check always says the same as an open.
+ * Everything that can be known of a pool without changing it: both header copies, and what recovery
+ * makes of the descriptors. It uses recovery itself, so that a check always says the same as an
+ * open.
  */
 import { BedrockError } from '../base/errors.js';
 import { NameIndex } from '../targets/name-index.js';
@@ -29,11 +30,14 @@ export interface UsableHeaders {
   /** The slots. Regions that were replaced count as free, as they do after the next open. */
   readonly table: SlotTable;
   readonly names: RecoveredNames;
-  /** Absent without a journal. If a change is pending in it, everything else is as if the change were already made. */
+  /**
+   * Absent without a journal. If a change is pending in it, everything else is as if the change
+   * were already made.
+   */
   readonly journal: JournalState | undefined;
   /**
-   * Offset of the first byte that is not zero although the pool has stored nothing there, or that is beyond its capacity;
-   * undefined if there is none.
+   * Offset of the first byte that is not zero although the pool has stored nothing there, or that
+   * is beyond its capacity; undefined if there is none.
    */
   readonly excess: number | undefined;
   /** Live regions whose descriptor uses its reserved bytes. */
@@ -57,7 +61,10 @@ export interface InspectOptions {
   readonly onRead?: (bytes: number, total: number) => void;
 }
 
-/** @throws POOL_CORRUPT if the file is no pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the medium throws */
+/**
+ * @throws POOL_CORRUPT if the file is no pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the
+ *   medium throws
+ */
 export async function inspectPool(
   given: InspectedMedium,
   { prefer, onRead }: InspectOptions = {},

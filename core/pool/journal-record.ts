@@ -1,6 +1,6 @@
 /**
- * A record of the journal: the stores of a change in several places of the pool. All of them are made or none, even after a
- * crash.
+ * A record of the journal: the stores of a change in several places of the pool. All of them are
+ * made or none, even after a crash.
  *
  * A journal area:
  *
@@ -14,22 +14,25 @@
  * | 80 | 8 | length of the record from offset 64 on, bytes |
  * | 88 | | entries |
  *
- * An entry is offset (8) and length (4) of bytes in the pool, 4 zeros, then those bytes, and zeros up to a multiple of 8. An
- * entry of length 0 has no meaning, whatever its offset. All numbers are little-endian.
+ * An entry is offset (8) and length (4) of bytes in the pool, 4 zeros, then those bytes, and zeros
+ * up to a multiple of 8. An entry of length 0 has no meaning, whatever its offset. All numbers are
+ * little-endian.
  *
  * The record with sequence s is in area s mod 2. Write order of a change:
- * 1. the record; barrier. This commits the change. Before that, the record is torn or the area has its old one, and nothing has
- *    happened.
- * 2. the bytes of its entries into their places; barrier. A crash before the barrier leaves the record, which is then applied
- *    again completely.
- * 3. done = s in its area; barrier. From here on, others may change the same places: the record is void, and never applied
- *    again.
+ * 1. the record; barrier. This commits the change. Before that, the record is torn or the area has
+ *    its old one, and nothing has happened.
+ * 2. the bytes of its entries into their places; barrier. A crash before the barrier leaves the
+ *    record, which is then applied again completely.
+ * 3. done = s in its area; barrier. From here on, others may change the same places: the record is
+ *    void, and never applied again.
  *
- * The first change after an open begins with done = its sequence in its area, and a barrier. It continues with the next
- * sequence, since the area may hold a torn record with that sequence, which words of another record could complete.
+ * The first change after an open begins with done = its sequence in its area, and a barrier. It
+ * continues with the next sequence, since the area may hold a torn record with that sequence, which
+ * words of another record could complete.
  *
- * A record counts only if it is complete and its sequence is one more than the higher done of the two areas. Void records,
- * records of earlier areas, and torn records have another sequence or another checksum.
+ * A record counts only if it is complete and its sequence is one more than the higher done of the
+ * two areas. Void records, records of earlier areas, and torn records have another sequence or
+ * another checksum.
  */
 import { crc32c, crc32cOfWord } from './crc32c.js';
 import type { PoolId } from './extent.js';

@@ -1,6 +1,6 @@
 /**
- * Completes a change that the journal (journal-record.ts) has committed and that was not completed. Recovery does this before
- * it trusts anything else. A read-only pool is shown as if it were done.
+ * Completes a change that the journal (journal-record.ts) has committed and that was not completed.
+ * Recovery does this before it trusts anything else. A read-only pool is shown as if it were done.
  *
  * | step of the replay | if the power fails there |
  * |---|---|
@@ -28,7 +28,10 @@ export interface JournalState {
   readonly pending?: readonly JournalEntry[];
 }
 
-/** Reads the journal of a pool that has one. @throws what the medium throws; POOL_CORRUPT for a record that no pool writes */
+/**
+ * Reads the journal of a pool that has one.
+ * @throws what the medium throws; POOL_CORRUPT for a record that no pool writes
+ */
 export async function readJournal(
   medium: ReadableMedium,
   header: PoolHeader,
@@ -52,7 +55,8 @@ export async function readJournal(
   await readCarefully(medium, (offsets[area] as number) + RECORD_AT, record);
   const entries = decodeRecord(record, header);
   if (entries === undefined) return { done };
-  // Entries without bytes change nothing, wherever they are: earlier versions wrote some at 0, for regions of 0 bytes.
+  // Entries without bytes change nothing, wherever they are: earlier versions wrote some at 0, for
+  // regions of 0 bytes.
   const pending = entries.filter(({ bytes }) => bytes.length > 0);
   for (const { offset, bytes } of pending) {
     if (offset >= HEADERS_BYTES && offset + bytes.length <= header.capacity) continue;

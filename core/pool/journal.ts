@@ -1,11 +1,12 @@
 /**
- * The journal of an open pool. It makes changes in several places that happen completely or not at all, even after a crash.
- * journal-record.ts describes the bytes and the order of stores. The pool makes sure that changes come one at a time, and
- * places the areas.
+ * The journal of an open pool. It makes changes in several places that happen completely or not at
+ * all, even after a crash. journal-record.ts describes the bytes and the order of stores. The pool
+ * makes sure that changes come one at a time, and places the areas.
  *
- * A change that was refused for lack of room has not happened, and its record never counts: its sequence is durably used up. If
- * even that is refused, or a store fails otherwise, or a committed change cannot be completed, nobody knows what is on the
- * medium. Then the journal takes no more changes, and the next open completes what was committed.
+ * A change that was refused for lack of room has not happened, and its record never counts: its
+ * sequence is durably used up. If even that is refused, or a store fails otherwise, or a committed
+ * change cannot be completed, nobody knows what is on the medium. Then the journal takes no more
+ * changes, and the next open completes what was committed.
  */
 import { BedrockError } from '../base/errors.js';
 import type { Eventually } from '../targets/lifecycle.js';
@@ -22,8 +23,8 @@ export class Journal {
   #done: number;
   #record = Buffer.alloc(0);
   /**
-   * Whether the area of the next record may hold a torn record with that sequence, left by a power failure. The words of
-   * another torn record could complete it. So that sequence is used up first.
+   * Whether the area of the next record may hold a torn record with that sequence, left by a power
+   * failure. The words of another torn record could complete it. So that sequence is used up first.
    */
   #mayBeTorn = true;
 
@@ -34,7 +35,10 @@ export class Journal {
     this.#done = done;
   }
 
-  /** Continues in new areas, which are zeros. Called in the step that makes the header that names them current. */
+  /**
+   * Continues in new areas, which are zeros. Called in the step that makes the header that names
+   * them current.
+   */
   use(areas: JournalAreas): void {
     this.#areas = areas;
     this.#done = 0;
@@ -108,8 +112,8 @@ export class Journal {
   }
 
   /**
-   * In order, if the medium is direct. On other media earlier bytes could overtake later ones, so each store waits for the one
-   * before.
+   * In order, if the medium is direct. On other media earlier bytes could overtake later ones, so
+   * each store waits for the one before.
    */
   #apply(entries: readonly JournalEntry[]): Eventually<void> {
     if (this.#medium.isDirect === true || overlap(entries)) return this.#applyInOrder(entries);

@@ -1,22 +1,26 @@
 /**
- * What a region pool needs of the medium that it is on. `file` and `pmem` implement it, and so does the power-failure simulator
- * of the tests. The pool alone decides what is stored where, and where the barriers are.
+ * What a region pool needs of the medium that it is on. `file` and `pmem` implement it, and so does
+ * the power-failure simulator of the tests. The pool alone decides what is stored where, and where
+ * the barriers are.
  *
- * Offsets and lengths are bytes from the start of the pool. A method returns nothing if it is done at once, as on persistent
- * memory, so that nobody waits a turn for it. Otherwise it returns a promise.
+ * Offsets and lengths are bytes from the start of the pool. A method returns nothing if it is done
+ * at once, as on persistent memory, so that nobody waits a turn for it. Otherwise it returns a
+ * promise.
  *
- * A power failure may leave any subset of the stores since the last barrier, in any order. The smallest part that is always old
- * or new as a whole is an aligned word of 8 bytes on persistent memory, and a sector of 512 bytes on a disk.
+ * A power failure may leave any subset of the stores since the last barrier, in any order. The
+ * smallest part that is always old or new as a whole is an aligned word of 8 bytes on persistent
+ * memory, and a sector of 512 bytes on a disk.
  */
 import type { TargetMode } from '../contract/mode.js';
 import type { Eventually } from '../targets/lifecycle.js';
 
 /**
- * The medium that a region pool is on. Offsets and lengths are bytes from the start of the pool. A method returns nothing if it
- * is done at once, else a promise.
+ * The medium that a region pool is on. Offsets and lengths are bytes from the start of the pool. A
+ * method returns nothing if it is done at once, else a promise.
  *
- * A power failure may leave any subset of the stores since the last barrier, in any order. The smallest part that is always old
- * or new as a whole is an aligned word of 8 bytes on persistent memory, and a sector of 512 bytes on a disk.
+ * A power failure may leave any subset of the stores since the last barrier, in any order. The
+ * smallest part that is always old or new as a whole is an aligned word of 8 bytes on persistent
+ * memory, and a sector of 512 bytes on a disk.
  */
 export interface PoolMedium {
   /** How stores become durable, for `stats().mode`. */
@@ -30,7 +34,10 @@ export interface PoolMedium {
   /** `read` for recovery, if the medium needs another way to meet lost bytes without harm. */
   readCarefully?(offset: number, into: Uint8Array): Promise<void>;
 
-  /** Stores a copy of `bytes`. It can be read at once. It is durable after a barrier that begins later, or already when this ends. */
+  /**
+   * Stores a copy of `bytes`. It can be read at once. It is durable after a barrier that begins
+   * later, or already when this ends.
+   */
   write(offset: number, bytes: Uint8Array): Eventually<void>;
 
   /**
@@ -42,15 +49,22 @@ export interface PoolMedium {
   /** Like `stage`, for an aligned word of 8 bytes. A power failure leaves the old or the new word. */
   stageWord(offset: number, word: bigint): Eventually<void>;
 
-  /** Whether `publish` makes everything staged before durable before it stores the first word; otherwise a barrier is needed. */
+  /**
+   * Whether `publish` makes everything staged before durable before it stores the first word;
+   * otherwise a barrier is needed.
+   */
   readonly publishesInOrder?: boolean;
 
-  /** Stores a copy of `bytes`, durable when this ends. @throws OUT_OF_SPACE if some of it was refused, and not stored */
+  /**
+   * Stores a copy of `bytes`, durable when this ends.
+   * @throws OUT_OF_SPACE if some of it was refused, and not stored
+   */
   writeDurably(offset: number, bytes: Uint8Array): Eventually<void>;
 
   /**
-   * Stores a copy of `bytes` during the call. It is durable when the promise resolves; stores in the same turn of the event
-   * loop may share one promise. Absent if stores are not stores to memory.
+   * Stores a copy of `bytes` during the call. It is durable when the promise resolves; stores in
+   * the same turn of the event loop may share one promise. Absent if stores are not stores to
+   * memory.
    * @returns undefined, with nothing done, for more bytes than the event loop should wait for
    */
   storeDurably?(offset: number, bytes: Uint8Array): Promise<void> | undefined;
@@ -62,23 +76,23 @@ export interface PoolMedium {
   barrier(): Eventually<void>;
 
   /**
-   * Tells the medium that recovery has ended, and that calls are acknowledged from now on. Before that, `persist`, `barrier`
-   * and `writeDurably` may throw OUT_OF_SPACE for stores that a full medium did not take. Those are dropped then, and what was
-   * read before is durable.
+   * Tells the medium that recovery has ended, and that calls are acknowledged from now on. Before
+   * that, `persist`, `barrier` and `writeDurably` may throw OUT_OF_SPACE for stores that a full
+   * medium did not take. Those are dropped then, and what was read before is durable.
    */
   opened?(): void;
 
   /**
-   * Stores a whole descriptor, durable when this ends. The body is stored before the first word, so a power failure leaves the
-   * old first word, or all of the new descriptor.
+   * Stores a whole descriptor, durable when this ends. The body is stored before the first word, so
+   * a power failure leaves the old first word, or all of the new descriptor.
    * @param descriptor 64 bytes
    * @throws OUT_OF_SPACE if it was refused and not stored, as on a full copy-on-write file system
    */
   publish(offset: number, descriptor: Uint8Array): Eventually<void>;
 
   /**
-   * Stores the first word of a descriptor, 8 aligned bytes, durable when this ends. A power failure leaves the old or the new
-   * word.
+   * Stores the first word of a descriptor, 8 aligned bytes, durable when this ends. A power failure
+   * leaves the old or the new word.
    */
   publishWord(offset: number, word: bigint): Eventually<void>;
 
@@ -91,7 +105,10 @@ export interface PoolMedium {
   /** Whether the space of erased regions goes back to the file system, through `discard`. */
   readonly reclaims?: boolean;
 
-  /** Fills a range with zeros, durable when this ends, and gives its space to the file system; absent if it is never called. */
+  /**
+   * Fills a range with zeros, durable when this ends, and gives its space to the file system;
+   * absent if it is never called.
+   */
   discard?(offset: number, length: number): Eventually<void>;
 
   /**
@@ -107,31 +124,37 @@ export interface PoolMedium {
   grow(offset: number, length: number): Eventually<void>;
 
   /**
-   * Whether a range is all zeros that were never stored to; absent if only the pool can have stored something. Holes are not
-   * read if the file system reports them.
+   * Whether a range is all zeros that were never stored to; absent if only the pool can have stored
+   * something. Holes are not read if the file system reports them.
    */
   isZero?(offset: number, length: number): Promise<boolean>;
 
   /** Whether free space may lack space on the file system when the pool is opened. */
   readonly isSparse?: boolean;
 
-  /** The free space of the file system; absent, or nothing, if it is unknown. It is asked for on the thread pool. */
+  /**
+   * The free space of the file system; absent, or nothing, if it is unknown. It is asked for on the
+   * thread pool.
+   */
   space?(): Promise<MediumSpace | undefined>;
 
   /**
-   * Throws once the medium has failed, before anything is taken that could not be given back; absent if the medium cannot fail.
+   * Throws once the medium has failed, before anything is taken that could not be given back;
+   * absent if the medium cannot fail.
    * @throws READ_ONLY
    */
   checkSound?(): void;
 
   /**
-   * Checks that the medium is still the one that was opened, and was not truncated or replaced; absent if nobody can change it.
+   * Checks that the medium is still the one that was opened, and was not truncated or replaced;
+   * absent if nobody can change it.
    * @throws READ_ONLY from then on if it is not
    */
   look?(): Promise<void>;
 
   /**
-   * Refuses changes from now on, since nobody knows what is stored; absent if the medium does so by itself, or cannot.
+   * Refuses changes from now on, since nobody knows what is stored; absent if the medium does so by
+   * itself, or cannot.
    * @returns the error for all changes
    */
   fail?(why: string, cause: unknown): Error;
@@ -139,7 +162,10 @@ export interface PoolMedium {
   /** The range as memory, without a copy; absent if the medium is not memory. */
   map?(offset: number, length: number): Uint8Array[];
 
-  /** Whether loads and stores are those of memory: `read`, `write` and `storeDurably` of up to 1 MiB are done when they return. */
+  /**
+   * Whether loads and stores are those of memory: `read`, `write` and `storeDurably` of up to 1 MiB
+   * are done when they return.
+   */
   readonly isDirect?: boolean;
 
   /**
@@ -148,7 +174,10 @@ export interface PoolMedium {
    */
   readNow?(offset: number, into: Uint8Array): boolean;
 
-  /** Gives everything back; nothing is called after it. Everything that was acknowledged is already durable. */
+  /**
+   * Gives everything back; nothing is called after it. Everything that was acknowledged is already
+   * durable.
+   */
   close(): Eventually<void>;
 }
 

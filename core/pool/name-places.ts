@@ -1,7 +1,7 @@
 /**
- * Where the names of a pool's regions are, and how long they are: two bytes for each slot. Most names are after the contents of
- * their regions, in the same extent. The others are recorded one by one. It also counts the orders of names: each new name gets
- * a higher one.
+ * Where the names of a pool's regions are, and how long they are: two bytes for each slot. Most
+ * names are after the contents of their regions, in the same extent. The others are recorded one by
+ * one. It also counts the orders of names: each new name gets a higher one.
  */
 import { crc32c } from './crc32c.js';
 import type { NameFields } from './descriptor.js';

@@ -1,7 +1,7 @@
 /**
- * Reads the names of recovered regions, and finds out which region has which name. It reads them in the order of their places,
- * and neighbours with one read, so that a million names take a few reads for each megabyte. They are added to the index together
- * (`ManyNames`).
+ * Reads the names of recovered regions, and finds out which region has which name. It reads them in
+ * the order of their places, and neighbours with one read, so that a million names take a few reads
+ * for each megabyte. They are added to the index together (`ManyNames`).
  *
  * | found | becomes |
  * |---|---|

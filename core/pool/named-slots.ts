@@ -1,6 +1,6 @@
 /**
- * What recovery records about the names in descriptors until they are read: 27 bytes each, in arrays that double. A name is
- * identified by its number here, in the order of recording.
+ * What recovery records about the names in descriptors until they are read: 27 bytes each, in
+ * arrays that double. A name is identified by its number here, in the order of recording.
  *
  * A name is after its region's contents, in the same extent, or in its own extent.
  */
@@ -81,7 +81,10 @@ export class NamedSlots {
   }
 }
 
-/** Whether the name fields of a descriptor are possible: a valid length, within the pool, after its contents or aligned. */
+/**
+ * Whether the name fields of a descriptor are possible: a valid length, within the pool, after its
+ * contents or aligned.
+ */
 export function isNamePossible(
   pool: PoolGeometry,
   { offset, size, nameOffset, nameLength, order }: DescriptorFields,

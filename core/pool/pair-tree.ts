@@ -1,16 +1,17 @@
 /**
  * An ordered set of pairs of numbers: a B+ tree in slabs of doubles, without an object for a pair or a node.
  *
- * A seek sets the one cursor. `first` and `second` are the pair at the cursor, and insert and remove work there. The height
- * bounds every step: five or six levels for a million pairs. Memory is taken one slab (8 KiB, some 300 pairs) at a time, and
- * growing copies nothing but the first slab, which begins with one node, so there are no pauses. Empty nodes are used again;
- * their memory is not given back.
+ * A seek sets the one cursor. `first` and `second` are the pair at the cursor, and insert and
+ * remove work there. The height bounds every step: five or six levels for a million pairs. Memory
+ * is taken one slab (8 KiB, some 300 pairs) at a time, and growing copies nothing but the first
+ * slab, which begins with one node, so there are no pauses. Empty nodes are used again; their
+ * memory is not given back.
  *
  * A node is 64 doubles, 512 bytes:
  *   leaf   0..30 first, 31..61 second                       62 count, 63 unused
  *   inner  0..19 first, 20..39 second, 40..59 child         62 count, 63 unused
- * The pair beside a child is exactly the child's lowest pair, so the pair after a leaf's last can be read without visiting the
- * next leaf.
+ * The pair beside a child is exactly the child's lowest pair, so the pair after a leaf's last can
+ * be read without visiting the next leaf.
  */
 import { BedrockError } from '../base/errors.js';
 
@@ -34,7 +35,10 @@ export class PairTree {
   #size = 0;
   nextFirst = 0;
   nextSecond = 0;
-  /** The cursor: a node and a position in it for each level; leaves are level 0. Position -1 is before the lowest pair. */
+  /**
+   * The cursor: a node and a position in it for each level; leaves are level 0. Position -1 is
+   * before the lowest pair.
+   */
   readonly #nodes = new Int32Array(MAX_HEIGHT);
   readonly #positions = new Int32Array(MAX_HEIGHT);
 
@@ -82,7 +86,10 @@ export class PairTree {
     return this.seekAtMost(Infinity, Infinity);
   }
 
-  /** Reads the pair after the cursor, which stays. @returns whether there is one: then `nextFirst` and `nextSecond` are set */
+  /**
+   * Reads the pair after the cursor, which stays.
+   * @returns whether there is one: then `nextFirst` and `nextSecond` are set
+   */
   peekNext(): boolean {
     const level = this.#levelOfNext();
     if (level > this.#height) return false;
@@ -178,7 +185,10 @@ export class PairTree {
     }
   }
 
-  /** Joins the cursor's node of a level with a neighbour if one node can hold both. So two neighbours are on average half full. */
+  /**
+   * Joins the cursor's node of a level with a neighbour if one node can hold both. So two
+   * neighbours are on average half full.
+   */
   #merge(level: number): void {
     const node = this.#nodes[level] as number;
     const parent = this.#nodes[level + 1] as number;
@@ -244,8 +254,8 @@ export class PairTree {
   }
 
   /**
-   * @returns the lowest level at which the cursor's node has more pairs; one above the root's level if the cursor is at the
-   *   highest pair
+   * @returns the lowest level at which the cursor's node has more pairs; one above the root's level
+   *   if the cursor is at the highest pair
    */
   #levelOfNext(): number {
     let level = 0;
@@ -266,8 +276,8 @@ export class PairTree {
   }
 
   /**
-   * Scans by four, then by one. With so few pairs a binary search takes a fifth longer, as the processor mispredicts half its
-   * branches.
+   * Scans by four, then by one. With so few pairs a binary search takes a fifth longer, as the
+   * processor mispredicts half its branches.
    * @returns how many pairs of a node are not above the given one
    */
   #atMost(node: number, capacity: number, first: number, second: number): number {

@@ -1,6 +1,6 @@
 /**
- * A read-only view of a pool in which the pending change of its journal is already made. Nothing is ever stored. Where the
- * medium's own memory differs, no view of it is given.
+ * A read-only view of a pool in which the pending change of its journal is already made. Nothing is
+ * ever stored. Where the medium's own memory differs, no view of it is given.
  */
 import { BedrockError } from '../base/errors.js';
 import type { TargetMode } from '../contract/mode.js';

@@ -1,6 +1,7 @@
 /**
- * Changes of several regions of a pool that are made together or not at all, even after a crash. They go through the journal.
- * So does a change of a name, as the new name may overwrite the old one.
+ * Changes of several regions of a pool that are made together or not at all, even after a crash.
+ * They go through the journal. So does a change of a name, as the new name may overwrite the old
+ * one.
  *
  * | step | if the power fails there |
  * |---|---|
@@ -9,9 +10,9 @@
  * | 3. the same to their places; barrier; the record is void; barrier | everything has happened |
  * | 4. space of old names becomes zeros, then free | the space belongs to nobody |
  *
- * Step 1 also makes the ends of replaced regions durable (ended-regions.ts). Changes come one at a time. On a direct medium
- * each is one step of the event loop. On other media they take turns with each other and with everything else that changes the
- * header.
+ * Step 1 also makes the ends of replaced regions durable (ended-regions.ts). Changes come one at a
+ * time. On a direct medium each is one step of the event loop. On other media they take turns with
+ * each other and with everything else that changes the header.
  */
 import type { Eventually } from '../targets/lifecycle.js';
 import type { SlotTable } from '../targets/slot-table.js';
@@ -30,7 +31,10 @@ import type { Extent, NewSlot, RegionExtents } from './region-extents.js';
 
 const WORD_BYTES = 8;
 
-/** First size of a journal's areas, if the pool has that much free space. Later sizes are the next power of two. */
+/**
+ * First size of a journal's areas, if the pool has that much free space. Later sizes are the next
+ * power of two.
+ */
 const FIRST_JOURNAL_BYTES = 2 ** 16;
 
 /** Changes that are made together or not at all. */
@@ -166,7 +170,10 @@ export class PoolChanges {
     return names;
   }
 
-  /** Makes durable what must be so before the record: the contents of new regions, and the ends of replaced ones. */
+  /**
+   * Makes durable what must be so before the record: the contents of new regions, and the ends of
+   * replaced ones.
+   */
   #prepare({ published }: PoolChange): Eventually<void> {
     const hasContents = published.some(({ size }) => size > 0);
     return hasContents ? this.#ended.endWithBarrier() : this.#ended.end();
@@ -198,13 +205,16 @@ export class PoolChanges {
     return -1;
   }
 
-  /** Everything that a change stores, except the names of new regions, which are in space that belongs to nobody yet. */
+  /**
+   * Everything that a change stores, except the names of new regions, which are in space that
+   * belongs to nobody yet.
+   */
   #entriesOf(change: PoolChange, { places }: PlacedNames): JournalEntry[] {
     const table = this.#table;
     const header = this.#headers.current;
     const entries = [...change.writes];
-    // A name is part of the record. Its place may be that of the old name, which counts until everything is committed. A name
-    // elsewhere would have to be durable before the record.
+    // A name is part of the record. Its place may be that of the old name, which counts until
+    // everything is committed. A name elsewhere would have to be durable before the record.
     const add = ({ slot, offset, size }: NewSlot, createdAt: number, name: Uint8Array | undefined): void => {
       const fields = name && this.#places.fieldsFor(places.get(slot) as number, name);
       if (name !== undefined && fields !== undefined)
@@ -254,7 +264,10 @@ export class PoolChanges {
     return committed.then(() => this.#finish(change, names, made), refused);
   }
 
-  /** The change is durable, and everybody sees it from here on. Gives back the space that it no longer needs. */
+  /**
+   * The change is durable, and everybody sees it from here on. Gives back the space that it no
+   * longer needs.
+   */
   #finish(change: PoolChange, { places }: PlacedNames, made: () => void): Eventually<void> {
     const table = this.#table;
     for (const { slot, offset, size, createdAt } of change.published)

@@ -21,7 +21,10 @@ export interface PoolInfo {
   headers: readonly HeaderCopyInfo[];
   /** Regions that have a name. */
   names: number;
-  /** Bytes of each of the journal's two areas, and whether it holds a change that the next open completes; null without a journal. */
+  /**
+   * Bytes of each of the journal's two areas, and whether it holds a change that the next open
+   * completes; null without a journal.
+   */
   journal: { areaBytes: number; isPending: boolean } | null;
   slots: { total: number; live: number; free: number; retired: number; quarantined: number };
   /** Regions that are served, and the sum of their sizes. */

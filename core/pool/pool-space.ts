@@ -1,15 +1,17 @@
 /**
- * The space of an open pool: what is free, which of that can be used without preparation, how the pool grows, and what its file
- * system can give.
+ * The space of an open pool: what is free, which of that can be used without preparation, how the
+ * pool grows, and what its file system can give.
  *
- * - Free space reads as zeros, durably, so a region is made without touching its bytes. There are two exceptions: space below
- *   freshFrom that recovery found free may hold bytes of a region that was never acknowledged, and somebody else may have
- *   stored bytes above it. Such space is in `#unclean` too, and is cleared when it is taken.
- * - Free space is backed by space on the medium, so a region that was made can be written. Only if the medium gives erased
- *   space back to its file system, or could not get all of it, some may lack it. Such space is in `#unbacked` too, and gets it
- *   when it is taken.
+ * - Free space reads as zeros, durably, so a region is made without touching its bytes. There are
+ *   two exceptions: space below freshFrom that recovery found free may hold bytes of a region that
+ *   was never acknowledged, and somebody else may have stored bytes above it. Such space is in
+ *   `#unclean` too, and is cleared when it is taken.
+ * - Free space is backed by space on the medium, so a region that was made can be written. Only if
+ *   the medium gives erased space back to its file system, or could not get all of it, some may
+ *   lack it. Such space is in `#unbacked` too, and gets it when it is taken.
  *
- * The pool makes sure that calls that may wait (`take`) run one at a time. Everything else ends at once if the medium does.
+ * The pool makes sure that calls that may wait (`take`) run one at a time. Everything else ends at
+ * once if the medium does.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -120,7 +122,10 @@ export class PoolSpace {
     return this.maxBytes - this.#header.capacity;
   }
 
-  /** Bytes that count as used and belong to nobody: space of erased regions that is still to be given back, and withheld space. */
+  /**
+   * Bytes that count as used and belong to nobody: space of erased regions that is still to be
+   * given back, and withheld space.
+   */
   get pendingBytes(): number {
     return this.#giveBacks.bytes + this.#withheld.reduce((sum, { length }) => sum + length, 0);
   }
@@ -141,7 +146,10 @@ export class PoolSpace {
 
   // ---- taking ----
 
-  /** Takes free space that can be used without preparation. @returns -1 if there is none, and the caller has to wait */
+  /**
+   * Takes free space that can be used without preparation.
+   * @returns -1 if there is none, and the caller has to wait
+   */
   takeNow(length: number): number {
     const offset = this.#space.allocate(length);
     if (offset < 0) return -1;
@@ -226,8 +234,8 @@ export class PoolSpace {
     if (end <= freshFrom) return;
     const next = Math.min(capacity, Math.max(end, freshFrom + FRESH_STEP_BYTES));
     const length = next - freshFrom;
-    // The pool has stored nothing there. Somebody else may have, for example by restoring a backup, without its holes, over a
-    // newer pool.
+    // The pool has stored nothing there. Somebody else may have, for example by restoring a backup,
+    // without its holes, over a newer pool.
     const isClean = (await this.#medium.isZero?.(freshFrom, length)) ?? true;
     if (!isClean)
       this.#logger?.warning(

@@ -1,8 +1,9 @@
 /**
  * A target over a region pool: what `file` and `pmem` share, and what the power-failure tests run.
  *
- * A region is only a row in the pool's table. RegionDirectory makes an object for a region that is used, and keeps the last few
- * thousand. So a region in use is found by two array reads, and a million idle ones cost no objects.
+ * A region is only a row in the pool's table. RegionDirectory makes an object for a region that is
+ * used, and keeps the last few thousand. So a region in use is found by two array reads, and a
+ * million idle ones cost no objects.
  */
 import { type Clock, soundClock } from '../base/clock.js';
 import { asBedrockError, BedrockError } from '../base/errors.js';
@@ -82,7 +83,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   #maxBytes = 0;
   #openPool: RegionPool | undefined;
   #openRegions: RegionDirectory<PoolRegion> | undefined;
-  /** The pool calls it in the step that changes a region's row, so that the object appears and disappears with the row. */
+  /**
+   * The pool calls it in the step that changes a region's row, so that the object appears and
+   * disappears with the row.
+   */
   readonly #keep = (region: PoolRegion): void => this.#regions.keep(region);
   readonly #forget = (region: PoolRegion): void => this.#regions.forget(region);
 
@@ -130,7 +134,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return { regions, bytes, quarantined: quarantined.length };
   }
 
-  /** Logs the first findings with all that is known of the loss. There is a limit, as damage may have hit every slot. */
+  /**
+   * Logs the first findings with all that is known of the loss. There is a limit, as damage may
+   * have hit every slot.
+   */
   #logFindings(findings: Iterable<Finding>, quarantined: number): void {
     let found = 0;
     for (const { message, ...facts } of findings) {
@@ -401,8 +408,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   }
 
   /**
-   * A barrier precedes the descriptor of a region with a name, and the record of a transaction. If `publish` itself has one, it
-   * precedes any descriptor.
+   * A barrier precedes the descriptor of a region with a name, and the record of a transaction. If
+   * `publish` itself has one, it precedes any descriptor.
    */
   protected override persistNew(region: PoolRegion, isNamed: boolean): Eventually<void> {
     if (isNamed || this.#store.publishesInOrder === true) return undefined;

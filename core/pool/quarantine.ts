@@ -1,9 +1,11 @@
 /**
- * The slots that recovery has set aside, and what is known of each. It is all in the rows of the slot table, which exist
- * anyway: damage may have hit millions of slots, so the facts about one are put together when they are needed.
+ * The slots that recovery has set aside, and what is known of each. It is all in the rows of the
+ * slot table, which exist anyway: damage may have hit millions of slots, so the facts about one are
+ * put together when they are needed.
  *
- * In place of the time of creation, a row has a note: the reason in bits 0 to 2; then one bit each for `isLive`, for a
- * generation and for an extent; above them the slot of the overlap plus 2, or 0 if there is none.
+ * In place of the time of creation, a row has a note: the reason in bits 0 to 2; then one bit each
+ * for `isLive`, for a generation and for an extent; above them the slot of the overlap plus 2, or 0
+ * if there is none.
  */
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import type { DescriptorFields } from './descriptor.js';
@@ -24,10 +26,16 @@ export type QuarantineReason = keyof typeof QUARANTINE_REASONS;
 export interface QuarantinedSlot {
   readonly slot: number;
   readonly reason: QuarantineReason;
-  /** The generation in a readable descriptor, and whether it says that the region lives. In a damaged one both may be wrong. */
+  /**
+   * The generation in a readable descriptor, and whether it says that the region lives. In a
+   * damaged one both may be wrong.
+   */
   readonly generation?: number;
   readonly isLive?: boolean;
-  /** Offset and size of the extent that stays reserved, as in the descriptor; absent if they are impossible. */
+  /**
+   * Offset and size of the extent that stays reserved, as in the descriptor; absent if they are
+   * impossible.
+   */
   readonly offset?: number;
   readonly size?: number;
   /** For an overlap, the slot of a region that it overlaps; -1 for a descriptor chunk. */
@@ -93,7 +101,10 @@ export class QuarantinedSlots implements Iterable<QuarantinedSlot> {
     for (let found = this.next(-1); found !== undefined; found = this.next(found.slot)) yield found;
   }
 
-  /** Slots with an extent that stays reserved: those beyond the end of the pool, or the others. The table has the extents. */
+  /**
+   * Slots with an extent that stays reserved: those beyond the end of the pool, or the others. The
+   * table has the extents.
+   */
   *slotsOfExtents(isTruncated: boolean): Generator<number> {
     const table = this.#table;
     const truncated = REASONS.indexOf('truncated');
@@ -117,7 +128,10 @@ export class QuarantinedSlots implements Iterable<QuarantinedSlot> {
     }
   }
 
-  /** Takes a live region's slot out of use. @param overlaps the slot of a region that it overlaps, -1 for a descriptor chunk */
+  /**
+   * Takes a live region's slot out of use.
+   * @param overlaps the slot of a region that it overlaps, -1 for a descriptor chunk
+   */
   addOverlap(slot: number, overlaps: number): void {
     const table = this.#table;
     const note = IS_LIVE + HAS_GENERATION + HAS_EXTENT + (overlaps + 2) * OVERLAP_UNIT;

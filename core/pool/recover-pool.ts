@@ -1,6 +1,6 @@
 /**
- * Recovery of a pool from its medium: headers, then the change in the journal, then descriptors in bulk, then names. Damage is
- * set aside, and costs nothing else.
+ * Recovery of a pool from its medium: headers, then the change in the journal, then descriptors in
+ * bulk, then names. Damage is set aside, and costs nothing else.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -65,8 +65,8 @@ export async function recoverPool(
   const recoveredNames = await recoverNames(medium, names, table, index);
   const { replaced } = recoveredNames;
   const replacedBytes = replaced.reduce((sum, slot) => sum + table.size(slot), 0);
-  // Until repair ends that. Growing could place a new region where an older header does not reach and another region is. It
-  // would also bring back as zeros what a truncated file has lost.
+  // Until repair ends that. Growing could place a new region where an older header does not reach
+  // and another region is. It would also bring back as zeros what a truncated file has lost.
   const isLarger = medium.size < header.capacity || quarantined.has('outside');
   const mayGrow = !isReadOnly && !isLarger;
   const pool = new RegionPool({
@@ -87,8 +87,8 @@ export async function recoverPool(
     }
   } else {
     await whereThereIsRoom(pool.makeRecoveredDurable());
-    // Stored before the last region that proves this can be erased: otherwise, after a crash, the next open would take its
-    // bytes for zeros.
+    // Stored before the last region that proves this can be erased: otherwise, after a crash, the
+    // next open would take its bytes for zeros.
     if (isHeaderOld) await pool.storeHeader();
     // Not earlier: their successors might be in a cache only.
     await pool.endReplaced(replaced);
@@ -140,8 +140,9 @@ function placesOf(names: NamedSlots, table: SlotTable): NamePlaces {
 }
 
 /**
- * Makes both copies valid before either is changed, and what was read durable before anything builds on it. If there is no room
- * for the invalid copy, it waits for the next change, which stores it before it touches the other copy.
+ * Makes both copies valid before either is changed, and what was read durable before anything
+ * builds on it. If there is no room for the invalid copy, it waits for the next change, which
+ * stores it before it touches the other copy.
  * @returns the header that copy 1 still lacks
  */
 async function mendHeaders(
@@ -168,7 +169,10 @@ async function mendHeaders(
   }
 }
 
-/** For a barrier that only has to make durable what was read. Without room, the medium has dropped the rest. */
+/**
+ * For a barrier that only has to make durable what was read. Without room, the medium has dropped
+ * the rest.
+ */
 async function whereThereIsRoom(durable: Eventually<void>): Promise<void> {
   try {
     await durable;

@@ -1,6 +1,7 @@
 /**
- * Recovery: from the header and the bytes of the descriptor chunks to the table of slots and the free extents. It has no input
- * or output of its own: the caller reads the medium, and feeds the bytes in pieces, in any order.
+ * Recovery: from the header and the bytes of the descriptor chunks to the table of slots and the
+ * free extents. It has no input or output of its own: the caller reads the medium, and feeds the
+ * bytes in pieces, in any order.
  *
  * | found | becomes |
  * |---|---|
@@ -8,14 +9,15 @@
  * | a live one whose extent is in the pool, aligned, and claimed by no other | a region |
  * | anything else | a quarantined slot; its extent stays reserved if it can be one |
  *
- * Damage costs no other region. The extent in a damaged descriptor is kept out of the free space, but takes nothing from a
- * valid region. If two valid descriptors claim the same bytes, one of them is wrong, and nothing tells which. So neither is
- * served. A descriptor that cannot be read now may be readable tomorrow, and then claims its bytes. So there is no free space
- * until it has been overwritten.
+ * Damage costs no other region. The extent in a damaged descriptor is kept out of the free space,
+ * but takes nothing from a valid region. If two valid descriptors claim the same bytes, one of them
+ * is wrong, and nothing tells which. So neither is served. A descriptor that cannot be read now may
+ * be readable tomorrow, and then claims its bytes. So there is no free space until it has been
+ * overwritten.
  *
- * What recovery finds may be in a cache only. Before anything that builds on it is served or written, the caller ends with a
- * barrier over headers and chunks, whether it has written or not. Otherwise a power failure could undo an erase that was
- * trusted.
+ * What recovery finds may be in a cache only. Before anything that builds on it is served or
+ * written, the caller ends with a barrier over headers and chunks, whether it has written or not.
+ * Otherwise a power failure could undo an erase that was trusted.
  */
 import { BedrockError } from '../base/errors.js';
 import { SlotState, SlotTable } from '../targets/slot-table.js';
@@ -35,13 +37,14 @@ export interface RecoveryResult {
   readonly bytes: number;
   readonly quarantined: QuarantinedSlots;
   /**
-   * Space that no region, chunk, header or reserved extent covers, in the order of offsets, with neighbours joined. Empty if a
-   * descriptor could not be read: its extent may be anywhere.
+   * Space that no region, chunk, header or reserved extent covers, in the order of offsets, with
+   * neighbours joined. Empty if a descriptor could not be read: its extent may be anywhere.
    */
   readonly free: FreeExtents;
   /**
-   * Whether a valid descriptor has an extent beyond freshFrom, where nothing was ever written. Then both header copies are
-   * older than it, as in a restored backup, and no free space is known to be zeros.
+   * Whether a valid descriptor has an extent beyond freshFrom, where nothing was ever written. Then
+   * both header copies are older than it, as in a restored backup, and no free space is known to be
+   * zeros.
    */
   readonly isHeaderOld: boolean;
   /** The names in descriptors, still to be read (name-recovery.ts). */
@@ -87,7 +90,10 @@ export class Recovery {
     }
   }
 
-  /** Reports that the descriptors of these slots cannot be read. Slots that are never fed count as unreadable too. */
+  /**
+   * Reports that the descriptors of these slots cannot be read. Slots that are never fed count as
+   * unreadable too.
+   */
   unreadable(slotFrom: number, count: number): void {
     this.#expectUnread(slotFrom, count);
     for (let slot = slotFrom; slot < slotFrom + count; slot++) this.#quarantine(slot, 'unreadable');
@@ -95,8 +101,9 @@ export class Recovery {
 
   /**
    * Ends recovery: finds overlaps and the free space.
-   * @param options.unreadableAreLost the caller has overwritten the unreadable descriptors with retired ones, followed by a
-   *   barrier, so that they never claim anything again. Then the free space is what the others leave
+   * @param options.unreadableAreLost the caller has overwritten the unreadable descriptors with
+   *   retired ones, followed by a barrier, so that they never claim anything again. Then the free
+   *   space is what the others leave
    */
   finish(options: { readonly unreadableAreLost?: boolean } = {}): RecoveryResult {
     const { table } = this;
@@ -147,9 +154,10 @@ export class Recovery {
   }
 
   /**
-   * Goes through all extents in the order of offsets. An extent that begins before the end of the previous claims overlaps one
-   * of them, and so does the extent that began the stretch. So a stretch of more than one is quarantined as a whole. For each,
-   * one overlapping extent is recorded: the one that extends farthest so far. For that one, the first that meets it is
+   * Goes through all extents in the order of offsets. An extent that begins before the end of the
+   * previous claims overlaps one of them, and so does the extent that began the stretch. So a
+   * stretch of more than one is quarantined as a whole. For each, one overlapping extent is
+   * recorded: the one that extends farthest so far. For that one, the first that meets it is
    * recorded.
    */
   #sweep(): FreeExtents {
@@ -182,7 +190,10 @@ export class Recovery {
     return free;
   }
 
-  /** The regions, then the other claims, then reserved extents. A chunk has slot -1, as has an area of the journal. */
+  /**
+   * The regions, then the other claims, then reserved extents. A chunk has slot -1, as has an area
+   * of the journal.
+   */
   #collect(): { starts: Float64Array; ends: Float64Array; slots: Int32Array; claims: number } {
     const { table } = this;
     const { alignment, chunks, journal } = this.#header;

@@ -1,6 +1,7 @@
 /**
- * The space of regions in a pool, and how it is given back: the extent of the contents, with the name after them if there is
- * room, and the extent of a name elsewhere. Space becomes zeros before it is given back. If that fails, it is tried again.
+ * The space of regions in a pool, and how it is given back: the extent of the contents, with the
+ * name after them if there is room, and the extent of a name elsewhere. Space becomes zeros before
+ * it is given back. If that fails, it is tried again.
  */
 import type { Eventually } from '../targets/lifecycle.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
@@ -128,8 +129,8 @@ export class RegionExtents {
   }
 
   /**
-   * Like `release`, for many regions. Small extents are cleared with one barrier. If the medium reclaims space, extents may be
-   * punched out one by one.
+   * Like `release`, for many regions. Small extents are cleared with one barrier. If the medium
+   * reclaims space, extents may be punched out one by one.
    */
   releaseTogether(regions: readonly NewSlot[]): Eventually<void> {
     const small: Extent[] = [];

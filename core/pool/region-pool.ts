@@ -1,7 +1,8 @@
 /**
- * A region pool on a medium: regions, slots and descriptors. This file decides what is stored in which order, as
- * docs/pool-format.md describes; the medium decides how. Work that may wait (more space, more slots, a higher freshFrom) runs
- * one at a time. Everything else ends at once if the medium does.
+ * A region pool on a medium: regions, slots and descriptors. This file decides what is stored in
+ * which order, as docs/pool-format.md describes; the medium decides how. Work that may wait (more
+ * space, more slots, a higher freshFrom) runs one at a time. Everything else ends at once if the
+ * medium does.
  */
 import { BedrockError, invalid } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -185,7 +186,10 @@ export class RegionPool {
     });
   }
 
-  /** Ensures that IDs of erased regions are never given out; durable when this ends. @throws ID_TAKEN, OUT_OF_SPACE */
+  /**
+   * Ensures that IDs of erased regions are never given out; durable when this ends.
+   * @throws ID_TAKEN, OUT_OF_SPACE
+   */
   takeErased(ids: readonly RegionId[]): Promise<void> {
     const { table } = this;
     return this.#inTurn(async () => {
@@ -194,7 +198,8 @@ export class RegionPool {
       for (const { slot, generation } of slots) table.take(slot, generation);
       try {
         const descriptors = erasedDescriptors(slots, this.header, (slot) => this.#descriptorOffset(slot));
-        // All writes end before a slot is given back: a late one would overwrite the descriptor of the slot's next region.
+        // All writes end before a slot is given back: a late one would overwrite the descriptor of
+        // the slot's next region.
         const stored = await Promise.allSettled(
           descriptors.map(async ({ offset, bytes }) => this.#medium.writeDurably(offset, bytes)),
         );
@@ -210,9 +215,10 @@ export class RegionPool {
 
   /**
    * Makes an allocated region, written or not, findable; durable when this ends.
-   * @param becameLive called in the step that makes the row live: from then on the region can be found, so its object must
-   *   exist
-   * @param named a name with the length that room was taken for. Then staged contents are durable too when this ends
+   * @param becameLive called in the step that makes the row live: from then on the region can be
+   *   found, so its object must exist
+   * @param named a name with the length that room was taken for. Then staged contents are durable
+   *   too when this ends
    */
   publish<S extends NewSlot>(
     region: S,
@@ -310,8 +316,9 @@ export class RegionPool {
   }
 
   /**
-   * Called after a descriptor could not be stored. If the medium had no room, the descriptor is unchanged, and the region lives
-   * or not as before. This is checked as recovery would read it. If anything else is there, nobody knows what is durable.
+   * Called after a descriptor could not be stored. If the medium had no room, the descriptor is
+   * unchanged, and the region lives or not as before. This is checked as recovery would read it. If
+   * anything else is there, nobody knows what is durable.
    */
   async #unchanged(slot: number, before: 'free' | 'live', error: unknown): Promise<never> {
     if (!isOutOfSpace(error)) throw error;
@@ -348,8 +355,8 @@ export class RegionPool {
   // ---- replaced regions ----
 
   /**
-   * If the medium allows it, makes the ends of all replaced regions durable, and the space of those that nobody uses free. It
-   * also waits for other space that is being given back now.
+   * If the medium allows it, makes the ends of all replaced regions durable, and the space of those
+   * that nobody uses free. It also waits for other space that is being given back now.
    */
   async settleIfPossible(): Promise<void> {
     try {
@@ -361,8 +368,8 @@ export class RegionPool {
   }
 
   /**
-   * Ends regions that recovery found replaced. What recovery has read is durable. If there is no room, they wait, and nobody
-   * sees them.
+   * Ends regions that recovery found replaced. What recovery has read is durable. If there is no
+   * room, they wait, and nobody sees them.
    */
   async endReplaced(slots: readonly number[]): Promise<void> {
     if (slots.length === 0) return;
@@ -410,7 +417,8 @@ export class RegionPool {
     if (nameBytes > 0) await this.#changes.enableNames();
     const length = this.#extents.lengthFor(size + nameBytes);
     const offset = length === 0 ? 0 : await this.#takeSpace(length, size + nameBytes);
-    // Replaced regions hold slots too. Ending them first would let regions that are often replaced run out of slots again and again.
+    // Replaced regions hold slots too. Ending them first would let regions that are often replaced
+    // run out of slots again and again.
     let endsReplaced = !this.#hasRoomForChunk;
     try {
       for (;;) {
@@ -421,7 +429,8 @@ export class RegionPool {
           await this.settleIfPossible();
           continue;
         }
-        // Creations that need not wait may take all its slots before this one goes on: then it needs another one.
+        // Creations that need not wait may take all its slots before this one goes on: then it
+        // needs another one.
         await this.#addChunk();
       }
     } catch (error) {
@@ -446,8 +455,8 @@ export class RegionPool {
   }
 
   /**
-   * Adds slots until there is one with this number. An ID may ask for any number, so the slots and `length` more bytes must fit
-   * before the first is added.
+   * Adds slots until there is one with this number. An ID may ask for any number, so the slots and
+   * `length` more bytes must fit before the first is added.
    */
   async #addSlotsTo(slot: number, length = 0): Promise<void> {
     const missing = slot + 1 - this.table.slots;
@@ -495,7 +504,10 @@ export class RegionPool {
     }
   }
 
-  /** Makes the header durable, with the corrections of recovery. If there is no room, this is done before a region ends. */
+  /**
+   * Makes the header durable, with the corrections of recovery. If there is no room, this is done
+   * before a region ends.
+   */
   storeHeader(): Promise<void> {
     return this.#inTurn(() => this.#headers.store());
   }
@@ -512,8 +524,9 @@ export class RegionPool {
   }
 
   /**
-   * Drops everything that the pool holds: one change of the header takes all slots out of it, and gives the pool another id. The
-   * descriptors that are left in the space count for nothing. This object must not be used afterwards; the pool is recovered anew.
+   * Drops everything that the pool holds: one change of the header takes all slots out of it, and
+   * gives the pool another id. The descriptors that are left in the space count for nothing. This
+   * object must not be used afterwards; the pool is recovered anew.
    */
   empty(id: PoolId): Promise<void> {
     return this.#inTurn(async () => {

@@ -1,7 +1,8 @@
 /**
- * What repair writes into a damaged pool: over every quarantined slot a free descriptor of the last generation (which retires
- * the slot: no region ever uses it again), descriptors without a name for regions whose name is lost, and new headers. It has
- * no input or output. repair.ts carries it out, in an order that a crash may interrupt anywhere.
+ * What repair writes into a damaged pool: over every quarantined slot a free descriptor of the last
+ * generation (which retires the slot: no region ever uses it again), descriptors without a name for
+ * regions whose name is lost, and new headers. It has no input or output. repair.ts carries it out,
+ * in an order that a crash may interrupt anywhere.
  *
  * | header | sequence | what it says |
  * |---|---|---|
@@ -189,8 +190,8 @@ export function noLongerReadable(offset: number): BedrockError {
 }
 
 /**
- * The fingerprint that the pool will have after the repair, computed from its present descriptors. Slots that could not be read
- * are all rewritten.
+ * The fingerprint that the pool will have after the repair, computed from its present descriptors.
+ * Slots that could not be read are all rewritten.
  * @throws POOL_CORRUPT if others cannot be read either: zeros in their place would give a wrong fingerprint
  */
 export async function fingerprintAfter(

@@ -9,8 +9,8 @@
  * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes this one, and begins anew |
  * | 5. the header without the mark, copy by copy, a barrier after each | it is marked as before, or repaired |
  *
- * Without the mark, a crash within step 4 could leave one of two overlapping regions. It would look valid and be served, though
- * it may be the wrong one.
+ * Without the mark, a crash within step 4 could leave one of two overlapping regions. It would look
+ * valid and be served, though it may be the wrong one.
  *
  * | undoing | if it is broken off there |
  * |---|---|
@@ -70,7 +70,8 @@ export interface OldRange {
 /**
  * The ranges that a plan rewrites, with their present bytes.
  * @param pages both header pages, as they were when the pool was inspected
- * @throws POOL_CORRUPT if something that was readable then is not now: a backup without it could not be undone
+ * @throws POOL_CORRUPT if something that was readable then is not now: a backup without it could
+ *   not be undone
  */
 export async function* oldRanges(
   medium: ReadableMedium,
@@ -107,7 +108,8 @@ export async function carryOut(medium: RepairMedium, plan: RepairPlan): Promise<
 /**
  * Undoes a repair.
  * @param prefer the copy of the header that counts if they contradict each other
- * @throws INVALID_ARGUMENT if the record is not of this pool, or the pool was changed since; POOL_CORRUPT if nobody can tell
+ * @throws INVALID_ARGUMENT if the record is not of this pool, or the pool was changed since;
+ *   POOL_CORRUPT if nobody can tell
  */
 export async function undo(medium: RepairMedium, record: RepairRecord, prefer?: HeaderCopy): Promise<void> {
   const current = await choosePage(medium, prefer);

@@ -1,7 +1,7 @@
 /**
- * Reads everything that defines a pool: both header copies, then every descriptor chunk in large pieces. A piece that cannot be
- * read as a whole is read page by page, so that one bad page costs only its own slots. Recovery and `bedrock pool check` both
- * use it.
+ * Reads everything that defines a pool: both header copies, then every descriptor chunk in large
+ * pieces. A piece that cannot be read as a whole is read page by page, so that one bad page costs
+ * only its own slots. Recovery and `bedrock pool check` both use it.
  */
 import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { alignDown, HEADER_BYTES } from './extent.js';

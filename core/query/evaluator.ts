@@ -1,9 +1,10 @@
 /**
  * Evaluates JSONata expressions on a document, in an interpreter that shares nothing with the daemon.
  *
- * The interpreter is QuickJS, compiled to WebAssembly. Node.js itself cannot bound an expression: V8 ends the process if one allocation
- * exceeds the heap limit of a worker thread, as in `$uppercase($pad("", 500000000))`. In QuickJS each allocation counts, an expression that
- * needs too much gets an error, and there is no file, network or process that it could reach.
+ * The interpreter is QuickJS, compiled to WebAssembly. Node.js itself cannot bound an expression:
+ * V8 ends the process if one allocation exceeds the heap limit of a worker thread, as in
+ * `$uppercase($pad("", 500000000))`. In QuickJS each allocation counts, an expression that needs
+ * too much gets an error, and there is no file, network or process that it could reach.
  *
  * Each expression gets an interpreter of its own, so that none sees what an earlier one left.
  */
@@ -48,8 +49,9 @@ export type Outcome =
 const STACK_BYTES = 256 * 1024;
 
 /**
- * Runs inside the interpreter. A function has no JSON form; JSONata has its own kinds of them. An answer without a value is null. JSONata
- * needs `btoa` and `atob`, which QuickJS lacks: both take and give texts of bytes.
+ * Runs inside the interpreter. A function has no JSON form; JSONata has its own kinds of them. An
+ * answer without a value is null. JSONata needs `btoa` and `atob`, which QuickJS lacks: both take
+ * and give texts of bytes.
  */
 const PROGRAM = `
 var DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
@@ -109,7 +111,10 @@ function begin(jsonata, expression, document, depth) {
 const DEPTH_EXCEEDED = 'D1011';
 
 export class Evaluator {
-  /** Whether it must not be used again: an expression has left the interpreter where it cannot even be closed. */
+  /**
+   * Whether it must not be used again: an expression has left the interpreter where it cannot even
+   * be closed.
+   */
   isSpent = false;
 
   private constructor(

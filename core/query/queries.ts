@@ -1,9 +1,11 @@
 /**
- * The queries of a daemon: JSONata expressions on its running configuration, one at a time, in a thread of their own.
+ * The queries of a daemon: JSONata expressions on its running configuration, one at a time, in a
+ * thread of their own.
  *
- * The thread starts with the first query, since most daemons never get one. It is kept for the next ones, and ends when there has been none
- * for a while, when an expression has exceeded a limit, or when it does not answer: the interpreter looks at the clock between steps, and
- * single steps may be long. The event loop only passes texts.
+ * The thread starts with the first query, since most daemons never get one. It is kept for the next
+ * ones, and ends when there has been none for a while, when an expression has exceeded a limit, or
+ * when it does not answer: the interpreter looks at the clock between steps, and single steps may
+ * be long. The event loop only passes texts.
  */
 import { Worker } from 'node:worker_threads';
 import type { QueryConfig } from '../../schemas/generated/bedrock.js';
@@ -22,7 +24,10 @@ const PROGRAM = new URL(
 /** How long the thread may take to load, milliseconds: only a machine that hardly runs needs that. */
 const LOAD_MS = 60_000;
 
-/** How long after `max_time_ms` an answer may still come from a thread that had no processor, milliseconds. */
+/**
+ * How long after `max_time_ms` an answer may still come from a thread that had no processor,
+ * milliseconds.
+ */
 const GRACE_MS = 2000;
 
 /** How long the thread is kept without a query, milliseconds. */
@@ -55,7 +60,8 @@ export class Queries {
   /**
    * Evaluates an expression on the document as it is when its turn comes.
    * @returns the answer, JSON; null if the expression gives nothing
-   * @throws INVALID_ARGUMENT (details.position, line, column), QUERY_TOO_COSTLY (details.setting), OVERLOADED, NOT_READY
+   * @throws INVALID_ARGUMENT (details.position, line, column), QUERY_TOO_COSTLY (details.setting),
+   *   OVERLOADED, NOT_READY
    */
   async run(expression: string): Promise<string> {
     this.checkLength(Buffer.byteLength(expression));

@@ -1,9 +1,11 @@
 /**
  * Bytes on their way to a socket, collected into few writes: requests of a client, or replies of a door.
  *
- * Small parts are copied into a buffer one after another; large parts are placed between them by reference. Everything goes out in one
- * write. Buffers come from the spare ones, and return as soon as the system has accepted their bytes, usually within the call. While the
- * system accepts nothing, further parts are appended to the waiting ones: so many small writes hold no more memory than their bytes.
+ * Small parts are copied into a buffer one after another; large parts are placed between them by
+ * reference. Everything goes out in one write. Buffers come from the spare ones, and return as soon
+ * as the system has accepted their bytes, usually within the call. While the system accepts
+ * nothing, further parts are appended to the waiting ones: so many small writes hold no more memory
+ * than their bytes.
  */
 import type { Socket } from 'node:net';
 import { giveBuffer, giveBuffers, takeBuffer } from '../net/spare-buffers.js';
@@ -109,7 +111,10 @@ export class Outbox {
     this.#begin = this.end;
   }
 
-  /** Room for bytes between a text and a line end. They go out after `closeRoom` is called, before any other part is added. */
+  /**
+   * Room for bytes between a text and a line end. They go out after `closeRoom` is called, before
+   * any other part is added.
+   */
   openRoom(head: string, size: number): Buffer {
     this.reserve(head.length + size + 2);
     const { end } = this;

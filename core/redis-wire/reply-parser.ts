@@ -1,13 +1,17 @@
 /**
- * Reads replies of the Redis protocol, versions 2 and 3 (https://redis.io/docs/latest/develop/reference/protocol-spec/), from bytes that
- * arrive in any pieces.
+ * Reads replies of the Redis protocol, versions 2 and 3
+ * (https://redis.io/docs/latest/develop/reference/protocol-spec/), from bytes that arrive in any
+ * pieces.
  *
- * - Bulk strings go to the call's own memory (`into`), one after another if there are several. Others are copied, so the input may be
- *   overwritten after `next` has returned. The missing bytes of a long one can be read from the socket directly to their place (`landing`,
- *   `landed`).
- * - If there is no memory for a bulk string, it is dropped, and the reply is an error with the code OVERLOADED.
- * - A peer is not trusted: its announced lengths are checked against `into` or the limits before memory is taken.
- * - The parsed part of an incomplete reply is kept. Only an incomplete line is scanned again, and lines are bounded.
+ * - Bulk strings go to the call's own memory (`into`), one after another if there are several.
+ *   Others are copied, so the input may be overwritten after `next` has returned. The missing bytes
+ *   of a long one can be read from the socket directly to their place (`landing`, `landed`).
+ * - If there is no memory for a bulk string, it is dropped, and the reply is an error with the code
+ *   OVERLOADED.
+ * - A peer is not trusted: its announced lengths are checked against `into` or the limits before
+ *   memory is taken.
+ * - The parsed part of an incomplete reply is kept. Only an incomplete line is scanned again, and
+ *   lines are bounded.
  */
 import { allocateShared } from '../base/allocation.js';
 import { asBedrockError } from '../base/errors.js';

@@ -1,10 +1,12 @@
 /**
- * Reads requests of the Redis protocol (RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/) from a buffer that fills from
- * the network: arrays of bulk strings, and inline commands (words of a line).
+ * Reads requests of the Redis protocol (RESP:
+ * https://redis.io/docs/latest/develop/reference/protocol-spec/) from a buffer that fills from the
+ * network: arrays of bulk strings, and inline commands (words of a line).
  *
- * Nothing is copied or sliced: a request is a list of positions in the buffer. The parsed part of an incomplete request is kept, so each
- * byte is scanned only once, even if bytes trickle in. An argument that is too long to wait for stops the parser: the owner of the buffer
- * takes the argument's bytes as they arrive, and resumes the parser after them.
+ * Nothing is copied or sliced: a request is a list of positions in the buffer. The parsed part of
+ * an incomplete request is kept, so each byte is scanned only once, even if bytes trickle in. An
+ * argument that is too long to wait for stops the parser: the owner of the buffer takes the
+ * argument's bytes as they arrive, and resumes the parser after them.
  *
  * Every length that a client announces is checked before it is used.
  */
@@ -104,7 +106,10 @@ export class RequestParser {
     }
   }
 
-  /** Others have taken the bytes of the long argument up to `position`; it counts as an argument of 0 bytes. */
+  /**
+   * Others have taken the bytes of the long argument up to `position`; it counts as an argument of
+   * 0 bytes.
+   */
   resumeBehindLong(position: number): void {
     this.position = position;
     this.starts[this.count] = position;
@@ -188,7 +193,10 @@ export class RequestParser {
     return this.fault === '' ? Found.incomplete : Found.fault;
   }
 
-  /** Consumes a line of one byte, digits and the line end. @returns the number; -1 if the line is incomplete or different */
+  /**
+   * Consumes a line of one byte, digits and the line end.
+   * @returns the number; -1 if the line is incomplete or different
+   */
   #lengthLine(buffer: Uint8Array, end: number): number {
     let at = this.position + 1;
     let value = 0;

@@ -1,6 +1,7 @@
 /**
- * Requests that any provider may support, whatever its type: save its data, restore it, send it elsewhere, use another dependency. For each
- * provider one at a time: the first three are operations, which are refused while another one runs. A provider without the method answers
+ * Requests that any provider may support, whatever its type: save its data, restore it, send it
+ * elsewhere, use another dependency. For each provider one at a time: the first three are
+ * operations, which are refused while another one runs. A provider without the method answers
  * NOT_SUPPORTED.
  */
 import path from 'node:path';

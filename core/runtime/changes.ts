@@ -1,12 +1,15 @@
 /**
  * Changes of a running daemon: providers, execution pools, execution streams, libraries, dependencies.
  *
- * A change is an edit of a copy of the running configuration. The whole copy is resolved by the code that resolves a file, with the same
- * rules and messages. Then what differs is prepared, unseen by anybody: libraries are loaded, providers are started, dependencies replaced.
- * If any of it fails, all of it is undone. One step without a wait makes it the running configuration. Providers that it no longer has are
- * not found from that step on; they stop when the requests in flight at them have ended.
+ * A change is an edit of a copy of the running configuration. The whole copy is resolved by the
+ * code that resolves a file, with the same rules and messages. Then what differs is prepared,
+ * unseen by anybody: libraries are loaded, providers are started, dependencies replaced. If any of
+ * it fails, all of it is undone. One step without a wait makes it the running configuration.
+ * Providers that it no longer has are not found from that step on; they stop when the requests in
+ * flight at them have ended.
  *
- * Changes are made one at a time, in the order of the requests. So what a change has checked holds until it is made.
+ * Changes are made one at a time, in the order of the requests. So what a change has checked holds
+ * until it is made.
  */
 import type { Container } from 'inversify';
 import type {
@@ -68,8 +71,10 @@ export class Changes {
   /**
    * Starts a provider.
    * @param entry as in a configuration under `providers`
-   * @param before name of the provider that it stands before; by default it is the last. Those behind it can depend on it
-   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY, PROVIDER_NOT_FOUND for `before`
+   * @param before name of the provider that it stands before; by default it is the last. Those
+   *   behind it can depend on it
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY,
+   *   PROVIDER_NOT_FOUND for `before`
    */
   addProvider(entry: object, before?: string): Promise<RunningProvider> {
     return this.#inTurn(async () => {
@@ -86,7 +91,8 @@ export class Changes {
   /**
    * Stops a provider, after the requests in flight at it.
    * @param provider name or provider_id
-   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it or it is being administered, INTERNAL if it is removed and its stop failed
+   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it or it is being administered,
+   *   INTERNAL if it is removed and its stop failed
    */
   removeProvider(provider: string | number): Promise<void> {
     return this.#inTurn(async () => {
@@ -101,10 +107,11 @@ export class Changes {
   }
 
   /**
-   * Makes a provider use another execution pool, or other dependencies, from now on. Requests that wait already are admitted by the pool
-   * that they wait in.
+   * Makes a provider use another execution pool, or other dependencies, from now on. Requests that
+   * wait already are admitted by the pool that they wait in.
    * @param provider name or provider_id
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, TIMEOUT, whatever the provider throws
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the
+   *   provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, TIMEOUT, whatever the provider throws
    */
   async changeProvider(provider: string | number, change: ProviderChange): Promise<void> {
     const managed = this.parts.manager.get(provider);
@@ -135,7 +142,8 @@ export class Changes {
 
   /**
    * Loads a library, whose types can then be used. Node.js unloads no module, so there is no way back.
-   * @param library a path, relative to the configuration's folder, or the name of a package; one that is loaded already is no error
+   * @param library a path, relative to the configuration's folder, or the name of a package; one
+   *   that is loaded already is no error
    * @throws LIBRARY_LOAD_FAILED, CONFIG_INVALID
    */
   loadLibrary(library: string): Promise<void> {
@@ -187,11 +195,13 @@ export class Changes {
   }
 
   /**
-   * Reads the file again, and makes the running configuration that of the file. What cannot change while the daemon runs is refused, with
-   * all reasons, and nothing is changed.
-   * @param options.mustDiffer whether a file that is as it was read last is left alone, though the running configuration has changed since
+   * Reads the file again, and makes the running configuration that of the file. What cannot change
+   * while the daemon runs is refused, with all reasons, and nothing is changed.
+   * @param options.mustDiffer whether a file that is as it was read last is left alone, though the
+   *   running configuration has changed since
    * @returns whether anything was done
-   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID and the other errors of a start, CONFLICT (details.reasons)
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID and the other errors of a start, CONFLICT
+   *   (details.reasons)
    */
   reload({
     mustDiffer = false,
@@ -215,9 +225,11 @@ export class Changes {
   }
 
   /**
-   * Writes the running configuration into the file that the daemon was started with: what was changed at run time, and nothing else.
+   * Writes the running configuration into the file that the daemon was started with: what was
+   * changed at run time, and nothing else.
    * @returns path of the file
-   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it was read, or cannot be edited or written
+   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it
+   *   was read, or cannot be edited or written
    */
   save(): Promise<string> {
     return this.#inTurn(async () => {
@@ -249,7 +261,10 @@ export class Changes {
     this.#stopping.abort();
   }
 
-  /** Resolves when no change is under way any more, but after `timeoutMs` in any case: code of a provider may never return. */
+  /**
+   * Resolves when no change is under way any more, but after `timeoutMs` in any case: code of a
+   * provider may never return.
+   */
   async idle(timeoutMs: number): Promise<void> {
     const late = (): BedrockError =>
       new BedrockError('TIMEOUT', 'a change of the configuration has not ended');
@@ -331,8 +346,8 @@ export class Changes {
         const changing = (): Promise<void> => use(change, change.after);
         if (reasons === undefined) await changing();
         else {
-          // Again: an operation or another change of the provider may have begun meanwhile. That one would wait for this turn, and this
-          // one for it.
+          // Again: an operation or another change of the provider may have begun meanwhile. That
+          // one would wait for this turn, and this one for it.
           refuse(this.#busyReasons(resolution, dependencies.slice(changed.length)));
           await administer(change.provider, 'changeDependency', changing);
         }

@@ -1,6 +1,7 @@
 /**
- * The file that a daemon was started with. It is read again for a reload, and the running configuration can be saved in it: only what was
- * changed at run time is written, so that comments, short keys, and whatever the command line has overridden stay as they are.
+ * The file that a daemon was started with. It is read again for a reload, and the running
+ * configuration can be saved in it: only what was changed at run time is written, so that comments,
+ * short keys, and whatever the command line has overridden stay as they are.
  */
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -60,7 +61,8 @@ export class ConfigFile {
    * @param running as it is resolved
    * @param settings present settings of providers that have changed them by themselves, by name
    * @param resolve resolves a document as a start would
-   * @throws NOT_SUPPORTED for TOML, CONFLICT if the file has changed since it was read, or cannot be edited, INTERNAL if it cannot be written
+   * @throws NOT_SUPPORTED for TOML, CONFLICT if the file has changed since it was read, or cannot
+   *   be edited, INTERNAL if it cannot be written
    */
   async save(
     running: BedrockConfig,

@@ -1,4 +1,7 @@
-/** The metrics of a daemon, apart from those of its process: targets, operations, execution pools. docs/metrics.md lists them. */
+/**
+ * The metrics of a daemon, apart from those of its process: targets, operations, execution pools.
+ * docs/metrics.md lists them.
+ */
 import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';

@@ -1,6 +1,7 @@
 /**
- * What a daemon does at a moment, in one value: its process, providers, targets, execution pools, doors and operations. Counts are totals
- * since the start, so that whoever has two of these has the rates between them, and several readers do not disturb each other.
+ * What a daemon does at a moment, in one value: its process, providers, targets, execution pools,
+ * doors and operations. Counts are totals since the start, so that whoever has two of these has the
+ * rates between them, and several readers do not disturb each other.
  */
 import { messageOf } from '../base/errors.js';
 import type { Clock } from '../base/clock.js';

@@ -1,4 +1,7 @@
-/** Resolves the references of a provider: to running providers, to those of other daemons, to execution pools. */
+/**
+ * Resolves the references of a provider: to running providers, to those of other daemons, to
+ * execution pools.
+ */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import type { ResolvedReference } from '../config/resolved-config.js';
@@ -29,7 +32,10 @@ export class DependencyInjector {
     private readonly logger: Logger,
   ) {}
 
-  /** Resolves one key of `dependencies`. In a list, unavailable optional ones are omitted. @throws DEPENDENCY_UNRESOLVED */
+  /**
+   * Resolves one key of `dependencies`. In a list, unavailable optional ones are omitted.
+   * @throws DEPENDENCY_UNRESOLVED
+   */
   async resolve(
     reference: ResolvedReference | readonly ResolvedReference[],
   ): Promise<Dependency | readonly Dependency[] | undefined> {

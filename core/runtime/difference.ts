@@ -1,4 +1,7 @@
-/** What differs between the running configuration and another one, and what of that a running daemon can become. */
+/**
+ * What differs between the running configuration and another one, and what of that a running daemon
+ * can become.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { plainOf } from '../base/plain.js';
 import { specsOfResolved } from '../config/dependencies.js';
@@ -71,7 +74,8 @@ function fixedChanges({ resolved: before, config }: ManagedProvider, after: Reso
   note('type', before.type !== after.type);
   note('provider_id', before.providerId !== after.providerId);
   note('tags', !isSamePlain(before.tags, after.tags));
-  // Its settings are those that it was created with, or those that it tells of now: a printed configuration has these.
+  // Its settings are those that it was created with, or those that it tells of now: a printed
+  // configuration has these.
   note('config', !isSamePlain(before.config, after.config) && !isSamePlain(config, after.config));
   return changes;
 }

@@ -1,10 +1,16 @@
-/** Settings that a running daemon keeps until it ends: where it listens, whom it serves, the limits of its doors and queries, where it logs. */
+/**
+ * Settings that a running daemon keeps until it ends: where it listens, whom it serves, the limits
+ * of its doors and queries, where it logs.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';
 import { type ConfigPath, formatPath } from '../validation/issues.js';
 
-/** @returns what differs between two resolved configurations, each with its path and the reason why it cannot change */
+/**
+ * @returns what differs between two resolved configurations, each with its path and the reason why
+ *   it cannot change
+ */
 export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): string[] {
   const fixed = ({ margo, bedrock = {} }: BedrockConfig): unknown =>
     plainOf({

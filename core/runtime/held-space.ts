@@ -1,18 +1,21 @@
 /**
- * Space of a target that clients hold with what has not all come: regions that they upload, and erased ones that a write still comes to.
- * Nobody can see it, and nobody but them can give it back.
+ * Space of a target that clients hold with what has not all come: regions that they upload, and
+ * erased ones that a write still comes to. Nobody can see it, and nobody but them can give it back.
  *
- * An upload may take hours, and a time-out that let none last too long would have to know how large it is and how fast its network. So
- * all may go on while there is space. Where a new region finds none, those give way that come slower than such an upload must: at fewer
- * than 16 KiB a second, or so slowly that it would take more than a day as a whole. The slowest is the first, and no more of them than
- * it takes; none, if all of them together would not be enough. So whoever keeps space from others has to fill it, at a rate in
- * proportion to what it holds; then it is a region, which can be seen, and erased. Time in which the process stood still, or the
- * client waited for the daemon, is held against nobody.
+ * An upload may take hours, and a time-out that let none last too long would have to know how large
+ * it is and how fast its network. So all may go on while there is space. Where a new region finds
+ * none, those give way that come slower than such an upload must: at fewer than 16 KiB a second, or
+ * so slowly that it would take more than a day as a whole. The slowest is the first, and no more of
+ * them than it takes; none, if all of them together would not be enough. So whoever keeps space
+ * from others has to fill it, at a rate in proportion to what it holds; then it is a region, which
+ * can be seen, and erased. Time in which the process stood still, or the client waited for the
+ * daemon, is held against nobody.
  *
- * Only regions that the doors make have others give way. A program in this process, and a provider that restores or imports, call the
- * target itself, which is the same without a daemon and knows of no clients; many regions are made in a restore, whose whole size no
- * single call tells, so it might end uploads and then not fit after all. They get OUT_OF_SPACE, and may try again: the time-outs of
- * the doors end what hardly moves.
+ * Only regions that the doors make have others give way. A program in this process, and a provider
+ * that restores or imports, call the target itself, which is the same without a daemon and knows of
+ * no clients; many regions are made in a restore, whose whole size no single call tells, so it
+ * might end uploads and then not fit after all. They get OUT_OF_SPACE, and may try again: the
+ * time-outs of the doors end what hardly moves.
  */
 import { BedrockError } from '../base/errors.js';
 import type { RegionSource } from '../contract/target.js';
@@ -42,7 +45,10 @@ export type Sender = Omit<SpaceHolder, 'heldBytes' | 'giveWay'> & {
   end(error: BedrockError): void;
 };
 
-/** A region that is made of what a client sends. A class: object literals with accessors cost the engine a hidden class each. */
+/**
+ * A region that is made of what a client sends. A class: object literals with accessors cost the
+ * engine a hidden class each.
+ */
 class Receiving implements SpaceHolder {
   constructor(
     readonly heldBytes: number,
@@ -106,7 +112,8 @@ export class HeldSpace {
   }
 
   /**
-   * The same for a region whose contents a client sends. From the first piece that is asked for, it holds the space itself.
+   * The same for a region whose contents a client sends. From the first piece that is asked for, it
+   * holds the space itself.
    * @throws as `make`
    */
   receive<T>(

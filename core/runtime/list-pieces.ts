@@ -1,6 +1,6 @@
 /**
- * Long pages of regions and names for the doors. Finding and writing ten thousand of them takes tens of milliseconds, so it is done in
- * pieces, and everyone else has a turn in between.
+ * Long pages of regions and names for the doors. Finding and writing ten thousand of them takes
+ * tens of milliseconds, so it is done in pieces, and everyone else has a turn in between.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { NamesOptions, NamesPage } from '../contract/names.js';

@@ -1,6 +1,7 @@
 /**
- * One provider of a running daemon, from creation to stop: it gets its dependencies, is created and started within one time-out, changes
- * dependencies and its execution pool, and is stopped. A provider that fails to start releases everything that it took.
+ * One provider of a running daemon, from creation to stop: it gets its dependencies, is created and
+ * started within one time-out, changes dependencies and its execution pool, and is stopped. A
+ * provider that fails to start releases everything that it took.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -34,7 +35,10 @@ const ABORTED_STOP_MS = 1000;
 
 const NO_ROUTES = new RouteTable([], 'nobody');
 
-/** What a target says of itself whose regions have moved, or have not all come: its provider starts, to tell that and to end it. */
+/**
+ * What a target says of itself whose regions have moved, or have not all come: its provider starts,
+ * to tell that and to end it.
+ */
 const INCOMPLETE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_MOVED', 'NOT_READY', 'MIGRATION_UNFINISHED']);
 
 /** A provider's code has not returned in time. */
@@ -147,8 +151,8 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * Creates and starts it. On failure, or at once when the signal is aborted, it is stopped again. Anything that is created after that is
-   * closed at once.
+   * Creates and starts it. On failure, or at once when the signal is aborted, it is stopped again.
+   * Anything that is created after that is closed at once.
    * @throws START_FAILED, DEPENDENCY_UNRESOLVED, LIBRARY_LOAD_FAILED, whatever its type throws
    */
   async start(signal?: AbortSignal): Promise<void> {
@@ -219,8 +223,8 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * Ends it after `leaveService`: requests in flight end first, for as long as they may when the daemon stops, or until the signal is
-   * aborted. Its metrics vanish.
+   * Ends it after `leaveService`: requests in flight end first, for as long as they may when the
+   * daemon stops, or until the signal is aborted. Its metrics vanish.
    * @returns whether it stopped cleanly
    */
   async retire(signal: AbortSignal): Promise<boolean> {
@@ -275,11 +279,13 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * Makes it use another dependency from now on. Calls in flight on the old connections may end, for as long as requests may when the
-   * daemon stops. After that they are abandoned with a warning in the log, and the change stands.
+   * Makes it use another dependency from now on. Calls in flight on the old connections may end,
+   * for as long as requests may when the daemon stops. After that they are abandoned with a warning
+   * in the log, and the change stands.
    * @param name its key in the configuration
    * @param found the new reference, resolved
-   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, TIMEOUT after bedrock.start_timeout_ms, whatever the provider throws
+   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, TIMEOUT after bedrock.start_timeout_ms, whatever the
+   *   provider throws
    */
   async useDependency(
     instance: Provider,
@@ -296,7 +302,8 @@ export class ManagedProvider implements RunningProvider {
           `the dependency "${name}" cannot be had; the log says why`,
         );
       await this.#inTime(name, this.#taken(instance, name, dependency));
-      // The provider's stop does not wait for ever: it may be over, and everything that the provider had is then closed.
+      // The provider's stop does not wait for ever: it may be over, and everything that the
+      // provider had is then closed.
       before = this.#remotes.use(name, remotes);
     } catch (error) {
       // Code that has not returned may use the new connections yet: they stay open until the provider stops.
@@ -306,7 +313,10 @@ export class ManagedProvider implements RunningProvider {
     await this.#closing(this.#remotes.drop(before), name);
   }
 
-  /** A failure of the provider's own code is logged here: only here is it known which dependency it was, of which provider. */
+  /**
+   * A failure of the provider's own code is logged here: only here is it known which dependency it
+   * was, of which provider.
+   */
   async #taken(
     instance: Provider,
     name: string,
@@ -336,7 +346,10 @@ export class ManagedProvider implements RunningProvider {
     return withTimeout(change, timeoutMs, late);
   }
 
-  /** Waits until connections of a dependency are closed, but not for ever: others wait to administer the provider. */
+  /**
+   * Waits until connections of a dependency are closed, but not for ever: others wait to administer
+   * the provider.
+   */
   async #closing(closed: Promise<void>, name: string): Promise<void> {
     const timeoutMs = this.#stopTimeoutMs;
     const late = (): BedrockError =>
@@ -360,7 +373,10 @@ export class ManagedProvider implements RunningProvider {
     return Math.max(this.#settings.drain_timeout_ms, 1000);
   }
 
-  /** How long a provider that failed to start may take to stop: it has served nobody, and whoever aborted the signal is waiting. */
+  /**
+   * How long a provider that failed to start may take to stop: it has served nobody, and whoever
+   * aborted the signal is waiting.
+   */
   #patienceMs(signal: AbortSignal | undefined): number {
     return signal?.aborted === true ? Math.min(ABORTED_STOP_MS, this.#stopTimeoutMs) : this.#stopTimeoutMs;
   }
@@ -430,7 +446,10 @@ async function createTarget(
   return makeTarget(registered.definition, config, context);
 }
 
-/** Stops a provider that was created after its time-out, or is none that can be used, so that it releases what it took. */
+/**
+ * Stops a provider that was created after its time-out, or is none that can be used, so that it
+ * releases what it took.
+ */
 function stopLate(making: Promise<Provider>, logger: Logger): void {
   making
     .then((provider) => provider.stop())

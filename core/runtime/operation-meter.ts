@@ -1,12 +1,16 @@
 /**
  * What the doors did to one target: operations, bytes, errors by code, and durations.
  *
- * Counted in plain arrays, and passed to prom-client only when the metrics are requested: its own counters look up their labels at every
- * call, which would cost a small request many times as much (docs/metrics.md says how to measure it).
+ * Counted in plain arrays, and passed to prom-client only when the metrics are requested: its own
+ * counters look up their labels at every call, which would cost a small request many times as much
+ * (docs/metrics.md says how to measure it).
  */
 import type { ErrorCode } from '../base/errors.js';
 
-/** The operations of clients on a target. One request is one operation, however many calls of the target it takes. */
+/**
+ * The operations of clients on a target. One request is one operation, however many calls of the
+ * target it takes.
+ */
 export const OPERATIONS = [
   'create',
   'read',
@@ -40,9 +44,15 @@ export class OperationFigures {
   bytes = 0;
   /** Total time of all operations. */
   milliseconds = 0;
-  /** How many operations took at most each bound and more than the previous one; the last element counts those above all bounds. */
+  /**
+   * How many operations took at most each bound and more than the previous one; the last element
+   * counts those above all bounds.
+   */
   readonly buckets = new Float64Array(BOUNDS_MS.length + 1);
-  /** The codes that operators watch are present from the start: to Prometheus the appearance of a series is not an increase. */
+  /**
+   * The codes that operators watch are present from the start: to Prometheus the appearance of a
+   * series is not an increase.
+   */
   readonly errors = new Map<ErrorCode, number>(WATCHED.map((code) => [code, 0]));
 
   record(bytes: number, milliseconds: number): void {

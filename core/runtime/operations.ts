@@ -1,8 +1,10 @@
 /**
- * The long-running operations of a daemon: which run, how far they are, how the last ones ended. They can be cancelled.
+ * The long-running operations of a daemon: which run, how far they are, how the last ones ended.
+ * They can be cancelled.
  *
- * A provider runs one operation at a time. A second one is refused with CONFLICT, and so is any other change of that provider: it would
- * have to wait for hours. What ended is kept, up to a number.
+ * A provider runs one operation at a time. A second one is refused with CONFLICT, and so is any
+ * other change of that provider: it would have to wait for hours. What ended is kept, up to a
+ * number.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
@@ -40,7 +42,10 @@ export class Operation {
   #progress: OperationProgress = { doneBytes: 0, doneRegions: 0 };
   #ending: Pick<OperationStatus, 'endedAt' | 'error' | 'result'> = {};
   readonly #controller = new AbortController();
-  /** Whether somebody waits for the end. An error is the answer to that caller then, who logs an unexpected one. */
+  /**
+   * Whether somebody waits for the end. An error is the answer to that caller then, who logs an
+   * unexpected one.
+   */
   #isAwaited = false;
 
   constructor(
@@ -94,7 +99,8 @@ export class Operation {
       this.#end('done', isRecord(plain) ? { result: plain } : {});
       operator.logger.info(`${who} is done`, { ...this.#progress });
     } catch (thrown) {
-      // Safe: the provider has ended its work by now, and a cancelled one may have thrown something else because of that.
+      // Safe: the provider has ended its work by now, and a cancelled one may have thrown something
+      // else because of that.
       const { aborted, reason } = signal as { aborted: boolean; reason: unknown };
       const { code, message, details } = asBedrockError(aborted ? reason : thrown);
       const error = { code, message, ...(Object.keys(details).length > 0 && { details }) };
@@ -141,7 +147,10 @@ export class Operations {
     return operation;
   }
 
-  /** Refuses a change of a provider while an operation runs on it. @throws CONFLICT (details: operation, its ID) */
+  /**
+   * Refuses a change of a provider while an operation runs on it.
+   * @throws CONFLICT (details: operation, its ID)
+   */
   refuseWhileBusy(provider: string): void {
     for (const operation of this.#runningOn(provider)) {
       const { id, type } = operation;

@@ -1,8 +1,10 @@
 /**
- * prom-client's metrics of the process: memory, CPU, event loop, garbage collection. Its collectors observe the process as long as it
- * lives, so there is one set of them, however many daemons a program starts and closes.
+ * prom-client's metrics of the process: memory, CPU, event loop, garbage collection. Its collectors
+ * observe the process as long as it lives, so there is one set of them, however many daemons a
+ * program starts and closes.
  *
- * Two daemons of a process report the same figures. The delays of the event loop are those since either was last asked.
+ * Two daemons of a process report the same figures. The delays of the event loop are those since
+ * either was last asked.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 

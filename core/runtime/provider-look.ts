@@ -1,7 +1,8 @@
 /**
- * How a provider looks at the moment, for those who tell of all of them: health checks, metrics, listings. Providers and their targets
- * may be a library's own objects, whose getters can throw, or give what the contract does not have. That costs the others nothing: such
- * a provider is shown without targets, with the fault; it is logged once, until it is well again, and counted.
+ * How a provider looks at the moment, for those who tell of all of them: health checks, metrics,
+ * listings. Providers and their targets may be a library's own objects, whose getters can throw, or
+ * give what the contract does not have. That costs the others nothing: such a provider is shown
+ * without targets, with the fault; it is logged once, until it is well again, and counted.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Target } from '../contract/target.js';

@@ -1,10 +1,11 @@
 /**
- * The providers of a running daemon: found by name or number, started in the order of the configuration, stopped in reverse order. Others
- * may be prepared beside them, and take their places in one step (changes.ts).
+ * The providers of a running daemon: found by name or number, started in the order of the
+ * configuration, stopped in reverse order. Others may be prepared beside them, and take their
+ * places in one step (changes.ts).
  *
- * If a provider cannot start within the time-out, the start of the daemon fails, and the running providers are stopped. An optional
- * provider is left out instead, and so are optional providers that need it. A provider for which it is an optional dependency runs without
- * it.
+ * If a provider cannot start within the time-out, the start of the daemon fails, and the running
+ * providers are stopped. An optional provider is left out instead, and so are optional providers
+ * that need it. A provider for which it is an optional dependency runs without it.
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -27,7 +28,10 @@ import type { RunningConfig } from './running-config.js';
 import type { RunningProvider } from './running-provider.js';
 import type { ServedTarget } from './served-target.js';
 
-/** Providers and execution pools that are prepared for a change of the configuration, and that nobody else sees yet. */
+/**
+ * Providers and execution pools that are prepared for a change of the configuration, and that
+ * nobody else sees yet.
+ */
 export interface Prepared {
   readonly executionPools: ReadonlyMap<string, AdmissionQueue>;
   /** The providers that were added, running, by name. */
@@ -149,7 +153,8 @@ export class ProviderManager {
   }
 
   /**
-   * Starts all in order. On failure, or at once when the signal is aborted, the running ones are stopped again.
+   * Starts all in order. On failure, or at once when the signal is aborted, the running ones are
+   * stopped again.
    * @throws START_FAILED
    */
   async start(signal?: AbortSignal): Promise<void> {
@@ -172,7 +177,10 @@ export class ProviderManager {
     }
   }
 
-  /** Stops all in reverse order. Failures are logged and do not keep the others running. @returns whether all stopped cleanly */
+  /**
+   * Stops all in reverse order. Failures are logged and do not keep the others running.
+   * @returns whether all stopped cleanly
+   */
   async stop(): Promise<boolean> {
     this.#remoteTokens.close();
     let isClean = true;
@@ -181,8 +189,9 @@ export class ProviderManager {
   }
 
   /**
-   * Makes the execution pools of another configuration, and creates and starts the providers that it adds, in order. If one does not
-   * start, those before it are stopped again. Nobody sees any of it before `adopt`.
+   * Makes the execution pools of another configuration, and creates and starts the providers that
+   * it adds, in order. If one does not start, those before it are stopped again. Nobody sees any of
+   * it before `adopt`.
    * @throws whatever start throws
    */
   async prepare(
@@ -219,7 +228,8 @@ export class ProviderManager {
 
   /**
    * In one step: the providers and execution pools are those of the configuration, in its order.
-   * @returns those that are no longer there, in the order in which they are to be retired; new requests do not find them
+   * @returns those that are no longer there, in the order in which they are to be retired; new
+   *   requests do not find them
    */
   adopt({ config, registry }: Resolution, { executionPools, added }: Prepared): readonly ManagedProvider[] {
     this.#underWay = undefined;

@@ -54,7 +54,10 @@ export class LabelledMetrics implements ProviderMetrics {
     };
   }
 
-  /** The provider is gone: its series vanish, and metrics that no other provider has. What its code still reports counts no more. */
+  /**
+   * The provider is gone: its series vanish, and metrics that no other provider has. What its code
+   * still reports counts no more.
+   */
   async forget(): Promise<void> {
     this.#isForgotten = true;
     for (const [name, { metric, users }] of known.get(this.registry) ?? []) {

@@ -1,4 +1,7 @@
-/** Targets that have become read-only against their configuration, as health checks, metrics and listings report them. */
+/**
+ * Targets that have become read-only against their configuration, as health checks, metrics and
+ * listings report them.
+ */
 import type { SeenProvider } from './provider-look.js';
 
 export interface ReadOnlyTarget {

@@ -1,8 +1,9 @@
 /**
- * The providers of other daemons that one provider depends on: connected when it is created, closed after it has stopped.
+ * The providers of other daemons that one provider depends on: connected when it is created, closed
+ * after it has stopped.
  *
- * A daemon that cannot be reached is an error at once. A daemon that is still starting is waited for, as daemons that belong together are
- * often launched together.
+ * A daemon that cannot be reached is an error at once. A daemon that is still starting is waited
+ * for, as daemons that belong together are often launched together.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, messageOf } from '../base/errors.js';
@@ -20,7 +21,10 @@ export class RemoteDependencies {
   readonly #services: Service[] = [];
   readonly #closing = new AbortController();
 
-  /** Whether it was closed. New requests are then refused, and a connection in progress is closed when it is made. */
+  /**
+   * Whether it was closed. New requests are then refused, and a connection in progress is closed
+   * when it is made.
+   */
   get isClosed(): boolean {
     return this.#closing.signal.aborted;
   }
@@ -78,8 +82,8 @@ export class RemoteDependencies {
 }
 
 /**
- * The connections of one provider, by the keys of its configuration. Once it is closed for good, none stays open, including those still
- * being made.
+ * The connections of one provider, by the keys of its configuration. Once it is closed for good,
+ * none stays open, including those still being made.
  */
 export class RemotesOfProvider {
   readonly #inUse = new Map<string, RemoteDependencies>();

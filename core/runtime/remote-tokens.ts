@@ -1,12 +1,14 @@
 /**
  * The tokens that the daemon presents to other daemons: `bedrock.remote_tokens`.
  *
- * A token goes to the one address that it is meant for. Whoever may have a provider migrated chooses the destination, and would otherwise
- * have the token sent to a daemon of their own. Migrations use a token only where the configuration says so, as the one who asks for a
- * migration may have fewer rights at the destination than the daemon has.
+ * A token goes to the one address that it is meant for. Whoever may have a provider migrated
+ * chooses the destination, and would otherwise have the token sent to a daemon of their own.
+ * Migrations use a token only where the configuration says so, as the one who asks for a migration
+ * may have fewer rights at the destination than the daemon has.
  *
- * A file is read when its token is first needed, and again when it has changed. One that cannot be used leaves the token as it was, and is
- * reported once. Open connections present a renewed token with their next call.
+ * A file is read when its token is first needed, and again when it has changed. One that cannot be
+ * used leaves the token as it was, and is reported once. Open connections present a renewed token
+ * with their next call.
  */
 import { open, stat } from 'node:fs/promises';
 import type { RemoteTokenConfig } from '../../schemas/generated/bedrock.js';

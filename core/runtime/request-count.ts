@@ -1,6 +1,7 @@
 /**
- * The requests in flight at one provider, whatever their door: from the moment when a door has found the provider until the answer is sent.
- * A provider that is removed stops only when there are none left, or after a time-out.
+ * The requests in flight at one provider, whatever their door: from the moment when a door has
+ * found the provider until the answer is sent. A provider that is removed stops only when there are
+ * none left, or after a time-out.
  */
 export class RequestCount {
   #inFlight = 0;

@@ -46,7 +46,8 @@ export class RouteTable {
 
   /**
    * @param steps of a path, decoded
-   * @returns the route; the methods of the path, if this one is not among them; undefined if no route has the path
+   * @returns the route; the methods of the path, if this one is not among them; undefined if no
+   *   route has the path
    */
   find(method: string, steps: readonly string[]): RouteMatch | ReadonlySet<string> | undefined {
     const fitting = this.#rows.filter((row) => fits(row.steps, steps)).sort(byWords);

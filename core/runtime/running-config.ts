@@ -1,6 +1,6 @@
 /**
- * The running configuration: the one that the daemon was started with, and the changes since (changes.ts). It prints itself; the printed
- * form can be used as a configuration again.
+ * The running configuration: the one that the daemon was started with, and the changes since
+ * (changes.ts). It prints itself; the printed form can be used as a configuration again.
  */
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';

@@ -3,7 +3,10 @@ export class Sequence {
   #last: Promise<unknown> = Promise.resolve();
   #unfinished = 0;
 
-  /** Whether work is in progress or waits. Work that is requested while there is none begins before any other. */
+  /**
+   * Whether work is in progress or waits. Work that is requested while there is none begins before
+   * any other.
+   */
   get isBusy(): boolean {
     return this.#unfinished > 0;
   }

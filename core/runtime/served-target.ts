@@ -1,11 +1,13 @@
 /**
- * A target as the doors serve it: what a door gets when it looks one up, whatever its protocol. It contains everything that the daemon adds
- * to a call: the execution pool of the provider admits it, and its bytes, time and failures are counted. A door calls `target`, or `direct`
- * if that exists.
+ * A target as the doors serve it: what a door gets when it looks one up, whatever its protocol. It
+ * contains everything that the daemon adds to a call: the execution pool of the provider admits it,
+ * and its bytes, time and failures are counted. A door calls `target`, or `direct` if that exists.
  *
- * Regions are made by way of `space`, so that clients who are slow to fill theirs give way where there is none for others.
+ * Regions are made by way of `space`, so that clients who are slow to fill theirs give way where
+ * there is none for others.
  *
- * One operation is `executionPool.run` (or `tryEnter` and `leave`) around each call, and then `record` or `recordFailure`, once.
+ * One operation is `executionPool.run` (or `tryEnter` and `leave`) around each call, and then
+ * `record` or `recordFailure`, once.
  */
 import type { ErrorCode } from '../base/errors.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
@@ -32,7 +34,10 @@ export class ServedTarget {
   /** Its results are checked: a library is not trusted. */
   readonly target: Target;
   readonly #direct: DirectTarget | undefined;
-  /** Admits the calls. Another one may take its place: whoever leaves it after a wait must keep the one that was entered. */
+  /**
+   * Admits the calls. Another one may take its place: whoever leaves it after a wait must keep the
+   * one that was entered.
+   */
   executionPool: ExecutionPool;
   /** What clients hold of its space for regions that have not all come. */
   readonly space = new HeldSpace();
@@ -60,7 +65,10 @@ export class ServedTarget {
     return this.#direct?.isHeld === true ? undefined : this.#direct;
   }
 
-  /** Whether its provider is running, and still has it: a provider may change its targets, for example in a restore. */
+  /**
+   * Whether its provider is running, and still has it: a provider may change its targets, for
+   * example in a restore.
+   */
   get isCurrent(): boolean {
     const { state, targets } = this.provider;
     return state === 'running' && targets[this.index] === this.source;

@@ -1,9 +1,11 @@
 /**
- * What an earlier snapshot of a target holds, so that a new one need not write it again: a complete one in another folder, whose packs the
- * new one links, or what a snapshot that was broken off has left in the same folder.
+ * What an earlier snapshot of a target holds, so that a new one need not write it again: a complete
+ * one in another folder, whose packs the new one links, or what a snapshot that was broken off has
+ * left in the same folder.
  *
- * A block is the same only if its bytes are: a checksum of 32 bits would take one changed block of four billion for an old one. Since the
- * bytes are read and compared, nothing of the earlier snapshot is believed, and no damage of it comes into the new one.
+ * A block is the same only if its bytes are: a checksum of 32 bits would take one changed block of
+ * four billion for an old one. Since the bytes are read and compared, nothing of the earlier
+ * snapshot is believed, and no damage of it comes into the new one.
  *
  * Memory: the lines of its regions.
  */
@@ -29,7 +31,8 @@ export class EarlierSnapshot {
   /**
    * A complete one.
    * @param poolId of the target
-   * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (it is of another target, or cannot be read)
+   * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (it
+   *   is of another target, or cannot be read)
    */
   static async complete(folder: string, poolId: string): Promise<EarlierSnapshot> {
     const reader = await SnapshotReader.open(folder);
@@ -92,7 +95,10 @@ export class EarlierSnapshot {
     return used;
   }
 
-  /** Where the same bytes are, for a piece of a region. @returns nothing if they are not there, or cannot be read */
+  /**
+   * Where the same bytes are, for a piece of a region.
+   * @returns nothing if they are not there, or cannot be read
+   */
   async find(id: RegionId, piece: number, bytes: Uint8Array, crc: number): Promise<Extent | undefined> {
     const extent = this.#regions.get(id.toString())?.[piece];
     if (extent === undefined || extent.length !== bytes.length || extent.crc !== crc) return undefined;

@@ -1,8 +1,9 @@
 /**
- * The files of a snapshot, as docs/snapshot-format.md describes them: their names, the manifest, a line for each region.
+ * The files of a snapshot, as docs/snapshot-format.md describes them: their names, the manifest, a
+ * line for each region.
  *
- * Everything that is read may be damaged or a lie: names of files come from numbers, sizes are checked, nothing is allocated by a number
- * that a file holds.
+ * Everything that is read may be damaged or a lie: names of files come from numbers, sizes are
+ * checked, nothing is allocated by a number that a file holds.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

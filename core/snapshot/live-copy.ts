@@ -1,11 +1,13 @@
 /**
  * Copies a target into a snapshot while it serves, so that the copy is the target at one moment.
  *
- * It hears of every change (change-gate.ts). A first pass copies all regions; each later pass copies again what has changed since. When
- * little is left, changes are held for a moment, the rest is copied, and that is the moment of the snapshot: every region, every name and
- * every erased ID is as it was then. If the rest takes too long, changes go on, and so do the passes.
+ * It hears of every change (change-gate.ts). A first pass copies all regions; each later pass
+ * copies again what has changed since. When little is left, changes are held for a moment, the rest
+ * is copied, and that is the moment of the snapshot: every region, every name and every erased ID
+ * is as it was then. If the rest takes too long, changes go on, and so do the passes.
  *
- * Memory: pieces that are in flight, a number for each region, and one for each piece of regions that are larger than a piece.
+ * Memory: pieces that are in flight, a number for each region, and one for each piece of regions
+ * that are larger than a piece.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
@@ -70,8 +72,8 @@ interface Change {
 }
 
 /**
- * @throws TIMEOUT (changes in flight, or mappings, did not end; or the last pass took too long every time), TARGET_CLOSED, what the sink
- *   throws, what the signal was aborted with
+ * @throws TIMEOUT (changes in flight, or mappings, did not end; or the last pass took too long
+ *   every time), TARGET_CLOSED, what the sink throws, what the signal was aborted with
  */
 export async function copyLive(
   target: Watchable,
@@ -204,7 +206,10 @@ function* numbers(count: number): Generator<number> {
   for (let number = 0; number < count; number++) yield number;
 }
 
-/** Works on all items, many at a time. The first failure stops the rest, and is thrown when all work in progress has ended. */
+/**
+ * Works on all items, many at a time. The first failure stops the rest, and is thrown when all work
+ * in progress has ended.
+ */
 export async function forAll<T>(
   items: AsyncGenerator<T> | Iterable<T>,
   { ended, inFlight }: { ended: AbortSignal; inFlight: number },

@@ -1,6 +1,6 @@
 /**
- * Reads a snapshot: its regions one after another, their bytes with their checksums, the erased IDs. Memory: two numbers for each extent, so
- * that two of them that overlap are found.
+ * Reads a snapshot: its regions one after another, their bytes with their checksums, the erased
+ * IDs. Memory: two numbers for each extent, so that two of them that overlap are found.
  */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -34,12 +34,18 @@ export class SnapshotReader {
     private readonly sum: Checksum,
   ) {}
 
-  /** @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, INVALID_ARGUMENT (it cannot be read), NOT_SUPPORTED */
+  /**
+   * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, INVALID_ARGUMENT (it cannot be read),
+   *   NOT_SUPPORTED
+   */
   static async open(folder: string): Promise<SnapshotReader> {
     return new SnapshotReader(folder, await readManifest(folder), await checksum());
   }
 
-  /** Every region, as its line says. @throws SNAPSHOT_CORRUPT, at the end also if the file is not as the manifest says */
+  /**
+   * Every region, as its line says.
+   * @throws SNAPSHOT_CORRUPT, at the end also if the file is not as the manifest says
+   */
   async *regions(): AsyncGenerator<RegionRecord> {
     const { manifest, folder } = this;
     let [count, bytes] = [0, 0];
@@ -118,7 +124,10 @@ export class SnapshotReader {
     }
   }
 
-  /** The bytes of a region. The last piece of an extent comes only if its checksum matches. @throws SNAPSHOT_CORRUPT */
+  /**
+   * The bytes of a region. The last piece of an extent comes only if its checksum matches.
+   * @throws SNAPSHOT_CORRUPT
+   */
   async *contents(record: RegionRecord, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     for (const extent of record.extents) yield* this.#extent(record, extent, signal);
   }
@@ -194,7 +203,8 @@ const MAX_FAULTS = 1000;
 
 /**
  * Reads all of a snapshot, and checks every checksum.
- * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT (the manifest), INVALID_ARGUMENT, what the signal was aborted with
+ * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT (the manifest), INVALID_ARGUMENT, what
+ *   the signal was aborted with
  */
 export async function verifySnapshot(
   folder: string,

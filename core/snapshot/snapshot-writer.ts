@@ -1,12 +1,14 @@
 /**
- * Writes a snapshot. Order: unfinished.json -> data, index -> fsync of each -> fsync of the folder -> manifest.json.new -> fsync ->
- * rename to manifest.json -> unfinished.json goes -> fsync of the folder. So manifest.json is there if, and only if, all of it is durable.
+ * Writes a snapshot. Order: unfinished.json -> data, index -> fsync of each -> fsync of the
+ * folder -> manifest.json.new -> fsync -> rename to manifest.json -> unfinished.json goes -> fsync
+ * of the folder. So manifest.json is there if, and only if, all of it is durable.
  *
- * Bytes are appended to packs. A region of one piece is one extent. The pieces of a larger one may come in any order, with those of other
- * regions between them; each is an extent.
+ * Bytes are appended to packs. A region of one piece is one extent. The pieces of a larger one may
+ * come in any order, with those of other regions between them; each is an extent.
  *
- * A piece that an earlier snapshot has with the same bytes is not written again. A pack of another folder that has one is given a second name
- * here, a hard link: packs never change once their snapshot is complete.
+ * A piece that an earlier snapshot has with the same bytes is not written again. A pack of another
+ * folder that has one is given a second name here, a hard link: packs never change once their
+ * snapshot is complete.
  */
 import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -168,7 +170,10 @@ export interface Written {
 }
 
 export class SnapshotWriter implements CopySink {
-  /** By ID: a slot may have had two regions. The extents of the pieces, by their numbers; kept for regions of several. */
+  /**
+   * By ID: a slot may have had two regions. The extents of the pieces, by their numbers; kept for
+   * regions of several.
+   */
   readonly #parts = new Map<string, Extent[]>();
   /** By slot. */
   readonly #kept = new Map<number, Kept>();
@@ -192,9 +197,10 @@ export class SnapshotWriter implements CopySink {
   ) {}
 
   /**
-   * Prepares the folder: it is made if it is not there, and must be empty, or have what a snapshot that was not finished has left.
-   * @throws INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE; for the earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT,
-   *   NOT_SUPPORTED
+   * Prepares the folder: it is made if it is not there, and must be empty, or have what a snapshot
+   * that was not finished has left.
+   * @throws INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE; for the earlier snapshot also NOT_FOUND,
+   *   SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, NOT_SUPPORTED
    */
   static async open(folder: string, options: WriterOptions): Promise<SnapshotWriter> {
     let made: string | undefined;
@@ -256,7 +262,10 @@ export class SnapshotWriter implements CopySink {
     this.#regions = new Appender(await open(path.join(folder, REGIONS), 'wx'), this.#sum);
   }
 
-  /** Keeps the packs that a snapshot that was broken off has left, for the pieces that are still as they are there. */
+  /**
+   * Keeps the packs that a snapshot that was broken off has left, for the pieces that are still as
+   * they are there.
+   */
   async #resume(): Promise<void> {
     const left = await EarlierSnapshot.unfinished(this.folder, this.options.poolId);
     this.#earlier = left;
@@ -469,7 +478,10 @@ export class SnapshotWriter implements CopySink {
     return { manifest, written: { writtenBytes: this.#writtenBytes, reusedBytes } };
   }
 
-  /** Makes shared packs durable: a copy of the earlier snapshot may not be. Removes those that changes have left without use. */
+  /**
+   * Makes shared packs durable: a copy of the earlier snapshot may not be. Removes those that
+   * changes have left without use.
+   */
   async #settleShared(used: ReadonlyMap<number, number>): Promise<number> {
     let reusedBytes = 0;
     for (const sharing of this.#shared.values()) {

@@ -1,4 +1,7 @@
-/** Takes a snapshot of a target, and brings one back into an empty target. For any provider whose targets can do that. */
+/**
+ * Takes a snapshot of a target, and brings one back into an empty target. For any provider whose
+ * targets can do that.
+ */
 import { randomBytes } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,8 +29,8 @@ export interface SnapshotSettings {
   /** Pieces of 256 KiB that are copied at once; 32 unless given. */
   readonly inFlight?: number;
   /**
-   * The folder of an earlier, complete snapshot of the same target, an absolute path on the same file system. Its packs that hold bytes
-   * that are still the same are linked, not written again.
+   * The folder of an earlier, complete snapshot of the same target, an absolute path on the same
+   * file system. Its packs that hold bytes that are still the same are linked, not written again.
    */
   readonly incremental?: string;
 }
@@ -61,8 +64,9 @@ export function checkFolder(folder: string): void {
 
 /**
  * Saves a target, as it is at one moment, to a folder, while it serves.
- * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the signal was aborted with; for the
- *   earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT
+ * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the
+ *   signal was aborted with; for the earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE,
+ *   SNAPSHOT_CORRUPT
  */
 export async function takeSnapshot(
   target: Target,
@@ -104,10 +108,11 @@ export async function takeSnapshot(
 }
 
 /**
- * Brings a snapshot back into an empty target, IDs, names, times and erased IDs included. If it fails, the target is empty again; if the
- * process dies, the target says that it is being filled, and the next restore begins anew. The caller keeps others off the target.
- * @throws NOT_SUPPORTED, TARGET_NOT_EMPTY, NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, OUT_OF_SPACE, READ_ONLY, CONFLICT, what the
- *   signal was aborted with
+ * Brings a snapshot back into an empty target, IDs, names, times and erased IDs included. If it
+ * fails, the target is empty again; if the process dies, the target says that it is being filled,
+ * and the next restore begins anew. The caller keeps others off the target.
+ * @throws NOT_SUPPORTED, TARGET_NOT_EMPTY, NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT,
+ *   OUT_OF_SPACE, READ_ONLY, CONFLICT, what the signal was aborted with
  */
 export async function restoreSnapshot(
   target: Target,

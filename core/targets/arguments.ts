@@ -1,6 +1,6 @@
 /**
- * Checks of the arguments that callers pass to a target. Bounds are checked first, so that a failed check leaves nothing half
- * done.
+ * Checks of the arguments that callers pass to a target. Bounds are checked first, so that a failed
+ * check leaves nothing half done.
  */
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
@@ -75,7 +75,10 @@ export function checkTotal(total: number, bytes: Uint8Array): void {
   throw invalid(`the ranges hold ${total} bytes, but ${bytes.length} were given`);
 }
 
-/** Checks that a source gives no more than it announced, and not less when it has ended. @throws INVALID_ARGUMENT */
+/**
+ * Checks that a source gives no more than it announced, and not less when it has ended.
+ * @throws INVALID_ARGUMENT
+ */
 export function checkGiven(given: number, size: number, hasEnded = false): void {
   if (given > size) throw invalid(`the source gave more than the ${size} bytes it announced`);
   if (hasEnded && given < size) throw invalid(`the source ended after ${given} of ${size} bytes`);
@@ -83,7 +86,8 @@ export function checkGiven(given: number, size: number, hasEnded = false): void 
 
 /**
  * Whether a write must be durable when it resolves.
- * @throws INVALID_ARGUMENT for options of the wrong type: otherwise the caller might believe that the write is durable
+ * @throws INVALID_ARGUMENT for options of the wrong type: otherwise the caller might believe that
+ *   the write is durable
  */
 export function checkPersist(options: unknown): boolean {
   const { persist } = checkOptions(options) as WriteOptions;
@@ -149,7 +153,10 @@ function nameFault(name: unknown): string | undefined {
   return undefined;
 }
 
-/** Whether a name is short and all ASCII, as most are: this takes less time than the other checks, and replaces them. */
+/**
+ * Whether a name is short and all ASCII, as most are: this takes less time than the other checks,
+ * and replaces them.
+ */
 function isPlain(name: string): boolean {
   const { length } = name;
   if (length === 0 || length >= ID_DIGITS) return false;

@@ -58,18 +58,20 @@ import { Transactions } from './transactions.js';
 const ONE_STEP_BYTES = 2 ** 20;
 
 /**
- * What all backends share: the checks of arguments and bounds, regions that stay in place while calls are in flight on them,
- * and contents that appear completely or not at all. A backend implements the protected hooks.
+ * What all backends share: the checks of arguments and bounds, regions that stay in place while
+ * calls are in flight on them, and contents that appear completely or not at all. A backend
+ * implements the protected hooks.
  *
- * The hooks for regions and bytes are called only while the target is open, with checked arguments. They return nothing or a
- * promise. What they throw goes to the caller, except for `release`.
+ * The hooks for regions and bytes are called only while the target is open, with checked arguments.
+ * They return nothing or a promise. What they throw goes to the caller, except for `release`.
  */
 export abstract class BaseTarget<R extends Region = Region> extends RegionsTarget<R> implements Target {
   #allTransactions: Transactions<R> | undefined;
 
   /**
    * `Target.put`: like `createAndWrite`, always durable, then `publish` with the name.
-   * @throws INVALID_ARGUMENT, NAME_TAKEN, CONDITION_FAILED, NOT_SUPPORTED, TARGET_CLOSED, what the source or the hooks throw
+   * @throws INVALID_ARGUMENT, NAME_TAKEN, CONDITION_FAILED, NOT_SUPPORTED, TARGET_CLOSED, what the
+   *   source or the hooks throw
    */
   async put(name: string, contents: Uint8Array | RegionSource, options: PutOptions = {}): Promise<RegionId> {
     checkName(name);
@@ -84,8 +86,9 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * @internal
-   * Like `put` with `if`, for contents that depend on the bytes of the region that has the name: these bytes were not changed in place
-   * since they were read, and are not until that region is replaced.
+   * Like `put` with `if`, for contents that depend on the bytes of the region that has the name:
+   * these bytes were not changed in place since they were read, and are not until that region is
+   * replaced.
    * @throws as `put`; CONDITION_FAILED also if the bytes were changed
    */
   async putUnchanged(
@@ -104,10 +107,11 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   }
 
   /**
-   * `put` of contents in memory, for targets whose `writeBytes` and `fillBytes` have copied the bytes when they return. It
-   * returns no promise if no hook returns one. The bytes are the caller's again when it returns.
-   * @param found the region that has the name, if the bytes depend on its own, or null if they depend on there being none; it was read in
-   *   the step of this call
+   * `put` of contents in memory, for targets whose `writeBytes` and `fillBytes` have copied the
+   * bytes when they return. It returns no promise if no hook returns one. The bytes are the
+   * caller's again when it returns.
+   * @param found the region that has the name, if the bytes depend on its own, or null if they
+   *   depend on there being none; it was read in the step of this call
    * @returns nothing, with nothing done, if others are changing the name or the region that has it
    * @throws as `put`
    */
@@ -157,7 +161,10 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
     return published.then(() => region.id).finally(() => this.leave());
   }
 
-  /** Gives a region back that is not ready in one step. What the caller has read may not be true any more by then. */
+  /**
+   * Gives a region back that is not ready in one step. What the caller has read may not be true any
+   * more by then.
+   */
   #giveUp(allocated: Promise<R>): undefined {
     this.enter();
     // What went wrong is told to the one who tries again.
@@ -189,7 +196,8 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * `Target.rename`: calls `renameRegion`, unless the region already has the name.
-   * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, NAME_TAKEN, NOT_SUPPORTED, TARGET_CLOSED, what the hook throws
+   * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, NAME_TAKEN, NOT_SUPPORTED, TARGET_CLOSED, what the
+   *   hook throws
    */
   async rename(ref: RegionRef, name: string | null, options: RenameOptions = {}): Promise<void> {
     checkRef(ref);
@@ -223,8 +231,10 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   }
 
   /**
-   * `Target.mapNames`: at each step it takes the next of `namesFrom` and maps its region. So it skips names that were removed.
-   * @throws INVALID_ARGUMENT, NOT_SUPPORTED, TARGET_CLOSED (also if it is closed meanwhile), what `mapRegion` throws
+   * `Target.mapNames`: at each step it takes the next of `namesFrom` and maps its region. So it
+   * skips names that were removed.
+   * @throws INVALID_ARGUMENT, NOT_SUPPORTED, TARGET_CLOSED (also if it is closed meanwhile), what
+   *   `mapRegion` throws
    */
   mapNames(options: MapNamesOptions = {}): AsyncIterableIterator<MappedName> {
     return new MappedNames<R>({
@@ -282,10 +292,11 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
   }
 
   /**
-   * `Target.transact`: for each put, calls `allocate`, `writeBytes` and, if the target is persistent, `persistRanges`. Then
-   * calls `commit` with the net effect of all changes. On failure, new regions are released.
-   * @throws INVALID_ARGUMENT, CONDITION_FAILED, TRANSACTION_TOO_LARGE, what the calls of the changes throw, NOT_SUPPORTED,
-   *   TARGET_CLOSED
+   * `Target.transact`: for each put, calls `allocate`, `writeBytes` and, if the target is
+   * persistent, `persistRanges`. Then calls `commit` with the net effect of all changes. On
+   * failure, new regions are released.
+   * @throws INVALID_ARGUMENT, CONDITION_FAILED, TRANSACTION_TOO_LARGE, what the calls of the
+   *   changes throw, NOT_SUPPORTED, TARGET_CLOSED
    */
   async transact(changes: readonly Change[]): Promise<TransactionResult> {
     return this.transactUnchanged(changes, []);
@@ -293,8 +304,8 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * @internal
-   * Like `transact`, for changes that depend on bytes of regions: these were not changed in place since they were read, and are not until
-   * the transaction has ended.
+   * Like `transact`, for changes that depend on bytes of regions: these were not changed in place
+   * since they were read, and are not until the transaction has ended.
    * @throws as `transact`; CONDITION_FAILED also if the bytes were changed, or their region was erased
    */
   async transactUnchanged(
@@ -323,7 +334,8 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
 
   /**
    * @internal
-   * Like `transactUnchanged`, for targets with `putsInOneStep`. The bytes are the caller's again when it returns.
+   * Like `transactUnchanged`, for targets with `putsInOneStep`. The bytes are the caller's again
+   * when it returns.
    * @returns nothing, with nothing done, if others must end first, or if it is too much for one step
    * @throws as `transact`
    */

@@ -1,7 +1,7 @@
 /**
- * The calls that move bytes of regions: `write`, `read`, their forms for many ranges, `persist` and `map`, with the checks of arguments
- * and bounds. `write` is kept as short as possible and is not async: on persistent memory, an async function would cost as much as
- * storing the bytes.
+ * The calls that move bytes of regions: `write`, `read`, their forms for many ranges, `persist` and
+ * `map`, with the checks of arguments and bounds. `write` is kept as short as possible and is not
+ * async: on persistent memory, an async function would cost as much as storing the bytes.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { RegionRef } from '../contract/names.js';
@@ -27,7 +27,8 @@ const DONE = Promise.resolve();
 export abstract class BytesTarget<R extends Region = Region> extends PinnedTarget<R> {
   /**
    * `Target.write`: calls `writeBytes`, or with `persist` `storeDurably` or `writeDurably`.
-   * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, OUT_OF_RANGE, TARGET_CLOSED, what the hooks throw; all by a promise that rejects
+   * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, OUT_OF_RANGE, TARGET_CLOSED, what the hooks throw;
+   *   all by a promise that rejects
    */
   write(ref: RegionRef, offset: number, bytes: Uint8Array, options = NO_OPTIONS): Promise<void> {
     try {
@@ -180,8 +181,8 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   }
 
   /**
-   * Calls `step` for each range in turn. If the steps are synchronous, it lets the event loop run now and then. The region is
-   * pinned meanwhile.
+   * Calls `step` for each range in turn. If the steps are synchronous, it lets the event loop run
+   * now and then. The region is pinned meanwhile.
    * @param step gets the range, and the position of its bytes among the bytes of all ranges
    */
   async #forEach(
@@ -203,7 +204,8 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   }
 
   /**
-   * `Target.persist`: calls `persistRanges` with the ranges sorted and joined. If they hold no bytes, it calls nothing.
+   * `Target.persist`: calls `persistRanges` with the ranges sorted and joined. If they hold no
+   * bytes, it calls nothing.
    * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, OUT_OF_RANGE, TARGET_CLOSED, what `persistRanges` throws
    */
   async persist(ref: RegionRef, ranges?: readonly RegionRange[]): Promise<void> {
@@ -226,7 +228,8 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   }
 
   /**
-   * `Target.map`: the views of `mapRegion`. The region and the target stay in place until the mapping is released.
+   * `Target.map`: the views of `mapRegion`. The region and the target stay in place until the
+   * mapping is released.
    * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, NOT_SUPPORTED, TARGET_CLOSED, what `mapRegion` throws
    */
   async map(ref: RegionRef): Promise<RegionMapping> {
@@ -251,8 +254,9 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
 
   /**
    * @internal
-   * Keeps a region for a caller that reads it in many calls. The reads go on after an erase, as a call in flight does.
-   * Transactions do not wait for its release. Each read waits for transactions that write to the region.
+   * Keeps a region for a caller that reads it in many calls. The reads go on after an erase, as a
+   * call in flight does. Transactions do not wait for its release. Each read waits for transactions
+   * that write to the region.
    * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, TARGET_CLOSED
    */
   async keep(ref: RegionRef): Promise<KeptRegion> {

@@ -1,10 +1,12 @@
 /**
- * How often the bytes of each region were changed in place. Somebody who has read a region, and uses what it read later, learns by it
- * whether the bytes are still the same. Counts are in memory only, and mean nothing after the target is closed.
+ * How often the bytes of each region were changed in place. Somebody who has read a region, and
+ * uses what it read later, learns by it whether the bytes are still the same. Counts are in memory
+ * only, and mean nothing after the target is closed.
  *
- * A count belongs to a slot. A region that comes later in the same slot goes on with it, which makes no difference to those who compare.
- * There is room for counts only where there was a write, and at most 4 MiB of it: slots with the same low 20 bits share a count. So a
- * region may seem changed that was not, but never the other way round.
+ * A count belongs to a slot. A region that comes later in the same slot goes on with it, which
+ * makes no difference to those who compare. There is room for counts only where there was a write,
+ * and at most 4 MiB of it: slots with the same low 20 bits share a count. So a region may seem
+ * changed that was not, but never the other way round.
  */
 const CHUNK_BITS = 10;
 const CHUNK_SLOTS = 2 ** CHUNK_BITS;

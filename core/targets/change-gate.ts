@@ -1,12 +1,15 @@
 /**
- * The changes of one target, as somebody sees them who copies it while it serves: which regions change, and a pause in which none does.
+ * The changes of one target, as somebody sees them who copies it while it serves: which regions
+ * change, and a pause in which none does.
  *
- * BaseTarget passes every change through here, whoever makes it: a door, a program of the same process, a transaction, bytes that land in
- * a region. As long as nobody listens, that costs a look at two fields, and a count for each write in place. A change is reported when it ends: whoever read some of the bytes
- * before reads them again then. A new region is a change when it is published, not while its contents come.
+ * BaseTarget passes every change through here, whoever makes it: a door, a program of the same
+ * process, a transaction, bytes that land in a region. As long as nobody listens, that costs a look
+ * at two fields, and a count for each write in place. A change is reported when it ends: whoever
+ * read some of the bytes before reads them again then. A new region is a change when it is
+ * published, not while its contents come.
  *
- * `hold` makes new changes wait, and resolves when those in flight have ended. Then `release` lets those that wait go on, or `refuse` ends
- * them, and every later one, with an error.
+ * `hold` makes new changes wait, and resolves when those in flight have ended. Then `release` lets
+ * those that wait go on, or `refuse` ends them, and every later one, with an error.
  */
 import { BedrockError } from '../base/errors.js';
 import { withTimeout } from '../base/timeout.js';
@@ -25,7 +28,8 @@ export interface ChangeListener {
 /** The use of a gate by its listener. */
 export interface ChangeWatch {
   /**
-   * Makes new changes wait, and resolves when none is in flight. If that takes too long, changes go on as before.
+   * Makes new changes wait, and resolves when none is in flight. If that takes too long, changes go
+   * on as before.
    * @throws TIMEOUT
    */
   hold(patienceMs: number): Promise<void>;
@@ -56,7 +60,11 @@ export class ChangeGate {
     this.listener?.wrote(id, offset, size);
   }
 
-  /** Begins a change that ends with `leave`. @returns nothing if it may go on at once @throws the error of `refuse` */
+  /**
+   * Begins a change that ends with `leave`.
+   * @returns nothing if it may go on at once
+   * @throws the error of `refuse`
+   */
   enter(): Eventually<void> {
     if (this.isShut) return this.#enterLater();
     this.#inFlight++;

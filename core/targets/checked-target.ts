@@ -1,6 +1,7 @@
 /**
- * Checks the results of targets that a library made in its own way: the doors trust none of them. A result that breaks the
- * contract becomes INTERNAL, with the backend's name, before any part of it is sent.
+ * Checks the results of targets that a library made in its own way: the doors trust none of them. A
+ * result that breaks the contract becomes INTERNAL, with the backend's name, before any part of it
+ * is sent.
  *
  * Targets based on `BaseTarget` check their own results, and are called directly.
  */
@@ -171,7 +172,10 @@ function checking(target: Target): Target {
   });
 }
 
-/** The source that the target gets. It records what the target did with it, and checks that it gives what was announced. */
+/**
+ * The source that the target gets. It records what the target did with it, and checks that it gives
+ * what was announced.
+ */
 class WatchedSource implements AsyncIterable<Uint8Array> {
   /** Whether the target has asked for everything and has seen the end. */
   hasEnded = false;
@@ -187,7 +191,10 @@ class WatchedSource implements AsyncIterable<Uint8Array> {
     return this.#pieces;
   }
 
-  /** Ends the source if the target has not, so that a source that holds buffers or admissions until the next request releases them. */
+  /**
+   * Ends the source if the target has not, so that a source that holds buffers or admissions until
+   * the next request releases them.
+   */
   leave(): void {
     // Not awaited: a requested piece may take as long as its sender likes.
     this.#pieces.return(undefined).catch(() => undefined);

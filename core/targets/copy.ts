@@ -1,10 +1,10 @@
 /**
- * Copies one importable target into another: first erased IDs, then regions under their IDs. It uses the contract alone, so it
- * works between any two backends.
+ * Copies one importable target into another: first erased IDs, then regions under their IDs. It
+ * uses the contract alone, so it works between any two backends.
  *
- * Many regions are copied at once, so that their waits for the disk overlap. Each is copied in pieces, so that memory use does
- * not depend on its size. A region whose bytes cannot be read does not stop the copy: it is reported, and its ID becomes an
- * erased one.
+ * Many regions are copied at once, so that their waits for the disk overlap. Each is copied in
+ * pieces, so that memory use does not depend on its size. A region whose bytes cannot be read does
+ * not stop the copy: it is reported, and its ID becomes an erased one.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -121,7 +121,10 @@ async function* piecesOf(
   }
 }
 
-/** Works on all items, many at a time. The first failure stops the rest, and is thrown when all work in progress has ended. */
+/**
+ * Works on all items, many at a time. The first failure stops the rest, and is thrown when all work
+ * in progress has ended.
+ */
 async function forAll<T>(
   items: AsyncGenerator<T>,
   ended: AbortSignal,

@@ -1,7 +1,8 @@
 /**
- * What the doors use of targets whose regions are in the process's memory: reads and writes that are done when the call
- * returns, without a promise, and regions that receive bytes from a socket without a copy. Not part of the contract. For every
- * call the contract has an equivalent with the same checks and errors.
+ * What the doors use of targets whose regions are in the process's memory: reads and writes that
+ * are done when the call returns, without a promise, and regions that receive bytes from a socket
+ * without a copy. Not part of the contract. For every call the contract has an equivalent with the
+ * same checks and errors.
  */
 import type { Change, RegionRef, TransactionResult } from '../contract/names.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -28,31 +29,32 @@ export interface Landing {
 }
 
 /**
- * A target whose regions may be in the process's memory. It has calls that end without a promise, and parts of regions that
- * receive bytes without a copy. Only the doors use them. The contract has an equivalent for each, with the same checks and
- * errors.
+ * A target whose regions may be in the process's memory. It has calls that end without a promise,
+ * and parts of regions that receive bytes without a copy. Only the doors use them. The contract has
+ * an equivalent for each, with the same checks and errors.
  */
 export abstract class DirectTarget<R extends Region = Region> extends BaseTarget<R> {
   /**
-   * Whether `readBytes`, `writeBytes` and `storeDurably` have copied the bytes when they return, for up to DIRECT_BYTES: the
-   * event loop must not be blocked for longer.
+   * Whether `readBytes`, `writeBytes` and `storeDurably` have copied the bytes when they return,
+   * for up to DIRECT_BYTES: the event loop must not be blocked for longer.
    */
   get isDirect(): boolean {
     return false;
   }
 
   /**
-   * Part of a region as memory that may be stored to. Nothing if it is not in one piece, or if a write does more than a store.
-   * An example is persistent memory: bytes that arrive through the processor's caches must be flushed out of them. This takes
-   * longer than copying them past the caches.
+   * Part of a region as memory that may be stored to. Nothing if it is not in one piece, or if a
+   * write does more than a store. An example is persistent memory: bytes that arrive through the
+   * processor's caches must be flushed out of them. This takes longer than copying them past the
+   * caches.
    */
   protected placeOf(_region: R, _offset: number, _size: number): Uint8Array | undefined {
     return undefined;
   }
 
   /**
-   * `readBytes` of a direct target, of at most DIRECT_BYTES. A target that may cease to be direct at any moment, for example by
-   * another thread, overrides it.
+   * `readBytes` of a direct target, of at most DIRECT_BYTES. A target that may cease to be direct
+   * at any moment, for example by another thread, overrides it.
    * @returns whether the bytes are there; if not, nothing was begun
    */
   protected readBytesNow(region: R, offset: number, into: Uint8Array): boolean {
@@ -72,8 +74,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
 
   /**
    * Like `write`.
-   * @returns nothing if all is done; a promise of a direct target stands for durability only; `later`, with nothing done, if a transaction
-   *   has to end first
+   * @returns nothing if all is done; a promise of a direct target stands for durability only;
+   *   `later`, with nothing done, if a transaction has to end first
    */
   writeNow(ref: RegionRef, offset: number, bytes: Uint8Array, persist: boolean): Eventually<void> | 'later' {
     const region = this.regionOf(ref);
@@ -96,9 +98,10 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
 
   /**
    * Like `put`, of at most DIRECT_BYTES. The bytes are the caller's again when it returns.
-   * @param found the region that has the name, if the bytes depend on its own, or null if they depend on there being none; it was read in
-   *   the step of this call
-   * @returns the ID; a promise if the region is still to be published; nothing, with nothing done, if `put` would have to wait
+   * @param found the region that has the name, if the bytes depend on its own, or null if they
+   *   depend on there being none; it was read in the step of this call
+   * @returns the ID; a promise if the region is still to be published; nothing, with nothing done,
+   *   if `put` would have to wait
    */
   putNow(name: string, bytes: Uint8Array, found?: RegionId | null): Eventually<RegionId> | undefined {
     return this.putsInOneStep ? this.putInOneStep(name, bytes, found) : undefined;
@@ -107,7 +110,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   /**
    * @internal
    * Like `transactUnchanged`. The bytes are the caller's again when it returns.
-   * @returns the result; a promise if something has to be waited for; nothing, with nothing done, if `transact` must be called
+   * @returns the result; a promise if something has to be waited for; nothing, with nothing done,
+   *   if `transact` must be called
    */
   transactNow(
     changes: readonly Change[],
@@ -142,7 +146,10 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   }
 }
 
-/** A class, as an object literal with an accessor would cost the engine a hidden class of its own for each write. */
+/**
+ * A class, as an object literal with an accessor would cost the engine a hidden class of its own
+ * for each write.
+ */
 class RegionLanding implements Landing {
   readonly regionSize: number;
   #isPinned = true;

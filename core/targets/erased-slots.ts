@@ -10,10 +10,10 @@ export interface ErasedSlot {
 }
 
 /**
- * The slots to change, in order, so that these IDs are never given out. A generation above the table's maximum retires its
- * slot.
- * @throws ID_TAKEN if a slot is in use with the generation of its ID or an earlier one, or had an earlier one before it was
- *   taken for a region that is being made
+ * The slots to change, in order, so that these IDs are never given out. A generation above the
+ * table's maximum retires its slot.
+ * @throws ID_TAKEN if a slot is in use with the generation of its ID or an earlier one, or had an
+ *   earlier one before it was taken for a region that is being made
  */
 export function erasedSlots(ids: readonly RegionId[], table: SlotTable): ErasedSlot[] {
   const generations = new Map<number, number>();
@@ -22,7 +22,8 @@ export function erasedSlots(ids: readonly RegionId[], table: SlotTable): ErasedS
     const generation = Math.min(id.generation, table.maxGeneration);
     const state = table.state(slot);
     if (state === SlotState.retired || state === SlotState.quarantined) continue;
-    // The generation of a taken slot does not count yet: the slot may be given back with the generation before.
+    // The generation of a taken slot does not count yet: the slot may be given back with the
+    // generation before.
     const last = state === SlotState.taken ? table.lastErased(slot) : table.generation(slot);
     const ahead = generation - last;
     if (ahead > 0 ? state !== SlotState.free : ahead === 0 && state === SlotState.live) throw idTaken(id);

@@ -1,12 +1,14 @@
 /**
- * How far a slot's next generation is beyond its last. The step is random, so that nobody can predict an ID from earlier ones
- * before it is given out. This keeps strangers out of regions that are being made. IDs are no secret, since they can be listed.
+ * How far a slot's next generation is beyond its last. The step is random, so that nobody can
+ * predict an ID from earlier ones before it is given out. This keeps strangers out of regions that
+ * are being made. IDs are no secret, since they can be listed.
  *
- * TableTarget, which other backends build on, counts by one: a backend that gives out an ID again after a crash must be
- * noticed. A random step would only make that unlikely.
+ * TableTarget, which other backends build on, counts by one: a backend that gives out an ID again
+ * after a crash must be noticed. A random step would only make that unlikely.
  *
- * A slot that never had a region begins anywhere in the first 2^26 generations: 1/32 of the generations of a pool. Each further
- * region takes 512 on average, so a slot of a pool serves four million regions before it is retired. That costs 64 bytes.
+ * A slot that never had a region begins anywhere in the first 2^26 generations: 1/32 of the
+ * generations of a pool. Each further region takes 512 on average, so a slot of a pool serves four
+ * million regions before it is retired. That costs 64 bytes.
  */
 import { randomFillSync } from 'node:crypto';
 

@@ -1,12 +1,14 @@
 /**
- * A step during which no call is in flight on some regions. Calls that would pin one of them wait until it ends, and calls in flight end
- * first. It does not wait for views that others hold, since they may keep them as long as they like.
+ * A step during which no call is in flight on some regions. Calls that would pin one of them wait
+ * until it ends, and calls in flight end first. It does not wait for views that others hold, since
+ * they may keep them as long as they like.
  */
 import type { Hold, Region } from './region.js';
 
 /**
- * Runs a step while no call is in flight on the regions. The caller has pinned each of them once, and holds its lock, so that nobody else
- * holds it. If no call is in flight, the step begins at once.
+ * Runs a step while no call is in flight on the regions. The caller has pinned each of them once,
+ * and holds its lock, so that nobody else holds it. If no call is in flight, the step begins at
+ * once.
  */
 export async function holding(regions: ReadonlySet<Region>, step: () => Promise<void> | void): Promise<void> {
   let end = (): void => undefined;

@@ -1,9 +1,10 @@
 /**
- * A target that can replace another one. It takes in regions under their old IDs, knows which IDs must never be used again, and
- * can tell both to its own successor. A backend implements the hooks of import beside those of BaseTarget.
+ * A target that can replace another one. It takes in regions under their old IDs, knows which IDs
+ * must never be used again, and can tell both to its own successor. A backend implements the hooks
+ * of import beside those of BaseTarget.
  *
- * An ID must name one region for ever, also across a copy. So a copy gets the erased IDs as well as the live ones: a slot that
- * had generations 1 to 7 in the original does not begin with 1 again.
+ * An ID must name one region for ever, also across a copy. So a copy gets the erased IDs as well as
+ * the live ones: a slot that had generations 1 to 7 in the original does not begin with 1 again.
  */
 import { types } from 'node:util';
 import { BedrockError, invalid } from '../base/errors.js';
@@ -18,29 +19,36 @@ import type { Eventually } from './lifecycle.js';
 const POOL_ID_BYTES = 8;
 
 /**
- * A target that takes in the regions of another one under their old IDs, and knows which IDs must never be used again. A
- * backend implements the hooks of import beside those of BaseTarget.
+ * A target that takes in the regions of another one under their old IDs, and knows which IDs must
+ * never be used again. A backend implements the hooks of import beside those of BaseTarget.
  */
 export abstract class ImportableTarget<R extends Region = Region> extends DirectTarget<R> {
   // ---- hooks; what they throw is that of the calls below ----
 
   /** Bytes 8 to 15 of all IDs. */
   protected abstract get poolId(): Uint8Array;
-  /** Like `allocate`, with the slot of this ID, which has this target's pool id. The slot is then this region's alone. */
+  /**
+   * Like `allocate`, with the slot of this ID, which has this target's pool id. The slot is then
+   * this region's alone.
+   */
   protected abstract allocateAs(
     id: RegionId,
     size: number,
     createdAt: number,
     nameBytes?: number,
   ): Eventually<R>;
-  /** Durably marks slots as having had these IDs, of this pool id. Marks all of them or, if it throws ID_TAKEN, none. */
+  /**
+   * Durably marks slots as having had these IDs, of this pool id. Marks all of them or, if it
+   * throws ID_TAKEN, none.
+   */
   protected abstract takeErased(ids: readonly RegionId[]): Eventually<void>;
   /** See `listErased`. `after` is as in `regionsAfter`. */
   protected abstract erasedAfter(after: RegionId | undefined): Iterable<RegionId>;
 
   /**
-   * Drops everything that the storage holds, in one durable step, and starts over with this pool id, as being filled: `isFilling` is true,
-   * also after the next open. No call is in flight. If it throws, the storage is closed.
+   * Drops everything that the storage holds, in one durable step, and starts over with this pool
+   * id, as being filled: `isFilling` is true, also after the next open. No call is in flight. If it
+   * throws, the storage is closed.
    */
   protected emptyFor(_poolId: Uint8Array): Eventually<void> {
     throw new BedrockError(
@@ -98,8 +106,8 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
 
   /**
    * `Target.importRegion`: like `createAndWrite`, always durable, with `allocateAs` in place of `allocate`.
-   * @throws INVALID_ARGUMENT (also for an ID of another pool id), NAME_TAKEN, NOT_SUPPORTED (a name, and the target is not
-   *   `named`), TARGET_CLOSED, what the source or the hooks throw
+   * @throws INVALID_ARGUMENT (also for an ID of another pool id), NAME_TAKEN, NOT_SUPPORTED (a
+   *   name, and the target is not `named`), TARGET_CLOSED, what the source or the hooks throw
    */
   override async importRegion(
     id: RegionId,

@@ -1,6 +1,6 @@
 /**
- * The lifecycle of a target: `closed -> opening -> open -> closing -> closed`. It runs one transition at a time, and counts the
- * calls in flight, which close waits for.
+ * The lifecycle of a target: `closed -> opening -> open -> closing -> closed`. It runs one
+ * transition at a time, and counts the calls in flight, which close waits for.
  */
 import { BedrockError, explain } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
@@ -15,8 +15,8 @@ export type Recovered = Omit<RecoveryReport, 'durationMs'> & { readonly duration
 const NOTHING_RECOVERED: RecoveryReport = { regions: 0, bytes: 0, quarantined: 0, durationMs: 0 };
 
 /**
- * The lifecycle of a target: `closed`, `opening`, `open`, `closing`, and `closed` again. It runs one transition at a time, and
- * counts the calls in flight, which `close` waits for.
+ * The lifecycle of a target: `closed`, `opening`, `open`, `closing`, and `closed` again. It runs
+ * one transition at a time, and counts the calls in flight, which `close` waits for.
  */
 export abstract class Lifecycle {
   /** Backend type, such as `memory`; errors name it. */
@@ -27,7 +27,10 @@ export abstract class Lifecycle {
   #state: TargetState;
   /** The requested transitions, one after another. */
   #transitions: Promise<unknown> = Promise.resolve();
-  /** Whether close has something to do. The state does not tell, since it is `closing` as soon as close is called. */
+  /**
+   * Whether close has something to do. The state does not tell, since it is `closing` as soon as
+   * close is called.
+   */
   #isStorageOpen: boolean;
   /** Closes that were requested and have not begun. A target that opens before them serves nothing. */
   #closesAhead = 0;
@@ -45,7 +48,10 @@ export abstract class Lifecycle {
     this.#isStorageOpen = state === 'open';
   }
 
-  /** Makes the storage ready. If it throws, it may have taken part of what it needs; then `closeStorage` is called. */
+  /**
+   * Makes the storage ready. If it throws, it may have taken part of what it needs; then
+   * `closeStorage` is called.
+   */
   protected abstract openStorage(): Eventually<Recovered | undefined>;
   /** Makes everything durable, and gives back what `openStorage` took. */
   protected abstract closeStorage(): Eventually<void>;
@@ -63,8 +69,8 @@ export abstract class Lifecycle {
   }
 
   /**
-   * `Target.open`: calls `openStorage` when earlier transitions have ended. If that fails, `closeStorage` is called and the
-   * target is closed.
+   * `Target.open`: calls `openStorage` when earlier transitions have ended. If that fails,
+   * `closeStorage` is called and the target is closed.
    * @throws what `openStorage` throws
    */
   open(): Promise<void> {
@@ -87,8 +93,8 @@ export abstract class Lifecycle {
   }
 
   /**
-   * `Target.close`: refuses new calls at once, waits for those in flight, then calls `closeStorage`. The target is closed even
-   * if that fails.
+   * `Target.close`: refuses new calls at once, waits for those in flight, then calls
+   * `closeStorage`. The target is closed even if that fails.
    * @throws what `closeStorage` throws
    */
   close(): Promise<void> {
@@ -118,7 +124,8 @@ export abstract class Lifecycle {
   }
 
   /**
-   * Runs a step with the storage alone: new calls are refused, those in flight end first. Afterwards the target is open as before.
+   * Runs a step with the storage alone: new calls are refused, those in flight end first.
+   * Afterwards the target is open as before.
    * @throws TARGET_CLOSED; what the step throws, and then the target is closed, unless `before` has thrown it
    * @param before what may refuse the step; nothing is changed then
    */
@@ -129,7 +136,8 @@ export abstract class Lifecycle {
     return this.#transition(async () => {
       if (!this.#isStorageOpen) throw new BedrockError('TARGET_CLOSED', `the ${this.type} target is closed`);
       await this.#idle();
-      // Safe: nothing is in flight, and new calls are refused. The calls that have just ended may have changed what was looked at.
+      // Safe: nothing is in flight, and new calls are refused. The calls that have just ended may
+      // have changed what was looked at.
       try {
         before();
       } catch (error) {
@@ -158,7 +166,10 @@ export abstract class Lifecycle {
     this.#inFlight++;
   }
 
-  /** Like `enter`, within a call that has already begun. The call goes on to its end even if `close` was called meanwhile. */
+  /**
+   * Like `enter`, within a call that has already begun. The call goes on to its end even if `close`
+   * was called meanwhile.
+   */
   protected enterWithin(): void {
     this.#inFlight++;
   }

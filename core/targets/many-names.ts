@@ -1,11 +1,13 @@
 /**
- * Many names that are added to a `NameIndex` together, as when a pool is opened. Their bytes are stored as they come. Then they are sorted,
- * and added to the tree in that order: each is added behind the one before, where no search is needed. Added in any order, a million names
- * take several times as long.
+ * Many names that are added to a `NameIndex` together, as when a pool is opened. Their bytes are
+ * stored as they come. Then they are sorted, and added to the tree in that order: each is added
+ * behind the one before, where no search is needed. Added in any order, a million names take
+ * several times as long.
  *
- * The order decides only how fast it is: a name that comes too late is searched for. Names are sorted by the six bytes behind what all of them begin with. Those that are still alike
- * are sorted again, behind what they have in common, unless that was done often enough: names can be made up so that it would go on for
- * ever.
+ * The order decides only how fast it is: a name that comes too late is searched for. Names are
+ * sorted by the six bytes behind what all of them begin with. Those that are still alike are sorted
+ * again, behind what they have in common, unless that was done often enough: names can be made up
+ * so that it would go on for ever.
  */
 import { setImmediate } from 'node:timers/promises';
 import { orderInSteps, type OrderedOffsets } from '../base/offset-order.js';
@@ -34,7 +36,10 @@ export interface ManyNamesStore {
    * @returns -1; the place of the same name if there is one, and then nothing has changed
    */
   insert(place: number, common: number): number;
-  /** Removes a name from the heap that is not in the tree, and gives its slot the other place of the same name if it takes it over. */
+  /**
+   * Removes a name from the heap that is not in the tree, and gives its slot the other place of the
+   * same name if it takes it over.
+   */
   drop(place: number, other: number, takesOver: boolean): void;
 }
 

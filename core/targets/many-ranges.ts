@@ -1,6 +1,7 @@
 /**
- * Long lists of ranges: a client may send tens of thousands in a request. Checking and joining them takes tens of milliseconds,
- * so it is done in pieces of about a millisecond, and others can run between two pieces. Short lists cost no turn.
+ * Long lists of ranges: a client may send tens of thousands in a request. Checking and joining them
+ * takes tens of milliseconds, so it is done in pieces of about a millisecond, and others can run
+ * between two pieces. Short lists cost no turn.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RegionRange } from '../contract/target.js';
@@ -11,8 +12,8 @@ import { unionOf } from './range-union.js';
 export const PIECE_RANGES = 2048;
 
 /**
- * Like `checkRanges`. If the caller changes a long list meanwhile, the change may be seen or not; what is checked here is what
- * is used.
+ * Like `checkRanges`. If the caller changes a long list meanwhile, the change may be seen or not;
+ * what is checked here is what is used.
  * @throws INVALID_ARGUMENT, OUT_OF_RANGE
  */
 export function checkManyRanges(

@@ -1,6 +1,6 @@
 /**
- * Checks of the arguments of calls on names and transactions. All arguments of a call are checked before anything is done, and
- * copied if the caller may change them meanwhile.
+ * Checks of the arguments of calls on names and transactions. All arguments of a call are checked
+ * before anything is done, and copied if the caller may change them meanwhile.
  */
 import { asBedrockError, BedrockError, invalid } from '../base/errors.js';
 import type { Change, NamesOptions, PutOptions, RegionRef, RenameOptions } from '../contract/names.js';
@@ -68,7 +68,10 @@ function checkText(what: string, text: unknown): string | undefined {
   throw invalid(`${what} has half of a surrogate pair, which has no form in UTF-8`);
 }
 
-/** Copies the changes of a transaction, except for their bytes. @throws INVALID_ARGUMENT (details: change, its place in the list) */
+/**
+ * Copies the changes of a transaction, except for their bytes.
+ * @throws INVALID_ARGUMENT (details: change, its place in the list)
+ */
 export function checkChanges(changes: unknown): Change[] {
   if (!Array.isArray(changes)) throw invalid('changes must be an array of {type, …}');
   const checked: Change[] = [];

@@ -1,6 +1,7 @@
 /**
- * The bytes of names, in chunks of 64 KiB, one name after another, each after the slot of its region. A name costs 8 bytes more
- * than its own, rounded up to 4; no string is kept for it. The first chunk begins small, and doubles up to its full size.
+ * The bytes of names, in chunks of 64 KiB, one name after another, each after the slot of its
+ * region. A name costs 8 bytes more than its own, rounded up to 4; no string is kept for it. The
+ * first chunk begins small, and doubles up to its full size.
  *
  *     | offset | size   | meaning                                    |
  *     |--------|--------|--------------------------------------------|
@@ -8,9 +9,9 @@
  *     | 4      | 4      | length of the name, bytes                  |
  *     | 8      | length | the name, and up to 3 bytes of padding     |
  *
- * When less than half of a chunk is in use, its names move to where new names go, and the chunk is given up. So removed names
- * waste at most about half of the memory. Names move only in `tidy`, at most 32 KiB of them for each chunk. The owner of their
- * places is told.
+ * When less than half of a chunk is in use, its names move to where new names go, and the chunk is
+ * given up. So removed names waste at most about half of the memory. Names move only in `tidy`, at
+ * most 32 KiB of them for each chunk. The owner of their places is told.
  */
 import { BedrockError } from '../base/errors.js';
 
@@ -72,7 +73,8 @@ export class NameHeap {
   /**
    * Keeps a name.
    * @returns its place, from 0 up
-   * @throws OUT_OF_SPACE beyond 8 GiB of names, RangeError if the system refuses the memory; then nothing has changed
+   * @throws OUT_OF_SPACE beyond 8 GiB of names, RangeError if the system refuses the memory; then
+   *   nothing has changed
    */
   add(slot: number, bytes: Uint8Array, start: number, length: number): number {
     const taken = takenBy(length);
@@ -138,7 +140,10 @@ export class NameHeap {
     return true;
   }
 
-  /** The first symbol, as `NameTree` counts them, in which a key differs from the name at a place; -1 if they are the same. */
+  /**
+   * The first symbol, as `NameTree` counts them, in which a key differs from the name at a
+   * place; -1 if they are the same.
+   */
   differenceAt(place: number, key: Uint8Array, length: number): number {
     const { bytes } = this.#chunkAt(place);
     const start = this.startAt(place);
@@ -152,7 +157,8 @@ export class NameHeap {
   }
 
   /**
-   * The first symbol, as `NameTree` counts them, in which the names at two places differ; -1 if they are the same.
+   * The first symbol, as `NameTree` counts them, in which the names at two places differ; -1 if
+   * they are the same.
    * @param common bytes that both are known to begin with
    */
   differenceBetween(one: number, other: number, common: number): number {
@@ -170,7 +176,10 @@ export class NameHeap {
     return length === otherLength ? -1 : end << 2;
   }
 
-  /** Compares the names at two places, which begin with the same bytes up to a depth. @returns less than 0 if the first comes first */
+  /**
+   * Compares the names at two places, which begin with the same bytes up to a depth.
+   * @returns less than 0 if the first comes first
+   */
   compare(one: number, other: number, depth: number): number {
     const first = this.differenceBetween(one, other, depth);
     if (first < 0) return 0;

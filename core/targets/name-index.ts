@@ -1,10 +1,10 @@
 /**
- * Which slot has which name, in both directions and in the order of the names' UTF-8 bytes. They are compared byte by byte,
- * which is not the order of JavaScript strings.
+ * Which slot has which name, in both directions and in the order of the names' UTF-8 bytes. They
+ * are compared byte by byte, which is not the order of JavaScript strings.
  *
- * The bytes are in a `NameHeap`, each name with its slot. A `NameTree` finds them and keeps their order. A table with 4 bytes
- * for each slot holds the places of their names. A name costs some 25 to 90 bytes more than its own, and no object. A change
- * that fails has changed nothing.
+ * The bytes are in a `NameHeap`, each name with its slot. A `NameTree` finds them and keeps their
+ * order. A table with 4 bytes for each slot holds the places of their names. A name costs some 25
+ * to 90 bytes more than its own, and no object. A change that fails has changed nothing.
  */
 import { BedrockError } from '../base/errors.js';
 import { MAX_NAME_BYTES } from '../contract/names.js';
@@ -42,7 +42,10 @@ export class NameIndex {
   #changes = 0;
   /** The name that a call handles. */
   readonly #key = Buffer.alloc(MAX_NAME_BYTES);
-  /** The name that was searched for last, its place or -1, and `#changes` then: a call that changes a name has looked it up before. */
+  /**
+   * The name that was searched for last, its place or -1, and `#changes` then: a call that changes
+   * a name has looked it up before.
+   */
   #lastName: string | undefined;
   #lastPlace = NOWHERE;
   #lastChanges = 0;
@@ -75,7 +78,8 @@ export class NameIndex {
   }
 
   /**
-   * Gives a slot a name, which replaces its old one. If another slot had the name, that slot has none afterwards.
+   * Gives a slot a name, which replaces its old one. If another slot had the name, that slot has
+   * none afterwards.
    * @param name 1 to 1024 bytes; undefined removes the name
    * @throws OUT_OF_SPACE, RangeError if there is no memory for it; then nothing has changed
    */
@@ -96,8 +100,8 @@ export class NameIndex {
   }
 
   /**
-   * Adds many names of slots that have none, which is faster if it is done together. The index is not used otherwise until they are
-   * settled.
+   * Adds many names of slots that have none, which is faster if it is done together. The index is
+   * not used otherwise until they are settled.
    */
   many(): ManyNames {
     const highest = this.#tree.highest();
@@ -160,7 +164,10 @@ export class NameIndex {
     return -1;
   }
 
-  /** Gives a slot without a name the name at a place. This is the most frequent change, and only writes numbers. */
+  /**
+   * Gives a slot without a name the name at a place. This is the most frequent change, and only
+   * writes numbers.
+   */
   #passOn(slot: number, place: number): void {
     this.#addSlab(slot);
     this.#setPlace(this.#heap.slotAt(place), NOWHERE);
@@ -246,7 +253,10 @@ export class NameIndex {
     this.#setPlace(slot, place);
   }
 
-  /** Names in order, starting at these bytes, or all. Changes meanwhile do no harm: it continues after the last name that it gave. */
+  /**
+   * Names in order, starting at these bytes, or all. Changes meanwhile do no harm: it continues
+   * after the last name that it gave.
+   */
   *from(first: Uint8Array = NO_BYTES): Generator<NamedSlot> {
     let path = this.#tree.pathFrom(first);
     for (;;) {

@@ -1,6 +1,7 @@
 /**
- * Names in pages, optionally grouped by a delimiter. The next page continues after the last name of this one, not at a place in
- * a table. So names may come and go between pages, and a name that stays is given exactly once.
+ * Names in pages, optionally grouped by a delimiter. The next page continues after the last name of
+ * this one, not at a place in a table. So names may come and go between pages, and a name that
+ * stays is given exactly once.
  */
 import type { NamedRegion, NamesPage } from '../contract/names.js';
 import type { CheckedNames } from './name-arguments.js';
@@ -47,7 +48,8 @@ export function namedRegion(name: string, { id, size, createdAt }: ListedRegion)
 function firstBytes(prefix: string, delimiter: string | undefined, after: string | undefined): Uint8Array {
   const first = Buffer.from(prefix);
   if (after === undefined) return first;
-  // All names with a common prefix are in one group. So if `after` begins with it, the page continues after all of them.
+  // All names with a common prefix are in one group. So if `after` begins with it, the page
+  // continues after all of them.
   const common = after.startsWith(prefix) ? commonPrefix(after, prefix, delimiter) : undefined;
   const behind = common === undefined ? bytesBehind(after) : bytesBehindAll(common);
   return Buffer.compare(behind, first) > 0 ? behind : first;

@@ -1,14 +1,17 @@
 /**
- * Names in the order of their bytes: a tree of the places where they differ, over a heap that holds the bytes.
+ * Names in the order of their bytes: a tree of the places where they differ, over a heap that holds
+ * the bytes.
  *
- * A name is a row of symbols, three for each byte: a mark that there is a byte (1, and 0 after the end), its upper four bits,
- * its lower four. A node stands for the first place at which the names below it differ, with one branch for each of 16 symbols.
- * So finding a name takes few steps, however many bytes names share, and one comparison. The order of the tree is the order of
- * the bytes; a name comes before longer names that begin with it.
+ * A name is a row of symbols, three for each byte: a mark that there is a byte (1, and 0 after the
+ * end), its upper four bits, its lower four. A node stands for the first place at which the names
+ * below it differ, with one branch for each of 16 symbols. So finding a name takes few steps,
+ * however many bytes names share, and one comparison. The order of the tree is the order of the
+ * bytes; a name comes before longer names that begin with it.
  *
- * A node takes 66 bytes, in slabs of 4096, and has at least two branches. So a tree has fewer nodes than names; for numbered
- * names, a tenth. The first slab begins small, and is moved as it doubles up to that size; nothing else moves. A branch is 0, the
- * number of a node plus one, or `~place` of a name in the heap.
+ * A node takes 66 bytes, in slabs of 4096, and has at least two branches. So a tree has fewer nodes
+ * than names; for numbered names, a tenth. The first slab begins small, and is moved as it doubles
+ * up to that size; nothing else moves. A branch is 0, the number of a node plus one, or `~place` of
+ * a name in the heap.
  */
 import type { NameHeap } from './name-heap.js';
 
@@ -99,7 +102,10 @@ export class NameTree {
     this.#room += nodes;
   }
 
-  /** Like `find`. If the name is not there, `insertSought` can add it, before anything else changes the tree. */
+  /**
+   * Like `find`. If the name is not there, `insertSought` can add it, before anything else changes
+   * the tree.
+   */
   seek(key: Uint8Array, length: number): number {
     if (this.#root === EMPTY) return -1;
     this.#soughtNear = this.#nearest(key, length);
@@ -135,10 +141,12 @@ export class NameTree {
   }
 
   /**
-   * Adds the name at a place if it comes after all others. It takes no search: the way to the name before is known. Call `reserve` before.
+   * Adds the name at a place if it comes after all others. It takes no search: the way to the name
+   * before is known. Call `reserve` before.
    * @param highest what was added last, by this; nothing else may change the tree meanwhile
    * @param common bytes that both are known to begin with
-   * @returns -1, or the place of the same name if it is the highest one already, or OUT_OF_ORDER; then nothing has changed
+   * @returns -1, or the place of the same name if it is the highest one already, or OUT_OF_ORDER;
+   *   then nothing has changed
    */
   append(place: number, highest: HighestName, common: number): number {
     const { path, place: before } = highest;
@@ -255,8 +263,8 @@ export class NameTree {
   }
 
   /**
-   * Descends to the first node that branches by this symbol of a key or a later one, or to a name. `at` becomes the branch that
-   * leads there.
+   * Descends to the first node that branches by this symbol of a key or a later one, or to a name.
+   * `at` becomes the branch that leads there.
    */
   #descend(key: Uint8Array, length: number, first: number, at: Branch): number {
     let ref = this.#root;

@@ -1,11 +1,12 @@
 /**
- * The rules for names of regions, for `put`, `rename`, `erase` and a creation with a name, with any backend. The backend makes
- * each change in one step, by its hooks. This class decides whether a change may be made, and makes changes of one name run one
- * after another.
+ * The rules for names of regions, for `put`, `rename`, `erase` and a creation with a name, with any
+ * backend. The backend makes each change in one step, by its hooks. This class decides whether a
+ * change may be made, and makes changes of one name run one after another.
  *
- * A change holds the lock of each name that it gives or takes, and of the region that it changes. The key of a region is its
- * name, or its ID if it has none. A change that removes a name holds both. Calls that only read need no lock: they see one
- * region or the other, in the step in which they look. Nobody waits for a lock with a region pinned.
+ * A change holds the lock of each name that it gives or takes, and of the region that it changes.
+ * The key of a region is its name, or its ID if it has none. A change that removes a name holds
+ * both. Calls that only read need no lock: they see one region or the other, in the step in which
+ * they look. Nobody waits for a lock with a region pinned.
  */
 import { BedrockError } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';
@@ -67,8 +68,8 @@ export class NamedRegions<R extends Region> {
   }
 
   /**
-   * Like `publish`, if nobody holds the lock of the name, and, for a wish with `changes`, no call is in flight on the region that has it.
-   * One step if the hook is synchronous.
+   * Like `publish`, if nobody holds the lock of the name, and, for a wish with `changes`, no call
+   * is in flight on the region that has it. One step if the hook is synchronous.
    */
   publishNow(region: R, wish: NameWish): Eventually<void> {
     const { store } = this;
@@ -199,7 +200,10 @@ export function contentsChanged(id: RegionId): BedrockError {
   );
 }
 
-/** The error for a change whose condition does not hold. @param expected null: no region shall have the name */
+/**
+ * The error for a change whose condition does not hold.
+ * @param expected null: no region shall have the name
+ */
 export function conditionFailed(
   name: string,
   expected: RegionId | null,

@@ -20,7 +20,10 @@ export interface Transaction<R extends Region = Region> {
     readonly offset: number;
     readonly bytes: Uint8Array;
   }[];
-  /** New regions: allocated, with their contents as `persistNew` left them. Without a name if a change after the `put` removed it. */
+  /**
+   * New regions: allocated, with their contents as `persistNew` left them. Without a name if a
+   * change after the `put` removed it.
+   */
   readonly published: readonly { readonly region: R; readonly name: string | undefined }[];
   /** Regions whose name changes; undefined removes it. Names may be exchanged. */
   readonly renamed: readonly { readonly region: R; readonly name: string | undefined }[];
@@ -48,7 +51,10 @@ export interface NamedStore<R extends Region> {
   lookUpName(name: string): R | undefined;
   nameOf(region: ListedRegion): string | undefined;
   allocate(size: number, nameBytes: number): Eventually<R>;
-  /** Stores the contents of a new region. If the target is persistent, they are durable by the end of `publish` or `commit`. */
+  /**
+   * Stores the contents of a new region. If the target is persistent, they are durable by the end
+   * of `publish` or `commit`.
+   */
   fill(region: R, contents: Uint8Array): Eventually<void>;
   publish(region: R, naming: Naming<R>): Eventually<void>;
   renameRegion(region: R, name: string | undefined, replaced: R | undefined): Eventually<void>;
@@ -61,7 +67,10 @@ export interface NamedStore<R extends Region> {
   /** Keeps a region in place until `unpin`. */
   pin(region: R): void;
   unpin(region: R): void;
-  /** Ends a region that a hook has removed, and one pin of it. Its space goes back when nobody uses it any more. */
+  /**
+   * Ends a region that a hook has removed, and one pin of it. Its space goes back when nobody uses
+   * it any more.
+   */
   retire(region: R): void;
   /** Releases a region that was never published. A failure is logged. */
   giveBack(region: R): Eventually<void>;

@@ -1,6 +1,7 @@
 /**
- * Regions that stay in place while they are in use: every call finds and pins its region here. When the last pin of an erased region goes,
- * its space is given back. A region that a transaction writes to is found when the transaction has ended.
+ * Regions that stay in place while they are in use: every call finds and pins its region here. When
+ * the last pin of an erased region goes, its space is given back. A region that a transaction
+ * writes to is found when the transaction has ended.
  */
 import { BedrockError, explain } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';
@@ -20,7 +21,8 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
 
   /**
    * Finds the region for a call that begins now. It does not pin the region.
-   * @throws INVALID_ARGUMENT, TARGET_CLOSED, REGION_NOT_FOUND, NOT_SUPPORTED (a name, and the target is not `named`)
+   * @throws INVALID_ARGUMENT, TARGET_CLOSED, REGION_NOT_FOUND, NOT_SUPPORTED (a name, and the
+   *   target is not `named`)
    */
   protected regionOf(ref: RegionRef): R {
     checkRef(ref);
@@ -45,7 +47,10 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     return region;
   }
 
-  /** Like `pinned`, after the transactions on the region have ended. Called in the same step in which `pinned` returned nothing. */
+  /**
+   * Like `pinned`, after the transactions on the region have ended. Called in the same step in
+   * which `pinned` returned nothing.
+   */
   protected async pinnedLater(ref: RegionRef): Promise<R> {
     this.enter();
     try {
@@ -64,8 +69,8 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
   }
 
   /**
-   * Keeps a region and the target in place until `unpin`. Used within a call that has begun, even if `close` was called
-   * meanwhile.
+   * Keeps a region and the target in place until `unpin`. Used within a call that has begun, even
+   * if `close` was called meanwhile.
    */
   protected pin(region: R): void {
     this.enterWithin();
@@ -91,14 +96,20 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     this.unpin(region);
   }
 
-  /** Gives back an erased region after its last call. It counts as work in flight, so that close waits for it. */
+  /**
+   * Gives back an erased region after its last call. It counts as work in flight, so that close
+   * waits for it.
+   */
   #releaseErased(region: R): void {
     const released = this.giveBack(region);
     if (released === undefined) this.leave();
     else void released.then(() => this.leave());
   }
 
-  /** Releases a region that no call uses. A failure is logged, so that it does not hide why the region is given back. */
+  /**
+   * Releases a region that no call uses. A failure is logged, so that it does not hide why the
+   * region is given back.
+   */
   protected giveBack(region: R): Eventually<void> {
     const note = (error: unknown): void => {
       this.failedGiveBacks++;
@@ -142,7 +153,8 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
 
   /**
    * @internal
-   * Refuses every call from now on, also once the target is closed, until it is called without an error. Reads in flight go on.
+   * Refuses every call from now on, also once the target is closed, until it is called without an
+   * error. Reads in flight go on.
    */
   refuseAll(error: BedrockError | undefined): void {
     this.refusal = error;
@@ -154,15 +166,19 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
     return this.gate.isShut;
   }
 
-  /** Whether a copy tracks changes. Bytes must not be stored as they arrive then, because it is unknown how long that takes. */
+  /**
+   * Whether a copy tracks changes. Bytes must not be stored as they arrive then, because it is
+   * unknown how long that takes.
+   */
   protected get isWatched(): boolean {
     return this.gate.listener !== undefined || this.gate.isShut;
   }
 
   /**
    * @internal
-   * How often a region was changed in place, as far as the target knows: a store through a mapping counts when the mapping is released,
-   * and bytes that arrive for a region when the last one has arrived. Equal counts mean equal bytes if no such call is in flight.
+   * How often a region was changed in place, as far as the target knows: a store through a mapping
+   * counts when the mapping is released, and bytes that arrive for a region when the last one has
+   * arrived. Equal counts mean equal bytes if no such call is in flight.
    */
   changesOf({ slot }: RegionId): number {
     return this.gate.counts.of(slot);

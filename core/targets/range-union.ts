@@ -1,6 +1,6 @@
 /**
- * Ranges as a set of bytes: sorted, without empty ones, and with overlapping or touching ones joined. So making bytes durable
- * costs the same however often a byte is named.
+ * Ranges as a set of bytes: sorted, without empty ones, and with overlapping or touching ones
+ * joined. So making bytes durable costs the same however often a byte is named.
  */
 import type { RegionRange } from '../contract/target.js';
 

@@ -1,14 +1,17 @@
 /**
- * The objects of regions that are in use, or were recently. Finding one takes one array read, even in a large table.
+ * The objects of regions that are in use, or were recently. Finding one takes one array read, even
+ * in a large table.
  *
- * Each slot shares one of a few thousand places, chosen by its low bits, which holds the region that came last. If a region is
- * still in use when another one takes its place, it is displaced: it can be found elsewhere until nobody uses it any more. So
- * the number of unused objects is bounded, and a region in use has one object only.
+ * Each slot shares one of a few thousand places, chosen by its low bits, which holds the region
+ * that came last. If a region is still in use when another one takes its place, it is displaced: it
+ * can be found elsewhere until nobody uses it any more. So the number of unused objects is bounded,
+ * and a region in use has one object only.
  *
- * Pins are counted on the object. A second object for the same region would let its space be given away under a reader. So
- * whoever changes a row reports it here in the same synchronous step: `keep` with the change to live, `forget` with the change
- * to erasing. If there were a promise between them, someone could find the row and have another object made. A second object is
- * refused in any case.
+ * Pins are counted on the object. A second object for the same region would let its space be given
+ * away under a reader. So whoever changes a row reports it here in the same synchronous step:
+ * `keep` with the change to live, `forget` with the change to erasing. If there were a promise
+ * between them, someone could find the row and have another object made. A second object is refused
+ * in any case.
  */
 import { BedrockError } from '../base/errors.js';
 import type { Region } from './region.js';

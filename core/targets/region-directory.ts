@@ -1,13 +1,14 @@
 /**
- * The one table of region IDs and names. It makes IDs, finds the region of an ID or a name, and lists regions in the order of
- * their slots or names. Every target has one.
+ * The one table of region IDs and names. It makes IDs, finds the region of an ID or a name, and
+ * lists regions in the order of their slots or names. Every target has one.
  *
- * A region is a row of about 30 bytes. With `make`, its object is made when it is needed, and kept while it is in use and for
- * some time after. So the object must hold only what can be made again from the row: ID, size, time of creation, and a number
- * that tells the backend where the bytes are. Without `make`, the object is kept as long as the region lives, and may hold
- * anything.
+ * A region is a row of about 30 bytes. With `make`, its object is made when it is needed, and kept
+ * while it is in use and for some time after. So the object must hold only what can be made again
+ * from the row: ID, size, time of creation, and a number that tells the backend where the bytes
+ * are. Without `make`, the object is kept as long as the region lives, and may hold anything.
  *
- * A slot that is freed is used again with a later generation, so an ID that was given out never names another region.
+ * A slot that is freed is used again with a later generation, so an ID that was given out never
+ * names another region.
  */
 import { randomBytes } from 'node:crypto';
 import { BedrockError, invalid } from '../base/errors.js';
@@ -27,7 +28,10 @@ const MAX_GENERATION = 0xffff_ffff;
 const MAX_SLOTS = 2 ** 30;
 /** Slots that are added at once. */
 const ADDED_SLOTS = 1024;
-/** How far beyond the last slot the slot of an imported ID may be. All slots between are made, and one ID must not cost gigabytes. */
+/**
+ * How far beyond the last slot the slot of an imported ID may be. All slots between are made, and
+ * one ID must not cost gigabytes.
+ */
 const MAX_SLOTS_SKIPPED = 2 ** 20;
 
 /** Makes the object of a region; `place` is the number that `set` was given. */
@@ -45,8 +49,8 @@ export interface DirectoryOptions<R extends Region> {
   /** Without it, objects are kept, and generations count by one. With it, generations step at random. */
   make?: MakeRegion<R>;
   /**
-   * How many slots earlier runs may have used. Slots for which no region is adopted are never used again: nobody knows which of
-   * their IDs were given out.
+   * How many slots earlier runs may have used. Slots for which no region is adopted are never used
+   * again: nobody knows which of their IDs were given out.
    */
   slots?: number;
   /** @internal Names that a pool has recovered. */
@@ -56,8 +60,8 @@ export interface DirectoryOptions<R extends Region> {
 }
 
 /**
- * A table of region IDs and names: it makes IDs, finds the region of an ID or a name, and lists regions in the order of their
- * slots or names. An ID that it gave out never names another region.
+ * A table of region IDs and names: it makes IDs, finds the region of an ID or a name, and lists
+ * regions in the order of their slots or names. An ID that it gave out never names another region.
  */
 export class RegionDirectory<R extends Region> {
   readonly #poolLow: number;
@@ -126,7 +130,8 @@ export class RegionDirectory<R extends Region> {
   }
 
   /**
-   * Regions in the order of their slots, after the slot of `after`: the object if there is one, else its numbers.
+   * Regions in the order of their slots, after the slot of `after`: the object if there is one,
+   * else its numbers.
    * @throws REGION_NOT_FOUND if `after` is of another pool
    */
   *after(after?: RegionId): Generator<R | RegionStat> {
@@ -136,7 +141,8 @@ export class RegionDirectory<R extends Region> {
   }
 
   /**
-   * The last ID of each slot that had a region and has none, in the order of slots, after the slot of `after`.
+   * The last ID of each slot that had a region and has none, in the order of slots, after the slot
+   * of `after`.
    * @throws REGION_NOT_FOUND if `after` is of another pool
    */
   *erasedAfter(after?: RegionId): Generator<RegionId> {
@@ -165,15 +171,18 @@ export class RegionDirectory<R extends Region> {
     return this.#names.nameOf(id.slot);
   }
 
-  /** Regions with names, in the order of the names' UTF-8 bytes, starting at these bytes, or all. Names may change meanwhile. */
+  /**
+   * Regions with names, in the order of the names' UTF-8 bytes, starting at these bytes, or all.
+   * Names may change meanwhile.
+   */
   *namesFrom(from?: Uint8Array): Generator<{ name: string; region: R | RegionStat }> {
     for (const { name, slot } of this.#names.from(from))
       yield { name, region: this.#objects.get(slot) ?? this.#statOf(slot) };
   }
 
   /**
-   * Gives a region a name, which replaces its old one; undefined removes it. If another region had the name, that region has
-   * none afterwards.
+   * Gives a region a name, which replaces its old one; undefined removes it. If another region had
+   * the name, that region has none afterwards.
    * @throws OUT_OF_SPACE, RangeError if there is no memory for it; then nothing has changed
    */
   setName({ id }: Pick<RegionStat, 'id'>, name: string | undefined): void {
@@ -208,7 +217,8 @@ export class RegionDirectory<R extends Region> {
   // ---- the life of a region ----
 
   /**
-   * Reserves a slot, and makes an ID for it that was never given out. `set` adds its region, `free` gives the slot back.
+   * Reserves a slot, and makes an ID for it that was never given out. `set` adds its region, `free`
+   * gives the slot back.
    * @throws OUT_OF_SPACE if all slots are taken
    */
   reserve(): RegionId {
@@ -221,8 +231,8 @@ export class RegionDirectory<R extends Region> {
   }
 
   /**
-   * Makes a region with a reserved ID findable: row, object and name in one step. The region that had the name is removed in
-   * that step.
+   * Makes a region with a reserved ID findable: row, object and name in one step. The region that
+   * had the name is removed in that step.
    * @throws OUT_OF_SPACE, RangeError if there is no memory for the name; then nothing has changed
    */
   set(region: R, place = 0, naming?: Naming<R>): void {
@@ -263,8 +273,8 @@ export class RegionDirectory<R extends Region> {
   /** Gives back the slot of an ID whose region was never set, or was deleted. */
   free({ slot, generation }: RegionId): void {
     if (this.#rows.state(slot) === SlotState.erasing) this.#rows.setFree(slot, generation);
-    // The next ID must differ, as the backend may have left something under this one. An imported ID, however, may be tried
-    // again.
+    // The next ID must differ, as the backend may have left something under this one. An imported
+    // ID, however, may be tried again.
     else this.#rows.giveBack(slot, this.#imported.delete(slot) ? undefined : generation);
   }
 
@@ -273,7 +283,10 @@ export class RegionDirectory<R extends Region> {
     this.#objects.keep(region);
   }
 
-  /** Reports that the row of a region is not live any more, and that its name is gone. Call it in that step. */
+  /**
+   * Reports that the row of a region is not live any more, and that its name is gone. Call it in
+   * that step.
+   */
   forget(region: R): void {
     this.#objects.forget(region);
     this.#names.delete(region.id.slot);
@@ -282,8 +295,8 @@ export class RegionDirectory<R extends Region> {
   // ---- imported IDs ----
 
   /**
-   * Takes the slot of an ID that was given out elsewhere. As after `reserve`, `set` adds its region and `free` gives the slot
-   * back; then the ID may be taken again.
+   * Takes the slot of an ID that was given out elsewhere. As after `reserve`, `set` adds its region
+   * and `free` gives the slot back; then the ID may be taken again.
    * @throws ID_TAKEN, INVALID_ARGUMENT, OUT_OF_SPACE (a slot far beyond all others)
    */
   take(id: RegionId): void {

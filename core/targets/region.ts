@@ -41,5 +41,8 @@ export interface KeptRegion {
   release(): void;
 }
 
-/** What a listing needs of a region: its object if there is one, else its numbers. A listing does not pin it. */
+/**
+ * What a listing needs of a region: its object if there is one, else its numbers. A listing does
+ * not pin it.
+ */
 export type ListedRegion = RegionStat & Partial<Pick<Region, 'isErased'>>;

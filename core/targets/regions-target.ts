@@ -1,6 +1,7 @@
 /**
- * The calls that make, end and list regions. A new region is allocated, filled and published; if a step fails, its space is given back. If
- * it gets a name, or has one, the rules for names (named-regions.ts) decide whether that may be.
+ * The calls that make, end and list regions. A new region is allocated, filled and published; if a
+ * step fails, its space is given back. If it gets a name, or has one, the rules for names
+ * (named-regions.ts) decide whether that may be.
  */
 import { BedrockError } from '../base/errors.js';
 import type { CreateOptions, RegionRef } from '../contract/names.js';
@@ -56,10 +57,10 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
   }
 
   /**
-   * `Target.createAndWrite`: calls `allocate`, `writeBytes` for each piece, `persistRanges` if asked for, then `publish`. If a
-   * step after `allocate` fails, `release` gives the space back.
-   * @throws INVALID_ARGUMENT (also for a source that gives more or fewer bytes than `size`), TARGET_CLOSED, what the source or
-   *   the hooks throw
+   * `Target.createAndWrite`: calls `allocate`, `writeBytes` for each piece, `persistRanges` if
+   * asked for, then `publish`. If a step after `allocate` fails, `release` gives the space back.
+   * @throws INVALID_ARGUMENT (also for a source that gives more or fewer bytes than `size`),
+   *   TARGET_CLOSED, what the source or the hooks throw
    */
   async createAndWrite(
     contents: Uint8Array | RegionSource,
@@ -189,8 +190,9 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
   }
 
   /**
-   * `Target.erase`: calls `unpublish` at once, and `release` when the last call on the region has ended. If `unpublish` fails,
-   * the region stays as it was. A failure of `release` goes to the log and to `stats().failedGiveBacks`.
+   * `Target.erase`: calls `unpublish` at once, and `release` when the last call on the region has
+   * ended. If `unpublish` fails, the region stays as it was. A failure of `release` goes to the log
+   * and to `stats().failedGiveBacks`.
    * @throws INVALID_ARGUMENT, REGION_NOT_FOUND, TARGET_CLOSED, what `unpublish` throws
    */
   async erase(ref: RegionRef): Promise<void> {
@@ -222,7 +224,10 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
     }
   }
 
-  /** Erases a region, after the checks and under the locks. It is no async function, which would make one more promise. */
+  /**
+   * Erases a region, after the checks and under the locks. It is no async function, which would
+   * make one more promise.
+   */
   #eraseNow(region: R): Eventually<void> {
     this.pin(region);
     region.isErased = true;
@@ -331,7 +336,10 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
 
   // ---- what calls on names need as well ----
 
-  /** Stores the contents of a new region that gets a name or is published by a transaction; durable by then on a persistent target. */
+  /**
+   * Stores the contents of a new region that gets a name or is published by a transaction; durable
+   * by then on a persistent target.
+   */
   protected fillNew(region: R, contents: Uint8Array): Eventually<void> {
     if (contents.length === 0) return undefined;
     if (!this.capabilities.persistent) return this.writeBytes(region, 0, contents);

@@ -1,8 +1,8 @@
 /**
  * A set of slots that finds its next member in a few steps, however far away it is.
  *
- * It is a bitmap with summaries: a bit of level k + 1 tells whether a word of level k has any bit. Six levels span 2^30 slots.
- * It allocates only when it grows: an eighth of a byte for each slot.
+ * It is a bitmap with summaries: a bit of level k + 1 tells whether a word of level k has any bit.
+ * Six levels span 2^30 slots. It allocates only when it grows: an eighth of a byte for each slot.
  */
 const MAX_SLOT = 0xffff_ffff;
 

@@ -1,14 +1,16 @@
 /**
- * A table of slots, for targets that keep a row of numbers for each region instead of an object. A row holds what is known of
- * the slot's region, and what is being done with it. It is in memory only; a pool rebuilds it from its descriptors at start.
+ * A table of slots, for targets that keep a row of numbers for each region instead of an object. A
+ * row holds what is known of the slot's region, and what is being done with it. It is in memory
+ * only; a pool rebuilds it from its descriptors at start.
  *
  *     unread -> free -> taken -> live -> erasing -> free
  *        |       |  <- giveBack               (retired, if its generations are used up)
  *        +-> live, quarantined, retired
  *
- * The arrays by slot are in slabs, 29 bytes for each slot, and two bits in sets. Growing moves nothing. Looking up an ID is a
- * few array reads. The lowest free slot is taken first, which keeps live descriptors together. A call in the wrong state gets
- * INTERNAL: otherwise one ID might name two regions.
+ * The arrays by slot are in slabs, 29 bytes for each slot, and two bits in sets. Growing moves
+ * nothing. Looking up an ID is a few array reads. The lowest free slot is taken first, which keeps
+ * live descriptors together. A call in the wrong state gets INTERNAL: otherwise one ID might name
+ * two regions.
  */
 import { BedrockError } from '../base/errors.js';
 import { nextGeneration } from './generation-step.js';
@@ -44,7 +46,10 @@ class Slab {
 }
 
 export class SlotTable {
-  /** A slab is made when the first of its slots leaves `unread`. There may be millions of slots that an earlier run used up. */
+  /**
+   * A slab is made when the first of its slots leaves `unread`. There may be millions of slots that
+   * an earlier run used up.
+   */
   readonly #slabs: (Slab | undefined)[] = [];
   readonly #free = new SlotSet();
   readonly #live = new SlotSet();
@@ -118,8 +123,8 @@ export class SlotTable {
   }
 
   /**
-   * Where the region's bytes are, such as the start of its extent. It stays until the slot is live again, as size and creation
-   * time do.
+   * Where the region's bytes are, such as the start of its extent. It stays until the slot is live
+   * again, as size and creation time do.
    */
   offset(slot: number): number {
     return this.#slabOf(slot).offset[slot & (SLAB_SLOTS - 1)] as number;
@@ -134,8 +139,8 @@ export class SlotTable {
   }
 
   /**
-   * Takes the lowest free slot, with its next generation; -1 if no slot is free. Follow it with `setLive`, or with `giveBack`
-   * if nothing was published.
+   * Takes the lowest free slot, with its next generation; -1 if no slot is free. Follow it with
+   * `setLive`, or with `giveBack` if nothing was published.
    */
   takeFree(): number {
     const slot = this.#free.next(this.#lowestFree);
@@ -166,8 +171,8 @@ export class SlotTable {
 
   /**
    * Makes a taken slot free again, or retires it.
-   * @param generation its last generation; by default the one before it was taken, and then no descriptor with the new
-   *   generation may have reached the medium
+   * @param generation its last generation; by default the one before it was taken, and then no
+   *   descriptor with the new generation may have reached the medium
    */
   giveBack(slot: number, generation?: number): void {
     this.#expect(slot, 'given back', this.state(slot) === SlotState.taken);
@@ -201,8 +206,8 @@ export class SlotTable {
   }
 
   /**
-   * A slot is free: its descriptor was read, or its erase is durable and nothing uses the region any more. After the last
-   * generation, the slot is retired.
+   * A slot is free: its descriptor was read, or its erase is durable and nothing uses the region
+   * any more. After the last generation, the slot is retired.
    */
   setFree(slot: number, generation: number): void {
     const from = this.state(slot);
@@ -227,7 +232,10 @@ export class SlotTable {
     slab.createdAt[index] = note;
   }
 
-  /** The last generation of a slot without a region that may have been given out, or that must not be; 0 if there is none. */
+  /**
+   * The last generation of a slot without a region that may have been given out, or that must not
+   * be; 0 if there is none.
+   */
   lastErased(slot: number): number {
     switch (this.state(slot)) {
       case SlotState.free:
@@ -248,7 +256,10 @@ export class SlotTable {
     return this.#live.next(after + 1);
   }
 
-  /** The lowest slot above `after` in a state other than `unread`; -1 if there is none. It checks every slot on the way. */
+  /**
+   * The lowest slot above `after` in a state other than `unread`; -1 if there is none. It checks
+   * every slot on the way.
+   */
   next(state: SlotState, after: number): number {
     for (let slot = after + 1; slot < this.#slots;) {
       const index = slot & (SLAB_SLOTS - 1);

@@ -1,13 +1,14 @@
 /**
  * The shortest way to a backend: BaseTarget with the table of regions, the accounting of space and the IDs.
  *
- * A volatile backend says what holds a region's bytes (`makeRegion`) and how to read and write them. A persistent one also says
- * what the storage holds when it opens (`recover`), makes creation and removal durable (`publish`, `unpublish`), and stores one
- * number for the table (`storeSlots`). Space is counted in bytes of regions, against a capacity.
+ * A volatile backend says what holds a region's bytes (`makeRegion`) and how to read and write
+ * them. A persistent one also says what the storage holds when it opens (`recover`), makes creation
+ * and removal durable (`publish`, `unpublish`), and stores one number for the table (`storeSlots`).
+ * Space is counted in bytes of regions, against a capacity.
  *
- * No ID is ever given out twice, even after restarts and crashes. Before a slot is used for the first time, the number of slots
- * that may have been used is stored, in large steps. After a restart, slots up to that number without a region are not used
- * again.
+ * No ID is ever given out twice, even after restarts and crashes. Before a slot is used for the
+ * first time, the number of slots that may have been used is stored, in large steps. After a
+ * restart, slots up to that number without a region are not used again.
  */
 import type { Clock } from '../base/clock.js';
 import { BedrockError } from '../base/errors.js';
@@ -30,9 +31,9 @@ export interface TableTargetContext {
 }
 
 /**
- * The shortest way to a backend: `BaseTarget` with the table of regions, the accounting of space and the IDs. A volatile
- * backend adds `makeRegion`, `readBytes` and `writeBytes`. A persistent one also overrides `openStorage`, `publish`,
- * `unpublish`, `persistRanges` and `storeSlots`.
+ * The shortest way to a backend: `BaseTarget` with the table of regions, the accounting of space
+ * and the IDs. A volatile backend adds `makeRegion`, `readBytes` and `writeBytes`. A persistent one
+ * also overrides `openStorage`, `publish`, `unpublish`, `persistRanges` and `storeSlots`.
  */
 export abstract class TableTarget<R extends Region = Region> extends BaseTarget<R> {
   readonly #clock: Clock;
@@ -53,8 +54,9 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
   // ---- hooks ----
 
   /**
-   * Makes the storage ready. A persistent backend overrides it, and ends with `return this.recover(…)`. If it throws, it may
-   * have taken part of what it needs; then `closeStorage` is called.
+   * Makes the storage ready. A persistent backend overrides it, and ends with
+   * `return this.recover(…)`. If it throws, it may have taken part of what it needs; then
+   * `closeStorage` is called.
    */
   protected openStorage(): Eventually<Recovered | undefined> {
     this.#begin(new RegionDirectory());
@@ -71,7 +73,10 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     // Nothing outlives a volatile target.
   }
 
-  /** Makes what holds a region's bytes, all zero. After a crash nothing of it may be there, unless `publish` has ended. */
+  /**
+   * Makes what holds a region's bytes, all zero. After a crash nothing of it may be there, unless
+   * `publish` has ended.
+   */
   protected abstract makeRegion(id: RegionId, size: number, createdAt: number): Eventually<R>;
 
   /** Gives back what `makeRegion` made. No call is in flight on the region. */
@@ -80,21 +85,25 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
   }
 
   /**
-   * Makes a region durable, including contents that were persisted. A persistent backend does so, then calls this. If it is
-   * `named`, it stores the name and removes `replaced` in the same atomic step.
+   * Makes a region durable, including contents that were persisted. A persistent backend does so,
+   * then calls this. If it is `named`, it stores the name and removes `replaced` in the same atomic
+   * step.
    */
   protected publish(region: R, naming?: Naming<R>): Eventually<void> {
     this.#table.set(region, 0, naming);
   }
 
-  /** Durably removes a region. A persistent backend does so, then calls this. The bytes stay in place for calls in flight. */
+  /**
+   * Durably removes a region. A persistent backend does so, then calls this. The bytes stay in
+   * place for calls in flight.
+   */
   protected unpublish(region: R): Eventually<void> {
     this.#table.delete(region);
   }
 
   /**
-   * Changes the name of a region, and removes `replaced`, which has the new one. A persistent backend does so durably, in one atomic step,
-   * then calls this.
+   * Changes the name of a region, and removes `replaced`, which has the new one. A persistent
+   * backend does so durably, in one atomic step, then calls this.
    */
   protected override renameRegion(
     region: R,
@@ -109,7 +118,10 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
     if (this.capabilities.persistent) throw this.#missing('persistRanges');
   }
 
-  /** Durably stores that `slots` slots may have been used; `recover` gets the number back. One call covers many creations. */
+  /**
+   * Durably stores that `slots` slots may have been used; `recover` gets the number back. One call
+   * covers many creations.
+   */
   protected storeSlots(_slots: number): Eventually<void> {
     throw this.#missing('storeSlots');
   }

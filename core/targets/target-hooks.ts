@@ -1,13 +1,13 @@
 /**
- * What a backend implements: the protected hooks. They are called only while the target is open. Their arguments have been checked, and
- * their regions stay allocated until the call has ended:
+ * What a backend implements: the protected hooks. They are called only while the target is open.
+ * Their arguments have been checked, and their regions stay allocated until the call has ended:
  *
- * - Every call pins its region. `erase` makes the ID unusable at once. The space goes back (`release`) only when the last pin is gone, so no
- *   call ever sees another region's bytes.
+ * - Every call pins its region. `erase` makes the ID unusable at once. The space goes back
+ *   (`release`) only when the last pin is gone, so no call ever sees another region's bytes.
  * - A new region is invisible until `publish`, so its contents appear completely or not at all.
  *
- * A hook returns nothing or a promise. A hook that returns nothing costs no turn of the event loop. It needs no pin, since nothing else
- * runs meanwhile.
+ * A hook returns nothing or a promise. A hook that returns nothing costs no turn of the event loop.
+ * It needs no pin, since nothing else runs meanwhile.
  */
 import { BedrockError } from '../base/errors.js';
 import type { TargetMode } from '../contract/mode.js';
@@ -37,7 +37,10 @@ export interface Usage {
   failedGiveBacks?: number;
 }
 
-/** The hooks of a backend, which `BaseTarget` calls. What they throw goes to the caller, except for `release`. */
+/**
+ * The hooks of a backend, which `BaseTarget` calls. What they throw goes to the caller, except for
+ * `release`.
+ */
 export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
   /** What the target offers beyond the core of the contract. It does not change during the target's life. */
   abstract readonly capabilities: Capabilities;
@@ -53,20 +56,27 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
 
   /** The region with an ID, always the same object; nothing if no published region has the ID. */
   protected abstract lookUp(id: RegionId): R | undefined;
-  /** Published regions after an ID, or all. `after` may be the ID of an erased region. An ID of another pool is REGION_NOT_FOUND. */
+  /**
+   * Published regions after an ID, or all. `after` may be the ID of an erased region. An ID of
+   * another pool is REGION_NOT_FOUND.
+   */
   protected abstract regionsAfter(after: RegionId | undefined): Iterable<ListedRegion>;
   /**
-   * Allocates a region, all zero, that cannot be found yet. `nameBytes` is the room for a name, if names are stored beside the
-   * contents.
+   * Allocates a region, all zero, that cannot be found yet. `nameBytes` is the room for a name, if
+   * names are stored beside the contents.
    */
   protected abstract allocate(size: number, nameBytes?: number): Eventually<R>;
   /**
-   * Makes an allocated region durable and visible to `lookUp`. With `naming`, the region gets that name in the same step, and
-   * `replaced`, the region that had the name, is durably removed in that step: after a crash one of the two is there, complete.
-   * The bytes of `replaced` stay in place for calls in flight.
+   * Makes an allocated region durable and visible to `lookUp`. With `naming`, the region gets that
+   * name in the same step, and `replaced`, the region that had the name, is durably removed in that
+   * step: after a crash one of the two is there, complete. The bytes of `replaced` stay in place
+   * for calls in flight.
    */
   protected abstract publish(region: R, naming?: Naming<R>): Eventually<void>;
-  /** Durably removes a published region and its name in one step. The bytes stay in place for calls in flight. */
+  /**
+   * Durably removes a published region and its name in one step. The bytes stay in place for calls
+   * in flight.
+   */
   protected abstract unpublish(region: R): Eventually<void>;
   /** Gives back the space of a region that is not published. No call is in flight on it. */
   protected abstract release(region: R): Eventually<void>;
@@ -84,14 +94,18 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
   }
 
   /**
-   * Named regions in the order of their names' UTF-8 bytes, starting at these bytes (inclusive), or all. Names may change while a
-   * caller goes through them: it continues after the last name that it gave.
+   * Named regions in the order of their names' UTF-8 bytes, starting at these bytes (inclusive), or
+   * all. Names may change while a caller goes through them: it continues after the last name that
+   * it gave.
    */
   protected namesFrom(_from: Uint8Array | undefined): Iterable<NameEntry> {
     throw this.#missing('namesFrom');
   }
 
-  /** Changes the name of a region, or removes it if `_name` is undefined. Atomic and durable. `_replaced` as in `publish`. */
+  /**
+   * Changes the name of a region, or removes it if `_name` is undefined. Atomic and durable.
+   * `_replaced` as in `publish`.
+   */
   protected renameRegion(_region: R, _name: string | undefined, _replaced: R | undefined): Eventually<void> {
     throw this.#missing('renameRegion');
   }
@@ -104,8 +118,9 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
   }
 
   /**
-   * Makes the net effect of a transaction, atomically and durably. For everyone else it is one synchronous step. No call is in
-   * flight on the regions that it writes to. The bytes of erased regions stay in place for calls in flight.
+   * Makes the net effect of a transaction, atomically and durably. For everyone else it is one
+   * synchronous step. No call is in flight on the regions that it writes to. The bytes of erased
+   * regions stay in place for calls in flight.
    */
   protected commit(_transaction: Transaction<R>): Eventually<void> {
     throw this.#missing('commit');
@@ -118,8 +133,9 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
     );
   }
 
-  // ---- hooks: bytes. `into` and `bytes` are the caller's again when the promise settles, or without one when the hook returns: a
-  // ---- hook neither keeps nor touches them after that, and never changes `bytes`. ----
+  // ---- hooks: bytes. `into` and `bytes` are the caller's again when the promise settles, or
+  // without one when the hook returns: a ---- hook neither keeps nor touches them after that, and
+  // never changes `bytes`. ----
 
   /** Fills `into` with the bytes from `offset` on. */
   protected abstract readBytes(region: R, offset: number, into: Uint8Array): Eventually<void>;
@@ -134,8 +150,8 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
   }
 
   /**
-   * Makes the bytes of `fillBytes` durable, or ensures that the `publish` or `commit` that follows does so before the region can
-   * be found.
+   * Makes the bytes of `fillBytes` durable, or ensures that the `publish` or `commit` that follows
+   * does so before the region can be found.
    * @param _isNamed whether the region is published with a name, or by `commit`
    */
   protected persistNew(region: R, _isNamed: boolean): Eventually<void> {
@@ -151,8 +167,9 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
   }
 
   /**
-   * Like `writeDurably`, for storage that takes the bytes during the call and reports later that they are durable. The promise
-   * stands for durability only, and does not keep the region in place. `closeStorage` must settle it.
+   * Like `writeDurably`, for storage that takes the bytes during the call and reports later that
+   * they are durable. The promise stands for durability only, and does not keep the region in
+   * place. `closeStorage` must settle it.
    * @returns undefined, with nothing done, if this is not possible; then `writeDurably` is called
    */
   protected storeDurably(_region: R, _offset: number, _bytes: Uint8Array): Promise<void> | undefined {

@@ -1,9 +1,11 @@
 /**
- * A transaction in one step of the event loop, for targets whose hooks end at once: without a promise for each region and each
- * change, which would cost several times as much as the changes. It does what `Transactions` does, in the same order: plan, make
- * the regions of the puts, `commit`. Nobody else runs meanwhile, so nothing is locked.
+ * A transaction in one step of the event loop, for targets whose hooks end at once: without a
+ * promise for each region and each change, which would cost several times as much as the changes.
+ * It does what `Transactions` does, in the same order: plan, make the regions of the puts,
+ * `commit`. Nobody else runs meanwhile, so nothing is locked.
  *
- * A hook that has to wait after all, for example for more space, is waited for. The caller then holds the locks until the end.
+ * A hook that has to wait after all, for example for more space, is waited for. The caller then
+ * holds the locks until the end.
  */
 import { copyBytes } from '../base/allocation.js';
 import type { Change, TransactionResult } from '../contract/names.js';
@@ -31,9 +33,10 @@ export function isOneStep(changes: readonly Change[]): boolean {
 }
 
 /**
- * Makes the changes, which are `isOneStep`. Nobody holds the lock of one of their names. The bytes are the caller's again when it
- * returns.
- * @param seen what must not have been changed in place; no call is in flight on these regions, and none begins until it has ended
+ * Makes the changes, which are `isOneStep`. Nobody holds the lock of one of their names. The bytes
+ * are the caller's again when it returns.
+ * @param seen what must not have been changed in place; no call is in flight on these regions, and
+ *   none begins until it has ended
  * @returns a promise if a hook returned one
  * @throws as `transact`, then or by the promise
  */
@@ -61,7 +64,10 @@ export function transactNow<R extends Region>(
   return end(changes.length, plan, made, store);
 }
 
-/** Waits for a hook and goes on. @param rest regions that are still to be made; undefined if the commit is waited for */
+/**
+ * Waits for a hook and goes on.
+ * @param rest regions that are still to be made; undefined if the commit is waited for
+ */
 async function later<R extends Region>(
   changes: number,
   plan: Plan<R>,

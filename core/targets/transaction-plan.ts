@@ -1,6 +1,7 @@
 /**
- * Turns the changes of a transaction into its net effect. Each change is judged as if the changes before it were already made.
- * The backend gets only the result. Nothing is changed here, and nothing waits.
+ * Turns the changes of a transaction into its net effect. Each change is judged as if the changes
+ * before it were already made. The backend gets only the result. Nothing is changed here, and
+ * nothing waits.
  */
 import { copyBytes } from '../base/allocation.js';
 import { BedrockError } from '../base/errors.js';
@@ -58,7 +59,8 @@ class Planned<R extends Region> {
 }
 
 /**
- * Pins each region that the changes name, or of which bytes were seen, once. If it succeeds, the regions of the plan stay pinned.
+ * Pins each region that the changes name, or of which bytes were seen, once. If it succeeds, the
+ * regions of the plan stay pinned.
  * @throws what the calls of the changes throw, with `details.change`
  */
 export function planTransaction<R extends Region>(
@@ -245,7 +247,10 @@ class Planning<R extends Region> {
   }
 }
 
-/** Checks, in the step that makes the changes, that bytes which were read are still the same. @throws CONDITION_FAILED */
+/**
+ * Checks, in the step that makes the changes, that bytes which were read are still the same.
+ * @throws CONDITION_FAILED
+ */
 export function checkSeen<R extends Region>({ seen }: Plan<R>, store: NamedStore<R>): void {
   for (const { region, changes } of seen)
     if (store.changesOf(region.id) !== changes) throw contentsChanged(region.id);

@@ -1,6 +1,6 @@
 /**
- * Checks the size of a transaction against the target's limit. The step that makes it takes time in proportion, and nothing
- * else runs meanwhile.
+ * Checks the size of a transaction against the target's limit. The step that makes it takes time in
+ * proportion, and nothing else runs meanwhile.
  */
 import { BedrockError } from '../base/errors.js';
 import type { Change, RegionRef } from '../contract/names.js';

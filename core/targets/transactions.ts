@@ -1,16 +1,18 @@
 /**
- * `Target.transact`: all changes or none. Transactions run one after another, and none is ever seen half done.
+ * `Target.transact`: all changes or none. Transactions run one after another, and none is ever seen
+ * half done.
  *
- * 1. Wait for earlier transactions. Lock every name that the changes mention, and every region that they end or rename, so that
- *    what is found then stays so.
+ * 1. Wait for earlier transactions. Lock every name that the changes mention, and every region that
+ *    they end or rename, so that what is found then stays so.
  * 2. Plan: anything that refuses the transaction does so here, before anything is done.
  * 3. Make the regions of the puts. They are not visible yet, and a failure gives them back.
- * 4. Hold the regions that are written to, or whose bytes were read for the changes: calls that would pin them wait, and calls in flight end first. It does not wait for
- *    views that others hold, since they may keep them as long as they like.
+ * 4. Hold the regions that are written to, or whose bytes were read for the changes: calls that
+ *    would pin them wait, and calls in flight end first. It does not wait for views that others
+ *    hold, since they may keep them as long as they like.
  * 5. `commit`, the backend's one step.
  *
- * What has nothing to wait for is done in one step, without locks: nobody else runs meanwhile. Locks and holds begin in the step
- * in which something has to be waited for.
+ * What has nothing to wait for is done in one step, without locks: nobody else runs meanwhile.
+ * Locks and holds begin in the step in which something has to be waited for.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BedrockError } from '../base/errors.js';
@@ -81,7 +83,8 @@ export class Transactions<R extends Region> {
     }
     const done = transactNow(changes, this.store, seen);
     if (!(done instanceof Promise)) return done;
-    // Safe: the locks are granted at once, since nobody held one, and nothing else has run since the plan was made.
+    // Safe: the locks are granted at once, since nobody held one, and nothing else has run since
+    // the plan was made.
     const release = locks.acquire([...this.#keysOf(changes, seen)]) as Release;
     // Safe: the plan has pinned them, and nobody else uses them, so they are held at once.
     if (read.size > 0) void holding(read, () => done.then(noResult, noResult));
@@ -93,7 +96,8 @@ export class Transactions<R extends Region> {
     if (!locks.isIdle) return this.#nextAfterOthers(changes, seen);
     const done = this.#make(changes, planTransaction(changes, this.store, seen));
     if (!(done instanceof Promise)) return done;
-    // Safe: the locks are granted at once, since nobody held one, and nothing else has run since the plan was made.
+    // Safe: the locks are granted at once, since nobody held one, and nothing else has run since
+    // the plan was made.
     const release = locks.acquire([...this.#keysOf(changes, seen)]) as Release;
     return done.finally(release);
   }
@@ -148,7 +152,10 @@ export class Transactions<R extends Region> {
 
   // ---- changes ----
 
-  /** Makes the plan's changes, and removes its pins. The caller has the locks, or gets them in the step in which this returns. */
+  /**
+   * Makes the plan's changes, and removes its pins. The caller has the locks, or gets them in the
+   * step in which this returns.
+   */
   #make(changes: readonly Change[], plan: Plan<R>): Eventually<TransactionResult> {
     const made: Made<R>[] = [];
     let committed: Eventually<void>;
@@ -195,7 +202,10 @@ export class Transactions<R extends Region> {
     return released === undefined ? result : released.then(() => result);
   }
 
-  /** Stores the contents of all regions together. When it ends, nothing is being stored any more, even if it fails. */
+  /**
+   * Stores the contents of all regions together. When it ends, nothing is being stored any more,
+   * even if it fails.
+   */
   async #makeRegions(puts: readonly NewRegion[], made: Made<R>[]): Promise<void> {
     const { store } = this;
     const storing: Promise<void>[] = [];

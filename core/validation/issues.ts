@@ -1,4 +1,7 @@
-/** Faults of a configuration: where each is, what was found there and what is allowed. All are reported together. */
+/**
+ * Faults of a configuration: where each is, what was found there and what is allowed. All are
+ * reported together.
+ */
 import { BedrockError, type ErrorCode } from '../base/errors.js';
 
 /** Keys and indexes from the root of the configuration to a value. */
@@ -52,7 +55,8 @@ export function formatIssue(source: string, issue: ConfigIssue): string {
 }
 
 /**
- * The error that contains all issues, in the order of the text if that is known. Its code is theirs if they agree, else CONFIG_INVALID.
+ * The error that contains all issues, in the order of the text if that is known. Its code is theirs
+ * if they agree, else CONFIG_INVALID.
  * @param source name of the file, or a substitute for it
  */
 export function configError(source: string, unsorted: readonly ConfigIssue[]): BedrockError {

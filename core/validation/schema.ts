@@ -1,9 +1,10 @@
 /**
- * Validation by JSON Schema (draft 2020-12, with Ajv): faults with path, found value and allowed values, and a copy of the value with the
- * defaults filled in. The value itself is not changed.
+ * Validation by JSON Schema (draft 2020-12, with Ajv): faults with path, found value and allowed
+ * values, and a copy of the value with the defaults filled in. The value itself is not changed.
  *
- * Two keywords of our own: `x-ignored` (a reason) marks a key of Mochi that has no effect here: using it gives a warning. `x-allowed`
- * describes the allowed values in words, if the type alone does not.
+ * Two keywords of our own: `x-ignored` (a reason) marks a key of Mochi that has no effect here:
+ * using it gives a warning. `x-allowed` describes the allowed values in words, if the type alone
+ * does not.
  */
 import { readFileSync } from 'node:fs';
 import addFormats from 'ajv-formats';
@@ -68,7 +69,10 @@ ajv.addKeyword({
 /** Compiling takes far longer than validating, and a process may run many daemons. */
 const compiled = new WeakMap<SchemaSource, SchemaCheck>();
 
-/** Those that came as objects, by their text: Ajv keeps what it compiled for ever, and a provider may make its schemas anew each time. */
+/**
+ * Those that came as objects, by their text: Ajv keeps what it compiled for ever, and a provider
+ * may make its schemas anew each time.
+ */
 const compiledTexts = new Map<string, SchemaCheck>();
 
 /** The schemas of this package. A test checks that they are valid, so no start has to. */
@@ -116,7 +120,10 @@ export function readSchema(url: URL): Record<string, unknown> {
   return JSON.parse(readFileSync(url, 'utf8')) as Record<string, unknown>;
 }
 
-/** The path of a JSON pointer into `root`: numbers where it leads through arrays, or, without a root, where a step looks like one. */
+/**
+ * The path of a JSON pointer into `root`: numbers where it leads through arrays, or, without a
+ * root, where a step looks like one.
+ */
 function stepsOf(pointer: string, root: unknown): (string | number)[] {
   let value = root;
   return pointer

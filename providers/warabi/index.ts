@@ -1,6 +1,7 @@
 /**
- * The provider type `warabi`: a blob store, modelled on Mochi's component of that name. It holds one or several targets and does nothing
- * else: the doors serve the targets. Both generations of Warabi's configuration are valid.
+ * The provider type `warabi`: a blob store, modelled on Mochi's component of that name. It holds
+ * one or several targets and does nothing else: the doors serve the targets. Both generations of
+ * Warabi's configuration are valid.
  */
 import {
   API_VERSION,
@@ -76,7 +77,8 @@ class WarabiProvider implements Provider {
   /** Opens the targets in order. On failure it closes those that are open. */
   async start(): Promise<void> {
     for (const slot of this.slots) {
-      // A start that took too long is stopped while it waits here for a target; the next one must stay closed.
+      // A start that took too long is stopped while it waits here for a target; the next one must
+      // stay closed.
       if (this.#wasStopped()) return;
       await slot.open();
       // The stop has already closed it, unless the target does not wait for its own open.

@@ -1,4 +1,7 @@
-/** Snapshots of a warabi provider's targets, and their return: the options of the requests, and which target is meant. */
+/**
+ * Snapshots of a warabi provider's targets, and their return: the options of the requests, and
+ * which target is meant.
+ */
 import {
   BedrockError,
   type OperationContext,

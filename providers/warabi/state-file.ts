@@ -1,6 +1,7 @@
 /**
- * What a target remembers of a migration across restarts: a small JSON file beside its data, `<path>.migration.json`. A new state is durable
- * before it counts: written under another name, made durable, renamed, and the folder made durable.
+ * What a target remembers of a migration across restarts: a small JSON file beside its data,
+ * `<path>.migration.json`. A new state is durable before it counts: written under another name,
+ * made durable, renamed, and the folder made durable.
  *
  * A target that does not survive a restart has no file, and remembers nothing either.
  */
@@ -12,7 +13,10 @@ import { BedrockError, messageOf, systemCodeOf } from '../../core/index.js';
 export type MigrationState =
   /** It takes in the regions of another target, and serves nobody. */
   | { readonly role: 'receiving'; readonly poolId: string }
-  /** It was told to end its life here, and the destination to begin its own. Whether that happened, only the destination knows. */
+  /**
+   * It was told to end its life here, and the destination to begin its own. Whether that happened,
+   * only the destination knows.
+   */
   | { readonly role: 'finishing'; readonly poolId: string; readonly to: Place }
   /** Its regions are served elsewhere. */
   | { readonly role: 'moved'; readonly poolId: string; readonly to: Place };
@@ -53,7 +57,10 @@ export class StateFile {
     );
   }
 
-  /** @throws OUT_OF_SPACE, errors of the system; the state is then as before, or the new one after a restart */
+  /**
+   * @throws OUT_OF_SPACE, errors of the system; the state is then as before, or the new one after a
+   *   restart
+   */
   async set(state: MigrationState | undefined): Promise<void> {
     const { file } = this;
     if (file !== undefined) {

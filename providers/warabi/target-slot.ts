@@ -8,10 +8,11 @@
  * | was told to end, and does not know whether its successor has begun | MIGRATION_UNFINISHED |
  * | has moved | PROVIDER_MOVED, which says where to |
  *
- * The IDs of regions end in the ID of their pool. So an empty target that is to take in the regions of another one takes that one's pool
- * ID by `beginFilling`, as for a restore, and says by `isFilling`, durably, that it is not complete. The note beside its data is
- * written before and removed after; it only tells a migration from a restore. So after a crash a target with a note that is not being
- * filled has not begun, or has all: it serves.
+ * The IDs of regions end in the ID of their pool. So an empty target that is to take in the regions
+ * of another one takes that one's pool ID by `beginFilling`, as for a restore, and says by
+ * `isFilling`, durably, that it is not complete. The note beside its data is written before and
+ * removed after; it only tells a migration from a restore. So after a crash a target with a note
+ * that is not being filled has not begun, or has all: it serves.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -25,7 +26,10 @@ import {
 import { RefusingTarget } from './refusing-target.js';
 import { type MigrationState, type Place, StateFile } from './state-file.js';
 
-/** What copying a target while it serves takes beside the contract. Every target that is a BaseTarget of any copy of the package has it. */
+/**
+ * What copying a target while it serves takes beside the contract. Every target that is a
+ * BaseTarget of any copy of the package has it.
+ */
 export type Watchable = Target & Pick<BaseTarget, 'watchChanges' | 'refuseAll'>;
 
 /** A target and its settings, as in the configuration. */
@@ -57,7 +61,10 @@ export class TargetSlot {
     return new TargetSlot(context, index, settings, await context.createTarget(type, config));
   }
 
-  /** Beside the data, so that both are moved and copied together; in the configuration's folder for data that is in no file. */
+  /**
+   * Beside the data, so that both are moved and copied together; in the configuration's folder for
+   * data that is in no file.
+   */
   #fileName(): string {
     const { baseDirectory, providerName } = this.context;
     const given = this.settings.config.path;
@@ -182,7 +189,8 @@ export class TargetSlot {
   // ---- the side that takes in ----
 
   /**
-   * Takes the pool ID, and serves nobody from then on. Does nothing if it is being filled under that ID already.
+   * Takes the pool ID, and serves nobody from then on. Does nothing if it is being filled under
+   * that ID already.
    * @throws CONFLICT (it has regions, or is in another migration), NOT_SUPPORTED
    */
   async takeIdentity(poolId: string): Promise<void> {
@@ -209,7 +217,8 @@ export class TargetSlot {
     }
     // Given up before, or not begun; what came for this pool stays.
     else if (real.isFilling === true && (await poolIdOf(real)) === poolId) return;
-    // Safe: the provider begins one migration at a time, and a restore is refused by the state or refuses this.
+    // Safe: the provider begins one migration at a time, and a restore is refused by the state or
+    // refuses this.
     try {
       if (state === undefined) await this.#file.set({ role: 'receiving', poolId });
       await real.beginFilling(Buffer.from(poolId, 'hex'));
@@ -229,7 +238,10 @@ export class TargetSlot {
       await this.#serve();
   }
 
-  /** Serves what it took in, from now on. Durable with the first step; the note that is left by a crash is removed by the next open. */
+  /**
+   * Serves what it took in, from now on. Durable with the first step; the note that is left by a
+   * crash is removed by the next open.
+   */
   async accept(): Promise<void> {
     await this.#real.endFilling?.();
     await this.#serve();
@@ -244,8 +256,8 @@ export class TargetSlot {
   // ---- the side that moves ----
 
   /**
-   * Notes durably that the destination is about to be told to begin. Serves nobody from now on. Changes that are held stay so until the
-   * destination has answered.
+   * Notes durably that the destination is about to be told to begin. Serves nobody from now on.
+   * Changes that are held stay so until the destination has answered.
    */
   async beginEnd(poolId: string, to: Place): Promise<void> {
     await this.#file.set({ role: 'finishing', poolId, to });

@@ -1,12 +1,13 @@
 /**
- * The `transfer_manager` of Warabi's configuration, and what it means here: how large the pieces are in which an operation moves regions,
- * and how many are in flight.
+ * The `transfer_manager` of Warabi's configuration, and what it means here: how large the pieces
+ * are in which an operation moves regions, and how many are in flight.
  *
- * Warabi's `pipeline` moves bulk data through pools of buffers, `num_pools` of them with `num_buffers_per_pool` buffers each; those of the
- * first have `first_buffer_size` bytes, those of each next one `buffer_size_multiplier` times as many. Here the largest buffer is the size
- * of a piece of a migration, and all buffers together are the pieces in flight. The pieces of a snapshot have the size of its format, and
- * as many are in flight as have the bytes of those. `__default__` moves the whole at once, which nothing here does: it means our own
- * defaults.
+ * Warabi's `pipeline` moves bulk data through pools of buffers, `num_pools` of them with
+ * `num_buffers_per_pool` buffers each; those of the first have `first_buffer_size` bytes, those of
+ * each next one `buffer_size_multiplier` times as many. Here the largest buffer is the size of a
+ * piece of a migration, and all buffers together are the pieces in flight. The pieces of a snapshot
+ * have the size of its format, and as many are in flight as have the bytes of those. `__default__`
+ * moves the whole at once, which nothing here does: it means our own defaults.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ConfigCheck } from '../../core/index.js';
@@ -17,7 +18,10 @@ export interface TransferManager {
   readonly transferBytes: number;
   /** Pieces of a migration in flight at once. */
   readonly inFlight: number;
-  /** Pieces of a snapshot, or regions of a restore, in flight at once; the format's own number unless given. */
+  /**
+   * Pieces of a snapshot, or regions of a restore, in flight at once; the format's own number
+   * unless given.
+   */
   readonly ofSnapshot?: { readonly inFlight: number };
 }
 

@@ -6,13 +6,19 @@ export type { PutMode } from './pairs.js';
 
 /** How a value is stored. */
 export interface PutCall {
-  /** `any` unless told; `new_only` is CONFLICT for a key that is there, `exist_only` NOT_FOUND for one that is not. */
+  /**
+   * `any` unless told; `new_only` is CONFLICT for a key that is there, `exist_only` NOT_FOUND for
+   * one that is not.
+   */
   mode?: PutMode;
 }
 
 /** How many values are stored. */
 export interface PutManyCall {
-  /** Store all pairs or none; together they may have `max_transaction_bytes` of the target. False unless told. */
+  /**
+   * Store all pairs or none; together they may have `max_transaction_bytes` of the target. False
+   * unless told.
+   */
   atomic?: boolean;
 }
 
@@ -45,12 +51,14 @@ export interface PairPage {
 }
 
 /**
- * A key-value store of another daemon. Every call may throw what `RemoteProviderHandle.request` throws, and INVALID_ARGUMENT for a key that
- * is empty, longer than 1024 bytes of UTF-8, or 32 hexadecimal digits.
+ * A key-value store of another daemon. Every call may throw what `RemoteProviderHandle.request`
+ * throws, and INVALID_ARGUMENT for a key that is empty, longer than 1024 bytes of UTF-8, or 32
+ * hexadecimal digits.
  */
 export class YokanClient {
   /**
-   * @param provider a provider of type `yokan`: `service.provider('kv')` of `connect`, or a dependency on another daemon
+   * @param provider a provider of type `yokan`: `service.provider('kv')` of `connect`, or a
+   *   dependency on another daemon
    * @throws INVALID_ARGUMENT for a provider of another type
    */
   constructor(private readonly provider: RemoteProviderHandle) {
@@ -138,7 +146,8 @@ export class YokanClient {
 
   /**
    * A page of the pairs.
-   * @throws BODY_TOO_LARGE if the values of the page have more than `max_value_bytes` together; ask for fewer then
+   * @throws BODY_TOO_LARGE if the values of the page have more than `max_value_bytes` together; ask
+   *   for fewer then
    */
   async listPairs(call: ListCall = {}): Promise<PairPage> {
     const query = { ...call, values: true };

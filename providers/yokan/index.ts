@@ -1,6 +1,7 @@
 /**
- * The provider type `yokan`: a key-value store, modelled on Mochi's component of that name and with its configuration. It is a thin face
- * over one target with names: a key is a name, a value is the region that has it. So the doors serve the same pairs as regions.
+ * The provider type `yokan`: a key-value store, modelled on Mochi's component of that name and with
+ * its configuration. It is a thin face over one target with names: a key is a name, a value is the
+ * region that has it. So the doors serve the same pairs as regions.
  */
 import {
   API_VERSION,

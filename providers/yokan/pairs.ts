@@ -1,6 +1,7 @@
 /**
- * Pairs of keys and values over a target with names. A key is a name: text of at most 1024 bytes of UTF-8, no 32 hexadecimal digits, which
- * are an ID. A value is always read whole, from one region, also while others replace it.
+ * Pairs of keys and values over a target with names. A key is a name: text of at most 1024 bytes of
+ * UTF-8, no 32 hexadecimal digits, which are an ID. A value is always read whole, from one region,
+ * also while others replace it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BedrockError, type PutOptions, type Target } from '../../core/index.js';
@@ -32,7 +33,8 @@ export class Pairs {
   /**
    * Stores a value, durably on a persistent target.
    * @returns whether it replaced another value; with `any`, whether there was one just before
-   * @throws BODY_TOO_LARGE, CONFLICT (`new_only`, and the key is there), NOT_FOUND (`exist_only`, and it is not), INVALID_ARGUMENT, OUT_OF_SPACE
+   * @throws BODY_TOO_LARGE, CONFLICT (`new_only`, and the key is there), NOT_FOUND (`exist_only`,
+   *   and it is not), INVALID_ARGUMENT, OUT_OF_SPACE
    */
   async put(key: string, value: Uint8Array, mode: PutMode = 'any'): Promise<boolean> {
     this.checkSize(value.length);
@@ -40,7 +42,8 @@ export class Pairs {
       const there = await this.#find(key);
       if (mode === 'new_only' && there !== undefined) throw keyExists(key);
       if (mode === 'exist_only' && there === undefined) throw keyNotFound(key);
-      // Without a condition where none is needed: many who put one key would have all but one of them begin again, each time.
+      // Without a condition where none is needed: many who put one key would have all but one of
+      // them begin again, each time.
       const condition: PutOptions = mode === 'any' ? {} : { if: there?.id ?? 'absent' };
       try {
         await this.target.put(key, value, condition);
@@ -58,7 +61,11 @@ export class Pairs {
     await this.target.transact(pairs.map(([name, contents]) => ({ type: 'put', name, contents })));
   }
 
-  /** The value of a key. @throws NOT_FOUND, BODY_TOO_LARGE (a region of that name that was not stored here), INVALID_ARGUMENT */
+  /**
+   * The value of a key.
+   * @throws NOT_FOUND, BODY_TOO_LARGE (a region of that name that was not stored here),
+   *   INVALID_ARGUMENT
+   */
   async get(key: string): Promise<Uint8Array> {
     const value = await this.find(key);
     if (value === undefined) throw keyNotFound(key);

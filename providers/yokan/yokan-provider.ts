@@ -1,6 +1,6 @@
 /**
- * A yokan provider: its one target, and routes for Yokan's operations. Single values are bodies of bytes; the forms for many keys are JSON
- * with values in base64.
+ * A yokan provider: its one target, and routes for Yokan's operations. Single values are bodies of
+ * bytes; the forms for many keys are JSON with values in base64.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
@@ -262,7 +262,10 @@ export class YokanProvider implements Provider {
   }
 }
 
-/** The schema has checked the letters. @throws INVALID_ARGUMENT: what does not fill its last bytes would be cut off */
+/**
+ * The schema has checked the letters.
+ * @throws INVALID_ARGUMENT: what does not fill its last bytes would be cut off
+ */
 function bytesOf(key: string, base64: string): Buffer {
   if (base64.length % 4 === 0) return Buffer.from(base64, 'base64');
   throw new BedrockError(

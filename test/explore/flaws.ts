@@ -67,9 +67,9 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: REGION_POOL,
-        from: `this one goes on: then it needs another one.
+        from: `
         await this.#addChunk();`,
-        to: `this one goes on: then it needs another one.
+        to: `
         await this.#addChunk();
         return { slot: this.table.takeFree(), offset, length };`,
       },

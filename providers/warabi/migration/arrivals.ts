@@ -1,6 +1,7 @@
 /**
- * The regions that come to one target in a session of a migration. Every piece says what its region is at the source, and may come again:
- * a region that is not there is made, one that is there is written to and gets the name.
+ * The regions that come to one target in a session of a migration. Every piece says what its region
+ * is at the source, and may come again: a region that is not there is made, one that is there is
+ * written to and gets the name.
  */
 import { BedrockError, RegionId, type Target } from '../../../core/index.js';
 import { RegionUpload } from './region-upload.js';

@@ -1,8 +1,10 @@
 /**
- * Sends the regions of one target to its destination. What was stored there is compared with what was sent by its SHA-256, which the
- * destination computes from what it reads back. A region that changes meanwhile is heard of by `changed`, and sent again in a later pass.
+ * Sends the regions of one target to its destination. What was stored there is compared with what
+ * was sent by its SHA-256, which the destination computes from what it reads back. A region that
+ * changes meanwhile is heard of by `changed`, and sent again in a later pass.
  *
- * Regions smaller than a transfer go many at a time. A larger one goes piece by piece, as one import that ends when the last is there.
+ * Regions smaller than a transfer go many at a time. A larger one goes piece by piece, as one
+ * import that ends when the last is there.
  */
 import { createHash } from 'node:crypto';
 import { BedrockError, RegionId, type RegionStat, type Target } from '../../../core/index.js';
@@ -161,12 +163,16 @@ export class Copier {
     return missing;
   }
 
-  /** @returns false if the destination does not have the region @throws CHECKSUM_MISMATCH, what else it refused the part with */
+  /**
+   * @returns false if the destination does not have the region
+   * @throws CHECKSUM_MISMATCH, what else it refused the part with
+   */
   #isStored({ id }: RegionStat, bytes: Uint8Array, result: PieceResult | undefined): boolean {
     if (result !== undefined && 'failed' in result) {
       if (result.failed === 'REGION_NOT_FOUND') return false;
       if (result.failed !== 'ID_TAKEN') throw new BedrockError('CONFLICT', result.message);
-      // An earlier region of its slot is still there. That it is gone was heard of; the next pass begins with it.
+      // An earlier region of its slot is still there. That it is gone was heard of; the next pass
+      // begins with it.
       this.changed.changed(id);
       return true;
     }

@@ -1,6 +1,6 @@
 /**
- * The other side of a migration, as the source calls it. What breaks off is tried again for a while, as every call may be repeated; a
- * connection is made here and nowhere else.
+ * The other side of a migration, as the source calls it. What breaks off is tried again for a
+ * while, as every call may be repeated; a connection is made here and nowhere else.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import {
@@ -53,8 +53,9 @@ export class Destination {
   /**
    * @param how connections: requests at once
    * @param successor what is made unless it is there; without it, it must be there
-   * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the address is malformed), CONFLICT (there is
-   *   another one than the successor), what the start of a provider throws
+   * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the
+   *   address is malformed), CONFLICT (there is another one than the successor), what the start of
+   *   a provider throws
    */
   static async connect(
     address: string,

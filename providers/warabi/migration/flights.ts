@@ -1,4 +1,7 @@
-/** Work of which some parts run at once. The first failure ends it: nothing begins any more, and it is thrown when all parts have ended. */
+/**
+ * Work of which some parts run at once. The first failure ends it: nothing begins any more, and it
+ * is thrown when all parts have ended.
+ */
 export class Flights {
   readonly #running = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | undefined;

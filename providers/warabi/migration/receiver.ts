@@ -1,4 +1,7 @@
-/** The side of a migration that takes regions in: the routes of a warabi provider that its source calls (wire.ts). */
+/**
+ * The side of a migration that takes regions in: the routes of a warabi provider that its source
+ * calls (wire.ts).
+ */
 import { randomUUID } from 'node:crypto';
 import {
   BedrockError,

@@ -26,8 +26,8 @@ export class RegionUpload {
   }
 
   /**
-   * Gives the piece at an offset, and resolves when the target has taken it; after the last one, when the region is there. A piece that
-   * was taken before is not taken again.
+   * Gives the piece at an offset, and resolves when the target has taken it; after the last one,
+   * when the region is there. A piece that was taken before is not taken again.
    * @throws CONFLICT (a piece before it is missing), what the import throws
    */
   give(offset: number, bytes: Uint8Array): Promise<void> {

@@ -1,18 +1,22 @@
 /**
- * The side of a migration that moves: copies the targets of a provider to a provider of another daemon while they serve, and then has that
- * one serve in their place.
+ * The side of a migration that moves: copies the targets of a provider to a provider of another
+ * daemon while they serve, and then has that one serve in their place.
  *
  * 1. Begin: the destination's empty targets take the pool IDs, and serve nobody from then on.
- * 2. Copy all regions, with their IDs, names and times, and the IDs of erased ones. What changes meanwhile is heard of (change-gate.ts), and
- *    copied again, pass after pass, until little is left.
- * 3. Hold changes, and copy the rest. If that takes longer than `max_hold_ms`, changes go on, and so do the passes.
- * 4. Note durably that the destination is about to be told (`finishing`). From here on a restart serves nobody until the migration is
- *    repeated, as the destination may have begun.
+ * 2. Copy all regions, with their IDs, names and times, and the IDs of erased ones. What changes
+ *    meanwhile is heard of (change-gate.ts), and copied again, pass after pass, until little is
+ *    left.
+ * 3. Hold changes, and copy the rest. If that takes longer than `max_hold_ms`, changes go on, and
+ *    so do the passes.
+ * 4. Note durably that the destination is about to be told (`finishing`). From here on a restart
+ *    serves nobody until the migration is repeated, as the destination may have begun.
  * 5. The destination notes durably that it serves.
- * 6. Note durably that the targets have moved. Changes that were held, and every later call, get PROVIDER_MOVED.
+ * 6. Note durably that the targets have moved. Changes that were held, and every later call, get
+ *    PROVIDER_MOVED.
  *
- * Whatever breaks off before 4 leaves the source as it was, and a destination that says that it is unfinished; the next migration goes on
- * with it. No change is acknowledged here that the destination does not have.
+ * Whatever breaks off before 4 leaves the source as it was, and a destination that says that it is
+ * unfinished; the next migration goes on with it. No change is acknowledged here that the
+ * destination does not have.
  */
 import {
   BedrockError,
@@ -116,7 +120,10 @@ export class Sender {
     }
   }
 
-  /** A migration that is repeated after its answer was lost. @throws PROVIDER_MOVED if it went to another place */
+  /**
+   * A migration that is repeated after its answer was lost.
+   * @throws PROVIDER_MOVED if it went to another place
+   */
   #alreadyThere(moved: readonly Place[], to: Place): MigrateResult {
     const elsewhere = this.slots.find((_slot, index) => !isSame(moved[index] ?? to, to));
     if (elsewhere?.refusal !== undefined) throw elsewhere.refusal;
@@ -214,7 +221,10 @@ class Migration {
     return result;
   }
 
-  /** Compares what the destination says with what is noted here, and takes targets back that it has not begun to serve. */
+  /**
+   * Compares what the destination says with what is noted here, and takes targets back that it has
+   * not begun to serve.
+   */
   async #compareStates(
     states: readonly DestinationState[],
     pools: readonly { poolId: string }[],
@@ -318,7 +328,10 @@ class Migration {
     }
   }
 
-  /** Holds changes and sends the rest. @returns whether all is there, and changes are held; else they go on */
+  /**
+   * Holds changes and sends the rest.
+   * @returns whether all is there, and changes are held; else they go on
+   */
   async #lastPass(moving: readonly Moving[], holds: number): Promise<boolean> {
     const { max_hold_ms: holdMs } = this.options;
     const begun = performance.now();

@@ -1,9 +1,10 @@
 /**
- * The provider that a migration makes at its destination, if there is none of that name yet: the source's settings, as Warabi's options
- * `new_root` and `merge_config` change them.
+ * The provider that a migration makes at its destination, if there is none of that name yet: the
+ * source's settings, as Warabi's options `new_root` and `merge_config` change them.
  *
- * Warabi merges `merge_config` with the settings of the target, and its manual shows one for those of the provider. Both are taken: keys of a
- * provider's settings (`target`, `targets`, `transfer_manager`) concern these, any others the settings of each target.
+ * Warabi merges `merge_config` with the settings of the target, and its manual shows one for those
+ * of the provider. Both are taken: keys of a provider's settings (`target`, `targets`,
+ * `transfer_manager`) concern these, any others the settings of each target.
  */
 import path from 'node:path';
 import { BedrockError, type ProviderConfig } from '../../../core/index.js';

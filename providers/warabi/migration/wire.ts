@@ -1,6 +1,7 @@
 /**
- * What two warabi providers say to each other in a migration: routes of the provider that takes in, called by the one that moves. They are
- * ordinary routes of a provider, so they go over HTTP and over the Redis protocol (BEDROCK.REQUEST).
+ * What two warabi providers say to each other in a migration: routes of the provider that takes in,
+ * called by the one that moves. They are ordinary routes of a provider, so they go over HTTP and
+ * over the Redis protocol (BEDROCK.REQUEST).
  *
  * | route | says | answer |
  * |---|---|---|
@@ -12,11 +13,11 @@
  * | POST /migration/finish | how many regions each target has | nothing: from now on the targets serve |
  * | POST /migration/abandon | which pools | nothing: the targets are empty again |
  *
- * Every call may be repeated. A `begin` ends the session before it: whoever still speaks in that is refused. The regions that a session
- * brought stay; the next one compares them by checksum.
+ * Every call may be repeated. A `begin` ends the session before it: whoever still speaks in that is
+ * refused. The regions that a session brought stay; the next one compares them by checksum.
  *
- * The body of `pieces`: the length of the head (4 bytes, little-endian), the head (JSON, `PiecesHead`), then the bytes of all parts, one
- * after another.
+ * The body of `pieces`: the length of the head (4 bytes, little-endian), the head (JSON,
+ * `PiecesHead`), then the bytes of all parts, one after another.
  */
 import { BedrockError, type ByteStream, type RegionId, type RouteRequest } from '../../../core/index.js';
 
@@ -64,7 +65,10 @@ export interface Piece {
   readonly name: string | null;
   readonly offset: number;
   readonly length: number;
-  /** Whether the region is sent as a whole, in order, beginning with this piece. What had come of it before counts no more. */
+  /**
+   * Whether the region is sent as a whole, in order, beginning with this piece. What had come of it
+   * before counts no more.
+   */
   readonly first?: boolean;
 }
 
