@@ -4,7 +4,7 @@
  *
  *     --states N   power failures, as many distinct states (default 1,000,000)
  *     --kill N     instead, N rounds of kill -9 against the real daemon, for each kind of pool
- *     --seed S     0 to 2^32 - 1; random unless told, and printed
+ *     --seed S     0 to 2^32 - 1; random by default, and printed
  *     --only K     of the power failures of a seed only the K-th program: how a finding is replayed
  *
  * Exit status 1 if anything was found, 2 if the options are wrong.

@@ -3,7 +3,7 @@
  * into other hands. docs/concurrency-testing.md describes it.
  *
  *     --rounds N   so many programs, each in an order of its own (default 10,000)
- *     --seed S     0 to 2^32 - 1; random unless told, and printed
+ *     --seed S     0 to 2^32 - 1; random by default, and printed
  *     --only K     only the K-th program of a seed: how a finding is replayed
  *
  * Exit status 1 if anything was found, 2 if the options are wrong.

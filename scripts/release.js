@@ -90,7 +90,7 @@ function optionsOf(args) {
 
 function nextVersion(before, word) {
   if (KEYWORDS.includes(word)) return semver.inc(before, word);
-  if (semver.valid(word) !== word) throw new Refused(`"${word}" is no version; usage: ${USAGE}`);
+  if (semver.valid(word) !== word) throw new Refused(`"${word}" is not a version; usage: ${USAGE}`);
   // What is in package.json before the first release is released by its own name.
   const isFirst = word === before && git('tag', '--list', 'v*') === '';
   if (!isFirst && !semver.gt(word, before)) throw new Refused(`${word} is not newer than ${before}`);

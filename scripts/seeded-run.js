@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util';
 const SEEDED = { seed: { most: 2 ** 32 - 1 }, only: { most: 2 ** 31, unless: 0 } };
 
 /**
- * Whole numbers, by name. `--seed` is random unless told; `--only` needs it.
- * @param own options beside these: the largest value that each may have, and its value unless told
+ * Whole numbers, by name. `--seed` is random by default; `--only` needs it.
+ * @param own options beside these: the largest value that each may have, and its default
  * @returns nothing if one is wrong, which standard error has then
  */
 export function seededOptions(args, own) {

@@ -270,7 +270,7 @@ export function messageOf(thrown: unknown): string {
   const message = propertyOf(thrown, 'message');
   if (typeof message === 'string' && message !== '') return textOf(message);
   if (typeof thrown === 'string') return thrown === '' ? 'an empty text' : textOf(thrown);
-  if (!isInstance(thrown, Error)) return `what was thrown is no error: ${textOf(thrown)}`;
+  if (!isInstance(thrown, Error)) return `what was thrown is not an error: ${textOf(thrown)}`;
   // Without a message, such as that of a refused connection to each of several addresses.
   const name = propertyOf(thrown, 'name');
   return systemCodeOf(thrown) ?? (typeof name === 'string' ? textOf(name) : 'an error without a message');

@@ -1,6 +1,6 @@
 /**
  * Creates folders. Not with `mkdir` and `recursive`: if the system reports ENOENT for a name in a
- * folder that exists, as in /proc and /dev/fd, Node.js retries for ever, on a thread that nothing
+ * folder that exists, as in /proc and /dev/fd, Node.js retries forever, on a thread that nothing
  * can end.
  */
 import { mkdir, rmdir, stat } from 'node:fs/promises';

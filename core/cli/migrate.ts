@@ -197,7 +197,7 @@ function parseObject(text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InvalidArgumentError(`It is no JSON: ${messageOf(cause)}`);
+    throw new InvalidArgumentError(`It is not JSON: ${messageOf(cause)}`);
   }
   if (isRecord(value)) return value;
   throw new InvalidArgumentError('It takes a JSON object.');

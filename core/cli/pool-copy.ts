@@ -105,7 +105,7 @@ async function openSource(backends: Backends, side: CopySide): Promise<Target> {
   await from.close();
   throw new BedrockError(
     'CONFLICT',
-    'FROM is not complete: a restore or a migration into it was broken off; do that again first, or copy what it came from',
+    'FROM is not complete: a restore or a migration into it was interrupted; do that again first, or copy what it came from',
   );
 }
 

@@ -89,7 +89,7 @@ async function report(path: string, inspection: Inspection, outcome: Outcome): P
     return;
   }
   if (undone !== undefined)
-    await printLine(`a repair was broken off, and was undone by ${undone} before this one`);
+    await printLine(`a repair was interrupted, and was undone by ${undone} before this one`);
   const lead = isDryRun ? 'would repair' : 'repaired';
   for (const { message, cure } of checkPool(inspection)) await printLine(`${message}\n  ${lead}: ${cure}`);
   const whole = `${countOf(regions, 'region')} whole`;

@@ -76,7 +76,7 @@ function endOfStart(error: unknown, { stop, failure }: StartSignals): number {
 function checkAddress(text: string | undefined): void {
   if (text === undefined || looksLikeAddress(text)) return;
   throw new UsageError(
-    `bedrock start: ${JSON.stringify(text)} is no address to listen at, http://host:port, https://host:port or unix:/path; ` +
+    `bedrock start: ${JSON.stringify(text)} is not an address to listen at, http://host:port, https://host:port or unix:/path; ` +
       `a configuration is given with -c: bedrock start -c ${text}`,
   );
 }

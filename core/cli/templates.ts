@@ -45,7 +45,7 @@ export function namesFrom(given: string): Names {
   }
   if (!PACKAGE_NAME.test(given) || !/^[a-z]/.test(type)) {
     throw new UsageError(
-      `"${given}" is no name for a package with a type: lower-case letters, digits and hyphens, ` +
+      `"${given}" is not a name for a package with a type: lower-case letters, digits and hyphens, ` +
         'the type beginning with a letter, as in my-store, bedrock-backend-s3 or @acme/bedrock-backend-s3',
     );
   }

@@ -66,7 +66,7 @@ async function readSchema(file: string): Promise<Schema> {
     return schema;
   } catch (cause) {
     const reason = firstReasons(messageOf(cause));
-    throw new BedrockError('CONFIG_INVALID', `${file} is no JSON Schema: ${reason}`, { cause });
+    throw new BedrockError('CONFIG_INVALID', `${file} is not JSON Schema: ${reason}`, { cause });
   }
 }
 

@@ -31,7 +31,7 @@ function checkEntries(list: unknown, key: string, names: readonly [string, strin
     if (names.filter((name) => entry[name] !== undefined).length !== 1)
       faults.add(at, `it takes either ${names.join(' or ')}`);
     const grants = parseGrants(entry.grants);
-    // What is no list of grants at all is the schema's.
+    // What is not a list of grants at all is the schema's.
     if (typeof grants === 'string' && grants.startsWith('a grant of admin'))
       faults.add([...at, 'grants'], grants);
   }

@@ -3,7 +3,7 @@
  * disposes of all of them.
  *
  * Anything that a close waits for, sources and mappings, is also created here, and ended before the
- * targets are closed: a test that fails half-way must not make a close wait for ever.
+ * targets are closed: a test that fails half-way must not make a close wait forever.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';

@@ -72,7 +72,7 @@ function makeRegion(target: Target): Promise<RegionId> {
 }
 
 export const boundsRules: Rules = (rule) => {
-  rule('rejects a size that is no whole number of bytes with INVALID_ARGUMENT', async ({ target }) => {
+  rule('rejects a size that is not a whole number of bytes with INVALID_ARGUMENT', async ({ target }) => {
     const id = await makeRegion(target);
     await changesNothing(target, async () => {
       for (const wrong of NOT_SIZES) {
@@ -83,7 +83,7 @@ export const boundsRules: Rules = (rule) => {
     });
   });
 
-  rule('rejects an offset that is no whole number of bytes with INVALID_ARGUMENT', async ({ target }) => {
+  rule('rejects an offset that is not a whole number of bytes with INVALID_ARGUMENT', async ({ target }) => {
     const id = await makeRegion(target);
     await changesNothing(target, async () => {
       for (const wrong of NOT_SIZES) {

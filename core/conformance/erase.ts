@@ -1,5 +1,5 @@
 /**
- * Rules of `erase`: the ID is refused from the call on, for ever; calls in flight are not affected,
+ * Rules of `erase`: the ID is refused from the call on, forever; calls in flight are not affected,
  * and end as if the region still existed; its bytes are never visible again.
  */
 import type { RegionId } from '../contract/region-id.js';

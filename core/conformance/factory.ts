@@ -78,7 +78,7 @@ export interface TargetFactory {
 
   /**
    * What a transaction of the targets may hold, bytes; `DEFAULT_MAX_TRANSACTION_BYTES` (1 MiB)
-   * unless told.
+   * by default.
    */
   readonly maxTransactionBytes?: number;
 

@@ -1,5 +1,5 @@
 /**
- * Rules of region IDs: an ID names one region for ever. An old ID, the ID of another target, 16
+ * Rules of region IDs: an ID names one region forever. An old ID, the ID of another target, 16
  * random bytes and every ID that differs in a bit give REGION_NOT_FOUND, never another region's
  * data. A value that is not a RegionId gives INVALID_ARGUMENT.
  */

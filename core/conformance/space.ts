@@ -116,7 +116,7 @@ export const spaceRules: Rules = (rule, { isBounded }) => {
     sameBytes(await target.read(next, 0, 5000), pattern(5000, 3), 'a region in the place of an erased one');
   });
 
-  rule('gives space back for ever: fills and empties it again and again', async (bench) => {
+  rule('gives space back forever: fills and empties it again and again', async (bench) => {
     const target = await bench.bounded(CAPACITY);
     const part = Math.floor((await largestFree(target)) / 5);
     await target.erase(await target.create(part));

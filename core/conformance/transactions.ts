@@ -187,7 +187,7 @@ export const transactionRules: Rules = (rule, { capabilities, isBounded, maxTran
     await refuses(target, twice, 'REGION_NOT_FOUND', 1, 'a second erase of a region');
   });
 
-  rule('refuses what is no change with INVALID_ARGUMENT', async ({ target }) => {
+  rule('refuses what is not a change with INVALID_ARGUMENT', async ({ target }) => {
     const id = await target.createAndWrite(pattern(16), { name: 'a' });
     const wrong: unknown[] = [
       ...[null, 5, 'erase', {}, { type: 'create', size: 5 }],
@@ -202,10 +202,14 @@ export const transactionRules: Rules = (rule, { capabilities, isBounded, maxTran
       ...WRONG_NAMES.map((to) => ({ type: 'rename', ref: id, to })),
     ];
     for (const change of wrong)
-      await refuses(target, [put('b', pattern(1)), change], 'INVALID_ARGUMENT', 1, 'what is no change');
+      await refuses(target, [put('b', pattern(1)), change], 'INVALID_ARGUMENT', 1, 'what is not a change');
     await changesNothing(target, async () => {
       for (const changes of [null, 5, {}, 'erase'])
-        await rejects(target.transact(changes as never), 'INVALID_ARGUMENT', 'transact of what is no list');
+        await rejects(
+          target.transact(changes as never),
+          'INVALID_ARGUMENT',
+          'transact of what is not a list',
+        );
     });
   });
 

@@ -137,7 +137,7 @@ export const vectoredRules: Rules = (rule, { isRemote, isThorough }) => {
     },
   );
 
-  rule('rejects what are no ranges with INVALID_ARGUMENT, changing nothing', async ({ target }) => {
+  rule('rejects what are not ranges with INVALID_ARGUMENT, changing nothing', async ({ target }) => {
     const id = await target.createAndWrite(pattern(SIZE));
     await changesNothing(target, async () => {
       for (const wrong of NOT_RANGES) {

@@ -21,7 +21,7 @@ export interface OperationProgress {
 
 /** An operation at one moment. */
 export interface OperationStatus extends OperationProgress {
-  /** Opaque text, unique for ever. */
+  /** Opaque text, unique forever. */
   readonly id: string;
   /** What it does: `snapshot`, `restore`, `migrate`. */
   readonly type: string;

@@ -15,7 +15,7 @@ export interface MetricDescription<L extends string = never> {
   readonly help: string;
   /**
    * Labels in addition to `provider`. Their values should be few: each combination makes a series
-   * that is kept for ever.
+   * that is kept forever.
    */
   readonly labels?: readonly L[];
 }

@@ -160,7 +160,7 @@ export function checkRouteShape(route: unknown, maker: string): asserts route is
     throw fault('with another scope than read, write or admin');
   const [, first = '', ...rest] = path?.split('/') ?? [];
   if (path?.startsWith('/') !== true || !/^[\w.-]+$/.test(first) || !rest.every((step) => STEP.test(step)))
-    throw fault('whose path is no row of steps such as /counters/:name');
+    throw fault('whose path is not a list of steps such as /counters/:name');
   if (RESERVED_STEPS.has(first)) throw fault(`whose path begins with "${first}", which is the daemon's own`);
   const names = rest.filter((step) => step.startsWith(':'));
   if (new Set(names).size < names.length) throw fault('that has two steps of one name');

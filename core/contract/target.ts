@@ -368,7 +368,7 @@ export interface Target {
   /**
    * Creates a region under the ID that it has in another target. The region and its contents are
    * durable when the call resolves, and after a crash the region is there completely or not at all.
-   * Earlier IDs of the same slot become invalid for ever, as if they had been erased here.
+   * Earlier IDs of the same slot become invalid forever, as if they had been erased here.
    * @throws NOT_SUPPORTED, INVALID_ARGUMENT (an ID with another pool id, or one that no region here
    *   can have; the source gave more or fewer bytes than `size`), ID_TAKEN, NAME_TAKEN,
    *   OUT_OF_SPACE (for the region, or for the slots that an ID this high needs), READ_ONLY, any
@@ -388,7 +388,7 @@ export interface Target {
 
   /**
    * Lists the last ID of each slot that had a region and has none now, in pages, in a stable order.
-   * A slot that is out of use for ever, for example after damage, appears with the last ID that it
+   * A slot that is out of use forever, for example after damage, appears with the last ID that it
    * could have had.
    * @throws NOT_SUPPORTED
    */

@@ -395,7 +395,7 @@ export class Daemon {
   }
 
   /**
-   * What SIGHUP means: the log is opened anew, the tokens and the certificates of bedrock.tls are
+   * What SIGHUP means: the log is opened again, the tokens and the certificates of bedrock.tls are
    * read again, and so is the configuration if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * What SIGHUP means to a daemon: the log is opened anew, the tokens and the certificates are read
+ * What SIGHUP means to a daemon: the log is opened again, the tokens and the certificates are read
  * again, and so is the configuration if its file has changed. Each result is logged. Nothing here
  * throws: a daemon goes on with what it had.
  */
@@ -57,7 +57,7 @@ export class HangUp {
   async reopenLog(): Promise<void> {
     const { logFile: file, logger } = this.#parts;
     if (file === undefined) {
-      logger.info('there is no bedrock.log.file to open anew; the daemon goes on');
+      logger.info('there is no bedrock.log.file to open again; the daemon goes on');
       return;
     }
     try {

@@ -53,7 +53,7 @@ export async function answerRead(
       return await answerOnce(exchange, ref, select, options, read);
     } catch (error) {
       if (!isGone(error) || typeof ref !== 'string' || read.id === undefined) throw error;
-      // If the target finds a region by its name but not by its ID, this would otherwise repeat for ever.
+      // If the target finds a region by its name but not by its ID, this would otherwise repeat forever.
       if (gone?.equals(read.id) === true) throw error;
     }
   }

@@ -83,7 +83,7 @@ export interface HttpApp {
   readonly handle: RequestListener;
   /** Number of connections that were closed because they sent JSON too slowly. */
   readonly evictedBodies: () => number;
-  /** Ends the answers that would go on for ever. */
+  /** Ends the answers that would go on forever. */
   endStreams(): void;
   close(): Promise<void>;
 }

@@ -68,7 +68,7 @@ export function announcedSize(
     throw new BedrockError('LENGTH_REQUIRED', 'a body needs Content-Length or ?size=');
   }
   if (!Number.isSafeInteger(announced)) {
-    throw invalid(`Content-Length ${String(header)} is no number of bytes that a region can have`);
+    throw invalid(`Content-Length ${String(header)} is not a number of bytes that a region can have`);
   }
   if (length !== undefined && size !== undefined && length !== size) {
     throw invalid(`Content-Length is ${length}, but ?size= says ${size}`);

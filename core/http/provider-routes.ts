@@ -164,7 +164,7 @@ function queryOf(
     }
     if (typeof value !== 'string') throw invalid(`?${name}= is given more than once`);
     if (name === 'size' && hasSize && !/^\d{1,16}$/.test(value))
-      throw invalid(`?size=${value} is no number of bytes`);
+      throw invalid(`?size=${value} is not a number of bytes`);
   }
   return given as Record<string, string>;
 }
@@ -191,7 +191,7 @@ async function jsonOf(
   try {
     return JSON.parse(text, withoutPrototypes) as unknown;
   } catch (cause) {
-    throw invalid(`the body is no JSON: ${(cause as Error).message}`, { cause });
+    throw invalid(`the body is not JSON: ${(cause as Error).message}`, { cause });
   }
 }
 

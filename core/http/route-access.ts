@@ -151,7 +151,7 @@ export class RequestAccess {
 
 /**
  * Whether both are the same, in a time that does not tell where they differ: a proxy may send what
- * many clients ask over one connection. The length is no secret.
+ * many clients ask over one connection. The length is not secret.
  */
 function isSameSecret(one: string, other: string): boolean {
   if (one.length !== other.length) return false;

@@ -87,7 +87,7 @@ function checkedHeaders(headers: unknown): Record<string, string> {
     for (const [name, value] of Object.entries(headers ?? {}) as [string, unknown][]) {
       validateHeaderName(name);
       const text = typeof value === 'number' ? String(value) : value;
-      if (typeof text !== 'string') throw new TypeError(`the header ${name} is no text`);
+      if (typeof text !== 'string') throw new TypeError(`the header ${name} is not text`);
       validateHeaderValue(name, text);
       checked[name] = text;
     }
@@ -104,7 +104,7 @@ async function* piecesOf(
   try {
     for await (const piece of body) {
       if (!(piece instanceof Uint8Array) && typeof piece !== 'string')
-        throw wrongAnswer('with a stream of something that is no bytes');
+        throw wrongAnswer('with a stream of something that is not bytes');
       // An empty piece would end the stream.
       if (piece.length > 0) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
     }

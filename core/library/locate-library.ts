@@ -26,7 +26,7 @@ export async function locateLibrary(specifier: string, directory: string): Promi
     );
   }
   if (/^[a-z][a-z0-9+.-]*:/i.test(specifier)) {
-    throw libraryFailure(library, 'is no path and no name of a package');
+    throw libraryFailure(library, 'is neither a path nor the name of a package');
   }
   const url = isPath(specifier)
     ? await locateFile(library, path.resolve(directory, specifier))

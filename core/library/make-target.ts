@@ -49,7 +49,7 @@ export function checkTarget(made: unknown, maker: string): asserts made is Targe
   if (missing.length === 0) return;
   throw new BedrockError(
     'START_FAILED',
-    `create of ${maker} gave something that is no target: it has no ${missing.join(', ')}`,
+    `create of ${maker} gave something that is not a target: it has no ${missing.join(', ')}`,
   );
 }
 

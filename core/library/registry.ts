@@ -114,9 +114,10 @@ export function shapeFault(part: unknown): string | undefined {
   if (typeof schema !== 'object') return `describes the ${kind} "${type}" without a schema`;
   if (typeof create !== 'function') return `describes the ${kind} "${type}" without a create function`;
   if (!isListOf(aliases, isName))
-    return `describes the ${kind} "${type}" with aliases that are no list of names`;
+    return `describes the ${kind} "${type}" with aliases that are not a list of names`;
   const areSpecs = typeof dependencies === 'function' || isListOf(dependencies, isDependencySpec);
-  if (!areSpecs) return `describes the ${kind} "${type}" with dependencies that are no list of {name, type}`;
+  if (!areSpecs)
+    return `describes the ${kind} "${type}" with dependencies that are not a list of {name, type}`;
   return undefined;
 }
 

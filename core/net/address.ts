@@ -56,7 +56,7 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
   if (!/^https?:\/\//i.test(text)) return NO_SCHEME;
   const isSecure = /^https:/i.test(text);
   const port = /:([^:/\]@?#]*)\/?$/.exec(text.slice('https:'.length))?.[1] ?? '';
-  if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is no number from 0 to 65535';
+  if (!/^\d*$/.test(port) || Number(port) > 65535) return 'its port is not a number from 0 to 65535';
   // The URL parser would drop line breaks and tabs.
   if (/\s/.test(text) || !URL.canParse(text)) return 'its host is neither a name nor an IP address';
   const url = new URL(text);
@@ -79,8 +79,8 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
 /** @returns host and port, or a text that says why there are none */
 export function parseHostPort(text: string): { host: string; port: number } | string {
   const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined) return 'it is no host:port';
-  if (Number(port) > 65535) return 'its port is no number from 0 to 65535';
+  if (host === undefined) return 'it is not a host:port';
+  if (Number(port) > 65535) return 'its port is not a number from 0 to 65535';
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
 

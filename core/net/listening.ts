@@ -160,7 +160,7 @@ async function reasonOf(
 
 async function folderFault(folder: string): Promise<string> {
   try {
-    if (!(await stat(folder)).isDirectory()) return `${folder} is no folder`;
+    if (!(await stat(folder)).isDirectory()) return `${folder} is not a folder`;
     return `the system does not allow a socket in ${folder}`;
   } catch (error) {
     const isGone = systemCodeOf(error) === 'ENOENT';

@@ -47,7 +47,7 @@ const OF_REDIS = /^rediss?:\/\/(?:[^@/]*@)?([^/?#]*)/i;
 export function parseServiceUrl(url: string, directory = process.cwd()): ServiceUrl {
   const found = readServiceUrl(url, directory);
   if (typeof found !== 'string') return found;
-  throw invalid(`${JSON.stringify(url)} is no address of a daemon (${SERVICE_URL_FORMS}): ${found}`);
+  throw invalid(`${JSON.stringify(url)} is not an address of a daemon (${SERVICE_URL_FORMS}): ${found}`);
 }
 
 /**

@@ -80,7 +80,7 @@ export class TlsFront {
   }
 
   #take(raw: Socket, accept: Accept): void {
-    // A connection that broke off. The close follows.
+    // A connection that was interrupted. The close follows.
     raw.on('error', () => undefined);
     const key = keyOf(raw);
     if (this.#isClosed || key === undefined) {

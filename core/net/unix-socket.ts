@@ -28,7 +28,7 @@ export class UnixSocket {
   ) {}
 
   /**
-   * Makes a server listen at a path, unless told for the daemon's user only.
+   * Makes a server listen at a path, by default for the daemon's user only.
    * @param settings who may use the socket
    * @param refusal what a client gets whom they do not admit
    * @throws START_FAILED, the system's error
@@ -113,7 +113,7 @@ async function identityOf(socketPath: string): Promise<string | undefined> {
 async function removeStaleSocket(socketPath: string): Promise<void> {
   const found = await lstat(socketPath).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${socketPath} exists and is no socket`);
+  if (!found.isSocket()) throw new BedrockError('START_FAILED', `${socketPath} exists and is not a socket`);
   const isAlive = await new Promise<boolean>((resolve) => {
     const probe = connect(socketPath, () => {
       probe.destroy();

@@ -77,7 +77,7 @@ export interface FileOperations {
    */
   link?(file: FileHandle, path: string): Promise<void>;
   /**
-   * Writes pieces, each completely; absent if that is no faster than one by one. If it fails, any
+   * Writes pieces, each completely; absent if that is not faster than one by one. If it fails, any
    * of them may have been written.
    */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;

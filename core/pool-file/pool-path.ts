@@ -161,7 +161,7 @@ export async function warnOfFileSystem(
   const name = COPY_ON_WRITE.get(type >>> 0);
   if (name === undefined) return;
   logger.warning(
-    `${file} is on ${name}, which copies on every write: allocated space is no promise there, so a full disk refuses writes to ` +
+    `${file} is on ${name}, which copies on every write: allocated space is not guaranteed there, so a full disk refuses writes to ` +
       'regions that exist, and erases, and loses what is stored through views of them; prefer ext4 or xfs, or keep space free',
   );
 }

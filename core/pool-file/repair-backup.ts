@@ -135,7 +135,7 @@ async function* linesOf(file: string, { flags, owners }: Access): AsyncGenerator
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | flags);
   try {
     const there = await handle.stat();
-    if (!there.isFile()) throw noBackup(file, 'it is no regular file');
+    if (!there.isFile()) throw noBackup(file, 'it is not a regular file');
     if (owners !== undefined && !owners.includes(there.uid))
       throw noBackup(file, `it belongs to the user ${there.uid}; give it by --undo if you trust it`);
     yield* handle.readLines({ autoClose: false, start: 0 });
@@ -153,7 +153,7 @@ function parse(file: string, line: string): unknown {
 }
 
 function noBackup(file: string, why: string): BedrockError {
-  return invalid(`${file} is no backup of a repair: ${why}`);
+  return invalid(`${file} is not a backup of a repair: ${why}`);
 }
 
 function hexOf(checksum: number): string {

@@ -32,8 +32,8 @@ export async function undoBrokenOff(pool: OfflinePool, prefer?: HeaderCopy): Pro
   }
   throw new BedrockError(
     'POOL_CORRUPT',
-    `a repair of ${pool.path} was broken off, and its backup ${backupPath(pool.path, sequence - 1)} is not there; ` +
-      'give the backup by --undo, then repair anew',
+    `a repair of ${pool.path} was interrupted, and its backup ${backupPath(pool.path, sequence - 1)} is not there; ` +
+      'give the backup by --undo, then repair again',
   );
 }
 
@@ -84,7 +84,7 @@ export async function repairPool(pool: OfflinePool, { headers, pages }: Inspecti
   return file;
 }
 
-/** What the journal holds was committed, and is no damage: any open would complete it. */
+/** What the journal holds was committed, and is not damage: any open would complete it. */
 async function completeChange(pool: OfflinePool, { choice, journal }: UsableHeaders): Promise<void> {
   if (journal?.pending === undefined || choice.header.journal === undefined) return;
   const medium: ReplayMedium = {

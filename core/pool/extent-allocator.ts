@@ -46,7 +46,7 @@ export class ExtentAllocator {
     if (!isAlignment(alignment))
       throw new BedrockError(
         'INTERNAL',
-        `alignment ${alignment} is no power of two from ${MIN_ALIGNMENT} to ${MAX_ALIGNMENT}`,
+        `alignment ${alignment} is not a power of two from ${MIN_ALIGNMENT} to ${MAX_ALIGNMENT}`,
       );
     this.#alignment = alignment;
   }

@@ -7,7 +7,7 @@
  * |---|---|
  * | `header` | a header copy that is torn, damaged, missing or unreadable |
  * | `contradiction` | two whole headers of which at most one is right |
- * | `repair` | a repair that was broken off |
+ * | `repair` | a repair that was interrupted |
  * | `file` | a file that is shorter than its pool |
  * | `freshFrom` | headers that are older than the regions |
  * | `name` | a region whose name is lost |
@@ -152,8 +152,8 @@ function* headerFindings({ header, copy, rewrite, damage }: HeaderChoice): Gener
     yield {
       kind: 'repair',
       message:
-        'a repair was broken off, so the pool cannot be opened, and what else is found here is what it left half done',
-      cure: 'it is undone, then done anew',
+        'a repair was interrupted, so the pool cannot be opened, and what else is found here is what it left half done',
+      cure: 'it is undone, then done again',
       offset: 0,
       size: 2 * HEADER_BYTES,
     };

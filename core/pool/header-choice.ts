@@ -53,7 +53,7 @@ export interface ChoiceOptions {
  * @param copy1 the same for page 1
  * @throws POOL_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (a copy is preferred that cannot be, or
  *   without need); `details` has the reasons as `copy0` and `copy1`, and for POOL_CORRUPT `absent`:
- *   whether neither begins like a header, so that the file is no pool
+ *   whether neither begins like a header, so that the file is not a pool
  */
 export function chooseHeader(
   copy0: Uint8Array | undefined,
@@ -64,7 +64,7 @@ export function chooseHeader(
   if (isForRepair || !isBeingRepaired(chosen.header)) return chosen;
   throw new BedrockError(
     'POOL_CORRUPT',
-    'a repair of the pool was broken off half way; run `bedrock pool repair` on it once more',
+    'a repair of the pool was interrupted half way; run `bedrock pool repair` on it once more',
     { details: { absent: false } },
   );
 }
@@ -102,7 +102,7 @@ function choosePage(
   throw new BedrockError(
     'POOL_CORRUPT',
     details.absent
-      ? 'the file is no pool: it does not begin like one'
+      ? 'the file is not a pool: it does not begin like one'
       : `neither header of the pool can be used: of copy 0, ${first.reason}; of copy 1, ${second.reason}`,
     { details },
   );

@@ -254,7 +254,7 @@ function journalFault(header: PoolHeader): string | undefined {
   const taken = chunks.map(({ offset, count }) => ({ offset, length: chunkLength(count, alignment) }));
   for (const offset of offsets) {
     if (!Number.isSafeInteger(offset) || extentFault(header, offset, length) !== undefined)
-      return `a journal area at ${offset} that is no extent`;
+      return `a journal area at ${offset} that is not an extent`;
     if (offset + length > freshFrom)
       return `a journal area that ends at ${offset + length}, beyond freshFrom ${freshFrom}`;
     if (taken.some((other) => offset < other.offset + other.length && other.offset < offset + length))

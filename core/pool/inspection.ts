@@ -62,7 +62,7 @@ export interface InspectOptions {
 }
 
 /**
- * @throws POOL_CORRUPT if the file is no pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the
+ * @throws POOL_CORRUPT if the file is not a pool, NOT_SUPPORTED, INVALID_ARGUMENT (`prefer`), what the
  *   medium throws
  */
 export async function inspectPool(

@@ -526,7 +526,7 @@ export class RegionPool {
   /**
    * Drops everything that the pool holds: one change of the header takes all slots out of it, and
    * gives the pool another id. The descriptors that are left in the space count for nothing. This
-   * object must not be used afterwards; the pool is recovered anew.
+   * object must not be used afterwards; the pool is recovered again.
    */
   empty(id: PoolId): Promise<void> {
     return this.#inTurn(async () => {

@@ -1,18 +1,18 @@
 /**
  * Repair of a pool, and its undoing, step by step on any medium. Nobody else has the pool open.
  *
- * | repair | if it is broken off there |
+ * | repair | if it is interrupted there |
  * |---|---|
  * | 1. the backup, durable | the pool is as it was |
  * | 2. the header that counts over the other copy, barrier | one copy is valid and says what it said |
  * | 3. the header marked, copy by copy, a barrier after each | it is marked and nothing is lost, or it is not |
- * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes this one, and begins anew |
+ * | 4. the file as long as the capacity; retired descriptors; barrier | the pool is marked, so nobody opens it; the next repair undoes this one, and starts again |
  * | 5. the header without the mark, copy by copy, a barrier after each | it is marked as before, or repaired |
  *
  * Without the mark, a crash within step 4 could leave one of two overlapping regions. It would look
  * valid and be served, though it may be the wrong one.
  *
- * | undoing | if it is broken off there |
+ * | undoing | if it is interrupted there |
  * |---|---|
  * | 1. the header marked, unless it is | it is repaired, or marked |
  * | 2. the old descriptors, the old length, barrier | it is marked; undoing it once more completes it |

@@ -203,14 +203,14 @@ export class ReplyParser {
     if (kind !== undefined) return this.#beginAggregate(kind, text);
     if (type === '_' && text === '') return null;
     if (type === '#' && (text === 't' || text === 'f')) return text === 't';
-    if (type === ',') return doubleOf(text) ?? this.#fail(`${JSON.stringify(text)} is no number`);
+    if (type === ',') return doubleOf(text) ?? this.#fail(`${JSON.stringify(text)} is not a number`);
     if (type === '(' && /^[+-]?\d+$/.test(text)) return BigInt(text);
     return this.#fail(`a reply begins with ${JSON.stringify(type + text.slice(0, 32))}`);
   }
 
   #beginAggregate(kind: Kind, text: string): Reply | undefined {
     if (text === '-1' && kind === 'array') return null;
-    if (!/^\d{1,9}$/.test(text)) return this.#fail(`${JSON.stringify(text)} is no number of elements`);
+    if (!/^\d{1,9}$/.test(text)) return this.#fail(`${JSON.stringify(text)} is not a number of elements`);
     if (this.#stack.length >= MAX_NESTING) return this.#fail('arrays are nested too deep');
     if (kind === 'push' && this.#stack.length > 0) return this.#fail('a push within a reply');
     const isPaired = kind === 'map' || kind === 'attribute';
@@ -247,7 +247,7 @@ export class ReplyParser {
     const value = digits(bytes, begin, end);
     if (value >= 0) return value;
     const text = bytes.toString('latin1', begin, end);
-    if (!/^[+-]?\d{1,20}$/.test(text)) return this.#fail(`${JSON.stringify(text)} is no integer`);
+    if (!/^[+-]?\d{1,20}$/.test(text)) return this.#fail(`${JSON.stringify(text)} is not an integer`);
     return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
   }
 
@@ -262,7 +262,7 @@ export class ReplyParser {
     const length = digits(bytes, begin, end);
     if (length < 0) {
       const text = bytes.toString('latin1', begin, end);
-      return text === '-1' ? null : this.#fail(`${JSON.stringify(text)} is no length`);
+      return text === '-1' ? null : this.#fail(`${JSON.stringify(text)} is not a length`);
     }
     this.#bulkType = type;
     this.#isInto = into !== undefined && !this.#isBesideReply;

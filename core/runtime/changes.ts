@@ -143,7 +143,7 @@ export class Changes {
   /**
    * Loads a library, whose types can then be used. Node.js unloads no module, so there is no way back.
    * @param library a path, relative to the configuration's folder, or the name of a package; one
-   *   that is loaded already is no error
+   *   that is loaded already is not an error
    * @throws LIBRARY_LOAD_FAILED, CONFIG_INVALID
    */
   loadLibrary(library: string): Promise<void> {

@@ -64,7 +64,7 @@ export function differenceOf(
   return { added, dependencies, refused };
 }
 
-const CURE = 'remove it and add it anew';
+const CURE = 'remove it and add it again';
 
 function fixedChanges({ resolved: before, config }: ManagedProvider, after: ResolvedProvider): string[] {
   const changes: string[] = [];

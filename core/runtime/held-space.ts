@@ -132,7 +132,7 @@ export class HeldSpace {
 
   /** @returns whether somebody gave way. Those who need room at the same time share what there is then */
   async #makeRoom(size: number, error: BedrockError): Promise<boolean> {
-    // One at a time, so that no more give way than it takes. Safe: who is slow is looked at anew.
+    // One at a time, so that no more give way than it takes. Safe: who is slow is looked at again.
     while (this.#giving !== undefined) if (await this.#giving) return true;
     this.#giving = this.#giveWay(size, error).finally(() => (this.#giving = undefined));
     return this.#giving;

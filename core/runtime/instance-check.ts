@@ -10,7 +10,7 @@ export function checkProvider(instance: unknown, type: string): asserts instance
   if (!Array.isArray(targets) || typeof start !== 'function' || typeof stop !== 'function') {
     throw new BedrockError(
       'START_FAILED',
-      `create of ${maker} gave something that is no provider: it needs a list targets and functions start and stop`,
+      `create of ${maker} gave something that is not a provider: it needs a list targets and functions start and stop`,
     );
   }
   for (const target of targets as unknown[]) checkTarget(target, maker);

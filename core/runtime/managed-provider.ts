@@ -302,7 +302,7 @@ export class ManagedProvider implements RunningProvider {
           `the dependency "${name}" cannot be had; the log says why`,
         );
       await this.#inTime(name, this.#taken(instance, name, dependency));
-      // The provider's stop does not wait for ever: it may be over, and everything that the
+      // The provider's stop does not wait forever: it may be over, and everything that the
       // provider had is then closed.
       before = this.#remotes.use(name, remotes);
     } catch (error) {
@@ -331,7 +331,7 @@ export class ManagedProvider implements RunningProvider {
     }
   }
 
-  /** Other changes wait for this one, so it may not take for ever. @throws LateChange */
+  /** Other changes wait for this one, so it may not take forever. @throws LateChange */
   #inTime(name: string, change: Promise<void>): Promise<void> {
     const timeoutMs = this.#settings.start_timeout_ms;
     const late = (): LateChange => {
@@ -347,7 +347,7 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * Waits until connections of a dependency are closed, but not for ever: others wait to administer
+   * Waits until connections of a dependency are closed, but not forever: others wait to administer
    * the provider.
    */
   async #closing(closed: Promise<void>, name: string): Promise<void> {

@@ -112,7 +112,7 @@ export class Operation {
     }
   }
 
-  /** A library is not trusted: what is no count is left out. */
+  /** A library is not trusted: what is not a count is left out. */
   #report(progress: Partial<OperationProgress>): void {
     const sound = Object.entries(progress).filter(
       ([name, value]) => COUNTS.has(name) && Number.isSafeInteger(value) && value >= 0,

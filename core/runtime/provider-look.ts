@@ -53,12 +53,12 @@ export function lookAt(provider: RunningProvider): SeenProvider {
 
 function see(provider: RunningProvider): SeenTarget[] {
   const { targets } = provider as { targets: unknown };
-  if (!Array.isArray(targets)) throw new BedrockError('INTERNAL', 'targets is no list');
+  if (!Array.isArray(targets)) throw new BedrockError('INTERNAL', 'targets is not a list');
   return targets.map((target: Target, number): SeenTarget => {
     const { type, state, capabilities, failure } = target;
     for (const [name, value] of Object.entries({ type, state }))
       if (typeof value !== 'string')
-        throw new BedrockError('INTERNAL', `the ${name} of target ${number} is no text`);
+        throw new BedrockError('INTERNAL', `the ${name} of target ${number} is not text`);
     return {
       target,
       type,

@@ -71,7 +71,7 @@ export class LabelledMetrics implements ProviderMetrics {
       const { values } = await metric.get();
       for (const { labels } of values) {
         const series: Record<string, unknown> = { ...labels };
-        // The bucket of a histogram is no label of its series.
+        // The bucket of a histogram is not a label of its series.
         delete series.le;
         if (series.provider === this.provider) metric.remove(series as Record<string, string>);
       }

@@ -4,7 +4,7 @@ import type { RemoteTlsConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RemoteOptions } from '../contract/remote-provider.js';
 
-/** Reads the files anew each time: certificates are renewed while daemons run. @throws UNREACHABLE */
+/** Reads the files again each time: certificates are renewed while daemons run. @throws UNREACHABLE */
 export async function readRemoteOptions(tls: RemoteTlsConfig | undefined): Promise<RemoteOptions> {
   if (tls === undefined) return {};
   const read = async (key: keyof RemoteTlsConfig): Promise<Partial<Record<typeof key, Buffer>>> => {

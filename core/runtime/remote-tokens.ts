@@ -102,7 +102,7 @@ async function readToken(file: string): Promise<{ text: string; mark: FileMark }
     // Of the open file, not of its name: it cannot be replaced in between.
     const found = await handle.stat();
     if (!found.isFile() || found.size > MAX_BYTES)
-      throw new BedrockError('CONFIG_INVALID', `${file} is no file of a token`);
+      throw new BedrockError('CONFIG_INVALID', `${file} is not a token file`);
     checkPrivate(file, found.uid, found.mode);
     const text = checkedToken(await handle.readFile('utf8'), `what stands in ${file}`);
     return { text, mark: markOf(found) };

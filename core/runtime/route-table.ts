@@ -27,7 +27,7 @@ export class RouteTable {
    */
   constructor(routes: unknown, maker: string) {
     if (!Array.isArray(routes))
-      throw new BedrockError('START_FAILED', `${maker} has routes that are no list`);
+      throw new BedrockError('START_FAILED', `${maker} has routes that are not a list`);
     const seen = new Set<string>();
     this.#rows = (routes as unknown[]).map((route) => {
       checkRouteShape(route, maker);

@@ -3,7 +3,8 @@
  *
  *     {"tokens": [{"id", "salt", "hash", "grants": [{"scope", "provider"?, "prefix"?}], "created", "expires"?}]}
  *
- * Times are in ISO 8601. A file that others can read or write is refused, as ssh does it: who can write it can let themselves in.
+ * Times are in ISO 8601. A file that others can read or write is refused, as ssh does it: who can
+ * write it can let themselves in.
  */
 import { open } from 'node:fs/promises';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
@@ -34,7 +35,8 @@ export function markOf(stat: { ino: number; size: number; mtimeMs: number; ctime
 
 /**
  * Reads the tokens.
- * @throws CONFIG_INVALID, with what to do: the file is not there, others can read it, or it is not one of tokens
+ * @throws CONFIG_INVALID, with what to do: the file is not there, others can read it, or it is not
+ *   one of tokens
  */
 export async function readTokenFile(file: string): Promise<{ tokens: StoredToken[]; mark: FileMark }> {
   const handle = await open(file, 'r').catch((cause: unknown) => {
@@ -44,7 +46,7 @@ export async function readTokenFile(file: string): Promise<{ tokens: StoredToken
   try {
     // Of the open file, not of its name: it cannot be replaced in between.
     const stat = await handle.stat();
-    if (!stat.isFile()) throw fault(file, 'it is no file');
+    if (!stat.isFile()) throw fault(file, 'it is not a file');
     if (stat.size > MAX_BYTES) throw fault(file, `it has more than ${MAX_BYTES} bytes`);
     checkPrivate(file, stat.uid, stat.mode);
     return { tokens: parseTokens(file, await handle.readFile('utf8')), mark: markOf(stat) };
@@ -71,7 +73,7 @@ function parseTokens(file: string, text: string): StoredToken[] {
     document = JSON.parse(text);
   } catch (cause) {
     // The parser's message shows a part of the text.
-    throw fault(file, 'it is no JSON', cause);
+    throw fault(file, 'it is not JSON', cause);
   }
   const list = isRecord(document) ? document.tokens : undefined;
   if (!Array.isArray(list)) throw fault(file, 'it has no list "tokens"');
@@ -90,11 +92,11 @@ const HASH = /^[A-Za-z0-9_-]{43}$/;
 
 /** @returns the token, or what is wrong with it */
 function parseEntry(entry: unknown): StoredToken | string {
-  if (!isRecord(entry)) return 'it is no object';
+  if (!isRecord(entry)) return 'it is not an object';
   const { id, salt, hash, grants, created, expires, ...others } = entry;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) return `it has an unknown key ${JSON.stringify(unknown)}`;
-  if (typeof id !== 'string') return 'its id is no string';
+  if (typeof id !== 'string') return 'its id is not a string';
   try {
     checkTokenId(id);
   } catch (error) {
@@ -103,10 +105,10 @@ function parseEntry(entry: unknown): StoredToken | string {
   if (typeof salt !== 'string' || !SALT.test(salt)) return 'its salt is not 16 bytes in base64url';
   if (typeof hash !== 'string' || !HASH.test(hash)) return 'its hash is not 32 bytes in base64url';
   const createdAt = timeOf(created);
-  if (createdAt === undefined) return 'created is no time in ISO 8601';
+  if (createdAt === undefined) return 'created is not a time in ISO 8601';
   const expiresAt = timeOf(expires);
-  // Otherwise a mistake in the time would make the token last for ever.
-  if (expires !== undefined && expiresAt === undefined) return 'expires is no time in ISO 8601';
+  // Otherwise a mistake in the time would make the token last forever.
+  if (expires !== undefined && expiresAt === undefined) return 'expires is not a time in ISO 8601';
   const allowed = parseGrants(grants);
   if (typeof allowed === 'string') return allowed;
   return { id, salt, hash, grants: allowed, createdAt, ...(expiresAt !== undefined && { expiresAt }) };
@@ -120,10 +122,10 @@ function timeOf(text: unknown): number | undefined {
 
 /** @returns the grants, or what is wrong with them */
 export function parseGrants(value: unknown): Grant[] | string {
-  if (!Array.isArray(value)) return 'its grants are no list';
+  if (!Array.isArray(value)) return 'its grants are not a list';
   const grants: Grant[] = [];
   for (const entry of value as unknown[]) {
-    if (!isRecord(entry)) return 'a grant is no object';
+    if (!isRecord(entry)) return 'a grant is not an object';
     const { scope, provider, prefix, ...others } = entry;
     const [unknown] = Object.keys(others);
     if (unknown !== undefined) return `a grant has an unknown key ${JSON.stringify(unknown)}`;

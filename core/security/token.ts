@@ -1,8 +1,10 @@
 /**
- * A token, in one word: `bedrock_ID_SECRET`. The ID is public, and names the token in lists and logs. The secret is 256 random bits.
+ * A token, in one word: `bedrock_ID_SECRET`. The ID is public, and names the token in lists and
+ * logs. The secret is 256 random bits.
  *
- * What is stored of the secret is a salted SHA-256. A slow hash, such as one for passwords needs, would gain nothing: it makes guesses
- * expensive, and nobody guesses one of 2^256 equally likely secrets. But it would let anybody occupy the daemon with false tokens.
+ * What is stored of the secret is a salted SHA-256. A slow hash, such as one for passwords needs,
+ * would gain nothing: it makes guesses expensive, and nobody guesses one of 2^256 equally likely
+ * secrets. But it would let anybody occupy the daemon with false tokens.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { BedrockError, invalid } from '../base/errors.js';
@@ -49,13 +51,16 @@ export function parseToken(text: string): TokenText | undefined {
   return id === undefined || secret === undefined ? undefined : { id, secret };
 }
 
-/** The text of a token that a program was given, without the line end of a file. @throws INVALID_ARGUMENT, which does not show it */
+/**
+ * The text of a token that a program was given, without the line end of a file.
+ * @throws INVALID_ARGUMENT, which does not show it
+ */
 export function checkedToken(text: string, from: string): string {
   const token = text.trim();
   if (parseToken(token) !== undefined) return token;
   throw new BedrockError(
     'INVALID_ARGUMENT',
-    `${from} is no token: that is one word, bedrock_ID_SECRET, as "bedrock token new" prints it`,
+    `${from} is not a token: that is one word, bedrock_ID_SECRET, as "bedrock token new" prints it`,
   );
 }
 

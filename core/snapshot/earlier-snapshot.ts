@@ -1,6 +1,6 @@
 /**
  * What an earlier snapshot of a target holds, so that a new one need not write it again: a complete
- * one in another folder, whose packs the new one links, or what a snapshot that was broken off has
+ * one in another folder, whose packs the new one links, or what a snapshot that was interrupted has
  * left in the same folder.
  *
  * A block is the same only if its bytes are: a checksum of 32 bits would take one changed block of
@@ -50,7 +50,7 @@ export class EarlierSnapshot {
     return earlier;
   }
 
-  /** What was left in a folder by a snapshot that was broken off: all that can be used of it, or nothing. */
+  /** What was left in a folder by a snapshot that was interrupted: all that can be used of it, or nothing. */
   static async unfinished(folder: string, poolId: string): Promise<EarlierSnapshot> {
     const packs: (number | undefined)[] = [];
     for (const name of await readdir(folder)) {
@@ -111,7 +111,7 @@ export class EarlierSnapshot {
         done += bytesRead;
       }
     } catch (error) {
-      // It is written anew, as if it had changed.
+      // It is written again, as if it had changed.
       if (systemCodeOf(error) === undefined) throw error;
       return undefined;
     }

@@ -108,7 +108,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
         `the snapshot ${folder} was not finished; take it again into the same folder`,
         { details: { path: folder } },
       );
-    throw new BedrockError('NOT_FOUND', `${folder} is no snapshot: it has no ${MANIFEST}`, {
+    throw new BedrockError('NOT_FOUND', `${folder} is not a snapshot: it has no ${MANIFEST}`, {
       details: { path: folder },
     });
   }
@@ -116,7 +116,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
-    throw corrupt(folder, `${MANIFEST} is no JSON`, cause);
+    throw corrupt(folder, `${MANIFEST} is not JSON`, cause);
   }
   return checkManifest(folder, parsed);
 }
@@ -150,7 +150,7 @@ export function unreadable(folder: string, file: string, error: unknown): Bedroc
 }
 
 function checkManifest(folder: string, parsed: unknown): Manifest {
-  if (!isRecord(parsed)) throw corrupt(folder, `${MANIFEST} is no object`);
+  if (!isRecord(parsed)) throw corrupt(folder, `${MANIFEST} is not an object`);
   const { crc32c: sum, ...manifest } = parsed;
   if (manifest.format !== FORMAT) throw corrupt(folder, `${MANIFEST} is of another format`);
   if (manifest.version !== VERSION)
@@ -189,7 +189,7 @@ export function decodeRecord(
   try {
     parsed = JSON.parse(line);
   } catch (cause) {
-    throw corrupt(folder, `a line of ${REGIONS} is no JSON`, cause);
+    throw corrupt(folder, `a line of ${REGIONS} is not JSON`, cause);
   }
   const { id: hex, size, createdAt, name, extents } = (parsed ?? {}) as Record<string, unknown>;
   const fault = (what: string): BedrockError =>

@@ -18,7 +18,7 @@ import { erasedPages, regionsOf } from '../targets/copy.js';
 
 /** What is read and written at once. */
 export const PIECE_BYTES = 2 ** 18;
-/** How many pieces are copied at once, unless told. */
+/** How many pieces are copied at once, by default. */
 const WORKERS = 32;
 /** If no more than that is left, changes are held for the last pass. */
 const FEW_PIECES = 256;

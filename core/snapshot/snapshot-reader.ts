@@ -179,7 +179,7 @@ export class SnapshotReader {
     } catch (error) {
       throw unreadable(this.folder, name, error);
     }
-    throw corrupt(this.folder, `${name} is no file`);
+    throw corrupt(this.folder, `${name} is not a file`);
   }
 
   async close(): Promise<void> {

@@ -228,7 +228,7 @@ export class SnapshotWriter implements CopySink {
 
   async #begin(): Promise<void> {
     const { folder } = this;
-    if (!(await stat(folder)).isDirectory()) throw invalid(`${folder} is no folder`);
+    if (!(await stat(folder)).isDirectory()) throw invalid(`${folder} is not a folder`);
     const there = await readdir(folder);
     if (there.includes(MANIFEST))
       throw new BedrockError('CONFLICT', `${folder} holds a complete snapshot already; name another folder`, {
@@ -263,7 +263,7 @@ export class SnapshotWriter implements CopySink {
   }
 
   /**
-   * Keeps the packs that a snapshot that was broken off has left, for the pieces that are still as
+   * Keeps the packs that a snapshot that was interrupted has left, for the pieces that are still as
    * they are there.
    */
   async #resume(): Promise<void> {

@@ -13,7 +13,7 @@ import { copyLive, isWatchable } from './live-copy.js';
 import { SnapshotReader } from './snapshot-reader.js';
 import { folderError, SnapshotWriter, useFolder, type Written } from './snapshot-writer.js';
 
-/** Regions that are brought in at once, unless told. */
+/** Regions that are brought in at once, by default. */
 const IN_FLIGHT = 64;
 
 /** What is told about a snapshot. */
@@ -49,7 +49,7 @@ export interface SnapshotResult extends SnapshotSummary, Written {
   readonly holdMs: number;
 }
 
-/** How long changes may be held at most for the last pass, unless told. */
+/** How long changes may be held at most for the last pass, by default. */
 export const DEFAULT_MAX_HOLD_MS = 1000;
 
 function summaryOf(folder: string, { poolId, takenAt, regions, bytes, erased }: Manifest): SnapshotSummary {
@@ -110,7 +110,7 @@ export async function takeSnapshot(
 /**
  * Brings a snapshot back into an empty target, IDs, names, times and erased IDs included. If it
  * fails, the target is empty again; if the process dies, the target says that it is being filled,
- * and the next restore begins anew. The caller keeps others off the target.
+ * and the next restore starts again. The caller keeps others off the target.
  * @throws NOT_SUPPORTED, TARGET_NOT_EMPTY, NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT,
  *   OUT_OF_SPACE, READ_ONLY, CONFLICT, what the signal was aborted with
  */

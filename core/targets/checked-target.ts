@@ -41,9 +41,9 @@ function checking(target: Target): Target {
   };
   const statOf = (call: string, stat: unknown): RegionStat => {
     const { id, size, createdAt, name } = membersOf<RegionStat>(stat);
-    if (!isCount(size)) throw fault(call, 'a size that is no whole number of bytes');
-    if (!isCount(createdAt)) throw fault(call, 'a createdAt that is no time in milliseconds');
-    if (name !== undefined && typeof name !== 'string') throw fault(call, 'a name that is no string');
+    if (!isCount(size)) throw fault(call, 'a size that is not a whole number of bytes');
+    if (!isCount(createdAt)) throw fault(call, 'a createdAt that is not a time in milliseconds');
+    if (name !== undefined && typeof name !== 'string') throw fault(call, 'a name that is not a string');
     return { id: idOf(call, id), size, createdAt, ...(name !== undefined && { name }) };
   };
   const bytesOf = (call: string, bytes: unknown, size: number): Uint8Array => {
@@ -58,7 +58,7 @@ function checking(target: Target): Target {
       throw fault('list', `${regions.length} regions where at most ${limit} were asked for`);
     const stats = regions.map((region: unknown) => statOf('list', region));
     if (next === undefined) return { regions: stats };
-    // A client would ask for the same page for ever.
+    // A client would ask for the same page forever.
     if (stats.length === 0) throw fault('list', 'no regions, and that there are more');
     return { regions: stats, next: idOf('list', next) };
   };
@@ -77,8 +77,8 @@ function checking(target: Target): Target {
       throw fault('names', `${count} entries where at most ${limit} were asked for`);
     const checked = { names: names.map((named: unknown) => namedOf('names', named)), prefixes };
     if (next === undefined) return checked;
-    if (typeof next !== 'string') throw fault('names', 'a next that is no string');
-    // A client would ask for the same page for ever.
+    if (typeof next !== 'string') throw fault('names', 'a next that is not a string');
+    // A client would ask for the same page forever.
     if (count === 0 || next === after) throw fault('names', 'nothing, and that there is more');
     return { ...checked, next };
   };

@@ -1,7 +1,7 @@
 /**
  * How far a slot's next generation is beyond its last. The step is random, so that nobody can
  * predict an ID from earlier ones before it is given out. This keeps strangers out of regions that
- * are being made. IDs are no secret, since they can be listed.
+ * are being made. IDs are not secret, since they can be listed.
  *
  * TableTarget, which other backends build on, counts by one: a backend that gives out an ID again
  * after a crash must be noticed. A random step would only make that unlikely.

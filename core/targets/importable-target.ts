@@ -3,7 +3,7 @@
  * must never be used again, and can tell both to its own successor. A backend implements the hooks
  * of import beside those of BaseTarget.
  *
- * An ID must name one region for ever, also across a copy. So a copy gets the erased IDs as well as
+ * An ID must name one region forever, also across a copy. So a copy gets the erased IDs as well as
  * the live ones: a slot that had generations 1 to 7 in the original does not begin with 1 again.
  */
 import { types } from 'node:util';

@@ -7,7 +7,7 @@
  * The order decides only how fast it is: a name that comes too late is searched for. Names are
  * sorted by the six bytes behind what all of them begin with. Those that are still alike are sorted
  * again, behind what they have in common, unless that was done often enough: names can be made up
- * so that it would go on for ever.
+ * so that it would go on forever.
  */
 import { setImmediate } from 'node:timers/promises';
 import { orderInSteps, type OrderedOffsets } from '../base/offset-order.js';

@@ -3,7 +3,7 @@
  * at it. It goes through the names once, and finds each region only when the loop asks for it: so
  * names that go meanwhile are skipped.
  *
- * It is no async generator, which would cost as much as finding and mapping a region. A step that
+ * It is not an async generator, which would cost as much as finding and mapping a region. A step that
  * has nothing to wait for is done when `next` returns. Steps that are asked for at once come one
  * after another.
  */

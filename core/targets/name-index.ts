@@ -320,7 +320,7 @@ export class NameIndex {
 
 function checkLength(length: number): void {
   if (length < 1 || length > MAX_NAME_BYTES)
-    throw new BedrockError('INTERNAL', 'the index of names was given what is no name');
+    throw new BedrockError('INTERNAL', 'the index of names was given what is not a name');
 }
 
 const NO_BYTES = new Uint8Array(0);

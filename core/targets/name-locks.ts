@@ -3,7 +3,7 @@
  *
  * A lock covers a set of keys: names, or, for a region without a name, its ID in hex, which cannot
  * be a name. A caller queues for all its keys at the same moment, and gets the lock when it is
- * first in all the queues. So nobody waits for ever: a caller never waits for later ones. If nobody
+ * first in all the queues. So nobody waits forever: a caller never waits for later ones. If nobody
  * is queued, the lock is granted at once.
  *
  * A caller that had to wait must check again everything that it had checked before.

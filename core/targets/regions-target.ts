@@ -225,7 +225,7 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
   }
 
   /**
-   * Erases a region, after the checks and under the locks. It is no async function, which would
+   * Erases a region, after the checks and under the locks. It is not an async function, which would
    * make one more promise.
    */
   #eraseNow(region: R): Eventually<void> {

@@ -70,8 +70,8 @@ ajv.addKeyword({
 const compiled = new WeakMap<SchemaSource, SchemaCheck>();
 
 /**
- * Those that came as objects, by their text: Ajv keeps what it compiled for ever, and a provider
- * may make its schemas anew each time.
+ * Those that came as objects, by their text: Ajv keeps what it compiled forever, and a provider
+ * may make its schemas again each time.
  */
 const compiledTexts = new Map<string, SchemaCheck>();
 

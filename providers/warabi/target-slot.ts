@@ -102,11 +102,11 @@ export class TargetSlot {
     if (state === undefined) {
       await this.#real.open();
       if (this.#real.isFilling === true)
-        this.served = this.#unfilled('a restore into it was broken off; restore again');
+        this.served = this.#unfilled('a restore into it was interrupted; restore again');
       return;
     }
     this.served = this.#refusing(state);
-    // Its data may be gone, and must not be made anew.
+    // Its data may be gone, and must not be made again.
     if (state.role === 'moved') return;
     await this.#keepData();
     await this.#real.open();
@@ -176,7 +176,7 @@ export class TargetSlot {
       const isComplete = this.#real.isFilling !== true;
       this.served = isComplete
         ? this.#real
-        : this.#unfilled('a restore into it was broken off; restore again');
+        : this.#unfilled('a restore into it was interrupted; restore again');
     }
   }
 

@@ -7,7 +7,7 @@ export type { PutMode } from './pairs.js';
 /** How a value is stored. */
 export interface PutCall {
   /**
-   * `any` unless told; `new_only` is CONFLICT for a key that is there, `exist_only` NOT_FOUND for
+   * `any` by default; `new_only` is CONFLICT for a key that is there, `exist_only` NOT_FOUND for
    * one that is not.
    */
   mode?: PutMode;
@@ -17,7 +17,7 @@ export interface PutCall {
 export interface PutManyCall {
   /**
    * Store all pairs or none; together they may have `max_transaction_bytes` of the target. False
-   * unless told.
+   * by default.
    */
   atomic?: boolean;
 }
@@ -28,9 +28,9 @@ export interface ListCall {
   prefix?: string;
   /** Only keys behind this one in the order of their bytes: `next` of the page before. */
   from?: string;
-  /** Whether `from` itself is among them; false unless told. */
+  /** Whether `from` itself is among them; false by default. */
   inclusive?: boolean;
-  /** Most keys to give, 1 to 10000; 1000 unless told. */
+  /** Most keys to give, 1 to 10000; 1000 by default. */
   limit?: number;
 }
 

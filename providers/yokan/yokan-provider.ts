@@ -17,7 +17,7 @@ import {
 import type { YokanConfig } from '../../schemas/generated/yokan.js';
 import { Pairs, type PutMode } from './pairs.js';
 
-/** Keys of an answer unless told, and most of them. */
+/** Keys of an answer: by default, and at most. */
 const DEFAULT_LIMIT = 1000;
 const MAX_LIMIT = 10_000;
 
@@ -270,7 +270,7 @@ function bytesOf(key: string, base64: string): Buffer {
   if (base64.length % 4 === 0) return Buffer.from(base64, 'base64');
   throw new BedrockError(
     'INVALID_ARGUMENT',
-    `the value of the key ${JSON.stringify(key)} is no base64 with its padding, as RFC 4648 has it in section 4`,
+    `the value of the key ${JSON.stringify(key)} is not base64 with its padding, as RFC 4648 has it in section 4`,
   );
 }
 

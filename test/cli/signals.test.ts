@@ -253,7 +253,7 @@ describe('a signal that has nothing to do', () => {
     const daemon = bedrock(['-c', file]);
     const address = await daemon.address();
     daemon.signal('SIGHUP');
-    await daemon.line(/there is no bedrock\.log\.file to open anew/);
+    await daemon.line(/there is no bedrock\.log\.file to open again/);
     await expect(isListening(address)).resolves.toBe(true);
     daemon.signal('SIGUSR1');
     await daemon.line(/SIGUSR1 is ignored/);

@@ -228,7 +228,7 @@ describe('a wrong target is found out if it', () => {
   }
 
   for (const [Wrong, title] of [
-    [backends.NeverFreesSpace, 'space: gives space back for ever: fills and empties it again and again'],
+    [backends.NeverFreesSpace, 'space: gives space back forever: fills and empties it again and again'],
     [
       backends.KeepsRegionsThoughVolatile,
       'lifecycle: has forgotten its regions when it is opened again, being volatile',

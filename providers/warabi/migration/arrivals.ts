@@ -9,7 +9,7 @@ import { sumOf } from './region-sum.js';
 import type { Piece, PieceResult } from './wire.js';
 
 const ERASED = new BedrockError('REGION_NOT_FOUND', 'the region was erased at the source');
-const SENT_ANEW = new BedrockError('REGION_NOT_FOUND', 'the region is sent anew');
+const SENT_ANEW = new BedrockError('REGION_NOT_FOUND', 'the region is sent again');
 const SESSION_OVER = new BedrockError('CONFLICT', 'the session of this migration is over; begin again');
 
 export class Arrivals {

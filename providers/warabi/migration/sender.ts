@@ -139,7 +139,7 @@ export class Sender {
       if (state?.role === 'finishing' && !isSame(state.to, to))
         throw new BedrockError(
           'CONFLICT',
-          `the migration that broke off was to provider "${state.to.provider}" at ${state.to.address}; abandon it there`,
+          `the migration that was interrupted was to provider "${state.to.provider}" at ${state.to.address}; abandon it there`,
           { details: { ...state.to } },
         );
       pools.push(state?.poolId ?? (await poolIdOf(slot.target)));
@@ -244,7 +244,7 @@ class Migration {
       await destination.abandon(pools.map(({ poolId }) => poolId));
       throw new BedrockError(
         'CONFLICT',
-        `provider "${provider}" at ${address} knows nothing of the migration that broke off; repeat it to where it went, or abandon it there`,
+        `provider "${provider}" at ${address} knows nothing of the migration that was interrupted; repeat it to where it went, or abandon it there`,
         { details: 'to' in slot.state ? { ...slot.state.to } : {} },
       );
     }

@@ -135,7 +135,7 @@ export function decodePieces(body: Buffer): { head: PiecesHead; contents: Buffer
   try {
     head = JSON.parse(body.toString('utf8', HEAD_LENGTH_BYTES, end)) as PiecesHead;
   } catch (cause) {
-    throw malformed('its head is no JSON', cause);
+    throw malformed('its head is not JSON', cause);
   }
   if (!isHead(head)) throw malformed('its head lacks a member, or has a wrong one');
   let at = end;
