@@ -80,6 +80,18 @@ export class Service {
     }));
   }
 
+  /**
+   * @internal Asks the daemon whether it still has a provider, and that runs. Nothing that was fetched changes.
+   * @returns why not; undefined if it has
+   * @throws UNREACHABLE, TIMEOUT and the like
+   */
+  async whyGone(name: string, call: CallOptions): Promise<string | undefined> {
+    const { providers } = await this.transport.providers(call);
+    const found = providers.find((provider) => provider.name === name);
+    if (found === undefined) return `${this.url} has no provider "${name}" any more`;
+    return found.state === 'running' ? undefined : `it is ${found.state} at ${this.url}`;
+  }
+
   async #configIfAllowed(call: CallOptions): Promise<BedrockConfig> {
     try {
       return await this.transport.config(call);

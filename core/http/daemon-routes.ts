@@ -5,9 +5,8 @@ import { BedrockError } from '../base/errors.js';
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import { describeProviders } from '../runtime/description.js';
-import { lookAt } from '../runtime/provider-look.js';
+import { type Health, reasonsOf } from '../runtime/health.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
-import { turnedReadOnly } from '../runtime/read-only.js';
 import { NEED } from '../security/identity.js';
 import { DASHBOARD_PATHS } from './dashboard-files.js';
 import { withProviderRoutes } from './openapi.js';
@@ -70,27 +69,15 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         response: { 200: status, ...PROBLEMS },
       },
     },
-    ({ query, authority }) => {
-      if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
-      const seen = providers.all.map(lookAt);
-      const failed = seen.flatMap(({ provider, fault }) =>
-        fault === undefined ? [] : [{ provider: provider.name, reason: fault }],
-      );
-      const readOnly = query.exclude === 'read_only' ? [] : turnedReadOnly(seen);
-      if (asksWho && authority === undefined && failed.length + readOnly.length > 0)
-        throw new BedrockError('NOT_READY', 'a provider is not well; with a token, the answer says which');
-      if (failed.length > 0) {
-        const which = failed.map(({ provider, reason }) => `provider "${provider}": ${reason}`).join('; ');
-        throw new BedrockError('NOT_READY', which, { details: { failed } });
-      }
-      if (readOnly.length > 0) {
-        const which = readOnly.map(({ provider, target }) => `target ${target} of "${provider}"`).join(', ');
-        throw new BedrockError(
-          'NOT_READY',
-          `${which} has turned read-only; ask for /readyz?exclude=read_only where reads are enough`,
-          { details: { readOnly } },
-        );
-      }
+    async ({ query, authority }) => {
+      const checkReady = (): void => {
+        if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
+      };
+      checkReady();
+      const health = await providers.health.check(new Set(query.exclude?.split(',')));
+      // It may have begun to stop meanwhile.
+      checkReady();
+      refuseIfUnwell(health, asksWho && authority === undefined);
       return { status: 'ready' };
     },
   );
@@ -226,4 +213,25 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
       return provider.requests.during(() => executionPool.run(() => target.stats()));
     },
   );
+}
+
+/** @throws NOT_READY, with all reasons; a stranger does not learn them */
+function refuseIfUnwell(health: Health, isStranger: boolean): void {
+  const reasons = reasonsOf(health);
+  if (reasons.length === 0) return;
+  if (isStranger)
+    throw new BedrockError('NOT_READY', 'a provider is not well; with a token, the answer says which');
+  const lists = Object.entries(health).filter(([, list]) => (list as readonly unknown[]).length > 0);
+  throw new BedrockError('NOT_READY', `${reasons.join('; ')}${adviceOn(health)}`, {
+    details: Object.fromEntries(lists),
+  });
+}
+
+function adviceOn({ failed, absent, readOnly }: Health): string {
+  if (failed.length > 0) return '';
+  const excluded = [
+    ...(absent.length > 0 ? ['optional'] : []),
+    ...(readOnly.length > 0 ? ['read_only'] : []),
+  ];
+  return `; ask for /readyz?exclude=${excluded.join()} where that does not matter`;
 }

@@ -1,6 +1,7 @@
 /** What defines a command of the protocol, and the part of its session that it may use. */
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
+import type { HealthCheck } from '../runtime/health.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { RegionRef } from '../contract/names.js';
 import type { Arguments } from './arguments.js';
@@ -201,6 +202,8 @@ export interface DaemonFacts {
   /** By `performance.now()`, which corrections of the clock do not affect. */
   readonly startedAt: number;
   readonly providers: readonly RunningProvider[];
+  /** Whether the providers do their work. */
+  readonly health: HealthCheck;
   /** Long-running work of the providers. */
   readonly operations: Operations;
   /** Folder that relative paths in requests are relative to. */

@@ -1,4 +1,5 @@
 /** INFO: facts about the daemon, in the form that clients of Redis parse: titles are one word, lines are `name:value`. */
+import { reasonsOf } from '../runtime/health.js';
 import { type Authority, NEED } from '../security/identity.js';
 import type { DaemonFacts, Run } from './command.js';
 import type { Request } from './request.js';
@@ -36,15 +37,39 @@ export const info: Run = (request, session) => {
   const texts = SECTIONS.filter(([title]) => isAsked(request, title.toLowerCase())).map(([title, lines]) =>
     textOf(title, lines(daemon)),
   );
-  if (!isAsked(request, 'keyspace') || !daemon.isReady()) {
+  const asked = daemon.isReady()
+    ? [
+        ...(isNamed(request, ['health', 'all', 'everything']) ? [health(daemon)] : []),
+        ...(isAsked(request, 'keyspace') ? [keyspace(daemon)] : []),
+      ]
+    : [];
+  if (asked.length === 0) {
     session.reply(texts.join('\r\n'));
     return undefined;
   }
   return session.calls.answerWith(
     // Safe: the version of the protocol changes only when nothing is in flight.
-    keyspace(daemon).then((lines) => session.encode([...texts, textOf('Keyspace', lines)].join('\r\n'))),
+    Promise.all(asked).then((more) => session.encode([...texts, ...more].join('\r\n'))),
   );
 };
+
+/** What /readyz tells. Only where it is named: clients ask for the rest at each connection, and this takes calls. */
+async function health({ health, providers }: DaemonFacts): Promise<string> {
+  const found = await health.check();
+  // Safe: of a provider that was removed meanwhile, the check says nothing.
+  const seen = new Set(providers.map(({ name }) => name));
+  const reasons = reasonsOf(found);
+  const shown = reasonsOf({
+    failed: found.failed.filter(({ provider }) => seen.has(provider)),
+    absent: found.absent.filter(({ provider }) => seen.has(provider)),
+    readOnly: found.readOnly.filter(({ provider }) => seen.has(provider)),
+  });
+  return textOf('Health', [
+    `ready:${reasons.length === 0 ? 1 : 0}`,
+    `troubles:${reasons.length}`,
+    ...shown.map((reason, index) => `trouble_${index}:${reason.replaceAll(/[\r\n]+/g, ' ')}`),
+  ]);
+}
 
 /** The daemon with the providers that somebody may read of. */
 function seenBy(authority: Authority | undefined, daemon: DaemonFacts): DaemonFacts {
@@ -58,7 +83,7 @@ function textOf(title: string, lines: readonly string[]): string {
 }
 
 /** The number of regions of each provider, by the number that SELECT takes. The provider that is selected at first is 0. */
-async function keyspace({ providers }: DaemonFacts): Promise<string[]> {
+async function keyspace({ providers }: DaemonFacts): Promise<string> {
   const holding = providers.filter(({ targets }) => targets.length > 0);
   const lines = await Promise.all(
     holding.map(async ({ targets, providerId }, index) => {
@@ -71,12 +96,15 @@ async function keyspace({ providers }: DaemonFacts): Promise<string[]> {
       }
     }),
   );
-  return lines.flat();
+  return textOf('Keyspace', lines.flat());
 }
 
 function isAsked(request: Request, section: string): boolean {
-  if (request.count === 1) return true;
+  return request.count === 1 || isNamed(request, [section, ...ALL]);
+}
+
+function isNamed(request: Request, words: readonly string[]): boolean {
   for (let index = 1; index < request.count; index++)
-    if ([section, ...ALL].some((word) => request.isWord(index, word))) return true;
+    if (words.some((word) => request.isWord(index, word))) return true;
   return false;
 }

@@ -124,6 +124,7 @@ export class RespServer implements Door {
       version,
       startedAt: performance.now(),
       operations: providers.operations,
+      health: providers.health,
       directory: providers.directory,
       get providers() {
         return providers.all;

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { Clock } from '../base/clock.js';
-import { asBedrockError, BedrockError, type ErrorCode, explain, messageOf } from '../base/errors.js';
+import { asBedrockError, BedrockError, explain, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { isRecord, type Plain, plainOf } from '../base/plain.js';
 import { untilAborted, withTimeout } from '../base/timeout.js';
@@ -21,6 +21,7 @@ import { makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
 import { checkedTarget } from '../targets/checked-target.js';
 import { DependencyInjector, type Injectables } from './dependency-injector.js';
+import { INCOMPLETE } from './incomplete.js';
 import { checkProvider } from './instance-check.js';
 import type { Operations } from './operations.js';
 import { LabelledMetrics } from './provider-metrics.js';
@@ -30,16 +31,11 @@ import { RouteTable } from './route-table.js';
 import type { RunningProvider } from './running-provider.js';
 import { Sequence } from './sequence.js';
 import { ServedTarget } from './served-target.js';
+import type { Trouble } from './trouble.js';
 
 const ABORTED_STOP_MS = 1000;
 
 const NO_ROUTES = new RouteTable([], 'nobody');
-
-/**
- * What a target says of itself whose regions have moved, or have not all come: its provider starts,
- * to tell that and to end it.
- */
-const INCOMPLETE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_MOVED', 'NOT_READY', 'MIGRATION_UNFINISHED']);
 
 /** A provider's code has not returned in time. */
 class LateChange extends BedrockError {}
@@ -91,6 +87,12 @@ export class ManagedProvider implements RunningProvider {
     this.#executionPool = executionPool;
     this.#registry = registry;
     this.#metrics = new LabelledMetrics(around.metrics, resolved.name);
+  }
+
+  /** Asks the daemons that it depends on. @returns those of its dependencies that are not there */
+  async missingDependencies(timeoutMs: number): Promise<Trouble[]> {
+    const missing = await this.#remotes.missing(timeoutMs);
+    return missing.map((one) => ({ provider: this.name, ...one }));
   }
 
   /** Its part of the configuration. */

@@ -20,6 +20,7 @@ import { TOKENS } from '../library/tokens.js';
 import { startStopped } from '../library/library.js';
 import type { TypeRegistry } from '../library/registry.js';
 import { AdmissionQueue } from './admission-queue.js';
+import { HealthCheck } from './health.js';
 import { ManagedProvider, type Surroundings } from './managed-provider.js';
 import { Operations } from './operations.js';
 import { readRemoteOptions } from './remote-options.js';
@@ -52,6 +53,8 @@ export class ProviderManager {
   readonly #logger: Logger;
   /** Long-running work of the providers. */
   readonly operations: Operations;
+  /** Whether they do their work. */
+  readonly health = new HealthCheck(() => this.#providers);
   readonly #around: Surroundings;
   readonly #remoteTokens: RemoteTokens;
 

@@ -17,8 +17,21 @@ const RETRY_MS = 100;
 
 const GIVEN_UP = 'whoever asked for it has given up';
 
+/** A provider of another daemon that is needed and not there. */
+export interface MissingDependency {
+  /** The reference in the configuration. */
+  readonly dependency: string;
+  readonly reason: string;
+}
+
 export class RemoteDependencies {
   readonly #services: Service[] = [];
+  /** What was found, and where. */
+  readonly #found: {
+    readonly reference: RemoteReference;
+    readonly name: string;
+    readonly service: Service;
+  }[] = [];
   readonly #closing = new AbortController();
 
   /**
@@ -71,12 +84,23 @@ export class RemoteDependencies {
     if (found.type !== type)
       throw unresolved(`it is of type ${found.type}, and one of type ${type} is needed`);
     if (found.state !== 'running') throw unresolved(`it is ${found.state}`);
+    this.#found.push({ reference, name: found.name, service });
     return service.provider(found.name);
+  }
+
+  /** Asks the other daemons. @returns the references to providers that are not there any more, and why */
+  async missing(timeoutMs: number): Promise<MissingDependency[]> {
+    const looks = this.#found.map(async ({ reference: { text }, name, service }) => {
+      const reason = await service.whyGone(name, { timeoutMs }).catch(messageOf);
+      return reason === undefined ? [] : [{ dependency: text, reason }];
+    });
+    return (await Promise.all(looks)).flat();
   }
 
   /** Ends the connections, after the calls in flight. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#found.length = 0;
     await Promise.all(this.#services.splice(0).map((service) => service.close()));
   }
 }
@@ -104,6 +128,13 @@ export class RemotesOfProvider {
     const before = this.#inUse.get(name);
     this.#inUse.set(name, remotes);
     return before;
+  }
+
+  /** Asks the other daemons about those in use. @returns as `RemoteDependencies.missing` */
+  async missing(timeoutMs: number): Promise<MissingDependency[]> {
+    const found = await Promise.all([...this.#inUse.values()].map((remotes) => remotes.missing(timeoutMs)));
+    // Safe: a connection that is being closed has no more to say, and one that was dropped meanwhile is not in use.
+    return this.#isClosed ? [] : found.flat();
   }
 
   /** Closes a set that is no longer needed. */

@@ -5,6 +5,7 @@ import type { RequestCount } from './request-count.js';
 import type { RouteTable } from './route-table.js';
 import type { Sequence } from './sequence.js';
 import type { ServedTarget, ServingProvider } from './served-target.js';
+import type { Trouble } from './trouble.js';
 
 /** A provider and what the daemon knows about it. */
 export interface RunningProvider extends ServingProvider {
@@ -17,6 +18,8 @@ export interface RunningProvider extends ServingProvider {
   readonly instance: Provider | undefined;
   /** What is in flight at it: at its targets and its own routes. */
   readonly requests: RequestCount;
+  /** Asks the daemons that it depends on. @returns those of its dependencies that are not there */
+  missingDependencies(timeoutMs: number): Promise<Trouble[]>;
   /** Its own routes. */
   readonly routes: RouteTable;
   /** Snapshots and similar requests, one after another. */

@@ -116,7 +116,8 @@ describe('INFO', () => {
     expect(await titles('STATS')).toEqual(['Stats']);
     expect(await titles('stats', 'server', 'nonsense')).toEqual(['Server', 'Stats']);
     expect(await titles('nonsense')).toEqual([]);
-    expect(await titles('everything')).toEqual(all);
+    expect(await titles('everything')).toEqual(all.toSpliced(-1, 0, 'Health'));
+    expect(await titles('health')).toEqual(['Health']);
   });
 });
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Target } from '../../core/index.js';
 import { has, made } from '../fixtures/changing-library.js';
 import { type RecordingLogger, recordingLogger } from '../fixtures/recording-logger.js';
+import { eventually } from '../http/running-daemon.js';
 import { codeOf, type RawClient } from '../resp/raw-client.js';
 import { closeDoors, RunningDoor } from '../resp/running-door.js';
 
@@ -87,6 +88,31 @@ describe('a provider whose targets change', () => {
     expect(await client.call('GETRANGE', id, 0, -1)).toBe('bytes');
     expect((await get(region(id))).status).toBe(200);
   });
+});
+
+it('is not well while a target cannot tell of itself, or was closed', async () => {
+  const isReady = async (): Promise<boolean> => (await get('/readyz')).status === 200;
+  await eventually(isReady, (is) => is);
+  const sound = has.targets;
+  for (const [broken, reason] of [
+    [throwingFor('stats'), 'not today'],
+    [() => [Object.create(made[0] as Target, { state: { value: 'closed' } }) as Target], 'closed'],
+  ] as const) {
+    has.targets = broken;
+    await eventually(isReady, (is) => !is);
+    expect(JSON.parse((await get('/readyz?exclude=optional,read_only')).text)).toMatchObject({
+      details: {
+        failed: [{ provider: 'store', target: 0, reason: expect.stringContaining(reason) as unknown }],
+      },
+    });
+    expect(await client.call('INFO', 'health')).toMatch(
+      /^ready:0\r\ntroubles:1\r\ntrouble_0:provider "store"/m,
+    );
+    expect((await get('/healthz')).status).toBe(200);
+    has.targets = sound;
+    await eventually(isReady, (is) => is);
+  }
+  expect(await client.call('INFO', 'health')).toMatch(/^ready:1\r\ntroubles:0\r$/m);
 });
 
 /** Throws for one of its members. */
