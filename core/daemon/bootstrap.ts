@@ -29,8 +29,8 @@ export interface BootstrapOptions {
   /** Source of time instead of the system's, for tests. */
   clock?: Clock;
   /**
-   * Ends the start at once with START_FAILED. Running providers are stopped, and those that are
-   * created later are closed.
+   * Aborting it ends the start at once with START_FAILED. Running providers are stopped, and those
+   * that are created later are closed.
    */
   signal?: AbortSignal;
   /** Base folder of relative paths, for a configuration that is an object. Default: the working directory. */
@@ -52,7 +52,8 @@ export function bootstrap(config: string | BedrockConfig, options?: BootstrapOpt
 export function bootstrap(config: ConfigInput, options?: BootstrapOptions): Promise<Daemon>;
 export async function bootstrap(config: ConfigInput, options: BootstrapOptions = {}): Promise<Daemon> {
   const document = await documentOf(config, options);
-  // A program that imports the package for a base class, or for a client, needs no validation and no log.
+  // Loaded only here: a program that imports the package for a base class or a client needs no
+  // validation and no log.
   const { logFileOf, loggerOf, prepare } = await import('./preparation.js');
   const logFile = options.logger === undefined ? logFileOf(document) : undefined;
   let logger = options.logger;
@@ -63,10 +64,10 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
     if (options.logLevel === undefined) setLogLevel = own.setLevel;
   }
   const prepared = await prepare(document, options, logger);
-  // Not earlier: a faulty configuration opens nothing.
+  // Not earlier, since a faulty configuration must open nothing.
   await logFile?.open();
   try {
-    // Only now: a faulty configuration, or a mere check, needs no door.
+    // Loaded only now: a faulty configuration, or a mere check, needs no door.
     const [{ Daemon }, { ConfigFile }] = await Promise.all([
       import('./daemon.js'),
       import('../runtime/config-file.js'),
@@ -82,14 +83,14 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
         overrides: {
           ...(options.address !== undefined && { address: options.address }),
           ...(options.respAddress !== undefined && { respAddress: options.respAddress }),
-          // The working directory may be another one by then.
+          // Resolved now, since the working directory may change later.
           ...(options.groupFile !== undefined && { groupFile: path.resolve(options.groupFile) }),
         },
         setLogLevel,
       },
     });
   } catch (error) {
-    // The caller gets the error; a later reader of the log should find it too.
+    // The caller gets the error; readers of the log should find it too.
     if (logFile !== undefined) logger.critical(`the daemon did not start: ${messageOf(error)}`);
     await logFile?.close();
     throw error;

@@ -1,11 +1,11 @@
 /**
- * A running daemon, and the interface to it for programs: starts its doors and its providers in
+ * A running daemon, and the interface to it for programs: it starts the doors and the providers in
  * order, and stops them. The doors (`doors.ts`) listen and serve; `core/runtime` makes changes and
- * operations.
+ * runs operations.
  *
- * Order: listen (requests get NOT_READY) -> start the providers in the order of the
- * configuration -> ready. Stop: no new requests -> requests in flight end -> stop the providers in
- * reverse order. A failed start closes what was opened.
+ * Start: listen (requests get NOT_READY) -> start the providers in the order of the
+ * configuration -> ready. Stop: refuse new requests -> wait until requests in flight have ended ->
+ * stop the providers in reverse order. A failed start closes what it has opened.
  */
 import type { Container } from 'inversify';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -62,7 +62,10 @@ export interface ProviderSummary {
 
 /** Options of a call that is an operation. */
 export interface OperationCall {
-  /** Cancels the operation: the call then ends with ABORTED, unless the operation is done already. */
+  /**
+   * Aborting it cancels the operation: the call then ends with ABORTED, unless the operation is
+   * already done.
+   */
   signal?: AbortSignal;
 }
 
@@ -72,7 +75,7 @@ export interface DaemonParts {
   version: string;
   /** Whether to listen; a program may not need it. */
   listen: boolean;
-  /** Ends the start. */
+  /** Aborting it ends the start. */
   signal?: AbortSignal | undefined;
   /** The log file, if the daemon has one of its own. */
   logFile?: LogFile | undefined;
@@ -91,7 +94,7 @@ export class Daemon {
   readonly #changes: Changes;
   readonly #queries: Queries;
   #groupFile: GroupFile | undefined;
-  /** Whom it serves; undefined: everybody. */
+  /** Who may use the daemon; undefined: everybody. */
   readonly #access: Access | undefined;
   readonly #audit: AuditLog | undefined;
   readonly #logFile: LogFile | undefined;
@@ -180,14 +183,14 @@ export class Daemon {
     doors?.open();
     await this.#writeGroupFile();
     const running = this.#manager.all.filter(({ state }) => state === 'running').length;
-    // Not the pid of the process that was launched: npm and npx do not forward a signal that ends
-    // them at once.
+    // The pid is logged since it may not be that of the launched process: npm and npx do not
+    // forward a signal that ends them at once.
     this.#logger.info(
       `ready: ${running} of ${this.#manager.all.length} providers are up, pid ${process.pid}`,
     );
   }
 
-  /** Those who wait for it find a daemon that is ready. @throws START_FAILED */
+  /** Writes the group file, when the daemon is ready. @throws START_FAILED */
   async #writeGroupFile(): Promise<void> {
     const { group_file: file } = this.#config.settings;
     const address = this.#doors?.address;
@@ -196,7 +199,7 @@ export class Daemon {
     this.#groupFile = group;
     const members = (): GroupMember[] =>
       groupMembers(address, this.#manager.all, this.#config.settings.provider_id);
-    // Before the first write: requests are served, and a change may be made meanwhile.
+    // Set before the first write: requests are already served, and a change may be made meanwhile.
     this.#config.onAdopted = () =>
       void group.write(members()).catch((error: unknown) => this.#logger.error(messageOf(error)));
     try {
@@ -204,7 +207,7 @@ export class Daemon {
     } catch (error) {
       this.#config.onAdopted = undefined;
       this.#descriptors.stop();
-      // Requests are served already, and may have begun a change.
+      // Requests are already served, and may have begun a change.
       this.#changes.stop();
       await this.#doors?.close(0);
       await this.#changes.idle(1000);
@@ -287,7 +290,8 @@ export class Daemon {
   }
 
   /**
-   * Cancels an operation; does nothing if it has ended. It has ended when its state says so.
+   * Cancels an operation, without waiting for its end: its state tells when it has ended. Does
+   * nothing if it has already ended.
    * @throws NOT_FOUND
    */
   cancelOperation(id: string): void {
@@ -321,9 +325,9 @@ export class Daemon {
   }
 
   /**
-   * Stops and removes a provider, after the requests in flight at it, for at most
+   * Stops and removes a provider when its requests in flight have ended, or after
    * `bedrock.drain_timeout_ms`. Its stored data is kept.
-   * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it is
+   * @throws PROVIDER_NOT_FOUND, NOT_READY, CONFLICT if others depend on it; INTERNAL if it was
    *   removed, but did not stop cleanly
    */
   removeProvider(provider: string | number): Promise<void> {
@@ -395,8 +399,8 @@ export class Daemon {
   }
 
   /**
-   * What SIGHUP means: the log is opened again, the tokens and the certificates of bedrock.tls are
-   * read again, and so is the configuration if its file has changed. The result is logged.
+   * What SIGHUP does: opens the log again, reads the tokens and the certificates of bedrock.tls
+   * again, and reads the configuration again if its file has changed. The result is logged.
    */
   async hangUp(): Promise<void> {
     await this.#hangUp.run();
@@ -416,8 +420,8 @@ export class Daemon {
   }
 
   /**
-   * Stops the daemon as `close` does, because its code has failed in an unknown state. It then
-   * counts as not stopped cleanly.
+   * Stops the daemon as `close` does, because an unexpected error has left its state unknown. It
+   * then counts as not stopped cleanly.
    */
   fail(reason: string): Promise<void> {
     this.#hasFailed = true;
@@ -426,7 +430,7 @@ export class Daemon {
   }
 
   #shutDown(door: string): void {
-    this.#logger.info(`shutdown was asked for over ${door}`);
+    this.#logger.info(`shutdown was requested over ${door}`);
     void this.close();
   }
 
@@ -441,9 +445,10 @@ export class Daemon {
 
   async #close(): Promise<void> {
     this.#logger.info('stopping');
-    // Their requests would hold up the doors. Not awaited: the stop of each provider waits for its own.
+    // Cancelled first, since their requests would delay the doors. Not awaited: the stop of each
+    // provider waits for its own operations.
     void this.#manager.operations.cancelAll(new BedrockError('NOT_READY', 'the daemon is stopping'));
-    // First of all: requests that wait for a change end with it.
+    // Refused first: requests that wait for a change end with it.
     this.#changes.stop();
     const drainMs = this.#config.settings.drain_timeout_ms;
     await this.#groupFile?.remove();

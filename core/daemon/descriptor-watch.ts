@@ -24,7 +24,7 @@ export interface DescriptorWatchParts {
 }
 
 const INTERVAL_MS = 5000;
-/** Checks between two warnings about one shortage: a minute. */
+/** Number of checks between two warnings about one shortage: a minute. */
 const LOOKS_BETWEEN_WARNINGS = 12;
 /** A shortage begins when less than a sixteenth of the limit is left, and ends when twice as much is left. */
 const SHORT_PART = 16;
@@ -48,7 +48,7 @@ export class DescriptorWatch {
 
   /** Checks every few seconds from now on; does not keep the process alive. */
   start(): void {
-    // Once at once too: without a descriptor not even the limit could be read later.
+    // Also checks once immediately: without a descriptor, not even the limit could be read later.
     void this.look();
     this.#timer = setInterval(() => void this.look(), INTERVAL_MS).unref();
   }
@@ -57,7 +57,7 @@ export class DescriptorWatch {
     clearInterval(this.#timer);
   }
 
-  /** Counts once, and logs what is new. Does nothing if a check is in progress. Never throws. */
+  /** Checks once, and logs changes. Does nothing if a check is in progress. Never throws. */
   async look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
@@ -76,7 +76,7 @@ export class DescriptorWatch {
     if (left * SHORT_PART < limit) this.#warn(open, limit);
     else if (this.#quietLooks !== undefined && left * SHORT_PART >= 2 * limit) {
       this.#quietLooks = undefined;
-      this.#logger.info(`there are file descriptors again: ${open} of ${limit} are open`);
+      this.#logger.info(`file descriptors are available again: ${open} of ${limit} are open`);
     }
   }
 
@@ -101,7 +101,7 @@ function countOfProcess(): () => Promise<DescriptorCount | undefined> {
       // The folder itself is open while it is read.
       return { open: (await readdir('/proc/self/fd')).length - 1, limit };
     } catch (error) {
-      // There is no descriptor left to count with.
+      // No descriptor is left to count with.
       const isFull = TABLE_IS_FULL.includes(systemCodeOf(error) ?? '');
       return isFull && limit !== undefined ? { open: limit, limit } : undefined;
     }

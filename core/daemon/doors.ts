@@ -1,10 +1,10 @@
 /**
- * The doors of a daemon: its certificates, the HTTP server, the server of the Redis protocol, their
+ * The doors of a daemon: the certificates, the HTTP server, the server of the Redis protocol, their
  * limits and their metrics.
  *
  * Order: load the certificates -> listen (requests get NOT_READY) -> `open` -> `close`. The daemon
- * decides when. What the doors serve (providers, changes, queries) belongs to the daemon, and so do
- * those who watch over its users (`Access`, `AuditLog`).
+ * decides when. The daemon also owns what the doors serve (providers, changes, queries), and what
+ * checks and records their clients (`Access`, `AuditLog`).
  */
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { explain } from '../base/errors.js';
@@ -28,7 +28,7 @@ import { registerAuditMetrics } from './audit-metrics.js';
 import { registerLimitMetrics } from './limit-metrics.js';
 import { registerTlsMetrics } from './tls-metrics.js';
 
-/** What the doors serve, and what both of them need. */
+/** What the doors serve, and what both doors need. */
 interface DoorsParts {
   readonly running: RunningConfig;
   readonly manager: ProviderManager;
@@ -50,7 +50,7 @@ export class Doors {
   readonly #http: HttpServer;
   #resp: RespServer | undefined;
   #certificates: TlsCertificates | undefined;
-  /** How much a client may request of both doors together. */
+  /** How much a client may request over both doors together. */
   readonly #limits: Limits | undefined;
   #address: string | undefined;
 
@@ -126,13 +126,14 @@ export class Doors {
     await this.#certificates?.renew();
   }
 
-  /** Closes at once, without a word in the log: for a start that has failed. */
+  /** Closes at once, and logs nothing: for a start that has failed. */
   async abandon(): Promise<void> {
     await this.#closeServers(0);
   }
 
   /**
-   * Never throws, as the providers must be stopped after it.
+   * Waits for requests in flight, then closes. Never throws, since the providers must be stopped
+   * after it.
    * @returns whether the doors closed without an error
    */
   async close(drainMs: number): Promise<boolean> {

@@ -1,9 +1,10 @@
 /**
- * The group file of a daemon, in the form of Mochi's Flock: its address, once for each provider that runs.
+ * The group file of a daemon, in the form of Mochi's Flock: its address, once for each provider
+ * that runs.
  *
- * It appears when the daemon is ready, and is replaced when providers come or go, whole each time:
- * a temporary file beside it -> fsync -> rename. A stop removes it. After a kill it stays, until
- * the next start replaces it.
+ * It appears when the daemon is ready, and is replaced as a whole when providers are added or
+ * removed: a temporary file beside it -> fsync -> rename. A stop removes it. After a kill it stays
+ * until the next start replaces it.
  */
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
@@ -16,7 +17,7 @@ export interface GroupMember {
 }
 
 /**
- * The members of a daemon: its running providers. One without any is a member under the id of
+ * The members of a daemon: its running providers. A daemon without any is a member under the id of
  * Bedrock itself.
  */
 export function groupMembers(
@@ -31,26 +32,27 @@ export function groupMembers(
 }
 
 export class GroupFile {
-  /** The writes, one after another. */
+  /** Runs the writes one after another. */
   #last: Promise<void> = Promise.resolve();
-  /** The file that was written last. */
+  /** Identifies the file that was last written. */
   #own: { readonly dev: number; readonly ino: number } | undefined;
   #isRemoved = false;
 
   constructor(private readonly path: string) {}
 
-  /** @throws START_FAILED if it cannot be written; then what was there is unchanged */
+  /** @throws START_FAILED if it cannot be written; then an existing file is unchanged */
   write(members: readonly GroupMember[]): Promise<void> {
     const written = this.#last.then(() => this.#write(`${JSON.stringify({ members }, null, 2)}\n`));
     this.#last = written.catch(() => undefined);
     return written;
   }
 
-  /** Removes it, unless it is not the one that was written. Never throws. */
+  /** Removes it if it is the file that was last written. Never throws. */
   async remove(): Promise<void> {
     this.#isRemoved = true;
     await this.#last;
-    // Another daemon that replaces it just now loses its own: two daemons should not share a group file.
+    // If another daemon replaces it at this moment, that daemon loses its file: two daemons should
+    // not share a group file.
     const { dev, ino } = (await stat(this.path).catch(() => undefined)) ?? {};
     if (ino === undefined || ino !== this.#own?.ino || dev !== this.#own.dev) return;
     await rm(this.path, { force: true }).catch(() => undefined);

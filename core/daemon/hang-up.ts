@@ -1,7 +1,7 @@
 /**
- * What SIGHUP means to a daemon: the log is opened again, the tokens and the certificates are read
- * again, and so is the configuration if its file has changed. Each result is logged. Nothing here
- * throws: a daemon goes on with what it had.
+ * What SIGHUP does: the log is opened again, the tokens and the certificates are read again, and so
+ * is the configuration if its file has changed. Each result is logged. Nothing here throws: after a
+ * failure, the daemon continues with what it had.
  */
 import { asBedrockError, messageOf } from '../base/errors.js';
 import type { LogFile } from '../base/log-file.js';
@@ -34,7 +34,7 @@ export class HangUp {
     const { access, audit, changes, doors, logger } = this.#parts;
     await Promise.all([this.reopenLog(), audit?.reopen(), access?.reload()]);
     await doors?.renewCertificates();
-    // One reload that has not begun sees all that has changed before.
+    // A reload that has not begun yet will see every earlier change of the file, so one is enough.
     if (this.#isReloadAhead || changes.origin.file === undefined) return;
     this.#isReloadAhead = true;
     try {
@@ -48,7 +48,7 @@ export class HangUp {
       }
     } catch (error) {
       audit?.record({ ...BY_SIGNAL, outcome: asBedrockError(error).code });
-      logger.error(`the configuration goes on as it was: ${messageOf(error)}`);
+      logger.error(`the configuration stays as it was: ${messageOf(error)}`);
     } finally {
       this.#isReloadAhead = false;
     }
@@ -57,14 +57,14 @@ export class HangUp {
   async reopenLog(): Promise<void> {
     const { logFile: file, logger } = this.#parts;
     if (file === undefined) {
-      logger.info('there is no bedrock.log.file to open again; the daemon goes on');
+      logger.info('there is no bedrock.log.file to open again');
       return;
     }
     try {
       const fault = await file.reopen();
       logger.info(`the log was reopened: ${file.path}`);
       if (fault !== undefined)
-        logger.warning(`the file that the log had before was not closed well, and may lack lines: ${fault}`);
+        logger.warning(`the previous file of the log was not closed cleanly, and may lack lines: ${fault}`);
     } catch (error) {
       logger.error(`the log cannot be reopened, and continues in the old file: ${messageOf(error)}`);
     }

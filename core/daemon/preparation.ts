@@ -1,6 +1,6 @@
 /**
- * What comes before a daemon: its log, and its configuration, validated and resolved with its
- * libraries. Opens nothing.
+ * What happens before a daemon starts: its log is set up, and its configuration is validated and
+ * resolved, with its libraries. Opens nothing.
  */
 import path from 'node:path';
 import type { Container } from 'inversify';
@@ -18,7 +18,7 @@ import { LibraryLoader } from '../library/library.js';
 import { TOKENS } from '../library/tokens.js';
 import { registerProcessMetrics } from '../runtime/process-metrics.js';
 
-/** Of the options of `bootstrap`. */
+/** Some of the options of `bootstrap`. */
 interface PreparationOptions {
   address?: string;
   respAddress?: string;

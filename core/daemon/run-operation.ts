@@ -1,6 +1,6 @@
 /**
- * Begins a snapshot, restore or migration for a program, and waits for its end. The operation
- * itself is core/runtime's.
+ * Begins a snapshot, restore or migration for a program, and waits for its end. core/runtime runs
+ * the operation.
  */
 import { BedrockError } from '../base/errors.js';
 import type { OperationStatus } from '../contract/operation.js';
@@ -8,7 +8,7 @@ import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/adm
 import type { ProviderManager } from '../runtime/provider-manager.js';
 
 /**
- * @param signal cancels the operation, unless it is done already
+ * @param signal aborting it cancels the operation, unless it is already done
  * @returns the operation, when it is done
  * @throws ABORTED (cancelled), as `beginOperation`, any error of the provider
  */

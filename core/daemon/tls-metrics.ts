@@ -1,5 +1,5 @@
 /**
- * Metrics of TLS: the certificate, and the connections that did not come through. docs/metrics.md
+ * Metrics of TLS: the certificate, and the connections whose handshake failed. docs/metrics.md
  * lists them.
  */
 import type { Registry } from 'prom-client';

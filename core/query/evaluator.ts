@@ -1,12 +1,13 @@
 /**
- * Evaluates JSONata expressions on a document, in an interpreter that shares nothing with the daemon.
+ * Evaluates JSONata expressions on a document, in an interpreter that shares nothing with the
+ * daemon.
  *
- * The interpreter is QuickJS, compiled to WebAssembly. Node.js itself cannot bound an expression:
+ * The interpreter is QuickJS, compiled to WebAssembly. Node.js itself cannot limit an expression:
  * V8 ends the process if one allocation exceeds the heap limit of a worker thread, as in
  * `$uppercase($pad("", 500000000))`. In QuickJS each allocation counts, an expression that needs
- * too much gets an error, and there is no file, network or process that it could reach.
+ * too much gets an error, and it can reach no file, network or process.
  *
- * Each expression gets an interpreter of its own, so that none sees what an earlier one left.
+ * Each expression gets an interpreter of its own, so that it cannot see what an earlier one left.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -35,7 +36,7 @@ export interface Evaluation {
 /** What is wrong with an expression. */
 export interface Mistake {
   readonly message: string;
-  /** Number of the character where the expression was read or evaluated up to, counted from 1. */
+  /** Position of the last character that was read or evaluated, counted from 1. */
   readonly position?: number;
 }
 
@@ -49,9 +50,9 @@ export type Outcome =
 const STACK_BYTES = 256 * 1024;
 
 /**
- * Runs inside the interpreter. A function has no JSON form; JSONata has its own kinds of them. An
- * answer without a value is null. JSONata needs `btoa` and `atob`, which QuickJS lacks: both take
- * and give texts of bytes.
+ * Runs inside the interpreter. Functions, of which JSONata has kinds of its own, have no JSON form.
+ * An answer without a value is null. JSONata needs `btoa` and `atob`, which QuickJS lacks: both
+ * take and return texts of bytes.
  */
 const PROGRAM = `
 var DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
@@ -112,14 +113,14 @@ const DEPTH_EXCEEDED = 'D1011';
 
 export class Evaluator {
   /**
-   * Whether it must not be used again: an expression has left the interpreter where it cannot even
-   * be closed.
+   * Whether it must not be used again, because an expression has left the interpreter in a state in
+   * which it cannot even be closed.
    */
   isSpent = false;
 
   private constructor(
     private readonly quickjs: QuickJSWASMModule,
-    /** An expression of JavaScript that gives the function `jsonata`. */
+    /** A JavaScript expression whose value is the function `jsonata`. */
     private readonly jsonata: string,
   ) {}
 
@@ -131,9 +132,12 @@ export class Evaluator {
     return new Evaluator(quickjs, `(function (module) { ${body} })({ exports: {} })`);
   }
 
-  /** Evaluates an expression. Blocks its thread. @throws an error of the interpreter; then it is spent */
+  /**
+   * Evaluates an expression. Blocks its thread.
+   * @throws an error of the interpreter, which must then not be used again
+   */
   evaluate({ expression, document, limits }: Evaluation): Outcome {
-    // None while JSONata is loaded: that is the daemon's own work.
+    // No limits while JSONata is loaded, which is the daemon's own work.
     let deadline = Infinity;
     const isLate = (): boolean => performance.now() > deadline;
     const runtime = this.quickjs.newRuntime({
@@ -152,7 +156,7 @@ export class Evaluator {
       context.newNumber(limits.max_depth),
     ]);
     const outcome = failed === undefined ? outcomeOf(context, limits) : meaningOf(failed);
-    // An interruption within $eval looks like a mistake.
+    // An interruption within $eval looks like a mistake of the expression.
     const isOverTime = isLate() && !('answer' in outcome);
     if (isOverTime || 'exceeded' in outcome) {
       this.isSpent = true;
@@ -162,14 +166,14 @@ export class Evaluator {
       context.dispose();
       runtime.dispose();
     } catch {
-      // After a lack of stack or memory that JSONata has taken for a mistake of the expression.
+      // JSONata may have taken a lack of stack or memory for a mistake of the expression.
       this.isSpent = true;
     }
     return outcome;
   }
 }
 
-/** Starts the program, and runs it to its end. @returns the error that ended it */
+/** Starts the program, and runs it to its end. @returns the error that ended it, if any */
 function begin(context: QuickJSContext, args: readonly QuickJSHandle[]): Fault | undefined {
   const called = context.getProp(context.global, 'begin').consume((run) => {
     return context.callFunction(run, context.undefined, ...args);
@@ -189,7 +193,7 @@ function outcomeOf(context: QuickJSContext, limits: EvaluationLimits): Outcome {
   const number = (name: string): number =>
     context.getProp(left, name).consume((value) => context.getNumber(value));
   try {
-    // It never came to an end: there was no memory for the last step.
+    // It did not end: there was no memory for the last step.
     if (context.typeof(left) === 'undefined') return { exceeded: 'max_memory_bytes' };
     const length = number('length');
     if (length > limits.max_answer_bytes) return { exceeded: 'max_answer_bytes' };
@@ -201,7 +205,7 @@ function outcomeOf(context: QuickJSContext, limits: EvaluationLimits): Outcome {
     }
     const [code, name, message, position] = [text('code'), text('name'), text('message'), number('position')];
     if (code === DEPTH_EXCEEDED) return { exceeded: 'max_depth' };
-    // The errors of JSONata have a code; what else is thrown comes from the interpreter.
+    // Errors of JSONata have a code. Other errors come from the interpreter.
     if (code === '' && name !== '') return meaningOf({ name, message });
     return { mistake: { message, ...(position > 0 && { position }) } };
   } finally {
@@ -234,7 +238,7 @@ function meaningOf({ name, message }: Fault): Outcome {
     case 'invalid array length':
       return { exceeded: 'max_memory_bytes' };
     default:
-      // Without memory there is not even an error: null was thrown.
+      // Without memory there is not even an error object: null is thrown.
       return name === '' || name === 'undefined'
         ? { exceeded: 'max_memory_bytes' }
         : { mistake: { message: `${name}: ${message}` } };

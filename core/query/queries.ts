@@ -2,9 +2,9 @@
  * The queries of a daemon: JSONata expressions on its running configuration, one at a time, in a
  * thread of their own.
  *
- * The thread starts with the first query, since most daemons never get one. It is kept for the next
- * ones, and ends when there has been none for a while, when an expression has exceeded a limit, or
- * when it does not answer: the interpreter looks at the clock between steps, and single steps may
+ * The thread starts with the first query, since most daemons never get one. It is kept for further
+ * queries. It ends when there has been none for a while, when an expression has exceeded a limit,
+ * or when it does not answer: the interpreter checks the time between steps, and a single step may
  * be long. The event loop only passes texts.
  */
 import { Worker } from 'node:worker_threads';
@@ -15,17 +15,17 @@ import type { Report } from './worker.js';
 
 export type QuerySettings = Required<QueryConfig>;
 
-/** A thread runs a compiled program, also if this file runs as TypeScript, as in tests. */
+/** A thread needs a compiled program, even if this file runs as TypeScript, as in tests. */
 const PROGRAM = new URL(
   import.meta.url.endsWith('.ts') ? '../../dist/core/query/worker.js' : './worker.js',
   import.meta.url,
 );
 
-/** How long the thread may take to load, milliseconds: only a machine that hardly runs needs that. */
+/** How long the thread may take to load, milliseconds. Only a machine under extreme load needs this long. */
 const LOAD_MS = 60_000;
 
 /**
- * How long after `max_time_ms` an answer may still come from a thread that had no processor,
+ * How long after `max_time_ms` an answer may still come, if the thread had to wait for a processor;
  * milliseconds.
  */
 const GRACE_MS = 2000;
@@ -39,7 +39,7 @@ interface Query {
   readonly reject: (error: Error) => void;
 }
 
-/** A query in the thread. */
+/** The query that the thread evaluates. */
 interface Running extends Query {
   timer: NodeJS.Timeout;
 }
@@ -51,14 +51,14 @@ export class Queries {
   #idle: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  /** @param document what expressions see */
+  /** @param document returns the document that expressions see */
   constructor(
     private readonly settings: QuerySettings,
     private readonly document: () => unknown,
   ) {}
 
   /**
-   * Evaluates an expression on the document as it is when its turn comes.
+   * Evaluates an expression when its turn comes, on the document as it is then.
    * @returns the answer, JSON; null if the expression gives nothing
    * @throws INVALID_ARGUMENT (details.position, line, column), QUERY_TOO_COSTLY (details.setting),
    *   OVERLOADED, NOT_READY
@@ -110,7 +110,7 @@ export class Queries {
       };
       const worker = (this.#worker ??= this.#start());
       this.#running = { ...query, timer: this.#endAfter(LOAD_MS) };
-      // A program that only waits for this answer must not end before it.
+      // Keeps a program alive that only waits for this answer.
       worker.ref();
       worker.postMessage(evaluation);
     } catch (error) {
@@ -125,7 +125,7 @@ export class Queries {
       argv: [],
       execArgv: [],
       env: {},
-      // What the interpreter prints when it gives up is nobody's log.
+      // What the interpreter prints when it gives up does not belong in the log.
       stdout: true,
       stderr: true,
     });
@@ -192,7 +192,7 @@ function closed(): BedrockError {
   return new BedrockError('NOT_READY', 'the daemon is stopping');
 }
 
-/** What exceeding a limit means, for people. */
+/** The beginning of the message about each limit. */
 const EXCEEDED: Readonly<Record<keyof QuerySettings, string>> = {
   max_time_ms: 'the query took longer than',
   max_memory_bytes: 'the query needs more memory than',

@@ -1,8 +1,11 @@
-/** The thread that evaluates queries, one after another. It ends when `Queries` ends it. */
+/** The thread that evaluates queries, one after another. `Queries` starts and ends it. */
 import { parentPort } from 'node:worker_threads';
 import { type Evaluation, Evaluator, type Outcome } from './evaluator.js';
 
-/** What the thread reports: first that it begins, so that its time counts from then on, then the outcome. */
+/**
+ * What the thread reports for each query: first that it begins, since its time counts from then on,
+ * then the outcome.
+ */
 export type Report = 'begins' | { readonly outcome: Outcome; readonly isSpent: boolean };
 
 const loading = Evaluator.load();

@@ -1,8 +1,7 @@
 /**
- * Requests that any provider may support, whatever its type: save its data, restore it, send it
- * elsewhere, use another dependency. For each provider one at a time: the first three are
- * operations, which are refused while another one runs. A provider without the method answers
- * NOT_SUPPORTED.
+ * Requests that a provider of any type may support: save its data, restore it, send it elsewhere,
+ * use another dependency. A provider handles one at a time. The first three are operations, which
+ * are refused while another one runs. A provider without the method answers NOT_SUPPORTED.
  */
 import path from 'node:path';
 import { BedrockError } from '../base/errors.js';
@@ -19,7 +18,7 @@ export interface OperationRequests {
   migrate: MigrateRequest;
 }
 
-/** The same as callers give them: what is left out has its default. */
+/** The same, as callers give them: what is left out gets its default. */
 export interface GivenRequests {
   snapshot: Pick<SnapshotRequest, 'path'> & Partial<SnapshotRequest>;
   restore: Pick<RestoreRequest, 'path'> & Partial<RestoreRequest>;
@@ -55,14 +54,14 @@ export function beginOperation<Type extends keyof OperationRequests>(
   checkMethod(provider, type);
   return operations.begin(type, provider, (context) =>
     administer(provider, type, (instance) => {
-      // It may have been cancelled while it waited for its turn.
+      // The operation may have been cancelled while it waited for its turn.
       context.signal.throwIfAborted();
       return call(instance, type, request, context);
     }),
   );
 }
 
-/** What a library throws rejects. */
+/** Calls the method. An error that a library throws becomes a rejection. */
 async function call<Type extends keyof OperationRequests>(
   instance: Provider,
   type: Type,

@@ -1,4 +1,7 @@
-/** An execution pool of a running daemon: the queue that admits operations; see the contract. */
+/**
+ * An execution pool of a running daemon: the queue that admits operations. The contract
+ * (core/contract/execution-pool.ts) describes it.
+ */
 import { BedrockError } from '../base/errors.js';
 import type { ExecutionPool, ExecutionPoolLimits } from '../contract/execution-pool.js';
 
@@ -14,7 +17,7 @@ export class AdmissionQueue implements ExecutionPool {
     public limits: Readonly<ExecutionPoolLimits>,
   ) {}
 
-  /** Has other limits from now on. Operations that wait begin, if there are places for them now. */
+  /** Changes the limits. Waiting operations begin if there are places for them now. */
   change(limits: Readonly<ExecutionPoolLimits>): void {
     this.limits = limits;
     while (this.queued > 0 && this.tryEnter()) this.#passOn();
@@ -74,18 +77,18 @@ export class AdmissionQueue implements ExecutionPool {
     return true;
   }
 
-  /** Resolves when another operation has passed its place on; #inFlight does not change. */
+  /** Resolves when another operation has passed on its place; #inFlight does not change. */
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#queue.push(resolve));
   }
 
   leave(): void {
-    // More are in flight than may be if the limit was lowered meanwhile.
+    // If the limit was lowered meanwhile, more are in flight than it allows.
     if (this.queued === 0 || this.#inFlight > this.limits.maxInFlight) this.#inFlight--;
     else this.#passOn();
   }
 
-  /** The next operation that waits gets a place that is counted already. */
+  /** Gives the next waiting operation a place that is already counted. */
   #passOn(): void {
     const next = this.#queue[this.#head];
     if (++this.#head * 2 > this.#queue.length) {

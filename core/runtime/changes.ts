@@ -1,15 +1,16 @@
 /**
- * Changes of a running daemon: providers, execution pools, execution streams, libraries, dependencies.
+ * Changes of a running daemon: providers, execution pools, execution streams, libraries,
+ * dependencies.
  *
  * A change is an edit of a copy of the running configuration. The whole copy is resolved by the
- * code that resolves a file, with the same rules and messages. Then what differs is prepared,
- * unseen by anybody: libraries are loaded, providers are started, dependencies replaced. If any of
- * it fails, all of it is undone. One step without a wait makes it the running configuration.
- * Providers that it no longer has are not found from that step on; they stop when the requests in
- * flight at them have ended.
+ * code that resolves a file, with the same rules and messages. Then the differences are prepared,
+ * and nobody sees them yet: libraries are loaded, providers are started, dependencies replaced. If
+ * one of these fails, all are undone. A single step without a wait then makes the copy the running
+ * configuration. From that step on, requests do not find the providers that it no longer has. These
+ * stop when their requests in flight have ended.
  *
- * Changes are made one at a time, in the order of the requests. So what a change has checked holds
- * until it is made.
+ * Changes are made one at a time, in the order of the requests. So what a change has checked
+ * remains true until the change is made.
  */
 import type { Container } from 'inversify';
 import type {
@@ -37,13 +38,13 @@ import type { RunningProvider } from './running-provider.js';
 import { Sequence } from './sequence.js';
 import { usersOfPool, usersOfProvider } from './users.js';
 
-/** Where the configuration came from, for what reads it again. */
+/** Where the configuration came from, for a reload. */
 export interface ConfigOrigin {
   /** Absent if it came from standard input or a program. */
   readonly file: ConfigFile | undefined;
-  /** What the command line or program has put in place of the configuration's. */
+  /** Settings that the command line or the program has overridden. */
   readonly overrides: Pick<ResolveOptions, 'address' | 'respAddress' | 'groupFile'>;
-  /** Absent if the log has not got its level from the configuration. */
+  /** Absent if the level of the log does not come from the configuration. */
   readonly setLogLevel: ((level: LogThreshold) => void) | undefined;
 }
 
@@ -55,7 +56,7 @@ export interface ChangesParts {
   readonly logger: Logger;
 }
 
-/** In messages, in place of the name of a file. */
+/** Used in messages in place of the name of a file. */
 const SOURCE = 'the running configuration with this change';
 
 export class Changes {
@@ -71,8 +72,8 @@ export class Changes {
   /**
    * Starts a provider.
    * @param entry as in a configuration under `providers`
-   * @param before name of the provider that it stands before; by default it is the last. Those
-   *   behind it can depend on it
+   * @param before name of the provider that it is put before; by default it is the last. Providers
+   *   after it can depend on it
    * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED, NOT_READY,
    *   PROVIDER_NOT_FOUND for `before`
    */
@@ -89,10 +90,10 @@ export class Changes {
   }
 
   /**
-   * Stops a provider, after the requests in flight at it.
+   * Stops a provider when its requests in flight have ended, and removes it.
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it or it is being administered,
-   *   INTERNAL if it is removed and its stop failed
+   *   INTERNAL if it was removed but its stop failed
    */
   removeProvider(provider: string | number): Promise<void> {
     return this.#inTurn(async () => {
@@ -108,7 +109,7 @@ export class Changes {
 
   /**
    * Makes a provider use another execution pool, or other dependencies, from now on. Requests that
-   * wait already are admitted by the pool that they wait in.
+   * already wait are admitted by the pool that they wait in.
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the
    *   provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, TIMEOUT, whatever the provider throws
@@ -119,7 +120,7 @@ export class Changes {
     if (pool !== undefined && managed.resolved.dependencies.pool !== undefined)
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `provider "${managed.name}" has got its execution pool as a dependency, and cannot change it while it runs`,
+        `provider "${managed.name}" has its execution pool as a dependency, and cannot change it while it runs`,
       );
     const make = (): Promise<void> =>
       this.#inTurn(() =>
@@ -135,15 +136,17 @@ export class Changes {
     if (Object.keys(dependencies).length === 0) await make();
     else {
       this.parts.manager.operations.refuseWhileBusy(managed.name);
-      // Its turn among the administration of the provider comes first: other changes need not wait for that.
+      // It first waits for its turn in the administration of this provider, so that changes of
+      // other providers need not wait for that.
       await administer(managed, 'changeDependency', make);
     }
   }
 
   /**
-   * Loads a library, whose types can then be used. Node.js unloads no module, so there is no way back.
-   * @param library a path, relative to the configuration's folder, or the name of a package; one
-   *   that is loaded already is not an error
+   * Loads a library. Its types can be used from then on. Node.js cannot unload a module, so this
+   * cannot be undone.
+   * @param library a path, relative to the configuration's folder, or the name of a package;
+   *   loading it again is not an error
    * @throws LIBRARY_LOAD_FAILED, CONFIG_INVALID
    */
   loadLibrary(library: string): Promise<void> {
@@ -161,7 +164,7 @@ export class Changes {
     return this.#inTurn(() =>
       this.#edit((config) => {
         const pools = poolsOf(config);
-        // The pool that always exists stays the last one, where a file that does not list it has it.
+        // The pool that always exists stays the last one, as in a file that does not list it.
         const isLast = pools.at(-1)?.name === PRIMARY_POOL;
         pools.splice(pools.length - (isLast ? 1 : 0), 0, entry);
       }),
@@ -195,10 +198,11 @@ export class Changes {
   }
 
   /**
-   * Reads the file again, and makes the running configuration that of the file. What cannot change
-   * while the daemon runs is refused, with all reasons, and nothing is changed.
-   * @param options.mustDiffer whether a file that is as it was read last is left alone, though the
-   *   running configuration has changed since
+   * Reads the file again, and changes the running configuration to match it. If something in it
+   * cannot change while the daemon runs, everything is refused, with all reasons, and nothing is
+   * changed.
+   * @param options.mustDiffer whether to do nothing if the file has not changed since it was last
+   *   read, even if the running configuration has
    * @returns whether anything was done
    * @throws NOT_SUPPORTED without a file, CONFIG_INVALID and the other errors of a start, CONFLICT
    *   (details.reasons)
@@ -256,14 +260,14 @@ export class Changes {
     );
   }
 
-  /** From now on changes are refused with NOT_READY, and one that is under way is given up. */
+  /** Refuses further changes with NOT_READY, and gives up the one that is in progress. */
   stop(): void {
     this.#stopping.abort();
   }
 
   /**
-   * Resolves when no change is under way any more, but after `timeoutMs` in any case: code of a
-   * provider may never return.
+   * Resolves when no change is in progress, but no later than after `timeoutMs`: a provider's code
+   * may never return.
    */
   async idle(timeoutMs: number): Promise<void> {
     const late = (): BedrockError =>
@@ -273,7 +277,7 @@ export class Changes {
     );
   }
 
-  /** Providers that are to change or to go, and have something under way. */
+  /** Providers that would change or be removed, but are busy. */
   #busyReasons({ config }: Resolution, dependencies: readonly ChangedDependency[]): string[] {
     const { manager } = this.parts;
     return manager.managed
@@ -293,14 +297,14 @@ export class Changes {
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    // In the turn too: it may come when the daemon stops.
+    // Checked again in the turn: by then, the daemon may be stopping.
     return this.#turn.run(async () => {
       if (this.#stopping.signal.aborted) throw stoppedMeanwhile();
       return change();
     });
   }
 
-  /** Place of a provider in the running configuration. @throws PROVIDER_NOT_FOUND */
+  /** Index of a provider in the running configuration. @throws PROVIDER_NOT_FOUND */
   #placeOf(provider: string): number {
     const { name } = this.parts.manager.get(provider);
     return this.parts.running.current.providers.findIndex((one) => one.name === name);
@@ -328,9 +332,9 @@ export class Changes {
   }
 
   /**
-   * Makes the running configuration this one, or throws and leaves it as it is.
-   * @param reasons for a reload: why it cannot be, as far as known
-   * @param adopted called in the step in which it becomes that
+   * Makes this the running configuration, or throws and leaves it unchanged.
+   * @param reasons for a reload: the reasons known so far why it is impossible
+   * @param adopted called in the step that makes it the running configuration
    */
   async #carryOut(resolution: Resolution, reasons?: readonly string[], adopted?: () => void): Promise<void> {
     const { running, manager, logger } = this.parts;
@@ -346,15 +350,15 @@ export class Changes {
         const changing = (): Promise<void> => use(change, change.after);
         if (reasons === undefined) await changing();
         else {
-          // Again: an operation or another change of the provider may have begun meanwhile. That
-          // one would wait for this turn, and this one for it.
+          // Checked again: an operation or another change of the provider may have begun meanwhile.
+          // It would wait for this turn, and this turn for it.
           refuse(this.#busyReasons(resolution, dependencies.slice(changed.length)));
           await administer(change.provider, 'changeDependency', changing);
         }
         changed.push(change);
       }
       if (signal.aborted) throw stoppedMeanwhile();
-      // Again, for the providers that go, in the step in which they do.
+      // Checked again for the providers that are removed, in the step that removes them.
       refuse(this.#busyReasons(resolution, []));
     } catch (error) {
       for (const change of changed.reverse())
@@ -366,7 +370,7 @@ export class Changes {
       await manager.drop(prepared);
       throw error;
     }
-    // In one step: whoever looks sees the configuration before or after.
+    // In one step: everybody sees the configuration either before or after the change.
     const known = new Set(running.current.warnings);
     const gone = manager.adopt(resolution, prepared);
     running.adopt(resolution);
@@ -374,14 +378,14 @@ export class Changes {
     for (const warning of resolution.config.warnings) if (!known.has(warning)) logger.warning(warning);
     const unclean: string[] = [];
     for (const provider of gone) {
-      // Safe: it is not found any more, and what is in flight at it is counted.
+      // Safe: requests no longer find it, and those in flight at it are counted.
       if (!(await provider.retire(signal))) unclean.push(`"${provider.name}"`);
-      logger.info(`provider "${provider.name}" is removed`);
+      logger.info(`provider "${provider.name}" is being removed`);
     }
     if (unclean.length > 0)
       throw new BedrockError(
         'INTERNAL',
-        `${unclean.join(', ')} is removed, but did not stop cleanly; the log says why, and files may still be in use`,
+        `${unclean.join(', ')} was removed, but did not stop cleanly; the log says why, and files may still be in use`,
       );
   }
 }
@@ -412,7 +416,7 @@ function addLibrary(config: BedrockConfig, library: string): void {
   config.libraries = { ...libraries, [`library_${number}`]: library };
 }
 
-/** The lists of a resolved configuration, which are always there. */
+/** These lists of a resolved configuration always exist. */
 function poolsOf({ margo }: BedrockConfig): ExecutionPoolConfig[] {
   return margo?.argobots?.pools ?? [];
 }
@@ -440,6 +444,6 @@ function refuseUsed(what: string, users: readonly string[]): void {
 function busy({ name }: ManagedProvider): BedrockError {
   return new BedrockError(
     'CONFLICT',
-    `provider "${name}" is busy with a change of its dependencies; wait for its end`,
+    `provider "${name}" is busy with a change of its dependencies; wait until it has ended`,
   );
 }

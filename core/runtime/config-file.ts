@@ -35,7 +35,7 @@ export class ConfigFile {
     return this.#file.path;
   }
 
-  /** What was read from it last, resolved. */
+  /** The configuration that was last read from it, resolved. */
   get loaded(): BedrockConfig {
     return this.#loaded;
   }
@@ -45,12 +45,12 @@ export class ConfigFile {
     return readConfigFile(this.#file.path, this.#file.format);
   }
 
-  /** Whether it still has the text that was read last. */
+  /** Whether it still has the text that was last read. */
   isAsLoaded({ file }: Pick<ConfigDocument, 'file'>): boolean {
     return file?.text === this.#file.text;
   }
 
-  /** The running configuration is now that of the file. */
+  /** Notes that the running configuration is now that of the file. */
   adopt({ file }: Pick<ConfigDocument, 'file'>, { config }: Resolution): void {
     if (file !== undefined) this.#file = file;
     this.#loaded = config.json;
@@ -58,9 +58,9 @@ export class ConfigFile {
 
   /**
    * Writes the running configuration into the file.
-   * @param running as it is resolved
-   * @param settings present settings of providers that have changed them by themselves, by name
-   * @param resolve resolves a document as a start would
+   * @param running the running configuration, resolved
+   * @param settings for each name of a provider that has changed its own settings: the present ones
+   * @param resolve resolves a document as at a start
    * @throws NOT_SUPPORTED for TOML, CONFLICT if the file has changed since it was read, or cannot
    *   be edited, INTERNAL if it cannot be written
    */
@@ -73,7 +73,7 @@ export class ConfigFile {
     if (format === 'toml')
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `${file} is TOML, which is not edited; write the running configuration to another file: bedrock config show -o FILE.json`,
+        `${file} is TOML, which bedrock does not edit; write the running configuration to another file: bedrock config show -o FILE.json`,
       );
     await this.#checkUnchanged();
     const after = structuredClone(running);
@@ -89,7 +89,7 @@ export class ConfigFile {
         throw error;
       });
       if (resolution === undefined || !isSameService(resolution.config.json, after, settings)) continue;
-      // Again: it may have been edited meanwhile.
+      // Checked again: it may have been edited meanwhile.
       await this.#checkUnchanged();
       if (edited !== text)
         await replaceFile(file, edited).catch((cause: unknown) => {
@@ -100,7 +100,7 @@ export class ConfigFile {
     }
     throw new BedrockError(
       'CONFLICT',
-      `${file} is written in a way that the running configuration cannot be edited into; write it to another file`,
+      `the running configuration cannot be written into ${file} by editing it; write it to another file`,
     );
   }
 
@@ -113,7 +113,7 @@ export class ConfigFile {
     if (found === text) return;
     throw new BedrockError(
       'CONFLICT',
-      `${file} was changed since the daemon has read it; reload it first, or write the running configuration to another file`,
+      `${file} was changed since the daemon read it; reload it first, or write the running configuration to another file`,
     );
   }
 }

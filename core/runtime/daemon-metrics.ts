@@ -1,6 +1,6 @@
 /**
- * The metrics of a daemon, apart from those of its process: targets, operations, execution pools.
- * docs/metrics.md lists them.
+ * Metrics of a daemon: its targets, operations and execution pools. The metrics of the process are
+ * in process-metrics.ts. docs/metrics.md lists them all.
  */
 import type { Counter, Registry } from 'prom-client';
 import { messageOf } from '../base/errors.js';
@@ -30,7 +30,7 @@ export function registerDaemonMetrics(
   registerExecutionPools(metrics, manager);
 }
 
-/** The only report of them: a connection for which there is no descriptor causes no event. */
+/** Nothing else reports these: a connection for which there is no descriptor causes no event. */
 export function registerDescriptorShortages(metrics: Registry, shortages: () => number): void {
   const help = 'Times that hardly a file descriptor was left.';
   register(metrics, 'counter', 'bedrock_descriptor_shortages_total', help, () => [
@@ -39,7 +39,8 @@ export function registerDescriptorShortages(metrics: Registry, shortages: () => 
 }
 
 function registerFaults(metrics: Registry, manager: ProviderManager): void {
-  const help = "Looks at a provider's targets that its own code failed; it has no figures then.";
+  const help =
+    "Times that a provider's own code failed when its targets were looked at; it then has no figures.";
   register(metrics, 'counter', 'bedrock_provider_faults_total', help, () =>
     manager.all.map((provider) => {
       lookAt(provider);
@@ -48,7 +49,7 @@ function registerFaults(metrics: Registry, manager: ProviderManager): void {
   );
 }
 
-/** Read from the targets themselves, as it must be reported even if stats fail. */
+/** Read from the targets themselves, since it must be reported even if their stats fail. */
 function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
   const help = 'Whether a target takes no changes any more, though its configuration lets it: 1 or 0.';
   register(metrics, 'gauge', 'bedrock_target_read_only', help, () =>
@@ -63,7 +64,7 @@ function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
 
 function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
   let collecting: Promise<Labelled<TargetStats>[]> | undefined;
-  // Once for all the metrics of an answer, which are requested together.
+  // Collected once for all metrics of an answer, which are requested together.
   const collect = (): Promise<Labelled<TargetStats>[]> =>
     (collecting ??= statsOfTargets(manager, logger).finally(() => (collecting = undefined)));
   const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void =>
@@ -80,11 +81,7 @@ function registerTargets(metrics: Registry, manager: ProviderManager, logger: Lo
     'Bytes that a target can hold; absent if unlimited.',
     ({ capacityBytes }) => capacityBytes,
   );
-  gauge(
-    'bedrock_free_bytes',
-    'Bytes that can still be had; absent if not known.',
-    (stats) => stats.freeBytes,
-  );
+  gauge('bedrock_free_bytes', 'Bytes that are free; absent if not known.', (stats) => stats.freeBytes);
   gauge(
     'bedrock_quarantined_regions',
     'Damaged regions that were set aside when the target was opened.',
@@ -102,7 +99,7 @@ function registerTargets(metrics: Registry, manager: ProviderManager, logger: Lo
   );
 }
 
-/** Only of open targets: the figures of a closed target are out of date. */
+/** Figures of open targets only: those of a closed target are out of date. */
 async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise<Labelled<TargetStats>[]> {
   const all = manager.all.map(lookAt).flatMap(({ provider: { name }, targets }) =>
     targets.map(async ({ target, state }, number): Promise<Labelled<TargetStats>[]> => {
@@ -111,7 +108,7 @@ async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise
         return [{ labels: { provider: name, target: number }, value: await checkedTarget(target).stats() }];
       } catch (error) {
         // The figures of the other targets are still available.
-        logger.warning(`no stats of target ${number} of "${name}": ${messageOf(error)}`);
+        logger.warning(`target ${number} of "${name}" gave no stats: ${messageOf(error)}`);
         return [];
       }
     }),
@@ -213,7 +210,7 @@ function histogramOf(
   return samples;
 }
 
-/** Registers a metric whose value is kept elsewhere: the registry only calls `get`. */
+/** Registers a metric whose value is kept elsewhere. The registry only calls `get`. */
 export function register(
   metrics: Registry,
   type: 'counter' | 'gauge' | 'histogram',

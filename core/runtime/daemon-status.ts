@@ -1,6 +1,6 @@
 /**
- * What a daemon does at a moment, in one value: its process, providers, targets, execution pools,
- * doors and operations. Counts are totals since the start, so that whoever has two of these has the
+ * The status of a daemon at one moment, in one value: its process, providers, targets, execution
+ * pools, doors and operations. Counts are totals since the start. So two of these values give the
  * rates between them, and several readers do not disturb each other.
  */
 import { messageOf } from '../base/errors.js';
@@ -14,11 +14,14 @@ export interface StatusSources {
   readonly providers: ProviderManager;
   readonly version: string;
   readonly clock: Clock;
-  /** The figures of each door that listens, by its name. */
+  /** For the name of each door that listens: its figures. */
   readonly doors: () => Readonly<Record<string, object>>;
 }
 
-/** Never fails: what cannot be told of a target or provider is absent, and `error` says why. */
+/**
+ * Never fails. If figures of a target or provider are not available, they are absent, and `error`
+ * says why.
+ */
 export async function daemonStatus({
   providers,
   version,
@@ -84,7 +87,7 @@ async function statusOfTarget({
     ...(readOnly !== undefined && { readOnly }),
     ...(meter !== undefined && { operations: figuresOf(meter) }),
   };
-  // The figures of a closed target are out of date.
+  // Figures of a closed target are out of date.
   if (state !== 'open') return shown;
   try {
     return { ...shown, stats: await checkedTarget(target).stats() };
@@ -93,7 +96,7 @@ async function statusOfTarget({
   }
 }
 
-/** Of the operations that there were. */
+/** The figures of operations that were called at least once. */
 function figuresOf(meter: OperationMeter): Record<string, object> {
   const used = OPERATIONS.filter((operation) => meter[operation].count > 0);
   return Object.fromEntries(

@@ -19,7 +19,7 @@ export interface Injectables {
     name: string,
   ): { readonly state: ProviderState; readonly instance: Provider | undefined } | undefined;
   executionPool(name: string): ExecutionPool;
-  /** How long another daemon may take to become ready. */
+  /** How long another daemon may take to become ready, milliseconds. */
   timeoutMs(): number;
   /** How this daemon presents itself to others. @throws UNREACHABLE */
   remoteOptions(address: string, purpose: RemotePurpose): Promise<RemoteOptions>;
@@ -55,9 +55,11 @@ export class DependencyInjector {
       if ('remote' in reference) return await this.remotes.connect(reference.remote, this.among);
       return this.#local(reference.provider);
     } catch (error) {
-      // A start that was given up must not continue without the dependency.
+      // A start that is being given up must not continue without the dependency.
       if (reference.isRequired || this.remotes.isClosed) throw error;
-      this.logger.warning(`${messageOf(error)}; the dependency is not required, so it goes on without`);
+      this.logger.warning(
+        `${messageOf(error)}; the dependency is optional, so the provider starts without it`,
+      );
       return undefined;
     }
   }

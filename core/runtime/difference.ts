@@ -1,6 +1,6 @@
 /**
- * What differs between the running configuration and another one, and what of that a running daemon
- * can become.
+ * The differences between the running configuration and another one, and which of them a running
+ * daemon cannot adopt.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { plainOf } from '../base/plain.js';
@@ -12,7 +12,7 @@ import type { ManagedProvider } from './managed-provider.js';
 
 type References = ResolvedReference | readonly ResolvedReference[];
 
-/** Another dependency for a provider that goes on. */
+/** Another dependency for a provider that keeps running. */
 export interface ChangedDependency {
   readonly provider: ManagedProvider;
   /** Its key in the configuration. */
@@ -25,11 +25,11 @@ export interface Difference {
   /** The providers to start, in order. */
   readonly added: readonly ResolvedProvider[];
   readonly dependencies: readonly ChangedDependency[];
-  /** What a running daemon cannot become, each with its reason. */
+  /** The differences that a running daemon cannot adopt, each with its reason. */
   readonly refused: readonly string[];
 }
 
-/** Of the providers alone: pools and libraries may come and go as the configuration says. */
+/** Compares the providers only: pools and libraries can be added and removed freely. */
 export function differenceOf(
   running: readonly ManagedProvider[],
   { config: wanted, registry }: Pick<Resolution, 'config' | 'registry'>,
@@ -43,7 +43,7 @@ export function differenceOf(
       added.push(after);
       continue;
     }
-    // It has nothing that would have to go on.
+    // It does not run, so it can simply be started again.
     if (provider.state === 'failed') {
       if (!isSame(provider.resolved, after)) added.push(after);
       continue;
@@ -74,8 +74,8 @@ function fixedChanges({ resolved: before, config }: ManagedProvider, after: Reso
   note('type', before.type !== after.type);
   note('provider_id', before.providerId !== after.providerId);
   note('tags', !isSamePlain(before.tags, after.tags));
-  // Its settings are those that it was created with, or those that it tells of now: a printed
-  // configuration has these.
+  // Its settings are those that it was created with, or its present ones, which a printed
+  // configuration has.
   note('config', !isSamePlain(before.config, after.config) && !isSamePlain(config, after.config));
   return changes;
 }
@@ -91,7 +91,7 @@ function isSame(before: ResolvedProvider, after: ResolvedProvider): boolean {
   );
 }
 
-/** Plain copies are compared: a library's own objects may be anything. */
+/** Compares plain copies: a library's own objects may be anything. */
 function isSamePlain(one: unknown, other: unknown): boolean {
   const limits = { values: Infinity, characters: Infinity, depth: 100 };
   return isDeepStrictEqual(plainOf(one, limits), plainOf(other, limits));
@@ -105,7 +105,7 @@ function changedKeys(
   return [...names].filter((name) => !isSamePlain(meaningOf(before[name]), meaningOf(after[name])));
 }
 
-/** What references lead to, however they are written. */
+/** What references lead to, independent of how they are written. */
 function meaningOf(references: References | undefined): unknown {
   if (references === undefined) return undefined;
   return [references].flat().map((reference) => {

@@ -1,6 +1,6 @@
 /**
- * Settings that a running daemon keeps until it ends: where it listens, whom it serves, the limits
- * of its doors and queries, where it logs.
+ * Settings that a running daemon cannot change: addresses, users, the limits of its doors and
+ * queries, the log.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { BedrockConfig } from '../../schemas/generated/bedrock.js';

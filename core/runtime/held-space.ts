@@ -1,53 +1,56 @@
 /**
- * Space of a target that clients hold with what has not all come: regions that they upload, and
- * erased ones that a write still comes to. Nobody can see it, and nobody but them can give it back.
+ * Space of a target that clients hold for regions that are not complete: regions that are being
+ * uploaded, and erased regions that a write is still coming to. Nobody can see such a region, and
+ * only its client can give its space back.
  *
- * An upload may take hours, and a time-out that let none last too long would have to know how large
- * it is and how fast its network. So all may go on while there is space. Where a new region finds
- * none, those give way that come slower than such an upload must: at fewer than 16 KiB a second, or
- * so slowly that it would take more than a day as a whole. The slowest is the first, and no more of
- * them than it takes; none, if all of them together would not be enough. So whoever keeps space
- * from others has to fill it, at a rate in proportion to what it holds; then it is a region, which
- * can be seen, and erased. Time in which the process stood still, or the client waited for the
- * daemon, is held against nobody.
+ * An upload may take hours. A time-out for a whole upload would have to know its size and the speed
+ * of its network. So uploads continue while there is space. When a new region finds none, slow
+ * clients are ended: those that send fewer than 16 KiB a second, or so slowly that the whole would
+ * take more than a day. The slowest is ended first, and no more of them than necessary; none, if
+ * all of them together would not free enough. So a client that keeps space from others must fill
+ * it, at a rate in proportion to its size. Then it is a region, which can be seen and erased. Time
+ * in which the process stood still, or in which the client waited for the daemon, does not count.
  *
- * Only regions that the doors make have others give way. A program in this process, and a provider
- * that restores or imports, call the target itself, which is the same without a daemon and knows of
- * no clients; many regions are made in a restore, whose whole size no single call tells, so it
- * might end uploads and then not fit after all. They get OUT_OF_SPACE, and may try again: the
- * time-outs of the doors end what hardly moves.
+ * Only regions that the doors create end other uploads. A program in this process, and a provider
+ * that restores or imports, call the target itself, which knows of no clients. A restore creates
+ * many regions, and no single call tells its whole size: it might end uploads and then not fit
+ * after all. These callers get OUT_OF_SPACE and may try again. The time-outs of the doors end
+ * uploads that hardly move.
  */
 import { BedrockError } from '../base/errors.js';
 import type { RegionSource } from '../contract/target.js';
 import { AttendedClock } from '../net/standstill.js';
 
-/** Whoever brings fewer bytes a second, or fewer than make the whole in so long a time, is slow. */
+/**
+ * A client is slow if it sends fewer bytes a second than this, or fewer than complete the whole in
+ * this time.
+ */
 const SLOW_RATE = 2 ** 14;
 const LONG_MS = 86_400_000;
-/** Nobody is slow before. */
+/** Nobody counts as slow before this much time. */
 const SLOW_MS = 1000;
 
 /** A client that holds space. */
 export interface SpaceHolder {
-  /** Bytes that there would be for others. */
+  /** Bytes that would be free for others. */
   readonly heldBytes: number;
-  /** Whether it is the client that is waited for. */
+  /** Whether the daemon waits for the client. */
   readonly isAwaited: boolean;
-  /** Bytes that it has sent so far. */
+  /** Bytes that the client has sent so far. */
   readonly movedBytes: number;
-  /** Gives the space back. @returns when that is done; must not reject */
+  /** Gives the space back. @returns resolves when that is done; must not reject */
   giveWay(error: BedrockError): Promise<unknown> | undefined;
 }
 
-/** What a client says of contents that it sends. */
+/** The client that sends contents. */
 export type Sender = Omit<SpaceHolder, 'heldBytes' | 'giveWay'> & {
-  /** Has the source throw the error. */
+  /** Makes the source throw the error. */
   end(error: BedrockError): void;
 };
 
 /**
- * A region that is made of what a client sends. A class: object literals with accessors cost the
- * engine a hidden class each.
+ * A region whose contents a client sends. This is a class since each object literal with accessors
+ * would cost the engine a hidden class.
  */
 class Receiving implements SpaceHolder {
   constructor(
@@ -64,14 +67,14 @@ class Receiving implements SpaceHolder {
     return this.sender.movedBytes;
   }
 
-  /** The space is free again when the attempt to make the region has ended. */
+  /** The space is free again when the attempt to create the region has ended. */
   giveWay(error: BedrockError): Promise<unknown> {
     this.sender.end(error);
     return this.made().catch(() => undefined);
   }
 }
 
-/** Of one target. */
+/** The held space of one target. */
 export class HeldSpace {
   readonly #holds = new Set<Hold>();
   readonly #clock = new AttendedClock(() => this.#holds.size > 0);
@@ -80,7 +83,7 @@ export class HeldSpace {
   /** @param now milliseconds; by default those in which the process did not stand still */
   constructor(private readonly now: () => number = this.#clock.now) {}
 
-  /** A client holds space from now on. @returns what ends that */
+  /** Notes that a client holds space. @returns a function that ends this */
   hold(holder: SpaceHolder): () => void {
     this.#clock.start();
     const hold = new Hold(holder, this.now());
@@ -89,7 +92,7 @@ export class HeldSpace {
   }
 
   /**
-   * Makes a region, and has slow clients give way if there is no space for it.
+   * Creates a region. If there is no space for it, slow clients are ended.
    * @param size of the region, bytes
    * @param mayRepeat whether it may be tried again after OUT_OF_SPACE
    * @throws as `make`
@@ -100,20 +103,21 @@ export class HeldSpace {
         return await make();
       } catch (error) {
         if (!isOutOfSpace(error) || !mayRepeat() || !(await this.#makeRoom(size, error))) throw error;
-        // Safe: nothing was made. Whoever comes first gets the space, and the others try again.
+        // Safe: nothing was created. The first that tries again gets the space, and the others try
+        // once more.
       }
     }
   }
 
-  /** Has all of them give way, as nothing is served any more. */
+  /** Ends all of them, when the daemon stops serving. */
   endAll(error: BedrockError): void {
-    // A copy: who gives way lets go.
+    // A copy, since ending a client removes its hold.
     for (const { holder } of [...this.#holds]) holder.giveWay(error)?.catch(() => undefined);
   }
 
   /**
-   * The same for a region whose contents a client sends. From the first piece that is asked for, it
-   * holds the space itself.
+   * The same for a region whose contents a client sends. It holds space itself from the moment when
+   * its first piece is requested.
    * @throws as `make`
    */
   receive<T>(
@@ -130,9 +134,13 @@ export class HeldSpace {
     return this.make(size, making, () => release === undefined).finally(() => release?.());
   }
 
-  /** @returns whether somebody gave way. Those who need room at the same time share what there is then */
+  /**
+   * @returns whether a client was ended. Calls that need room at the same time share the space that
+   *   this frees
+   */
   async #makeRoom(size: number, error: BedrockError): Promise<boolean> {
-    // One at a time, so that no more give way than it takes. Safe: who is slow is looked at again.
+    // One at a time, so that no more clients are ended than necessary. Safe: each call determines
+    // again who is slow.
     while (this.#giving !== undefined) if (await this.#giving) return true;
     this.#giving = this.#giveWay(size, error).finally(() => (this.#giving = undefined));
     return this.#giving;
@@ -162,7 +170,7 @@ export class HeldSpace {
 }
 
 class Hold {
-  /** How fast it was when it was last looked at, where 1 is fast enough. */
+  /** Its speed when it was last measured, where 1 is just fast enough. */
   pace = 1;
   #markBytes: number;
   #markedAt: number;
@@ -182,7 +190,7 @@ class Hold {
     const least = elapsedMs * Math.max(SLOW_RATE / 1000, heldBytes / LONG_MS);
     this.pace = (movedBytes - this.#markBytes) / least;
     if (isAwaited && this.pace < 1) return true;
-    // What it did before counts no more.
+    // What it did before no longer counts.
     this.#markBytes = movedBytes;
     this.#markedAt = now;
     return false;

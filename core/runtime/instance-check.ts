@@ -1,4 +1,4 @@
-/** Checks what a library's provider type has created, before the daemon uses it. */
+/** Checks the object that a library's provider type has created, before the daemon uses it. */
 import { BedrockError } from '../base/errors.js';
 import type { Provider } from '../contract/provider.js';
 import { checkTarget } from '../library/make-target.js';

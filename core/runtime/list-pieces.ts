@@ -1,6 +1,6 @@
 /**
- * Long pages of regions and names for the doors. Finding and writing ten thousand of them takes
- * tens of milliseconds, so it is done in pieces, and everyone else has a turn in between.
+ * Lists long pages of regions and names for the doors. Finding and writing ten thousand of them
+ * takes tens of milliseconds. So it is done in pieces, with a turn for everybody else in between.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { NamesOptions, NamesPage } from '../contract/names.js';
@@ -29,7 +29,8 @@ export async function listInPieces(
     const { regions, next } = await target.list(options);
     take(regions);
     left -= regions.length;
-    // An empty page that promises more would be a fault of the target, and the loop would never end.
+    // An empty page that promises more is a fault of the target. Without this check the loop would
+    // never end.
     if (next === undefined || left === 0 || regions.length === 0) return next;
     last = next;
     await nextTurn();
@@ -39,8 +40,9 @@ export async function listInPieces(
 
 /**
  * The same for names.
- * @param take is given names and common prefixes piece by piece, and may throw, which ends the listing
- * @returns the text to go on after, if there are more
+ * @param take is given names and common prefixes piece by piece, and may throw, which ends the
+ *   listing
+ * @returns the text to continue after, if there are more
  * @throws what the target throws
  */
 export async function listNamesInPieces(

@@ -1,7 +1,7 @@
 /**
- * One provider of a running daemon, from creation to stop: it gets its dependencies, is created and
- * started within one time-out, changes dependencies and its execution pool, and is stopped. A
- * provider that fails to start releases everything that it took.
+ * One provider of a running daemon, from its creation to its stop. It gets its dependencies, is
+ * created and started within one time-out, changes dependencies and its execution pool, and is
+ * stopped. A provider that fails to start releases everything that it took.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Registry as MetricsRegistry } from 'prom-client';
@@ -37,13 +37,13 @@ const ABORTED_STOP_MS = 1000;
 
 const NO_ROUTES = new RouteTable([], 'nobody');
 
-/** A provider's code has not returned in time. */
+/** Means that a provider's code has not returned in time. */
 class LateChange extends BedrockError {}
 
 /** What a provider gets from its daemon. */
 export interface Surroundings {
   readonly running: {
-    /** Those of the present configuration. */
+    /** The settings of the present configuration. */
     readonly settings: DaemonSettings;
     /** Base folder of relative paths. */
     readonly directory: string;
@@ -51,7 +51,7 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly metrics: MetricsRegistry;
   readonly operations: Operations;
-  /** What its dependencies may refer to. */
+  /** What dependencies may refer to. */
   readonly among: Injectables;
 }
 
@@ -95,7 +95,7 @@ export class ManagedProvider implements RunningProvider {
     return missing.map((one) => ({ provider: this.name, ...one }));
   }
 
-  /** Its part of the configuration. */
+  /** Its entry in the configuration. */
   get resolved(): ResolvedProvider {
     return this.#resolved;
   }
@@ -118,14 +118,17 @@ export class ManagedProvider implements RunningProvider {
   get targets(): readonly Target[] {
     return this.instance?.targets ?? [];
   }
-  /** A provider may get its targets as late as in its start, and change them later. */
+  /** A provider may create its targets as late as in its start, and change them later. */
   served(index: number): ServedTarget | undefined {
     const target = this.targets[index];
     const known = this.#served[index];
     if (target === undefined || known?.source === target) return target && known;
     return (this.#served[index] = new ServedTarget(this, index, target, known?.meter, this.requests));
   }
-  /** Takes another configuration's place for its own. Requests from now on queue in its execution pool. */
+  /**
+   * Takes its entry in another configuration. From now on, requests queue in the execution pool
+   * that this names.
+   */
   adopt({ resolved, executionPool, registry }: ProviderPlace): void {
     this.#resolved = resolved;
     this.#executionPool = executionPool;
@@ -142,7 +145,7 @@ export class ManagedProvider implements RunningProvider {
     }
   }
 
-  /** Its present settings, if its own code has changed them since the start; undefined if it has not. */
+  /** Its present settings if its own code has changed them since the start; undefined otherwise. */
   get changedConfig(): Record<string, unknown> | undefined {
     const present = this.#plainConfig();
     return isRecord(present) && !isDeepStrictEqual(present, this.#configAtStart) ? present : undefined;
@@ -210,7 +213,7 @@ export class ManagedProvider implements RunningProvider {
     }
   }
 
-  /** Does nothing unless it is running. A failure is logged. @returns whether it stopped cleanly */
+  /** Stops it. Does nothing unless it is running. A failure is logged. @returns whether it stopped cleanly */
   async stop(): Promise<boolean> {
     if (this.state !== 'running') return true;
     this.state = 'stopping';
@@ -219,14 +222,14 @@ export class ManagedProvider implements RunningProvider {
     return isClean;
   }
 
-  /** New requests find it no more: whoever has found it before looks it up again. */
+  /** New requests no longer find it. Those that have found it before look it up again. */
   leaveService(): void {
     if (this.state === 'running') this.state = 'stopping';
   }
 
   /**
-   * Ends it after `leaveService`: requests in flight end first, for as long as they may when the
-   * daemon stops, or until the signal is aborted. Its metrics vanish.
+   * Ends it after `leaveService`. Requests in flight end first: they may take as long as at a stop
+   * of the daemon, or until the signal is aborted. Its metrics are removed.
    * @returns whether it stopped cleanly
    */
   async retire(signal: AbortSignal): Promise<boolean> {
@@ -236,7 +239,7 @@ export class ManagedProvider implements RunningProvider {
       new BedrockError('TIMEOUT', `${this.requests.inFlight} requests still ran after ${timeoutMs} ms`);
     const drained = untilAborted(this.requests.idle(), signal, () => startStopped(signal));
     await withTimeout(drained, timeoutMs, late).catch((error: unknown) => {
-      this.logger.warning(`provider "${this.name}" is removed, and ${messageOf(error)}`);
+      this.logger.warning(`provider "${this.name}" is being removed, and ${messageOf(error)}`);
     });
     const gone = new BedrockError('PROVIDER_NOT_FOUND', `provider "${this.name}" was removed`);
     for (const served of this.#served) served?.space.endAll(gone);
@@ -272,7 +275,7 @@ export class ManagedProvider implements RunningProvider {
     await this.administration.idle();
   }
 
-  /** Closes the connections of its dependencies. A call that never ends is abandoned. */
+  /** Closes the connections of its dependencies. Calls that do not end in time are abandoned. */
   async #closeRemotes(timeoutMs: number): Promise<void> {
     const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
     await withTimeout(this.#remotes.close(), timeoutMs, late).catch((error: unknown) => {
@@ -304,11 +307,12 @@ export class ManagedProvider implements RunningProvider {
           `the dependency "${name}" cannot be had; the log says why`,
         );
       await this.#inTime(name, this.#taken(instance, name, dependency));
-      // The provider's stop does not wait forever: it may be over, and everything that the
-      // provider had is then closed.
+      // The stop of the provider does not wait forever. It may be over, and then everything that
+      // the provider had is closed.
       before = this.#remotes.use(name, remotes);
     } catch (error) {
-      // Code that has not returned may use the new connections yet: they stay open until the provider stops.
+      // Code that has not returned may still use the new connections: they stay open until the
+      // provider stops.
       if (!(error instanceof LateChange)) await this.#closing(this.#remotes.drop(remotes), name);
       throw error;
     }
@@ -316,8 +320,8 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * A failure of the provider's own code is logged here: only here is it known which dependency it
-   * was, of which provider.
+   * Logs a failure of the provider's own code here, where the dependency and the provider are
+   * known.
    */
   async #taken(
     instance: Provider,
@@ -333,7 +337,7 @@ export class ManagedProvider implements RunningProvider {
     }
   }
 
-  /** Other changes wait for this one, so it may not take forever. @throws LateChange */
+  /** Gives up after a time-out, since other changes wait for this one. @throws LateChange */
   #inTime(name: string, change: Promise<void>): Promise<void> {
     const timeoutMs = this.#settings.start_timeout_ms;
     const late = (): LateChange => {
@@ -349,15 +353,15 @@ export class ManagedProvider implements RunningProvider {
   }
 
   /**
-   * Waits until connections of a dependency are closed, but not forever: others wait to administer
-   * the provider.
+   * Waits until connections of a dependency are closed, or until a time-out: others wait to
+   * administer the provider.
    */
   async #closing(closed: Promise<void>, name: string): Promise<void> {
     const timeoutMs = this.#stopTimeoutMs;
     const late = (): BedrockError =>
       new BedrockError(
         'TIMEOUT',
-        `calls still ran after ${timeoutMs} ms (bedrock.drain_timeout_ms, and a second at least), and are left behind`,
+        `calls still ran after ${timeoutMs} ms (bedrock.drain_timeout_ms, and a second at least), and are abandoned`,
       );
     await withTimeout(closed, timeoutMs, late).catch((error: unknown) => {
       this.logger.warning(
@@ -370,14 +374,14 @@ export class ManagedProvider implements RunningProvider {
     return this.around.running.settings;
   }
 
-  /** As long as requests may take to end: a stop that never ends must not keep the others open. */
+  /** As long as requests may take to end. A stop that never ends must not keep the other providers open. */
   get #stopTimeoutMs(): number {
     return Math.max(this.#settings.drain_timeout_ms, 1000);
   }
 
   /**
-   * How long a provider that failed to start may take to stop: it has served nobody, and whoever
-   * aborted the signal is waiting.
+   * How long a provider that failed to start may take to stop. It has served nobody, and the caller
+   * that aborted the signal is waiting.
    */
   #patienceMs(signal: AbortSignal | undefined): number {
     return signal?.aborted === true ? Math.min(ABORTED_STOP_MS, this.#stopTimeoutMs) : this.#stopTimeoutMs;
@@ -421,7 +425,7 @@ export class ManagedProvider implements RunningProvider {
     };
   }
 
-  /** When the start is given up, the connections being made are closed, and no further ones begin. */
+  /** When the start is given up, connections that are being made are closed, and no further ones begin. */
   async #dependencies(): Promise<Dependencies> {
     const found: Record<string, Dependencies[string]> = {};
     for (const [name, reference] of Object.entries(this.resolved.dependencies)) {
@@ -449,13 +453,13 @@ async function createTarget(
 }
 
 /**
- * Stops a provider that was created after its time-out, or is none that can be used, so that it
- * releases what it took.
+ * Stops a provider that was created after its time-out, or that cannot be used, so that it releases
+ * what it took.
  */
 function stopLate(making: Promise<Provider>, logger: Logger): void {
   making
     .then((provider) => provider.stop())
     .catch((error: unknown) => {
-      logger.debug(`what was made too late, or wrongly, did not stop: ${messageOf(error)}`);
+      logger.debug(`what was created too late, or is not a provider, did not stop: ${messageOf(error)}`);
     });
 }

@@ -1,10 +1,10 @@
 /**
- * The long-running operations of a daemon: which run, how far they are, how the last ones ended.
+ * The long-running operations of a daemon: which run, their progress, and how the last ones ended.
  * They can be cancelled.
  *
  * A provider runs one operation at a time. A second one is refused with CONFLICT, and so is any
- * other change of that provider: it would have to wait for hours. What ended is kept, up to a
- * number.
+ * other change of that provider, since it might have to wait for hours. The last operations that
+ * ended are kept.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
@@ -18,15 +18,17 @@ import type {
 } from '../contract/operation.js';
 import type { Logger } from '../base/logging.js';
 
-/** Ended operations that are kept. */
+/** How many ended operations are kept. */
 const MAX_ENDED = 100;
 
 const ID_BYTES = 8;
 
-/** Of what an operation may tell about its result: a hundred are kept. */
+/**
+ * Limits of what an operation may report as its result, since a hundred results are kept.
+ */
 const RESULT_LIMITS = { values: 256, characters: 2 ** 12 };
 
-/** Who does an operation. */
+/** The provider that carries out an operation. */
 export interface Operator {
   readonly name: string;
   readonly logger: Logger;
@@ -36,14 +38,14 @@ export interface Operator {
 export class Operation {
   readonly id = randomBytes(ID_BYTES).toString('hex');
   readonly startedAt: number;
-  /** Settles when it ends; rejects if it was not done. */
+  /** Settles when it ends; rejects if it failed or was cancelled. */
   readonly done: Promise<void>;
   #state: OperationState = 'running';
   #progress: OperationProgress = { doneBytes: 0, doneRegions: 0 };
   #ending: Pick<OperationStatus, 'endedAt' | 'error' | 'result'> = {};
   readonly #controller = new AbortController();
   /**
-   * Whether somebody waits for the end. An error is the answer to that caller then, who logs an
+   * Whether a caller waits for the end. Then an error is the answer to that caller, which logs an
    * unexpected one.
    */
   #isAwaited = false;
@@ -56,11 +58,11 @@ export class Operation {
   ) {
     this.startedAt = clock.now();
     this.done = this.#run(work);
-    // Whoever began it may not wait for it.
+    // The caller that began it need not wait for it.
     this.done.catch(() => undefined);
   }
 
-  /** Like `done`, for those who report how it ends: an unexpected error is not logged here as well. */
+  /** Like `done`, for callers that report how it ends: an unexpected error is then not logged here. */
   waitAndReport(): Promise<void> {
     this.#isAwaited = true;
     return this.done;
@@ -83,7 +85,7 @@ export class Operation {
     };
   }
 
-  /** Tells the provider to stop. It may be done nevertheless. Does nothing after the end. */
+  /** Tells the provider to stop. The operation may still be completed. Does nothing after the end. */
   cancel(reason: BedrockError): void {
     if (this.isRunning) this.#controller.abort(reason);
   }
@@ -99,8 +101,8 @@ export class Operation {
       this.#end('done', isRecord(plain) ? { result: plain } : {});
       operator.logger.info(`${who} is done`, { ...this.#progress });
     } catch (thrown) {
-      // Safe: the provider has ended its work by now, and a cancelled one may have thrown something
-      // else because of that.
+      // Safe: the provider has ended its work. A cancelled one may have thrown another error
+      // because of that.
       const { aborted, reason } = signal as { aborted: boolean; reason: unknown };
       const { code, message, details } = asBedrockError(aborted ? reason : thrown);
       const error = { code, message, ...(Object.keys(details).length > 0 && { details }) };
@@ -130,7 +132,7 @@ const COUNTS: ReadonlySet<string> = new Set(['doneBytes', 'totalBytes', 'doneReg
 
 /** All operations of a daemon. */
 export class Operations {
-  /** In the order of their beginnings. */
+  /** In the order in which they began. */
   readonly #all = new Map<string, Operation>();
 
   constructor(private readonly clock: Clock) {}
@@ -156,13 +158,13 @@ export class Operations {
       const { id, type } = operation;
       throw new BedrockError(
         'CONFLICT',
-        `provider "${provider}" is busy with the ${type} ${id}; wait for its end, or cancel it: bedrock operations cancel ${id}, or DELETE /v1/operations/${id}`,
+        `provider "${provider}" is busy with the ${type} ${id}; wait until it has ended, or cancel it: bedrock operations cancel ${id}, or DELETE /v1/operations/${id}`,
         { details: { operation: id, type } },
       );
     }
   }
 
-  /** All that run, and the last that ended; the newest first. */
+  /** The operations that run, and the last ones that ended; the newest first. */
   list(): OperationStatus[] {
     return [...this.#all.values()].toReversed().map(({ status }) => status);
   }
@@ -173,11 +175,11 @@ export class Operations {
     if (operation !== undefined) return operation;
     throw new BedrockError(
       'NOT_FOUND',
-      `there is no operation ${JSON.stringify(id)}; of those that ended, the last ${MAX_ENDED} are kept`,
+      `there is no operation ${JSON.stringify(id)}; only the last ${MAX_ENDED} that ended are kept`,
     );
   }
 
-  /** Cancels all, or those of one provider, and waits for their ends. */
+  /** Cancels all operations, or those of one provider, and waits until they have ended. */
   async cancelAll(reason: BedrockError, provider?: string): Promise<void> {
     const running = [...this.#runningOn(provider)];
     for (const operation of running) operation.cancel(reason);

@@ -1,16 +1,16 @@
 /**
  * prom-client's metrics of the process: memory, CPU, event loop, garbage collection. Its collectors
- * observe the process as long as it lives, so there is one set of them, however many daemons a
- * program starts and closes.
+ * observe the process as long as it lives. So there is one set of them, even if a program starts
+ * and closes several daemons.
  *
  * Two daemons of a process report the same figures. The delays of the event loop are those since
- * either was last asked.
+ * either daemon was last asked.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 
 let ofThisProcess: Registry | undefined;
 
-/** Makes a daemon's registry serve them too. */
+/** Adds them to a daemon's registry. */
 export function registerProcessMetrics(metrics: Registry): void {
   if (ofThisProcess === undefined) {
     ofThisProcess = new Registry();

@@ -1,8 +1,11 @@
 /**
- * How a provider looks at the moment, for those who tell of all of them: health checks, metrics,
- * listings. Providers and their targets may be a library's own objects, whose getters can throw, or
- * give what the contract does not have. That costs the others nothing: such a provider is shown
- * without targets, with the fault; it is logged once, until it is well again, and counted.
+ * The present state of a provider, for health checks, metrics and listings, which show all
+ * providers.
+ *
+ * A provider and its targets may be objects of a library, whose getters can throw, or return what
+ * the contract does not allow. This does not affect other providers: such a provider is shown
+ * without targets, with its fault. The fault is counted, and logged once until the provider works
+ * again.
  */
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Target } from '../contract/target.js';
@@ -14,20 +17,20 @@ export interface SeenTarget {
   readonly type: string;
   readonly state: string;
   readonly capabilities: Readonly<Record<string, boolean>>;
-  /** Why it takes no changes any more. */
+  /** Why it no longer accepts changes. */
   readonly readOnly: string | undefined;
   readonly meter: OperationMeter | undefined;
 }
 
 export interface SeenProvider {
   readonly provider: RunningProvider;
-  /** In the order of their numbers; none of a provider with a fault. */
+  /** In the order of their numbers; empty for a provider with a fault. */
   readonly targets: readonly SeenTarget[];
-  /** What its code did instead of telling of its targets. */
+  /** What its code did instead of giving its targets. */
   readonly fault: string | undefined;
 }
 
-/** Of each provider: looks that met a fault, and whether the last one did. */
+/** For each provider: the number of looks that met a fault, and whether the last one did. */
 const faults = new WeakMap<RunningProvider, { count: number; isThere: boolean }>();
 
 /** How often a look at it met a fault. */
@@ -70,7 +73,7 @@ function see(provider: RunningProvider): SeenTarget[] {
   });
 }
 
-/** What it says that it can do, and nothing else that the object may have. */
+/** The flags of its capabilities, without anything else that the object may have. */
 function flags(capabilities: object): Record<string, boolean> {
   return Object.fromEntries(
     Object.entries(capabilities).filter((entry): entry is [string, boolean] => typeof entry[1] === 'boolean'),

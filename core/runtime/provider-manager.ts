@@ -1,7 +1,7 @@
 /**
- * The providers of a running daemon: found by name or number, started in the order of the
- * configuration, stopped in reverse order. Others may be prepared beside them, and take their
- * places in one step (changes.ts).
+ * The providers of a running daemon. It finds them by name or number, starts them in the order of
+ * the configuration, and stops them in reverse order. Further providers can be prepared, and then
+ * added in one step (changes.ts).
  *
  * If a provider cannot start within the time-out, the start of the daemon fails, and the running
  * providers are stopped. An optional provider is left out instead, and so are optional providers
@@ -30,8 +30,8 @@ import type { RunningProvider } from './running-provider.js';
 import type { ServedTarget } from './served-target.js';
 
 /**
- * Providers and execution pools that are prepared for a change of the configuration, and that
- * nobody else sees yet.
+ * Providers and execution pools that are prepared for a change of the configuration. Nobody else
+ * sees them yet.
  */
 export interface Prepared {
   readonly executionPools: ReadonlyMap<string, AdmissionQueue>;
@@ -43,7 +43,7 @@ export class ProviderManager {
   #providers: readonly ManagedProvider[] = [];
   #executionPools: ReadonlyMap<string, AdmissionQueue> = new Map();
   #byName: ReadonlyMap<string, ManagedProvider> = new Map();
-  /** While a change is under way: what it adds, as far as it is there. */
+  /** While a change is in progress: what it has added so far. */
   #underWay:
     | {
         readonly executionPools: ReadonlyMap<string, AdmissionQueue>;
@@ -94,7 +94,7 @@ export class ProviderManager {
     return new ManagedProvider({ resolved, executionPool, registry }, logger, this.#around);
   }
 
-  /** From now on these are the providers, in this order. */
+  /** Replaces the list of providers, in this order. */
   #list(providers: readonly ManagedProvider[]): void {
     this.#providers = providers;
     this.#byName = new Map(
@@ -105,7 +105,7 @@ export class ProviderManager {
     );
   }
 
-  /** The pools of a configuration: those that are there already, and new ones. */
+  /** The execution pools of a configuration: the existing ones, and new ones. */
   #poolsOf({ pools }: ResolvedConfig): ReadonlyMap<string, AdmissionQueue> {
     return new Map(
       pools.map(({ name, max_in_flight: maxInFlight, max_queued: maxQueued }) => [
@@ -156,7 +156,7 @@ export class ProviderManager {
   }
 
   /**
-   * Starts all in order. On failure, or at once when the signal is aborted, the running ones are
+   * Starts all in order. On failure, or as soon as the signal is aborted, the running ones are
    * stopped again.
    * @throws START_FAILED
    */
@@ -171,7 +171,7 @@ export class ProviderManager {
         }
         const failure = notStarted(provider, cause);
         if (provider.resolved.isOptional) {
-          this.#logger.error(`${failure.message}; it is optional, so the daemon goes on without it`);
+          this.#logger.error(`${failure.message}; it is optional, so the daemon runs without it`);
           continue;
         }
         await this.stop();
@@ -192,9 +192,9 @@ export class ProviderManager {
   }
 
   /**
-   * Makes the execution pools of another configuration, and creates and starts the providers that
+   * Creates the execution pools of another configuration, and creates and starts the providers that
    * it adds, in order. If one does not start, those before it are stopped again. Nobody sees any of
-   * it before `adopt`.
+   * this before `adopt`.
    * @throws whatever start throws
    */
   async prepare(
@@ -219,7 +219,7 @@ export class ProviderManager {
     }
   }
 
-  /** Stops again what was prepared, and is not adopted. */
+  /** Stops the providers that were prepared but are not adopted. */
   async drop({ added }: Prepared): Promise<void> {
     this.#underWay = undefined;
     const neverEnds = new AbortController().signal;
@@ -230,8 +230,9 @@ export class ProviderManager {
   }
 
   /**
-   * In one step: the providers and execution pools are those of the configuration, in its order.
-   * @returns those that are no longer there, in the order in which they are to be retired; new
+   * In one step, replaces the providers and execution pools by those of the configuration, in its
+   * order.
+   * @returns the providers that were removed, in the order in which they are to be retired; new
    *   requests do not find them
    */
   adopt({ config, registry }: Resolution, { executionPools, added }: Prepared): readonly ManagedProvider[] {
@@ -265,13 +266,13 @@ function notStarted({ name }: ManagedProvider, cause: unknown): BedrockError {
   });
 }
 
-/** The daemon is being stopped, and a change with it. */
+/** The error of a change that ends because the daemon is stopping. */
 export function stoppedMeanwhile(cause?: unknown): BedrockError {
   return new BedrockError('NOT_READY', 'the daemon is stopping, and nothing was changed', { cause });
 }
 
 /**
- * The target of a provider that a request or program names.
+ * The target that a request or program names.
  * @throws INVALID_ARGUMENT, NOT_SUPPORTED, NOT_READY
  */
 export function servedTarget(provider: RunningProvider, index: number): ServedTarget {

@@ -1,4 +1,7 @@
-/** A provider's own metrics in the daemon's registry of prom-client; see the contract. */
+/**
+ * A provider's own metrics in the daemon's registry of prom-client. The contract
+ * (core/contract/provider-metrics.ts) describes them.
+ */
 import { Counter, Gauge, Histogram, type Metric, type Registry } from 'prom-client';
 import { type BedrockError, invalid } from '../base/errors.js';
 import type {
@@ -13,7 +16,7 @@ interface Known {
   readonly kind: string;
   readonly labels: string;
   readonly metric: Metric;
-  /** Whose it is. */
+  /** The provider that it belongs to. */
   readonly users: Set<LabelledMetrics>;
 }
 
@@ -55,8 +58,8 @@ export class LabelledMetrics implements ProviderMetrics {
   }
 
   /**
-   * The provider is gone: its series vanish, and metrics that no other provider has. What its code
-   * still reports counts no more.
+   * Removes the series of a provider that was removed, and metrics that no other provider has. What
+   * its code still reports is ignored.
    */
   async forget(): Promise<void> {
     this.#isForgotten = true;
@@ -67,7 +70,7 @@ export class LabelledMetrics implements ProviderMetrics {
         this.registry.removeSingleMetric(name);
         continue;
       }
-      // Safe: others only add series of their own meanwhile.
+      // Safe: meanwhile, other providers only add series of their own.
       const { values } = await metric.get();
       for (const { labels } of values) {
         const series: Record<string, unknown> = { ...labels };

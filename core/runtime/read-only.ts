@@ -1,6 +1,6 @@
 /**
- * Targets that have become read-only against their configuration, as health checks, metrics and
- * listings report them.
+ * Targets that have become read-only although their configuration allows changes, for health
+ * checks, metrics and listings.
  */
 import type { SeenProvider } from './provider-look.js';
 
@@ -8,7 +8,7 @@ export interface ReadOnlyTarget {
   readonly provider: string;
   /** Its number. */
   readonly target: number;
-  /** What happened, and what to do. */
+  /** What happened, and what to do about it. */
   readonly reason: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The providers of other daemons that one provider depends on: connected when it is created, closed
- * after it has stopped.
+ * The providers of other daemons that one provider depends on. They are connected when it is
+ * created, and closed after it has stopped.
  *
  * A daemon that cannot be reached is an error at once. A daemon that is still starting is waited
  * for, as daemons that belong together are often launched together.
@@ -15,7 +15,7 @@ import type { RemoteOptions, RemoteProviderHandle } from '../contract/remote-pro
 /** Interval between two requests to a daemon that is starting. */
 const RETRY_MS = 100;
 
-const GIVEN_UP = 'whoever asked for it has given up';
+const GIVEN_UP = 'the caller has given up';
 
 /** A provider of another daemon that is needed and not there. */
 export interface MissingDependency {
@@ -35,8 +35,8 @@ export class RemoteDependencies {
   readonly #closing = new AbortController();
 
   /**
-   * Whether it was closed. New requests are then refused, and a connection in progress is closed
-   * when it is made.
+   * Whether it was closed. Then new requests are refused, and a connection that is being made is
+   * closed as soon as it is open.
    */
   get isClosed(): boolean {
     return this.#closing.signal.aborted;
@@ -60,7 +60,7 @@ export class RemoteDependencies {
         ...(cause !== undefined && { cause }),
       });
     if (this.isClosed) throw unresolved(GIVEN_UP);
-    // Safe: the signal tells the connection of a close meanwhile.
+    // Safe: the signal ends the attempt if the set is closed meanwhile.
     const service = await how
       .remoteOptions(url, 'dependency')
       .then((options) => connectWhenReady(url, options, how.timeoutMs(), this.#closing.signal))
@@ -106,8 +106,8 @@ export class RemoteDependencies {
 }
 
 /**
- * The connections of one provider, by the keys of its configuration. Once it is closed for good,
- * none stays open, including those still being made.
+ * The connections of one provider, by the keys of its configuration. After `close`, none stays
+ * open, including those that are still being made.
  */
 export class RemotesOfProvider {
   readonly #inUse = new Map<string, RemoteDependencies>();

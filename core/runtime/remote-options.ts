@@ -1,10 +1,10 @@
-/** How the daemon presents itself to other daemons, as its configuration says. */
+/** Reads how the daemon presents itself to other daemons: the files of `bedrock.remote_tls`. */
 import { readFile } from 'node:fs/promises';
 import type { RemoteTlsConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { RemoteOptions } from '../contract/remote-provider.js';
 
-/** Reads the files again each time: certificates are renewed while daemons run. @throws UNREACHABLE */
+/** Reads the files each time, since certificates are renewed while daemons run. @throws UNREACHABLE */
 export async function readRemoteOptions(tls: RemoteTlsConfig | undefined): Promise<RemoteOptions> {
   if (tls === undefined) return {};
   const read = async (key: keyof RemoteTlsConfig): Promise<Partial<Record<typeof key, Buffer>>> => {

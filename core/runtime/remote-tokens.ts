@@ -1,14 +1,14 @@
 /**
  * The tokens that the daemon presents to other daemons: `bedrock.remote_tokens`.
  *
- * A token goes to the one address that it is meant for. Whoever may have a provider migrated
- * chooses the destination, and would otherwise have the token sent to a daemon of their own.
- * Migrations use a token only where the configuration says so, as the one who asks for a migration
- * may have fewer rights at the destination than the daemon has.
+ * A token is sent only to the address that it is meant for. A client that may migrate a provider
+ * chooses the destination, and could otherwise have the token sent to its own daemon. Migrations
+ * use a token only if the configuration allows it, since the client that starts a migration may
+ * have fewer rights at the destination than the daemon has.
  *
- * A file is read when its token is first needed, and again when it has changed. One that cannot be
- * used leaves the token as it was, and is reported once. Open connections present a renewed token
- * with their next call.
+ * A file is read when its token is first needed, and again when it has changed. If the changed file
+ * cannot be used, the token stays as it was, and this is reported once. Open connections present a
+ * renewed token with their next call.
  */
 import { open, stat } from 'node:fs/promises';
 import type { RemoteTokenConfig } from '../../schemas/generated/bedrock.js';
@@ -22,7 +22,7 @@ import { checkPrivate, type FileMark, markOf } from '../security/token-file.js';
 /** What a token is needed for. */
 export type RemotePurpose = 'dependency' | 'migration';
 
-/** How often the files are looked at, milliseconds. fs.watch loses changes on some file systems. */
+/** How often the files are checked, milliseconds. fs.watch loses changes on some file systems. */
 const LOOK_MS = 1000;
 
 /** A token has 116 characters at most. */
@@ -31,7 +31,7 @@ const MAX_BYTES = 4096;
 interface Held {
   text: string;
   mark: FileMark;
-  /** The state of the file that was found to be unusable. */
+  /** The state of the file in which it was found to be unusable. */
   faultyMark: FileMark | undefined;
 }
 
@@ -65,14 +65,14 @@ export class RemoteTokens {
     return { token: () => held.text };
   }
 
-  /** Ends the looks at the files. */
+  /** Ends the checks of the files. */
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
   }
 
   async #look(): Promise<void> {
-    // A file system that takes long is asked once at a time.
+    // One check at a time, since a file system may take long to answer.
     if (this.#isLooking) return;
     this.#isLooking = true;
     for (const [file, held] of this.#held) await this.#renew(file, held);
@@ -84,7 +84,8 @@ export class RemoteTokens {
     try {
       mark = markOf(await stat(file));
       if (mark === held.mark || mark === held.faultyMark) return;
-      // Safe: an older state that was read meanwhile has an older mark, and the next look replaces it.
+      // Safe: an older state that was read meanwhile has an older mark, and the next check replaces
+      // it.
       Object.assign(held, await readToken(file), { faultyMark: undefined });
       this.logger.info(`the token in ${file} was read again`);
     } catch (error) {
@@ -99,12 +100,12 @@ export class RemoteTokens {
 async function readToken(file: string): Promise<{ text: string; mark: FileMark }> {
   const handle = await open(file, 'r');
   try {
-    // Of the open file, not of its name: it cannot be replaced in between.
+    // The state of the open file, not of its name, which may be replaced in between.
     const found = await handle.stat();
     if (!found.isFile() || found.size > MAX_BYTES)
       throw new BedrockError('CONFIG_INVALID', `${file} is not a token file`);
     checkPrivate(file, found.uid, found.mode);
-    const text = checkedToken(await handle.readFile('utf8'), `what stands in ${file}`);
+    const text = checkedToken(await handle.readFile('utf8'), `the text in ${file}`);
     return { text, mark: markOf(found) };
   } finally {
     await handle.close();

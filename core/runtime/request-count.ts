@@ -1,7 +1,7 @@
 /**
- * The requests in flight at one provider, whatever their door: from the moment when a door has
- * found the provider until the answer is sent. A provider that is removed stops only when there are
- * none left, or after a time-out.
+ * The requests in flight at one provider, over all doors: from the moment when a door has found the
+ * provider until the answer is sent. A provider that is removed stops only when there are none
+ * left, or after a time-out.
  */
 export class RequestCount {
   #inFlight = 0;
@@ -29,7 +29,7 @@ export class RequestCount {
     }
   }
 
-  /** Resolves when there are none. For one caller. */
+  /** Resolves when there are none. Only one caller may wait. */
   idle(): Promise<void> {
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => (this.#whenIdle = resolve));

@@ -47,7 +47,7 @@ export class RunningConfig {
     return this.start.directory;
   }
 
-  /** A change was made. */
+  /** Replaces the configuration after a change. */
   adopt(resolution: Resolution): void {
     this.#resolution = resolution;
     this.onAdopted?.();

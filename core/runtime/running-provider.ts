@@ -16,13 +16,13 @@ export interface RunningProvider extends ServingProvider {
   served(index: number): ServedTarget | undefined;
   /** The result of its type's `create`; undefined before, and if it could not start. */
   readonly instance: Provider | undefined;
-  /** What is in flight at it: at its targets and its own routes. */
+  /** The requests in flight at it: at its targets and its own routes. */
   readonly requests: RequestCount;
   /** Asks the daemons that it depends on. @returns those of its dependencies that are not there */
   missingDependencies(timeoutMs: number): Promise<Trouble[]>;
   /** Its own routes. */
   readonly routes: RouteTable;
-  /** Snapshots and similar requests, one after another. */
+  /** Runs snapshots and similar requests one after another. */
   readonly administration: Sequence;
   /** Its present settings. */
   readonly config: Readonly<Record<string, unknown>>;

@@ -1,11 +1,11 @@
-/** Work that must not overlap: one piece after another, in the order of the requests. */
+/** Runs work that must not overlap: one piece after another, in the order of the requests. */
 export class Sequence {
   #last: Promise<unknown> = Promise.resolve();
   #unfinished = 0;
 
   /**
-   * Whether work is in progress or waits. Work that is requested while there is none begins before
-   * any other.
+   * Whether work is in progress or waits. If not, the next work that is requested is the next to
+   * begin.
    */
   get isBusy(): boolean {
     return this.#unfinished > 0;

@@ -1,10 +1,11 @@
 /**
- * A target as the doors serve it: what a door gets when it looks one up, whatever its protocol. It
- * contains everything that the daemon adds to a call: the execution pool of the provider admits it,
- * and its bytes, time and failures are counted. A door calls `target`, or `direct` if that exists.
+ * A target as the doors serve it. A door gets one when it looks up a target, whatever its protocol.
+ * It holds everything that the daemon adds to a call: the execution pool of the provider, which
+ * admits it, and the meter, which counts its bytes, time and failures. A door calls `target`, or
+ * `direct` if that exists.
  *
- * Regions are made by way of `space`, so that clients who are slow to fill theirs give way where
- * there is none for others.
+ * A door creates regions by way of `space`. If there is no space, this ends uploads of clients that
+ * are too slow.
  *
  * One operation is `executionPool.run` (or `tryEnter` and `leave`) around each call, and then
  * `record` or `recordFailure`, once.
@@ -31,22 +32,22 @@ export interface ServingProvider {
 }
 
 export class ServedTarget {
-  /** Its results are checked: a library is not trusted. */
+  /** The target. Its results are checked, since a library is not trusted. */
   readonly target: Target;
   readonly #direct: DirectTarget | undefined;
   /**
-   * Admits the calls. Another one may take its place: whoever leaves it after a wait must keep the
-   * one that was entered.
+   * Admits the calls. It may be replaced: a caller that leaves it after a wait must keep the one
+   * that it entered.
    */
   executionPool: ExecutionPool;
-  /** What clients hold of its space for regions that have not all come. */
+  /** The space that clients hold for regions that are not complete. */
   readonly space = new HeldSpace();
 
   /**
    * @param index number of the target
    * @param source the target as its provider has it
-   * @param meter that of the number, whichever target had it before
-   * @param requests those of its provider, in flight
+   * @param meter the meter of this number; an earlier target with the number used it too
+   * @param requests the requests in flight at its provider
    */
   constructor(
     readonly provider: ServingProvider,
@@ -60,7 +61,7 @@ export class ServedTarget {
     this.executionPool = provider.executionPool;
   }
 
-  /** The target, if its calls are done when they return. */
+  /** The target, if its calls are complete when they return. */
   get direct(): DirectTarget | undefined {
     return this.#direct?.isHeld === true ? undefined : this.#direct;
   }

@@ -1,4 +1,4 @@
-/** Who uses a part of a configuration, so that it cannot be taken away. */
+/** Finds the users of a part of a configuration. A part that is in use cannot be removed. */
 import type { ResolvedConfig, ResolvedProvider, ResolvedReference } from '../config/resolved-config.js';
 
 /** The providers that depend on a provider, each as text with the key of its dependency. */
@@ -8,7 +8,7 @@ export function usersOfProvider({ providers }: ResolvedConfig, name: string): st
   );
 }
 
-/** Whoever names an execution pool. */
+/** The parts of a configuration that name an execution pool, each as text. */
 export function usersOfPool({ json, providers }: ResolvedConfig, name: string): string[] {
   const { margo, bedrock, abt_io: io = [], mona = [] } = json;
   const named = <T extends { name?: string }>(kind: string, list: readonly T[], uses: (one: T) => boolean) =>

@@ -1,11 +1,11 @@
 /**
- * What an earlier snapshot of a target holds, so that a new one need not write it again: a complete
- * one in another folder, whose packs the new one links, or what a snapshot that was interrupted has
- * left in the same folder.
+ * What an earlier snapshot of a target holds, so that a new one need not write it again. It is
+ * either a complete snapshot in another folder, whose packs the new one links, or what an
+ * interrupted snapshot left in the same folder.
  *
- * A block is the same only if its bytes are: a checksum of 32 bits would take one changed block of
- * four billion for an old one. Since the bytes are read and compared, nothing of the earlier
- * snapshot is believed, and no damage of it comes into the new one.
+ * A block counts as unchanged only if its bytes are equal. A checksum of 32 bits alone would take
+ * one changed block of four billion for an old one. Since the bytes are read and compared, damage
+ * of the earlier snapshot does not get into the new one.
  *
  * Memory: the lines of its regions.
  */
@@ -22,17 +22,17 @@ export class EarlierSnapshot {
   readonly #regions = new Map<string, readonly Extent[]>();
 
   private constructor(
-    /** Its own, without symbolic links. */
+    /** The real path, without symbolic links. */
     readonly folder: string,
-    /** Size of each pack, by its number. */
+    /** Bytes of each pack, by its number. */
     readonly packs: readonly number[],
   ) {}
 
   /**
-   * A complete one.
+   * Reads a complete snapshot.
    * @param poolId of the target
    * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, NOT_SUPPORTED, INVALID_ARGUMENT (it
-   *   is of another target, or cannot be read)
+   *   is a snapshot of another target, or cannot be read)
    */
   static async complete(folder: string, poolId: string): Promise<EarlierSnapshot> {
     const reader = await SnapshotReader.open(folder);
@@ -50,7 +50,7 @@ export class EarlierSnapshot {
     return earlier;
   }
 
-  /** What was left in a folder by a snapshot that was interrupted: all that can be used of it, or nothing. */
+  /** Reads what an interrupted snapshot left in a folder. It may hold nothing that can be used. */
   static async unfinished(folder: string, poolId: string): Promise<EarlierSnapshot> {
     const packs: (number | undefined)[] = [];
     for (const name of await readdir(folder)) {
@@ -70,7 +70,7 @@ export class EarlierSnapshot {
     }
     try {
       for await (const line of file.readLines({ autoClose: false })) {
-        // The last line may be torn, and the first ones may be of another target.
+        // The last line may be incomplete, and the first lines may be of another target.
         const { id, extents } = decodeRecord(line, { poolId, packs: earlier.packs }, folder);
         earlier.#add(id, extents);
       }
@@ -83,12 +83,12 @@ export class EarlierSnapshot {
   }
 
   #add(id: RegionId, extents: readonly Extent[]): void {
-    // Found by their places: all but the last are whole pieces.
+    // Pieces are found by their index, so all but the last must have the full size.
     if (extents.every(({ length }, at) => length === PIECE_BYTES || at === extents.length - 1))
       this.#regions.set(id.toString(), extents);
   }
 
-  /** Packs that hold something of a region, by their numbers. */
+  /** Numbers of the packs that hold bytes of regions. */
   get used(): ReadonlySet<number> {
     const used = new Set<number>();
     for (const extents of this.#regions.values()) for (const { pack } of extents) used.add(pack);
@@ -96,8 +96,8 @@ export class EarlierSnapshot {
   }
 
   /**
-   * Where the same bytes are, for a piece of a region.
-   * @returns nothing if they are not there, or cannot be read
+   * Finds the bytes of a piece of a region in the earlier snapshot.
+   * @returns undefined if they are not there, or cannot be read
    */
   async find(id: RegionId, piece: number, bytes: Uint8Array, crc: number): Promise<Extent | undefined> {
     const extent = this.#regions.get(id.toString())?.[piece];
@@ -111,7 +111,7 @@ export class EarlierSnapshot {
         done += bytesRead;
       }
     } catch (error) {
-      // It is written again, as if it had changed.
+      // Then the piece is written again, as if it had changed.
       if (systemCodeOf(error) === undefined) throw error;
       return undefined;
     }
@@ -128,7 +128,7 @@ export class EarlierSnapshot {
     return path.join(this.folder, packName(pack));
   }
 
-  /** Gives a pack a second name, in another folder. */
+  /** Gives a pack a second name in another folder: a hard link. */
   async link(pack: number, to: string): Promise<void> {
     await link(this.#pathOf(pack), to);
   }

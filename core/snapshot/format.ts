@@ -1,9 +1,9 @@
 /**
- * The files of a snapshot, as docs/snapshot-format.md describes them: their names, the manifest, a
- * line for each region.
+ * The files of a snapshot: their names, the manifest, and the lines of the index of regions.
+ * docs/snapshot-format.md describes them.
  *
- * Everything that is read may be damaged or a lie: names of files come from numbers, sizes are
- * checked, nothing is allocated by a number that a file holds.
+ * Everything that is read may be damaged or forged. So names of files are made from numbers, sizes
+ * are checked, and no number from a file decides how much memory is allocated.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -22,20 +22,20 @@ export const REGIONS = 'regions.jsonl' as const;
 export const ERASED = 'erased.txt' as const;
 
 const MAX_MANIFEST_BYTES = 2 ** 24;
-/** Of one line: a name in JSON, and the extents of a region. */
+/** Bytes of one line: a region's name in JSON, and its extents. */
 export const MAX_LINE_BYTES = 2 ** 24;
 const MAX_PACKS = 10 ** 6;
 
-/** A file of data. */
+/** Name of a pack, which holds bytes of regions. */
 export function packName(pack: number): string {
   return `data-${String(pack).padStart(6, '0')}.pack`;
 }
 
-/** Names that a snapshot may have in its folder. */
+/** The names of files that a snapshot may have in its folder. */
 export const OWN_NAME =
   /^(manifest\.json|manifest\.json\.new|unfinished\.json|regions\.jsonl(\.new)?|erased\.txt|data-\d{6}\.pack)$/;
 
-/** A part of a region, in a pack. */
+/** A part of a region, and where it is in a pack. */
 export interface Extent {
   readonly pack: number;
   readonly offset: number;
@@ -57,14 +57,14 @@ export interface Manifest {
   readonly version: number;
   /** 16 hexadecimal digits. */
   readonly poolId: string;
-  /** The moment, milliseconds since the epoch. */
+  /** The moment that the snapshot shows, milliseconds since the epoch. */
   readonly takenAt: number;
   /** Where it comes from, for people. */
   readonly source: { readonly provider: string; readonly target: number; readonly type: string };
   readonly regions: number;
   readonly bytes: number;
   readonly erased: number;
-  /** Size of each pack, by its number. */
+  /** Bytes of each pack, by its number. */
   readonly packs: readonly number[];
   readonly files: { readonly 'regions.jsonl': IndexFile; readonly 'erased.txt': IndexFile };
 }
@@ -132,7 +132,7 @@ async function readSmall(file: string): Promise<string> {
   }
 }
 
-/** A file, never what a symbolic link leads to, and never a pipe that blocks. */
+/** Opens a file. Does not follow a symbolic link, and does not block on a pipe. */
 export function openToRead(file: string): Promise<FileHandle> {
   return open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 }

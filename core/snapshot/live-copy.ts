@@ -1,13 +1,14 @@
 /**
- * Copies a target into a snapshot while it serves, so that the copy is the target at one moment.
+ * Copies a target into a snapshot while it serves, so that the copy shows the target at one moment.
  *
- * It hears of every change (change-gate.ts). A first pass copies all regions; each later pass
- * copies again what has changed since. When little is left, changes are held for a moment, the rest
- * is copied, and that is the moment of the snapshot: every region, every name and every erased ID
- * is as it was then. If the rest takes too long, changes go on, and so do the passes.
+ * A change gate (change-gate.ts) reports every change. The first pass copies all regions. Each
+ * later pass copies again what has changed since. When little is left, changes are held for a
+ * moment and the rest is copied. That is the moment of the snapshot: every region, every name and
+ * every erased ID is as it was then. If the rest takes too long, changes continue, and so do the
+ * passes.
  *
- * Memory: pieces that are in flight, a number for each region, and one for each piece of regions
- * that are larger than a piece.
+ * Memory: pieces that are in flight, a number for each region, and a number for each piece of
+ * regions that are larger than a piece.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
@@ -16,14 +17,14 @@ import type { RegionStat, Target } from '../contract/target.js';
 import type { ChangeListener, ChangeWatch } from '../targets/change-gate.js';
 import { erasedPages, regionsOf } from '../targets/copy.js';
 
-/** What is read and written at once. */
+/** Bytes that are read and written at once. */
 export const PIECE_BYTES = 2 ** 18;
 /** How many pieces are copied at once, by default. */
 const WORKERS = 32;
-/** If no more than that is left, changes are held for the last pass. */
+/** If no more than this is left, changes are held for the last pass. */
 const FEW_PIECES = 256;
 const FEW_REGIONS = 256;
-/** After so many passes, changes are held although they come as fast as they are copied. */
+/** After this many passes, changes are held even if they come as fast as they are copied. */
 const MAX_PASSES = 8;
 /** How often the last pass may take too long. */
 const MAX_HOLDS = 5;
@@ -38,11 +39,11 @@ export function isWatchable(target: Target): target is Watchable {
   return typeof (target as Partial<Record<'watchChanges', unknown>>).watchChanges === 'function';
 }
 
-/** Takes what is copied. What comes again replaces what came before. */
+/** Receives the copy. What is given again replaces what was given before. */
 export interface CopySink {
   /** Takes a piece of a region, which begins at a multiple of PIECE_BYTES. */
   write(id: RegionId, offset: number, bytes: Uint8Array): Promise<void>;
-  /** All pieces were given; this is what the region is now. */
+  /** All pieces of the region were given; `stat` is its present state. */
   region(stat: RegionStat): Promise<void>;
   /** The region is gone; its ID must never be given out again. */
   gone(id: RegionId): void;
@@ -57,7 +58,7 @@ export interface LiveCopyOptions {
 }
 
 export interface LiveCopyResult {
-  /** The moment, milliseconds since the epoch. */
+  /** The moment that the copy shows, milliseconds since the epoch. */
   takenAt: number;
   passes: number;
   /** How long changes were held, milliseconds. */
@@ -67,7 +68,7 @@ export interface LiveCopyResult {
 /** What has changed of a region: everything, or some of its pieces. */
 interface Change {
   readonly id: RegionId;
-  /** undefined: all of them. */
+  /** undefined: all pieces. */
   pieces: Set<number> | undefined;
 }
 
@@ -128,7 +129,7 @@ export async function copyLive(
     watch.end();
   }
 
-  /** Copies the rest while nothing changes. @returns nothing if that takes too long */
+  /** Copies the rest while changes are held. @returns undefined if that takes too long */
   async function copyHeld(): Promise<Omit<LiveCopyResult, 'passes'> | undefined> {
     const begun = performance.now();
     try {
@@ -151,7 +152,7 @@ export async function copyLive(
     } catch (error) {
       signal.throwIfAborted();
       if (!late.signal.aborted) throw error;
-      // What was not copied is copied in the next pass, and so is what was: it does not matter which.
+      // The next pass copies all of these again, whether or not they were copied in this one.
       for (const { id } of rest) changeOf(changes, id).pieces = undefined;
       return undefined;
     } finally {
@@ -196,7 +197,7 @@ async function copyRegion(
     }
     await sink.region(stat);
   } catch (error) {
-    // Erased before or meanwhile: then it is among the changes, or was found so by its last one.
+    // The region was erased. The change is recorded, or its last change has already found this.
     if (!(error instanceof BedrockError) || error.code !== 'REGION_NOT_FOUND') throw error;
     sink.gone(id);
   }

@@ -1,8 +1,11 @@
-/** The places of extents in packs. No two regions share bytes in a snapshot that a writer made. */
+/**
+ * Finds extents that overlap in a pack. In a snapshot that a writer made, no two regions share
+ * bytes.
+ */
 import type { Extent } from './format.js';
 
 export class Places {
-  /** By pack: offsets and lengths in turn. */
+  /** For each pack: offset and length of each extent, in turn. */
   readonly #packs = new Map<number, number[]>();
 
   add(extents: readonly Extent[]): void {
@@ -14,7 +17,7 @@ export class Places {
     }
   }
 
-  /** @returns where a byte is that two extents have, if there is one */
+  /** @returns the place of a byte that belongs to two extents, if there is one */
   overlap(): { pack: number; offset: number } | undefined {
     for (const [pack, places] of this.#packs) {
       const order = Uint32Array.from({ length: places.length / 2 }, (_, at) => 2 * at);

@@ -1,6 +1,8 @@
 /**
- * Reads a snapshot: its regions one after another, their bytes with their checksums, the erased
- * IDs. Memory: two numbers for each extent, so that two of them that overlap are found.
+ * Reads a snapshot: its regions one after another, their bytes, and the erased IDs. Every checksum
+ * is checked.
+ *
+ * Memory: two numbers for each extent, to find extents that overlap.
  */
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -43,8 +45,8 @@ export class SnapshotReader {
   }
 
   /**
-   * Every region, as its line says.
-   * @throws SNAPSHOT_CORRUPT, at the end also if the file is not as the manifest says
+   * Yields the record of every region.
+   * @throws SNAPSHOT_CORRUPT, also at the end if the file does not match the manifest
    */
   async *regions(): AsyncGenerator<RegionRecord> {
     const { manifest, folder } = this;
@@ -61,14 +63,17 @@ export class SnapshotReader {
     if (count !== manifest.regions || bytes !== manifest.bytes)
       throw corrupt(
         folder,
-        `${REGIONS} has not the ${manifest.regions} regions of ${manifest.bytes} bytes of the manifest`,
+        `${REGIONS} does not have the ${manifest.regions} regions of ${manifest.bytes} bytes that the manifest tells`,
       );
     const twice = places.overlap();
     if (twice !== undefined)
-      throw corrupt(folder, `two extents of ${REGIONS} have byte ${twice.offset} of ${packName(twice.pack)}`);
+      throw corrupt(
+        folder,
+        `two extents of ${REGIONS} overlap at byte ${twice.offset} of ${packName(twice.pack)}`,
+      );
   }
 
-  /** The IDs that must never be given out, some at a time. @throws SNAPSHOT_CORRUPT */
+  /** Yields the IDs that must never be given out, in batches. @throws SNAPSHOT_CORRUPT */
   async *erased(): AsyncGenerator<readonly RegionId[]> {
     const { folder, manifest } = this;
     let ids: RegionId[] = [];
@@ -125,7 +130,7 @@ export class SnapshotReader {
   }
 
   /**
-   * The bytes of a region. The last piece of an extent comes only if its checksum matches.
+   * Yields the bytes of a region. The last piece of an extent comes only if its checksum matches.
    * @throws SNAPSHOT_CORRUPT
    */
   async *contents(record: RegionRecord, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -191,10 +196,10 @@ export class SnapshotReader {
 /** What `verifySnapshot` found. */
 export interface Verification {
   readonly manifest: Manifest;
-  /** Regions whose bytes are as they were. */
+  /** Regions whose bytes match their checksums. */
   readonly regions: number;
   readonly bytes: number;
-  /** What is wrong, in words; the first thousand. */
+  /** What is wrong, in words; at most the first thousand faults. */
   readonly faults: readonly string[];
   readonly damaged: number;
 }
@@ -202,7 +207,7 @@ export interface Verification {
 const MAX_FAULTS = 1000;
 
 /**
- * Reads all of a snapshot, and checks every checksum.
+ * Reads a whole snapshot, and checks every checksum.
  * @throws NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT (the manifest), INVALID_ARGUMENT, what
  *   the signal was aborted with
  */

@@ -1,13 +1,13 @@
 /**
  * Writes a snapshot. Order: unfinished.json -> data, index -> fsync of each -> fsync of the
- * folder -> manifest.json.new -> fsync -> rename to manifest.json -> unfinished.json goes -> fsync
- * of the folder. So manifest.json is there if, and only if, all of it is durable.
+ * folder -> manifest.json.new -> fsync -> rename to manifest.json -> remove unfinished.json ->
+ * fsync of the folder. So manifest.json exists if, and only if, everything is durable.
  *
- * Bytes are appended to packs. A region of one piece is one extent. The pieces of a larger one may
- * come in any order, with those of other regions between them; each is an extent.
+ * Bytes are appended to packs. A region of one piece is one extent. The pieces of a larger region
+ * may come in any order, with pieces of other regions between them; each piece is an extent.
  *
- * A piece that an earlier snapshot has with the same bytes is not written again. A pack of another
- * folder that has one is given a second name here, a hard link: packs never change once their
+ * A piece that an earlier snapshot has with the same bytes is not written again. If it is in a pack
+ * of another folder, that pack gets a second name here, a hard link: packs never change once their
  * snapshot is complete.
  */
 import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
@@ -33,15 +33,15 @@ import {
 } from './format.js';
 import { type CopySink, PIECE_BYTES } from './live-copy.js';
 
-/** A pack that has reached this gets no more. */
+/** A pack that has reached this size gets no more bytes. */
 const PACK_BYTES = 2 ** 30;
-/** Small pieces are gathered up to this. */
+/** Small pieces are gathered up to this size. */
 const BUFFER_BYTES = 2 ** 20;
 
 /** Folders that a snapshot is being written to or read from by this process. */
 const inUse = new Set<string>();
 
-/** Keeps a folder for one snapshot at a time. @throws CONFLICT */
+/** Reserves a folder for one snapshot at a time. @returns what ends the reservation @throws CONFLICT */
 export function useFolder(folder: string): () => void {
   if (inUse.has(folder))
     throw new BedrockError('CONFLICT', `another operation is using the folder ${folder}`, {
@@ -51,7 +51,7 @@ export function useFolder(folder: string): () => void {
   return () => inUse.delete(folder);
 }
 
-/** The system's error for the folder of a snapshot, as one of the table. */
+/** Turns a system error about a snapshot's folder into one of our error codes. */
 export function folderError(folder: string, error: unknown): unknown {
   const code = systemCodeOf(error);
   if (error instanceof BedrockError || code === undefined) return error;
@@ -84,7 +84,7 @@ class Appender {
     private readonly sum: Checksum | undefined,
   ) {}
 
-  /** @param bytes nobody changes them until `drained` has resolved */
+  /** @param bytes must not change until `drained` has resolved */
   append(bytes: Uint8Array): number {
     const at = this.size;
     this.size += bytes.length;
@@ -134,7 +134,7 @@ async function earlierOf({ incremental, poolId }: WriterOptions): Promise<Earlie
     : EarlierSnapshot.complete(await realFolder(incremental), poolId);
 }
 
-/** Without symbolic links; as it is if it is not there, which its use then says. */
+/** The path without symbolic links. A path that does not exist is returned unchanged: its use fails. */
 async function realFolder(folder: string): Promise<string> {
   try {
     return await realpath(folder);
@@ -144,10 +144,10 @@ async function realFolder(folder: string): Promise<string> {
   }
 }
 
-/** What is kept of a region until the end. */
+/** What is remembered of a region until the end. */
 interface Kept {
   readonly id: RegionId;
-  /** Where its last line is in regions.jsonl, as long as that is being written. */
+  /** Where its last line is in regions.jsonl while that is being written. */
   at: number;
   bytes: number;
 }
@@ -157,11 +157,11 @@ export interface WriterOptions {
   readonly poolId: string;
   /** The folder of an earlier snapshot. */
   readonly incremental?: string;
-  /** Bytes that were written or found to be there, and regions. */
+  /** Reports bytes that were written or were already there, and regions. */
   readonly onBytes: (bytes: number, regions: number) => void;
 }
 
-/** What the writing of a snapshot cost. */
+/** What writing a snapshot cost. */
 export interface Written {
   /** Bytes of regions that were written. */
   readonly writtenBytes: number;
@@ -171,21 +171,21 @@ export interface Written {
 
 export class SnapshotWriter implements CopySink {
   /**
-   * By ID: a slot may have had two regions. The extents of the pieces, by their numbers; kept for
-   * regions of several.
+   * For each region of several pieces: the extents of its pieces. Keyed by ID, not by slot, since a
+   * slot may have had two regions.
    */
   readonly #parts = new Map<string, Extent[]>();
   /** By slot. */
   readonly #kept = new Map<number, Kept>();
-  /** By slot, the last generation that was given out. */
+  /** For each slot, the last generation that was given out. */
   readonly #erased = new Map<number, number>();
   readonly #packs: number[] = [];
-  /** What is written to, and its number. */
+  /** The pack that is being written, and its number. */
   #pack: Appender | undefined;
   #number = 0;
   #writtenBytes = 0;
   #earlier: EarlierSnapshot | undefined;
-  /** The numbers that packs of the earlier snapshot have here, by those that they have there. */
+  /** For each number of a pack in the earlier snapshot: its number here. */
   readonly #shared = new Map<number, Promise<number>>();
   #regions!: Appender;
   #sum!: Checksum;
@@ -197,8 +197,8 @@ export class SnapshotWriter implements CopySink {
   ) {}
 
   /**
-   * Prepares the folder: it is made if it is not there, and must be empty, or have what a snapshot
-   * that was not finished has left.
+   * Prepares the folder, and creates it if necessary. It must be empty, or hold an unfinished
+   * snapshot.
    * @throws INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE; for the earlier snapshot also NOT_FOUND,
    *   SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT, NOT_SUPPORTED
    */
@@ -231,7 +231,7 @@ export class SnapshotWriter implements CopySink {
     if (!(await stat(folder)).isDirectory()) throw invalid(`${folder} is not a folder`);
     const there = await readdir(folder);
     if (there.includes(MANIFEST))
-      throw new BedrockError('CONFLICT', `${folder} holds a complete snapshot already; name another folder`, {
+      throw new BedrockError('CONFLICT', `${folder} already holds a complete snapshot; name another folder`, {
         details: { path: folder },
       });
     const foreign = there.find((name) => !OWN_NAME.test(name));
@@ -254,7 +254,7 @@ export class SnapshotWriter implements CopySink {
     }
     if (this.options.incremental !== undefined)
       await this.#tryLink().catch(async (error: unknown) => {
-        // The folder is as it was.
+        // The folder is unchanged.
         if (there.length === 0) await rm(path.join(folder, UNFINISHED));
         throw error;
       });
@@ -263,8 +263,7 @@ export class SnapshotWriter implements CopySink {
   }
 
   /**
-   * Keeps the packs that a snapshot that was interrupted has left, for the pieces that are still as
-   * they are there.
+   * Keeps the packs of an interrupted snapshot, to reuse the pieces that have not changed since.
    */
   async #resume(): Promise<void> {
     const left = await EarlierSnapshot.unfinished(this.folder, this.options.poolId);
@@ -274,7 +273,7 @@ export class SnapshotWriter implements CopySink {
     for (const pack of used) this.#shared.set(pack, Promise.resolve(pack));
   }
 
-  /** Finds out at once whether the folder can have files in common with that of the earlier snapshot. */
+  /** Checks at the start whether the folder can share files with that of the earlier snapshot. */
   async #tryLink(): Promise<void> {
     const earlier = this.#earlier;
     if (earlier === undefined) return;
@@ -285,7 +284,7 @@ export class SnapshotWriter implements CopySink {
       const code = systemCodeOf(error);
       if (!['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
       throw invalid(
-        `${this.folder} can have no files in common with ${earlier.folder} (${code ?? ''}): an incremental snapshot needs both on one file system that has hard links; without "incremental" the snapshot is written in full`,
+        `${this.folder} cannot share files with ${earlier.folder} (${code ?? ''}): an incremental snapshot needs both on one file system that has hard links; without "incremental" the snapshot is written in full`,
         { cause: error },
       );
     }
@@ -303,14 +302,14 @@ export class SnapshotWriter implements CopySink {
       return;
     }
     const pack = await this.#packFor();
-    // Safe: no other wait until the bytes have their place.
+    // Safe: there is no further wait until the bytes have their place.
     const number = this.#number;
     const offset = pack.append(bytes);
     this.#note(id, piece, { pack: number, offset, length: bytes.length, crc });
     this.#packs[number] = pack.size;
     this.#writtenBytes += bytes.length;
     this.options.onBytes(bytes.length, 0);
-    // What is only gathered belongs to the writer: the caller never uses the bytes again.
+    // Bytes that are only gathered yet belong to the writer: the caller never uses them again.
     if (pack.isFull) await pack.flush();
   }
 
@@ -321,7 +320,7 @@ export class SnapshotWriter implements CopySink {
     parts[piece] = extent;
   }
 
-  /** Has a pack of the earlier snapshot in this one as well. @returns its number here */
+  /** Adds a pack of the earlier snapshot to this one. @returns its number here */
   #share(pack: number): Promise<number> {
     let sharing = this.#shared.get(pack);
     if (sharing === undefined) {
@@ -365,7 +364,7 @@ export class SnapshotWriter implements CopySink {
     const { slot } = id;
     const key = id.toString();
     const extents = this.#parts.get(key) ?? [];
-    // A region of one piece is read again as a whole.
+    // A region of one piece is always read again as a whole.
     if (size <= PIECE_BYTES) this.#parts.delete(key);
     const record = { id, size, createdAt, ...(name !== undefined && { name }), extents };
     const known = this.#kept.get(slot);
@@ -383,18 +382,18 @@ export class SnapshotWriter implements CopySink {
     const { slot, generation } = id;
     this.#parts.delete(id.toString());
     const known = this.#kept.get(slot);
-    // A later region of the slot may have been copied already.
+    // A later region of the slot may already have been copied.
     if (known !== undefined && known.id.generation > generation) return;
     this.#kept.delete(slot);
     this.#erased.set(slot, Math.max(generation, this.#erased.get(slot) ?? 0));
   }
 
-  /** Keeps the last line of each region that is there. */
+  /** Writes the index again, with the last line of each region that still exists. */
   async #compact(signal: AbortSignal): Promise<{
     file: IndexFile;
     regions: number;
     bytes: number;
-    /** Bytes that regions have in each pack. */
+    /** For each pack, the bytes that regions use in it. */
     used: Map<number, number>;
   }> {
     await this.#regions.close();
@@ -426,7 +425,7 @@ export class SnapshotWriter implements CopySink {
     }
   }
 
-  /** Makes all of it durable, and complete. */
+  /** Makes everything durable, and completes the snapshot. */
   async finish(
     facts: Pick<Manifest, 'poolId' | 'takenAt' | 'source'>,
     signal: AbortSignal,
@@ -473,14 +472,14 @@ export class SnapshotWriter implements CopySink {
     }
     await rename(path.join(folder, `${MANIFEST}.new`), path.join(folder, MANIFEST));
     await syncFolder(folder);
-    // The snapshot is complete; a marker that is left costs nothing.
+    // The snapshot is complete. A marker that is left does no harm.
     await rm(path.join(folder, UNFINISHED), { force: true }).catch(() => undefined);
     return { manifest, written: { writtenBytes: this.#writtenBytes, reusedBytes } };
   }
 
   /**
-   * Makes shared packs durable: a copy of the earlier snapshot may not be. Removes those that
-   * changes have left without use.
+   * Makes shared packs durable, since a copy of the earlier snapshot may not be. Removes those that
+   * are no longer used.
    */
   async #settleShared(used: ReadonlyMap<number, number>): Promise<number> {
     let reusedBytes = 0;
@@ -504,21 +503,21 @@ export class SnapshotWriter implements CopySink {
     return reusedBytes;
   }
 
-  /** Closes the files, complete or not. */
+  /** Closes the files, whether or not the snapshot is complete. */
   async close(): Promise<void> {
     await this.#regions.abandon();
     await this.#pack?.abandon();
     await this.#letGo();
   }
 
-  /** Gives its folders free. */
+  /** Ends the reservation of its folders. */
   async #letGo(): Promise<void> {
     await this.#earlier?.close();
     for (const release of this.#releases) release();
   }
 }
 
-/** The lines of a file that this process has written, with their places. */
+/** Yields the lines of a file that this process has written, with their positions. */
 async function* linesOf(file: FileHandle): AsyncGenerator<{ at: number; line: Buffer }> {
   let rest: Buffer = Buffer.alloc(0);
   for (let at = 0, start = 0; ;) {
@@ -537,7 +536,7 @@ async function* linesOf(file: FileHandle): AsyncGenerator<{ at: number; line: Bu
   }
 }
 
-/** Makes the names in a folder durable; a file system without that keeps them as it likes. */
+/** Makes the names in a folder durable, if the file system supports this. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {

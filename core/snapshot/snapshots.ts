@@ -1,6 +1,6 @@
 /**
- * Takes a snapshot of a target, and brings one back into an empty target. For any provider whose
- * targets can do that.
+ * Takes a snapshot of a target, and restores one into an empty target. Any provider whose targets
+ * support it can use this.
  */
 import { randomBytes } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
@@ -13,15 +13,15 @@ import { copyLive, isWatchable } from './live-copy.js';
 import { SnapshotReader } from './snapshot-reader.js';
 import { folderError, SnapshotWriter, useFolder, type Written } from './snapshot-writer.js';
 
-/** Regions that are brought in at once, by default. */
+/** Regions that are restored at once, by default. */
 const IN_FLIGHT = 64;
 
-/** What is told about a snapshot. */
+/** What is reported of a snapshot. */
 export type SnapshotSummary = Pick<Manifest, 'poolId' | 'takenAt' | 'regions' | 'bytes' | 'erased'> & {
   readonly path: string;
 };
 
-/** What a snapshot is taken by. */
+/** How a snapshot is taken. */
 export interface SnapshotSettings {
   readonly source: Manifest['source'];
   /** How long changes may be held for the last pass, milliseconds; 1000 unless given. */
@@ -29,41 +29,41 @@ export interface SnapshotSettings {
   /** Pieces of 256 KiB that are copied at once; 32 unless given. */
   readonly inFlight?: number;
   /**
-   * The folder of an earlier, complete snapshot of the same target, an absolute path on the same
-   * file system. Its packs that hold bytes that are still the same are linked, not written again.
+   * The folder of an earlier, complete snapshot of the same target: an absolute path on the same
+   * file system. Packs of it that hold unchanged bytes are linked, not written again.
    */
   readonly incremental?: string;
 }
 
-/** How a snapshot is brought back. */
+/** How a snapshot is restored. */
 export interface RestoreSettings {
-  /** Regions that are brought in at once; 64 unless given. */
+  /** Regions that are restored at once; 64 unless given. */
   readonly inFlight?: number;
 }
 
-/** What is told about a snapshot that was taken. */
+/** What is reported of a snapshot that was taken. */
 export interface SnapshotResult extends SnapshotSummary, Written {
-  /** How often the target was gone through. */
+  /** Passes over the target. */
   readonly passes: number;
   /** How long changes were held, milliseconds. */
   readonly holdMs: number;
 }
 
-/** How long changes may be held at most for the last pass, by default. */
+/** How long changes may be held for the last pass, by default; milliseconds. */
 export const DEFAULT_MAX_HOLD_MS = 1000;
 
 function summaryOf(folder: string, { poolId, takenAt, regions, bytes, erased }: Manifest): SnapshotSummary {
   return { path: folder, poolId, takenAt, regions, bytes, erased };
 }
 
-/** @throws INVALID_ARGUMENT for a path that depends on where the daemon runs */
+/** @throws INVALID_ARGUMENT for a relative path, which would depend on the working directory */
 export function checkFolder(folder: string): void {
   if (!path.isAbsolute(folder))
     throw invalid(`the folder ${JSON.stringify(folder)} must be an absolute path`);
 }
 
 /**
- * Saves a target, as it is at one moment, to a folder, while it serves.
+ * Saves a target to a folder, as it is at one moment, while it serves.
  * @throws NOT_SUPPORTED, INVALID_ARGUMENT, CONFLICT, OUT_OF_SPACE, TARGET_CLOSED, TIMEOUT, what the
  *   signal was aborted with; for the earlier snapshot also NOT_FOUND, SNAPSHOT_INCOMPLETE,
  *   SNAPSHOT_CORRUPT
@@ -79,7 +79,7 @@ export async function takeSnapshot(
   if (!target.capabilities.importable || !isWatchable(target))
     throw new BedrockError(
       'NOT_SUPPORTED',
-      `the backend "${target.type}" takes no snapshots: it cannot tell its erased IDs, or its changes`,
+      `the backend "${target.type}" does not support snapshots: it cannot tell its erased IDs, or its changes`,
     );
   signal.throwIfAborted();
   const { regions, usedBytes } = await target.stats();
@@ -108,9 +108,9 @@ export async function takeSnapshot(
 }
 
 /**
- * Brings a snapshot back into an empty target, IDs, names, times and erased IDs included. If it
- * fails, the target is empty again; if the process dies, the target says that it is being filled,
- * and the next restore starts again. The caller keeps others off the target.
+ * Restores a snapshot into an empty target, with IDs, names, times and erased IDs. If it fails, the
+ * target is empty again. If the process dies, the target says that it is being filled, and the next
+ * restore starts again. The caller must keep others from using the target.
  * @throws NOT_SUPPORTED, TARGET_NOT_EMPTY, NOT_FOUND, SNAPSHOT_INCOMPLETE, SNAPSHOT_CORRUPT,
  *   OUT_OF_SPACE, READ_ONLY, CONFLICT, what the signal was aborted with
  */
@@ -149,7 +149,7 @@ export async function restoreSnapshot(
   }
 }
 
-/** What cannot fit is refused before anything is changed. */
+/** Refuses a snapshot that cannot fit, before anything is changed. */
 async function checkRoom(target: Target, { bytes, regions }: Manifest): Promise<void> {
   const { capacityBytes, usedBytes } = await target.stats();
   if (capacityBytes === null || bytes <= capacityBytes) return;
@@ -230,7 +230,10 @@ async function* counted(
   }
 }
 
-/** After a failure. With an id of its own: IDs of the snapshot name nothing here. */
+/**
+ * Empties the target after a failure. It gets a pool ID of its own, so that IDs of the snapshot are
+ * not valid here.
+ */
 async function emptyAgain(target: Target, cause: unknown): Promise<void> {
   try {
     if (target.state === 'closed') await target.open();
@@ -239,7 +242,7 @@ async function emptyAgain(target: Target, cause: unknown): Promise<void> {
   } catch (error) {
     throw new BedrockError(
       'INTERNAL',
-      `the restore failed (${explain(cause)}), and the target could not be emptied again; restore again: ${explain(error)}`,
+      `the restore failed (${explain(cause)}), and the target could not be emptied: ${explain(error)}; restore again`,
       { cause: error },
     );
   }

@@ -77,16 +77,17 @@ class WarabiProvider implements Provider {
   /** Opens the targets in order. On failure it closes those that are open. */
   async start(): Promise<void> {
     for (const slot of this.slots) {
-      // A start that took too long is stopped while it waits here for a target; the next one must
-      // stay closed.
+      // A start that takes too long is stopped while it waits here for a target. The next target
+      // must then stay closed.
       if (this.#wasStopped()) return;
       await slot.open();
-      // The stop has already closed it, unless the target does not wait for its own open.
+      // The stop has already closed this target, unless the target's close does not wait for its
+      // open.
       if (this.#wasStopped()) await slot.close();
     }
   }
 
-  /** Changes while the start waits, which the compiler does not see. */
+  /** A method, since the compiler does not see that the value changes while the start waits. */
   #wasStopped(): boolean {
     return this.#isStopped;
   }

@@ -1,4 +1,7 @@
-/** A target that refuses every call, and says why: one whose regions have moved, or have not all come. */
+/**
+ * A target that refuses every call, with the reason: its regions have moved, or have not all
+ * arrived.
+ */
 import type { BedrockError, Capabilities, MappedName, Target, TargetState } from '../../core/index.js';
 
 export class RefusingTarget implements Target {

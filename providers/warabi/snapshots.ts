@@ -1,5 +1,5 @@
 /**
- * Snapshots of a warabi provider's targets, and their return: the options of the requests, and
+ * Snapshots of a warabi provider's targets, and their restores: the options of the requests, and
  * which target is meant.
  */
 import {
@@ -64,11 +64,12 @@ export async function restore(
 ): Promise<SnapshotSummary> {
   const slot = slotOf(provider, slots, options, ['target']);
   const who = `target ${slot.index} of provider "${provider}"`;
-  // Safe: looked at again before anything is changed; this keeps a target that is not empty in service.
+  // Safe: this is checked again before anything is changed. This first check keeps a target that is
+  // not empty in service.
   if (slot.refusal === undefined && (await slot.target.list({ limit: 1 })).regions.length > 0)
     throw new BedrockError(
       'TARGET_NOT_EMPTY',
-      `${who} holds regions; restore into an empty one, or erase them first`,
+      `${who} holds regions; restore into an empty target, or erase them first`,
       {
         details: { provider, target: slot.index },
       },
@@ -86,13 +87,13 @@ function slotOf(
     if (!known.includes(name))
       throw new BedrockError(
         'INVALID_ARGUMENT',
-        `options.${name} means nothing here; it takes ${known.join(', ')}`,
+        `there is no options.${name}; the options are ${known.join(', ')}`,
       );
   const index = whole(options, 'target', Number.MAX_SAFE_INTEGER);
   if (index === undefined && slots.length > 1)
     throw new BedrockError(
       'INVALID_ARGUMENT',
-      `provider "${provider}" has ${slots.length} targets; options.target must say which, from 0 up`,
+      `provider "${provider}" has ${slots.length} targets; options.target must say which one, counted from 0`,
     );
   const slot = slots[index ?? 0];
   if (slot !== undefined) return slot;

@@ -1,21 +1,21 @@
 /**
- * What a target remembers of a migration across restarts: a small JSON file beside its data,
- * `<path>.migration.json`. A new state is durable before it counts: written under another name,
- * made durable, renamed, and the folder made durable.
+ * Stores durably what a target must remember of a migration: a small JSON file beside its data,
+ * `<path>.migration.json`. A new state is durable before it counts: it is written under another
+ * name and made durable, then renamed, and the folder is made durable.
  *
- * A target that does not survive a restart has no file, and remembers nothing either.
+ * A target that does not survive a restart has no file.
  */
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { BedrockError, messageOf, systemCodeOf } from '../../core/index.js';
 
-/** Where a target is in a migration. No state: in none. */
+/** The state of a target in a migration; undefined without a migration. */
 export type MigrationState =
-  /** It takes in the regions of another target, and serves nobody. */
+  /** It receives the regions of another target, and serves nobody. */
   | { readonly role: 'receiving'; readonly poolId: string }
   /**
-   * It was told to end its life here, and the destination to begin its own. Whether that happened,
-   * only the destination knows.
+   * The destination was, or is about to be, told to serve. Only the destination knows whether it
+   * does.
    */
   | { readonly role: 'finishing'; readonly poolId: string; readonly to: Place }
   /** Its regions are served elsewhere. */
@@ -23,7 +23,7 @@ export type MigrationState =
 
 /** A provider of a daemon. */
 export interface Place {
-  /** In the form that `connect` takes. */
+  /** Its address, in the form that `connect` takes. */
   readonly address: string;
   /** Its name. */
   readonly provider: string;
@@ -53,13 +53,13 @@ export class StateFile {
     if (this.#state !== undefined) return;
     throw new BedrockError(
       'START_FAILED',
-      `${this.file} holds no state of a migration. It belongs to the target beside it; see docs/operations.md for what it says, and for when it may be removed`,
+      `${this.file} does not hold the state of a migration. It belongs to the target beside it; see docs/operations.md for what it contains, and for when it may be removed`,
     );
   }
 
   /**
-   * @throws OUT_OF_SPACE, errors of the system; the state is then as before, or the new one after a
-   *   restart
+   * @throws OUT_OF_SPACE, errors of the system; then the state is unchanged, but may be the new one
+   *   after a restart
    */
   async set(state: MigrationState | undefined): Promise<void> {
     const { file } = this;
@@ -94,7 +94,7 @@ async function replace(file: string, text: string): Promise<void> {
     if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
     throw new BedrockError(
       'OUT_OF_SPACE',
-      `the file system of ${file} has no space left for what a target remembers of a migration; make room, and repeat the migration`,
+      `the file system of ${file} has no space left for the state of a migration; free some space, and repeat the migration`,
       { details: { path: file }, cause },
     );
   }

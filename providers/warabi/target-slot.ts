@@ -1,18 +1,18 @@
 /**
- * One target of a warabi provider, and what it is in a migration.
+ * One target of a warabi provider, and its role in a migration.
  *
- * | it | the doors get |
+ * | the target | the doors get |
  * |---|---|
  * | serves | the target |
- * | takes in the regions of another target | MIGRATION_UNFINISHED |
- * | was told to end, and does not know whether its successor has begun | MIGRATION_UNFINISHED |
- * | has moved | PROVIDER_MOVED, which says where to |
+ * | receives the regions of another target | MIGRATION_UNFINISHED |
+ * | has handed over, and does not know whether its destination serves | MIGRATION_UNFINISHED |
+ * | has moved | PROVIDER_MOVED, with the new place |
  *
- * The IDs of regions end in the ID of their pool. So an empty target that is to take in the regions
- * of another one takes that one's pool ID by `beginFilling`, as for a restore, and says by
- * `isFilling`, durably, that it is not complete. The note beside its data is written before and
- * removed after; it only tells a migration from a restore. So after a crash a target with a note
- * that is not being filled has not begun, or has all: it serves.
+ * The IDs of regions end in the ID of their pool. So an empty target that is to receive the regions
+ * of another one first takes that pool ID by `beginFilling`, as for a restore. From then on
+ * `isFilling` says, durably, that it is not complete. The state file beside its data is written
+ * before and removed after; it only distinguishes a migration from a restore. So after a crash, a
+ * target with such a file that is not being filled has either not begun or is complete: it serves.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -27,8 +27,8 @@ import { RefusingTarget } from './refusing-target.js';
 import { type MigrationState, type Place, StateFile } from './state-file.js';
 
 /**
- * What copying a target while it serves takes beside the contract. Every target that is a
- * BaseTarget of any copy of the package has it.
+ * What copying a serving target needs beyond the contract. Every BaseTarget has it, of any copy of
+ * the package.
  */
 export type Watchable = Target & Pick<BaseTarget, 'watchChanges' | 'refuseAll'>;
 
@@ -55,15 +55,15 @@ export class TargetSlot {
     this.#file = new StateFile(made.capabilities.persistent ? this.#fileName() : undefined);
   }
 
-  /** Makes the target, not yet open. */
+  /** Creates the target, not yet open. */
   static async make(context: ProviderContext, index: number, settings: TargetSettings): Promise<TargetSlot> {
     const { type, config } = settings;
     return new TargetSlot(context, index, settings, await context.createTarget(type, config));
   }
 
   /**
-   * Beside the data, so that both are moved and copied together; in the configuration's folder for
-   * data that is in no file.
+   * The file is beside the data, so that both are moved and copied together. Without a data file it
+   * is in the configuration's folder.
    */
   #fileName(): string {
     const { baseDirectory, providerName } = this.context;
@@ -77,12 +77,12 @@ export class TargetSlot {
     return this.#file.state;
   }
 
-  /** The target itself, whoever may use it. */
+  /** The target itself, even if the doors must not use it. */
   get target(): Target {
     return this.#real;
   }
 
-  /** The error of every call, unless it serves. */
+  /** The error of every call; undefined while it serves. */
   get refusal(): BedrockError | undefined {
     return this.served instanceof RefusingTarget ? this.served.error : undefined;
   }
@@ -95,7 +95,7 @@ export class TargetSlot {
     return this.#real.capabilities;
   }
 
-  /** Opens it as what it was in its last run. */
+  /** Opens it in the role that it had in its last run. */
   async open(): Promise<void> {
     await this.#file.read();
     const { state } = this;
@@ -106,7 +106,7 @@ export class TargetSlot {
       return;
     }
     this.served = this.#refusing(state);
-    // Its data may be gone, and must not be made again.
+    // Its data may be gone, and must not be created again.
     if (state.role === 'moved') return;
     await this.#keepData();
     await this.#real.open();
@@ -139,7 +139,7 @@ export class TargetSlot {
     if (state.role === 'receiving')
       return new BedrockError(
         'MIGRATION_UNFINISHED',
-        `${who} is taking in the regions of another one and has not got all of them; the migration must be finished first`,
+        `${who} is receiving the regions of another one and does not have all of them; finish the migration first`,
         { details: { role: state.role } },
       );
     const { address, provider } = state.to;
@@ -147,7 +147,7 @@ export class TargetSlot {
     if (state.role === 'finishing')
       return new BedrockError(
         'MIGRATION_UNFINISHED',
-        `${who} was moving to provider "${provider}" at ${address} when the migration broke off, and may live there by now; repeat the migration, which ends it`,
+        `${who} was moving to provider "${provider}" at ${address} when the migration was interrupted, and may be served there by now; repeat the migration to complete it`,
         { details },
       );
     return new BedrockError('PROVIDER_MOVED', `${who} has moved to provider "${provider}" at ${address}`, {
@@ -155,7 +155,7 @@ export class TargetSlot {
     });
   }
 
-  /** Has programs that hold the target itself refused as well. Whoever moves its regions goes by `during`. */
+  /** Also refuses programs that hold the target itself. The code that moves its regions uses `during`. */
   #refuseAll(): void {
     if (isWatchable(this.#real)) this.#real.refuseAll(this.refusal);
   }
@@ -163,8 +163,8 @@ export class TargetSlot {
   // ---- a restore ----
 
   /**
-   * Has regions brought into it, and serves nobody meanwhile.
-   * @throws what its state in a migration is, and what the work throws
+   * Fills it with regions, and serves nobody meanwhile.
+   * @throws the error of its state in a migration, what the work throws
    */
   async fill<T>(work: (target: Target) => Promise<T>): Promise<T> {
     const { state } = this;
@@ -208,17 +208,17 @@ export class TargetSlot {
     if (!real.capabilities.importable || real.beginFilling === undefined || real.endFilling === undefined)
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `${who} is of type ${this.settings.type}, which takes in no regions under the IDs that they have elsewhere`,
+        `${who} is of type ${this.settings.type}, which cannot import regions under their IDs`,
       );
     if (state === undefined) {
-      // A restore.
+      // A restore is in progress.
       if (this.refusal !== undefined) throw new BedrockError('CONFLICT', this.refusal.message);
       this.served = this.#refusing({ role: 'receiving', poolId });
     }
-    // Given up before, or not begun; what came for this pool stays.
+    // The migration was abandoned before, or not begun. What was received for this pool stays.
     else if (real.isFilling === true && (await poolIdOf(real)) === poolId) return;
-    // Safe: the provider begins one migration at a time, and a restore is refused by the state or
-    // refuses this.
+    // Safe: the provider begins one migration at a time. A restore is refused because of the state,
+    // or refuses this.
     try {
       if (state === undefined) await this.#file.set({ role: 'receiving', poolId });
       await real.beginFilling(Buffer.from(poolId, 'hex'));
@@ -232,22 +232,25 @@ export class TargetSlot {
     }
   }
 
-  /** Ends an `accept` that failed after its first step: the target is complete, and the note is left. */
+  /**
+   * Completes an `accept` that failed after its first step: the target is complete, and the state
+   * file is left.
+   */
   async settle(): Promise<void> {
     if (this.state?.role === 'receiving' && this.#real.state === 'open' && this.#real.isFilling !== true)
       await this.#serve();
   }
 
   /**
-   * Serves what it took in, from now on. Durable with the first step; the note that is left by a
-   * crash is removed by the next open.
+   * From now on, serves what it received. This is durable with the first step. If a crash leaves
+   * the state file, the next open removes it.
    */
   async accept(): Promise<void> {
     await this.#real.endFilling?.();
     await this.#serve();
   }
 
-  /** Drops what it took in, and is empty again, under a new pool ID. */
+  /** Drops what it received. It is then empty, and has a new pool ID. */
   async giveUp(): Promise<void> {
     await this.#real.beginFilling?.(randomBytes(8));
     await this.accept();
@@ -256,32 +259,35 @@ export class TargetSlot {
   // ---- the side that moves ----
 
   /**
-   * Notes durably that the destination is about to be told to begin. Serves nobody from now on.
-   * Changes that are held stay so until the destination has answered.
+   * Notes durably that the destination is about to be told to serve. From now on it serves nobody.
+   * Changes that are held stay held until the destination has answered.
    */
   async beginEnd(poolId: string, to: Place): Promise<void> {
     await this.#file.set({ role: 'finishing', poolId, to });
     this.served = this.#refusing({ role: 'finishing', poolId, to });
   }
 
-  /** Nobody knows whether the destination has begun: changes that are held are refused as well. */
+  /** Refuses the changes that are held: nobody knows whether the destination serves. */
   refuseHeld(): void {
     this.#refuseAll();
   }
 
-  /** Serves again: the destination has not begun. */
+  /** Serves again, since the destination has not begun to serve. */
   async takeBack(): Promise<void> {
     await this.#file.set(undefined);
     this.served = this.#real;
     this.#refuseAll();
   }
 
-  /** Its regions may be read by whoever moves them, and by nobody else. */
+  /** Allows only the code that moves its regions to read them. */
   allowCopy(): void {
     if (isWatchable(this.#real)) this.#real.refuseAll(undefined);
   }
 
-  /** The destination serves. @param remove whether the data here is deleted; else it is closed and left */
+  /**
+   * Ends its service, when the destination serves.
+   * @param remove whether the data here is deleted; otherwise it is closed and left
+   */
   async retire(poolId: string, to: Place, remove: boolean): Promise<void> {
     const state = { role: 'moved', poolId, to } as const;
     await this.#file.set(state);
@@ -297,7 +303,7 @@ export async function poolIdOf(target: Target): Promise<string> {
   return Buffer.from(poolId).toString('hex');
 }
 
-/** By its methods, not its class: a library may have its own copy of this package. */
+/** Checks methods, not the class: a library may have its own copy of this package. */
 export function isWatchable(target: Target): target is Watchable {
   const { watchChanges, refuseAll } = target as Partial<Record<'watchChanges' | 'refuseAll', unknown>>;
   return typeof watchChanges === 'function' && typeof refuseAll === 'function';

@@ -1,13 +1,14 @@
 /**
- * The `transfer_manager` of Warabi's configuration, and what it means here: how large the pieces
- * are in which an operation moves regions, and how many are in flight.
+ * The `transfer_manager` of Warabi's configuration, and its effect here: how large the pieces are
+ * in which an operation moves regions, and how many are in flight.
  *
- * Warabi's `pipeline` moves bulk data through pools of buffers, `num_pools` of them with
- * `num_buffers_per_pool` buffers each; those of the first have `first_buffer_size` bytes, those of
- * each next one `buffer_size_multiplier` times as many. Here the largest buffer is the size of a
- * piece of a migration, and all buffers together are the pieces in flight. The pieces of a snapshot
- * have the size of its format, and as many are in flight as have the bytes of those. `__default__`
- * moves the whole at once, which nothing here does: it means our own defaults.
+ * Warabi's `pipeline` moves bulk data through pools of buffers. Each of the `num_pools` pools has
+ * `num_buffers_per_pool` buffers. Those of the first pool have `first_buffer_size` bytes, those of
+ * each next pool `buffer_size_multiplier` times as many. Here the largest buffer is the size of a
+ * piece of a migration, and the bytes of all buffers are the bytes in flight. The pieces of a
+ * snapshot have the size that its format requires, so their number in flight is chosen to have the
+ * same bytes. `__default__` moves everything at once in Warabi, which is never done here: it means
+ * our defaults.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ConfigCheck } from '../../core/index.js';
@@ -19,16 +20,16 @@ export interface TransferManager {
   /** Pieces of a migration in flight at once. */
   readonly inFlight: number;
   /**
-   * Pieces of a snapshot, or regions of a restore, in flight at once; the format's own number
-   * unless given.
+   * Pieces of a snapshot, or regions of a restore, in flight at once; by default the number of
+   * core/snapshot.
    */
   readonly ofSnapshot?: { readonly inFlight: number };
 }
 
-/** Limits of a piece; see docs/configuration.md. */
+/** Limits of the size of a piece; see docs/configuration.md. */
 const LEAST_BYTES = 2 ** 12;
 const MOST_BYTES = 2 ** 24;
-/** All pieces in flight, whatever the configuration says. */
+/** Upper limit of the pieces in flight, and of their bytes, whatever the configuration says. */
 const MOST_IN_FLIGHT_BYTES = 2 ** 26;
 const MOST_IN_FLIGHT = 64;
 /** Bytes of a piece of a snapshot; see docs/snapshot-format.md. */
@@ -38,7 +39,7 @@ const DEFAULT: TransferManager = { transferBytes: 2 ** 20, inFlight: 8 };
 
 type Pipeline = Required<NonNullable<TransferManagerConfig['config']>>;
 
-/** Those of the schema. */
+/** The defaults of the schema. */
 const PIPELINE: Pipeline = {
   num_pools: 1,
   num_buffers_per_pool: 8,
@@ -63,7 +64,7 @@ export function transferManagerOf(config: TransferManagerConfig | undefined): Tr
   };
 }
 
-/** Warns of what has no effect, or not all of it. */
+/** Warns about settings that have no effect, or only a part of it. */
 export function checkTransferManager(
   config: TransferManagerConfig | undefined,
   warn: ConfigCheck['warn'],

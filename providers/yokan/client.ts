@@ -1,4 +1,4 @@
-/** The client of a yokan provider, by the handle that a service or a dependency gives. */
+/** The client of a yokan provider. It uses the handle that a service or a dependency gives. */
 import { BedrockError, type RemoteProviderHandle } from '../../core/index.js';
 import type { PutMode } from './pairs.js';
 
@@ -16,8 +16,8 @@ export interface PutCall {
 /** How many values are stored. */
 export interface PutManyCall {
   /**
-   * Store all pairs or none; together they may have `max_transaction_bytes` of the target. False
-   * by default.
+   * Store all pairs or none. Then they may have at most `max_transaction_bytes` of the target
+   * together. False by default.
    */
   atomic?: boolean;
 }
@@ -26,7 +26,7 @@ export interface PutManyCall {
 export interface ListCall {
   /** Only keys that begin with this. */
   prefix?: string;
-  /** Only keys behind this one in the order of their bytes: `next` of the page before. */
+  /** Only keys after this one in the order of their bytes: `next` of the page before. */
   from?: string;
   /** Whether `from` itself is among them; false by default. */
   inclusive?: boolean;
@@ -78,7 +78,7 @@ export class YokanClient {
   }
 
   /**
-   * Stores many values, each at once, in their order.
+   * Stores many values one by one, in their order; with `atomic`, all or none.
    * @throws BODY_TOO_LARGE, TRANSACTION_TOO_LARGE, OUT_OF_SPACE
    */
   async putMany(

@@ -1,7 +1,7 @@
 /**
- * The provider type `yokan`: a key-value store, modelled on Mochi's component of that name and with
- * its configuration. It is a thin face over one target with names: a key is a name, a value is the
- * region that has it. So the doors serve the same pairs as regions.
+ * The provider type `yokan`: a key-value store, modelled on Mochi's component of that name, with
+ * its configuration. It is a thin layer over one target with names: a key is a name, and its value
+ * is the region that has the name. So the doors also serve the pairs as regions.
  */
 import {
   API_VERSION,
@@ -13,7 +13,7 @@ import {
 import type { YokanConfig, YokanDatabaseConfig } from '../../schemas/generated/yokan.js';
 import { YokanProvider } from './yokan-provider.js';
 
-/** Yokan's types of database, and the backends that they mean here. */
+/** Yokan's types of database, and the backend that each one means here. */
 const BACKENDS: Readonly<Record<string, string>> = {
   map: 'memory',
   unordered_map: 'memory',
@@ -32,7 +32,7 @@ function validate(config: YokanConfig, check: ConfigCheck): void {
   else check.backend(['database'], { type, config: settingsOf(config.database) });
 }
 
-/** The schema has filled in the default. */
+/** Settings of the database's type. The schema has filled in the defaults. */
 function settingsOf({ config = {} }: YokanDatabaseConfig): Record<string, unknown> {
   return config;
 }

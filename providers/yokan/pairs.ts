@@ -1,18 +1,18 @@
 /**
  * Pairs of keys and values over a target with names. A key is a name: text of at most 1024 bytes of
- * UTF-8, no 32 hexadecimal digits, which are an ID. A value is always read whole, from one region,
- * also while others replace it.
+ * UTF-8. It must not be 32 hexadecimal digits, which are an ID. A value is always read from one
+ * region as a whole, also while others replace it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BedrockError, type PutOptions, type Target } from '../../core/index.js';
 
-/** Names of a page where all of them are asked for. */
+/** Names of a page where all names are requested. */
 const PAGE_NAMES = 500;
 
 /** When a value is stored: always, only under a new key, or only in place of another value. */
 export type PutMode = 'any' | 'new_only' | 'exist_only';
 
-/** Which keys are asked for. */
+/** Which keys are requested. */
 export interface KeyRange {
   /** Only keys that begin with this. */
   prefix?: string;
@@ -42,14 +42,14 @@ export class Pairs {
       const there = await this.#find(key);
       if (mode === 'new_only' && there !== undefined) throw keyExists(key);
       if (mode === 'exist_only' && there === undefined) throw keyNotFound(key);
-      // Without a condition where none is needed: many who put one key would have all but one of
-      // them begin again, each time.
+      // No condition where none is needed: if many callers put one key, a condition would make all
+      // but one of them start again, each time.
       const condition: PutOptions = mode === 'any' ? {} : { if: there?.id ?? 'absent' };
       try {
         await this.target.put(key, value, condition);
         return there !== undefined;
       } catch (error) {
-        // Another one was faster: the key is looked at again.
+        // Another caller was faster: the key is looked up again.
         if (!hasCode(error, 'NAME_TAKEN') && !hasCode(error, 'CONDITION_FAILED')) throw error;
       }
     }
@@ -81,7 +81,7 @@ export class Pairs {
       try {
         return await this.target.read(there.id, 0, there.size);
       } catch (error) {
-        // It was replaced or erased since: by the key that shows.
+        // It was replaced or erased since: the key is looked up again.
         if (!hasCode(error, 'REGION_NOT_FOUND')) throw error;
       }
     }
@@ -103,7 +103,7 @@ export class Pairs {
     }
   }
 
-  /** How many there are. */
+  /** How many pairs there are. */
   async count(): Promise<number> {
     let count = 0;
     let after: string | undefined;
@@ -114,13 +114,13 @@ export class Pairs {
       });
       count += names.length;
       after = next;
-      // Finding a million takes long, and others must have their turn.
+      // Finding a million keys takes long, and others must have their turn.
       await nextTurn();
     } while (after !== undefined);
     return count;
   }
 
-  /** Keys in the order of their bytes, and the one to go on from where there are more. */
+  /** Keys in the order of their bytes, and the key to continue from if there are more. */
   async keys({
     prefix,
     from,
@@ -184,5 +184,5 @@ function keyNotFound(key: string): BedrockError {
 }
 
 function keyExists(key: string): BedrockError {
-  return new BedrockError('CONFLICT', `there is a key ${JSON.stringify(key)} already`);
+  return new BedrockError('CONFLICT', `the key ${JSON.stringify(key)} already exists`);
 }

@@ -17,11 +17,11 @@ import {
 import type { YokanConfig } from '../../schemas/generated/yokan.js';
 import { Pairs, type PutMode } from './pairs.js';
 
-/** Keys of an answer: by default, and at most. */
+/** Keys in an answer: by default, and at most. */
 const DEFAULT_LIMIT = 1000;
 const MAX_LIMIT = 10_000;
 
-/** Values of a request for many that are under way at once. */
+/** For requests with many values: how many are in progress at once. */
 const AT_ONCE = 64;
 
 const MODES: readonly string[] = ['any', 'new_only', 'exist_only'] satisfies readonly PutMode[];
@@ -82,7 +82,7 @@ export class YokanProvider implements Provider {
     this.#pairs = new Pairs(target, config.max_value_bytes);
     this.#operations = metrics.counter({
       name: 'yokan_operations_total',
-      help: 'Keys that operations on a yokan provider were about, whatever came of it; of a list those that it gave.',
+      help: 'Keys that operations on a yokan provider handled, including failed ones; of a list, the keys that it returned.',
       labels: ['operation'],
     });
   }
@@ -124,7 +124,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'DELETE',
       path: '/keys/:key',
-      summary: 'Remove a key; 204 also where there is none',
+      summary: 'Remove a key; 204 even if it does not exist',
       handle: async ({ params: { key } }) => {
         this.#count('erase');
         await this.#pairs.erase(key);
@@ -149,7 +149,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'POST',
       path: '/put',
-      summary: 'Store many values, each at once, or with atomic all or none',
+      summary: 'Store many values one by one; with atomic, all or none',
       body: jsonBody<PairList>(PAIRS),
       handle: ({ body }) => this.#putMany(body),
     }),
@@ -191,7 +191,7 @@ export class YokanProvider implements Provider {
     defineRoute({
       method: 'POST',
       path: '/erase',
-      summary: 'Remove many keys; says which were there',
+      summary: 'Remove many keys; tells which existed',
       body: jsonBody<KeyList>(KEYS),
       handle: async ({ body: { keys } }) => {
         this.#count('erase', keys.length);
@@ -201,7 +201,7 @@ export class YokanProvider implements Provider {
   ];
 
   async #valueOf(body: ByteStream): Promise<Uint8Array> {
-    // Before a buffer is taken for it.
+    // Checked before a buffer is allocated for it.
     this.#pairs.checkSize(body.size);
     const pieces: Uint8Array[] = [];
     for await (const piece of body) pieces.push(piece);
@@ -213,7 +213,7 @@ export class YokanProvider implements Provider {
     return forEach(keys, async (key) => {
       const value = await this.#pairs.find(key);
       if (value === undefined) return null;
-      // The answer is in memory as a whole.
+      // The whole answer is held in memory.
       bytes += value.length;
       this.#checkAnswer(bytes);
       return Buffer.from(value).toString('base64');
@@ -235,7 +235,7 @@ export class YokanProvider implements Provider {
     this.#count('put', pairs.length);
     const decoded = pairs.map(({ key, value }) => [key, bytesOf(key, value)] as const);
     if (atomic) return this.#pairs.putAll(decoded);
-    // Of one key the last value stays, so they go in their order.
+    // If a key occurs twice, its last value stays. So the pairs are stored in their order.
     for (const [at, [key, value]] of decoded.entries()) {
       await this.#pairs.put(key, value);
       if (at % AT_ONCE === AT_ONCE - 1) await nextTurn();
@@ -263,18 +263,21 @@ export class YokanProvider implements Provider {
 }
 
 /**
- * The schema has checked the letters.
- * @throws INVALID_ARGUMENT: what does not fill its last bytes would be cut off
+ * The bytes of a value. The schema has checked the letters.
+ * @throws INVALID_ARGUMENT if the text is not complete: its last bytes would be lost
  */
 function bytesOf(key: string, base64: string): Buffer {
   if (base64.length % 4 === 0) return Buffer.from(base64, 'base64');
   throw new BedrockError(
     'INVALID_ARGUMENT',
-    `the value of the key ${JSON.stringify(key)} is not base64 with its padding, as RFC 4648 has it in section 4`,
+    `the value of the key ${JSON.stringify(key)} is not base64 with padding (RFC 4648, section 4)`,
   );
 }
 
-/** Some at a time, and others have their turn in between; results in the order of keys. */
+/**
+ * Runs the work for each key, some at a time, with turns for others in between. Results are in the
+ * order of the keys.
+ */
 async function forEach<T>(keys: readonly string[], work: (key: string) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   for (let at = 0; at < keys.length; at += AT_ONCE) {

@@ -1,7 +1,7 @@
 /**
- * The regions that come to one target in a session of a migration. Every piece says what its region
- * is at the source, and may come again: a region that is not there is made, one that is there is
- * written to and gets the name.
+ * The regions that arrive at one target in a session of a migration. Every piece tells what its
+ * region is at the source, and may be sent again. A region that does not exist is created; an
+ * existing one is written to and gets the name.
  */
 import { BedrockError, RegionId, type Target } from '../../../core/index.js';
 import { RegionUpload } from './region-upload.js';
@@ -19,7 +19,7 @@ export class Arrivals {
 
   constructor(private readonly target: Target) {}
 
-  /** @returns the sum of the part as it is stored; what is wrong with one piece says its result */
+  /** @returns the sum of the part as it is stored; a fault of this piece is reported in its result */
   async take(piece: Piece, bytes: Uint8Array): Promise<PieceResult> {
     try {
       return { sum: await this.#take(piece, RegionId.parse(piece.id), bytes) };
@@ -40,8 +40,11 @@ export class Arrivals {
     } else if (offset === 0 && length === size) await this.#importWhole(piece, id, bytes);
     else if (first) await this.#goOn(piece, id, this.#begin(piece, id), bytes);
     else
-      throw new BedrockError('REGION_NOT_FOUND', `region ${piece.id} has not come; send it from its start`);
-    // What has come of a region that is not whole cannot be read yet.
+      throw new BedrockError(
+        'REGION_NOT_FOUND',
+        `region ${piece.id} has not arrived; send it from its start`,
+      );
+    // A region that has not arrived completely cannot be read yet.
     return this.#uploads.has(piece.id) ? '' : sumOf(this.target, id, offset, length);
   }
 
@@ -87,13 +90,14 @@ export class Arrivals {
       await this.target.importRegion(id, bytes, { createdAt, ...(name !== null && { name }) });
     } catch (error) {
       if (!(error instanceof BedrockError) || error.code !== 'NAME_TAKEN') throw error;
-      // The region that has it here has another one at the source by now, or is gone, which comes later.
+      // By now, the region that has the name here has another one at the source, or is gone. That
+      // will be sent later.
       await this.target.importRegion(id, bytes, { createdAt });
       await this.#name(id, name);
     }
   }
 
-  /** Gives a region its name, and takes it from another one. */
+  /** Gives a region its name, and takes the name from another region if necessary. */
   #name(id: RegionId, name: string | null): Promise<void> {
     if (!this.target.capabilities.named) {
       if (name === null) return Promise.resolve();
@@ -125,7 +129,7 @@ export class Arrivals {
     }
   }
 
-  /** IDs that must never be used again; regions among them are erased. */
+  /** Erases regions, and makes sure that these IDs are never used again. */
   async erase(ids: readonly string[]): Promise<void> {
     const gone = ids.map((id) => RegionId.parse(id));
     // An earlier ID of a slot goes before a later one.
@@ -141,7 +145,7 @@ export class Arrivals {
     await this.target.importErased(gone);
   }
 
-  /** Drops regions that have not all come. */
+  /** Drops regions that have not arrived completely. */
   async end(): Promise<void> {
     const uploads = [...this.#uploads.values()];
     this.#uploads.clear();
@@ -150,5 +154,5 @@ export class Arrivals {
   }
 }
 
-/** What concerns one piece. Everything else ends the request. */
+/** Errors that concern one piece. All others end the request. */
 const TOLD: ReadonlySet<string> = new Set(['ID_TAKEN', 'REGION_NOT_FOUND', 'CONFLICT']);

@@ -1,21 +1,27 @@
-/** What changed in a target since it was last asked for: regions as a whole, and blocks of their bytes. */
+/**
+ * Records what changed in a target since it was last asked: whole regions, and blocks of their
+ * bytes.
+ */
 import type { BaseTarget, RegionId, RegionRange } from '../../../core/index.js';
 
 type ChangeListener = Parameters<BaseTarget['watchChanges']>[0];
 
-/** One bit of a map stands for that many bytes of a region. */
+/** Bytes of a region for each bit of its map. */
 const BLOCK_BYTES = 2 ** 16;
 
 export interface ChangedRegion {
   readonly id: RegionId;
-  /** Bytes that may have changed: sorted, apart, whole blocks, so that the last may end beyond the region. */
+  /**
+   * Ranges that may have changed: whole blocks, sorted, not adjacent. So the last one may end
+   * beyond the region.
+   */
   readonly ranges: readonly RegionRange[];
 }
 
 export class ChangedRegions implements ChangeListener {
   #regions = new Map<string, { readonly id: RegionId; readonly blocks: Blocks }>();
 
-  /** How many regions there are. */
+  /** How many regions have changed. */
   get count(): number {
     return this.#regions.size;
   }
@@ -42,7 +48,7 @@ export class ChangedRegions implements ChangeListener {
     return region.blocks;
   }
 
-  /** What changed until now. Changes from now on are those of the next call. */
+  /** Returns what changed until now. Later changes are returned by the next call. */
   take(): ChangedRegion[] {
     const taken = this.#regions;
     this.#regions = new Map();

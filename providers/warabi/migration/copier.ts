@@ -1,10 +1,10 @@
 /**
- * Sends the regions of one target to its destination. What was stored there is compared with what
- * was sent by its SHA-256, which the destination computes from what it reads back. A region that
- * changes meanwhile is heard of by `changed`, and sent again in a later pass.
+ * Sends the regions of one target to its destination. The destination reads each part back, and
+ * returns its SHA-256, which is compared with that of the bytes that were sent. A region that
+ * changes meanwhile is recorded by `changed`, and sent again in a later pass.
  *
- * Regions smaller than a transfer go many at a time. A larger one goes piece by piece, as one
- * import that ends when the last is there.
+ * Regions smaller than a transfer are sent many at a time. A larger one is sent piece by piece, as
+ * one import that ends with the last piece.
  */
 import { createHash } from 'node:crypto';
 import { BedrockError, RegionId, type RegionStat, type Target } from '../../../core/index.js';
@@ -15,7 +15,7 @@ import type { Pacer } from './pacer.js';
 import { sumOfBytes } from './region-sum.js';
 import { COMPARED_BYTES, MAX_IDS, MAX_PIECES, type Piece, pieceOf, type PieceResult } from './wire.js';
 
-/** A region up to this size is sent as a whole when some of it changed. */
+/** A region up to this size is sent as a whole when a part of it changed. */
 const SMALL_BYTES = 2 ** 16;
 /** Parts of a large region that are compared in one request. */
 const PARTS_AT_ONCE = 4;
@@ -29,7 +29,7 @@ export interface CopierOptions {
   readonly inFlight: number;
   readonly pacer: Pacer;
   readonly signal: AbortSignal;
-  /** Bytes that were sent, or found to be there. */
+  /** Reports bytes that were sent, or were already there. */
   readonly onBytes: (bytes: number) => void;
   readonly onRegion: () => void;
 }
@@ -54,7 +54,7 @@ export class Copier {
 
   // ---- the first pass ----
 
-  /** Sends all. @param isResumed whether some of it may be there, which is compared first */
+  /** Sends all regions. @param isResumed whether some may already be there; these are compared first */
   async copyAll(isResumed: boolean): Promise<void> {
     const { source, destination, options } = this;
     if (isResumed) await this.#eraseStrangers();
@@ -65,7 +65,7 @@ export class Copier {
     await this.#sendRegions(regionsOf(source), isResumed);
   }
 
-  /** Regions that were sent by an earlier try, and have been erased since. */
+  /** Erases regions that an earlier attempt sent, and that were erased here since. */
   async #eraseStrangers(): Promise<void> {
     const { index, signal } = this.options;
     let after: string | undefined;
@@ -124,7 +124,7 @@ export class Copier {
     for (let done = loads.length; done > 0; done--) this.options.onRegion();
   }
 
-  /** Those whose bytes or name the destination does not have. */
+  /** The loads whose bytes or name differ at the destination. */
   async #different(loads: Load[]): Promise<Load[]> {
     const parts = loads.map(({ piece: { id, offset, length } }) => ({ id, offset, length }));
     const there = await this.destination.compare(this.options.index, parts);
@@ -137,13 +137,13 @@ export class Copier {
     });
   }
 
-  /** @returns nothing if the region is gone, which `changed` has heard of */
+  /** @returns undefined if the region is gone, which `changed` has recorded */
   async #load(region: RegionStat, offset: number, length: number): Promise<Load | undefined> {
     const bytes = await unlessGone(() => this.source.read(region.id, offset, length));
     return bytes && { region, piece: pieceOf(region, offset, length), bytes };
   }
 
-  /** @returns regions that the destination does not have, so that it cannot take a part of them */
+  /** @returns regions that the destination does not have, so that it cannot accept a part of them */
   async #sendLoads(loads: readonly Load[]): Promise<RegionStat[]> {
     if (loads.length === 0) return [];
     const { pacer, signal, index, onBytes } = this.options;
@@ -165,13 +165,13 @@ export class Copier {
 
   /**
    * @returns false if the destination does not have the region
-   * @throws CHECKSUM_MISMATCH, what else it refused the part with
+   * @throws CHECKSUM_MISMATCH, any other error with which it refused the part
    */
   #isStored({ id }: RegionStat, bytes: Uint8Array, result: PieceResult | undefined): boolean {
     if (result !== undefined && 'failed' in result) {
       if (result.failed === 'REGION_NOT_FOUND') return false;
       if (result.failed !== 'ID_TAKEN') throw new BedrockError('CONFLICT', result.message);
-      // An earlier region of its slot is still there. That it is gone was heard of; the next pass
+      // An earlier region of its slot is still there. Its end was recorded, and the next pass
       // begins with it.
       this.changed.changed(id);
       return true;
@@ -199,7 +199,7 @@ export class Copier {
       const piece = offset === 0 ? { ...load.piece, first: true } : load.piece;
       const [result] = await this.destination.pieces(index, [piece], [bytes]);
       if (result !== undefined && 'failed' in result) {
-        // It was erased meanwhile, or its slot is not free yet: the next pass knows.
+        // It was erased meanwhile, or its slot is not free yet. The next pass handles both.
         if (result.failed !== 'REGION_NOT_FOUND' && result.failed !== 'ID_TAKEN')
           throw new BedrockError('CONFLICT', result.message);
         this.changed.changed(id);
@@ -222,7 +222,10 @@ export class Copier {
     }
   }
 
-  /** Sends the parts of a region that differ from those that are there. @returns whether it is there */
+  /**
+   * Sends the parts of a region that differ at the destination.
+   * @returns whether the destination has the region
+   */
   async #sendDifferences(region: RegionStat): Promise<boolean> {
     const { index, signal, onBytes, transferBytes } = this.options;
     const { id, size, name = null } = region;
@@ -234,7 +237,7 @@ export class Copier {
       const [there] = await this.destination.compare(index, [part]);
       if (there === undefined || there === null) return false;
       const sum = await this.#sumHere(id, offset, length);
-      // Gone meanwhile, which `changed` has heard of.
+      // The region is gone, which `changed` has recorded.
       if (sum === undefined) return true;
       if (sum === there.sum && there.name === name) {
         onBytes(length);
@@ -264,7 +267,7 @@ export class Copier {
 
   // ---- later passes ----
 
-  /** Sends what changed. @throws what `mayGoOn` throws, which is asked before each request */
+  /** Sends what changed. @throws what `mayGoOn` throws, which is called before each request */
   async sendChanged(regions: readonly ChangedRegion[], mayGoOn: () => void): Promise<void> {
     const { index, transferBytes, signal } = this.options;
     const gone: string[] = [];
@@ -310,7 +313,7 @@ interface PartSum {
   readonly sum: string;
 }
 
-/** The sums of the parts of a region that are compared later, made as its pieces are sent. */
+/** Computes the sums of the parts of a region as its pieces are sent. They are compared later. */
 class PartSums {
   readonly #sums: PartSum[] = [];
   #hash = createHash('sha256');
@@ -344,7 +347,10 @@ class PartSums {
   }
 }
 
-/** What to send of a region: all of a small one; at least a part without bytes, which says its name. */
+/**
+ * The parts of a region to send: all of a small one. At least one part without bytes is sent, which
+ * tells the name.
+ */
 function partsOf(
   size: number,
   ranges: ChangedRegion['ranges'],
@@ -363,7 +369,7 @@ function partsOf(
 function mismatch(id: RegionId, offset: number, length: number): BedrockError {
   return new BedrockError(
     'CHECKSUM_MISMATCH',
-    `the destination holds other bytes of region ${id.toString()} than it was sent, from ${offset} to ${offset + length}; the source serves as before`,
+    `the destination stored other bytes of region ${id.toString()} than it was sent, from ${offset} to ${offset + length}; the source serves as before`,
     { details: { id: id.toString(), offset, length } },
   );
 }

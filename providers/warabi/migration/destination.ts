@@ -1,6 +1,7 @@
 /**
- * The other side of a migration, as the source calls it. What breaks off is tried again for a
- * while, as every call may be repeated; a connection is made here and nowhere else.
+ * The destination of a migration, as the source calls it. A call that fails because of the
+ * connection is tried again for a while, since every call may be repeated. Only this file makes
+ * connections.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import {
@@ -27,7 +28,7 @@ import {
 import type { Place } from '../state-file.js';
 import { differenceOf, type Successor } from './successor.js';
 
-/** What may be better in a moment. */
+/** Codes of failures that may be over in a moment. */
 const PASSING: ReadonlySet<string> = new Set([
   'UNREACHABLE',
   'TIMEOUT',
@@ -46,16 +47,16 @@ export class Destination {
     private readonly service: Service,
     private readonly provider: RemoteProviderHandle,
     private readonly signal: AbortSignal,
-    /** Whether this migration has made the provider. */
+    /** Whether this migration has created the provider. */
     private readonly isMade: boolean,
   ) {}
 
   /**
-   * @param how connections: requests at once
-   * @param successor what is made unless it is there; without it, it must be there
+   * @param how how many requests may be in flight at once
+   * @param successor the provider to create if it does not exist; without this it must exist
    * @throws UNREACHABLE, PROVIDER_NOT_FOUND, INVALID_ARGUMENT (it is of another type, or the
-   *   address is malformed), CONFLICT (there is another one than the successor), what the start of
-   *   a provider throws
+   *   address is malformed), CONFLICT (the existing provider differs from the successor), what the
+   *   start of a provider throws
    */
   static async connect(
     address: string,
@@ -93,14 +94,15 @@ export class Destination {
       version: WIRE_VERSION,
       targets,
     }).catch(async (error: unknown) => {
-      // It has got nothing. If it cannot be removed either, it stays, and the next attempt finds it.
+      // It has received nothing. If it cannot be removed either, it stays, and the next attempt
+      // finds it.
       if (this.isMade) await this.service.removeProvider(this.provider.name).catch(() => undefined);
       throw error;
     });
     if (answer.version !== WIRE_VERSION)
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `the daemon at ${this.service.url} migrates by version ${String(answer.version)} of the protocol, and this one by version ${WIRE_VERSION}`,
+        `the daemon at ${this.service.url} uses version ${String(answer.version)} of the migration protocol, and this one version ${WIRE_VERSION}`,
       );
     this.#session = answer.session;
     return answer.targets;
@@ -177,14 +179,11 @@ export class Destination {
   }
 
   #strange(path: string): BedrockError {
-    return new BedrockError(
-      'INTERNAL',
-      `${this.service.url} answered ${path} with something else than a daemon does`,
-    );
+    return new BedrockError('INTERNAL', `${this.service.url} answered ${path} in a way that no daemon does`);
   }
 }
 
-/** @returns whether it was made @throws CONFLICT, what the start of a provider throws */
+/** @returns whether it was created @throws CONFLICT, what the start of a provider throws */
 async function makeUnlessThere(
   service: Service,
   name: string | number,
@@ -202,7 +201,7 @@ async function makeUnlessThere(
   if (place === undefined) return false;
   throw new BedrockError(
     'CONFLICT',
-    `provider "${String(there.name)}" at ${service.url} is there already, and its ${place} is not what new_root and merge_config make of the source's; leave these out, or name another provider`,
+    `provider "${String(there.name)}" at ${service.url} already exists, and its ${place} is not what new_root and merge_config make of the source's; leave these out, or name another provider`,
     { details: { place } },
   );
 }

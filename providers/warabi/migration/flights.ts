@@ -1,6 +1,6 @@
 /**
- * Work of which some parts run at once. The first failure ends it: nothing begins any more, and it
- * is thrown when all parts have ended.
+ * Runs parts of a work, some at once. After the first failure no further part begins, and the
+ * failure is thrown when all parts have ended.
  */
 export class Flights {
   readonly #running = new Set<Promise<void>>();

@@ -5,21 +5,24 @@ import { COMPARED_BYTES } from './wire.js';
 export interface MigrateOptions {
   /** Bytes of one request to the destination. */
   readonly transfer_size: number;
-  /** Bytes a second that are sent at most; 0: as many as possible. */
+  /** Most bytes to send in a second; 0: no limit. */
   readonly max_bytes_per_second: number;
-  /** Whether the data here is deleted when it is served there; else the file is left, and serves nobody. */
+  /**
+   * Whether the data here is deleted when the destination serves it. Otherwise the file is left,
+   * and serves nobody.
+   */
   readonly remove_source: boolean;
-  /** Give up a migration that is not finished: the destination is emptied, and the provider here serves. */
+  /** Gives up a migration that is not finished: the destination is emptied, and the provider here serves. */
   readonly abandon: boolean;
   /** How long changes may wait for the last pass, milliseconds. */
   readonly max_hold_ms: number;
-  /** Where the destination's files go, if the migration makes it: successor.ts. */
+  /** Folder of the destination's files, if the migration creates the destination: successor.ts. */
   readonly new_root?: string;
-  /** How the destination's settings differ from those here, if the migration makes it. */
+  /** How the destination's settings differ from those here, if the migration creates it. */
   readonly merge_config?: Readonly<Record<string, unknown>>;
 }
 
-/** What each option takes, and its default. The table is that of docs/migration.md. */
+/** The values of each option, and its default. docs/migration.md has the same table. */
 export const MIGRATE_OPTIONS: Record<keyof MigrateOptions, OptionRule> = {
   transfer_size: { least: 4096, most: COMPARED_BYTES },
   max_bytes_per_second: { least: 0, most: Number.MAX_SAFE_INTEGER },
@@ -30,14 +33,14 @@ export const MIGRATE_OPTIONS: Record<keyof MigrateOptions, OptionRule> = {
   merge_config: 'object',
 };
 
-/** A whole number between two, or a value of that kind. */
+/** A whole number in a range, or a value of that kind. */
 type OptionRule = 'boolean' | 'path' | 'object' | { readonly least: number; readonly most: number };
 
 const DEFAULT_HOLD_MS = 2000;
 
 /**
  * @param transferSize default of `transfer_size`
- * @throws INVALID_ARGUMENT, which names all that is wrong
+ * @throws INVALID_ARGUMENT, which names all faults
  */
 export function optionsOf(
   { options, removeSource }: Pick<MigrateRequest, 'options' | 'removeSource'>,
@@ -61,7 +64,7 @@ export function optionsOf(
 function faultOf(name: string, value: unknown): string[] {
   if (!Object.hasOwn(MIGRATE_OPTIONS, name))
     return [
-      `there is no ${JSON.stringify(name.slice(0, 64))}; there are ${Object.keys(MIGRATE_OPTIONS).join(', ')}`,
+      `there is no option ${JSON.stringify(name.slice(0, 64))}; there are ${Object.keys(MIGRATE_OPTIONS).join(', ')}`,
     ];
   const rule = MIGRATE_OPTIONS[name as keyof MigrateOptions];
   if (rule === 'path')

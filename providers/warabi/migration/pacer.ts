@@ -1,8 +1,8 @@
-/** Keeps a transfer below a rate: whoever wants to send bytes waits for their turn. */
+/** Keeps a transfer below a rate: each part waits for its turn before its bytes are sent. */
 import { setTimeout as pass } from 'node:timers/promises';
 
 export class Pacer {
-  /** When the bytes that were granted so far are over, at the rate; by performance.now(). */
+  /** When the bytes that were granted so far will be sent, at the rate; by performance.now(). */
   #free = 0;
 
   /** @param bytesPerSecond 0: unlimited */

@@ -1,4 +1,7 @@
-/** What a migration would do: its size, and whether the destination could take it. Nothing is changed. */
+/**
+ * Tells what a migration would do: its size, and whether the destination could accept it. Nothing
+ * is changed.
+ */
 import {
   BedrockError,
   connect,
@@ -18,7 +21,7 @@ import { COMPARED_BYTES } from './wire.js';
 interface PlanRequest {
   readonly address: string;
   readonly provider: string | number;
-  /** As of the migration. */
+  /** The options of the migration. */
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
@@ -38,7 +41,7 @@ interface PlannedTarget {
   readonly freeBytes: number | null;
 }
 
-/** The answer: `faults` are the reasons for which the migration would be refused. */
+/** The answer. `faults` are the reasons why the migration would be refused. */
 interface Plan {
   readonly address: string;
   readonly provider: string;
@@ -57,7 +60,7 @@ export function planRoute(
     method: 'POST',
     path: '/migration/plan',
     scope: 'admin',
-    summary: 'Say what a migration would do',
+    summary: 'Tell what a migration would do',
     isInternal: true,
     body: jsonBody<PlanRequest>({
       type: 'object',
@@ -98,10 +101,10 @@ async function planOf(
   const running = service.config.providers?.find((one) => one.name === provider.name);
   const difference = successor && differenceOf(successor.entry.config, running?.config);
   if (difference !== undefined)
-    faults.push(`provider "${provider.name}" is there already, and its ${difference} is another one`);
+    faults.push(`provider "${provider.name}" already exists, and its ${difference} differs`);
   if (provider.type === 'warabi' && provider.targets.length !== slots.length)
     faults.push(`provider "${provider.name}" has ${provider.targets.length} targets, not ${slots.length}`);
-  // What the daemon says of itself: through a connection no target can import.
+  // Asks the daemon itself: a remote target is never importable.
   const described = service.providers.find((one) => one.name === provider.name);
   const importable = (described?.targets ?? []).map(({ capabilities }) => capabilities.importable);
   const targets: PlannedTarget[] = [];
@@ -121,7 +124,10 @@ async function planOf(
   };
 }
 
-/** The destination would be made. Whether its daemon would take its settings is seen then. */
+/**
+ * The plan if the destination would be created. Only its creation shows whether its daemon accepts
+ * the settings.
+ */
 async function planOfNew(
   slots: readonly TargetSlot[],
   service: Service,
@@ -166,7 +172,7 @@ async function lookAt(
   faults: string[],
 ): Promise<number | null> {
   if (!isImportable)
-    faults.push(`target ${index} there is of type ${to.type}, which takes in no regions under their IDs`);
+    faults.push(`target ${index} there is of type ${to.type}, which cannot import regions under their IDs`);
   try {
     if ((await to.list({ limit: 1 })).regions.length > 0) faults.push(`target ${index} there is not empty`);
     const { freeBytes } = await to.stats();
@@ -175,7 +181,7 @@ async function lookAt(
     return freeBytes;
   } catch (error) {
     if (!(error instanceof BedrockError)) throw error;
-    // The unfinished destination of this migration may go on.
+    // The unfinished destination of this migration may continue.
     if (error.code !== 'MIGRATION_UNFINISHED') faults.push(`target ${index} there: ${error.message}`);
     return null;
   }

@@ -1,6 +1,6 @@
 /**
- * The side of a migration that takes regions in: the routes of a warabi provider that its source
- * calls (wire.ts).
+ * The destination's side of a migration: the routes of a warabi provider that the source calls
+ * (wire.ts).
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -38,7 +38,7 @@ import {
 export class Receiver {
   #session: string | undefined;
   #arrivals: readonly Arrivals[] = [];
-  /** Beginnings and ends, one after another. */
+  /** Begins and ends sessions one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -52,7 +52,7 @@ export class Receiver {
         method: 'POST',
         path: '/migration/begin',
         scope: 'admin',
-        summary: 'Begin to take in the regions of another provider, or go on',
+        summary: 'Begin to receive the regions of another provider, or continue',
         isInternal: true,
         body: jsonBody<BeginRequest>(BEGIN),
         handle: ({ body }) => this.#alone(() => this.#begin(body)),
@@ -72,7 +72,7 @@ export class Receiver {
         method: 'PUT',
         path: '/migration/pieces',
         scope: 'admin',
-        summary: 'Take in parts of regions',
+        summary: 'Receive parts of regions',
         isInternal: true,
         body: 'bytes',
         handle: async (request) => {
@@ -88,7 +88,7 @@ export class Receiver {
         method: 'POST',
         path: '/migration/compare',
         scope: 'admin',
-        summary: 'Tell the checksums of parts of regions',
+        summary: 'Return the checksums of parts of regions',
         isInternal: true,
         body: jsonBody<CompareRequest>(inSession({ parts: listOf(PART, MAX_COMPARED) })),
         handle: ({ body }) => this.#compare(body),
@@ -106,7 +106,7 @@ export class Receiver {
         method: 'POST',
         path: '/migration/finish',
         scope: 'admin',
-        summary: 'Serve what was taken in',
+        summary: 'Serve what was received',
         isInternal: true,
         body: jsonBody<FinishRequest>(FINISH),
         handle: ({ body }) => this.#alone(() => this.#finish(body)),
@@ -115,7 +115,7 @@ export class Receiver {
         method: 'POST',
         path: '/migration/abandon',
         scope: 'admin',
-        summary: 'Drop what was taken in',
+        summary: 'Drop what was received',
         isInternal: true,
         body: jsonBody<AbandonRequest>(ABANDON),
         handle: ({ body }) => this.#alone(() => this.#abandon(body)),
@@ -123,7 +123,7 @@ export class Receiver {
     ];
   }
 
-  /** Ends the session, so that no region is in the middle of its import. */
+  /** Ends the session, so that no import of a region is in progress. */
   stop(): Promise<void> {
     return this.#alone(() => this.#end());
   }
@@ -145,13 +145,13 @@ export class Receiver {
     if (version !== WIRE_VERSION)
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `the source migrates by version ${version} of the protocol, and this daemon by version ${WIRE_VERSION}; run the same version of bedrock-node on both`,
+        `the source uses version ${version} of the migration protocol, and this daemon version ${WIRE_VERSION}; run the same version of bedrock-node on both`,
       );
     const { slots, name } = this;
     if (targets.length !== slots.length)
       throw new BedrockError(
         'CONFLICT',
-        `the source has ${targets.length} targets, and provider "${name}" has ${slots.length}; both need as many`,
+        `the source has ${targets.length} targets, and provider "${name}" has ${slots.length}; the numbers must be equal`,
       );
     await this.#end();
     const states: DestinationState[] = [];
@@ -233,14 +233,14 @@ export class Receiver {
 
   async #finish({ session, targets }: FinishRequest): Promise<void> {
     const { slots } = this;
-    // Asked again, after an answer that was lost.
+    // The request was repeated, after its answer was lost.
     const finished = await this.#finished(targets);
     if (finished === targets.length) return;
-    // The source must not take back what is served here.
+    // The source must not take back regions that are served here.
     if (finished > 0 && session !== this.#session)
       throw new BedrockError(
         'MIGRATION_UNFINISHED',
-        `provider "${this.name}" serves ${finished} of the ${targets.length} targets; repeat the migration, which ends it`,
+        `provider "${this.name}" serves ${finished} of the ${targets.length} targets; repeat the migration to complete it`,
       );
     this.#checkSession(session);
     if (targets.length !== slots.length)
@@ -255,7 +255,7 @@ export class Receiver {
       );
     }
     await this.#end();
-    // A crash in between leaves some that serve and some that do not; the next `finish` ends it.
+    // After a crash in between, some targets serve and some do not. The next `finish` completes it.
     for (const slot of slots) if (slot.state !== undefined) await slot.accept();
   }
 
@@ -276,7 +276,7 @@ export class Receiver {
       if (slot?.state === undefined && slot !== undefined && (await this.#serves(slot, poolId)))
         throw new BedrockError(
           'CONFLICT',
-          `target ${index} of provider "${this.name}" serves the regions already; repeat the migration, which ends it`,
+          `target ${index} of provider "${this.name}" already serves the regions; repeat the migration to complete it`,
         );
     }
     await this.#end();
@@ -291,7 +291,7 @@ const NOTHING = Buffer.alloc(0);
 const ID = { type: 'string', pattern: '^[0-9a-f]{32}$', description: 'ID of a region.' };
 const POOL_ID = { type: 'string', pattern: '^[0-9a-f]{16}$', description: 'ID of a pool.' };
 const COUNT = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
-const SESSION = { type: 'string', maxLength: 64, description: 'What begin gave.' };
+const SESSION = { type: 'string', maxLength: 64, description: 'The session that begin returned.' };
 const PART = objectOf({ id: ID, offset: COUNT, length: { ...COUNT, maximum: COMPARED_BYTES } });
 const BEGIN = objectOf({
   version: COUNT,

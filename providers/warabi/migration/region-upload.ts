@@ -1,4 +1,4 @@
-/** A region that comes in several requests: one import, whose source waits for the next piece. */
+/** A region that arrives in several requests: one import, whose source waits for the next piece. */
 import { BedrockError, type ImportOptions, type RegionId, type Target } from '../../../core/index.js';
 
 export class RegionUpload {
@@ -11,7 +11,7 @@ export class RegionUpload {
   #wake: () => void = () => undefined;
   /** Called when the piece has been taken. */
   #taken: () => void = () => undefined;
-  /** The pieces that are given, one after another. */
+  /** Handles the pieces one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -21,13 +21,13 @@ export class RegionUpload {
     options: ImportOptions,
   ) {
     this.#done = target.importRegion(id, { size, source: this.#pieces() }, options);
-    // Whoever gives the next piece hears of a failure.
+    // The next `give` reports a failure.
     this.#done.catch(() => undefined);
   }
 
   /**
-   * Gives the piece at an offset, and resolves when the target has taken it; after the last one,
-   * when the region is there. A piece that was taken before is not taken again.
+   * Gives the piece at an offset. Resolves when the target has taken it, and for the last piece
+   * when the region exists. A piece that was already taken is ignored.
    * @throws CONFLICT (a piece before it is missing), what the import throws
    */
   give(offset: number, bytes: Uint8Array): Promise<void> {
@@ -56,7 +56,7 @@ export class RegionUpload {
     if (this.received === this.size) await this.#done;
   }
 
-  /** Ends it without a region. */
+  /** Ends the import. No region is created. */
   async fail(error: BedrockError): Promise<void> {
     this.#failure = error;
     this.#wake();
@@ -72,7 +72,7 @@ export class RegionUpload {
       const piece = this.#piece;
       this.#piece = undefined;
       yield piece;
-      // The target asks for the next one: these bytes are the giver's again.
+      // The target asks for the next piece, so these bytes belong to the caller of `give` again.
       this.received += piece.length;
       this.#taken();
     }

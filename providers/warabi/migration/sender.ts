@@ -1,21 +1,21 @@
 /**
- * The side of a migration that moves: copies the targets of a provider to a provider of another
- * daemon while they serve, and then has that one serve in their place.
+ * The source's side of a migration: copies the targets of a provider to a provider of another
+ * daemon while they serve, and then has that provider serve in their place.
  *
  * 1. Begin: the destination's empty targets take the pool IDs, and serve nobody from then on.
- * 2. Copy all regions, with their IDs, names and times, and the IDs of erased ones. What changes
- *    meanwhile is heard of (change-gate.ts), and copied again, pass after pass, until little is
+ * 2. Copy all regions, with their IDs, names and times, and the IDs of erased ones. Changes
+ *    meanwhile are recorded (change-gate.ts), and copied again, pass after pass, until little is
  *    left.
- * 3. Hold changes, and copy the rest. If that takes longer than `max_hold_ms`, changes go on, and
- *    so do the passes.
- * 4. Note durably that the destination is about to be told (`finishing`). From here on a restart
- *    serves nobody until the migration is repeated, as the destination may have begun.
+ * 3. Hold changes, and copy the rest. If this takes longer than `max_hold_ms`, changes continue,
+ *    and so do the passes.
+ * 4. Note durably that the destination is about to be told (`finishing`). From here on, a restarted
+ *    source serves nobody until the migration is repeated, since the destination may already serve.
  * 5. The destination notes durably that it serves.
- * 6. Note durably that the targets have moved. Changes that were held, and every later call, get
+ * 6. Note durably that the targets have moved. Changes that were held, and all later calls, get
  *    PROVIDER_MOVED.
  *
- * Whatever breaks off before 4 leaves the source as it was, and a destination that says that it is
- * unfinished; the next migration goes on with it. No change is acknowledged here that the
+ * A failure before step 4 leaves the source as it was, and a destination that says that it is
+ * unfinished. The next migration continues with it. No change is acknowledged here that the
  * destination does not have.
  */
 import {
@@ -44,21 +44,21 @@ export interface MigrateResult {
   readonly address: string;
   readonly provider: string;
   readonly regions: number;
-  /** Bytes that were sent, including those that were sent again since they changed. */
+  /** Bytes that were sent, including bytes that were sent again because they changed. */
   readonly sentBytes: number;
-  /** Passes over what had changed, the one under hold included. */
+  /** Passes over what had changed, including the last one, during which changes were held. */
   readonly passes: number;
   /** How long changes had to wait, milliseconds. */
   readonly holdMs: number;
   readonly durationMs: number;
 }
 
-/** If no more than that is left, changes are held for the last pass. */
+/** If no more than this is left, changes are held for the last pass. */
 const FEW_BYTES = 2 ** 22;
 const FEW_REGIONS = 1000;
-/** After so many passes, changes are held although they come as fast as they are sent. */
+/** After this many passes, changes are held even if they come as fast as they are sent. */
 const MAX_PASSES = 8;
-/** How often a last pass may take too long. */
+/** How often the last pass may take too long. */
 const MAX_HOLDS = 3;
 
 export class Sender {
@@ -121,7 +121,7 @@ export class Sender {
   }
 
   /**
-   * A migration that is repeated after its answer was lost.
+   * Answers a migration that is repeated after its answer was lost.
    * @throws PROVIDER_MOVED if it went to another place
    */
   #alreadyThere(moved: readonly Place[], to: Place): MigrateResult {
@@ -139,7 +139,7 @@ export class Sender {
       if (state?.role === 'finishing' && !isSame(state.to, to))
         throw new BedrockError(
           'CONFLICT',
-          `the migration that was interrupted was to provider "${state.to.provider}" at ${state.to.address}; abandon it there`,
+          `the interrupted migration was to provider "${state.to.provider}" at ${state.to.address}; abandon it there`,
           { details: { ...state.to } },
         );
       pools.push(state?.poolId ?? (await poolIdOf(slot.target)));
@@ -150,7 +150,7 @@ export class Sender {
   }
 }
 
-/** One target on its way. */
+/** One target that is being migrated. */
 interface Moving {
   readonly slot: TargetSlot;
   readonly poolId: string;
@@ -182,7 +182,7 @@ class Migration {
     const { slots, destination } = this;
     const pools: { poolId: string; named: boolean }[] = [];
     for (const { state, target, capabilities } of slots) {
-      // Its target may serve nobody, also not this.
+      // The target itself, since what the doors get may refuse every call.
       if (state !== undefined) pools.push({ poolId: state.poolId, named: false });
       else {
         const named = capabilities.named && (await target.names({ limit: 1 })).names.length > 0;
@@ -202,7 +202,7 @@ class Migration {
       if (moving.length > 0) await this.#copy(moving);
       await this.#finish(pools, moving);
     } finally {
-      // Does nothing once all changes are refused.
+      // Has no effect once all changes are refused.
       for (const { watch } of moving) watch.end();
     }
     const { address, provider } = destination.place;
@@ -222,8 +222,8 @@ class Migration {
   }
 
   /**
-   * Compares what the destination says with what is noted here, and takes targets back that it has
-   * not begun to serve.
+   * Compares the destination's states with those noted here, and takes back targets that it has not
+   * begun to serve.
    */
   async #compareStates(
     states: readonly DestinationState[],
@@ -240,11 +240,11 @@ class Migration {
           `provider "${provider}" at ${address} serves the pool ${pools[index]?.poolId ?? ''} already: it is this provider itself, or has a copy of its data`,
         );
       if (state !== 'begun' || slot.state === undefined) continue;
-      // Somebody else may serve the regions.
+      // Another provider may serve the regions.
       await destination.abandon(pools.map(({ poolId }) => poolId));
       throw new BedrockError(
         'CONFLICT',
-        `provider "${provider}" at ${address} knows nothing of the migration that was interrupted; repeat it to where it went, or abandon it there`,
+        `provider "${provider}" at ${address} does not know the interrupted migration; repeat it to its former destination, or abandon it there`,
         { details: 'to' in slot.state ? { ...slot.state.to } : {} },
       );
     }
@@ -278,7 +278,7 @@ class Migration {
     return { slot, poolId, source, changed, copier, watch: source.watchChanges(changed), isResumed };
   }
 
-  /** One for all targets. */
+  /** One pacer for all targets. */
   get #pacer(): Pacer {
     return (this.#onePacer ??= new Pacer(this.options.max_bytes_per_second));
   }
@@ -286,7 +286,7 @@ class Migration {
 
   // ---- copy ----
 
-  /** Copies all, and holds changes at the end. If it throws, they go on. */
+  /** Copies all regions, and holds changes at the end. If it throws, changes continue. */
   async #copy(moving: readonly Moving[]): Promise<void> {
     await this.#announce(moving);
     for (const { copier, isResumed } of moving) await copier.copyAll(isResumed);
@@ -318,7 +318,7 @@ class Migration {
       try {
         await copier.sendChanged(regions, mayGoOn);
       } catch (error) {
-        // If it goes on, they are still to be sent.
+        // If the migration continues, these are still to be sent.
         for (const { id, ranges } of regions) {
           changed.changed(id);
           for (const { offset, size } of ranges) changed.wrote(id, offset, size);
@@ -330,14 +330,14 @@ class Migration {
 
   /**
    * Holds changes and sends the rest.
-   * @returns whether all is there, and changes are held; else they go on
+   * @returns true: everything was sent, and changes are held; false: changes continue
    */
   async #lastPass(moving: readonly Moving[], holds: number): Promise<boolean> {
     const { max_hold_ms: holdMs } = this.options;
     const begun = performance.now();
     const late = new BedrockError(
       'TIMEOUT',
-      `changes had to wait longer than max_hold_ms, ${holdMs} ms, for the last pass; have programs write less, or give it longer`,
+      `changes had to wait longer than max_hold_ms, ${holdMs} ms, for the last pass; let programs write less, or raise max_hold_ms`,
     );
     let isDone = false;
     try {
@@ -345,13 +345,15 @@ class Migration {
       const mayGoOn = (): void => {
         if (performance.now() - begun > holdMs) throw late;
       };
-      // A pass may find that a slot was not free yet, which the next one ends.
+      // A pass may find that a slot was not free yet. The next pass sends its region.
       do await this.#pass(moving, mayGoOn);
       while (moving.some(({ changed }) => changed.count > 0));
       isDone = true;
     } catch (error) {
       if (!(error instanceof BedrockError) || error.code !== 'TIMEOUT' || holds >= MAX_HOLDS) throw error;
-      this.logger.info(`provider "${this.name}": ${error.message}; changes go on, and so does the migration`);
+      this.logger.info(
+        `provider "${this.name}": ${error.message}; changes continue, and so does the migration`,
+      );
     } finally {
       this.#holdMs = Math.max(this.#holdMs, performance.now() - begun);
       if (!isDone) for (const { watch } of moving) watch.release();
@@ -380,7 +382,7 @@ class Migration {
         for (const { slot } of moving) slot.refuseHeld();
         throw new BedrockError(
           'MIGRATION_UNFINISHED',
-          `whether provider "${to.provider}" at ${to.address} has begun to serve is not known: ${explain(error)}; nobody is served here until the migration is repeated`,
+          `it is not known whether provider "${to.provider}" at ${to.address} has begun to serve: ${explain(error)}; nobody is served here until the migration is repeated`,
           { details: { ...to }, cause: error },
         );
       }
@@ -420,11 +422,11 @@ function isSame(one: Place, other: Place): boolean {
   return one.address === other.address && one.provider === other.provider;
 }
 
-/** Whether the destination may have carried out a `finish` that failed so. */
+/** Whether the destination may have carried out a `finish` that failed with this error. */
 function mayHaveFinished(error: unknown): boolean {
   if (!(error instanceof BedrockError)) return true;
   return !DEFINITE.has(error.code);
 }
 
-/** What a destination refuses with before it does anything. */
+/** Codes with which a destination refuses before it does anything. */
 const DEFINITE: ReadonlySet<string> = new Set(['CONFLICT', 'CHECKSUM_MISMATCH', 'INVALID_ARGUMENT']);

@@ -1,10 +1,10 @@
 /**
- * The provider that a migration makes at its destination, if there is none of that name yet: the
- * source's settings, as Warabi's options `new_root` and `merge_config` change them.
+ * The provider that a migration creates at its destination, if none of that name exists yet. It has
+ * the source's settings, changed by Warabi's options `new_root` and `merge_config`.
  *
- * Warabi merges `merge_config` with the settings of the target, and its manual shows one for those
- * of the provider. Both are taken: keys of a provider's settings (`target`, `targets`,
- * `transfer_manager`) concern these, any others the settings of each target.
+ * Warabi merges `merge_config` with the settings of the target, while its manual shows settings of
+ * the provider. Both are accepted: keys of a provider's settings (`target`, `targets`,
+ * `transfer_manager`) change these, all others change the settings of each target.
  */
 import path from 'node:path';
 import { BedrockError, type ProviderConfig } from '../../../core/index.js';
@@ -24,7 +24,7 @@ interface Settings {
 
 const OF_PROVIDER: ReadonlySet<string> = new Set(['target', 'targets', 'transfer_manager']);
 
-/** What a migration is to make unless it is there. */
+/** The provider that a migration creates if it does not exist. */
 export interface Successor {
   readonly entry: ProviderConfig;
   readonly targets: readonly Settings[];
@@ -32,8 +32,8 @@ export interface Successor {
 
 /**
  * @param source name and settings of the provider that moves
- * @param to name or id of the one that is made
- * @returns undefined if neither option is given: the destination must be there then
+ * @param to name or id of the provider that is created
+ * @returns undefined if neither option is given: then the destination must exist
  * @throws INVALID_ARGUMENT
  */
 export function successorOf(
@@ -52,7 +52,10 @@ export function successorOf(
   return { entry: { ...identity, type: 'warabi', config }, targets };
 }
 
-/** An existing file at the destination is not replaced because one was at the source, long ago. */
+/**
+ * The settings of a target that the successor takes over. `override_if_exists` is left out: the
+ * source once replaced a file, but a file at the destination must not be replaced.
+ */
 function inherited({ type, config }: Settings, newRoot: string | undefined): Settings {
   const kept = { ...config };
   delete kept.override_if_exists;
@@ -88,7 +91,7 @@ function ofProvider(
   { target, targets, ...others }: Record<string, unknown>,
   patch: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  // Another list of targets takes the place of what there was.
+  // A list of targets replaces the former one.
   if (patch.targets !== undefined) return merged(others, patch) as Record<string, unknown>;
   const own = { ...(target !== undefined && { target }), ...(targets !== undefined && { targets }) };
   if (patch.target === undefined) return merged({ ...others, ...own }, patch) as Record<string, unknown>;
@@ -114,14 +117,14 @@ function checkPaths(targets: readonly Settings[], newRoot: string | undefined): 
   if (newRoot !== undefined && paths.length === 0)
     throw new BedrockError(
       'INVALID_ARGUMENT',
-      'new_root means nothing, as no target of the destination would have a path; choose a backend with files by merge_config, and give it one',
+      'new_root has no effect, as no target of the destination would have a path; choose a backend with files by merge_config, and give it a path',
     );
 }
 
 function targetsOf(config: Record<string, unknown>): Settings[] {
   const all = config.target === undefined ? config.targets : [config.target];
   if (!Array.isArray(all)) return [];
-  // What merge_config has made of them may be anything; the destination checks it.
+  // After merge_config they may be anything; the destination checks them.
   return all.map((target: unknown) => {
     const { type, config: settings } = isRecord(target) ? target : {};
     return { type: String(type), config: isRecord(settings) ? settings : {} };
@@ -139,8 +142,9 @@ function merged(value: unknown, patch: unknown): unknown {
 }
 
 /**
- * Compares a provider that is there with what would be made.
- * @returns where they differ, as a path of the configuration; undefined if all that is wanted is there
+ * Compares an existing provider with the one that would be created.
+ * @returns where they differ, as a path in the configuration; undefined if the existing one has all
+ *   that is wanted
  */
 export function differenceOf(wanted: unknown, there: unknown, at = 'config'): string | undefined {
   if (isRecord(wanted) && isRecord(there)) {

@@ -1,11 +1,11 @@
 /**
- * What two warabi providers say to each other in a migration: routes of the provider that takes in,
- * called by the one that moves. They are ordinary routes of a provider, so they go over HTTP and
- * over the Redis protocol (BEDROCK.REQUEST).
+ * The protocol of a migration between two warabi providers: routes of the destination, which the
+ * source calls. They are ordinary routes of a provider, so they work over HTTP and over the Redis
+ * protocol (BEDROCK.REQUEST).
  *
  * | route | says | answer |
  * |---|---|---|
- * | POST /migration/begin | which pools shall come; for each target one | a session, and for each target whether it had begun before |
+ * | POST /migration/begin | the pool ID for each target | a session, and for each target whether it had begun before |
  * | POST /migration/erased | IDs that must never be used again; regions that are gone | nothing |
  * | PUT /migration/pieces | parts of regions, with what is known of each region | for each part the SHA-256 of what is there now |
  * | POST /migration/compare | parts of regions | for each part the SHA-256 of what is there, and the name |
@@ -13,15 +13,15 @@
  * | POST /migration/finish | how many regions each target has | nothing: from now on the targets serve |
  * | POST /migration/abandon | which pools | nothing: the targets are empty again |
  *
- * Every call may be repeated. A `begin` ends the session before it: whoever still speaks in that is
- * refused. The regions that a session brought stay; the next one compares them by checksum.
+ * Every call may be repeated. A `begin` ends the previous session, and later calls in that session
+ * are refused. Regions that a session brought stay; the next session compares them by checksum.
  *
  * The body of `pieces`: the length of the head (4 bytes, little-endian), the head (JSON,
  * `PiecesHead`), then the bytes of all parts, one after another.
  */
 import { BedrockError, type ByteStream, type RegionId, type RouteRequest } from '../../../core/index.js';
 
-/** Changes with the protocol. A destination of another version is refused, and refuses. */
+/** The version of the protocol. Source and destination refuse another version. */
 export const WIRE_VERSION = 1;
 
 export interface BeginRequest {
@@ -44,7 +44,7 @@ export interface BeginAnswer {
   readonly targets: readonly { readonly state: DestinationState; readonly type: string }[];
 }
 
-/** Where a request belongs. */
+/** The session and target of a request. */
 export interface InSession {
   readonly session: string;
   /** Number of the target. */
@@ -58,16 +58,16 @@ export interface ErasedRequest extends InSession {
 /** A part of a region, and the region as it is at the source. */
 export interface Piece {
   readonly id: string;
-  /** Of the whole region, bytes. */
+  /** Bytes of the whole region. */
   readonly size: number;
   readonly createdAt: number;
-  /** null: it has none. */
+  /** null: the region has none. */
   readonly name: string | null;
   readonly offset: number;
   readonly length: number;
   /**
-   * Whether the region is sent as a whole, in order, beginning with this piece. What had come of it
-   * before counts no more.
+   * Whether the region is sent as a whole, in order, beginning with this piece. What was received
+   * of it before is dropped.
    */
   readonly first?: boolean;
 }
@@ -76,7 +76,7 @@ export interface PiecesHead extends InSession {
   readonly pieces: readonly Piece[];
 }
 
-/** What became of a part. `failed` is the code of an error. */
+/** The result of a part. `failed` is the code of an error. */
 export type PieceResult = { readonly sum: string } | { readonly failed: string; readonly message: string };
 
 export interface CompareRequest extends InSession {
@@ -173,18 +173,18 @@ function malformed(why: string, cause?: unknown): BedrockError {
   });
 }
 
-/** All bytes of the body of `pieces`. @throws INVALID_ARGUMENT */
+/** Reads the whole body of `pieces`. @throws INVALID_ARGUMENT */
 export async function bodyOf({
   body,
 }: Pick<RouteRequest<string, string, ByteStream>, 'body'>): Promise<Buffer> {
   if (body.size > MAX_BODY_BYTES)
-    throw malformed(`it has ${body.size} bytes, and ${MAX_BODY_BYTES} is the most`);
+    throw malformed(`it has ${body.size} bytes, and at most ${MAX_BODY_BYTES} are allowed`);
   const pieces: Uint8Array[] = [];
   for await (const piece of body) pieces.push(Uint8Array.prototype.slice.call(piece));
   return Buffer.concat(pieces);
 }
 
-/** What is known of a region, as a piece says it. */
+/** What a piece tells of its region. */
 export function pieceOf(
   { id, size, createdAt, name }: { id: RegionId; size: number; createdAt: number; name?: string },
   offset: number,
