@@ -1,6 +1,6 @@
 /**
- * `bedrock library`, `bedrock execution-pool` and `bedrock execution-stream`: what the providers of
- * a running daemon are made of and run in.
+ * `bedrock library`, `bedrock execution-pool` and `bedrock execution-stream`: the libraries,
+ * execution pools and execution streams of a running daemon.
  */
 import { type Command, Option } from 'commander';
 import type { ExecutionPoolConfig, ExecutionStreamConfig } from '../../schemas/generated/bedrock.js';
@@ -101,11 +101,7 @@ export function addExecutionStream(program: Command): void {
   withAddress(subcommand(stream, 'add'))
     .description('Add an execution stream.')
     .argument('<NAME>', 'its name')
-    .requiredOption(
-      '--pool <NAME>',
-      'execution pool of its scheduler; may come several times',
-      collect(String),
-    )
+    .requiredOption('--pool <NAME>', 'execution pool of its scheduler; can be repeated', collect(String))
     .addHelpText('after', STREAM_EXAMPLES)
     .action((name: string, { pool, ...options }: AddressOptions & { pool: string[] }) => {
       const entry: ExecutionStreamConfig = { name, scheduler: { pools: pool as [string, ...string[]] } };

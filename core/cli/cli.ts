@@ -33,7 +33,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     await program.parseAsync(withDefaultCommand(argv));
     return status;
   } catch (error) {
-    // Help and the version, which were requested: all errors are UsageErrors.
+    // Help or the version was printed. All errors are UsageErrors.
     return error instanceof CommanderError ? ExitStatus.ok : reportFailure(error);
   }
 }
@@ -41,10 +41,10 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 /** @param onEnd gets the exit status of a daemon that has ended */
 export function makeProgram(onEnd: (status: number) => void): Command {
   const program = rootCommand('bedrock')
-    .description('A storage daemon that is made of providers, as a JSON configuration describes them.')
+    .description('A storage daemon. A JSON configuration describes its providers.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .usage('[command] [options]')
-    .addHelpText('after', '\nWithout a command it is bedrock start.');
+    .addHelpText('after', '\nWithout a command, bedrock start is run.');
   addStart(program, onEnd);
   addClientCommands(program);
   addLibraryCommands(program);
@@ -63,14 +63,15 @@ function addStart(program: Command, onEnd: (status: number) => void): void {
     .option('--resp-address <HOST:PORT>', 'where to speak the Redis protocol instead of bedrock.resp.address')
     .option('-c, --config <FILE>', 'configuration, JSON (comments allowed) or TOML (default: ./bedrock.json)')
     .option('--stdin', 'read the configuration from standard input')
-    .option('--toml', 'the configuration is TOML (known by the ending .toml too)')
+    .option('--toml', 'the configuration is TOML (the default for names in .toml)')
     .addOption(new Option('-v, --verbose <LEVEL>', 'log level').choices([...LOG_LEVELS, 'off']))
     .option('-o, --output-config <FILE>', 'write the running configuration to a file after the start')
     .option('--group-file <FILE>', 'write a group file, for bedrock query -f, instead of bedrock.group_file')
     .option('--check', 'validate the configuration and its libraries, open nothing, exit')
     .addHelpText('after', EXAMPLES)
     .action(async (address: string | undefined, options: StartOptions) => {
-      // Only now: the daemon takes several times as long to load as help and usage errors should take.
+      // Loaded only now: the daemon takes several times as long to load as help and usage errors
+      // should take.
       const { start } = await import('./start.js');
       onEnd(await start(address, options));
     });

@@ -32,11 +32,11 @@ export const ADDRESS_HELP =
   `${SERVICE_URL_FORMS} of the daemon ` +
   `(default: the environment's BEDROCK_ADDRESS, else ${DEFAULT_ADDRESS})`;
 
-const SAY_WHERE = "-a or the environment's BEDROCK_ADDRESS says where the daemon is";
+const SAY_WHERE = "-a or the environment's BEDROCK_ADDRESS gives the daemon's address";
 
 const RIGHTS =
   "a daemon's socket is for its own user; run the command as that one, or let it listen elsewhere";
-const NO_WAY = `no way leads to that machine; look at its address, the network and firewalls. ${SAY_WHERE}`;
+const NO_WAY = `that machine cannot be reached; check its address, the network and firewalls. ${SAY_WHERE}`;
 const NO_NAME = `the host's name is not known; correct it. ${SAY_WHERE}`;
 
 /** Advice, by the system's code of the failure. */
@@ -54,7 +54,7 @@ const HOW_TO_REACH: Readonly<Record<string, string>> = {
 };
 
 const GIVE_TOKEN =
-  'The daemon asks who you are: give a valid token of "bedrock token new" by BEDROCK_TOKEN in the environment, or by --token-file';
+  'The daemon requires a token: give one of "bedrock token new" by BEDROCK_TOKEN in the environment, or by --token-file';
 
 export interface AddressOptions extends CertificateOptions {
   address?: string;
@@ -82,11 +82,11 @@ export function withToken(command: Command): Command {
 async function tokenOf(file: string | undefined): Promise<string | undefined> {
   if (file !== undefined) {
     const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
-    return asUsage(() => checkedToken(text, `what stands in ${file}`));
+    return asUsage(() => checkedToken(text, `the text in ${file}`));
   }
   const { BEDROCK_TOKEN: token } = process.env;
   if (token === undefined || token === '') return undefined;
-  return asUsage(() => checkedToken(token, "what stands in the environment's BEDROCK_TOKEN"));
+  return asUsage(() => checkedToken(token, "the environment's BEDROCK_TOKEN"));
 }
 
 function asUsage<T>(work: () => T): T {
@@ -119,7 +119,7 @@ export function parseRegionId(text: string): RegionId {
 
 /** A region's name on the command line. @throws InvalidArgumentError */
 export function parseName(text: string): string {
-  // Node.js reads what is no UTF-8 as this, and the name would be another one.
+  // Node.js reads bytes that are not UTF-8 as this character, and the name would be another one.
   if (text.includes('\ufffd'))
     throw new InvalidArgumentError(
       'it contains bytes that are not UTF-8, or U+FFFD, which replaces such bytes.',
@@ -140,7 +140,7 @@ export function parseRegion(text: string): RegionRef {
   return /^[0-9a-fA-F]{32}$/.test(text) ? parseRegionId(text) : parseName(text);
 }
 
-/** What `parseRegion` takes, for help. */
+/** What `parseRegion` accepts, for help texts. */
 export const REGION_FORMS = 'the region, by its ID or its name';
 
 /** For arguments that may be repeated. */

@@ -130,7 +130,7 @@ async function fileDestination(
   };
   let target: Target | undefined;
   const end = async (): Promise<void> => {
-    // First: a close may have a lot to make durable.
+    // Closed first, since a close may have a lot to make durable.
     await staged.end();
     process.off('exit', endNow);
     await target?.close();
@@ -162,7 +162,7 @@ async function otherDestination(backends: Backends, side: CopySide, survey: Surv
     const { poolId, ids } = await target.listErased({ limit: 1 });
     const { regions } = await target.stats();
     if (regions > 0 || ids.length > 0 || Buffer.compare(poolId, survey.poolId) !== 0)
-      throw invalid('TO is there already; a copy needs a target that is new');
+      throw invalid('TO already exists; a copy needs a new target');
   } catch (error) {
     await target.close();
     throw error;

@@ -65,7 +65,7 @@ export class Backends {
     const backend = this.registry.backend(type);
     if (backend === undefined) {
       const unknown = this.registry.unknown('backend', type);
-      throw new UsageError(`${unknown} (a path that begins like a type: ./${text})`);
+      throw new UsageError(`${unknown} (write a path that begins like a type as ./${text})`);
     }
     const { type: ownType, schema } = backend.definition;
     const { properties = {} } = (schema instanceof URL ? readSchema(schema) : schema) as {
@@ -96,9 +96,7 @@ export class Backends {
   ): Promise<Target> {
     if (!definition.capabilities.importable) {
       const why =
-        role === 'FROM'
-          ? 'does not report which IDs it has used'
-          : 'takes no regions under IDs that they have';
+        role === 'FROM' ? 'does not report which IDs it has used' : 'cannot import regions under their IDs';
       throw new BedrockError('NOT_SUPPORTED', `${role} is of the type "${type}", which ${why}`);
     }
     if (definition.dependencies?.some(({ required = true }) => required) === true)
@@ -130,6 +128,6 @@ function settingsOf(text: string, json: string): Settings {
   try {
     return JSON.parse(json) as Settings;
   } catch (error) {
-    throw new UsageError(`the settings in "${text}" are no JSON: ${messageOf(error)}`);
+    throw new UsageError(`the settings in "${text}" are not JSON: ${messageOf(error)}`);
   }
 }

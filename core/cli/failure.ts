@@ -13,7 +13,7 @@ export class UsageError extends BedrockError {
   }
 }
 
-/** Nobody reads standard output any more, as in `| head`. Not a failure. */
+/** The reader of standard output has ended, as in `| head`. This is not a failure. */
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed';
 }

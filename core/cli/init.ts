@@ -35,7 +35,7 @@ async function init(file: string): Promise<void> {
   const extension = path.extname(file);
   if (!['', '.json', '.jsonc'].includes(extension.toLowerCase())) {
     const other = `${file.slice(0, file.length - extension.length)}.json`;
-    throw new UsageError(`what is written is JSON, which a name in ${extension} hides; name it as ${other}`);
+    throw new UsageError(`the file is JSON, which a name in ${extension} hides; name it ${other}`);
   }
   const folder = path.resolve(path.dirname(file));
   await interruptible(async (signal) => {
@@ -56,8 +56,8 @@ async function textFor(folder: string): Promise<string> {
 }
 
 /**
- * It gets its name when it is whole.
- * @throws INVALID_ARGUMENT if that is there already, what `signal` was aborted with
+ * Writes the file, which gets its name only when it is complete.
+ * @throws INVALID_ARGUMENT if the name already exists, what `signal` was aborted with
  */
 async function writeNew(file: string, text: string, signal: AbortSignal): Promise<void> {
   if (await isThere(file)) throw taken(file);
@@ -74,7 +74,8 @@ async function writeNew(file: string, text: string, signal: AbortSignal): Promis
 }
 
 /**
- * A link takes no name that is there, be it since a moment ago; some file systems have none.
+ * A link never replaces an existing name, even one that was just created. Some file systems have no
+ * links.
  * @throws errors of the system
  */
 async function giveName(staged: string, file: string): Promise<void> {
@@ -87,7 +88,7 @@ async function giveName(staged: string, file: string): Promise<void> {
   }
 }
 
-/** Whether something has the name, be it a link that leads nowhere. */
+/** Whether something has the name, even if it is a link that leads nowhere. */
 async function isThere(file: string): Promise<boolean> {
   try {
     await ofWrittenFile(file, () => lstat(file));
@@ -99,7 +100,7 @@ async function isThere(file: string): Promise<boolean> {
 }
 
 function taken(file: string): Error {
-  return invalid(`${file} is there already, and was left as it is`);
+  return invalid(`${file} already exists, and was not changed`);
 }
 
 /**

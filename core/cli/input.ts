@@ -63,16 +63,16 @@ async function look(file: string, size: number | undefined): Promise<Found> {
 }
 
 /**
- * A named pipe, opened without waiting for its writer: by Node's own calls a thread of its pool
- * would, and the process could not end meanwhile. The first piece comes when there is a writer, the
- * end when the last one has closed it.
+ * Opens a named pipe without waiting for its writer. With Node's own calls a thread of its pool
+ * would wait, and the process could not end meanwhile. The first piece comes when there is a
+ * writer, the end when the last writer has closed the pipe.
  */
 async function* piecesOfPipe(file: string): AsyncGenerator<Uint8Array> {
   const fd = await ofNamedFile(file, () => openDescriptor(file, constants.O_RDONLY | constants.O_NONBLOCK));
   yield* new Socket({ fd, readable: true, writable: false }) as AsyncIterable<Uint8Array>;
 }
 
-/** Opens the file with the first piece: so a transfer that never begins leaves nothing open. */
+/** Opens the file with the first piece, so that a transfer that never begins leaves nothing open. */
 async function* piecesOf(file: string, end: number): AsyncGenerator<Uint8Array> {
   yield* createReadStream(file, { highWaterMark: INPUT_PIECE_BYTES, end }) as AsyncIterable<Uint8Array>;
 }
@@ -113,7 +113,7 @@ export async function openUnnamedStdin(size: number): Promise<RegionSource | und
   return { size, source: resume(first.value, iterator) };
 }
 
-/** What is left of an iteration whose first piece was taken already. */
+/** The rest of an iteration whose first piece was already taken. */
 export async function* resume(
   first: Uint8Array,
   rest: AsyncIterator<Uint8Array, unknown>,

@@ -1,6 +1,6 @@
 /**
- * Ctrl-C and other signals, or an uncaught exception, while a command works: it is told to stop,
- * cleans up, and ends.
+ * Handles Ctrl-C, other signals and uncaught exceptions while a command works: the work is told to
+ * stop, cleans up, and ends.
  */
 import type { BedrockError } from '../base/errors.js';
 import { Interrupted, reportFailure } from './failure.js';

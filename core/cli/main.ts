@@ -2,7 +2,7 @@
 /** The `bedrock` command. Thin: it reads arguments and calls other code. */
 import { holdSmall } from '../base/young-generation.js';
 
-// Before anything else is loaded; hence the late import.
+// Runs before anything else is loaded; hence the late import.
 holdSmall();
 const { runCli } = await import('./cli.js');
 const { endProcess, guardEnd } = await import('./process-end.js');

@@ -1,6 +1,6 @@
 /**
- * `bedrock migrate`: moves a provider to another daemon or backend while it serves, says beforehand
- * what that would be, or gives it up.
+ * `bedrock migrate`: moves a provider to another daemon or backend while it serves, shows
+ * beforehand what this would do, or abandons it.
  */
 import { type Command, InvalidArgumentError } from 'commander';
 import { BedrockError, messageOf } from '../base/errors.js';
@@ -54,7 +54,7 @@ interface Plan {
   readonly faults: readonly string[];
 }
 
-/** The result of the operation; only the member `abandoned` if that was asked for. */
+/** The result of the operation. With --abandon, it has only the member `abandoned`. */
 interface Result {
   readonly address: string;
   readonly provider: string;
@@ -65,7 +65,7 @@ interface Result {
 
 export function addMigrate(program: Command): void {
   withAddress(subcommand(program, 'migrate'))
-    .description('Move a provider to another daemon or backend, while it serves.')
+    .description('Move a provider to another daemon or backend while it serves.')
     .argument('<PROVIDER>', 'the provider that moves, by its name or id')
     .argument('<ADDRESS>', 'where to: the address of a daemon, as the source sees it')
     .argument('[DESTINATION]', 'the provider there, by its name or id (default: the name of PROVIDER)')
@@ -213,7 +213,7 @@ class OperationBar {
   show({ type, doneBytes, totalBytes }: OperationStatus): void {
     if (totalBytes === undefined) return;
     this.#progress ??= trackProgress(`${type}:`, totalBytes, this.isQuiet, true);
-    // What is sent again is more than the whole.
+    // Bytes that are sent again can make the sum larger than the total.
     const done = Math.min(doneBytes, totalBytes);
     this.#progress.add(done - this.#shown);
     this.#shown = done;

@@ -116,7 +116,7 @@ function addPut(program: Command): void {
 
 function conditionOf(options: PutCommandOptions): PutOptions {
   if (options.ifAbsent === true && options.if !== undefined)
-    throw new UsageError('--if-absent and --if exclude each other; say one of them');
+    throw new UsageError('--if-absent and --if exclude each other; give one of them');
   if (options.ifAbsent === true) return { if: 'absent' };
   return options.if === undefined ? {} : { if: options.if };
 }

@@ -42,7 +42,7 @@ export function addNew(program: Command): void {
       .action((name: string, options: NewOptions) => write(what, name, options));
   add('backend', 'Write a package with a backend: a kind of target.').option(
     '--persistent',
-    'one that keeps regions in files, instead of memory',
+    'keep the regions in files, instead of memory',
   );
   add('provider', 'Write a package with a provider type.');
 }
@@ -61,9 +61,9 @@ async function write(what: 'backend' | 'provider', name: string, options: NewOpt
   );
 }
 
-/** A daemon would refuse the new package. @throws UsageError */
+/** Refuses a type that a daemon would refuse. @throws UsageError */
 async function refuseTaken(what: 'backend' | 'provider', type: string): Promise<void> {
-  // Only now: the built-in types take a while to load.
+  // Loaded only now: the built-in types take a while to load.
   const { createContainer } = await import('../library/container.js');
   const { createLogger } = await import('../base/logging.js');
   const { API_VERSION } = await import('../contract/definitions.js');
@@ -76,7 +76,7 @@ async function refuseTaken(what: 'backend' | 'provider', type: string): Promise<
   const sample = { kind: what, apiVersion: API_VERSION, type, schema: {}, create: () => undefined };
   const fault = registry.add(sample, 'the package');
   if (fault !== undefined)
-    throw new UsageError(`no package can be made of that name: it ${fault}; choose another`);
+    throw new UsageError(`a package cannot have this name: it ${fault}; choose another`);
 }
 
 interface Manifest {
@@ -85,8 +85,8 @@ interface Manifest {
 }
 
 /**
- * The new package depends on this version, and is developed with this very copy, even one that is
- * not in a registry.
+ * The new package depends on this version, and is developed with this copy, even if it is not from
+ * a registry.
  */
 async function nameThisPackage(staged: string, folder: string): Promise<void> {
   const file = path.join(staged, 'package.json');
@@ -104,7 +104,7 @@ async function nameThisPackage(staged: string, folder: string): Promise<void> {
   );
 }
 
-/** Of a folder that may not be there yet; the one above it is. */
+/** For a folder that may not exist yet, while its parent does. */
 async function realPlaceOf(folder: string): Promise<string> {
   try {
     return await realpath(folder);
@@ -122,7 +122,7 @@ async function localSource(root: string): Promise<string | undefined> {
       packages?: Record<string, { resolved?: string }>;
     };
     const { resolved } = lock.packages?.['node_modules/bedrock-node'] ?? {};
-    // Relative paths are relative to the project that it was installed in.
+    // Relative paths start at the project that it was installed in.
     if (resolved?.startsWith('file:') === true) return path.resolve(path.dirname(modules), resolved.slice(5));
   } catch {
     // Another package manager, which records it elsewhere.

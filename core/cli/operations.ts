@@ -1,4 +1,4 @@
-/** `bedrock operations`: what a daemon is doing that takes long: snapshots, restores, migrations. */
+/** `bedrock operations`: the long-running work of a daemon: snapshots, restores, migrations. */
 import type { Command } from 'commander';
 import type { OperationStatus } from '../contract/operation.js';
 import { onDaemon, withAddress, type AddressOptions } from './client-command.js';

@@ -26,8 +26,8 @@ export function printLine(text: string): Promise<void> {
 }
 
 /**
- * A name as people may read it: what is not seen, or would move the cursor of a terminal, stands as
- * its number.
+ * A name in a form that is safe to show: characters that are invisible, or would move the cursor of
+ * a terminal, are shown as their numbers.
  */
 export function shownName(name: string): string {
   const shown = (letter: string): string => `\\u{${(letter.codePointAt(0) ?? 0).toString(16)}}`;

@@ -63,7 +63,7 @@ async function copy(
   signal: AbortSignal,
 ): Promise<void> {
   const begun = performance.now();
-  // Only now, so that help and usage errors appear at once.
+  // Loaded only now, so that help and usage errors appear at once.
   const { Backends } = await import('./copy-side.js');
   const { openDestination, surveyOf } = await import('./copy-destination.js');
   const backends = await Backends.open(options.library ?? []);
@@ -105,7 +105,7 @@ async function openSource(backends: Backends, side: CopySide): Promise<Target> {
   await from.close();
   throw new BedrockError(
     'CONFLICT',
-    'FROM is not complete: a restore or a migration into it was interrupted; do that again first, or copy what it came from',
+    'FROM is not complete: a restore or a migration into it was interrupted; repeat that first, or copy its source',
   );
 }
 
@@ -124,7 +124,9 @@ async function mustDiffer(from: CopySide, to: CopySide): Promise<void> {
   };
   const [one, other] = [await identityOf(from), await identityOf(to)];
   if (one === undefined || one !== other) return;
-  throw new UsageError('FROM and TO are the same pool; copy it to another place, and move that over it');
+  throw new UsageError(
+    'FROM and TO are the same pool; copy it to another place, and then move the copy over it',
+  );
 }
 
 /** Explains to a user of the command line why a path cannot be opened. Does not block on a pipe. */

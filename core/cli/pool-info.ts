@@ -17,7 +17,7 @@ The exit status is 2 if the path leads to no pool, and 1 if the pool cannot be l
 
 export function addPoolInfo(pool: Command): void {
   withPool(subcommand(pool, 'info'))
-    .description('Tell what a pool is, how full it is, and how its headers are.')
+    .description('Show what a pool is, how full it is, and the state of its headers.')
     .option('--json', 'an object')
     .addHelpText('after', EXAMPLES)
     .action((path: string, options: PoolOptions) =>

@@ -1,6 +1,6 @@
 /**
- * `bedrock pool repair`: gives up what is damaged, so that the rest of a pool can be trusted again;
- * and undoes that.
+ * `bedrock pool repair`: drops what is damaged, so that the rest of a pool can be trusted again. It
+ * can also undo a repair.
  */
 import type { Command } from 'commander';
 import type { Inspection } from '../pool/inspection.js';
@@ -27,7 +27,7 @@ interface RepairOptions extends PoolOptions {
 
 export function addPoolRepair(pool: Command): void {
   withHeader(withPool(subcommand(pool, 'repair')))
-    .description('Give up what is damaged, so that the rest of a pool can be trusted again.')
+    .description('Drop what is damaged, so that the rest of a pool can be trusted again.')
     .option('-n, --dry-run', 'only show what would be done')
     .option('--undo <BACKUP>', 'undo a repair')
     .option('--json', 'an object {path, isDryRun, undone?, backup?, regions, retiredSlots, repaired}')
@@ -35,7 +35,7 @@ export function addPoolRepair(pool: Command): void {
     .action((path: string, options: RepairOptions) => {
       if (options.undo === undefined)
         return onPool(path, { isReadOnly: options.dryRun === true }, (opened) => repair(opened, options));
-      if (options.dryRun === true) throw new UsageError('--undo does not go with --dry-run');
+      if (options.dryRun === true) throw new UsageError('--undo and --dry-run exclude each other');
       const backup = options.undo;
       return onPool(path, { isReadOnly: false }, (opened) => undo(opened, backup, options));
     });
@@ -106,7 +106,7 @@ async function undo({ pool }: OpenedPool, backup: string, { json, header }: Repa
   const { undoRepair } = await import('../pool-file/repair-pool.js');
   await undoRepair(pool, backup, header);
   if (json === true) await printJson({ path: pool.path, undone: backup });
-  else await printLine(`${pool.path} is as it was before the repair that ${backup} is of`);
+  else await printLine(`${pool.path} is as it was before the repair whose backup is ${backup}`);
 }
 
 /** Quoted for a shell. */

@@ -15,6 +15,8 @@ const COMMANDS: readonly ((pool: Command) => void)[] = [
 ];
 
 export function addPool(program: Command): void {
-  const pool = subcommand(program, 'pool').description('Look after pools that no daemon has open.');
+  const pool = subcommand(program, 'pool').description(
+    'Inspect, copy and repair pools that no daemon has open.',
+  );
   for (const add of COMMANDS) add(pool);
 }

@@ -21,7 +21,7 @@ export function endProcess(status: number): never {
   process.exit(status);
 }
 
-/** From now on reports any other end of the process. */
+/** From now on, reports every other end of the process. */
 export function guardEnd(): void {
   process.on('exit', (status) => {
     if (isOurs) return;
@@ -32,8 +32,7 @@ export function guardEnd(): void {
 
 /** Called during `process.exit`, so its caller is in the stack. */
 function reasonOf(status: number): string {
-  if (status === NOTHING_LEFT)
-    return 'the command waits for what never comes; a library may have to settle it';
+  if (status === NOTHING_LEFT) return 'the command waits for an event that never comes, perhaps of a library';
   const before = Error.stackTraceLimit;
   Error.stackTraceLimit = FRAMES;
   const { stack = '' } = new Error();

@@ -1,4 +1,6 @@
-/** A progress bar on standard error during a large transfer; none if it would be in the way. */
+/**
+ * A progress bar on standard error during a large transfer; none if it would disturb other output.
+ */
 import { bar } from './output.js';
 import { formatSize } from './sizes.js';
 
@@ -8,7 +10,7 @@ const REDRAW_MS = 100;
 const BAR_WIDTH = 30;
 
 export interface Progress {
-  /** The same pieces, counted as they pass. */
+  /** Yields the same pieces, and counts them. */
   track(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array>;
   /** Adds completed bytes. */
   add(bytes: number): void;
@@ -16,7 +18,7 @@ export interface Progress {
   end(): void;
 }
 
-/** @param hasEstimate whether it says how long the rest will take, at the rate until now */
+/** @param hasEstimate whether it shows how long the rest will take, at the rate so far */
 export function trackProgress(label: string, total: number, isQuiet = false, hasEstimate = false): Progress {
   const isShown = !isQuiet && process.stderr.isTTY && total > MIN_BYTES;
   const begun = performance.now();

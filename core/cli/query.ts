@@ -1,4 +1,7 @@
-/** `bedrock query`: shows the running configurations of daemons, or what an expression finds in them. */
+/**
+ * `bedrock query`: shows the running configurations of daemons, or the results of an expression on
+ * them.
+ */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
@@ -40,7 +43,7 @@ export function addQuery(program: Command): void {
     .option('-a, --address <URL>', `${ADDRESS_HELP}; can be repeated`, collect(String))
     .option(
       '-f, --file <GROUP>',
-      'group file with the addresses of daemons; may come several times',
+      'group file with the addresses of daemons; can be repeated',
       collect(String),
     )
     .option('-q, --expression <EXPR>', 'JSONata expression; each daemon evaluates it on its configuration')
@@ -71,7 +74,7 @@ async function expressionOf({ expression, expressionFile }: QueryOptions): Promi
 async function addressesOf({ address, file: files = [] }: QueryOptions): Promise<string[]> {
   const named = address ?? (files.length === 0 ? [defaultAddress()] : []);
   if (files.length === 0) return named;
-  // Only now: it loads the validator.
+  // Loaded only now, since it loads the validator.
   const { readGroupFile } = await import('./group-file.js');
   const members = await Promise.all(files.map(readGroupFile));
   return [...new Set([...named, ...members.flat()])];
@@ -87,7 +90,7 @@ async function ask(
   try {
     return [service.url, await service.query(expression, call)];
   } catch (error) {
-    // With several daemons it must be clear which one it was.
+    // With several daemons, the error must tell which one it was.
     throw error instanceof BedrockError
       ? new BedrockError(error.code, `${service.url}: ${error.message}`, {
           details: error.details,

@@ -1,9 +1,12 @@
-/** Work on several regions of a command line, one after another. */
+/** Does the same work on several regions of a command line, one after another. */
 import type { RegionRef } from '../contract/names.js';
 import { isInstance } from '../base/plain.js';
 import { OutputClosed, reportFailure } from './failure.js';
 
-/** Does it for all of them, also if one fails. Each failure gets its line; the last ends the command. */
+/**
+ * Does the work for all of them, even if one fails. Each failure is printed on its own line; the
+ * last one ends the command.
+ */
 export async function forEachRegion(
   refs: readonly RegionRef[],
   { signal }: { signal: AbortSignal },

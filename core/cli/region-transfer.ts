@@ -138,7 +138,7 @@ async function contentsToCreate(file: string | undefined, size: number | undefin
   if (size === undefined) {
     if (isStdinGiven()) return openContents('-', size);
     throw new UsageError(
-      'say --size for an empty region, or name a file with its contents (- for standard input)',
+      'give --size for an empty region, or name a file with its contents (- for standard input)',
     );
   }
   const contents = isStdinGiven() ? await openUnnamedStdin(size) : undefined;
@@ -158,7 +158,7 @@ function create(
   );
 }
 
-/** Which part of a region is read. */
+/** The part of a region that is read. */
 interface Part {
   offset: number;
   /** Default: up to the end. */
@@ -166,9 +166,9 @@ interface Part {
 }
 
 /**
- * The bytes of a region, all from one, whatever becomes of its name. The first piece of a name's is
- * there when this returns: a region that was replaced between the look and the read is looked up
- * again.
+ * The bytes of a region. All come from one region, even if its name is given to another one
+ * meanwhile. For a name, the first piece is read before this returns: if the region was replaced
+ * between the look-up and the read, the name is looked up again.
  * @throws REGION_NOT_FOUND, OUT_OF_RANGE
  */
 export async function openRegion(
@@ -194,7 +194,7 @@ export async function openRegion(
   }
 }
 
-/** Writes contents to a file, or to standard output, with a bar on the way. */
+/** Writes contents to a file, or to standard output, with a progress bar. */
 export function writeOut(
   contents: RegionSource,
   file = '-',

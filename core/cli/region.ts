@@ -94,7 +94,7 @@ function headsOf({ capabilities }: RemoteTarget): string {
   return capabilities.named ? `${heads.padEnd(rowOf(ANY).length)}  NAME` : heads;
 }
 
-/** All rows are as wide, up to the name. */
+/** The columns before the name have the same width in all rows. */
 const ANY: RegionStat = { id: RegionId.of(0, 0, 0, 0), size: 0, createdAt: 0 };
 
 function rowOf({ id, size, createdAt, name }: RegionStat): string {
@@ -126,7 +126,7 @@ function addPersist(region: Command): void {
     .argument('<REGION>', REGION_FORMS, parseRegion)
     .option(
       '--range <OFFSET:SIZE>',
-      `only this part; may come several times. Each is ${SIZE_FORMS}`,
+      `only this part; can be repeated. Each is ${SIZE_FORMS}`,
       collect(parseByteRange),
     )
     .addHelpText('after', PERSIST_EXAMPLES)

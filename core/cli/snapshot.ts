@@ -1,4 +1,7 @@
-/** `bedrock snapshot`, `restore` and `verify`: the data of a target as a folder, and back. */
+/**
+ * `bedrock snapshot`, `restore` and `verify`: saves the data of a target to a folder, and restores
+ * it.
+ */
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { BedrockError } from '../base/errors.js';
@@ -63,7 +66,7 @@ export function addSnapshots(program: Command): void {
     .option('--max-hold <MS>', 'how long changes may wait at most (default: 1000)', parseNatural)
     .option(
       '--incremental <EARLIER>',
-      'the folder of an earlier snapshot of the target, an absolute path on the same file system: what is still the same is linked, not written',
+      'the folder of an earlier snapshot of the target, an absolute path on the same file system: unchanged data is linked, not written',
       parseFolder,
     )
     .addHelpText('after', SNAPSHOT_EXAMPLES)

@@ -1,6 +1,6 @@
 /**
- * Contents whose size is not known before their end, such as those of a pipe, on their way to where
- * it must be known first.
+ * Stores contents of unknown size, such as those of a pipe, in a temporary file, where their size
+ * must be known first.
  */
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,8 @@ import { ofWrittenFile } from './failure.js';
 import { drain } from './output-file.js';
 
 /**
- * Reads a source to its end into a temporary file (TMPDIR says where). The file has no name by
- * then, so nothing is left of it, however the command ends.
+ * Reads a source to its end into a temporary file, in the folder of TMPDIR. The file loses its name
+ * first, so nothing is left of it, however the command ends.
  * @throws what the source throws, errors of the system, or what `signal` was aborted with
  */
 export async function spooled(source: RegionSource['source'], signal: AbortSignal): Promise<RegionSource> {

@@ -1,9 +1,9 @@
 /**
- * How a daemon handles signals. SIGTERM and SIGINT stop it in good order, even while it is
- * starting; a second one ends the process at once. SIGHUP makes it reopen its log file, read its
- * configuration again if the file has changed, and continue; a daemon that logs to a terminal has
- * lost it, and stops. SIGUSR1 is only logged. An uncaught exception stops the daemon like a signal,
- * and is a failure.
+ * How a daemon handles signals. SIGTERM and SIGINT stop it cleanly, even while it is starting; a
+ * second one ends the process at once. SIGHUP makes it reopen its log file, read its configuration
+ * again if the file has changed, and continue; a daemon that logs to a terminal has lost it, and
+ * stops. SIGUSR1 is only logged. An uncaught exception stops the daemon like a signal, and is a
+ * failure.
  */
 import { constants } from 'node:os';
 import type { BedrockError } from '../base/errors.js';

@@ -68,7 +68,7 @@ async function check(document: ConfigDocument, settings: BootstrapOptions): Prom
 
 function endOfStart(error: unknown, { stop, failure }: StartSignals): number {
   if (failure !== undefined) return reportFailure(failure);
-  // It was asked to stop, and has stopped: not a failure.
+  // It was told to stop, and has stopped: not a failure.
   return stop.aborted ? ExitStatus.ok : reportFailure(error);
 }
 
@@ -101,7 +101,7 @@ async function configHere(): Promise<string> {
     if (systemCodeOf(cause) === 'ENOENT') {
       throw new BedrockError(
         'CONFIG_INVALID',
-        `there is no ${DEFAULT_CONFIG} in ${process.cwd()}; bedrock init writes one to begin with, and -c FILE names another`,
+        `there is no ${DEFAULT_CONFIG} in ${process.cwd()}; bedrock init writes one to start with, and -c FILE names another`,
         { cause },
       );
     }
@@ -115,7 +115,7 @@ async function writeConfig(file: string, daemon: Daemon, stop: AbortSignal): Pro
     await writeWholeFile(file, Readable.from([Buffer.from(text)]), stop);
     return true;
   } catch (error) {
-    // It was asked to stop, and is stopping.
+    // It was told to stop, and is stopping.
     if (stop.aborted) return true;
     reportFailure(error);
     return false;

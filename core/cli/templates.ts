@@ -53,9 +53,9 @@ export function namesFrom(given: string): Names {
 }
 
 /**
- * Writes templates into a folder, which is made; a later one replaces files of an earlier one. They
- * are made under another name, and get their own when all are there. If that fails, or what
- * `finish` does before, nothing of it is left.
+ * Writes templates into a folder, and creates the folder if necessary. A later template replaces
+ * files of an earlier one. Files are created under a temporary name, and get their own when all are
+ * complete. If that fails, or if `finish` fails before, nothing is left.
  * @param finish gets the temporary folder, which is next to the final one, or in it
  * @throws INVALID_ARGUMENT if the folder has something in it, what `signal` was aborted with
  */
@@ -68,10 +68,10 @@ export async function writeTemplates(
 ): Promise<void> {
   const entries = await entriesOf(folder);
   if (entries?.every(isStaged) === false) {
-    throw invalid(`${folder} is there already, and not empty; name another`);
+    throw invalid(`${folder} already exists, and is not empty; name another`);
   }
   const above = path.dirname(folder);
-  // Somebody may stand in a folder that is there, so it stays.
+  // An existing folder stays, since it may be somebody's working directory.
   const isThere = entries !== undefined;
   const first = isThere ? undefined : await ofWrittenFile(folder, () => makeFolders(above));
   const staged = stagedIn(isThere ? folder : above);
@@ -89,7 +89,7 @@ export async function writeTemplates(
     await unmakeFolders(above, first);
     throw error;
   }
-  // Of an attempt that was killed.
+  // Left by an attempt that was killed.
   for (const left of entries ?? []) await rm(path.join(folder, left), { recursive: true, force: true });
 }
 
@@ -143,7 +143,7 @@ function nameOf(file: string): string {
   return file === '_gitignore' ? '.gitignore' : file.replace(/^_/, '');
 }
 
-/** @returns nothing if it is not there */
+/** @returns undefined if it does not exist */
 async function entriesOf(folder: string): Promise<string[] | undefined> {
   try {
     return await readdir(folder);

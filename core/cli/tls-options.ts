@@ -17,7 +17,7 @@ export function withCertificates(command: Command): Command {
   return command
     .option(
       '--cacert <FILE>',
-      "who signs the daemon's certificate, for https:// and resps:// (default: the environment's BEDROCK_CACERT, else those that Node.js brings)",
+      "certificates of the authorities that sign the daemon's certificate, for https:// and resps:// (default: the environment's BEDROCK_CACERT, else those of Node.js)",
     )
     .option('--cert <FILE>', "certificate to show the daemon (default: the environment's BEDROCK_CERT)")
     .option('--key <FILE>', "its private key (default: the environment's BEDROCK_KEY)");
@@ -37,7 +37,7 @@ export async function certificatesFor(
   const ca = await contentsOf(cacert ?? BEDROCK_CACERT);
   const own = { cert: await contentsOf(cert ?? BEDROCK_CERT), key: await contentsOf(key ?? BEDROCK_KEY) };
   if ((own.cert === undefined) !== (own.key === undefined))
-    throw new UsageError('a certificate takes its key, and a key its certificate: give --cert and --key');
+    throw new UsageError('a certificate needs its key, and a key its certificate: give --cert and --key');
   return {
     ...(ca !== undefined && { ca }),
     ...(own.cert !== undefined && { cert: own.cert }),
@@ -45,7 +45,7 @@ export async function certificatesFor(
   };
 }
 
-/** Refuses certificates for plain addresses: whoever gives them expects encryption. @throws UsageError */
+/** Refuses certificates for plain addresses: a user who gives them expects encryption. @throws UsageError */
 export function checkCertificatesAreUsed(
   addresses: readonly string[],
   { cacert, cert, key }: CertificateOptions,

@@ -1,6 +1,6 @@
 /**
- * `bedrock token`: makes, lists and revokes the tokens of a daemon, in their file. A daemon that
- * runs sees the change within a second.
+ * `bedrock token`: creates, lists and revokes the tokens of a daemon, in their file. A running
+ * daemon sees the change within a second.
  */
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -51,11 +51,11 @@ interface NewOptions extends FileOptions {
 
 export function addToken(program: Command): void {
   const token = subcommand(program, 'token').description(
-    'Make, list and revoke tokens, which let clients in.',
+    'Create, list and revoke tokens, which give clients access.',
   );
 
   withFile(subcommand(token, 'new'))
-    .description('Make a token and print it.')
+    .description('Create a token and print it.')
     .argument('<ID>', 'its name in lists and logs', parseId)
     .requiredOption(
       '-g, --grant <GRANT>',
@@ -82,7 +82,7 @@ export function addToken(program: Command): void {
 function withFile(command: Command): Command {
   return command.option(
     '-f, --file <FILE>',
-    'the file of the tokens, that bedrock.auth.tokens names',
+    'the file of the tokens, which bedrock.auth.tokens names',
     DEFAULT_FILE,
   );
 }
@@ -91,7 +91,7 @@ async function make(id: string, { file, grant: grants, expires }: NewOptions): P
   const { text, stored } = newToken(id);
   await change(file, (tokens) => {
     if (tokens.some((one) => one.id === id))
-      throw new UsageError(`${file} has a token "${id}" already; revoke it, or choose another id`);
+      throw new UsageError(`${file} already has a token "${id}"; revoke it, or choose another id`);
     const made: StoredToken = {
       id,
       ...stored,

@@ -57,7 +57,7 @@ async function types(file: string, { output }: { output?: string }): Promise<voi
 /** @throws CONFIG_INVALID if it is not a schema that a daemon would accept */
 async function readSchema(file: string): Promise<Schema> {
   const text = await ofNamedFile(file, () => readFile(file, 'utf8'));
-  // Only now, like all large modules here: so help and usage errors appear at once.
+  // Loaded only now, like all large modules here, so that help and usage errors appear at once.
   const { compileSchema } = await import('../validation/schema.js');
   try {
     const schema: unknown = JSON.parse(text);
@@ -82,7 +82,7 @@ function firstReasons(message: string): string {
   return [...byPath.values()].join('; ');
 }
 
-/** From the project that contains the schema, else this package's own. */
+/** Loads it from the project that contains the schema, or else from this package. */
 async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
   const { resolve: resolvePackage } = await import('import-meta-resolve');
   for (const from of new Set([folder, process.cwd(), packageRoot()])) {
@@ -96,7 +96,7 @@ async function loadTool(folder: string): Promise<typeof SchemaToTypescript> {
   }
   throw new BedrockError(
     'LIBRARY_LOAD_FAILED',
-    `${TOOL} is not installed, which does the work: npm install --save-dev ${TOOL}`,
+    `this needs ${TOOL}, which is not installed: npm install --save-dev ${TOOL}`,
   );
 }
 

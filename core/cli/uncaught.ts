@@ -1,10 +1,10 @@
 /**
  * Uncaught exceptions and rejected promises: a library's timer that throws, an event `error`
- * without a listener. They end the command with one line and status 1, in good order if the command
- * can.
+ * without a listener. They end the command with one line and status 1, cleanly if the command can.
  *
  * Both are treated alike. An exception leaves its code in an unknown state, and a rejection is the
- * exception of an async function. To continue serving would mean to acknowledge writes on a guess.
+ * exception of an async function. A daemon that continued to serve could acknowledge writes that
+ * are not stored.
  */
 import { BedrockError, explain } from '../base/errors.js';
 import { propertyOf } from '../base/plain.js';

@@ -16,7 +16,7 @@ export function checkConnectionGrants(given: Record<string, unknown>, faults: Fa
   if (certificates !== undefined && authority === undefined)
     faults.add(
       ['bedrock', 'auth', 'certificates'],
-      'it takes bedrock.tls.client_ca, a file with those who sign them',
+      'it needs bedrock.tls.client_ca, a file with the authorities that sign them',
     );
   checkEntries(certificates, 'certificates', ['subject', 'san'], faults);
   checkEntries(peers, 'peers', ['uid', 'gid'], faults);
@@ -31,7 +31,7 @@ function checkEntries(list: unknown, key: string, names: readonly [string, strin
     if (names.filter((name) => entry[name] !== undefined).length !== 1)
       faults.add(at, `it takes either ${names.join(' or ')}`);
     const grants = parseGrants(entry.grants);
-    // What is not a list of grants at all is the schema's.
+    // If it is not a list of grants at all, the schema reports it.
     if (typeof grants === 'string' && grants.startsWith('a grant of admin'))
       faults.add([...at, 'grants'], grants);
   }

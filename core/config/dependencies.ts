@@ -214,7 +214,7 @@ function findProvider(
   const { target, location } = reference;
   if (location !== 'local') {
     const url = readServiceUrl(location, directory);
-    if (typeof url === 'string') return `"${text}" has no address of a daemon behind the @: ${url}`;
+    if (typeof url === 'string') return `"${text}" has no address of a daemon after the @: ${url}`;
     if (/:0$/.test(url.text)) return `"${text}" has the port 0, where no daemon can be reached`;
     if ('type' in target && target.type !== type)
       return `"${text}" is a provider of type ${target.type}, and one of type ${type} is needed`;
@@ -229,7 +229,7 @@ function findProvider(
     const before = drafts.slice(0, self).flatMap(({ name }) => name ?? []);
     const known =
       before.length === 0
-        ? 'no provider stands before this one'
+        ? 'there is no provider before this one'
         : `providers before this one are ${before.join(', ')}`;
     return `"${text}" names no provider of this configuration; ${known}`;
   }

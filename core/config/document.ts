@@ -108,9 +108,7 @@ export function parseConfig(
   } catch (error) {
     // The parsers are recursive.
     if (!(error instanceof RangeError)) throw error;
-    throw configError(source, [
-      { code: 'CONFIG_INVALID', path: '$', message: 'it has too many levels, one inside the other' },
-    ]);
+    throw configError(source, [{ code: 'CONFIG_INVALID', path: '$', message: 'it is nested too deeply' }]);
   }
 }
 
@@ -209,7 +207,7 @@ const JSON_FAULTS: Record<string, string> = {
   CommaExpected: 'a comma is missing',
   CloseBraceExpected: 'a closing brace is missing',
   CloseBracketExpected: 'a closing bracket is missing',
-  EndOfFileExpected: 'something stands after the end of the configuration',
+  EndOfFileExpected: 'there is text after the end of the configuration',
   InvalidCommentToken: 'a malformed comment',
   UnexpectedEndOfComment: 'a comment does not end',
   UnexpectedEndOfString: 'a string does not end',
@@ -247,7 +245,7 @@ function parseJson(text: string, source: string, positions: Positions, issues: C
       if (keyNode === undefined || entry === undefined) continue;
       const key = keyNode.value as string;
       if (noted.has(key)) {
-        report([...path, key], 'this key stands here twice', keyNode.offset);
+        report([...path, key], 'this key is here twice', keyNode.offset);
         continue;
       }
       noted.set(key, keyNode.offset);

@@ -1,7 +1,7 @@
 /**
  * Writes changes of a configuration into the text that it was read from. Only what has changed is
- * touched: comments, short keys and the order of keys stay as they are. The result is checked by
- * whoever asks for it, as a text can be written in ways that this does not follow.
+ * touched: comments, short keys and the order of keys stay as they are. The caller must check the
+ * result, since a text can be written in ways that this code does not follow.
  */
 import { isDeepStrictEqual } from 'node:util';
 import * as jsonc from 'jsonc-parser';
@@ -17,9 +17,9 @@ type Named = Readonly<Record<string, unknown>> & { readonly name?: string };
 export interface FileChange {
   /** The configuration of the text, resolved. */
   readonly before: BedrockConfig;
-  /** What the text is to become, resolved. */
+  /** The configuration that the text is to have, resolved. */
   readonly after: BedrockConfig;
-  /** Whether what follows from positions is written out: names, ids, and references to execution pools. */
+  /** Whether to write out what follows from positions: names, ids, and references to execution pools. */
   readonly isPinned: boolean;
 }
 
@@ -42,7 +42,8 @@ export function editedText(text: string, { before, after, isPinned }: FileChange
   }
   edited.libraries(before.libraries, after.libraries);
   const listed = (config: BedrockConfig): readonly Named[] => entriesOf(config.margo?.argobots?.pools);
-  // The pool that always exists is in the list of a resolved configuration also if the text does not have it.
+  // The list of a resolved configuration has the pool that always exists, even if the text does
+  // not.
   const primary = listed(before).findIndex(({ name }) => name === PRIMARY_POOL);
   const isWritten = primary < edited.lengthOf(pools);
   const written = (config: BedrockConfig): readonly Named[] =>
@@ -78,7 +79,7 @@ class EditedText {
     return node?.type === 'array' ? (node.children ?? []).length : 0;
   }
 
-  /** Makes a list of entries with names another one. Entries that stay keep their order. */
+  /** Changes a list of named entries to another one. Entries that stay keep their order. */
   list(place: readonly string[], before: readonly Named[], after: readonly Named[]): void {
     const left = [...before];
     for (let at = left.length - 1; at >= 0; at--) {
@@ -106,7 +107,7 @@ class EditedText {
     }
   }
 
-  /** Writes members out that the text leaves to be derived. */
+  /** Writes out members that the text leaves to be derived. */
   pin(place: readonly string[], entries: readonly object[], keys: readonly string[]): void {
     const count = this.lengthOf(place);
     for (const [at, entry] of entries.slice(0, count).entries())
@@ -163,8 +164,8 @@ class EditedText {
   }
 
   /**
-   * The keys under which the text has a value, which may be short ones; those that it would get if
-   * it has none.
+   * The keys under which the text has a value, which may be short keys; if it has none, the keys
+   * that it would get.
    */
   #written(place: readonly (string | number)[]): jsonc.JSONPath {
     const tree = jsonc.parseTree(this.text, [], { allowTrailingComma: true });
@@ -185,12 +186,13 @@ function furthest(node: jsonc.Node, place: readonly (string | number)[]): jsonc.
     const steps = String(key?.value).split('.');
     if (value === undefined || !steps.every((step, at) => step === place[at])) continue;
     const path = [String(key?.value), ...furthest(value, place.slice(steps.length))];
-    // Of several keys that begin alike the one that has most of the place.
+    // Of several keys with the same beginning, the one that covers most of the place.
     if (found === undefined || reaches(value, path.slice(1)) > 0) found = path;
   }
   if (found !== undefined) return found;
   const names = place.filter((step) => typeof step === 'string');
-  // A new key: one short one at the top, where the sections may be written so; else one inside the other.
+  // A new key: one short key at the top if the text writes its sections that way; otherwise nested
+  // keys.
   return names.length === place.length && node.parent === undefined && place.length > 1 && hasShortKeys(node)
     ? [names.join('.')]
     : [...place];
@@ -208,7 +210,7 @@ function isMap(value: unknown): value is Named {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A new entry, without what is the default. */
+/** A new entry, without members that have their defaults. */
 function brief(entry: Named): Named {
   const { tags, dependencies, optional, ...rest } = entry as Named & Partial<ProviderConfig>;
   return {

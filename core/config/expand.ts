@@ -109,7 +109,7 @@ function put(
     target[key] = inner;
     put(inner, rest, value, position, { ...at, path });
   } else if (!isObject(present) || (rest.length === 0 && !isObject(value))) {
-    at.report(path, 'is set twice; a key with a dot means the same as keys one inside the other', position);
+    at.report(path, 'is set twice; a key with a dot means the same as nested keys', position);
   } else if (rest.length > 0) {
     put(present, rest, value, position, { ...at, path });
   } else {

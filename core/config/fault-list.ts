@@ -10,7 +10,7 @@ import type { SchemaVerdict } from '../validation/schema.js';
 import type { ConfigDocument } from './document.js';
 
 export class FaultList {
-  /** By path: the first fault of a value is the cause, and later ones follow from it. */
+  /** For each path, only the first fault: it is the cause, and later ones follow from it. */
   readonly #issues = new Map<string, ConfigIssue>();
   readonly #warnings: string[] = [];
 

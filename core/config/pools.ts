@@ -23,7 +23,7 @@ const PRIMARY: Required<ExecutionPoolConfig> = {
 export interface ResolvedPools {
   readonly all: readonly Required<ExecutionPoolConfig>[];
   readonly streams: readonly ExecutionStreamConfig[];
-  /** Pool of providers that name none. */
+  /** The pool of providers that name none. */
   readonly default: string;
   /**
    * Name of the pool that a reference (name or position) leads to; undefined if there is none,

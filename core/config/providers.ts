@@ -1,6 +1,6 @@
 /**
- * The providers of a configuration: types known, settings valid, names and ids unique, dependencies
- * found.
+ * Resolves the providers of a configuration. Their types must be known, their settings valid, their
+ * names and ids unique, and their dependencies found.
  */
 import type { PoolReference } from '../../schemas/generated/bedrock.js';
 import { messageOf } from '../base/errors.js';
@@ -111,7 +111,7 @@ function assignIds(drafts: Draft[], root: Record<string, unknown>, faults: Fault
       faults.add([...draft.path, 'provider_id'], `provider_id ${id} is ${owner}`);
       return;
     }
-    taken.set(id, `that of $.providers[${index}] already`);
+    taken.set(id, `already that of $.providers[${index}]`);
     draft.id = id;
   });
   let next = 0;
@@ -147,7 +147,7 @@ function assignNames(drafts: Draft[], faults: FaultList): void {
         draft.entry.name === undefined
           ? `the name "${name}", which follows from its id,`
           : `the name "${name}"`;
-      faults.add([...draft.path, 'name'], `${whose} is that of $.providers[${owner}] already`);
+      faults.add([...draft.path, 'name'], `${whose} is already that of $.providers[${owner}]`);
     }
     taken.set(name, owner ?? drafts.indexOf(draft));
     draft.name = name;

@@ -15,7 +15,7 @@ export function checkRemoteTokens(root: Record<string, unknown>, directory: stri
     const at = ['bedrock', 'remote_tokens', index, 'address'];
     const url = readServiceUrl(entry.address, directory);
     if (typeof url === 'string') faults.add(at, url);
-    else if (seen.has(url.text)) faults.add(at, 'another entry has this address already');
+    else if (seen.has(url.text)) faults.add(at, 'another entry already has this address');
     else seen.add(url.text);
   }
 }

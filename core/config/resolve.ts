@@ -26,7 +26,7 @@ import { resolveRespAddress, withRespAddress } from './resp-address.js';
 import { absoluteRemoteTokens, checkRemoteTokens } from './remote-tokens.js';
 import { absoluteTls, checkTls, withTls } from './tls.js';
 
-/** Compiled for the first configuration: programs that are only clients have none. */
+/** Compiled for the first configuration, since programs that are only clients have none. */
 const SCHEMA = new URL('../../schemas/bedrock.schema.json', import.meta.url);
 
 /** For a configuration whose start_timeout_ms is itself faulty. */
@@ -182,7 +182,7 @@ function written(
 /** What was loaded from libraries, and what was not. */
 interface Loaded {
   registry: TypeRegistry;
-  /** As in the configuration, with absolute paths. */
+  /** The text in the configuration, with absolute paths. */
   libraries: BedrockConfig['libraries'];
   failures: { at: ConfigPath; library: string; error: BedrockError }[];
 }
@@ -232,7 +232,7 @@ function checkBuiltIn(registry: TypeRegistry, library: LoadedLibrary): void {
   if (fault !== undefined) throw fault;
 }
 
-/** A library as it stands in the running configuration, which may be stored elsewhere. */
+/** The text for a library in the running configuration, which may be stored elsewhere. */
 export function wholeName(library: string, directory: string): string {
   return isPath(library) ? path.resolve(directory, library) : library;
 }

@@ -48,7 +48,7 @@ export interface DaemonSettings extends Required<
   http: Required<HttpConfig>;
   query: Required<QueryConfig>;
   unix: Required<Pick<UnixConfig, 'mode'>> & Omit<UnixConfig, 'mode'>;
-  /** Absent: whoever reaches the daemon may do everything. Its path is absolute. */
+  /** Absent: anyone who reaches the daemon may do everything. Its path is absolute. */
   auth?: Required<Pick<AuthConfig, 'tokens'>> & Omit<AuthConfig, 'tokens'>;
   /** Absent: nothing is recorded. Its path is absolute. */
   audit?: AuditConfig;

@@ -38,6 +38,6 @@ export function resolveRespAddress(
   const unix = read('unix', (text) => parseSocketPath(text, directory), 'the path of a socket')?.path;
   // Not worth reporting for a section that is already faulty.
   if (resp.address === undefined && resp.unix === undefined && !faults.isAny)
-    faults.add(['bedrock', 'resp'], 'it says neither address (host:port) nor unix (the path of a socket)');
+    faults.add(['bedrock', 'resp'], 'it has neither address (host:port) nor unix (the path of a socket)');
   return { tcp, unix };
 }

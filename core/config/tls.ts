@@ -12,25 +12,26 @@ import type { DaemonSettings } from './resolved-config.js';
 export function checkTls(given: Record<string, unknown>, faults: FaultList): void {
   const bedrock = isObject(given.bedrock) ? given.bedrock : {};
   const { tls, remote_tls: remote } = bedrock;
-  // Not given as a default in this case: whoever writes "required" without it must not find that nothing is.
+  // It has no default in this case: a user who writes "required" without it must not end up without
+  // any check.
   if (isObject(tls) && tls.client_certificates !== undefined && tls.client_ca === undefined)
     faults.add(
       ['bedrock', 'tls', 'client_certificates'],
-      'it takes client_ca, a file with those who sign them',
+      'it needs client_ca, a file with the authorities that sign them',
     );
   if (!isObject(remote) || (remote.cert === undefined) === (remote.key === undefined)) return;
   const [there, missing] = remote.cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
-  faults.add(['bedrock', 'remote_tls', there], `it takes ${missing} too`);
+  faults.add(['bedrock', 'remote_tls', there], `it also needs ${missing}`);
 }
 
 /**
- * The HTTP address of a daemon with TLS, which is always https://, however it is written: what was
- * meant to be protected is never plain.
+ * The HTTP address of a daemon with TLS. It is always https://, however it is written, so that
+ * nothing is sent unencrypted by mistake.
  * @returns the address, or a text that says why there is none
  */
 export function withTls(address: ListenAddress, isTls: boolean): ListenAddress | string {
   if (address.kind === 'unix') return address;
-  if (address.isSecure && !isTls) return 'https:// takes bedrock.tls, with a certificate and its key';
+  if (address.isSecure && !isTls) return 'https:// needs bedrock.tls, with a certificate and its key';
   return { ...address, isSecure: isTls };
 }
 

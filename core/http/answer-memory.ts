@@ -56,7 +56,7 @@ export class AnswerMemory {
     if (more <= 0 || share?.take(more) === true) return;
     throw new BedrockError(
       'OVERLOADED',
-      'answers that clients have not taken fill the memory for them (bedrock.http.max_answers_bytes); try again later',
+      'the memory for answers is full of answers that clients have not read (bedrock.http.max_answers_bytes); try again later',
     );
   }
 
@@ -89,14 +89,14 @@ export class AnswerMemory {
   #noteEvicted(): void {
     if (this.#evicted++ > 0) return;
     this.logger.warning(
-      'the memory for answers is full: a client that took hardly anything of a large one is closed, and so will be others',
+      'the memory for answers is full: a connection whose client took hardly anything of a large answer was closed, and others will be',
     );
   }
 }
 
 /**
- * The client that an answer goes to. A class: object literals with accessors cost the engine a
- * hidden class each.
+ * The client that an answer goes to. This is a class since each object literal with accessors would
+ * cost the engine a hidden class.
  */
 class Receiver implements ShareHolder {
   constructor(

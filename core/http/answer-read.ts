@@ -108,7 +108,7 @@ async function answerOnce(
 }
 
 /**
- * @returns undefined if the target cannot keep regions: then an answer breaks off when its region
+ * @returns undefined if the target cannot keep regions: then an answer ends early when its region
  *   is erased
  */
 async function keptRegion(

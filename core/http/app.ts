@@ -62,13 +62,13 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   logger: Logger;
   /** Memory for answers that are being sent. */
   answers: AnswerMemory;
-  /** What the daemon does at the moment. */
+  /** The present status of the daemon. */
   status: () => Promise<object>;
-  /** Whom it serves; undefined: everybody. */
+  /** Who may use the daemon; undefined: everybody. */
   access: Access | undefined;
   /** Where administrative calls and refusals are recorded. */
   audit?: AuditLog | undefined;
-  /** How much a client may ask. */
+  /** How much a client may request. */
   limits?: Limits | undefined;
 }
 
@@ -83,7 +83,7 @@ export interface HttpApp {
   readonly handle: RequestListener;
   /** Number of connections that were closed because they sent JSON too slowly. */
   readonly evictedBodies: () => number;
-  /** Ends the answers that would go on forever. */
+  /** Ends the answers that would never end by themselves. */
   endStreams(): void;
   close(): Promise<void>;
 }
@@ -107,7 +107,7 @@ function catching(handler: RouteHandlerMethod): RouteHandlerMethod {
 /** A method that Fastify does not know has no route that could answer this (RFC 9110, 9.1). */
 function unknownMethod({ method }: FastifyRequest, error: unknown): BedrockError | undefined {
   if (propertyOf(error, 'code') !== 'FST_ERR_NOT_FOUND') return undefined;
-  return new BedrockError('NOT_SUPPORTED', `the method ${method} means nothing here`);
+  return new BedrockError('NOT_SUPPORTED', `the method ${method} is not known here`);
 }
 
 export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState): Promise<HttpApp> {

@@ -102,7 +102,7 @@ function checkCoding({ headers }: IncomingMessage): void {
   }
   const coding = headers['transfer-encoding']?.toLowerCase() ?? 'chunked';
   if (coding !== 'chunked') {
-    throw new BedrockError('NOT_SUPPORTED', `Transfer-Encoding ${coding} is not decoded; chunked alone is`);
+    throw new BedrockError('NOT_SUPPORTED', `Transfer-Encoding ${coding} is not supported; only chunked is`);
   }
 }
 
@@ -182,7 +182,7 @@ export async function readText(request: IncomingMessage, limits: JsonLimits): Pr
 /** Tells the reader of a body that the rest will never come. */
 export function breakBody(request: IncomingMessage, cause: Error): void {
   endBody(request, (received) => {
-    const text = `the body breaks off after ${received} bytes: ${cause.message}`;
+    const text = `the body ended early, after ${received} bytes: ${cause.message}`;
     return invalid(text, { cause });
   });
 }
@@ -245,7 +245,7 @@ async function* pieces(
 /** @throws REQUEST_TIMEOUT */
 function checkRate(received: number, waitedMs: number, minRate: number): void {
   if (received * 1000 >= minRate * waitedMs) return;
-  const text = `only ${received} bytes of the body in ${Math.round(waitedMs)} ms; bedrock.http.min_body_rate is ${minRate} a second`;
+  const text = `only ${received} bytes of the body came in ${Math.round(waitedMs)} ms; bedrock.http.min_body_rate requires ${minRate} a second`;
   throw new BedrockError('REQUEST_TIMEOUT', text);
 }
 

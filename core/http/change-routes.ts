@@ -36,7 +36,10 @@ export interface ChangeRoutesOptions {
 /** Call it where JSON bodies are accepted. */
 export function addRenameRoutes(app: FastifyInstance, { providers }: ChangeRoutesOptions): void {
   const operation = operationsOf(providers);
-  const answers = { 204: emptyResponse('Renamed, durably. Location is its place by its name.'), ...PROBLEMS };
+  const answers = {
+    204: emptyResponse('Renamed, durably. Location is its path with the new name.'),
+    ...PROBLEMS,
+  };
 
   app.patch<{ Params: NameParams; Querystring: RenameQuery; Body: RenameBody }>(
     NAME,
@@ -44,7 +47,7 @@ export function addRenameRoutes(app: FastifyInstance, { providers }: ChangeRoute
       config: { access: { scope: 'write', of: 'name' } },
       schema: {
         tags: ['names'],
-        summary: 'Give the region of a name another name, or none',
+        summary: 'Give the region that has a name another name, or none',
         params: parameters('NameParams'),
         querystring: parameters('RenameQuery'),
         body: part('RenameBody'),
@@ -123,7 +126,7 @@ export function addTransactionRoute(app: FastifyInstance, { providers }: ChangeR
         querystring: parameters('TargetQuery'),
         body: part('TransactionBody'),
         response: {
-          200: { description: 'All are made, durably.', ...part('TransactionResult') },
+          200: { description: 'All changes are made, durably.', ...part('TransactionResult') },
           ...PROBLEMS,
         },
       },
@@ -141,7 +144,7 @@ export function addTransactionRoute(app: FastifyInstance, { providers }: ChangeR
   );
 }
 
-/** The regions that a change is about, by their names; `undefined` is one by its ID. */
+/** The names of the regions that a change concerns; `undefined` for a region given by its ID. */
 function namesIn(change: Change): (string | undefined)[] {
   if ('name' in change) return [change.name];
   const name = typeof change.ref === 'string' ? change.ref : undefined;

@@ -23,7 +23,7 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
         querystring: parameters('AddProviderQuery'),
         body: part('ProviderEntry'),
         response: {
-          201: { description: 'It runs. Location is its place.', ...part('Provider') },
+          201: { description: 'It runs. Location is its path.', ...part('Provider') },
           ...PROBLEMS,
         },
       },
@@ -59,10 +59,10 @@ export function addConfigurationRoutes(app: FastifyInstance, { changes }: Config
       config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['providers'],
-        summary: 'Stop and remove a provider, after the requests in flight at it',
+        summary: 'Stop and remove a provider when its requests in flight have ended',
         params: parameters('ProviderParams'),
         querystring: noQuery,
-        response: { 204: emptyResponse('Removed. What it has stored stays.'), ...PROBLEMS },
+        response: { 204: emptyResponse('Removed. Its stored data is kept.'), ...PROBLEMS },
       },
     },
     async ({ params }, reply) => {

@@ -3,9 +3,10 @@
  *
  * Requests of one connection are carried out one after another. So a request that was sent before
  * the previous answer (pipelining) sees the effects of the previous request. A long queue of
- * requests gives way to other connections. If all queues together grow too long, connections that
- * send more are closed. After a response that closes the connection, nothing more is read from it
- * (RFC 9112, 9.6). Input that is not HTTP is answered last, after the requests that came before it.
+ * requests lets other connections have their turns. If all queues together grow too long,
+ * connections that send more are closed. After a response that closes the connection, nothing more
+ * is read from it (RFC 9112, 9.6). Input that is not HTTP is answered last, after the requests that
+ * came before it.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -40,9 +41,9 @@ interface Connection {
   readonly inFlight: Exchange[];
   /** The last request that came, kept after its response. */
   last?: IncomingMessage;
-  /** Why the input after `last` is not a request, or why the body of `last` broke off. */
+  /** Why the input after `last` is not a request, or why the body of `last` ended early. */
   fault?: Error;
-  /** Called when a response has ended or broken off. */
+  /** Called when a response has ended, completely or not. */
   readonly ended: () => void;
   readonly turn: Turn;
   /** Bytes read and written when they were last reported to its turn. */
@@ -217,7 +218,7 @@ export class Connections {
   }
 
   #answerFault(socket: Socket, { fault, last }: Connection): void {
-    // A request whose body broke off already has its answer.
+    // A request whose body ended early already has its answer.
     const isAnswered = last?.complete === false;
     endAndLinger(socket, fault === undefined || isAnswered ? undefined : clientErrorResponse(fault));
   }

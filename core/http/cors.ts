@@ -62,7 +62,7 @@ function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
 }
 
-/** A refused request goes on to the routes, which report it. */
+/** A refused request is passed to the routes, which report it. */
 function isAdmitted(request: IncomingMessage, guard: CorsOptions['guard']): boolean {
   try {
     guard(request);

@@ -18,7 +18,7 @@ export interface DaemonRoutesOptions {
   providers: ProviderManager;
   metrics: MetricsRegistry;
   isReady: () => boolean;
-  /** Whether the daemon serves only those whom it knows. */
+  /** Whether the daemon serves only clients that it knows. */
   asksWho: boolean;
   /** The running configuration. */
   config: () => unknown;
@@ -144,14 +144,14 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         body: part('QueryBody'),
         response: {
           200: {
-            description: 'What the expression gives; null if that is nothing.',
+            description: 'The result of the expression; null if there is none.',
             content: { 'application/json': { schema: {} } },
           },
           ...PROBLEMS,
         },
       },
     },
-    // Sent as it is: it was made outside the event loop.
+    // Sent unchanged: it was made outside the event loop.
     async ({ body }, reply) =>
       reply.header('content-type', JSON_TYPE).send(`${await options.queries.run(body.expression)}\n`),
   );
@@ -215,7 +215,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
   );
 }
 
-/** @throws NOT_READY, with all reasons; a stranger does not learn them */
+/** @throws NOT_READY, with all reasons, which only a known client gets */
 function refuseIfUnwell(health: Health, isStranger: boolean): void {
   const reasons = reasonsOf(health);
   if (reasons.length === 0) return;
@@ -233,5 +233,5 @@ function adviceOn({ failed, absent, readOnly }: Health): string {
     ...(absent.length > 0 ? ['optional'] : []),
     ...(readOnly.length > 0 ? ['read_only'] : []),
   ];
-  return `; ask for /readyz?exclude=${excluded.join()} where that does not matter`;
+  return `; request /readyz?exclude=${excluded.join()} to ignore this`;
 }

@@ -2,8 +2,9 @@
  * The files of the page that the daemon serves. They are read from the package when a browser first
  * asks for them, and kept.
  *
- * The page has no access to other sites, and runs no code but its own files: a name or the contents
- * of a region are never taken for a part of it. The policy says so to the browser (w3.org/TR/CSP3).
+ * The page has no access to other sites, and runs only code of its own files: a name or the
+ * contents of a region never become a part of it. The policy tells this to the browser
+ * (w3.org/TR/CSP3).
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -85,7 +86,7 @@ export function addDashboard(app: FastifyInstance): void {
   };
   for (const place of DASHBOARD_PATHS) {
     const name = place === '/' ? 'index.html' : path.posix.basename(place);
-    // The page alone tells nobody anything.
+    // The page alone contains no data, so everybody may get it.
     app.get(place, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
       // The router takes the asterisk, which is the daemon as a whole (RFC 9112, 3.2.4), for the root.
       if (request.raw.url === '*') return reply.callNotFound();

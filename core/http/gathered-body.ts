@@ -35,7 +35,7 @@ export class GatheredBody implements ShareHolder {
     return this.#length;
   }
 
-  /** Gives way to others that need the memory. */
+  /** Ends this body when others need the memory. */
   evict(): void {
     this.#isEvicted = true;
     this.release();
@@ -74,7 +74,7 @@ export class GatheredBody implements ShareHolder {
     const more = capacity - this.#buffer.length;
     if (capacity <= SMALL_BODY_BYTES) this.#share.force(more);
     else if (!this.#share.take(more))
-      throw new BedrockError('OVERLOADED', 'too much of bodies in JSON is on its way; try again later');
+      throw new BedrockError('OVERLOADED', 'the memory for JSON bodies is full; try again later');
     const grown = allocateBytes(capacity);
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = grown;

@@ -1,6 +1,6 @@
 /**
- * Records in the audit log what comes in over HTTP: administrative calls, when their answer has
- * ended, and requests that are refused.
+ * Records requests over HTTP in the audit log: administrative calls, when their answers have ended,
+ * and refused requests.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';

@@ -1,10 +1,10 @@
 /**
- * The status of the daemon as server-sent events (html.spec.whatwg.org, 9.2): one each second, to
- * any number of readers.
+ * The status of the daemon as server-sent events (html.spec.whatwg.org, 9.2): one event each
+ * second, to any number of readers.
  *
- * It is made once for all of them, and not at all while there are none. A reader that has not taken
- * an event does not get the next one, so one event for each reader is held at most. The answer to a
- * reader whose token is revoked or expires ends before the next event.
+ * Each event is made once for all readers, and not at all while there are none. A reader that has
+ * not taken an event does not get the next one, so at most one event for each reader is held. If a
+ * reader's token is revoked or expires, its answer ends before the next event.
  */
 import type { ServerResponse } from 'node:http';
 import { BedrockError, explain } from '../base/errors.js';
@@ -14,16 +14,16 @@ import type { AnswerMemory } from './answer-memory.js';
 export const EVENT_STREAM = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
-  // A proxy that gathers answers would keep it (nginx).
+  // A proxy that buffers answers (nginx) would otherwise delay the events.
   'x-accel-buffering': 'no',
 };
 
-/** Whether a reader may still be told. */
+/** Whether a reader may still get events. */
 export type MayFollow = () => boolean;
 
 const INTERVAL_MS = 1000;
 
-/** Each takes a connection for as long as it likes. */
+/** Limited, since each reader keeps a connection for as long as it wants. */
 const MAX_READERS = 64;
 
 export class LiveStatus {
@@ -31,7 +31,7 @@ export class LiveStatus {
   #timer: NodeJS.Timeout | undefined;
   #isMaking = false;
 
-  /** @param make gives the status */
+  /** @param make returns the status */
   constructor(
     private readonly make: () => Promise<unknown>,
     private readonly answers: AnswerMemory,
@@ -41,12 +41,11 @@ export class LiveStatus {
   /** Refuses a reader before its answer has begun. @throws OVERLOADED */
   admit(): void {
     if (this.#readers.size >= MAX_READERS)
-      throw new BedrockError('OVERLOADED', `${MAX_READERS} clients follow the status already`);
+      throw new BedrockError('OVERLOADED', `${MAX_READERS} clients already follow the status`);
   }
 
   /**
-   * Sends the status to a client until it goes away, until it may no longer be told, or until the
-   * door closes.
+   * Sends the status to a client until the client leaves, may no longer get it, or the door closes.
    */
   follow(response: ServerResponse, mayFollow: MayFollow): void {
     response.writeHead(200, EVENT_STREAM);
@@ -57,7 +56,7 @@ export class LiveStatus {
     this.#timer ??= setInterval(() => void this.#tell(), INTERVAL_MS);
   }
 
-  /** Ends all answers, so that they do not hold up the end of the door. */
+  /** Ends all answers, so that they do not delay the close of the door. */
   close(): void {
     for (const response of this.#readers.keys()) response.end();
   }
@@ -69,19 +68,19 @@ export class LiveStatus {
     this.#timer = undefined;
   }
 
-  /** Ends the answers to those whose token was revoked or has expired. */
+  /** Ends the answers to readers whose token was revoked or has expired. */
   #dismiss(): void {
     for (const [response, mayFollow] of this.#readers) if (!mayFollow()) response.end();
   }
 
   async #tell(): Promise<void> {
-    // A target that takes long to tell its figures is asked once at a time.
+    // One status at a time, since a target may take long to give its figures.
     if (this.#isMaking) return;
     this.#isMaking = true;
     this.#dismiss();
     try {
       const event = Buffer.from(`data: ${JSON.stringify(await this.make())}\n\n`);
-      // Safe: those who have left meanwhile are no longer among the readers.
+      // Safe: clients that have left meanwhile are no longer among the readers.
       this.#dismiss();
       for (const response of this.#readers.keys()) {
         if (response.writableEnded || response.writableLength > 0) continue;
@@ -89,7 +88,7 @@ export class LiveStatus {
         response.write(event);
       }
     } catch (error) {
-      this.logger.warning(`the status could not be told: ${explain(error)}`);
+      this.logger.warning(`the status could not be sent: ${explain(error)}`);
     } finally {
       this.#isMaking = false;
     }

@@ -107,13 +107,13 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
       config: { access: { scope: 'write', of: 'name' } },
       schema: {
         tags: ['names'],
-        summary: 'Give a name new contents, the body, and erase those that it had, in one step',
+        summary: 'Give a name new contents, the body, and erase its former contents, in one step',
         params: parameters('NameParams'),
         querystring: parameters('PutQuery'),
         body: bytesBody(),
         response: {
           201: emptyResponse('Durable; no region had the name before. ETag has the ID.'),
-          204: emptyResponse('Durable, in place of what had the name before. ETag has the ID.'),
+          204: emptyResponse('Durable; it replaced the region that had the name. ETag has the ID.'),
           ...PROBLEMS,
         },
       },
@@ -141,7 +141,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
         params: parameters('NameParams'),
         querystring: parameters('TargetQuery'),
         response: {
-          200: emptyResponse('ETag, Content-Length and Region-Created-At say them.'),
+          200: emptyResponse('They are in ETag, Content-Length and Region-Created-At.'),
           304: emptyResponse('It is the region that If-None-Match names.'),
           ...PROBLEMS,
         },
@@ -163,7 +163,7 @@ export function addNameRoutes(app: FastifyInstance, options: RegionRoutesOptions
       config: { access: { scope: 'read', of: 'name' } },
       schema: {
         tags: ['names'],
-        summary: 'Read what has a name or, with a Range header, a part of it',
+        summary: 'Read the region that has a name or, with a Range header, a part of it',
         params: parameters('NameParams'),
         querystring: parameters('TargetQuery'),
         response: {
@@ -293,5 +293,8 @@ function make(target: Target, change: ChangeOfNamed): Promise<void> {
 /** Translates a target's error about a condition that came from the request. */
 function inWordsOfHttp(error: unknown, codes: readonly ErrorCode[]): unknown {
   if (!isInstance(error, BedrockError) || !codes.includes(error.code)) return error;
-  return preconditionFailed('the name means another region than when the request came, or none', error);
+  return preconditionFailed(
+    'the name now belongs to another region than when the request came, or to none',
+    error,
+  );
 }

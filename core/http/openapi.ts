@@ -39,7 +39,7 @@ export function describeRoutes(
   return () => (document ??= make());
 }
 
-/** What every request needs that says nothing else. */
+/** The security that applies to every request that declares no other. */
 const SECURITY = {
   components: {
     securitySchemes: {

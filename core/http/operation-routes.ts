@@ -3,7 +3,7 @@
  * migrate), and the operations that run.
  *
  * A request is answered when its operation is done. With `Prefer: respond-async` (RFC 7240) or
- * `?wait=false` it is answered at once, with the place of the operation. The operation goes on if
+ * `?wait=false` it is answered at once, with the path of the operation. The operation continues if
  * the client goes away; only DELETE cancels it.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -33,7 +33,7 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
     summary: string,
     response: object,
   ): { schema: object; config: { access: RouteAccess } } => ({
-    // Whose provider it is, the handlers look at.
+    // The handlers check the access to the operation's provider.
     config: { access: 'known' },
     schema: { tags: ['operations'], summary, querystring: parameters('NoQuery'), response },
   });
@@ -52,7 +52,7 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
     }),
   );
 
-  const shown = schemaOf('How far an operation is, or how it ended', {
+  const shown = schemaOf('The progress of an operation, or how it ended', {
     200: { description: 'The operation.', ...part('Operation') },
     ...PROBLEMS,
   });
@@ -67,8 +67,8 @@ export function addOperationRoutes(app: FastifyInstance, { providers }: Operatio
   );
 
   const cancelled = schemaOf('Cancel an operation', {
-    202: { description: 'It is told to stop. It has stopped when its state says so.', ...part('Operation') },
-    204: emptyResponse('It had ended.'),
+    202: { description: 'It was told to stop. Its state tells when it has stopped.', ...part('Operation') },
+    204: emptyResponse('It had already ended.'),
     ...PROBLEMS,
   });
   app.delete<{ Params: { id: string } }>(
@@ -145,7 +145,7 @@ function schemaOf({ summary, body, done }: { summary: string; body: string; done
       querystring: parameters('OperationQuery'),
       body: part(body),
       response: {
-        202: { description: 'Begun, with the place of the operation as Location.', ...part('Operation') },
+        202: { description: 'Begun. Location is the path of the operation.', ...part('Operation') },
         204: emptyResponse(done),
         ...PROBLEMS,
       },

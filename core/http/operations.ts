@@ -16,7 +16,7 @@ export interface Exchange<R extends RouteGenericInterface> {
   readonly request: FastifyRequest<R>;
   readonly reply: FastifyReply<R>;
   readonly target: Target;
-  /** The one that has the target. */
+  /** The provider that has the target. */
   readonly provider: ServingProvider;
   /** Admits the calls of the target. */
   readonly executionPool: ExecutionPool;

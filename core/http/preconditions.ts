@@ -94,7 +94,7 @@ function names(tags: '*' | readonly string[], id: RegionId | undefined): boolean
   return id !== undefined && (tags === '*' || tags.includes(id.toString()));
 }
 
-/** A tag of a list, with what may stand before it and behind it; `W/` makes it weak. */
+/** A tag of a list, with what may be before and after it; `W/` makes it weak. */
 // oxlint-disable-next-line regexp/no-super-linear-move -- each look begins where the one before ended
 const TAG = /[ \t,]*(W\/)?"([^"]*)"[ \t]*(?:,|$)/y;
 

@@ -128,7 +128,7 @@ export function clientErrorResponse(error: NodeJS.ErrnoException): string {
  * the connection.
  */
 export function plainAnswer(): string {
-  const message = 'TLS is spoken at this address, and the client does not; connect with https://';
+  const message = 'this address requires TLS; connect with https://';
   return lastAnswer(new BedrockError('INVALID_ARGUMENT', message, { details: { tls: true } }));
 }
 

@@ -128,8 +128,8 @@ async function answerOf(
 }
 
 /**
- * Gives a body until its request is answered: a provider that never returns from a piece must not
- * keep its place in the execution pool.
+ * Provides a body until its request is answered: a provider that never returns from a piece must
+ * not keep its place in the execution pool.
  */
 function untilAnswered(
   pieces: AsyncGenerator<Uint8Array>,

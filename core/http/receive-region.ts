@@ -81,8 +81,8 @@ export function receiveContents<T>(
 }
 
 /**
- * The client that sends a body. A class: object literals with accessors cost the engine a hidden
- * class each.
+ * The client that sends a body. This is a class since each object literal with accessors would cost
+ * the engine a hidden class.
  */
 class BodySender implements Sender {
   constructor(

@@ -47,7 +47,7 @@ export const refuseOtherText: onRequestHookHandler = ({ raw: { url = '' } }, _re
   else
     done(
       invalid(
-        'the URL has bytes that are no UTF-8, or are not percent-encoded, as names and other text must be',
+        'the URL has bytes that are not UTF-8, or are not percent-encoded, as names and other text must be',
       ),
     );
 };

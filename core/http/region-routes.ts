@@ -277,7 +277,7 @@ async function create(
     if (asked === undefined)
       throw new BedrockError(
         'LENGTH_REQUIRED',
-        'say the size of the region with ?size=, or send its contents',
+        'give the size of the region with ?size=, or send its contents',
       );
     // Holds no place in the execution pool while others free their space, because they may need one for that.
     const id = await space.make(asked, () => executionPool.run(() => target.create(asked, naming)));

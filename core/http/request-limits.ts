@@ -1,7 +1,7 @@
 /**
- * The limits of `bedrock.limits` at the HTTP door. Each request is counted before anything looks at
- * it. One that is too many goes to the routes, which answer it with the error, and neither read its
- * body nor look for what it asks for.
+ * The limits of `bedrock.limits` at the HTTP door. Each request is counted before anything else
+ * looks at it. A request beyond a limit is passed to the routes, which answer it with the error,
+ * and neither read its body nor look up what it is for.
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,7 +11,7 @@ import type { RequestAccess } from './route-access.js';
 
 export class RequestLimits {
   readonly #refused = new WeakMap<IncomingMessage, BedrockError>();
-  /** Bytes of a connection that were counted. */
+  /** Bytes of a connection that are already counted. */
   readonly #charged = new WeakMap<Socket, number>();
 
   constructor(
@@ -19,13 +19,13 @@ export class RequestLimits {
     private readonly access: RequestAccess | undefined,
   ) {}
 
-  /** @throws RATE_LIMITED for a request that is too many */
+  /** @throws RATE_LIMITED for a request beyond a limit */
   check(request: IncomingMessage): void {
     const refusal = this.#refused.get(request);
     if (refusal !== undefined) throw refusal;
   }
 
-  /** Has a check of requests refuse those that are too many, first of all. */
+  /** Adds these limits to a check of requests, before everything else. */
   before(guard: (request: IncomingMessage) => void): (request: IncomingMessage) => void {
     return (request) => {
       this.check(request);

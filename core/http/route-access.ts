@@ -1,10 +1,10 @@
 /**
- * Lets a request in, or refuses it: finds out by its token who sends it, and compares that with
- * what its route takes. Each route declares that in its `config`; one that does not takes the scope
- * admin for the whole daemon.
+ * Allows or refuses a request: finds out by its token who sends it, and compares that identity's
+ * rights with what the route requires. Each route declares this in its `config`. A route that
+ * declares nothing requires the scope admin for the whole daemon.
  *
- * A token comes in the Authorization header only. One in a URL would stand in the logs of proxies
- * and in the history of browsers, so nothing here ever reads it there.
+ * A token is accepted in the Authorization header only. A token in a URL would end up in the logs
+ * of proxies and in the history of browsers, so it is never read from there.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,13 +16,13 @@ import type { Limits } from '../security/limits.js';
 import { type Authority, NEED, type Scope } from '../security/identity.js';
 
 /**
- * What a route takes: nothing (`public`), any valid token (`known`), or a scope for
+ * What a route requires: nothing (`public`), any valid token (`known`), or a scope for
  *
  * - `daemon`: the daemon as a whole
  * - `provider`: all of the provider in the path
  * - `region`: the region in the path, by its ID or its name
  * - `name`: the name at the end of the path
- * - `some`: something of the provider in the path; the handler looks at the rest
+ * - `some`: something of the provider in the path; the handler checks the rest
  */
 export type RouteAccess =
   | 'public'
@@ -32,16 +32,16 @@ export type RouteAccess =
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: RouteAccess;
-    /** Whether it administers the daemon, although its `access` does not say so. */
+    /** Whether the route administers the daemon, although its `access` does not show that. */
     isAdministrative?: boolean;
   }
   interface FastifyRequest {
-    /** Who sends it; undefined if nobody is asked, or nobody known sends it. */
+    /** Who sends it; undefined if access is open to everybody, or the sender is unknown. */
     authority: Authority | undefined;
   }
 }
 
-/** For routes that say nothing: a new one is closed until somebody has thought about it. */
+/** For routes that declare nothing: a new route is closed until its access is decided. */
 const UNDECLARED: RouteAccess = { scope: 'admin', of: 'daemon' };
 
 /** Whether a request is for a route that administers the daemon. */
@@ -61,18 +61,18 @@ interface Parameters {
   '*'?: string;
 }
 
-/** Whose token a connection has sent. */
+/** The token that a connection has sent, and its owner. */
 interface Known {
   readonly header: string;
-  /** That of `Access` when it was found. */
+  /** The version of `Access` when the owner was looked up. */
   readonly version: number;
   readonly authority: Authority;
 }
 
 export class RequestAccess {
   /**
-   * A client sends one token again and again, and its hash would take longer than the rest of a
-   * small request.
+   * A client sends the same token with each request, and its hash would take longer than the rest
+   * of a small request.
    */
   readonly #known = new WeakMap<Socket, Known>();
 
@@ -82,20 +82,20 @@ export class RequestAccess {
     private readonly limits?: Limits,
   ) {}
 
-  /** Who sends a request, as text; undefined if that is nobody who is known. */
+  /** Who sends a request, as text; undefined if the sender is unknown. */
   whoSends({ headers, socket }: IncomingMessage): string | undefined {
     return this.#authorityOf(headers.authorization, socket)?.who;
   }
 
-  /** Whether a request on a region by its ID is allowed. Otherwise its route says why not. */
+  /** Whether a request on a region by its ID is allowed. If not, its route tells the reason. */
   allows({ headers, socket }: IncomingMessage, need: number, provider: string): boolean {
     const authority = this.#authorityOf(headers.authorization, socket);
     return authority?.allows(need, provider) === true;
   }
 
   /**
-   * Whether whoever sent a request may read what concerns the daemon as a whole, as of now. For
-   * answers that go on for long.
+   * Whether the sender of a request may now read what concerns the whole daemon. For answers that
+   * take long.
    */
   maySeeDaemon({ headers, socket }: IncomingMessage): boolean {
     const authority = this.#authorityOf(headers.authorization, socket);
@@ -127,7 +127,7 @@ export class RequestAccess {
     const need = NEED[scope];
     if ((need & ~authority.everywhere) === 0) return;
     if (of === 'daemon') throw authority.denied(need);
-    // One that does not exist is no concern of those who may do something with others only.
+    // Clients with rights on some providers only do not learn whether another provider exists.
     const found = this.providers.find(provider)?.name ?? provider;
     if (of === 'provider') authority.requireProvider(need, found);
     else if (of === 'name') authority.requireName(need, found, name);
@@ -150,8 +150,8 @@ export class RequestAccess {
 }
 
 /**
- * Whether both are the same, in a time that does not tell where they differ: a proxy may send what
- * many clients ask over one connection. The length is not secret.
+ * Whether both are equal, in a time that does not tell where they differ: a proxy may send requests
+ * of many clients over one connection. The length is not secret.
  */
 function isSameSecret(one: string, other: string): boolean {
   if (one.length !== other.length) return false;
@@ -165,7 +165,7 @@ function unauthenticated(hasTried: boolean): BedrockError {
     'UNAUTHENTICATED',
     hasTried
       ? 'the Authorization header has no valid token: it is unknown, was revoked or has expired'
-      : 'this daemon asks for a token: Authorization: Bearer bedrock_ID_SECRET',
+      : 'this daemon requires a token: Authorization: Bearer bedrock_ID_SECRET',
     { details: { hasTried } },
   );
 }

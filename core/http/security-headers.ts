@@ -13,7 +13,7 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 
 const ENTRIES = Object.entries(SECURITY_HEADERS);
 
-/** The same as lines of an answer that is written as bytes. */
+/** The same headers, as lines of an answer that is written as bytes. */
 export const SECURITY_LINES = ENTRIES.map(([name, value]) => `${name}: ${value}`);
 
 /**

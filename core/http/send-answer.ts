@@ -1,8 +1,9 @@
 /**
- * Sends answers of providers' own routes: bytes as bytes, streams as streams, anything else as JSON.
+ * Sends answers of providers' own routes: bytes as bytes, streams as streams, anything else as
+ * JSON.
  *
  * What a provider returns is checked. A status, a header or a piece that cannot be sent is
- * INTERNAL. After the head of the answer was sent, it breaks the connection off.
+ * INTERNAL. If the head of the answer was already sent, the connection is closed instead.
  */
 import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
@@ -16,7 +17,7 @@ import { noteJson } from './work.js';
 
 const BYTES = 'application/octet-stream';
 
-/** @param failed gets the error of a stream that breaks off after the head of the answer was sent */
+/** @param failed gets the error of a stream that fails after the head of the answer was sent */
 export function sendAnswer(
   reply: FastifyReply,
   { status, body, headers }: Answer,
@@ -25,7 +26,7 @@ export function sendAnswer(
 ): FastifyReply {
   const checked = checkedHeaders(headers);
   if (!Number.isInteger(status) || status < 200 || status > 599)
-    throw wrongAnswer('with a status that is none from 200 to 599');
+    throw wrongAnswer('with a status that is not from 200 to 599');
   const isBytes = body instanceof Uint8Array;
   const isPieces = !isBytes && isStream(body);
   const text = body === undefined || isBytes || isPieces ? undefined : textOf(body);

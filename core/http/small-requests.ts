@@ -33,7 +33,7 @@ export interface SmallRequestsOptions {
   isReady: () => boolean;
   /** Throws for a request that must not be served. */
   guard: (request: IncomingMessage) => void;
-  /** Who may do what; undefined: everybody everything. */
+  /** The rights of clients; undefined: everybody may do everything. */
   access: RequestAccess | undefined;
   /** The routes. */
   otherwise: RequestListener;

@@ -5,10 +5,10 @@ import type { RequestAccess } from './route-access.js';
 import { parameters, part, PROBLEMS } from './schemas.js';
 
 export interface StatusRoutesOptions {
-  /** What the daemon does at the moment. */
+  /** The present status of the daemon. */
   status: () => Promise<object>;
   live: LiveStatus;
-  /** Absent: nobody is asked who they are. */
+  /** Absent: the daemon is open to everybody. */
   access: RequestAccess | undefined;
 }
 
@@ -19,9 +19,9 @@ export function addStatusRoutes(app: FastifyInstance, { status, live, access }: 
       config: { access: { scope: 'read', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
-        summary: 'What the daemon does: process, providers, targets, execution pools, doors, operations',
+        summary: 'The status of the daemon: process, providers, targets, execution pools, doors, operations',
         querystring: parameters('NoQuery'),
-        response: { 200: { description: 'As of now.', ...part('DaemonStatus') }, ...PROBLEMS },
+        response: { 200: { description: 'The present status.', ...part('DaemonStatus') }, ...PROBLEMS },
       },
     },
     () => status(),
@@ -33,7 +33,7 @@ export function addStatusRoutes(app: FastifyInstance, { status, live, access }: 
       config: { access: { scope: 'read', of: 'daemon' } },
       schema: {
         tags: ['daemon'],
-        summary: 'The same each second, as server-sent events',
+        summary: 'The status each second, as server-sent events',
         querystring: parameters('NoQuery'),
         response: {
           200: {

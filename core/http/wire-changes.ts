@@ -63,7 +63,7 @@ const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 function bytesOf(member: string, text: string): Buffer {
   const bytes = Buffer.from(text, 'base64');
   if (text.length % 4 === 0 && BASE64.test(text) && bytes.length === sizeOf(text)) return bytes;
-  throw invalid(`${member} is not base64 with its padding, as RFC 4648 has it in section 4`);
+  throw invalid(`${member} is not base64 with padding (RFC 4648, section 4)`);
 }
 
 function sizeOf(text: string): number {

@@ -23,7 +23,7 @@ export async function changeOf(known: KnownFile): Promise<string | undefined> {
   // A file that fails here is closed by now, or fails elsewhere.
   const now = await file.stat({ bigint: true }).catch(() => undefined);
   if (now === undefined) return undefined;
-  if (now.size < size) return `its file was cut off while it was open, from ${size} to ${now.size} bytes`;
+  if (now.size < size) return `its file was truncated while it was open, from ${size} to ${now.size} bytes`;
   const named = await identityOf(name);
   // A folder that can no longer be read proves nothing about the file.
   if (named === undefined && now.nlink > 0n) return undefined;
@@ -35,7 +35,7 @@ export async function changeOf(known: KnownFile): Promise<string | undefined> {
   if (file.fd < 0) return undefined;
   if (isThere)
     return (
-      `${name} led to it when it was opened, and leads elsewhere now, where the next start would look; have it lead to ${path} again, ` +
+      `${name} led to it when it was opened, and now leads elsewhere, where the next start would look; make it lead to ${path} again, ` +
       'or configure the pool by that path, and restart'
     );
   return lossOfName(known, named !== undefined && named !== null, now.nlink === 0n);
@@ -58,8 +58,8 @@ function lossOfName({ file, path }: KnownFile, isReplaced: boolean, isDeleted: b
   const save = `cp --sparse=always /proc/${process.pid}/fd/${file.fd} ${path}`;
   if (isReplaced)
     return (
-      'another file was put in the place of its own while it was open, as a restored backup is; to serve that one, restart; ' +
-      `to keep the regions of the old one, save it before the daemon stops: ${save}.replaced`
+      'its file was replaced by another one while it was open, for example by a restored backup; to serve the new file, restart; ' +
+      `to keep the regions of the old file, save it before the daemon stops: ${save}.replaced`
     );
   if (isDeleted) return `its file was deleted while it was open; before the daemon stops, save it: ${save}`;
   return `its file was moved away while it was open; stop the daemon, and move it back to ${path}`;

@@ -187,7 +187,7 @@ async function lockByCommand(file: FileHandle, path: string, shared: boolean): P
   }).catch((error: unknown) => {
     throw new BedrockError(
       'NATIVE_UNAVAILABLE',
-      `${path} cannot be locked: neither the native addon nor the command flock is there (${messageOf(error)}); ` +
+      `${path} cannot be locked: neither the native addon nor the command flock is available (${messageOf(error)}); ` +
         'run `npx bedrock native build`, or install util-linux',
       { cause: error },
     );

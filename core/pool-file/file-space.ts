@@ -188,7 +188,7 @@ export class FileSpace {
     const why = error === undefined ? '' : ` (${messageOf(error)})`;
     throw new BedrockError(
       'OUT_OF_SPACE',
-      `${length} bytes more are not to be had of the file system of ${this.#io.path}${free}${why}`,
+      `the file system of ${this.#io.path} cannot provide ${length} more bytes${free}${why}`,
       { ...(error !== undefined && { cause: error }) },
     );
   }

@@ -51,9 +51,7 @@ export async function removeLeftovers(
         ? removeFile(leftover, own, operations)
         : removeFolder(leftover, operations));
       if (bytes === undefined) continue;
-      logger.info(
-        `removed ${leftover}, ${bytes} bytes on the medium, which a process that was killed had left`,
-      );
+      logger.info(`removed ${leftover}, ${bytes} bytes on the medium, which a killed process had left`);
     } catch (error) {
       logger.info(`${leftover} looks like what a killed process left, and stays: ${messageOf(error)}`);
     }

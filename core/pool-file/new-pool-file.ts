@@ -53,7 +53,7 @@ export async function makePoolFile(
     );
     if (!made.isDurable)
       logger.warning(
-        `${path.dirname(file)} is on a file system that cannot make names durable: a power failure soon after may take that of ${file}`,
+        `${path.dirname(file)} is on a file system that cannot make names durable: after a power failure, ${file} may have lost its name`,
       );
     return made.file;
   } catch (error) {

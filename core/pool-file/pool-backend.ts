@@ -201,8 +201,8 @@ async function unshare(io: PoolFileIo, { path, size, capacity }: PoolFile, logge
   } catch (error) {
     if (!(error instanceof BedrockError) || error.code !== 'OUT_OF_SPACE') throw error;
     logger.warning(
-      `the pool ${path} shares blocks with a copy of it, as \`cp\` makes one, and not all can be given space of their own: ${error.message}; ` +
-        'a full disk refuses writes to what is shared, and loses what is stored through views of it; make room and start again, and copy with ' +
+      `the pool ${path} shares blocks with a copy of it, such as \`cp\` makes, and not all of them can get space of their own: ${error.message}; ` +
+        'a full disk refuses writes to shared blocks, and loses what is stored through views of them; free some space and restart, and copy with ' +
         '`cp --reflink=never`',
     );
   }

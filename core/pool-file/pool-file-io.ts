@@ -273,7 +273,7 @@ export class PoolFileIo {
     const now = fstatSync(this.file.fd).size;
     return this.fail(
       now < size
-        ? `its file was cut off while it was open, from ${size} to ${now} bytes`
+        ? `its file was truncated while it was open, from ${size} to ${now} bytes`
         : 'pages of its mapping are lost, as where a copy-on-write file system is full, or memory has errors; see to it, and restart',
       cause,
     );

@@ -137,7 +137,7 @@ export function checkKind(file: string, there: StatsBase<number | bigint>): void
   const kind = kindOf(there);
   const message =
     kind === 'a character device' && /^dax\d/.test(path.basename(file))
-      ? `${file} is Device DAX, which can hold no file; make its namespace an fsdax one (ndctl create-namespace -m fsdax), ` +
+      ? `${file} is Device DAX, which cannot hold files; make its namespace an fsdax one (ndctl create-namespace -m fsdax), ` +
         'mount a file system on it with -o dax, and give a path there'
       : `${file} is ${kind}, and a pool is a regular file; give the path of one, or of a directory`;
   throw new BedrockError('START_FAILED', message, { details: { path: file, absent: true } });

@@ -44,7 +44,7 @@ export function overrideBytes(settings: PoolSettings): number | undefined {
 export function checkPoolSettings(settings: PoolSettings, report: SettingsReport): void {
   const { create_if_missing_with_size: withSize, size, max_size: maxBytes } = settings;
   if (withSize !== undefined && size !== undefined)
-    report(['create_if_missing_with_size'], withSize, 'nothing beside "size", which says the same');
+    report(['create_if_missing_with_size'], withSize, 'only one of this and "size", which mean the same');
   const bytes = sizeOf(settings);
   if (maxBytes !== undefined && bytes !== undefined && maxBytes < bytes)
     report(['max_size'], maxBytes, `at least the size of the pool that is made, ${bytes}`);
@@ -56,5 +56,5 @@ export function checkPoolSettings(settings: PoolSettings, report: SettingsReport
       'a size beside it for the new pool, such as "create_if_missing_with_size"',
     );
   if (settings.read_only === true)
-    report(['override_if_exists'], true, 'false, as "read_only" forbids to write');
+    report(['override_if_exists'], true, 'false, since "read_only" forbids writes');
 }

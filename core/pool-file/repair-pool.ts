@@ -104,10 +104,10 @@ async function completeChange(pool: OfflinePool, { choice, journal }: UsableHead
 
 async function undoFailed(pool: OfflinePool, file: string, before: HeaderPages): Promise<string> {
   try {
-    if ((await undoBrokenOff(pool)) !== undefined) return 'what was done of it is undone';
+    if ((await undoBrokenOff(pool)) !== undefined) return 'what it had changed is undone';
     const now = await readHeaderPages(pool);
     if (before.every((page, copy) => samePage(page, now[copy]))) return 'nothing was changed';
-    return 'no region was changed, and of the header only a copy that does not count';
+    return 'no region was changed, and only the header copy that does not count';
   } catch (error) {
     return `nor could it be undone (${messageOf(error)}), so the pool cannot be opened; check its medium, then run the repair again, or --undo ${file}`;
   }

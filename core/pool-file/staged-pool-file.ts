@@ -123,7 +123,7 @@ async function lockReplaced(
   override: boolean,
   operations: FileOperations,
 ): Promise<FileHandle> {
-  if (!override) throw invalid(`${destination} is there already; --override replaces it`);
+  if (!override) throw invalid(`${destination} already exists; --override replaces it`);
   const { file } = await openPoolAsItIs(destination, false, operations);
   try {
     await capacityOf(file);

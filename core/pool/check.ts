@@ -1,6 +1,6 @@
 /**
- * A check of a pool: the findings of an inspection, and notes on what is worth knowing though
- * nothing is wrong.
+ * A check of a pool: the findings of an inspection, and notes on facts that are worth knowing
+ * although nothing is wrong.
  */
 import { findingsOf, findingsOfHeaders, type Finding } from './findings.js';
 import { KNOWN_FEATURES, unknownOf } from './header.js';
@@ -23,8 +23,8 @@ export function notesOf({ headers }: Inspection): string[] {
     notes.push(`header copy ${choice.rewrite} is older, as after a crash; the next open makes both equal`);
   if (excess !== undefined)
     notes.push(
-      `bytes that are not zero stand ${excess < choice.header.capacity ? 'where the pool has stored nothing' : `behind the capacity of ${choice.header.capacity}`}, ` +
-        `from ${excess} on, as of a newer pool that a backup was written over; they belong to no region, and become zeros before a region gets them`,
+      `there are bytes that are not zero ${excess < choice.header.capacity ? 'where the pool has stored nothing' : `after the capacity of ${choice.header.capacity}`}, ` +
+        `from ${excess} on, such as those of a newer pool that a backup was written over; they belong to no region, and become zeros before a region gets them`,
     );
   if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
     notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);

@@ -104,6 +104,6 @@ export function directoryFault(
 }
 
 const MEANINGS: Record<ExtentFault, string> = {
-  outside: 'does not lie between the headers and the capacity',
-  misaligned: 'does not lie at the alignment',
+  outside: 'is not between the headers and the capacity',
+  misaligned: 'is not aligned',
 };

@@ -43,7 +43,10 @@ export interface EndingSteps {
   /** Stores the first words of regions that have ended; durable after the next barrier. */
   storeEnds(regions: readonly NewSlot[]): Eventually<void>;
   barrier(): Eventually<void>;
-  /** Gives back slot and space of regions that nobody uses. It goes on after it returns, and never fails. */
+  /**
+   * Gives back slot and space of regions that nobody uses. It continues after it returns, and never
+   * fails.
+   */
   giveBack(regions: readonly NewSlot[]): void;
 }
 

@@ -116,7 +116,7 @@ export function* findingsOf({ choice, recovery, names, table, fileBytes }: Recov
     yield {
       kind: 'file',
       message: `the file ends at ${fileBytes}, before the pool's capacity of ${header.capacity} bytes`,
-      cure: 'the file becomes as long as the capacity; what was behind its end is gone',
+      cure: 'the file becomes as long as the capacity; what was after its end is lost',
       offset: fileBytes,
       size: header.capacity - fileBytes,
     };
@@ -139,8 +139,8 @@ function nameFinding(header: PoolHeader, table: SlotTable, slot: number): Findin
   const id = idOf(header, slot, table.generation(slot));
   return {
     kind: 'name',
-    message: `slot ${slot} at ${offset}, region ${id}: its name cannot be read, is not what its checksum says, or is that of another region`,
-    cure: 'the region stays, and has no name',
+    message: `slot ${slot} at ${offset}, region ${id}: its name cannot be read, does not match its checksum, or is that of another region`,
+    cure: 'the region stays, without a name',
     offset,
     size: DESCRIPTOR_BYTES,
     slot,
@@ -152,7 +152,7 @@ function* headerFindings({ header, copy, rewrite, damage }: HeaderChoice): Gener
     yield {
       kind: 'repair',
       message:
-        'a repair was interrupted, so the pool cannot be opened, and what else is found here is what it left half done',
+        'a repair was interrupted, so the pool cannot be opened; the other findings are what it left half done',
       cure: 'it is undone, then done again',
       offset: 0,
       size: 2 * HEADER_BYTES,

@@ -131,7 +131,7 @@ function chooseOfTwo(
   if (prefer === 1) return { ...choice(second, copy1, 1), rewrite: 0, damage: contradiction };
   throw new BedrockError(
     'POOL_CORRUPT',
-    `${contradiction}; see what each makes of it by \`bedrock pool check --header 0\` and \`--header 1\`, then repair with one`,
+    `${contradiction}; compare the results of \`bedrock pool check --header 0\` and \`--header 1\`, then repair with one of them`,
     { details: { absent: false, contradiction } },
   );
 }

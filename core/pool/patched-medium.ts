@@ -116,6 +116,6 @@ export class PatchedMedium extends PatchedReads implements PoolMedium {
   }
 
   #refuse(): never {
-    throw new BedrockError('INTERNAL', 'a pool that is only read was to be changed');
+    throw new BedrockError('INTERNAL', 'a pool that is opened read-only must not be changed');
   }
 }

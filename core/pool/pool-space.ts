@@ -139,7 +139,7 @@ export class PoolSpace {
     if (this.#growthLimitBytes > 0 || this.#unbacked.freeBytes > 0) await this.#growth.ask();
   }
 
-  /** Stops the work that goes on by itself. */
+  /** Stops the work in the background. */
   end(): Promise<void> {
     return this.#giveBacks.end();
   }
@@ -239,7 +239,7 @@ export class PoolSpace {
     const isClean = (await this.#medium.isZero?.(freshFrom, length)) ?? true;
     if (!isClean)
       this.#logger?.warning(
-        `bytes that are not zero stand from ${freshFrom} on, where the pool has stored nothing, as of a newer pool that a backup was ` +
+        `there are bytes that are not zero from ${freshFrom} on, where the pool has stored nothing, such as those of a newer pool that a backup was ` +
           'written over; they become zeros before a region gets them',
       );
     await this.#headers.change({ freshFrom: next }, () => {
@@ -307,7 +307,7 @@ export class PoolSpace {
     const why = [
       cause !== undefined ? messageOf(cause) : isShort ? this.#growth.description : undefined,
       this.#giveBacks.bytes > 0
-        ? `${this.#giveBacks.bytes} of erased regions are to be given back still`
+        ? `${this.#giveBacks.bytes} bytes of erased regions have not been given back yet`
         : undefined,
     ].filter((reason) => reason !== undefined);
     return new BedrockError('OUT_OF_SPACE', [figures, ...why].join('; '), {

@@ -149,9 +149,9 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const more =
       found <= MAX_LOGGED_FINDINGS
         ? ''
-        : `there are more findings than the ${MAX_LOGGED_FINDINGS} shown, ${quarantined} slots are set aside in all; `;
+        : `there are more findings than the ${MAX_LOGGED_FINDINGS} shown, and ${quarantined} slots are set aside in total; `;
     this.logger.warning(
-      `${more}what is damaged is set aside and costs nothing else: see \`bedrock pool check\` and \`bedrock pool repair\``,
+      `${more}what is damaged is set aside, and everything else is served: see \`bedrock pool check\` and \`bedrock pool repair\``,
     );
   }
 
@@ -161,7 +161,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const length = Math.min(medium.size - capacity, MAX_EXCESS_BYTES);
     if (length <= 0 || ((await medium.isZero?.(capacity, length)) ?? true)) return;
     this.logger.warning(
-      `the pool's file is longer than its capacity of ${capacity} bytes, and holds bytes behind it, as of a larger pool that a smaller backup was ` +
+      `the pool's file is longer than its capacity of ${capacity} bytes, and holds bytes after it, such as those of a larger pool that a smaller backup was ` +
         'written over; they belong to no region, and become zeros before the pool grows over them',
     );
   }

@@ -12,11 +12,11 @@ import type { DescriptorFields } from './descriptor.js';
 
 /** Why a slot is quarantined. */
 export const QUARANTINE_REASONS = {
-  damaged: 'its descriptor does not match its checksum, or says what no descriptor can',
-  zeros: 'its descriptor is zeros, as of a page that was lost',
+  damaged: 'its descriptor does not match its checksum, or has impossible values',
+  zeros: 'its descriptor is all zeros, as after the loss of a page',
   unreadable: 'its descriptor cannot be read',
-  outside: 'its extent does not lie between the headers and the capacity',
-  misaligned: 'its extent does not lie at the alignment',
+  outside: 'its extent is not between the headers and the capacity',
+  misaligned: 'its extent is not aligned',
   truncated: 'the pool ends before its extent does',
   overlap: 'its extent overlaps another one',
 } as const;

@@ -362,7 +362,7 @@ export class RegionPool {
     try {
       await this.#ended.end();
     } catch {
-      // They go on waiting.
+      // They keep waiting.
     }
     if (this.#releasing.size > 0) await Promise.all(this.#releasing);
   }
@@ -429,8 +429,8 @@ export class RegionPool {
           await this.settleIfPossible();
           continue;
         }
-        // Creations that need not wait may take all its slots before this one goes on: then it
-        // needs another one.
+        // Creations that need not wait may take all its slots before this one continues. Then it
+        // needs another chunk.
         await this.#addChunk();
       }
     } catch (error) {

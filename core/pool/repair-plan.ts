@@ -184,7 +184,7 @@ export class PoolFingerprint {
 export function noLongerReadable(offset: number): BedrockError {
   return new BedrockError(
     'POOL_CORRUPT',
-    `the descriptors at ${offset} cannot be read, and could be when the pool was looked at; see to its medium, then run the command again`,
+    `the descriptors at ${offset} cannot be read now, although they could be when the pool was inspected; check its medium, then run the command again`,
     { details: { offset } },
   );
 }

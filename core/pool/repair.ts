@@ -155,7 +155,7 @@ async function checkUndoable(
   if (steps === 2 && (await fingerprintOf(medium, current)) === record.fingerprint) return;
   throw invalid(
     steps <= 0
-      ? 'the repair that the backup is of is undone already, or was never begun'
+      ? 'the repair of this backup is already undone, or was never begun'
       : 'regions were created or erased in the pool since that repair, and undoing it could cost some of them',
   );
 }
