@@ -1,15 +1,17 @@
 /**
  * Builds what has changed: the native addon if there is a compiler, and dist/ (types from the
- * schemas, JavaScript from TypeScript, and the schemas themselves).
+ * schemas, JavaScript from TypeScript, the schemas themselves and the code of their validations).
  */
-import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, mustTool, readStamp, root, writeStamp } from './run.js';
 import { buildNative } from './native.js';
 import { setUp } from './setup.js';
+import { validatorsOf } from './validators.js';
 
 const STAMP = 'dist/.build.json';
+const VALIDATORS = 'schemas/generated/validators.cjs';
 const SCHEMAS = readdirSync(path.join(root, 'schemas')).filter((name) => name.endsWith('.schema.json'));
 
 const NATIVE = readdirSync(path.join(root, 'native')).filter((name) => name.endsWith('.ts'));
@@ -37,15 +39,18 @@ export async function build() {
       ...NATIVE.map((name) => `native/${name}`),
       'tsconfig.json',
       'tsconfig.build.json',
+      'scripts/validators.js',
     ],
     types,
   );
-  if (readStamp(STAMP).sources === sources) return hasNative;
+  if (readStamp(STAMP).sources === sources && existsSync(path.join(root, VALIDATORS))) return hasNative;
   console.log('Building…');
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   await mustTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   for (const name of SCHEMAS) cpSync(path.join(root, 'schemas', name), path.join(root, 'dist/schemas', name));
   cpSync(path.join(root, 'dashboard'), path.join(root, 'dist/dashboard'), { recursive: true });
+  const validators = await validatorsOf(SCHEMAS);
+  for (const file of [VALIDATORS, `dist/${VALIDATORS}`]) writeFileSync(path.join(root, file), validators);
   chmodSync(path.join(root, 'dist/core/cli/main.js'), 0o755);
   writeStamp(STAMP, { sources });
   return hasNative;

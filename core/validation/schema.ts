@@ -2,14 +2,15 @@
  * Validation by JSON Schema (draft 2020-12, with Ajv): faults with path, found value and allowed
  * values, and a copy of the value with the defaults filled in. The value itself is not changed.
  *
- * Two keywords of our own: `x-ignored` (a reason) marks a key of Mochi that has no effect here:
- * using it gives a warning. `x-allowed` describes the allowed values in words, if the type alone
- * does not.
+ * The build compiles the schemas of this package (scripts/validators.js), because that would take
+ * a seventh of a daemon's start. Those of libraries are compiled when they are loaded.
  */
 import { readFileSync } from 'node:fs';
-import addFormats from 'ajv-formats';
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
 import type { SchemaSource } from '../contract/schema-source.js';
+import { type Collector, newAjv } from './ajv.js';
 import { type ConfigPath, describeFound, expected } from './issues.js';
 
 /** A fault or remark about one value. */
@@ -28,43 +29,7 @@ export interface SchemaVerdict<T = unknown> {
 
 export type SchemaCheck = <T>(value: T) => SchemaVerdict<T>;
 
-/** Collects the reports of the x-ignored keyword during a validation. */
-interface Collector {
-  remarks: Finding[];
-}
-
-const ajv = new Ajv2020({
-  // It would take most of the time of a daemon's start: see checkSchema.
-  validateSchema: false,
-  // Optimizing takes longer than the few validations.
-  code: { optimize: false },
-  allErrors: true,
-  useDefaults: true,
-  verbose: true,
-  passContext: true,
-  strictTypes: false,
-  strictRequired: false,
-  allowUnionTypes: true,
-  addUsedSchema: false,
-});
-addFormats.default(ajv);
-ajv.addVocabulary(['x-allowed', 'tsType']);
-ajv.addKeyword({
-  keyword: 'x-ignored',
-  schemaType: 'string',
-  errors: false,
-  validate(
-    this: Collector,
-    reason: string,
-    _data: unknown,
-    _schema?: unknown,
-    context?: { instancePath: string; rootData: unknown },
-  ) {
-    const path = stepsOf(context?.instancePath ?? '', context?.rootData);
-    this.remarks.push({ path, message: `has no meaning here and is ignored: ${reason}` });
-    return true;
-  },
-});
+const ajv = newAjv();
 
 /** Compiling takes far longer than validating, and a process may run many daemons. */
 const compiled = new WeakMap<SchemaSource, SchemaCheck>();
@@ -96,19 +61,35 @@ function compileOnce(schema: Exclude<SchemaSource, URL>): SchemaCheck {
 
 function compile(source: SchemaSource): SchemaCheck {
   const schema = source instanceof URL ? readSchema(source) : source;
-  if (!isOwn(source)) checkSchema(schema);
-  const validate: ValidateFunction = ajv.compile(schema);
+  const validate = isOwn(source) ? compiledByBuild(path.posix.basename(source.pathname)) : compileNow(schema);
   return (given) => {
     const value = structuredClone(given);
-    const collector: Collector = { remarks: [] };
+    const collector: Collector = { ignored: [] };
     validate.call(collector, value);
     const faults = (validate.errors ?? []).map((error) => findingOf(error, value, schema));
-    return { value, faults, remarks: collector.remarks };
+    const remarks = collector.ignored.map(({ pointer, reason }) => ({
+      path: stepsOf(pointer, value),
+      message: `has no meaning here and is ignored: ${reason}`,
+    }));
+    return { value, faults, remarks };
   };
 }
 
-function isOwn(source: SchemaSource): boolean {
+function isOwn(source: SchemaSource): source is URL {
   return source instanceof URL && source.href.startsWith(OWN_SCHEMAS);
+}
+
+function compiledByBuild(name: string): ValidateFunction {
+  const validators = createRequire(import.meta.url)('../../schemas/generated/validators.cjs') as Record<
+    string,
+    ValidateFunction
+  >;
+  return validators[name] as ValidateFunction;
+}
+
+function compileNow(schema: Exclude<SchemaSource, URL>): ValidateFunction {
+  checkSchema(schema);
+  return ajv.compile(schema);
 }
 
 /** Checks a library's schema with the schema of schemas. @throws Ajv's error if it is not valid */

@@ -13,6 +13,18 @@ describe('a schema of this package', () => {
     const schema = readSchema(pathToFileURL(path.join(folder, name)));
     expect(() => checkSchema(schema)).not.toThrow();
   });
+
+  // An object is compiled now, a file of this package was compiled by the build.
+  it.each(names)('is compiled by the build to what it says: %s', (name) => {
+    const url = pathToFileURL(path.join(folder, name));
+    for (const value of [
+      {},
+      [],
+      'text',
+      { path: 7, nothing: 1, margo: { mercury: { auto_sm: true, no: 1 } } },
+    ])
+      expect(compileSchema(url)(value)).toEqual(compileSchema(readSchema(url))(value));
+  });
 });
 
 describe('a schema of anybody else', () => {
