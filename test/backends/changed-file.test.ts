@@ -164,7 +164,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     if ((await target.stats()).mode !== 'pmem-forced')
       await expect(target.create(100)).rejects.toMatchObject(GONE);
     await expect(target.close()).rejects.toMatchObject(GONE);
-    expect(reason()).toContain('another file was put in the place of its own');
+    expect(reason()).toContain('its file was replaced by another one');
     const again = await openPool(type);
     expect(Buffer.from(await again.read(first, 0, 5)).toString()).toBe('first');
   });
@@ -190,7 +190,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     if ((await target.stats()).mode !== 'pmem-forced')
       await expect(target.create(100)).rejects.toMatchObject(GONE);
     await expect(target.close()).rejects.toMatchObject(GONE);
-    expect(reason()).toContain(`have it lead to ${file} again`);
+    expect(reason()).toContain(`make it lead to ${file} again`);
     await rm(link);
     await symlink('pool', link);
     const again = await openPool(type, { path: 'link' });

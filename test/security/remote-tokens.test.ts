@@ -148,7 +148,7 @@ describe('a dependency on a daemon that asks for tokens', () => {
     for (const tokens of [[], [{ address: there.respUrl, token_file: file }]]) {
       const { daemon, log } = await readerOf(there.url, tokens);
       expect(stores.get('reader')).toBeUndefined();
-      expect(log().some((line) => line.includes('the dependency is not required'))).toBe(true);
+      expect(log().some((line) => line.includes('the dependency is optional'))).toBe(true);
       await daemon.close();
     }
   });
@@ -161,7 +161,7 @@ describe('a dependency on a daemon that asks for tokens', () => {
     const wrong = await fileWith(there.folder, `${token}x`, 'wrong');
     for (const file of [open, wrong, path.join(there.folder, 'none')]) {
       const { log } = await readerOf(there.url, [{ address: there.url, token_file: file }]);
-      const line = log().find((one) => one.includes('the dependency is not required')) ?? '';
+      const line = log().find((one) => one.includes('the dependency is optional')) ?? '';
       expect([line.includes(file), log().join('').includes(token)]).toEqual([true, false]);
       expect(stores.get('reader')).toBeUndefined();
     }
