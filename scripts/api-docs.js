@@ -1,6 +1,6 @@
 /**
- * The API reference, as pages: build/api/index.html, made by typedoc from the docstrings of what
- * the package exports. A fault in a docstring fails it. A folder as argument takes the place of
+ * Writes the API reference as HTML: build/api/index.html. typedoc makes it from the docstrings of
+ * the exported names, and a fault in a docstring fails it. A folder as argument is used instead of
  * build/api.
  */
 import { readFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ const application = await Application.bootstrap({
   out: folder,
   excludeInternal: true,
   excludePrivate: true,
-  // The sources have no address yet that a page could lead to.
+  // The sources have no public address yet that pages could link to.
   disableSources: true,
   // Types are checked by "npm run lint".
   skipErrorChecking: true,

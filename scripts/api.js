@@ -1,6 +1,6 @@
 /**
- * The public interface, one report in api/ for each entry point of the package: every name that is
- * exported, with its type. A change of the interface is a change of a report, and so is seen in
+ * Writes the reports of the public interface in api/, one for each entry point of the package:
+ * every exported name, with its type. A change of the interface changes a report, and so is seen in
  * review.
  *
  *     node scripts/api.js           writes the reports, as `npm run format` does
@@ -29,7 +29,7 @@ const entries = Object.entries(exports)
 const configs = entries.map(configOf);
 
 mkdirSync(FOLDER, { recursive: true });
-// One reading of the declarations for all.
+// The declarations are read once for all entry points.
 const compilerState = CompilerState.create(configs[0], {
   additionalEntryPoints: entries.map(({ file }) => file),
 });
@@ -39,7 +39,7 @@ const faults = findings.flatMap(leaks);
 if (isCheck) {
   const stale = findings.filter(({ isStale }) => isStale).map(({ name }) => `api/${name}.api.md`);
   if (stale.length > 0)
-    faults.push(`The public interface is not what ${stale.join(', ')} says: run "npm run format"`);
+    faults.push(`The public interface differs from ${stale.join(', ')}: run "npm run format"`);
 }
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) process.exitCode = 1;
@@ -95,7 +95,10 @@ function extract(config, index) {
   return { name: entries[index].name, isStale: apiReportChanged, forgotten };
 }
 
-/** What an entry point uses and none exports. The other entry points may use what the first one exports. */
+/**
+ * The types that an entry point uses and none exports. The other entry points may use what the
+ * first one exports.
+ */
 function leaks({ name, forgotten }) {
   const main = readFileSync(path.join(FOLDER, `${entries[0].name}.api.md`), 'utf8');
   return forgotten

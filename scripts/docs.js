@@ -1,10 +1,10 @@
 /**
- * Writes the reference part of docs/configuration.md, which stands between two marks, from
- * schemas/: a section for every object that has keys of its own, a row for every key. Nothing is
- * named here: a new key, or a new schema, shows up by itself.
+ * Writes the reference part of docs/configuration.md, between two marks, from schemas/: a section
+ * for every object that has keys of its own, a row for every key. No key or schema is named here,
+ * so new ones appear by themselves.
  *
- * `--reference` makes the pages of the public interface too (api-docs.js). `--check` writes nothing
- * and fails if the page is stale. A folder as argument stands in for the project's.
+ * `--reference` also writes the API reference (api-docs.js). `--check` writes nothing, and fails if
+ * the page is stale. A folder as argument is used instead of the project's.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const found = readFileSync(file, 'utf8');
 const page = renewed(found);
 if (!process.argv.includes('--check')) writeFileSync(file, page);
 else if (page !== found) {
-  console.error(`${PAGE} does not say what schemas/ says: run "npm run docs"`);
+  console.error(`${PAGE} differs from schemas/: run "npm run docs"`);
   process.exitCode = 1;
 }
 
@@ -72,13 +72,13 @@ function subjectOf(name) {
     return { rank: 3, title: `File format ${code(name)}`, prefix: `File format ${code(name)}: `, stands: '' };
   const title = `${isBackend ? 'Backend' : 'Provider type'} ${code(name)}`;
   const owner = isBackend ? 'target' : 'provider';
-  const stands = `Stands in the \`config\` of a ${owner} whose \`type\` is ${code(name)}.`;
+  const stands = `Belongs in the \`config\` of a ${owner} whose \`type\` is ${code(name)}.`;
   return { rank: isBackend ? 2 : 1, title, prefix: `${title}: `, stands };
 }
 
 /**
- * One for every object with keys, in the order in which they are come upon; an object that stands
- * at two places has one.
+ * One section for every object with keys, in the order in which they are found; an object that
+ * occurs at two places has one.
  */
 function sectionsOf({ schema, title, prefix, stands }) {
   const placesOf = new Map();
@@ -147,7 +147,7 @@ function sectionText({ node, schema, title, intro }, titles) {
   else if (ignored.size === 0) parts.push('It has no keys.');
   if (ignored.size > 0) {
     const reasons = [...ignored].map(([reason, keys]) => `- ${prose(reason)}: ${keys.join(', ')}`);
-    parts.push("Keys of Mochi's that mean nothing here, accepted with a warning:", reasons.join('\n'));
+    parts.push('Keys of Mochi that have no effect here, accepted with a warning:', reasons.join('\n'));
   }
   return parts.join('\n\n');
 }
@@ -172,7 +172,7 @@ function typeText(own, schema, titles, plural = '') {
   return [type].flat().map(textOf).join(' or ');
 }
 
-/** What a value must keep to, a sentence each. */
+/** The restrictions of a value, a sentence for each. */
 function limits(key, property) {
   const { enum: values, pattern, 'x-allowed': allowed } = property;
   if (values !== undefined) return [`One of ${values.map((value) => code(String(value))).join(', ')}.`];
@@ -197,7 +197,7 @@ function range(least, most, text) {
   return most === undefined ? '' : `At most ${text(most)}.`;
 }
 
-/** A value, and what it is in a larger unit if it is a quantity of bytes. */
+/** A value, also in a larger unit if it is a number of bytes. */
 function valueText(key, value, show = code) {
   if (value === Number.MAX_SAFE_INTEGER) return '2^53 - 1';
   const text = show(JSON.stringify(value));
@@ -215,8 +215,7 @@ function table(rows) {
 }
 
 /**
- * A description, with what is quoted and all words that are no plain ones (keys, addresses, error
- * codes) as code.
+ * A description, with quoted text and all technical words (keys, addresses, error codes) as code.
  */
 function prose(text) {
   return text.replaceAll(/"([^"]+)"|([^\s"`(]+)/g, (whole, quoted, word) => {
@@ -230,7 +229,7 @@ function code(text) {
   return `\`${text.replaceAll('|', '\\|')}\``;
 }
 
-/** Where a heading can be linked to, as GitHub makes it. */
+/** The anchor of a heading, as GitHub makes it. */
 function anchor(title) {
   return title
     .toLowerCase()

@@ -1,6 +1,6 @@
 /**
- * `npm run explore`: sets up, then looks for orders of events in which a region's bytes get lost or
- * into other hands. docs/concurrency-testing.md describes it.
+ * `npm run explore`: sets up, then searches for orders of events in which a region's bytes are lost
+ * or appear in another region. docs/concurrency-testing.md describes it.
  *
  *     --rounds N   so many programs, each in an order of its own (default 10,000)
  *     --seed S     0 to 2^32 - 1; random by default, and printed

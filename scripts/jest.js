@@ -9,9 +9,9 @@ import { root, run } from './run.js';
 const COLLECTION = ['--single-threaded-gc', '--min-semi-space-size=32', '--max-semi-space-size=64'];
 
 /**
- * @param env beside this process's own. BEDROCK_TEST_ALL lets jest.config.js take the long tests in
- *   as well, and BEDROCK_WITHOUT_ADDON leaves out what nothing can be tested of without the native
- *   addon
+ * @param env variables in addition to this process's own. With BEDROCK_TEST_ALL, jest.config.js
+ *   also runs the long tests; with BEDROCK_WITHOUT_ADDON it leaves out the tests that need the
+ *   native addon
  * @returns its exit status
  */
 export function jest(args, env = {}) {
@@ -21,7 +21,7 @@ export function jest(args, env = {}) {
   return run(process.execPath, [...node, main, ...args], { env: { ...process.env, ...env } });
 }
 
-/** What tells jest.config.js that there is no addon. */
+/** Tells jest.config.js that there is no addon. */
 export function addonEnv(hasNative) {
   return hasNative ? {} : { BEDROCK_WITHOUT_ADDON: '1' };
 }

@@ -1,9 +1,9 @@
 /**
- * The reference in the documentation, the public interface, formatting, lint and types. `--fix`
- * mends what can be mended.
+ * Checks the reference in the documentation, the public interface, formatting, lint and types.
+ * `--fix` repairs what can be repaired automatically.
  *
- * The linter checks the types itself, as it has them at hand for its rules: the compiler would take
- * longer than all the rest. What is published has been through the compiler when it was built.
+ * The linter checks the types itself, since it needs them for its rules anyway: the compiler would
+ * take longer than everything else. The build runs the compiler on everything that is published.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

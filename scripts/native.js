@@ -1,12 +1,12 @@
 /**
- * Builds the native addon into native/build, if its sources or libpmem have changed since. Without
- * a compiler, or if it does not compile, it says so in one line and leaves it at that: everything
- * but `bedrock-node/native` works without.
+ * Builds the native addon into native/build, if its sources or libpmem have changed since the last
+ * build. If there is no compiler, or the addon does not compile, it prints one line and does not
+ * fail: everything except `bedrock-node/native` works without the addon.
  *
  *     node scripts/native.js             what `bedrock native build` runs: builds in any case, and fails if that fails
  *     node scripts/native.js --install   what npm runs at installation: builds if needed, and never fails
  *
- * The new binary takes the old one's place in one step, so nobody ever loads half of one.
+ * The new binary replaces the old one in one step, so no process ever loads an incomplete one.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
@@ -72,7 +72,7 @@ export function compile({ output = at(BINARY), options = {} } = {}) {
 
 function outcome(error, libpmem) {
   if (error !== undefined) {
-    return `the native addon is not built (${error}). All else works; to build it later: npx bedrock native build`;
+    return `the native addon is not built (${error}). Everything else works; to build it later: npx bedrock native build`;
   }
   if (libpmem === undefined) return 'native addon built without libpmem: mappings become durable by msync';
   return `native addon built with libpmem ${libpmem}`;
@@ -95,7 +95,7 @@ function libpmemVersion() {
   return status === 0 ? stdout.trim() : undefined;
 }
 
-/** Wherever npm has put it: it need not be a folder of this package. */
+/** Found wherever npm has put it, which need not be a folder of this package. */
 function cmakeJs() {
   const found = createRequire(at('package.json')).resolve('cmake-js/package.json');
   return path.join(path.dirname(found), 'bin/cmake-js');

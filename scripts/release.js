@@ -1,18 +1,18 @@
 /**
- * `npm run release -- VERSION`: makes a release here, to be looked at; nothing is pushed, and
- * nothing published.
+ * `npm run release -- VERSION`: makes a release locally, for inspection. It pushes and publishes
+ * nothing.
  *
  * VERSION is `patch`, `minor`, `major` or a version such as 1.2.0 or 1.2.0-rc.1, newer than the
  * present one. The steps:
  *
- * 1. Checks: the branch is main and has no changes, CHANGELOG.md tells of some under "Unreleased",
+ * 1. Checks: the branch is main and has no changes, CHANGELOG.md lists changes under "Unreleased",
  *    the tag is free, `npm test` passes, the package can be packed.
  * 2. Writes the version into package.json and package-lock.json, and the version and the day into
  *    CHANGELOG.md.
  * 3. Commits, tags (annotated, vVERSION) and packs.
  *
- * `--dry-run` ends after the checks and says what would be done. `--tested` leaves `npm test` out,
- * for a commit that has passed it. Whatever fails leaves branch, tags and files as they were.
+ * `--dry-run` ends after the checks and prints what would be done. `--tested` skips `npm test`, for
+ * a commit that has already passed it. A failure leaves branch, tags and files unchanged.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ import semver from 'semver';
 
 const KEYWORDS = ['patch', 'minor', 'major'];
 const USAGE = 'npm run release -- patch|minor|major|VERSION [--dry-run] [--tested]';
-/** What a release changes. */
+/** The files that a release changes. */
 const FILES = ['package.json', 'package-lock.json', 'CHANGELOG.md'];
 const UNRELEASED = /^## \[?Unreleased\]?[ \t]*$/m;
 
@@ -67,7 +67,7 @@ function release(args) {
     tarball = packed.filename;
   } catch (error) {
     undo(commit, tag);
-    throw new Refused(`The release has failed, and everything is as it was: ${error.message}`);
+    throw new Refused(`The release has failed, and nothing was changed: ${error.message}`);
   }
   console.log(`${version} is committed, tagged ${tag} and packed as ${tarball}. Look at it, then:
   git push origin main ${tag}
@@ -91,7 +91,7 @@ function optionsOf(args) {
 function nextVersion(before, word) {
   if (KEYWORDS.includes(word)) return semver.inc(before, word);
   if (semver.valid(word) !== word) throw new Refused(`"${word}" is not a version; usage: ${USAGE}`);
-  // What is in package.json before the first release is released by its own name.
+  // Before the first release, the version in package.json itself may be released.
   const isFirst = word === before && git('tag', '--list', 'v*') === '';
   if (!isFirst && !semver.gt(word, before)) throw new Refused(`${word} is not newer than ${before}`);
   return word;
@@ -102,17 +102,17 @@ function checkRepository(tag) {
   if (branch !== 'main') throw new Refused(`A release is made on the branch main, not on "${branch}"`);
   if (git('status', '--porcelain') !== '')
     throw new Refused('There are changes that are not committed: see "git status"');
-  if (git('tag', '--list', tag) !== '') throw new Refused(`There is a tag ${tag} already`);
+  if (git('tag', '--list', tag) !== '') throw new Refused(`The tag ${tag} already exists`);
 }
 
-/** The changelog with the section "Unreleased" as that of a version, and an empty one above it. */
+/** The changelog with the section "Unreleased" turned into that of a version, and an empty one above it. */
 function released(text, version) {
   const found = UNRELEASED.exec(text);
   if (found === null) throw new Refused('CHANGELOG.md has no section "## [Unreleased]"');
   const end = found.index + found[0].length;
   const next = /^(## |\[[^\]]+\]: )/m.exec(text.slice(end));
   const section = next === null ? text.slice(end) : text.slice(end, end + next.index);
-  if (!/^- /m.test(section)) throw new Refused('CHANGELOG.md tells of no change under "Unreleased"');
+  if (!/^- /m.test(section)) throw new Refused('CHANGELOG.md lists no change under "Unreleased"');
   const day = new Date().toISOString().slice(0, 10);
   return `${text.slice(0, end)}\n\n## [${version}] - ${day}${text.slice(end)}`;
 }

@@ -1,5 +1,5 @@
 /**
- * What the other scripts share: running a child process and knowing what is up to date. Imports
+ * Shared by the other scripts: runs child processes, and finds out what is up to date. Imports
  * nothing from node_modules.
  */
 import { spawn } from 'node:child_process';
@@ -84,7 +84,7 @@ export function fingerprint(names, salt = '') {
   return hash.digest('hex');
 }
 
-/** What was noted under a name when a step was last completed. */
+/** The fingerprint that was noted under a name when its step was last completed. */
 export function readStamp(file) {
   try {
     return JSON.parse(readFileSync(path.join(root, file), 'utf8'));

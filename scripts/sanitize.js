@@ -1,8 +1,8 @@
 /**
  * `npm run test:sanitize`: the tests of the native addon under AddressSanitizer and
  * UndefinedBehaviorSanitizer, on a build of its own, once with libpmem (if it is there) and once
- * without. Any report ends the process that it is about, and so fails its test. Arguments go to
- * jest.
+ * without. Any report ends the process that it concerns, and so fails its test. Arguments are
+ * passed to jest.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

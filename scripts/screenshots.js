@@ -1,7 +1,7 @@
 /**
- * Takes the pictures of the page in docs/dashboard/: one of each view, of a daemon that is at work.
- * It needs Chromium. The tests of the page are test/http/dashboard.long.test.ts; these are for
- * readers.
+ * Takes the screenshots in docs/dashboard/: one of each view of the page, with a busy daemon. It
+ * needs Chromium. The screenshots are for readers; test/http/dashboard.long.test.ts has the tests
+ * of the page.
  *
  *     node scripts/screenshots.js [view…]
  */

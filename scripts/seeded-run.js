@@ -1,4 +1,4 @@
-/** What the commands have in common that run seeded programs in Jest: their options, and the run. */
+/** Shared by the commands that run seeded programs in Jest: their options, and the run itself. */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -8,7 +8,7 @@ const SEEDED = { seed: { most: 2 ** 32 - 1 }, only: { most: 2 ** 31, unless: 0 }
 /**
  * Whole numbers, by name. `--seed` is random by default; `--only` needs it.
  * @param own options beside these: the largest value that each may have, and its default
- * @returns nothing if one is wrong, which standard error has then
+ * @returns undefined if one is wrong, which is reported on standard error
  */
 export function seededOptions(args, own) {
   const known = { ...SEEDED, ...own };
@@ -43,10 +43,9 @@ export function seededOptions(args, own) {
 }
 
 /**
- * Jest runs the TypeScript. What it has to say itself, on standard error, matters only if the run
- * did not end as it should.
+ * Jest runs the TypeScript. Its own output, on standard error, is shown only if the run failed.
  * @param file the one "test" of the run
- * @param env what it reads its options from
+ * @param env the environment variables from which it reads its options
  * @returns the exit status
  */
 export function runInJest(file, env) {

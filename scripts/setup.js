@@ -1,11 +1,11 @@
 /**
- * Sets up what is missing, and nothing that is there: the npm packages of package-lock.json, the
- * system's packages for persistent memory, and this package for the examples. `--force` does it all
- * again.
+ * Installs what is missing, and nothing that exists: the npm packages of package-lock.json, the
+ * system's packages for persistent memory, and this package for the examples. `--force` installs
+ * everything again.
  *
- * The system's packages are a bonus: without them the daemon runs with the memory backend and this
- * says what is missing. They are installed by apt-get, as root only; a failed attempt is not
- * repeated until something changes.
+ * The system's packages are optional: without them everything except the pmem backend works, and
+ * this script prints what is missing. They are installed by apt-get, as root only. A failed attempt
+ * is not repeated until something changes.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
@@ -20,7 +20,8 @@ const APT_PACKAGES = ['libpmem-dev', 'pkg-config', 'cmake', 'g++', 'make'];
 export async function setUp({ force = false } = {}) {
   checkNode();
   const stamp = force ? {} : readStamp(STAMP);
-  // First the system's packages: the npm packages' set-up compiles the native addon with what it finds.
+  // The system's packages come first, since the set-up of the npm packages compiles the native
+  // addon with what it finds.
   const tried = await installSystemPackages(stamp.tried ?? '');
   const packages = fingerprint(
     ['package-lock.json'],
@@ -34,7 +35,7 @@ export async function setUp({ force = false } = {}) {
   linkForExamples();
 }
 
-/** The examples are packages of their own, and find this one as if it was installed for them. */
+/** The examples are separate packages, and find this one as if it was installed for them. */
 function linkForExamples() {
   const folder = path.join(root, 'examples/node_modules');
   if (!existsSync(path.join(root, 'examples')) || existsSync(path.join(folder, 'bedrock-node'))) return;

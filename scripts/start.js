@@ -1,7 +1,6 @@
 /**
  * `npm start`: sets up, builds, and launches the daemon with bedrock.json; `npm start -- ARGUMENTS`
- * passes arguments on. The daemon runs in this very process, so a signal reaches it without
- * detours.
+ * passes arguments on. The daemon runs in this process, so signals reach it directly.
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +9,8 @@ import { root } from './run.js';
 import { setUp } from './setup.js';
 
 const given = process.argv.slice(2);
-// npm runs this in the package's folder; paths on the command line count from where npm was called.
+// npm runs this in the package's folder, but paths on the command line are relative to the folder
+// in which npm was called.
 const caller = process.env.INIT_CWD ?? process.cwd();
 process.chdir(root);
 await setUp();

@@ -1,10 +1,10 @@
 /**
- * `npm run test:all`: all that `npm test` leaves out because it takes minutes: the tests in
- * `*.long.test.ts`, and the tests of the native addon under sanitizers. Both together are the whole
- * check, as .ci/run does it.
+ * `npm run test:all`: runs what `npm test` leaves out because it takes minutes: the tests in
+ * `*.long.test.ts`, and the tests of the native addon under sanitizers. `.ci/run` runs both
+ * commands.
  *
- * Everything runs even if something has failed before; the exit status is 1 then. Arguments go to
- * jest, and leave the sanitizers out.
+ * Everything runs even after a failure; the exit status is then 1. Arguments are passed to jest,
+ * and the sanitizers are left out.
  */
 import { addonEnv, jest } from './jest.js';
 import { root } from './run.js';

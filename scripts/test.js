@@ -1,9 +1,9 @@
 /**
- * `npm test`: sets up, builds, checks formatting, lint and types, runs the quick tests, which are
- * complete in behaviour. `npm run test:all` (scripts/test-all.js) runs the rest.
+ * `npm test`: sets up, builds, checks formatting, lint and types, and runs the quick tests, which
+ * cover every behaviour. `npm run test:all` (scripts/test-all.js) runs the rest.
  *
- * Arguments go to jest and skip the checks: `npm test -- test/http/ranges` runs one file. A pattern
- * with `.long` in it finds the long tests too.
+ * Arguments are passed to jest, and the checks are skipped: `npm test -- test/http/ranges` runs one
+ * file. A pattern with `.long` also matches long tests.
  */
 import { addonEnv, jest } from './jest.js';
 import { must, root } from './run.js';

@@ -24,7 +24,7 @@ export default definePoolBackend({
     const { io, size, sync, syncWrites, requiresPmem, logger } = opened;
     if (requiresPmem)
       logger.warning(
-        'require_pmem asks nothing of the backend "file", which maps no memory; "pmem" keeps it',
+        'require_pmem has no effect on the backend "file", which maps no memory; use "pmem" for it',
       );
     const reclaims = opened.reclaims && io.space.canDiscard;
     if (opened.reclaims && !reclaims)
@@ -53,7 +53,7 @@ async function hasSpace({ io, path, size, capacity, isReadOnly, logger }: Opened
   } catch (error) {
     if (!(error instanceof BedrockError) || error.code !== 'OUT_OF_SPACE') throw error;
     logger.warning(
-      `the pool ${path} has holes, as a sparse copy has, and not all can be given space: ${error.message}; new regions get theirs when they are made, but writes to regions that are holes may fail`,
+      `the pool ${path} has holes, like a sparse copy, and not all of them can get space: ${error.message}; new regions get space when they are created, but writes to regions that are holes may fail`,
     );
     return false;
   }

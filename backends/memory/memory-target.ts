@@ -128,7 +128,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
 
   protected closeStorage(): void {
     this.#isFilling = false;
-    // A new table has a new pool id: so IDs from before a reopen stay invalid.
+    // A new table has a new pool id, so that IDs from before a reopen stay invalid.
     this.#empty(this.#newTable());
   }
 
@@ -324,7 +324,7 @@ export class MemoryTarget extends ImportableTarget<MemoryRegion> {
     const why = cause === undefined ? '' : ` (${messageOf(cause)})`;
     return new BedrockError(
       'OUT_OF_SPACE',
-      `a region of ${requested} bytes does not fit beside the ${used} of this target: ${limit}${why}; ${cure}`,
+      `a region of ${requested} bytes does not fit, with ${used} already used by this target: ${limit}${why}; ${cure}`,
       {
         details: { requested, used, free, largestFree: free },
         ...(cause !== undefined && { cause }),

@@ -33,12 +33,10 @@ export default definePoolBackend({
       const { io, sync, syncWrites, reclaims, logger } = opened;
       const mapping = await mapPool(opened, native.mapFile);
       if (!sync)
-        logger.info(
-          'sync: false changes nothing for the backend "pmem": its regions are durable all the same',
-        );
+        logger.info('sync: false has no effect on the backend "pmem": its regions are durable in any case');
       if (reclaims)
         logger.info(
-          'reclaim asks nothing of the backend "pmem", whose file is mapped: the space of erased regions stays in the pool',
+          'reclaim has no effect on the backend "pmem", whose file is mapped: the space of erased regions stays in the pool',
         );
       return new PmemMedium({ io, mapping, syncWrites });
     };
@@ -69,6 +67,6 @@ function checkPmem(path: string, { isPmem }: Mapping, requiresPmem: boolean): vo
   if (!requiresPmem || isPmem) return;
   throw new BedrockError(
     'START_FAILED',
-    `${path} is not on persistent memory, and require_pmem asks for it; put it on a DAX file system, or set require_pmem to false`,
+    `${path} is not on persistent memory, which require_pmem requires; put it on a DAX file system, or set require_pmem to false`,
   );
 }

@@ -93,7 +93,7 @@ function untestedBy({ factory, capabilities, isRemote, isBounded, maxRegionBytes
       ? [`regions of more than 4 GiB: maxRegionBytes of the factory is ${maxRegionBytes}`]
       : []),
     ...(capabilities.importable && factory.createImporting === undefined
-      ? ['taking regions in under IDs of elsewhere: the factory has no createImporting']
+      ? ['imports of regions under the IDs of another target: the factory has no createImporting']
       : []),
     ...(isRecovered && factory.reopen === undefined
       ? ['recovery by another process, and locks: the factory has no reopen']

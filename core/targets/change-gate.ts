@@ -1,15 +1,15 @@
 /**
- * The changes of one target, as somebody sees them who copies it while it serves: which regions
- * change, and a pause in which none does.
+ * Lets one listener, which copies a target while it serves, follow its changes: it learns which
+ * regions change, and can hold all changes for a while.
  *
- * BaseTarget passes every change through here, whoever makes it: a door, a program of the same
- * process, a transaction, bytes that land in a region. As long as nobody listens, that costs a look
- * at two fields, and a count for each write in place. A change is reported when it ends: whoever
- * read some of the bytes before reads them again then. A new region is a change when it is
- * published, not while its contents come.
+ * BaseTarget passes every change through here, whatever its origin: a door, a program of the same
+ * process, a transaction, bytes that land in a region. Without a listener, this costs a look at two
+ * fields, and a count for each write in place. A change is reported when it ends, so that a
+ * listener that has read some of the bytes before reads them again. A new region is a change when
+ * it is published, not while its contents arrive.
  *
  * `hold` makes new changes wait, and resolves when those in flight have ended. Then `release` lets
- * those that wait go on, or `refuse` ends them, and every later one, with an error.
+ * the waiting changes continue, or `refuse` ends them, and every later one, with an error.
  */
 import { BedrockError } from '../base/errors.js';
 import { withTimeout } from '../base/timeout.js';
@@ -17,7 +17,7 @@ import type { RegionId } from '../contract/region-id.js';
 import { ChangeCounts } from './change-counts.js';
 import type { Eventually } from './lifecycle.js';
 
-/** Hears of changes, when they have ended and before their callers know. It must not throw. */
+/** Is told of changes when they have ended, before their callers know. It must not throw. */
 export interface ChangeListener {
   /** Bytes of a region were written; if the call failed, they may have been. */
   wrote(id: RegionId, offset: number, size: number): void;
@@ -28,14 +28,14 @@ export interface ChangeListener {
 /** The use of a gate by its listener. */
 export interface ChangeWatch {
   /**
-   * Makes new changes wait, and resolves when none is in flight. If that takes too long, changes go
-   * on as before.
+   * Makes new changes wait, and resolves when none is in flight. If that takes too long, changes
+   * continue as before.
    * @throws TIMEOUT
    */
   hold(patienceMs: number): Promise<void>;
   /** Lets changes go on. */
   release(): void;
-  /** Reports nothing more, and lets changes go on. */
+  /** Ends the reports, and lets changes continue. */
   end(): void;
 }
 
@@ -43,7 +43,7 @@ export class ChangeGate {
   /** Whether changes that begin now must `enter`, and may have to wait there. */
   isShut = false;
   listener: ChangeListener | undefined;
-  /** How often regions were changed in place, whether somebody listens or not. */
+  /** How often regions were changed in place, with or without a listener. */
   readonly counts = new ChangeCounts();
   /** Changes in flight that end later, and places in which bytes may still land. */
   #inFlight = 0;
@@ -62,7 +62,7 @@ export class ChangeGate {
 
   /**
    * Begins a change that ends with `leave`.
-   * @returns nothing if it may go on at once
+   * @returns nothing if it may continue at once
    * @throws the error of `refuse`
    */
   enter(): Eventually<void> {
@@ -130,7 +130,7 @@ export class ChangeGate {
     this.#open();
   }
 
-  /** Refuses every change from now on, and those that wait; without an error, lets changes go on again. */
+  /** Refuses every change from now on, and those that wait. Without an error, lets changes continue again. */
   refuse(error: BedrockError | undefined): void {
     this.#refusal = error;
     if (error === undefined) {

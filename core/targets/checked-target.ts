@@ -1,7 +1,7 @@
 /**
- * Checks the results of targets that a library made in its own way: the doors trust none of them. A
- * result that breaks the contract becomes INTERNAL, with the backend's name, before any part of it
- * is sent.
+ * Checks the results of targets that a library implements without `BaseTarget`: the doors do not
+ * trust them. A result that breaks the contract becomes INTERNAL, with the backend's name, before
+ * any part of it is sent.
  *
  * Targets based on `BaseTarget` check their own results, and are called directly.
  */
@@ -37,7 +37,7 @@ function checking(target: Target): Target {
     new BedrockError('INTERNAL', `${call} of the backend "${target.type}" gave ${what}`);
   const idOf = (call: string, id: unknown): RegionId => {
     if (id instanceof RegionId) return id;
-    throw fault(call, 'something that is no RegionId');
+    throw fault(call, 'something that is not a RegionId');
   };
   const statOf = (call: string, stat: unknown): RegionStat => {
     const { id, size, createdAt, name } = membersOf<RegionStat>(stat);
@@ -47,7 +47,7 @@ function checking(target: Target): Target {
     return { id: idOf(call, id), size, createdAt, ...(name !== undefined && { name }) };
   };
   const bytesOf = (call: string, bytes: unknown, size: number): Uint8Array => {
-    if (!types.isUint8Array(bytes)) throw fault(call, 'something that is no Uint8Array');
+    if (!types.isUint8Array(bytes)) throw fault(call, 'something that is not a Uint8Array');
     if (bytes.length !== size) throw fault(call, `${bytes.length} bytes instead of ${size}`);
     return bytes;
   };
@@ -95,7 +95,7 @@ function checking(target: Target): Target {
   ): Promise<RegionId> => {
     if (ArrayBuffer.isView(contents)) return idOf(call, await give(contents));
     const source = new WatchedSource(contents);
-    // A source without bytes has nothing to be asked for, and some targets do not ask.
+    // A source without bytes has no pieces, and some targets do not ask for any.
     if (contents.size === 0) for await (const piece of source) void piece;
     try {
       const id = await give({ size: contents.size, source: contents.size === 0 ? [] : source });

@@ -147,8 +147,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
 }
 
 /**
- * A class, as an object literal with an accessor would cost the engine a hidden class of its own
- * for each write.
+ * This is a class since an object literal with an accessor would cost the engine a hidden class for
+ * each write.
  */
 class RegionLanding implements Landing {
   readonly regionSize: number;

@@ -1,7 +1,7 @@
 /**
- * A target that can replace another one. It takes in regions under their old IDs, knows which IDs
- * must never be used again, and can tell both to its own successor. A backend implements the hooks
- * of import beside those of BaseTarget.
+ * A target that can replace another one. It imports regions under their old IDs, knows which IDs
+ * must never be used again, and can pass both on to its own successor. A backend implements the
+ * hooks of import in addition to those of BaseTarget.
  *
  * An ID must name one region forever, also across a copy. So a copy gets the erased IDs as well as
  * the live ones: a slot that had generations 1 to 7 in the original does not begin with 1 again.
@@ -19,11 +19,11 @@ import type { Eventually } from './lifecycle.js';
 const POOL_ID_BYTES = 8;
 
 /**
- * A target that takes in the regions of another one under their old IDs, and knows which IDs must
- * never be used again. A backend implements the hooks of import beside those of BaseTarget.
+ * A target that imports the regions of another one under their old IDs, and knows which IDs must
+ * never be used again. A backend implements the hooks of import in addition to those of BaseTarget.
  */
 export abstract class ImportableTarget<R extends Region = Region> extends DirectTarget<R> {
-  // ---- hooks; what they throw is that of the calls below ----
+  // ---- hooks; the calls below throw what these throw ----
 
   /** Bytes 8 to 15 of all IDs. */
   protected abstract get poolId(): Uint8Array;
@@ -46,9 +46,9 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
   protected abstract erasedAfter(after: RegionId | undefined): Iterable<RegionId>;
 
   /**
-   * Drops everything that the storage holds, in one durable step, and starts over with this pool
-   * id, as being filled: `isFilling` is true, also after the next open. No call is in flight. If it
-   * throws, the storage is closed.
+   * Drops everything that the storage holds, in one durable step, and gives it this pool id. From
+   * then on it is being filled: `isFilling` is true, also after the next open. No call is in
+   * flight. If it throws, the storage is closed.
    */
   protected emptyFor(_poolId: Uint8Array): Eventually<void> {
     throw new BedrockError(
@@ -59,10 +59,10 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
 
   /** Durably ends what `emptyFor` has begun: `isFilling` is false. */
   protected setFilled(): Eventually<void> {
-    // Nothing is being filled.
+    // Does nothing, since this target is never filled.
   }
 
-  /** Whether what `emptyFor` has begun has not been ended by `setFilled`. */
+  /** Whether it is being filled: `emptyFor` was called, and `setFilled` was not yet. */
   get isFilling(): boolean {
     return false;
   }
@@ -174,7 +174,7 @@ export abstract class ImportableTarget<R extends Region = Region> extends Direct
 export function idTaken(id: RegionId): BedrockError {
   return new BedrockError(
     'ID_TAKEN',
-    `${id.toString()} cannot be taken in: a region has that ID, or had it, or a later one of its place`,
+    `${id.toString()} cannot be imported: a region has or had this ID, or a later ID of its slot`,
     { details: { id: id.toString() } },
   );
 }

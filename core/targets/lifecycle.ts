@@ -22,7 +22,7 @@ export abstract class Lifecycle {
   /** Backend type, such as `memory`; errors name it. */
   abstract readonly type: string;
 
-  /** Why every call is refused, whatever the state. */
+  /** The error with which every call is refused, whatever the state. */
   protected refusal: BedrockError | undefined;
   #state: TargetState;
   /** The requested transitions, one after another. */
@@ -167,8 +167,8 @@ export abstract class Lifecycle {
   }
 
   /**
-   * Like `enter`, within a call that has already begun. The call goes on to its end even if `close`
-   * was called meanwhile.
+   * Like `enter`, within a call that has already begun. The call continues to its end even if
+   * `close` was called meanwhile.
    */
   protected enterWithin(): void {
     this.#inFlight++;

@@ -1,13 +1,13 @@
 /**
- * Many names that are added to a `NameIndex` together, as when a pool is opened. Their bytes are
- * stored as they come. Then they are sorted, and added to the tree in that order: each is added
- * behind the one before, where no search is needed. Added in any order, a million names take
- * several times as long.
+ * Adds many names to a `NameIndex` together, as when a pool is opened. Their bytes are stored as
+ * they come. Then the names are sorted, and added to the tree in that order: each is added after
+ * the one before, where no search is needed. Added in any other order, a million names take several
+ * times as long.
  *
- * The order decides only how fast it is: a name that comes too late is searched for. Names are
- * sorted by the six bytes behind what all of them begin with. Those that are still alike are sorted
- * again, behind what they have in common, unless that was done often enough: names can be made up
- * so that it would go on forever.
+ * The order only affects the speed: a name that is out of order is searched for. Names are sorted
+ * by the six bytes after their common beginning. Names that are still equal there are sorted again,
+ * by the bytes after what they have in common. The number of such rounds is limited, since names
+ * can be chosen so that there would be too many.
  */
 import { setImmediate } from 'node:timers/promises';
 import { orderInSteps, type OrderedOffsets } from '../base/offset-order.js';
@@ -95,7 +95,7 @@ export class ManyNames {
     }
   }
 
-  /** Lets others run after so much work. Safe: nobody else uses the index yet. */
+  /** Lets others run after a certain amount of work. Safe: nobody else uses the index yet. */
   async #pause(names: number): Promise<void> {
     this.#work += names;
     if (this.#work < TURN_SORTED) return;

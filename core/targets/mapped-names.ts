@@ -1,11 +1,11 @@
 /**
  * The loop of `mapNames`: named regions in the order of their names, each mapped while the loop is
- * at it. It goes through the names once, and finds each region only when the loop asks for it: so
- * names that go meanwhile are skipped.
+ * at it. It goes through the names once, and finds each region only when the loop asks for it. So
+ * names that are removed meanwhile are skipped.
  *
- * It is not an async generator, which would cost as much as finding and mapping a region. A step that
- * has nothing to wait for is done when `next` returns. Steps that are asked for at once come one
- * after another.
+ * It is not an async generator, which would cost as much as finding and mapping a region. A step
+ * that has nothing to wait for is done when `next` returns. Steps that are requested together run
+ * one after another.
  */
 import type { MappedName } from '../contract/names.js';
 import type { Eventually } from './lifecycle.js';

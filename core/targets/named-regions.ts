@@ -186,7 +186,7 @@ export class NamedRegions<R extends Region> {
 export function nameTaken(name: string, { id }: ListedRegion): BedrockError {
   return new BedrockError(
     'NAME_TAKEN',
-    `region ${id.toString()} has the name ${JSON.stringify(name)} already; put or rename with replace takes it over`,
+    `region ${id.toString()} already has the name ${JSON.stringify(name)}; put or rename with replace takes it over`,
     { details: { name, id: id.toString() } },
   );
 }

@@ -7,11 +7,11 @@
  * can be found elsewhere until nobody uses it any more. So the number of unused objects is bounded,
  * and a region in use has one object only.
  *
- * Pins are counted on the object. A second object for the same region would let its space be given
- * away under a reader. So whoever changes a row reports it here in the same synchronous step:
- * `keep` with the change to live, `forget` with the change to erasing. If there were a promise
- * between them, someone could find the row and have another object made. A second object is refused
- * in any case.
+ * Pins are counted on the object. With a second object for the same region, its space could be
+ * given away under a reader. So code that changes a row reports it here in the same synchronous
+ * step: `keep` with the change to live, `forget` with the change to erasing. If there were a
+ * promise between them, someone could find the row and have another object made. A second object is
+ * refused in any case.
  */
 import { BedrockError } from '../base/errors.js';
 import type { Region } from './region.js';
@@ -103,6 +103,6 @@ export class AllRegions<R extends Region> {
 function secondObject(region: Region, other: Region): BedrockError {
   return new BedrockError(
     'INTERNAL',
-    `region ${region.id.toString()} has a second object: the slot is kept for ${other.id.toString()} already`,
+    `region ${region.id.toString()} has a second object: the slot already keeps ${other.id.toString()}`,
   );
 }

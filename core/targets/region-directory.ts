@@ -346,7 +346,7 @@ export class RegionDirectory<R extends Region> {
     if (missing > MAX_SLOTS_SKIPPED) {
       throw new BedrockError(
         'OUT_OF_SPACE',
-        `an ID of slot ${slot} needs ${missing} slots that are not there, more than ${MAX_SLOTS_SKIPPED}; take in the IDs before it first`,
+        `an ID of slot ${slot} needs ${missing} slots that do not exist, more than ${MAX_SLOTS_SKIPPED}; import the IDs before it first`,
       );
     }
     this.#rows.addSlots(this.#checkRoom(missing));

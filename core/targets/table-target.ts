@@ -1,5 +1,6 @@
 /**
- * The shortest way to a backend: BaseTarget with the table of regions, the accounting of space and the IDs.
+ * The base class for a new backend with the least code: BaseTarget with the table of regions, the
+ * accounting of space and the IDs.
  *
  * A volatile backend says what holds a region's bytes (`makeRegion`) and how to read and write
  * them. A persistent one also says what the storage holds when it opens (`recover`), makes creation
@@ -31,9 +32,10 @@ export interface TableTargetContext {
 }
 
 /**
- * The shortest way to a backend: `BaseTarget` with the table of regions, the accounting of space
- * and the IDs. A volatile backend adds `makeRegion`, `readBytes` and `writeBytes`. A persistent one
- * also overrides `openStorage`, `publish`, `unpublish`, `persistRanges` and `storeSlots`.
+ * The base class for a new backend with the least code: `BaseTarget` with the table of regions, the
+ * accounting of space and the IDs. A volatile backend adds `makeRegion`, `readBytes` and
+ * `writeBytes`. A persistent one also overrides `openStorage`, `publish`, `unpublish`,
+ * `persistRanges` and `storeSlots`.
  */
 export abstract class TableTarget<R extends Region = Region> extends BaseTarget<R> {
   readonly #clock: Clock;
@@ -129,7 +131,7 @@ export abstract class TableTarget<R extends Region = Region> extends BaseTarget<
   // ---- opening of persistent backends ----
 
   /**
-   * Takes in the regions that the storage holds.
+   * Adds the regions that the storage holds to the table.
    * @param poolId 8 random bytes, made once for the storage
    * @param slots the number that `storeSlots` stored last; 0 for new storage
    * @param regions those that were published and not unpublished

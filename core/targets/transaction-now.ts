@@ -65,7 +65,7 @@ export function transactNow<R extends Region>(
 }
 
 /**
- * Waits for a hook and goes on.
+ * Waits for a hook, and continues.
  * @param rest regions that are still to be made; undefined if the commit is waited for
  */
 async function later<R extends Region>(

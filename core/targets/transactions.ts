@@ -57,7 +57,7 @@ export class Transactions<R extends Region> {
     return done instanceof Promise ? this.#following(done) : done;
   }
 
-  /** Has later transactions wait for this one. */
+  /** Makes later transactions wait for this one. */
   #following(done: Promise<TransactionResult>): Promise<TransactionResult> {
     const last = done.then(noResult, noResult);
     this.#last = last;

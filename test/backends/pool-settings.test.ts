@@ -135,10 +135,10 @@ describe('the keys of file and pmem', () => {
   nativeAddon.it('let a pool be switched between the types by the type alone', async () => {
     const made = await runDaemon('file', EVERY_KEY, [100]);
     const mapped = await runDaemon('pmem', EVERY_KEY);
-    expect(mapped.lines).toContainEqual(expect.stringMatching(/^\[info\] .* sync: false changes nothing/));
+    expect(mapped.lines).toContainEqual(expect.stringMatching(/^\[info\] .* sync: false has no effect/));
     expect(mapped.lines).toContain('[info] [warabi:42] Recovered 1 existing regions');
     const back = await runDaemon('abt-io', { ...EVERY_KEY, require_pmem: true });
-    expect(back.lines).toContainEqual(expect.stringMatching(/^\[warning\] .* require_pmem asks nothing/));
+    expect(back.lines).toContainEqual(expect.stringMatching(/^\[warning\] .* require_pmem has no effect/));
     expect(back.lines).toContain('[info] [warabi:42] Recovered 1 existing regions');
     expect(made.ids).toHaveLength(1);
   });
