@@ -54,6 +54,13 @@ export type {
   ResolvedDependency,
   SettingsReport,
 } from './contract/definitions.js';
+export type { Diagnosis, DiagnosisContext } from './contract/diagnosis.js';
+export type {
+  DaemonStatus,
+  OperationFigures,
+  ProviderStatus,
+  TargetStatus,
+} from './contract/daemon-status.js';
 export type { Dependency, ProviderDependency } from './contract/provider.js';
 export type { SchemaSource } from './contract/schema-source.js';
 export type { ExecutionPool, ExecutionPoolLimits } from './contract/execution-pool.js';

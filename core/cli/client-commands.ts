@@ -4,6 +4,7 @@ import { addDependency, addProvider } from './change-provider.js';
 import { addExecutionPool, addExecutionStream, addLibrary } from './change-runtime.js';
 import { addConfig, addReload } from './config.js';
 import { addCompletion } from './completion.js';
+import { addDoctor } from './doctor.js';
 import { addMigrate } from './migrate.js';
 import { addNames } from './names.js';
 import { addOperations } from './operations.js';
@@ -25,6 +26,7 @@ export function addClientCommands(program: Command): void {
   addExecutionPool(program);
   addExecutionStream(program);
   addStats(program);
+  addDoctor(program);
   addNames(program);
   addRegion(program);
   addSnapshots(program);

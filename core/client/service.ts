@@ -6,6 +6,7 @@ import type {
   ProviderConfig,
 } from '../../schemas/generated/bedrock.js';
 import { BedrockError, invalid } from '../base/errors.js';
+import type { DaemonStatus } from '../contract/daemon-status.js';
 import type { OperationStatus } from '../contract/operation.js';
 import type {
   CallOptions,
@@ -144,6 +145,16 @@ export class Service {
   /** State and statistics of a target. */
   stats(provider: string | number, index = 0, call: CallOptions = {}): Promise<TargetStats> {
     return this.target(provider, index).stats(call);
+  }
+
+  /** What the daemon does at the moment: its process, providers, targets, execution pools, doors and operations. */
+  status(call: CallOptions = {}): Promise<DaemonStatus> {
+    return this.transport.status(call);
+  }
+
+  /** @internal The reasons why the daemon is not ready, as its health check tells them; none if it is. */
+  whyNotReady(call: CallOptions = {}): Promise<readonly string[]> {
+    return this.transport.whyNotReady(call);
   }
 
   /** The snapshots, restores and migrations that run, and the last 100 that ended; the newest first. */

@@ -13,7 +13,12 @@ import { type ConfigPath, expected } from '../validation/issues.js';
 import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import type { ResolvedPools } from './pools.js';
-import type { RemoteReference, ResolvedProvider, ResolvedReference } from './resolved-config.js';
+import type {
+  RemoteReference,
+  ResolvedProvider,
+  ResolvedReference,
+  ResolvedTarget,
+} from './resolved-config.js';
 
 const REFERENCE_FORMS =
   'a reference such as "name", "type:id", "name@http://host:port", "name@https://host:port", "name@resp://host:port" or "type:id@unix:/path" (@local is this daemon)';
@@ -24,6 +29,8 @@ export interface Draft {
   readonly path: ConfigPath;
   /** Its `config`, with defaults once its type is known. */
   settings: Record<string, unknown>;
+  /** What the type has found in them. */
+  readonly targets: ResolvedTarget[];
   type?: string;
   name?: string;
   id?: number;

@@ -30,6 +30,7 @@ export function resolveProviders(
     entry,
     path: ['providers', index],
     settings: isObject(entry.config) ? entry.config : {},
+    targets: [],
     isConfigValid: false,
   }));
   for (const draft of drafts) checkType(draft, registry, faults);
@@ -70,7 +71,7 @@ function checkType(draft: Draft, registry: TypeRegistry, faults: FaultList): voi
     };
     registered.definition.validate?.(
       draft.settings,
-      configCheck(configPath, registry, faults, { fail, lack }),
+      configCheck(configPath, registry, faults, { fail, lack, targets: draft.targets }),
     );
   } catch (error) {
     fail([], `the provider type "${entry.type}" refuses these settings: ${messageOf(error)}`);
@@ -81,7 +82,11 @@ function configCheck(
   base: ConfigPath,
   registry: TypeRegistry,
   faults: FaultList,
-  { fail, lack }: Record<'fail' | 'lack', (path: ConfigPath, message: string) => void>,
+  {
+    fail,
+    lack,
+    targets,
+  }: Record<'fail' | 'lack', (path: ConfigPath, message: string) => void> & Pick<Draft, 'targets'>,
 ): ConfigCheck {
   return {
     report: (path, found, allowed) => fail(path, expected(found, allowed)),
@@ -92,7 +97,9 @@ function configCheck(
       const backendPath = [...base, ...path, 'config'];
       const verdict = judgeSettings(registered, config);
       // They are part of the copy that the schema of the provider's type made.
-      if (faults.takeVerdict(backendPath, verdict)) Object.assign(config, verdict.value);
+      if (!faults.takeVerdict(backendPath, verdict)) return;
+      Object.assign(config, verdict.value);
+      targets.push({ definition: registered.definition, config });
     },
   };
 }
@@ -167,6 +174,7 @@ function finish(draft: Draft, index: number, around: Surroundings): ResolvedProv
     isOptional: entry.optional === true,
     pool: resolvePool(draft, around),
     config: settings,
+    targets: draft.targets,
     dependencies: resolved,
     entry: {
       ...entry,

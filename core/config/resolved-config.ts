@@ -19,7 +19,7 @@ import type {
   TlsConfig,
   UnixConfig,
 } from '../../schemas/generated/bedrock.js';
-import type { ProviderDefinition } from '../contract/definitions.js';
+import type { BackendDefinition, ProviderDefinition } from '../contract/definitions.js';
 import type { Reference } from '../contract/reference.js';
 import type { Registered } from '../library/registry.js';
 import type { ListenAddress, RespAddress } from '../net/address.js';
@@ -84,6 +84,13 @@ export type ResolvedReference =
   | { readonly remote: RemoteReference; readonly isRequired: boolean }
   | { readonly pool: string };
 
+/** A target that a provider will make. */
+export interface ResolvedTarget {
+  readonly definition: BackendDefinition;
+  /** With all defaults. */
+  readonly config: Record<string, unknown>;
+}
+
 export interface ResolvedProvider {
   readonly name: string;
   readonly type: string;
@@ -93,6 +100,8 @@ export interface ResolvedProvider {
   /** Execution pool of its requests. */
   readonly pool: string;
   readonly config: Record<string, unknown>;
+  /** Targets in its settings, in their order. */
+  readonly targets: readonly ResolvedTarget[];
   /** As in the running configuration. */
   readonly entry: ProviderConfig;
   readonly dependencies: Readonly<Record<string, ResolvedReference | readonly ResolvedReference[]>>;

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';
+import type { Diagnosis, DiagnosisContext } from './diagnosis.js';
 import type { ExecutionPool } from './execution-pool.js';
 import type { ProviderMetrics } from './provider-metrics.js';
 import type { Dependency, Provider, ProviderDependency } from './provider.js';
@@ -146,6 +147,11 @@ export interface BackendDefinition<
   readonly dependencies?: Specs;
   /** Rules that the schema cannot express. Called with settings that the schema accepted. */
   validate?(config: Config, report: SettingsReport): void;
+  /**
+   * Checks for `bedrock doctor` what targets with these settings need: servers, files, rights, space. Called with valid settings, while a
+   * daemon may use them. It changes nothing. An error is shown as a problem.
+   */
+  diagnose?(config: Config, context: DiagnosisContext): Promise<readonly Diagnosis[]>;
   /** Creates a target, not yet open. If it throws, the start of the provider fails. */
   create(config: Config, context: BackendContext<DependenciesOf<Specs>>): Target | Promise<Target>;
 }

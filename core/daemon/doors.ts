@@ -18,6 +18,7 @@ import type { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { RespServer } from '../resp/server.js';
 import type { Changes } from '../runtime/changes.js';
+import type { DaemonStatus } from '../contract/daemon-status.js';
 import { daemonStatus } from '../runtime/daemon-status.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
 import type { RunningConfig } from '../runtime/running-config.js';
@@ -55,7 +56,7 @@ export class Doors {
   #address: string | undefined;
 
   constructor(parts: DoorsParts) {
-    const { running, manager, changes, queries, metrics, clock, logger, version, access, audit } = parts;
+    const { running, manager, changes, queries, metrics, logger, version, access, audit } = parts;
     const { address, settings } = running.start;
     this.#parts = parts;
     if (audit !== undefined) registerAuditMetrics(metrics, audit);
@@ -75,16 +76,7 @@ export class Doors {
       config: () => running.print(manager.all),
       changes,
       queries,
-      status: () =>
-        daemonStatus({
-          providers: manager,
-          version,
-          clock,
-          doors: () => ({
-            http: server.figures,
-            ...(this.#resp !== undefined && { resp: this.#resp.figures }),
-          }),
-        }),
+      status: this.#status,
       access,
       audit,
       limits,
@@ -93,6 +85,20 @@ export class Doors {
     this.#http = server;
     registerHttpMetrics(metrics, () => server.figures);
   }
+
+  /** What the daemon does at the moment. */
+  readonly #status = (): Promise<DaemonStatus> => {
+    const { manager, version, clock } = this.#parts;
+    return daemonStatus({
+      providers: manager,
+      version,
+      clock,
+      doors: () => ({
+        http: { ...this.#http.figures },
+        ...(this.#resp !== undefined && { resp: { ...this.#resp.figures } }),
+      }),
+    });
+  };
 
   /** Address of the HTTP door, with the real port; undefined until it listens. */
   get address(): string | undefined {
@@ -193,6 +199,7 @@ export class Doors {
       logger,
       config: () => running.print(manager.all),
       changes,
+      status: this.#status,
       queries,
       access,
       audit,

@@ -51,6 +51,18 @@ export async function prepare(
 }
 
 /**
+ * Resolves a configuration with its libraries for those who only look at it.
+ * @throws as `prepare`
+ */
+export async function resolveDocument(
+  document: ConfigDocument,
+  signal: AbortSignal,
+): Promise<ResolvedConfig> {
+  const prepared = await prepare(document, { signal }, createLogger({ level: 'off', format: 'text' }));
+  return prepared.resolution.config;
+}
+
+/**
  * The logger is needed before the configuration is validated, so this reads the settings without
  * trusting them.
  */

@@ -15,6 +15,7 @@ import type { SchemaSource } from '../contract/schema-source.js';
 import type { Capabilities, Target } from '../contract/target.js';
 import type { PoolMedium } from '../pool/medium.js';
 import { type OpenedStorage, PoolTarget } from '../pool/pool-target.js';
+import { diagnosePool } from './diagnose-pool.js';
 import { fileOperations } from './file-operations.js';
 import { PoolFileIo } from './pool-file-io.js';
 import {
@@ -103,6 +104,7 @@ export function definePoolBackend(backend: PoolBackend): BackendDefinition {
     schema,
     capabilities,
     validate: checkPoolSettings,
+    diagnose: (settings, context) => diagnosePool(type, settings, context),
     create: (settings, context) => createTarget(backend, settings, context),
   });
 }

@@ -212,6 +212,8 @@ export interface DaemonFacts {
   readonly isReady: () => boolean;
   /** The running configuration. */
   readonly config: () => unknown;
+  /** What the daemon does at the moment. */
+  readonly status: () => Promise<object>;
   readonly changes: Changes;
   /** Queries about the running configuration. */
   readonly queries: Pick<Queries, 'run' | 'checkLength'>;

@@ -49,6 +49,15 @@ const hello = whenReady((session) => {
 /** BEDROCK.CONFIG */
 const config = whenReady(({ daemon }) => JSON.stringify(daemon.config()));
 
+/** BEDROCK.STATUS */
+const status: Run = (_request, session) => {
+  checkReady(session);
+  // Safe: the version of the protocol changes only when nothing is in flight.
+  return session.calls.answerWith(
+    session.daemon.status().then((answer) => session.encode(JSON.stringify(answer))),
+  );
+};
+
 /** BEDROCK.PROVIDERS */
 const providers = whenReady(({ daemon, authority }) =>
   JSON.stringify(
@@ -90,6 +99,7 @@ export const DAEMON_COMMANDS: readonly Command[] = [
   ),
   command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.', LOOKS),
   command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.', LOOKS),
+  command('bedrock.status', [1, 1], status, 'Tells what the daemon does, JSON.', { scope: 'read' }),
   command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.', KNOWN_ONLY),
   command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', ADMINISTERS),
   requestCommand,

@@ -56,6 +56,8 @@ export interface RespServerOptions {
   logger: Logger;
   /** The running configuration. */
   config: () => unknown;
+  /** What the daemon does at the moment. */
+  status: DaemonFacts['status'];
   changes: Changes;
   queries: DaemonFacts['queries'];
   /** Whom it serves; undefined: everybody. */
@@ -108,7 +110,8 @@ export class RespServer implements Door {
     this.access = options.access;
     this.audit = options.audit;
     this.rates = options.rates;
-    const { certificates, settings, version, providers, config, changes, queries, shutdown } = options;
+    const { certificates, settings, version, providers, config, status, changes, queries, shutdown } =
+      options;
     if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
     this.limits = {
       maxArguments: settings.max_arguments,
@@ -132,6 +135,7 @@ export class RespServer implements Door {
       changes,
       isReady: () => this.isServing,
       config,
+      status,
       queries,
       shutdown,
       figures: () => this.#figureLines(),

@@ -5,6 +5,12 @@
  */
 import { messageOf } from '../base/errors.js';
 import type { Clock } from '../base/clock.js';
+import type {
+  DaemonStatus,
+  OperationFigures,
+  ProviderStatus,
+  TargetStatus,
+} from '../contract/daemon-status.js';
 import { checkedTarget } from '../targets/checked-target.js';
 import { LATENCY_BUCKETS, type OperationMeter, OPERATIONS } from './operation-meter.js';
 import { lookAt, type SeenProvider, type SeenTarget } from './provider-look.js';
@@ -15,7 +21,7 @@ export interface StatusSources {
   readonly version: string;
   readonly clock: Clock;
   /** For the name of each door that listens: its figures. */
-  readonly doors: () => Readonly<Record<string, object>>;
+  readonly doors: () => DaemonStatus['doors'];
 }
 
 /**
@@ -27,7 +33,7 @@ export async function daemonStatus({
   version,
   clock,
   doors,
-}: StatusSources): Promise<Record<string, unknown>> {
+}: StatusSources): Promise<DaemonStatus> {
   const seen = providers.all.map(lookAt);
   const shown = await Promise.all(seen.map(statusOfProvider));
   const { user, system } = process.cpuUsage();
@@ -60,7 +66,7 @@ export async function daemonStatus({
 
 const BOUNDS_MS = LATENCY_BUCKETS.map((seconds) => seconds * 1000);
 
-async function statusOfProvider({ provider, targets, fault }: SeenProvider): Promise<object> {
+async function statusOfProvider({ provider, targets, fault }: SeenProvider): Promise<ProviderStatus> {
   return {
     name: provider.name,
     type: provider.type,
@@ -79,7 +85,7 @@ async function statusOfTarget({
   capabilities,
   readOnly,
   meter,
-}: SeenTarget): Promise<object> {
+}: SeenTarget): Promise<TargetStatus> {
   const shown = {
     type,
     state,
@@ -97,7 +103,7 @@ async function statusOfTarget({
 }
 
 /** The figures of operations that were called at least once. */
-function figuresOf(meter: OperationMeter): Record<string, object> {
+function figuresOf(meter: OperationMeter): Record<string, OperationFigures> {
   const used = OPERATIONS.filter((operation) => meter[operation].count > 0);
   return Object.fromEntries(
     used.map((operation) => {

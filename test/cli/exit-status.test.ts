@@ -51,6 +51,8 @@ const USES: Record<string, Uses> = {
     wrong: () => ['-c', inHome('nowhere.json')],
   },
   query: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
+  // What it finds is on standard output.
+  doctor: { wrong: () => ['now'] },
   providers: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
   snapshot: { fails: () => ['store', '/snapshot', ...NOBODY], wrong: () => ['store', 'relative'] },
   restore: { fails: () => ['store', '/snapshot', ...NOBODY], wrong: () => ['store', 'relative'] },

@@ -26,6 +26,7 @@ function make(): RespServer {
     version: '0',
     logger: recordingLogger().logger,
     config: () => ({}),
+    status: () => Promise.resolve({}),
     changes: undefined as never,
     queries: undefined as never,
     access: undefined,

@@ -38,6 +38,13 @@ describe('BEDROCK.CONFIG and BEDROCK.PROVIDERS', () => {
     expect(await json('BEDROCK.PROVIDERS')).toEqual(await of('/v1/providers'));
   });
 
+  it('are joined by BEDROCK.STATUS, which gives it over the same connection', async () => {
+    const status = (await json('BEDROCK.STATUS')) as Record<string, unknown>;
+    const overHttp = (await (await fetch(`${door.daemon.address ?? ''}/v1/status`)).json()) as object;
+    expect(Object.keys(status)).toEqual(Object.keys(overHttp));
+    expect(status.doors).toMatchObject({ resp: { connections: 1 } });
+  });
+
   it('take no argument', async () => {
     expect(codeOf(await client.call('BEDROCK.CONFIG', 'x'))).toBe('INVALID_ARGUMENT');
   });

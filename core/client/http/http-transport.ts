@@ -3,6 +3,7 @@ import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
 import { isRecord, propertyOf } from '../../base/plain.js';
+import type { DaemonStatus } from '../../contract/daemon-status.js';
 import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import type { HttpUrl } from '../../net/service-url.js';
@@ -58,6 +59,20 @@ export class HttpTransport implements Transport {
     }
     if (fits(answer)) return answer as T;
     throw this.#connection.noDaemon(`it answered GET ${path} with other JSON than a daemon`);
+  }
+
+  status(call: CallOptions): Promise<DaemonStatus> {
+    return this.#about('/v1/status', (answer) => Array.isArray(propertyOf(answer, 'providers')), call);
+  }
+
+  async whyNotReady(call: CallOptions): Promise<readonly string[]> {
+    try {
+      await this.#json({ method: 'GET', path: '/readyz', ...call });
+      return [];
+    } catch (error) {
+      if (error instanceof BedrockError && error.code === 'NOT_READY') return [error.message];
+      throw error;
+    }
   }
 
   async shutdown(call: CallOptions): Promise<void> {

@@ -1,5 +1,6 @@
 /** The interface of both protocols, HTTP and Redis, as a service uses it. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
+import type { DaemonStatus } from '../../contract/daemon-status.js';
 import type { OperationStatus } from '../../contract/operation.js';
 import type {
   CallOptions,
@@ -36,6 +37,9 @@ export interface Transport {
   config(call: CallOptions): Promise<BedrockConfig>;
   query(expression: string, call: CallOptions): Promise<unknown>;
   providers(call: CallOptions): Promise<WireProviders>;
+  status(call: CallOptions): Promise<DaemonStatus>;
+  /** The reasons why the daemon is not ready, as its health check tells them; none if it is. */
+  whyNotReady(call: CallOptions): Promise<readonly string[]>;
   shutdown(call: CallOptions): Promise<void>;
   /** The operations of the daemon, the newest first. */
   operations(call: CallOptions): Promise<{ readonly operations: readonly OperationStatus[] }>;

@@ -1,6 +1,7 @@
 /** The connection to a daemon over the Redis protocol. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { BedrockError } from '../../base/errors.js';
+import type { DaemonStatus } from '../../contract/daemon-status.js';
 import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import { RESERVED_STEPS } from '../../contract/route.js';
@@ -10,6 +11,7 @@ import type { ConnectOptions } from '../remote/call-options.js';
 import type { DaemonRequest, Transport, WireProviders } from '../remote/transport.js';
 import { Link } from './link.js';
 import type { CommandParts } from './daemon-command.js';
+import { textOf } from '../../redis-wire/reply.js';
 import { answerOf, anyJsonOf, isOk, jsonOf, jsonOrOk } from './region-replies.js';
 import { RespTarget } from './resp-target.js';
 
@@ -42,6 +44,18 @@ export class RespTransport implements Transport {
 
   async providers(call: CallOptions): Promise<WireProviders> {
     return (await this.#json('BEDROCK.PROVIDERS', call)) as WireProviders;
+  }
+
+  async status(call: CallOptions): Promise<DaemonStatus> {
+    return (await this.#json('BEDROCK.STATUS', call)) as DaemonStatus;
+  }
+
+  async whyNotReady(call: CallOptions): Promise<readonly string[]> {
+    const text = await this.#command(
+      { name: 'INFO', args: ['health'], isRepeatable: true, result: textOf },
+      call,
+    );
+    return [...text.matchAll(/^trouble_\d+:(.*)$/gm)].map(([, reason = '']) => reason.trim());
   }
 
   #json(name: string, call: CallOptions, args: readonly string[] = []): Promise<object> {

@@ -1,0 +1,137 @@
+/** Checks of what the system lets a process have: resource limits (getrlimit(2)) and control groups. */
+import path from 'node:path';
+import { mountsBelow } from '../base/mounts.js';
+import type { Diagnosis } from '../contract/diagnosis.js';
+import { type Check, ok, problem, warning } from './checks.js';
+import { type Machine, sizeText } from './machine.js';
+
+/** Each connection takes one; so do pools, logs and libraries. */
+const LEAST_FILES = 256;
+const GOOD_FILES = 4096;
+const LEAST_ADDRESS_SPACE_BYTES = 2 ** 35;
+const LEAST_MEMORY_BYTES = 2 ** 28;
+/** A daemon has about twenty threads. */
+const LEAST_THREADS = 64;
+
+export function limitChecks(machine: Machine): Check[] {
+  return [
+    { name: 'limits', run: () => resourceLimits(machine) },
+    { name: 'control groups', run: () => controlGroups(machine) },
+  ];
+}
+
+interface Limit {
+  /** Infinity for none. */
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** A row is `Max open files            1024                 524288               files`. */
+function limitOf(table: string, name: string): Limit | undefined {
+  const line = table.split('\n').find((each) => each.startsWith(`Max ${name} `));
+  const [soft, hard] = (line ?? '').slice(`Max ${name} `.length).trim().split(/\s+/);
+  if (soft === undefined || hard === undefined) return undefined;
+  const numberOf = (text: string): number => (text === 'unlimited' ? Infinity : Number(text));
+  return { soft: numberOf(soft), hard: numberOf(hard) };
+}
+
+function resourceLimits(machine: Machine): Diagnosis[] {
+  const table = machine.read('/proc/self/limits');
+  if (table === undefined) return [warning('limits', '/proc/self/limits cannot be read', 'mount /proc')];
+  const sizeOf = (bytes: number): string => (bytes === Infinity ? 'unlimited' : sizeText(bytes));
+  const findings: Diagnosis[] = [];
+  const files = limitOf(table, 'open files');
+  if (files !== undefined) {
+    // Node.js raises the soft limit of its process to the hard one.
+    const most = Math.max(files.soft, files.hard);
+    const cure = 'raise it: ulimit -Hn 65536, or LimitNOFILE=65536 in the unit of systemd';
+    const found = `${most === Infinity ? 'unlimited' : most}`;
+    if (most < LEAST_FILES) findings.push(problem('open files', found, cure));
+    else if (most < GOOD_FILES)
+      findings.push(warning('open files', `${found}, and each connection takes one`, cure));
+    else findings.push(ok('open files', found));
+  }
+  const space = limitOf(table, 'address space');
+  if (space !== undefined)
+    findings.push(
+      space.soft < LEAST_ADDRESS_SPACE_BYTES
+        ? warning(
+            'address space',
+            `${sizeOf(space.soft)}: Node.js reserves much of it, and pools are mapped into it`,
+            'remove the limit: ulimit -v unlimited, or LimitAS=infinity',
+          )
+        : ok('address space', sizeOf(space.soft)),
+    );
+  const size = limitOf(table, 'file size');
+  if (size !== undefined)
+    findings.push(
+      size.soft === Infinity
+        ? ok('file size', 'unlimited')
+        : warning(
+            'file size',
+            `${sizeOf(size.soft)}: no pool, log or snapshot can be larger`,
+            'remove the limit: ulimit -f unlimited, or LimitFSIZE=infinity',
+          ),
+    );
+  const locked = limitOf(table, 'locked memory');
+  if (locked !== undefined)
+    findings.push(ok('locked memory', `${sizeOf(locked.soft)}; the daemon locks none`));
+  return findings;
+}
+
+/** Any group above the process's own may be the one that is full. */
+function controlGroups(machine: Machine): Diagnosis[] {
+  const mount = mountsBelow(machine.root).find(({ type }) => type === 'cgroup2');
+  const own = /^0::(.*)$/m.exec(machine.read('/proc/self/cgroup') ?? '')?.[1];
+  const isSeen = mount !== undefined && own !== undefined;
+  if (!isSeen || machine.read(`${mount.folder}/cgroup.controllers`) === undefined)
+    return [ok('control groups', 'no limits of cgroup v2 are seen')];
+  // In a container without a name space of its own, the path begins above what is mounted.
+  const below = own.startsWith('/..')
+    ? '/'
+    : own.startsWith(`${mount.root}/`) && mount.root !== '/'
+      ? own.slice(mount.root.length)
+      : own;
+  const findings: Diagnosis[] = [];
+  for (let group = path.posix.join('/', below); ; group = path.posix.dirname(group)) {
+    findings.push(
+      ...limitsOfGroup(group, (name) => machine.read(path.posix.join(mount.folder, group, name))),
+    );
+    if (group === '/') break;
+  }
+  return findings.length > 0 ? findings : [ok('control groups', 'they limit nothing too tightly')];
+}
+
+function limitsOfGroup(group: string, read: (name: string) => string | undefined): Diagnosis[] {
+  const findings: Diagnosis[] = [];
+  const numberIn = (name: string): number => Number((read(name) ?? 'max').replace('max', 'Infinity'));
+  const memory = Math.min(numberIn('memory.max'), numberIn('memory.high'));
+  if (memory < LEAST_MEMORY_BYTES)
+    findings.push(
+      warning(
+        'control groups',
+        `${group} gives ${sizeText(memory)} of memory`,
+        `raise memory.max and memory.high (MemoryMax=, MemoryHigh=) to ${sizeText(LEAST_MEMORY_BYTES)} at least`,
+      ),
+    );
+  const threads = numberIn('pids.max') - (Number(read('pids.current') ?? 0) || 0);
+  if (threads < LEAST_THREADS)
+    findings.push(
+      warning(
+        'control groups',
+        `${group} has room for ${threads} more threads`,
+        `raise pids.max (TasksMax=): a daemon may need ${LEAST_THREADS}`,
+      ),
+    );
+  const [quota = 'max', period = '100000'] = (read('cpu.max') ?? 'max').split(' ');
+  const cores = quota === 'max' ? Infinity : Number(quota) / Number(period);
+  if (cores < 1)
+    findings.push(
+      warning(
+        'control groups',
+        `${group} gives ${cores.toFixed(2)} of a processor: the daemon is stopped for the rest of each period`,
+        'raise cpu.max (CPUQuota=) to one processor at least',
+      ),
+    );
+  return findings;
+}
