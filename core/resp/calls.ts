@@ -8,17 +8,18 @@ import { asBedrockError } from '../base/errors.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import { Conflicts, type RegionUse } from './conflicts.js';
 import type { ServedTarget } from '../runtime/served-target.js';
-import type { KeptBytes, OperationCall } from './operation-call.js';
+import type { OperationCall } from './operation-call.js';
 import { PendingReply, type Pipeline } from './pipeline.js';
+import type { RequestMemory } from './request-memory.js';
 
 /** The parts of a connection that calls use. */
 export interface Caller {
   readonly replies: Pipeline;
   /** When the request arrived, by performance.now(). */
   readonly arrivedAt: number;
+  /** What calls keep of their requests. */
+  readonly memory: Pick<RequestMemory, 'release'>;
   encodeFailure(error: unknown): Uint8Array;
-  /** A call no longer needs the bytes of its request. */
-  release(kept: KeptBytes): void;
   /** A call has ended. */
   ended(): void;
 }
@@ -90,7 +91,7 @@ export class Calls {
     try {
       replies.promise(reply, promised);
     } catch (error) {
-      if (kept !== undefined) this.caller.release(kept);
+      if (kept !== undefined) this.caller.memory.release(kept);
       throw error;
     }
     replies.push(reply);
@@ -152,7 +153,7 @@ export class Calls {
     const ended = (): void => {
       if (isEntered) executionPool.leave();
       requests.leave();
-      if (kept !== undefined) this.caller.release(kept);
+      if (kept !== undefined) this.caller.memory.release(kept);
       if (use !== undefined) this.#conflicts.end(use);
       this.inFlight--;
       if (isAlone) this.isAlone = false;

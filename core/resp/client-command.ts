@@ -26,7 +26,7 @@ export const clientCommand = answering((request, session) => {
   if (count === 2) {
     if (request.isWord(1, 'getname')) return session.name === '' ? null : session.name;
     if (request.isWord(1, 'id')) return session.id;
-    if (request.isWord(1, 'info')) return session.daemon.describe(session);
+    if (request.isWord(1, 'info')) return session.daemon.describe(session.id);
     // Nothing is tracked, so nobody is notified.
     if (request.isWord(1, 'getredir')) return -1;
   }
@@ -50,7 +50,7 @@ function setInfo(request: Request, session: CommandSession): Reply {
 /** CLIENT LIST [TYPE type | ID id [id]…] */
 function list(request: Request, session: CommandSession): Reply {
   const { count } = request;
-  session.authority?.requireDaemon(NEED.admin);
+  session.rights.authority?.requireDaemon(NEED.admin);
   const { describeAll } = session.daemon;
   if (count === 2) return describeAll();
   if (request.isWord(2, 'type') && count === 4) {

@@ -3,19 +3,20 @@ import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import type { HealthCheck } from '../runtime/health.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
-import type { RegionRef } from '../contract/names.js';
 import type { Arguments } from './arguments.js';
 import type { Calls } from './calls.js';
+import type { ClientRights, CommandNeed } from './client-rights.js';
 import type { Cursors } from './cursors.js';
 import type { Operations } from '../runtime/operations.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import type { SeenBytes } from '../targets/named-store.js';
-import type { KeptBytes, Landed } from './operation-call.js';
+import type { Landed } from './operation-call.js';
 import type { Pipeline } from './pipeline.js';
 import type { Protocol, Reply } from './replies.js';
 import type { Request } from './request.js';
+import type { RequestMemory } from './request-memory.js';
 import type { Step } from './step.js';
-import { type Authority, KNOWN, NEED, type Scope } from '../security/identity.js';
+import { KNOWN, NEED, type Scope } from '../security/identity.js';
 import type { Uploads } from './uploads.js';
 
 /** Nothing was begun, since an earlier request must end first. The command is called again after that. */
@@ -45,14 +46,8 @@ export type Run = (request: Request, session: CommandSession) => undefined | typ
  */
 export type CommandScope = 'public' | 'known' | Scope;
 
-export interface Command {
+export interface Command extends CommandNeed {
   readonly scope: CommandScope;
-  /** The scope as a bit, of `NEED`. */
-  readonly need: number;
-  /** What the scope is for. `names`: the command itself tells the session which regions it is about (`permit`). */
-  readonly of: 'keys' | 'names' | 'targets' | 'daemon';
-  /** In lower case. */
-  readonly name: string;
   /** Fewest and most arguments, including the name. */
   readonly arity: readonly [least: number, most: number];
   readonly run: Run;
@@ -94,7 +89,7 @@ export function command(
   return { name, arity, run, summary, ...traits, need, of };
 }
 
-/** A command that is held until nothing is in flight: rule 3 of the order in `session.ts`. */
+/** A command that is held until nothing is in flight: rule 3 of the order in `connection.ts`. */
 export function alone(run: Run): Run {
   return (request, session) => (session.isBusy ? WAIT : run(request, session));
 }
@@ -151,36 +146,11 @@ export interface CommandSession {
   select(name: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   served(prefix: string): ServedTarget;
-  /** Who sends its requests; undefined if nobody is asked, or while nobody has said. */
-  readonly authority: Authority | undefined;
-  /**
-   * For commands `of` names: whether the client may do what the command does with a region. An ID is allowed only to those who may use the
-   * whole provider, and so is `undefined`, a region that has no name yet. @throws PERMISSION_DENIED
-   */
-  permit(served: ServedTarget, ref: RegionRef | undefined): void;
-  /** For the same commands: the prefix that a listing of names is confined to. @throws PERMISSION_DENIED */
-  confine(served: ServedTarget, prefix: string): string;
-  /** Whether the client has still to say who it is. */
-  readonly mustAuthenticate: boolean;
-  /**
-   * The requests are from now on those of a token's owner.
-   * @param id of the token; a token in one word needs none
-   * @throws RedisFault if nobody is asked, or the token is nobody's
-   */
-  authenticate(id: string | undefined, secret: string): void;
-  /** Nobody has said who sends the requests. */
-  forget(): void;
+  /** Who sends its requests, and what that one may do. */
+  readonly rights: ClientRights;
   readonly calls: Calls;
-  /** The bytes of an argument, for a call that goes on after the request. */
-  keep(index: number): KeptBytes;
-  /** All arguments, for a call that goes on after the request. @throws OVERLOADED */
-  keepArguments(): KeptArguments;
-  /** Like `keepArguments`, for a transaction, which may take long to end. @throws OVERLOADED */
-  queueArguments(): KeptArguments;
-  /** A copy of several arguments, one after another: every `step`th, starting at `first`. @throws OVERLOADED */
-  keepCopy(first: number, step: number, count: number): KeptBytes;
-  /** Memory for a list of `length` ranges or regions, for such a call; nothing for a short list. @throws OVERLOADED */
-  keepList(length: number): KeptBytes | undefined;
+  /** What calls keep of their requests. */
+  readonly memory: RequestMemory;
   /** Takes replies that are ready at once. */
   readonly replies: Pipeline;
   reply(value: Reply): void;
@@ -189,12 +159,6 @@ export interface CommandSession {
 
   /** Cursors of the listings of all connections. */
   readonly cursors: Cursors;
-}
-
-export interface KeptArguments {
-  readonly args: Arguments;
-  /** Call it when nobody uses the arguments any more. */
-  readonly release: () => void;
 }
 
 export interface DaemonFacts {
@@ -221,8 +185,8 @@ export interface DaemonFacts {
   readonly shutdown: () => void;
   /** Lines `name:value` about connections and work done, for INFO. */
   readonly figures: () => { readonly clients: readonly string[]; readonly stats: readonly string[] };
-  /** The line of one client, for CLIENT INFO. */
-  readonly describe: (session: CommandSession) => string;
+  /** The line of one client, by number, for CLIENT INFO. */
+  readonly describe: (id: number) => string;
   /** The lines of all clients, or of some by number, for CLIENT LIST. */
   readonly describeAll: (ids?: ReadonlySet<number>) => string;
 }

@@ -1,5 +1,5 @@
 /**
- * Records what a connection's requests in flight do to regions: rule 2 of the order in `session.ts`. A client that sends a
+ * Records what a connection's requests in flight do to regions: rule 2 of the order in `connection.ts`. A client that sends a
  * write and, without waiting, a read of the same bytes must read what it wrote. Requests that do not touch the same bytes run
  * at the same time.
  */

@@ -75,8 +75,8 @@ function greet(request: Request, session: CommandSession): Reply {
     if (index + 1 === request.count) throw invalid('the name after SETNAME is missing');
     name = nameOf(request, index + 1);
   }
-  if (credentials !== undefined) session.authenticate(...credentials);
-  else if (session.mustAuthenticate) return UNKNOWN;
+  if (credentials !== undefined) session.rights.authenticate(...credentials);
+  else if (session.rights.mustAuthenticate) return UNKNOWN;
   session.protocol = protocol;
   session.name = name;
   return new ReplyMap([
@@ -116,7 +116,7 @@ const reset = answering((_request, session) => {
   session.tellsDetails = false;
   session.uploads.abandon();
   session.select(undefined);
-  session.forget();
+  session.rights.forget();
   return RESET;
 });
 
@@ -134,8 +134,8 @@ const config = answering((request) => {
 
 /** AUTH token | AUTH id token: alone, since the requests before it are still those of the one before. */
 const auth = answering((request, session) => {
-  if (request.count === 2) session.authenticate(undefined, request.text(1));
-  else session.authenticate(request.text(1), request.text(2));
+  if (request.count === 2) session.rights.authenticate(undefined, request.text(1));
+  else session.rights.authenticate(request.text(1), request.text(2));
   return OK;
 });
 

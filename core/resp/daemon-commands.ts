@@ -59,7 +59,7 @@ const status: Run = (_request, session) => {
 };
 
 /** BEDROCK.PROVIDERS */
-const providers = whenReady(({ daemon, authority }) =>
+const providers = whenReady(({ daemon, rights: { authority } }) =>
   JSON.stringify(
     describeProviders(
       daemon.providers.filter(({ name }) => authority?.allowsSome(NEED.read, name) !== false),

@@ -8,15 +8,7 @@
 import type { SpaceHolder } from '../runtime/held-space.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import type { Landing } from '../targets/direct-target.js';
-
-/** The connection whose client sends the argument. */
-export interface LandingClient {
-  readonly isAwaited: boolean;
-  /** Bytes that have arrived from it. */
-  readonly receivedBytes: number;
-  /** Closes the connection. */
-  lose(): void;
-}
+import type { AwaitedClient } from './client-progress.js';
 
 export class HeldLanding implements Landing, SpaceHolder {
   readonly bytes: Uint8Array;
@@ -27,7 +19,7 @@ export class HeldLanding implements Landing, SpaceHolder {
   constructor(
     private readonly landing: Landing,
     private readonly served: ServedTarget,
-    private readonly client: LandingClient,
+    private readonly client: AwaitedClient,
   ) {
     this.bytes = landing.bytes;
     this.regionSize = landing.regionSize;

@@ -33,7 +33,7 @@ const ALL = ['default', 'all', 'everything'] as const;
 
 /** INFO [section]…; an unknown section is empty, as in Redis. */
 export const info: Run = (request, session) => {
-  const daemon = seenBy(session.authority, session.daemon);
+  const daemon = seenBy(session.rights.authority, session.daemon);
   const texts = SECTIONS.filter(([title]) => isAsked(request, title.toLowerCase())).map(([title, lines]) =>
     textOf(title, lines(daemon)),
   );

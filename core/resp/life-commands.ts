@@ -31,13 +31,13 @@ const create: Run = (request, session) => {
   const hasData = request.count > 2 && request.isWord(2, 'data');
   if (hasData && request.count < 4) throw invalid('the bytes after DATA are missing');
   const { persist, name, served } = creationOptions(request, session, hasData ? 4 : 2);
-  session.permit(served, name);
+  session.rights.permit(served, name);
   const use = name === undefined ? undefined : new RegionUse(served.target, name, 0, Infinity, true);
   if (use !== undefined && session.calls.conflicts(use)) return WAIT;
   const naming = name === undefined ? undefined : { name };
   if (hasData && request.lengthOf(3) !== size)
     throw invalid(`DATA has ${request.lengthOf(3)} bytes, but the size is ${size}`);
-  const kept = hasData ? session.keep(3) : undefined;
+  const kept = hasData ? session.memory.keep(3) : undefined;
   return session.calls.operate({
     operation: 'create',
     served,
@@ -62,7 +62,7 @@ const persist = onRegion(true, ({ served, id, use }, request, session) => {
     served,
     use,
     bytes: 0,
-    kept: session.keepList(ranges?.length ?? 0),
+    kept: session.memory.keepList(ranges?.length ?? 0),
     call: () => served.target.persist(id, ranges),
     answer: (_, to) => (to.head = OK_LINE),
   });
@@ -123,7 +123,7 @@ function countOf(operation: 'erase' | 'stat', step: Step): Run {
       use,
       isAlone,
       bytes: 0,
-      kept: session.keepList(named.length),
+      kept: session.memory.keepList(named.length),
       call: async () => {
         let count = 0;
         // Safe: nothing is known of a region before its own call, and a target that is closed by then refuses the call.

@@ -37,6 +37,15 @@ class Arriving implements LongArgument, KeptBytes {
 
 const NOTHING = Buffer.alloc(0);
 
+/** Knows where a command wants its last argument. */
+export interface LongPlaces {
+  /**
+   * The place for an argument of the request at hand.
+   * @returns nothing if the argument goes to a buffer
+   */
+  land(length: number): Landed | undefined;
+}
+
 export class LongArguments {
   /** The long arguments of the request that is being read. */
   all: Arriving[] = [];
@@ -76,12 +85,12 @@ export class LongArguments {
   /**
    * Begins an argument.
    * @param first bytes of it that have already arrived
-   * @param land where the command wants it; if it throws, the error becomes the reply
+   * @param places if the command may want it somewhere; if this throws, the error becomes the reply
    * @returns whether it is complete
    */
-  begin(index: number, length: number, first: Uint8Array, land: () => Landed | undefined): boolean {
+  begin(index: number, length: number, first: Uint8Array, places: LongPlaces | undefined): boolean {
     this.#isThere = true;
-    const argument = this.#makeArriving(index, length, land);
+    const argument = this.#makeArriving(index, length, places);
     this.all.push(argument);
     // More bytes may have arrived than the first buffer holds.
     for (let at = 0; argument.failure === undefined && at < first.length;) {
@@ -99,9 +108,9 @@ export class LongArguments {
     return false;
   }
 
-  #makeArriving(index: number, length: number, land: () => Landed | undefined): Arriving {
+  #makeArriving(index: number, length: number, places: LongPlaces | undefined): Arriving {
     try {
-      return new Arriving(index, length, land(), undefined);
+      return new Arriving(index, length, places?.land(length), undefined);
     } catch (error) {
       return new Arriving(index, length, undefined, asBedrockError(error));
     }
@@ -172,7 +181,8 @@ export class LongArguments {
 
   /** Why the request fails, if it does. */
   get failure(): BedrockError | undefined {
-    return this.all.find(({ failure }) => failure !== undefined)?.failure;
+    for (const { failure } of this.all) if (failure !== undefined) return failure;
+    return undefined;
   }
 
   /** Hands an argument over to a call that goes on after the request. */

@@ -34,7 +34,7 @@ const put: Run = (request, session) => {
   const condition = putCondition(request, 3);
   const use = new RegionUse(served.target, name, 0, Infinity, true);
   if (session.calls.conflicts(use)) return WAIT;
-  const kept = session.keep(2);
+  const kept = session.memory.keep(2);
   return session.calls.operate({
     operation: 'put',
     served,
@@ -51,8 +51,8 @@ const rename: Run = (request, session) => {
   const ref = request.ref(1);
   const served = servedOf(request, session);
   const name = request.lengthOf(2) === 0 ? null : nameArgument(request, 2);
-  session.permit(served, ref);
-  if (name !== null) session.permit(served, name);
+  session.rights.permit(served, ref);
+  if (name !== null) session.rights.permit(served, name);
   const replace = request.count > 3;
   if (replace && !request.isWord(3, 'replace')) throw invalid('after the name only REPLACE may stand');
   return session.calls.operate({
@@ -82,7 +82,7 @@ const names: Run = (request, session) => {
       );
   }
   const served = session.served(prefix);
-  const confined = session.confine(served, options.prefix ?? '');
+  const confined = session.rights.confine(served, options.prefix ?? '');
   if (confined !== '') options.prefix = confined;
   return session.calls.operate({
     operation: 'names',
@@ -125,7 +125,7 @@ const names: Run = (request, session) => {
  * id in EXPECT means that no region has the name.
  */
 const transact: Run = (request, session) => {
-  const { args, release } = session.keepArguments();
+  const { args, release } = session.memory.keepArguments();
   let parsed: ReturnType<typeof changesOf>;
   try {
     parsed = changesOf(args, session);
@@ -164,7 +164,7 @@ function changesOf(
     if (served !== undefined && own !== served) throw invalid('a transaction is of one target');
     served = own;
     const ref = args.ref(index);
-    session.permit(own, ref);
+    session.rights.permit(own, ref);
     return ref;
   };
   const name = (): string => {
@@ -182,7 +182,7 @@ function changesOf(
     if (args.bytes(index).length === 0) return null;
     const ref = args.ref(index);
     if (typeof ref !== 'string') throw invalid('that is an ID, and no name');
-    if (served !== undefined) session.permit(served, ref);
+    if (served !== undefined) session.rights.permit(served, ref);
     return ref;
   };
   const expected = (): RegionId | null => {

@@ -15,7 +15,7 @@ import { providerOf } from './request-command.js';
 
 /** @param schema of the JSON, the body of the same request over HTTP */
 function beginning(type: keyof GivenRequests, schema: string): Run {
-  return whenReady(({ daemon, authority }, request) => {
+  return whenReady(({ daemon, rights: { authority } }, request) => {
     const provider = providerOf(request.text(1), daemon.providers);
     authority?.requireProvider(NEED.admin, provider.name);
     const given = checkedArgument(request, 2, schema) as unknown as GivenRequests[typeof type];
@@ -25,7 +25,7 @@ function beginning(type: keyof GivenRequests, schema: string): Run {
 }
 
 /** BEDROCK.OPERATIONS [id] */
-const operations = whenReady(({ daemon: { operations }, authority }, request) => {
+const operations = whenReady(({ daemon: { operations }, rights: { authority } }, request) => {
   if (request.count === 1) {
     const all = operations.list();
     return JSON.stringify({
@@ -38,7 +38,7 @@ const operations = whenReady(({ daemon: { operations }, authority }, request) =>
 });
 
 /** BEDROCK.CANCEL id */
-const cancel = whenReady(({ daemon, authority }, request) => {
+const cancel = whenReady(({ daemon, rights: { authority } }, request) => {
   const operation = daemon.operations.get(request.text(1));
   authority?.requireProvider(NEED.admin, operation.status.provider);
   operation.cancel(new BedrockError('ABORTED', 'it was cancelled'));

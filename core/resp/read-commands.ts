@@ -150,7 +150,7 @@ const readv = onRegion(false, ({ served, id, use }, request, session) => {
     bytes: total,
     // The parts and what is sent; for many parts also what it is built from.
     promised: (ranges.length > PIECE_RANGES ? 3 : 2) * total,
-    kept: session.keepList(ranges.length),
+    kept: session.memory.keepList(ranges.length),
     call: async () => encodeParts(await served.target.readv(id, ranges), ranges, session),
     answer: (encoded, to) => to.setEncoded(encoded),
   });

@@ -23,11 +23,13 @@ const MAX_ARGUMENTS = 5;
 const request: Run = (_request, session) => {
   if (!session.daemon.isReady())
     throw new BedrockError('NOT_READY', 'the daemon is starting or stopping; try again later');
-  const { args, release } = session.keepArguments();
+  const { args, release } = session.memory.keepArguments();
   const { maxBulkBytes } = session.limits;
   const answer = async (): Promise<Uint8Array> => {
     try {
-      return session.encode(await answerOf(args, session.daemon.providers, session.authority, maxBulkBytes));
+      return session.encode(
+        await answerOf(args, session.daemon.providers, session.rights.authority, maxBulkBytes),
+      );
     } finally {
       release();
     }

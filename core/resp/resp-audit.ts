@@ -65,7 +65,7 @@ export function noteRefusal(
 
 function eventOf(
   request: Request,
-  { authority }: CommandSession,
+  { rights: { authority } }: CommandSession,
   socket: Socket,
 ): Omit<AuditEvent, 'outcome'> {
   const command = commandOf(request);

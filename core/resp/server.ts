@@ -1,7 +1,7 @@
 /**
  * The Redis door: a listener on TCP, on a unix socket, or on both, and its clients.
  *
- * Sockets read directly into the buffers of `Session` if Node allows it. That uses `onread` of net, and the connection is
+ * Sockets read directly into the buffers of `Connection` if Node allows it. That uses `onread` of net, and the connection is
  * handed over to a socket made with that option. Other sockets, such as those with TLS, are read in the ordinary way.
  */
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
@@ -26,7 +26,7 @@ import type { AuditLog } from '../security/audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
-import { Session } from './session.js';
+import { Connection } from './connection.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -87,14 +87,15 @@ export class RespServer implements Door {
   readonly rates: Limits | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
-  readonly #sessions = new Map<Session, Socket>();
+  /** By number. */
+  readonly #connections = new Map<number, Connection>();
   #socket: UnixSocket | undefined;
   readonly #tls: TlsFront | undefined;
   #listening: Promise<Bound> | undefined;
   #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #dripTimer: NodeJS.Timeout | undefined;
-  readonly #attended = new AttendedClock(() => this.#sessions.size > 0);
+  readonly #attended = new AttendedClock(() => this.#connections.size > 0);
   #lastClient = 0;
   #accepted = 0;
   #refused = 0;
@@ -139,11 +140,11 @@ export class RespServer implements Door {
       queries,
       shutdown,
       figures: () => this.#figureLines(),
-      describe: (session) => this.#describe(session as Session),
+      describe: (id) => this.#describe(this.#connections.get(id)),
       describeAll: (ids) =>
-        [...this.#sessions.keys()]
+        [...this.#connections.values()]
           .filter(({ id }) => ids === undefined || ids.has(id))
-          .map((session) => this.#describe(session))
+          .map((connection) => this.#describe(connection))
           .join(''),
     };
   }
@@ -153,8 +154,9 @@ export class RespServer implements Door {
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     const latest = performance.now() - idleMs;
     onceInputIsRead(() => {
-      for (const [session, socket] of this.#sessions)
-        if (session.arrivedAt <= latest && !session.isBusy && !session.isAwaited) socket.destroy();
+      for (const connection of this.#connections.values())
+        if (connection.arrivedAt <= latest && !connection.isBusy && !connection.isAwaited)
+          connection.socket.destroy();
     });
   };
 
@@ -163,8 +165,8 @@ export class RespServer implements Door {
     onceInputIsRead(() => {
       const now = this.#attended.now();
       const { upload_timeout_ms: timeoutMs } = this.#options.settings;
-      for (const [session, socket] of this.#sessions)
-        if (session.isDripping(now, timeoutMs)) socket.destroy();
+      for (const connection of this.#connections.values())
+        if (connection.isDripping(now, timeoutMs)) connection.socket.destroy();
     });
   };
 
@@ -256,11 +258,11 @@ export class RespServer implements Door {
     });
     // Safe: clients that have connected meanwhile are among the clients.
     const ended = this.#servers.map(closed);
-    for (const session of this.#sessions.keys()) session.end();
+    for (const connection of this.#connections.values()) connection.end();
     let isDrained = true;
     const late = setTimeout(() => {
       isDrained = false;
-      for (const socket of this.#sessions.values()) socket.destroy();
+      for (const { socket } of this.#connections.values()) socket.destroy();
     }, drainTimeoutMs);
     await Promise.all(ended);
     clearTimeout(late);
@@ -277,28 +279,28 @@ export class RespServer implements Door {
       endAndLinger(accepted, `-${leave.code} ${leave.message}\r\n`);
       return;
     }
-    const session = new Session(++this.#lastClient, this);
-    const socket = readingInto(accepted, session);
-    session.attach(socket);
-    this.#sessions.set(session, socket);
+    const connection = new Connection(++this.#lastClient, this);
+    const socket = readingInto(accepted, connection);
+    connection.attach(socket);
+    this.#connections.set(connection.id, connection);
     const { progress_timeout_ms: progressMs } = this.#options.settings;
     socket.setTimeout(progressMs);
     socket.on('timeout', () => {
-      const moved = session.movedBytes;
+      const moved = connection.movedBytes;
       onceInputIsRead(() => {
-        if (session.isAwaited && session.movedBytes === moved) socket.destroy();
+        if (connection.isAwaited && connection.movedBytes === moved) socket.destroy();
         else if (!socket.destroyed) socket.setTimeout(progressMs);
       });
     });
-    socket.on('end', () => session.inputEnded());
+    socket.on('end', () => connection.inputEnded());
     // The close of a broken connection follows.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       leave?.();
-      this.#sessions.delete(session);
-      this.#requestsBefore += session.requests;
-      this.#failedBefore += session.failedRequests;
-      session.closed();
+      this.#connections.delete(connection.id);
+      this.#requestsBefore += connection.session.requests;
+      this.#failedBefore += connection.session.failedRequests;
+      connection.closed();
     });
     socket.resume();
   }
@@ -336,13 +338,13 @@ export class RespServer implements Door {
     let requests = this.#requestsBefore;
     let failed = this.#failedBefore;
     let bufferedBytes = 0;
-    for (const [session, socket] of this.#sessions) {
+    for (const { session, socket } of this.#connections.values()) {
       requests += session.requests;
       failed += session.failedRequests;
       bufferedBytes += socket.writableLength;
     }
     return {
-      connections: this.#sessions.size,
+      connections: this.#connections.size,
       accepted: this.#accepted,
       refused: this.#refused,
       requests,
@@ -380,21 +382,21 @@ export class RespServer implements Door {
     };
   }
 
-  #describe(session: Session): string {
-    const socket = this.#sessions.get(session);
+  #describe(connection: Connection | undefined): string {
     // If the connection is gone, nobody reads the replies to its remaining requests.
-    return socket === undefined ? '' : clientLine(session.facts, socket, this.#options.address.unix);
+    if (connection === undefined) return '';
+    return clientLine(connection.facts, connection.socket, this.#options.address.unix);
   }
 }
 
 /** A socket that reads into the client's buffers. */
-function readingInto(accepted: Socket, session: Session): Socket {
+function readingInto(accepted: Socket, connection: Connection): Socket {
   // Node supports `onread` only for sockets that are created with it, so the connection moves to such a socket. There is no
   // public way to do that.
   const handle = (accepted as { _handle?: unknown })._handle;
   if (typeof handle !== 'object' || handle === null || isEncrypted(accepted)) {
     accepted.on('data', (bytes) => {
-      if (!session.take(bytes)) accepted.pause();
+      if (!connection.take(bytes)) accepted.pause();
     });
     return accepted;
   }
@@ -403,8 +405,8 @@ function readingInto(accepted: Socket, session: Session): Socket {
     handle,
     allowHalfOpen: true,
     onread: {
-      buffer: () => session.room(),
-      callback: (count: number, where: Uint8Array) => session.received(count, where as Buffer),
+      buffer: () => connection.room(),
+      callback: (count: number, where: Uint8Array) => connection.received(count, where as Buffer),
     },
   } as SocketConstructorOpts);
   // The server counts the accepted socket.

@@ -71,7 +71,7 @@ export function runStep(
     const isAlone = refs.length !== 1;
     const use = isAlone || ref === undefined ? undefined : new RegionUse(target, ref, 0, Infinity, isChange);
     if (use === undefined ? session.isBusy : session.calls.conflicts(use)) return WAIT;
-    const { args, release } = session.keepArguments();
+    const { args, release } = session.memory.keepArguments();
     const size = args.bytes(args.count - 1).length;
     const names = refs.filter((each) => typeof each === 'string');
     return session.calls.operate<Reply>({

@@ -43,7 +43,7 @@ const set: Run = (request, session) => {
   const { target } = served;
   const use = new RegionUse(target, ref, 0, Infinity, true);
   if (session.calls.conflicts(use)) return WAIT;
-  const kept = session.keep(2);
+  const kept = session.memory.keep(2);
   return session.calls.operate({
     operation: 'put',
     served,

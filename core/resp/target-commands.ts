@@ -93,7 +93,7 @@ const scan: Run = (request, session) => {
   if (place === undefined) throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
   const limit = Math.min(count, MAX_COUNT);
   const served = session.served('');
-  const prefix = session.confine(served, prefixOf(glob) ?? '');
+  const prefix = session.rights.confine(served, prefixOf(glob) ?? '');
   return keys(
     session,
     served,
@@ -108,7 +108,7 @@ const scan: Run = (request, session) => {
 const allKeys: Run = (request, session) => {
   const glob = new Glob(Uint8Array.from(request.bytes(1)));
   const served = session.served('');
-  const prefix = session.confine(served, prefixOf(glob) ?? '');
+  const prefix = session.rights.confine(served, prefixOf(glob) ?? '');
   const keysAsked = { glob, prefix, areIdsShown: isWhole(served, session) };
   return keys(
     session,
@@ -125,8 +125,8 @@ const allKeys: Run = (request, session) => {
 };
 
 /** Whether the client may read all of a target, also what has no name. */
-function isWhole({ provider }: ServedTarget, { authority }: CommandSession): boolean {
-  return authority?.allows(NEED.read, provider.name) !== false;
+function isWhole({ provider }: ServedTarget, { rights }: CommandSession): boolean {
+  return rights.authority?.allows(NEED.read, provider.name) !== false;
 }
 
 /** Replies with keys as they are found. There must be memory for each. */

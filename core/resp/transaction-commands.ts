@@ -57,7 +57,7 @@ export function queue(
     throw new BedrockError('NOT_SUPPORTED', `${name} cannot stand in a transaction; send it before MULTI`);
   if (keys !== undefined && keysOf(request, session, keys).served !== served)
     throw invalid('a transaction is of one target, the one that was selected at MULTI');
-  queued.push({ command, ...session.queueArguments() });
+  queued.push({ command, ...session.memory.queueArguments() });
   session.replies.line(QUEUED_LINE);
 }
 
@@ -188,7 +188,7 @@ const watch: Run = (request, session) => {
     served,
     isAlone: true,
     bytes: 0,
-    kept: session.keepList(names.length),
+    kept: session.memory.keepList(names.length),
     call: async () => {
       // Safe: the meaning of a name from here on is compared when the transaction is made.
       for (const name of names)

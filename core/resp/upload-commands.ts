@@ -44,13 +44,13 @@ const begin: Run = (request, session) => {
 function wishOf(request: Request, session: CommandSession): { served: ServedTarget; make: MakeRegion } {
   if (request.count < 4 || !request.isWord(2, 'put')) {
     const { persist, name, served } = creationOptions(request, session, 2);
-    session.permit(served, name);
+    session.rights.permit(served, name);
     const options = name === undefined ? { persist } : { persist, name };
     return { served, make: (contents) => served.target.createAndWrite(contents, options) };
   }
   const name = nameArgument(request, 3);
   const served = servedOf(request, session, 3);
-  session.permit(served, name);
+  session.rights.permit(served, name);
   const condition = putCondition(request, 4);
   return { served, make: (contents) => served.target.put(name, contents, condition) };
 }
@@ -74,7 +74,7 @@ function step<T>(
 const part: Run = (request, session) => {
   const upload = session.uploads.get(request.size(1, 'number'));
   if (upload.isClaimed) return WAIT;
-  const kept = session.keep(2);
+  const kept = session.memory.keep(2);
   return step(session, upload, {
     bytes: kept.bytes.length,
     kept,

@@ -66,7 +66,7 @@ function write(
     }
     served.executionPool.leave();
   }
-  const kept = session.keep(BYTES);
+  const kept = session.memory.keep(BYTES);
   const put = (): Promise<undefined> =>
     target.write(id, offset, kept.bytes, persist ? PERSIST : undefined) as Promise<undefined>;
   return session.calls.operate<string | undefined>({
@@ -130,7 +130,7 @@ const writev: Run = (request, session) => {
       offset: request.size(2 + 2 * pair, 'offset'),
       size: request.lengthOf(3 + 2 * pair),
     });
-  const kept = session.keepCopy(3, 2, pairs);
+  const kept = session.memory.keepCopy(3, 2, pairs);
   return session.calls.operate({
     operation: 'write',
     served,

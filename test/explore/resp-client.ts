@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { Session } from '../../core/resp/session.js';
+import { Connection } from '../../core/resp/connection.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
@@ -80,7 +80,7 @@ let connections = 0;
 
 export class RespClient extends WireClient<Asked> {
   protected readonly socket: MemorySocket;
-  readonly #session: Session;
+  readonly #connection: Connection;
   #arrived = Buffer.alloc(0);
   #room: Buffer | undefined;
 
@@ -88,11 +88,11 @@ export class RespClient extends WireClient<Asked> {
     super(name, around, { mostRequests: 6, waitsOneIn: 3, cuts: false });
     const { schedule } = around;
     this.socket = new MemorySocket(schedule, (bytes) => this.#take(bytes));
-    this.#session = new Session(++connections, door);
-    this.#session.attach(this.socket as unknown as Socket);
+    this.#connection = new Connection(++connections, door);
+    this.#connection.attach(this.socket as unknown as Socket);
     this.socket.on('close', () => {
       this.isGone = true;
-      this.#session.closed();
+      this.#connection.closed();
       for (const { answered } of this.asked.splice(0)) answered(undefined);
     });
   }
@@ -102,7 +102,7 @@ export class RespClient extends WireClient<Asked> {
     const { schedule } = this.around;
     for (let at = 0; at < bytes.length && !this.isGone;) {
       // As net has it: the room for what comes is given out when the last piece was taken, and filled later.
-      this.#room ??= this.#session.room();
+      this.#room ??= this.#connection.room();
       await schedule.pause();
       await this.socket.readable();
       if (this.socket.destroyed) return;
@@ -112,8 +112,8 @@ export class RespClient extends WireClient<Asked> {
       // One that all connections share is filled when it is looked at.
       bytes.copy(room, 0, at, at + length);
       at += length;
-      if (!this.#session.received(length, room)) this.socket.pause();
-      this.#room = this.#session.room();
+      if (!this.#connection.received(length, room)) this.socket.pause();
+      this.#room = this.#connection.room();
     }
   }
 

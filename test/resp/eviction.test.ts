@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { expect, it } from '@jest/globals';
 import type { Target } from '../../core/index.js';
 import { ByteBudget } from '../../core/net/byte-budget.js';
-import { Session } from '../../core/resp/session.js';
+import { Connection } from '../../core/resp/connection.js';
 import { Cursors } from '../../core/resp/cursors.js';
 import type { Door } from '../../core/resp/door.js';
 import { UploadWatch } from '../../core/resp/uploads.js';
@@ -68,8 +68,8 @@ class FullDoor {
     };
   }
 
-  connect(): { client: Session; sink: Sink } {
-    const client = new Session(1, this.#door);
+  connect(): { client: Connection; sink: Sink } {
+    const client = new Connection(1, this.#door);
     const sink = new Sink();
     client.attach(sink as unknown as Socket);
     return { client, sink };
