@@ -45,6 +45,8 @@ export interface OpenedPoolFile extends PoolFile {
   readonly reclaims: boolean;
   /** Setting `read_only`, default false: whether the file must not be written. */
   readonly isReadOnly: boolean;
+  /** All validated settings of the target, for those that only this backend has. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** Logger of the provider that holds the target. */
   readonly logger: Logger;
 }
@@ -182,6 +184,7 @@ async function openStorage(
       requiresPmem,
       reclaims,
       isReadOnly,
+      settings: { ...settings },
       logger,
     });
     if (!isReadOnly) io.watch();

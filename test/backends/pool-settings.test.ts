@@ -7,7 +7,16 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLogger } from '../../core/base/logging.js';
-import { type BedrockConfig, bootstrap, checkConfig, type RegionId } from '../../core/index.js';
+import { FileMedium } from '../../backends/file/file-medium.js';
+import { FILE_CAPABILITIES } from '../../backends/file/index.js';
+import { makeTarget } from '../../core/conformance/make-target.js';
+import {
+  type BedrockConfig,
+  bootstrap,
+  checkConfig,
+  definePoolBackend,
+  type RegionId,
+} from '../../core/index.js';
 import { warnOfFileSystem } from '../../core/pool-file/pool-path.js';
 import { nativeAddon, needs } from '../fixtures/needs.js';
 import { recordingLogger } from '../fixtures/recording-logger.js';
@@ -131,6 +140,36 @@ describe('the keys of file and pmem', () => {
       expect(warnings[0]).toContain('UV_THREADPOOL_SIZE');
     },
   );
+
+  it('of a backend alone reach its medium, with their defaults', async () => {
+    const properties = {
+      path: { type: 'string' },
+      size: { type: 'integer' },
+      own: { type: 'string' },
+      level: { type: 'integer', default: 3 },
+    };
+    const seen: Readonly<Record<string, unknown>>[] = [];
+    const backend = definePoolBackend({
+      type: 'ours',
+      aliases: [],
+      schema: { type: 'object', properties, required: ['path'], additionalProperties: false },
+      capabilities: FILE_CAPABILITIES,
+      defaultAlignment: 4096,
+      defaultSyncWrites: false,
+      load: () => (opened) => {
+        seen.push(opened.settings);
+        return new FileMedium(opened);
+      },
+    });
+    const target = await makeTarget(
+      backend,
+      { path: 'pool', size: 8 * MIB, own: 'a' },
+      { baseDirectory: home },
+    );
+    await target.open();
+    await target.close();
+    expect(seen).toEqual([{ path: 'pool', size: 8 * MIB, own: 'a', level: 3 }]);
+  });
 
   nativeAddon.it('let a pool be switched between the types by the type alone', async () => {
     const made = await runDaemon('file', EVERY_KEY, [100]);
