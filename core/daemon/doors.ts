@@ -14,9 +14,9 @@ import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
 import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
 import { TlsCertificates } from '../net/tls-certificates.js';
+import type { TlsFigures } from '../net/tls-front.js';
 import type { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
-import type { RespServer } from '../resp/server.js';
 import type { Changes } from '../runtime/changes.js';
 import type { DaemonStatus } from '../contract/daemon-status.js';
 import { daemonStatus } from '../runtime/daemon-status.js';
@@ -29,7 +29,7 @@ import { registerAuditMetrics } from './audit-metrics.js';
 import { registerLimitMetrics } from './limit-metrics.js';
 import { registerTlsMetrics } from './tls-metrics.js';
 
-/** What the doors serve, and what both doors need. */
+/** What the doors serve, and what every door needs. */
 interface DoorsParts {
   readonly running: RunningConfig;
   readonly manager: ProviderManager;
@@ -46,17 +46,30 @@ interface DoorsParts {
   readonly shutdown: (door: string) => void;
 }
 
+/** What the daemon needs of a door, whatever its protocol. */
+interface Door {
+  /** Whether requests are served; until then they get NOT_READY. */
+  isServing: boolean;
+  /** Numbers, by their names in the status. */
+  readonly figures: object;
+  /** Undefined without TLS. */
+  readonly tlsFigures: TlsFigures | undefined;
+  /** Waits for requests in flight, then closes. @returns whether all of them ended in time */
+  close(drainTimeoutMs: number): Promise<boolean>;
+}
+
 export class Doors {
   readonly #parts: DoorsParts;
   readonly #http: HttpServer;
-  #resp: RespServer | undefined;
+  /** The doors, by their names in metrics and in the status. */
+  readonly #doors = new Map<string, Door>();
   #certificates: TlsCertificates | undefined;
-  /** How much a client may request over both doors together. */
+  /** How much a client may request over all doors together. */
   readonly #limits: Limits | undefined;
   #address: string | undefined;
 
   constructor(parts: DoorsParts) {
-    const { running, manager, changes, queries, metrics, logger, version, access, audit } = parts;
+    const { running, metrics, logger, audit } = parts;
     const { address, settings } = running.start;
     this.#parts = parts;
     if (audit !== undefined) registerAuditMetrics(metrics, audit);
@@ -66,39 +79,47 @@ export class Doors {
       limits.onFirst = (message) => logger.warning(message);
       registerLimitMetrics(metrics, limits);
     }
-    const server: HttpServer = new HttpServer({
+    const server = new HttpServer({
+      ...this.#served(),
       address,
       settings,
-      providers: manager,
       metrics,
-      version,
-      logger,
-      config: () => running.print(manager.all),
-      changes,
-      queries,
-      status: this.#status,
-      access,
-      audit,
       limits,
       shutdown: () => parts.shutdown('HTTP'),
     });
     this.#http = server;
+    this.#doors.set('http', server);
     registerHttpMetrics(metrics, () => server.figures);
   }
 
-  /** What the daemon does at the moment. */
+  /** The present status of the daemon. */
   readonly #status = (): Promise<DaemonStatus> => {
     const { manager, version, clock } = this.#parts;
-    return daemonStatus({
-      providers: manager,
-      version,
-      clock,
-      doors: () => ({
-        http: { ...this.#http.figures },
-        ...(this.#resp !== undefined && { resp: { ...this.#resp.figures } }),
-      }),
-    });
+    const doors = (): DaemonStatus['doors'] =>
+      this.#ofEach(({ figures }) => Object.fromEntries(Object.entries(figures) as [string, number][]));
+    return daemonStatus({ providers: manager, version, clock, doors });
   };
+
+  /** What every door gets. */
+  #served() {
+    const { running, manager, changes, queries, logger, version, access, audit } = this.#parts;
+    const config = (): object => running.print(manager.all);
+    return {
+      providers: manager,
+      config,
+      status: this.#status,
+      changes,
+      queries,
+      logger,
+      version,
+      access,
+      audit,
+    };
+  }
+
+  #ofEach<T>(figure: (door: Door) => T): Record<string, T> {
+    return Object.fromEntries([...this.#doors].map(([name, door]) => [name, figure(door)]));
+  }
 
   /** Address of the HTTP door, with the real port; undefined until it listens. */
   get address(): string | undefined {
@@ -123,8 +144,7 @@ export class Doors {
   /** Serves requests from now on. */
   open(): void {
     this.#certificates?.watch();
-    this.#http.isReady = true;
-    if (this.#resp !== undefined) this.#resp.isServing = true;
+    for (const door of this.#doors.values()) door.isServing = true;
   }
 
   /** Reads the certificates again. The result is logged. */
@@ -158,8 +178,8 @@ export class Doors {
     }
   }
 
-  #closeServers(drainMs: number): Promise<(boolean | undefined)[]> {
-    return Promise.all([this.#http.close(drainMs), this.#resp?.close(drainMs)]);
+  #closeServers(drainMs: number): Promise<boolean[]> {
+    return Promise.all([...this.#doors.values()].map((door) => door.close(drainMs)));
   }
 
   /** @throws START_FAILED */
@@ -169,10 +189,7 @@ export class Doors {
     if (tls === undefined) return;
     const certificates = await TlsCertificates.load(tls, logger);
     this.#certificates = certificates;
-    registerTlsMetrics(metrics, certificates, () => ({
-      http: this.#http.tlsFigures,
-      resp: this.#resp?.tlsFigures,
-    }));
+    registerTlsMetrics(metrics, certificates, () => this.#ofEach((door) => door.tlsFigures));
   }
 
   async #listenHttp(): Promise<void> {
@@ -185,28 +202,20 @@ export class Doors {
 
   /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
   async #listenResp(): Promise<void> {
-    const { running, manager, changes, queries, metrics, logger, version, access, audit } = this.#parts;
+    const { running, metrics, logger } = this.#parts;
     const { respAddress, settings } = running.start;
     if (respAddress === undefined || settings.resp === undefined) return;
     const { RespServer } = await import('../resp/server.js');
     const server = new RespServer({
+      ...this.#served(),
       address: respAddress,
       certificates: this.#certificates,
       unix: running.settings.unix,
       settings: settings.resp,
-      providers: manager,
-      version,
-      logger,
-      config: () => running.print(manager.all),
-      changes,
-      status: this.#status,
-      queries,
-      access,
-      audit,
       rates: this.#limits,
       shutdown: () => this.#parts.shutdown('the Redis protocol'),
     });
-    this.#resp = server;
+    this.#doors.set('resp', server);
     registerRespMetrics(metrics, () => server.figures);
     const { tcp, unix, bound } = await server.listen();
     if (tcp !== undefined) {

@@ -75,7 +75,7 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
 /** State that is read again for each request. */
 export interface HttpAppState {
   /** Whether requests are served; otherwise they get NOT_READY. */
-  readonly isReady: boolean;
+  readonly isServing: boolean;
   readonly isStopping: boolean;
 }
 
@@ -146,7 +146,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     access?.admit(request);
     if (isAdministrative(request)) audit?.watch(request, reply);
     const path = request.routeOptions.url ?? '';
-    if (!state.isReady && !ALWAYS_SERVED.has(path) && !isHandedOver(request.raw)) {
+    if (!state.isServing && !ALWAYS_SERVED.has(path) && !isHandedOver(request.raw)) {
       const what = state.isStopping ? 'stopping' : 'starting';
       throw new BedrockError('NOT_READY', `the daemon is ${what}; try again later`);
     }
@@ -192,7 +192,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     if (!isInstance(error, ClientGone)) logInternal(options.logger, request, toBedrockError(error));
   };
   const asksWho = access !== undefined;
-  const daemonRoutes = { ...options, asksWho, isReady: () => state.isReady, document };
+  const daemonRoutes = { ...options, asksWho, isReady: () => state.isServing, document };
   const gathering = new ByteBudget(Math.max(GATHERED_BYTES, 4 * settings.http.max_json_body_bytes));
   const jsonLimits = {
     ...limits,
@@ -276,7 +276,7 @@ function requestsTo(
 ): RequestListener {
   const { allowed_origins: allowed } = settings.http;
   const limits = bodyLimits(settings);
-  const isReady = (): boolean => state.isReady;
+  const isReady = (): boolean => state.isServing;
   const otherwise = withSecurityHeaders(routes);
   const admitted = counted === undefined ? guard : counted.before(guard);
   const small = answerSmallRequests({

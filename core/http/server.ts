@@ -25,7 +25,7 @@ export interface HttpFigures extends AnswerFigures {
 
 export class HttpServer {
   /** Whether requests are served; until then they get NOT_READY. */
-  isReady = false;
+  isServing = false;
   #isStopping = false;
   #app: HttpApp | undefined;
   #listener: Listener | undefined;
@@ -90,7 +90,7 @@ export class HttpServer {
    * @returns whether all of them ended
    */
   async close(drainTimeoutMs: number): Promise<boolean> {
-    this.isReady = false;
+    this.isServing = false;
     this.#isStopping = true;
     // Otherwise servers that it opens later would stay open.
     await this.#listening?.catch(() => undefined);

@@ -7,6 +7,9 @@ import type { BedrockConfig } from '../../schemas/generated/bedrock.js';
 import { isRecord, plainOf } from '../base/plain.js';
 import { type ConfigPath, formatPath } from '../validation/issues.js';
 
+/** The settings under `bedrock` that can change, besides `log.level`. New ones are fixed. */
+const CHANGEABLE: ReadonlySet<string> = new Set(['pool', 'drain_timeout_ms', 'start_timeout_ms']);
+
 /**
  * @returns what differs between two resolved configurations, each with its path and the reason why
  *   it cannot change
@@ -16,19 +19,7 @@ export function fixedDifferences(before: BedrockConfig, after: BedrockConfig): s
     plainOf({
       margo: { mercury: { address: margo?.mercury?.address } },
       bedrock: {
-        http: bedrock.http,
-        resp: bedrock.resp,
-        unix: bedrock.unix,
-        tls: bedrock.tls,
-        remote_tls: bedrock.remote_tls,
-        remote_tokens: bedrock.remote_tokens,
-        query: bedrock.query,
-        group_file: bedrock.group_file,
-        provider_id: bedrock.provider_id,
-        auth: bedrock.auth,
-        audit: bedrock.audit,
-        limits: bedrock.limits,
-        insecure: bedrock.insecure,
+        ...Object.fromEntries(Object.entries(bedrock).filter(([key]) => !CHANGEABLE.has(key))),
         log: { file: bedrock.log?.file, format: bedrock.log?.format },
       },
     });

@@ -18,7 +18,7 @@ export const HOST = '127.0.0.1:7480';
 /** Longer than any round takes: nobody is late here. */
 const NEVER_MS = 2 ** 31 - 1;
 
-const state = { isReady: true, isStopping: false };
+const state = { isServing: true, isStopping: false };
 let served: RunningProvider | undefined;
 let failed: (error: unknown) => void = () => undefined;
 let made: Promise<HttpApp> | undefined;
@@ -91,7 +91,7 @@ export class HttpDoor {
     const app = await (made ??= makeApp());
     served = provider;
     failed = onFailure;
-    state.isReady = true;
+    state.isServing = true;
     state.isStopping = false;
     return new HttpDoor(app);
   }
@@ -102,7 +102,7 @@ export class HttpDoor {
 
   /** As when the daemon stops: no new requests, and those in flight end. */
   stop(): void {
-    state.isReady = false;
+    state.isServing = false;
     state.isStopping = true;
     this.#connections.stop();
   }
