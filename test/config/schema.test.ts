@@ -27,6 +27,16 @@ describe('a schema of this package', () => {
   });
 });
 
+describe('the schemas of file and pmem', () => {
+  it('have the same keys, so that a pool can change its type', () => {
+    const [file, pmem] = ['file', 'pmem'].map((name) => {
+      const url = pathToFileURL(path.join(folder, `${name}.schema.json`));
+      return Object.keys((readSchema(url) as { properties: object }).properties);
+    });
+    expect(file).toEqual(pmem);
+  });
+});
+
 describe('a schema of anybody else', () => {
   it('is judged before it is used', () => {
     expect(() => compileSchema({ type: 'object', minProperties: 'none' })).toThrow();
