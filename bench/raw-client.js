@@ -3,12 +3,17 @@
  * flight on each, and answers counted by their length, which is the same for all.
  */
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers';
 
-/** Sends `request` again and again over `connections` sockets for a while. @returns requests answered, and the seconds it took */
-export async function hammer(url, request, { connections, seconds }) {
-  const sockets = await Promise.all(Array.from({ length: connections }, () => open(url)));
+/**
+ * Sends `request` again and again over `connections` sockets for a while.
+ * @param ca the authority of an `https:` URL
+ * @returns requests answered, and the seconds it took
+ */
+export async function hammer(url, request, { connections, seconds, ca }) {
+  const sockets = await Promise.all(Array.from({ length: connections }, () => open(url, ca)));
   const length = await answerLength(sockets[0], request);
   let answered = 0;
   let isOver = false;
@@ -60,9 +65,11 @@ export async function drain(url, request, bodyBytes) {
   return bodyBytes / took;
 }
 
-async function open(url) {
-  const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
-  await once(socket, 'connect');
+async function open(url, ca) {
+  const to = { host: url.hostname, port: Number(url.port), noDelay: true };
+  const isSecure = url.protocol === 'https:';
+  const socket = isSecure ? connectTls({ ...to, ca }) : connect(to);
+  await once(socket, isSecure ? 'secureConnect' : 'connect');
   return socket;
 }
 

@@ -101,7 +101,7 @@ export const ERROR_CODES = {
   RATE_LIMITED: {
     status: 429,
     meaning:
-      'The client asks more than bedrock.limits allows; details.limit says of what, details.retryAfterSeconds when to try again.',
+      'The client asks more than bedrock.limits allows; details.limit says of what, details.retryAfterSeconds when to try again. Unlike OVERLOADED, only this client is refused.',
   },
   HEADERS_TOO_LARGE: {
     status: 431,

@@ -121,7 +121,7 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   const access = options.access && new RequestAccess(options.access, providers, options.limits);
   const counted =
     options.limits?.countsRequests === true ? new RequestLimits(options.limits, access) : undefined;
-  const audit = options.audit && new HttpAudit(options.audit);
+  const audit = options.audit && new HttpAudit(options.audit, (request) => access?.whoSends(request));
   let routes: RequestListener | undefined;
   const app = Fastify({
     // Fastify expects one server; this door has one for each address.

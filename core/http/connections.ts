@@ -16,6 +16,7 @@ import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
 import { rememberOrigin } from '../security/audit.js';
+import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientErrorResponse, lastAnswer } from './problem.js';
 import { workOf } from './work.js';
@@ -61,10 +62,12 @@ export class Connections {
   /**
    * @param handle carries out a request
    * @param limits how many connections an address may have
+   * @param audit where those are recorded that are refused
    */
   constructor(
     private readonly handle: RequestListener,
     private readonly limits?: Limits,
+    private readonly audit?: ConnectionAudit,
   ) {}
 
   get open(): number {
@@ -143,9 +146,10 @@ export class Connections {
       socket.destroy();
       return;
     }
-    rememberOrigin(socket);
+    if (this.audit !== undefined || this.limits !== undefined) rememberOrigin(socket);
     const leave = this.limits?.connect(socket);
     if (leave instanceof BedrockError) {
+      this.audit?.limited(socket, leave);
       endAndLinger(socket, lastAnswer(leave));
       return;
     }

@@ -9,6 +9,7 @@ import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
 import type { TlsFront } from '../net/tls-front.js';
+import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
@@ -39,8 +40,10 @@ export class Listener {
     /** Who may use a unix socket. */
     private readonly unix: UnixSettings,
     limits: Limits | undefined,
+    private readonly audit: ConnectionAudit | undefined,
   ) {
-    this.#connections = new Connections(handler, limits);
+    this.#connections = new Connections(handler, limits, audit);
+    if (tls !== undefined && audit !== undefined) tls.onFailed = audit.unsecured;
   }
 
   /** Open connections. */
@@ -57,7 +60,11 @@ export class Listener {
   async listen(address: ListenAddress): Promise<Listening> {
     if (address.kind === 'unix') {
       const server = this.#make();
-      this.#socket = await UnixSocket.bind(server, address.path, this.unix, foreignUser());
+      const { audit } = this;
+      this.#socket = await UnixSocket.bind(server, address.path, this.unix, {
+        answer: foreignUser(),
+        ...(audit !== undefined && { note: audit.foreign }),
+      });
       this.#servers = [server];
       return { address, bound: '' };
     }

@@ -75,6 +75,8 @@ export class RequestAccess {
    * of a small request.
    */
   readonly #known = new WeakMap<Socket, Known>();
+  /** Requests with a token that is not valid, with the error if it was not even looked at. */
+  readonly #failed = new WeakMap<IncomingMessage, BedrockError | undefined>();
 
   constructor(
     private readonly access: Access,
@@ -83,38 +85,33 @@ export class RequestAccess {
   ) {}
 
   /** Who sends a request, as text; undefined if the sender is unknown. */
-  whoSends({ headers, socket }: IncomingMessage): string | undefined {
-    return this.#authorityOf(headers.authorization, socket)?.who;
+  whoSends(request: IncomingMessage): string | undefined {
+    return this.#authorityOf(request)?.who;
   }
 
   /** Whether a request on a region by its ID is allowed. If not, its route tells the reason. */
-  allows({ headers, socket }: IncomingMessage, need: number, provider: string): boolean {
-    const authority = this.#authorityOf(headers.authorization, socket);
-    return authority?.allows(need, provider) === true;
+  allows(request: IncomingMessage, need: number, provider: string): boolean {
+    return this.#authorityOf(request)?.allows(need, provider) === true;
   }
 
   /**
    * Whether the sender of a request may now read what concerns the whole daemon. For answers that
    * take long.
    */
-  maySeeDaemon({ headers, socket }: IncomingMessage): boolean {
-    const authority = this.#authorityOf(headers.authorization, socket);
+  maySeeDaemon(request: IncomingMessage): boolean {
+    const authority = this.#authorityOf(request);
     return authority !== undefined && (NEED.read & ~authority.everywhere) === 0;
   }
 
-  /** @throws UNAUTHENTICATED, PERMISSION_DENIED */
+  /** @throws UNAUTHENTICATED, PERMISSION_DENIED, RATE_LIMITED */
   admit(request: FastifyRequest): void {
-    const { authorization } = request.headers;
-    const authority = this.#authorityOf(authorization, request.raw.socket);
+    const authority = this.#authorityOf(request.raw);
     request.authority = authority;
+    const refusal = this.#failed.get(request.raw);
+    if (refusal instanceof BedrockError) throw refusal;
     const access = request.is404 ? 'known' : (request.routeOptions.config.access ?? UNDECLARED);
-    if (authority === undefined && authorization !== undefined) {
-      const refusal = this.limits?.refusesAuth(request.raw.socket);
-      if (refusal !== undefined) throw refusal;
-      this.limits?.authFailed(request.raw.socket);
-    }
     if (access === 'public') return;
-    if (authority === undefined) throw unauthenticated(authorization !== undefined);
+    if (authority === undefined) throw unauthenticated(request.headers.authorization !== undefined);
     if (access === 'known') return;
     this.#check(authority, access, request.params as Parameters);
   }
@@ -135,17 +132,34 @@ export class RequestAccess {
     else if (!authority.allowsSome(need, found)) throw authority.denied(need, found);
   }
 
-  #authorityOf(header: string | undefined, socket: Socket): Authority | undefined {
+  #authorityOf(request: IncomingMessage): Authority | undefined {
+    const { headers, socket } = request;
+    const header = headers.authorization;
     if (header === undefined) return this.access.ofSocket(socket);
     const known = this.#known.get(socket);
     if (known !== undefined && known.version === this.access.version && isSameSecret(known.header, header))
       return this.access.isValid(known.authority) ? known.authority : undefined;
-    const token = BEARER.exec(header)?.[1];
+    if (this.#failed.has(request)) return undefined;
     const { version } = this.access;
-    if (token === undefined || this.limits?.isAuthRefused(socket) === true) return undefined;
-    const authority = this.access.ofToken(token);
+    const authority = this.#lookUp(header, request);
     if (authority !== undefined) this.#known.set(socket, { header, version, authority });
     return authority;
+  }
+
+  /** Who a token belongs to that the connection has not sent before. A failure is remembered, as a request is one attempt. */
+  #lookUp(header: string, request: IncomingMessage): Authority | undefined {
+    const look = (): Authority | undefined => {
+      const token = BEARER.exec(header)?.[1];
+      return token === undefined ? undefined : this.access.ofToken(token);
+    };
+    try {
+      const found = this.limits === undefined ? look() : this.limits.attempt(request.socket, look);
+      if (found === undefined) this.#failed.set(request, undefined);
+      return found;
+    } catch (error) {
+      this.#failed.set(request, error as BedrockError);
+      return undefined;
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import { TlsFront, type TlsFigures } from '../net/tls-front.js';
+import { ConnectionAudit } from '../net/connection-audit.js';
 import { type AnswerFigures, AnswerMemory } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
 import { Listener, type Listening } from './listener.js';
@@ -69,11 +70,19 @@ export class HttpServer {
   }
 
   async #listen(certificates: TlsCertificates | undefined): Promise<Listening> {
-    const { address, settings, logger, limits } = this.#options;
+    const { address, settings, logger, limits, audit } = this.#options;
     const app = await buildHttpApp(this.#options, this);
     const isSecure = address.kind === 'tcp' && address.isSecure;
     if (isSecure && certificates !== undefined) this.#tls = new TlsFront(certificates, plainAnswer());
-    const listener = new Listener(app.handle, settings.http, logger, this.#tls, settings.unix, limits);
+    const listener = new Listener(
+      app.handle,
+      settings.http,
+      logger,
+      this.#tls,
+      settings.unix,
+      limits,
+      audit && new ConnectionAudit(audit, 'http'),
+    );
     this.#app = app;
     this.#listener = listener;
     try {

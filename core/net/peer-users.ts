@@ -16,11 +16,14 @@ export interface UnixSettings {
 
 type Accept = (socket: Socket) => void;
 
-/**
- * Tells the user and the group at the other end of a unix socket; undefined if the system does not,
- * as the peer has left.
- */
-export type PeerCredentials = (socket: Socket) => { uid: number; gid: number } | undefined;
+/** The user and the group at the other end of a unix socket. */
+export interface PeerUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Tells who is at the other end; undefined if the system does not, as the peer has left. */
+export type PeerCredentials = (socket: Socket) => PeerUser | undefined;
 
 /**
  * @param whatFor keys of the configuration.
@@ -43,7 +46,16 @@ export async function readPeerCredentials(whatFor: string): Promise<PeerCredenti
 
 /** What a socket's clients are checked with. */
 export interface PeerCheck {
-  admits(socket: Socket): boolean;
+  readonly userOf: PeerCredentials;
+  admits(user: PeerUser | undefined): boolean;
+}
+
+/** What becomes of a client that may not use the socket. */
+export interface ForeignUsers {
+  /** What it gets. */
+  readonly answer: string;
+  /** Called for each of them. */
+  readonly note?: (socket: Socket, user: PeerUser | undefined) => void;
 }
 
 /**
@@ -60,28 +72,25 @@ export async function peerCheckOf({
   const users = new Set([...(uids ?? []), geteuid?.() ?? 0]);
   const groups = new Set(gids);
   return {
-    admits: (socket) => {
-      const peer = credentials(socket);
-      // Unknown: the peer has left, or it is somebody who must not be let in by mistake.
-      return peer !== undefined && (users.has(peer.uid) || groups.has(peer.gid));
-    },
+    userOf: credentials,
+    // Unknown: the peer has left, or it is somebody who must not be let in by mistake.
+    admits: (user) => user !== undefined && (users.has(user.uid) || groups.has(user.gid)),
   };
 }
 
-/**
- * Has a server see only the connections of those who may use it. Call it when all its listeners are there.
- * @param refusal what the others get
- */
-export function admitOnly(server: Server, check: PeerCheck, refusal: string): void {
+/** Has a server see only the connections of those who may use it. Call it when all its listeners are there. */
+export function admitOnly(server: Server, check: PeerCheck, { answer, note }: ForeignUsers): void {
   const listeners = server.listeners('connection') as Accept[];
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    if (check.admits(socket)) {
+    const user = check.userOf(socket);
+    if (check.admits(user)) {
       for (const listener of listeners) listener.call(server, socket);
       return;
     }
+    note?.(socket, user);
     socket.on('error', () => undefined);
     socket.resume();
-    endAndLinger(socket, refusal);
+    endAndLinger(socket, answer);
   });
 }

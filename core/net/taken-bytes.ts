@@ -4,10 +4,11 @@
  */
 import type { Socket } from 'node:net';
 
-/** Bytes, among those that were written through the socket's stream. */
+/** Bytes, among those that were written through the socket's stream. When it is closed, those that were on their way count as well. */
 export function takenBytes(socket: Socket): number {
   const { _handle: handle } = socket as {
     _handle?: { bytesWritten?: number; writeQueueSize?: number } | null;
   };
-  return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
+  if (handle === null || handle === undefined) return socket.bytesWritten;
+  return (handle.bytesWritten ?? 0) - (handle.writeQueueSize ?? 0);
 }

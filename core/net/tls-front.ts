@@ -24,16 +24,34 @@ export interface TlsFigures {
   readonly failed: Readonly<Record<HandshakeFailure, number>>;
 }
 
+/** A connection that did not come through. */
+export interface FailedHandshake {
+  readonly raw: Socket;
+  readonly why: HandshakeFailure;
+  /** What Node.js or OpenSSL calls it; nothing if the client has just left. */
+  readonly detail?: string;
+}
+
 interface Handshake {
   readonly raw: Socket;
   readonly timer: NodeJS.Timeout;
+  /** The client has sent something. */
+  hasBegun: boolean;
+  fault?: Pick<FailedHandshake, 'why' | 'detail'>;
 }
 
 type Accept = (socket: Socket) => void;
 
+/** What OpenSSL says of a client that should have shown a certificate. */
+const NO_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
+
 export class TlsFront {
+  /** Called for each connection that fails, unless its client has left without a word. */
+  onFailed: (failed: FailedHandshake) => void = () => undefined;
   readonly #tls: TlsServer;
   readonly #handshakes = new Map<string, Handshake & { readonly accept: Accept }>();
+  /** Those that Node.js has begun, by their connection. */
+  readonly #begun = new WeakMap<Socket, Handshake>();
   readonly #failed = { plain: 0, timeout: 0, crowded: 0, certificate: 0, protocol: 0 };
   #isClosed = false;
 
@@ -52,8 +70,7 @@ export class TlsFront {
     });
     certificates.onRenewed((options) => this.#tls.setSecureContext(options));
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
-    // The close of its connection follows, and is counted.
-    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#tls.on('tlsClientError', (error, socket) => this.#failedWith(error, socket));
   }
 
   get figures(): TlsFigures {
@@ -89,29 +106,35 @@ export class TlsFront {
     }
     const { max_handshakes: most, handshake_timeout_ms: timeoutMs } = this.certificates.settings;
     if (this.#handshakes.size >= most) this.#endOldest();
-    const timer = setTimeout(() => this.#end(raw, 'timeout'), timeoutMs);
-    this.#handshakes.set(key, { raw, timer, accept });
+    const timer = setTimeout(() => this.#end(handshake, 'timeout'), timeoutMs);
+    const handshake: Handshake & { accept: Accept } = { raw, timer, accept, hasBegun: false };
+    this.#handshakes.set(key, handshake);
     raw.once('close', () => {
-      if (this.#handshakes.get(key)?.raw !== raw) return;
-      this.#failed.protocol++;
-      this.#forget(key, raw);
+      if (!this.#forget(key, raw)) return;
+      // For a certificate that it does not trust, Node.js says so after the close.
+      setImmediate(() => this.#count(handshake, handshake.fault ?? { why: 'protocol' }));
     });
-    raw.once('readable', () => this.#begin(key, raw));
+    raw.once('readable', () => this.#begin(key, handshake));
   }
 
   /** The first bytes have come, or the connection has ended. */
-  #begin(key: string, raw: Socket): void {
+  #begin(key: string, handshake: Handshake): void {
+    const { raw } = handshake;
     const first = raw.read() as Buffer | null;
     if (first === null || raw.destroyed) {
       raw.destroy();
       return;
     }
+    handshake.hasBegun = true;
     if (first[0] === HANDSHAKE_RECORD) {
+      this.#begun.set(raw, handshake);
+      // Its encrypted socket takes this over: a client that has left during the handshake would hold its place until the time-out.
+      raw.allowHalfOpen = false;
       raw.unshift(first);
       this.#tls.emit('connection', raw);
       return;
     }
-    this.#failed.plain++;
+    this.#count(handshake, { why: 'plain' });
     this.#forget(key, raw);
     raw.resume();
     endAndLinger(raw, this.plainAnswer);
@@ -125,34 +148,64 @@ export class TlsFront {
       return;
     }
     this.#forget(key, handshake.raw);
+    socket.allowHalfOpen = true;
     if (!socket.authorized && hasCertificate(socket)) {
-      this.#failed.certificate++;
+      this.#count(handshake, { why: 'certificate', ...detailOf(socket.authorizationError) });
       socket.destroy();
       return;
     }
     handshake.accept(socket);
   }
 
+  /** Node.js has given a handshake up. The close of its connection follows, or was just before. */
+  #failedWith(error: Error, socket: TLSSocket): void {
+    const raw = (socket as { _parent?: Socket })._parent;
+    const handshake = raw && this.#begun.get(raw);
+    // OpenSSL has codes of its own; any other error says that the connection broke off.
+    const code = String((error as NodeJS.ErrnoException).code);
+    const untrusted = detailOf(socket.authorizationError);
+    if (handshake !== undefined) {
+      if (untrusted !== undefined) handshake.fault = { why: 'certificate', ...untrusted };
+      else if (code === NO_CERTIFICATE) handshake.fault = { why: 'certificate', detail: code };
+      else if (code.startsWith('ERR_')) handshake.fault = { why: 'protocol', detail: code };
+    }
+    socket.destroy();
+  }
+
   #endOldest(): void {
-    for (const { raw } of this.#handshakes.values()) {
-      this.#end(raw, 'crowded');
+    for (const handshake of this.#handshakes.values()) {
+      this.#end(handshake, 'crowded');
       return;
     }
   }
 
-  #end(raw: Socket, why: HandshakeFailure): void {
-    this.#failed[why]++;
+  #end(handshake: Handshake, why: HandshakeFailure): void {
+    const { raw } = handshake;
+    this.#count(handshake, { why });
     const key = keyOf(raw);
     if (key !== undefined) this.#forget(key, raw);
     raw.destroy();
   }
 
-  #forget(key: string, raw: Socket): void {
-    const handshake = this.#handshakes.get(key);
-    if (handshake?.raw !== raw) return;
-    clearTimeout(handshake.timer);
-    this.#handshakes.delete(key);
+  #count({ raw, hasBegun }: Handshake, fault: Omit<FailedHandshake, 'raw'>): void {
+    this.#failed[fault.why]++;
+    // Something that looks whether the port is open connects and leaves.
+    const isProbe = !hasBegun && fault.why === 'protocol';
+    if (!isProbe && !this.#isClosed) this.onFailed({ raw, ...fault });
   }
+
+  /** @returns whether it was there */
+  #forget(key: string, raw: Socket): boolean {
+    const handshake = this.#handshakes.get(key);
+    if (handshake?.raw !== raw) return false;
+    clearTimeout(handshake.timer);
+    return this.#handshakes.delete(key);
+  }
+}
+
+/** Why a certificate is not trusted. Node.js gives a code, whatever its types say, and null for none. */
+function detailOf(error: unknown): { detail: string } | undefined {
+  return typeof error === 'string' ? { detail: error } : undefined;
 }
 
 /** Whether the client has shown a certificate, good or bad. */

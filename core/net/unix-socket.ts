@@ -15,7 +15,7 @@ import path from 'node:path';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { MAX_SOCKET_PATH_BYTES } from './address.js';
 import { closed, listening } from './listening.js';
-import { admitOnly, peerCheckOf, type UnixSettings } from './peer-users.js';
+import { admitOnly, type ForeignUsers, peerCheckOf, type UnixSettings } from './peer-users.js';
 import { BOUND_BELOW, ownerOfSocket } from './socket-owner.js';
 
 /** The errors of a file system without hard links. */
@@ -30,17 +30,17 @@ export class UnixSocket {
   /**
    * Makes a server listen at a path, by default for the daemon's user only.
    * @param settings who may use the socket
-   * @param refusal what a client gets whom they do not admit
+   * @param others what becomes of clients that they do not admit
    * @throws START_FAILED, the system's error
    */
   static async bind(
     server: Server,
     socketPath: string,
     settings: UnixSettings = { mode: '0600' },
-    refusal = '',
+    others: ForeignUsers = { answer: '' },
   ): Promise<UnixSocket> {
     const check = await peerCheckOf(settings);
-    if (check !== undefined) admitOnly(server, check, refusal);
+    if (check !== undefined) admitOnly(server, check, others);
     await removeStaleSocket(socketPath);
     const folder = await mkdtemp(path.join(path.dirname(socketPath), BOUND_BELOW));
     const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);

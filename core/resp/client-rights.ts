@@ -79,7 +79,7 @@ export class ClientRights {
   /**
    * The requests are from now on those of a token's owner.
    * @param id of the token; a token in one word needs none
-   * @throws RedisFault if nobody is asked, or the token is nobody's
+   * @throws RedisFault if nobody is asked, or the token is nobody's; RATE_LIMITED
    */
   authenticate(id: string | undefined, secret: string): void {
     const { access, rates } = this;
@@ -87,15 +87,12 @@ export class ClientRights {
       throw new RedisFault(
         'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
       );
-    const refusal = rates?.refusesAuth(this.#socket);
-    if (refusal !== undefined) throw refusal;
     // Clients that have only a password send this name.
-    const authority =
+    const look = (): Authority | undefined =>
       id === undefined || id === 'default' ? access.ofToken(secret) : access.ofSecret(id, secret);
-    if (authority === undefined) {
-      rates?.authFailed(this.#socket);
+    const authority = rates === undefined ? look() : rates.attempt(this.#socket, look);
+    if (authority === undefined)
       throw new RedisFault('invalid username-password pair or user is disabled.', 'WRONGPASS');
-    }
     this.#become(authority);
   }
 

@@ -23,6 +23,7 @@ import { type ProviderManager, servedTarget } from '../runtime/provider-manager.
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
+import { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
@@ -91,6 +92,7 @@ export class RespServer implements Door {
   readonly #connections = new Map<number, Connection>();
   #socket: UnixSocket | undefined;
   readonly #tls: TlsFront | undefined;
+  readonly #refusals: ConnectionAudit | undefined;
   #listening: Promise<Bound> | undefined;
   #isClosing = false;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -113,7 +115,10 @@ export class RespServer implements Door {
     this.rates = options.rates;
     const { certificates, settings, version, providers, config, status, changes, queries, shutdown } =
       options;
+    this.#refusals = options.audit && new ConnectionAudit(options.audit, 'resp');
     if (certificates !== undefined) this.#tls = new TlsFront(certificates, PLAIN_ANSWER);
+    if (this.#tls !== undefined && this.#refusals !== undefined)
+      this.#tls.onFailed = this.#refusals.unsecured;
     this.limits = {
       maxArguments: settings.max_arguments,
       maxBulkBytes: settings.max_bulk_bytes,
@@ -204,7 +209,10 @@ export class RespServer implements Door {
         where = `unix:${unix}`;
         at = { path: unix };
         const server = this.#make();
-        this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, FOREIGN_USER);
+        this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, {
+          answer: FOREIGN_USER,
+          ...(this.#refusals !== undefined && { note: this.#refusals.foreign }),
+        });
         this.#servers.push(server);
         this.#checkNotClosing();
       }
@@ -274,6 +282,7 @@ export class RespServer implements Door {
     this.#attended.start();
     const leave = this.rates?.connect(accepted);
     if (leave instanceof BedrockError) {
+      this.#refusals?.limited(accepted, leave);
       accepted.on('error', () => undefined);
       accepted.resume();
       endAndLinger(accepted, `-${leave.code} ${leave.message}\r\n`);

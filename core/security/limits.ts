@@ -2,8 +2,9 @@
  * How much one client may ask of the daemon: connections of an address, requests and bytes a second of a token or an address, and failed
  * attempts to say who one is. `bedrock.limits` sets them; what is not set is not limited, and costs nothing.
  *
- * - Whoever presents a valid token counts by its ID, wherever it comes from; everybody else by address. The addresses of one IPv6 network
- *   of 64 bits are one, since a single machine has all of them. A unix socket has no address: only tokens count there.
+ * - Whoever is known, by a token, a certificate or as a user, counts as such, wherever they come from; everybody else by address. The
+ *   addresses of one IPv6 network of 64 bits are one, since a single machine has all of them. A unix socket has no address: only those
+ *   who are known count there.
  * - Requests and bytes are counted with token buckets that hold one second's worth. The bytes of a request are known when it has ended, so a
  *   large transfer is let through, and further requests wait until it is paid.
  * - The memory for all this is bounded (`RateTable`). The time is a clock that no correction of the system's time changes.
@@ -106,29 +107,25 @@ export class Limits {
 
   // ---- failed attempts to say who one is ----
 
-  /** @returns the error if so many attempts from the address have failed that no other is looked at */
-  refusesAuth(peer: Peer): BedrockError | undefined {
-    const address = this.#failures && addressOf(peer);
-    if (address === undefined) return undefined;
-    const wait = this.#failures?.waitFor(address, 1) ?? 0;
-    if (wait === 0) return undefined;
-    return this.#refuse(
-      'auth',
-      `more attempts from ${address} have failed than bedrock.limits.failed_auth_per_minute allows; none is looked at for now`,
-      wait,
-    );
-  }
-
-  /** Whether so many attempts from the address have failed. Counts nothing. */
-  isAuthRefused(peer: Peer): boolean {
-    const address = this.#failures && addressOf(peer);
-    return address !== undefined && (this.#failures?.waitFor(address, 1) ?? 0) > 0;
-  }
-
-  /** Counts an attempt that has failed. */
-  authFailed(peer: Peer): void {
-    const address = this.#failures && addressOf(peer);
-    if (address !== undefined) this.#failures?.spend(address, 1);
+  /**
+   * Finds out who somebody is, and counts the attempt if it fails.
+   * @param look finds them, or undefined
+   * @throws RATE_LIMITED if so many attempts from the address have failed that this one is not looked at
+   */
+  attempt<T>(peer: Peer, look: () => T | undefined): T | undefined {
+    const failures = this.#failures;
+    const address = failures && addressOf(peer);
+    if (address === undefined) return look();
+    const wait = failures?.waitFor(address, 1) ?? 0;
+    if (wait > 0)
+      throw this.#refuse(
+        'auth',
+        `more attempts from ${address} have failed than bedrock.limits.failed_auth_per_minute allows; none is looked at for now`,
+        wait,
+      );
+    const found = look();
+    if (found === undefined) failures?.spend(address, 1);
+    return found;
   }
 
   #refuse(limit: Limit, message: string, waitMs: number): BedrockError {

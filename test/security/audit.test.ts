@@ -83,7 +83,7 @@ describe('the audit log', () => {
       ['refusal', 'http', 'token reader', 'PUT /v1/providers/store/names/mine', 'PERMISSION_DENIED'],
       ['refusal', 'http', 'anonymous', 'POST /v1/shutdown', 'UNAUTHENTICATED'],
       ['refusal', 'http', 'anonymous', 'GET /v1/config', 'UNAUTHENTICATED'],
-      ['refusal', 'http', 'anonymous', 'GET /v1/config', 'FORBIDDEN'],
+      ['refusal', 'http', 'token admin', 'GET /v1/config', 'FORBIDDEN'],
     ]);
   });
 

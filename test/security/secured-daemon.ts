@@ -28,6 +28,8 @@ export interface SecuredOptions {
   logger?: Logger;
   providers?: NonNullable<BedrockConfig['providers']>;
   libraries?: string[];
+  /** HTTP over `http.sock` in its folder, rather than at a port. */
+  isUnix?: boolean;
 }
 
 export class Secured {
@@ -40,7 +42,13 @@ export class Secured {
     readonly tokens: Readonly<Record<string, string>>,
   ) {}
 
-  static async start({ bedrock, logger, providers, libraries }: SecuredOptions = {}): Promise<Secured> {
+  static async start({
+    bedrock,
+    logger,
+    providers,
+    libraries,
+    isUnix = false,
+  }: SecuredOptions = {}): Promise<Secured> {
     const folder = await mkdtemp(path.join(tmpdir(), 'bedrock-secured-'));
     const tokens: Record<string, string> = {};
     await changeTokenFile(path.join(folder, 'tokens.json'), () =>
@@ -63,7 +71,7 @@ export class Secured {
         providers: providers ?? [store('store', 1), store('other', 2)],
       },
       {
-        address: 'http://127.0.0.1:0',
+        address: isUnix ? `unix:${path.join(folder, 'http.sock')}` : 'http://127.0.0.1:0',
         directory: folder,
         logLevel: 'off',
         ...(logger !== undefined && { logger }),
