@@ -14,6 +14,7 @@ import { addRegion } from './region.js';
 import { addShutdown } from './shutdown.js';
 import { addSnapshots } from './snapshot.js';
 import { addStats } from './stats.js';
+import { addTop } from './top.js';
 
 export function addClientCommands(program: Command): void {
   addQuery(program);
@@ -26,6 +27,7 @@ export function addClientCommands(program: Command): void {
   addExecutionPool(program);
   addExecutionStream(program);
   addStats(program);
+  addTop(program);
   addDoctor(program);
   addNames(program);
   addRegion(program);

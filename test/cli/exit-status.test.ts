@@ -51,6 +51,7 @@ const USES: Record<string, Uses> = {
     wrong: () => ['-c', inHome('nowhere.json')],
   },
   query: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
+  top: { fails: () => ['--once', ...NOBODY], wrong: () => [] },
   // What it finds is on standard output.
   doctor: { wrong: () => ['now'] },
   providers: { fails: () => NOBODY, wrong: () => ['-a', 'nonsense'] },
