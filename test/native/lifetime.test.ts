@@ -1,6 +1,6 @@
 /** What ends when: windows, collected mappings, work in flight, worker threads, the process. */
 import { describe, expect, it } from '@jest/globals';
-import { isThorough } from '../fixtures/thoroughness.js';
+import { isThorough, sampled } from '../fixtures/thoroughness.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
@@ -261,7 +261,7 @@ describe('worker threads', () => {
     expect(end).toEqual({ ...WELL, stdout: '' });
   });
 
-  it.each([false, true])(
+  it.each(sampled(1, [true, false]))(
     'may be terminated in the middle of it all (persistent memory: %s)',
     async (isForced) => {
       const end = await runScript(
@@ -306,7 +306,7 @@ describe('worker threads', () => {
 });
 
 describe('the process', () => {
-  it.each(['process.exit(0)', 'process.exitCode = 0', 'setImmediate(() => process.exit(0))'])(
+  it.each(sampled(2, ['process.exit(0)', 'process.exitCode = 0', 'setImmediate(() => process.exit(0))']))(
     'ends well by %s with mappings open and work in flight',
     async (exit) => {
       const end = await runScript(
