@@ -99,6 +99,8 @@ export interface AddonBinding {
   commit(file: FileBinding, path: string, size: number): Promise<boolean>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
+  /** Bytes that were in the page cache, or the negative errno. */
+  readNow(file: FileBinding, into: Uint8Array, offset: number): number;
   linkFile(file: FileBinding, path: string): Promise<void>;
   lockExclusive(file: FileBinding): Promise<void>;
   lockShared(file: FileBinding): Promise<void>;

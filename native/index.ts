@@ -20,6 +20,7 @@ export {
   lock,
   LockedError,
   punchHole,
+  readNow,
   unlock,
   unshare,
   verify,

@@ -1,6 +1,6 @@
 /**
  * A pool's file accessed by asynchronous reads and writes, and made durable by fdatasync, which all
- * waiting calls share.
+ * waiting calls share. A short read of bytes that are in the page cache is done at once.
  *
  * After an fdatasync has failed, the kernel may have dropped the pages that it could not write, so
  * nothing more is known to be durable. From then on all changes are refused.
@@ -45,7 +45,16 @@ export class FileMedium implements PoolMedium {
     return this.#sync ? 'fdatasync' : 'unsynced';
   }
 
-  read(offset: number, into: Uint8Array): Promise<void> {
+  read(offset: number, into: Uint8Array): undefined | Promise<void> {
+    return this.readNow(offset, into) ? undefined : this.readCarefully(offset, into);
+  }
+
+  readNow(offset: number, into: Uint8Array): boolean {
+    return this.#io.readNow(offset, into);
+  }
+
+  /** From the thread pool. */
+  readCarefully(offset: number, into: Uint8Array): Promise<void> {
     return this.#io.read(offset, into);
   }
 

@@ -68,7 +68,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {
-    if (!this.isDirect) return this.readCarefully(offset, into);
+    if (!this.isDirect) return this.#readCached(offset, into) ? undefined : this.readCarefully(offset, into);
     if (into.length > MAPPED_PIECE_BYTES) return this.#readInPieces(offset, into);
     this.#load(offset, into);
     return undefined;
@@ -76,9 +76,17 @@ export class PmemMedium implements PoolMedium {
 
   readNow(offset: number, into: Uint8Array): boolean {
     // Another thread may have touched a lost page since the caller checked.
-    if (!this.isDirect) return false;
+    if (!this.isDirect) return this.#readCached(offset, into);
     this.#load(offset, into);
     return true;
+  }
+
+  /**
+   * From the page cache, which a mapping of a file on a disk shares. A load could wait for the disk
+   * there, and no call tells whether it would: mincore(2) is out of date when it returns.
+   */
+  #readCached(offset: number, into: Uint8Array): boolean {
+    return this.#io.readNow(offset, into);
   }
 
   #load(offset: number, into: Uint8Array): void {

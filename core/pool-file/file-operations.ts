@@ -81,6 +81,12 @@ export interface FileOperations {
    * of them may have been written.
    */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
+  /**
+   * Fills `into` from the page cache, without waiting for the disk; absent if that is not possible.
+   * @returns whether all bytes were there; undefined if the file system cannot tell
+   * @throws errors of the system
+   */
+  readNow?(file: FileHandle, into: Uint8Array, offset: number): boolean | undefined;
 }
 
 /** Bytes, and their position in the file. */
@@ -111,6 +117,7 @@ function nativeOperations({
   linkFile,
   lock,
   punchHole,
+  readNow,
   unshare,
   verify,
   writeMany,
@@ -139,6 +146,7 @@ function nativeOperations({
     unshare: (file, offset, length) => unshare(of(file), offset, length),
     discard: (file, offset, length) => punchHole(of(file), offset, length),
     writeMany: (file, pieces) => writeMany(of(file), pieces),
+    readNow: (file, into, offset) => readNow(of(file), into, offset),
     dropCache: (file) => dropCache(of(file)),
     link: (file, path) => linkFile(of(file), path),
     verify: (file, path, size) => verify(of(file), { path, size }),

@@ -24,6 +24,17 @@ import { MAX_GROUPED_WRITE_BYTES, WriteGroup } from './write-group.js';
 /** Maximum size of one call of fs. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
 /**
+ * Reads of up to this many bytes are tried in the page cache first. The event loop must not be
+ * blocked for longer than that takes.
+ */
+const MAX_CACHED_READ_BYTES = 2 ** 20;
+/**
+ * After so many bytes or reads from the page cache, the next read goes to the thread pool: a loop
+ * that only awaits reads would otherwise never let the event loop turn. It takes about 2 ms.
+ */
+const CACHED_BYTES_IN_A_ROW = 2 ** 24;
+const CACHED_READS_IN_A_ROW = 1024;
+/**
  * Interval of checks of the file, in addition to those at each commit: so an idle pool notices the
  * loss of its file too.
  */
@@ -58,6 +69,11 @@ export class PoolFileIo {
   /** Checks in progress. Each has the file open itself, and so holds its lock. */
   readonly #looking = new Set<Promise<void>>();
   readonly #held: { close(): void } | undefined;
+  /** Whether the file system can tell what is in the page cache, as far as is known. */
+  #tellsCached: boolean;
+  /** Those that may still come from the page cache before one has to come from the thread pool. */
+  #cachedBytesLeft = CACHED_BYTES_IN_A_ROW;
+  #cachedReadsLeft = CACHED_READS_IN_A_ROW;
 
   /** @internal @param failed called once, with the reason why changes are refused from now on */
   constructor(
@@ -73,6 +89,7 @@ export class PoolFileIo {
     this.#operations = operations;
     this.#failed = failed;
     this.#held = operations.hold?.(file);
+    this.#tellsCached = operations.readNow !== undefined;
     if (operations.writeMany !== undefined)
       this.#group = new WriteGroup((pieces) => operations.writeMany?.(file, pieces) ?? Promise.resolve());
   }
@@ -109,6 +126,30 @@ export class PoolFileIo {
     await Promise.all(this.#looking);
     this.#held?.close();
     await this.file.close();
+  }
+
+  /**
+   * Fills `into` from the page cache. It never waits for the disk.
+   * @returns whether it did; if not, `into` has to be filled by `read`, which tells what is wrong,
+   *   if anything is
+   */
+  readNow(offset: number, into: Uint8Array): boolean {
+    const { length } = into;
+    if (!this.#tellsCached || length > MAX_CACHED_READ_BYTES) return false;
+    if (this.#cachedReadsLeft === 0 || this.#cachedBytesLeft < length) {
+      this.#cachedReadsLeft = CACHED_READS_IN_A_ROW;
+      this.#cachedBytesLeft = CACHED_BYTES_IN_A_ROW;
+      return false;
+    }
+    this.#cachedReadsLeft--;
+    this.#cachedBytesLeft -= length;
+    try {
+      const isThere = this.#operations.readNow?.(this.file, into, offset);
+      this.#tellsCached = isThere !== undefined;
+      return isThere === true;
+    } catch {
+      return false;
+    }
   }
 
   /** Fills `into` from `offset` on. @throws POOL_CORRUPT at the end of the file, errors of the system */

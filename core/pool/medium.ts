@@ -169,8 +169,9 @@ export interface PoolMedium {
   readonly isDirect?: boolean;
 
   /**
-   * `read` of up to 1 MiB on a direct medium.
-   * @returns whether the bytes are there; if not, it is no longer direct, and nothing was begun
+   * Like `read`, of up to 1 MiB, but only if it is done when this returns, as on a direct medium, or
+   * from the page cache.
+   * @returns whether the bytes are there; if not, nothing was begun, and `into` holds anything
    */
   readNow?(offset: number, into: Uint8Array): boolean;
 

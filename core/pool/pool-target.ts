@@ -446,6 +446,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#medium?.isDirect === true;
   }
 
+  override get readsNow(): boolean {
+    return this.#medium?.readNow !== undefined;
+  }
+
   protected override get putsInOneStep(): boolean {
     return this.isDirect;
   }

@@ -27,12 +27,13 @@ function namesNow(
   request: Request,
   session: CommandSession,
   keys: NonNullable<Command['keys']>,
+  ability: 'isDirect' | 'readsNow',
 ): (ReturnType<typeof keysOf> & { direct: DirectTarget; names: readonly string[] }) | undefined {
   if (session.calls.inFlight > 0 || request.count > 2 * MOST_NAMES) return undefined;
   const found = keysOf(request, session, keys);
   const { served, refs } = found;
   const { direct } = served;
-  if (direct?.isDirect !== true || !isNames(refs)) return undefined;
+  if (direct?.[ability] !== true || !isNames(refs)) return undefined;
   return { ...found, direct, names: refs };
 }
 
@@ -44,7 +45,7 @@ function isNames(refs: readonly unknown[]): refs is readonly string[] {
 export function getAllNow(step: Step): Run {
   const asStep = runStep('read', ALL, step, false);
   return (request, session) => {
-    const asked = namesNow(request, session, ALL);
+    const asked = namesNow(request, session, ALL, 'readsNow');
     if (asked === undefined) return asStep(request, session);
     const { served, direct, names } = asked;
     if (!session.calls.enter(served)) return asStep(request, session);
@@ -111,7 +112,7 @@ function write(room: Buffer, at: number, text: string): number {
 export function putAllNow(keys: NonNullable<Command['keys']>, step: Step): Run {
   const asStep = runStep('transact', keys, step);
   return (request, session) => {
-    const asked = namesNow(request, session, keys);
+    const asked = namesNow(request, session, keys, 'isDirect');
     if (asked === undefined) return asStep(request, session);
     const { served, direct, names } = asked;
     const changes = names.map((name, index): Change => ({

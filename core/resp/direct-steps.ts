@@ -64,7 +64,7 @@ export function getNow(step: Step): Run {
     if (typeof ref !== 'string') return asStep(request, session);
     checkNamed(served);
     const { direct, target } = served;
-    if (direct?.isDirect !== true) return asStep(request, session);
+    if (direct?.readsNow !== true) return asStep(request, session);
     if (isInTheWay(session, target, ref, false)) return WAIT;
     if (!session.calls.enter(served)) return asStep(request, session);
     const { replies } = session;

@@ -24,7 +24,7 @@ function nothingIfMissing(error: unknown): undefined {
 
 /** Reads part of a region. @throws what `readInto` throws */
 export function readPart(target: Target, id: RegionId, offset: number, into: Uint8Array): Eventually<void> {
-  if (target instanceof DirectTarget && target.isDirect && into.length <= DIRECT_BYTES) {
+  if (target instanceof DirectTarget && target.readsNow && into.length <= DIRECT_BYTES) {
     if (target.readNow(id, offset, into)) return undefined;
   }
   return target.readInto(id, offset, into);

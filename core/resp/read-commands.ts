@@ -44,7 +44,7 @@ function read(
   session.replies.admit(size);
   const use = new RegionUse(target, id, offset, offset + size, false);
   if (session.calls.conflicts(use)) return WAIT;
-  if (direct?.isDirect === true && size <= DIRECT_BYTES && session.calls.enter(served)) {
+  if (direct?.readsNow === true && size <= DIRECT_BYTES && session.calls.enter(served)) {
     const { replies } = session;
     try {
       if (direct.readNow(id, offset, replies.openBulk(size))) {

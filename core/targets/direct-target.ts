@@ -43,6 +43,14 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   }
 
   /**
+   * Whether `readNow` may have the bytes: always of a direct target, and of a file those that are in
+   * the page cache.
+   */
+  get readsNow(): boolean {
+    return this.isDirect;
+  }
+
+  /**
    * Part of a region as memory that may be stored to. Nothing if it is not in one piece, or if a
    * write does more than a store. An example is persistent memory: bytes that arrive through the
    * processor's caches must be flushed out of them. This takes longer than copying them past the
@@ -53,8 +61,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   }
 
   /**
-   * `readBytes` of a direct target, of at most DIRECT_BYTES. A target that may cease to be direct
-   * at any moment, for example by another thread, overrides it.
+   * `readBytes` of at most DIRECT_BYTES, if it is done when this returns. A target that may cease to
+   * be direct at any moment, for example by another thread, overrides it.
    * @returns whether the bytes are there; if not, nothing was begun
    */
   protected readBytesNow(region: R, offset: number, into: Uint8Array): boolean {
@@ -63,8 +71,8 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   }
 
   /**
-   * Like `readInto`, of a direct target, of at most DIRECT_BYTES.
-   * @returns whether the bytes are there; if not, the target is no longer direct, and nothing was begun
+   * Like `readInto`, of at most DIRECT_BYTES, of a target that `readsNow`.
+   * @returns whether the bytes are there; if not, nothing was begun, and `readInto` has to be called
    */
   readNow(ref: RegionRef, offset: number, into: Uint8Array): boolean {
     const region = this.regionOf(ref);

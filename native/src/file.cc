@@ -7,6 +7,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -173,6 +174,27 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
   });
 }
 
+// Fills the bytes with what the page cache has, in the caller's thread, which never waits for the disk. The number of bytes that were
+// there, or the negative errno: EAGAIN if the first one is not there, EOPNOTSUPP if the file system cannot tell.
+Napi::Value readNow(const Napi::CallbackInfo& info) {
+  const Share* const held = shareOf(info[0]);
+  Bytes into;
+  if (!toBytes(info.Env(), info[1], &into)) throw Napi::TypeError::New(info.Env(), "bytes are expected");
+  const auto offset = static_cast<off_t>(sizeArgument(info, 2));
+  // No duplicate is needed, as nobody can close the file during the call.
+  const int fd = held == nullptr ? info[0].ToNumber().Int32Value() : *held ? (*held)->get() : -1;
+  ssize_t size = 0;
+#ifdef RWF_NOWAIT
+  const struct iovec place = {into.data, into.size};
+  do size = preadv2(fd, &place, 1, offset, RWF_NOWAIT);
+  while (size < 0 && errno == EINTR);
+#else
+  errno = EOPNOTSUPP;
+  size = -1;
+#endif
+  return Napi::Number::New(info.Env(), size < 0 ? -errno : static_cast<double>(size));
+}
+
 // Through /proc, as AT_EMPTY_PATH needs a capability.
 Napi::Value linkFile(const Napi::CallbackInfo& info) {
   if (!info[1].IsString()) throw Napi::TypeError::New(info.Env(), "a path is expected");
@@ -270,6 +292,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("hold", Napi::Function::New(env, hold, "hold"));
   exports.Set("drop", Napi::Function::New(env, drop, "drop"));
   exports.Set("writeMany", Napi::Function::New(env, writeMany, "writeMany"));
+  exports.Set("readNow", Napi::Function::New(env, readNow, "readNow"));
   exports.Set("linkFile", Napi::Function::New(env, linkFile, "linkFile"));
   exports.Set("firstNonZero", Napi::Function::New(env, firstNonZero, "firstNonZero"));
   exports.Set("verify", Napi::Function::New(env, verify, "verify"));

@@ -120,7 +120,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
       if (!isMemory) await expect(change).rejects.toMatchObject(GONE);
       if (isMemory) await noticed(target);
       expect((await stat(file)).size).toBeLessThan(POOL_BYTES);
-      expect(reason()).toMatch(/ cut off .* from 8388608 to \d+ bytes/);
+      expect(reason()).toMatch(/ truncated .* from 8388608 to \d+ bytes/);
       expect(Buffer.from(await target.read(ids.first, 1, 4)).toString()).toBe('irst');
       const isErased = isMade && name === 'erase';
       await expect(target.read(ids.large, LARGE_BYTES - 10, 10)).rejects.toMatchObject({
@@ -270,7 +270,7 @@ nativeAddon.it(
     expect([view[0], view[LARGE_BYTES - 1]]).toEqual([7, 0]);
     view[LARGE_BYTES - 1] = 9;
     await expect(target.persist(large)).rejects.toMatchObject(GONE);
-    expect(reason()).toContain('cut off');
+    expect(reason()).toContain('truncated');
     await expect(target.map(first)).rejects.toMatchObject(GONE);
     expect(Buffer.from(await target.read(first, 0, 5)).toString()).toBe('first');
     mapped.release();

@@ -1,5 +1,5 @@
 /** What the file backend asks of the disk, and when: barriers one at a time, space before anything that names it. */
-import { expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { FileHandle } from 'node:fs/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
@@ -78,4 +78,68 @@ it('closes its file when nobody looks at it any more, as whoever does so keeps i
   gate.open();
   await Promise.all([looked, closed]);
   expect(file.calls).toEqual(['close']);
+});
+
+describe('a short read', () => {
+  /** A file whose reads by the thread pool are counted, and whose page cache answers as told. */
+  function cachedMedium(readNow: () => boolean | undefined): {
+    medium: FileMedium;
+    counts: { pool: number; cache: number };
+  } {
+    const counts = { pool: 0, cache: 0 };
+    const file = {
+      read: (_into: Uint8Array, _at: number, length: number) => {
+        counts.pool++;
+        return Promise.resolve({ bytesRead: length });
+      },
+    };
+    const io = new PoolFileIo(
+      { file: file as unknown as FileHandle, path: 'pool', size: 2 ** 30 },
+      {
+        lock: () => Promise.resolve(),
+        allocate: () => Promise.resolve(),
+        zero: () => Promise.resolve(),
+        readNow: () => {
+          counts.cache++;
+          return readNow();
+        },
+      },
+    );
+    return { medium: new FileMedium({ io, size: 2 ** 30, sync: true, syncWrites: false }), counts };
+  }
+
+  it('is done at once if the page cache has the bytes', () => {
+    const { medium, counts } = cachedMedium(() => true);
+    expect(medium.read(0, Buffer.alloc(4096))).toBeUndefined();
+    expect(counts).toEqual({ pool: 0, cache: 1 });
+  });
+
+  it('goes to the thread pool if it has not, or if it fails there', async () => {
+    const answers = [false, new Error('EIO')];
+    const { medium, counts } = cachedMedium(() => {
+      const answer = answers.shift();
+      if (answer instanceof Error) throw answer;
+      return answer;
+    });
+    await medium.read(0, Buffer.alloc(4096));
+    await medium.read(0, Buffer.alloc(4096));
+    expect(counts).toEqual({ pool: 2, cache: 2 });
+  });
+
+  it('no longer asks where the file system cannot tell', async () => {
+    const { medium, counts } = cachedMedium(() => undefined);
+    for (let count = 0; count < 3; count++) await medium.read(0, Buffer.alloc(4096));
+    expect(counts).toEqual({ pool: 3, cache: 1 });
+  });
+
+  it('is done at once so often, and for so many bytes, that others still get their turn', async () => {
+    const { medium, counts } = cachedMedium(() => true);
+    for (let count = 0; count < 2050; count++) await medium.read(0, Buffer.alloc(64));
+    expect(counts).toEqual({ pool: 2, cache: 2048 });
+    const large = Buffer.alloc(2 ** 20);
+    for (let count = 0; count < 34; count++) await medium.read(0, large);
+    expect(counts.pool).toBe(4);
+    await medium.read(0, Buffer.alloc(2 ** 20 + 1));
+    expect(counts.pool).toBe(5);
+  });
 });

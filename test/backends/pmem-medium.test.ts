@@ -164,6 +164,7 @@ describe('reads of a mapping that has lost pages', () => {
       certainly: (step: Promise<void>) => step,
       look: () => Promise.reject(fail()),
       failMapping: fail,
+      readNow: () => false,
       read: (_offset: number, into: Uint8Array) => Promise.resolve(void into.fill('f'.charCodeAt(0))),
     } as unknown as PoolFileIo;
     medium = new PmemMedium({ io, mapping: mapping as unknown as Mapping, syncWrites: true });

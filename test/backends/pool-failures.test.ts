@@ -72,12 +72,23 @@ function systemError(code: string): Error {
 
 async function failing(method: 'datasync' | 'write' | 'read', code: string): Promise<void> {
   jest.spyOn(files, method as 'datasync').mockImplementation(() => Promise.reject(systemError(code)));
-  // Small writes and commits go by the addon, if it is there.
-  if (method === 'read' || addonState().attributes === undefined) return;
+  // Small writes, commits and reads of what is cached go by the addon, if it is there.
+  if (addonState().attributes === undefined) return;
   const { addon } = await import('../../native/addon.js');
   const errno = constants.errno[code as 'EIO'];
+  if (method === 'read') {
+    jest.spyOn(addon, 'readNow').mockReturnValue(-errno);
+    return;
+  }
   const byAddon = method === 'write' ? 'writeMany' : 'commit';
   jest.spyOn(addon, byAddon).mockRejectedValue(Object.assign(new Error(code), { errno }));
+}
+
+/** Has all reads go by the thread pool. */
+async function nothingCached(): Promise<void> {
+  if (addonState().attributes === undefined) return;
+  const { addon } = await import('../../native/addon.js');
+  jest.spyOn(addon, 'readNow').mockReturnValue(-constants.errno.EAGAIN);
 }
 
 async function failMsync(): Promise<void> {
@@ -170,6 +181,7 @@ describe.each(BACKENDS)('a %s pool', (type) => {
 
   it('reads and writes on where the system does a part of what it was asked for', async () => {
     const [read, write] = [methodOf('read'), methodOf('write')];
+    await nothingCached();
     const part = (length: number): number => Math.max(1, Math.floor(length / 3));
     const short = (method: Method) =>
       function (this: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number) {

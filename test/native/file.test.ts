@@ -1,6 +1,7 @@
-/** Allocation, holes, locks and many writes in one. */
+/** Allocation, holes, locks, many writes in one, and reads from the page cache. */
 import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { link, open, rename, truncate, writeFile } from 'node:fs/promises';
 import {
@@ -12,6 +13,7 @@ import {
   lock,
   LockedError,
   punchHole,
+  readNow,
   unlock,
   unshare,
   writeMany,
@@ -346,5 +348,54 @@ describe('verify', () => {
     else await rename(at('file'), at('other'));
     if (change === 'replaced') await writeFile(at('file'), Buffer.alloc(100));
     await expect(verify(file, known())).rejects.toMatchObject({ code: 'ESTALE' });
+  });
+});
+
+describe('readNow', () => {
+  it('reads what is in the page cache, and only if all of it is there', async () => {
+    await using file = await open(at('cached'), 'w+');
+    const bytes = randomBytes(100_000);
+    await file.write(bytes);
+    const into = Buffer.alloc(bytes.length);
+    // Undefined where the file system cannot tell: tmpfs.
+    const isThere = readNow(file, into, 0);
+    expect([true, undefined]).toContain(isThere);
+    expect(isThere === undefined || into.equals(bytes)).toBe(true);
+    expect(readNow(file, into, 1)).toBe(isThere && false);
+    expect(readNow(file, into, 2 ** 53 - 1 - into.length)).toBe(isThere && false);
+    const held = new HeldFile(file);
+    expect(readNow(held, into.subarray(7, 9), 70)).toBe(isThere);
+    expect(isThere === undefined || into.subarray(7, 9).equals(bytes.subarray(70, 72))).toBe(true);
+    // What it returns after this depends on the file system; what it reads does not.
+    await file.datasync();
+    await dropCache(file);
+    into.fill(0);
+    expect(readNow(held, into, 0) !== true || into.equals(bytes)).toBe(true);
+    held.close();
+    expect(() => readNow(held, into, 0)).toThrow(
+      expect.objectContaining({ code: 'EBADF', syscall: 'preadv2' }),
+    );
+  });
+
+  it('refuses what are no bytes, no offset and no file', async () => {
+    await using file = await open(at('refused'), 'w+');
+    const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    for (const into of [
+      undefined,
+      null,
+      'text',
+      5,
+      [1],
+      new Float64Array(1),
+      new DataView(new ArrayBuffer(1)),
+    ])
+      expect(() => readNow(file, into as never, 0)).toThrow(invalid);
+    for (const offset of [-1, 0.5, Number.NaN, 2 ** 53, '0', 1n, undefined])
+      expect(() => readNow(file, Buffer.alloc(1), offset as never)).toThrow(invalid);
+    for (const no of [undefined, {}, 'path', 2 ** 31])
+      expect(() => readNow(no as never, Buffer.alloc(1), 0)).toThrow(invalid);
+    expect(() => readNow(-1, Buffer.alloc(1), 0)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    await using writing = await open(at('refused'), 'a');
+    expect(() => readNow(writing, Buffer.alloc(1), 0)).toThrow(expect.objectContaining({ code: 'EBADF' }));
   });
 });
