@@ -18,18 +18,12 @@ import type { Eventually } from '../targets/lifecycle.js';
 import type { NameEntry, Naming, Transaction } from '../targets/named-store.js';
 import { type ListedRegion, Region } from '../targets/region.js';
 import { RegionDirectory } from '../targets/region-directory.js';
-import type { Finding } from './findings.js';
 import { isBeingFilled } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
+import { logExcess, logFindings } from './open-log.js';
 import { recoverPool } from './recover-pool.js';
 import type { NewSlot } from './region-extents.js';
 import type { RegionPool } from './region-pool.js';
-
-/** How many findings of an open get their own line in the log. */
-const MAX_LOGGED_FINDINGS = 20;
-
-/** Bytes beyond the capacity that an open examines. */
-const MAX_EXCESS_BYTES = 2 ** 20;
 
 /** Opens and deletes the storage of a pool. */
 export interface PoolStorage {
@@ -119,8 +113,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     });
     const { pool, medium, regions, bytes, quarantined, findings } = recovered;
     this.#medium = medium;
-    this.#logFindings(findings, quarantined.length);
-    if (!this.#isReadOnly) await this.#noteExcess(pool.header.capacity);
+    logFindings(this.logger, findings, quarantined.length);
+    if (!this.#isReadOnly) await logExcess(this.logger, medium, pool.header.capacity);
     // Safe: from here on only calls store, and nothing has been stored since recovery ended.
     medium.opened?.();
     this.#openPool = pool;
@@ -132,38 +126,6 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
       make: (id, size, createdAt, offset) => new PoolRegion(id, size, createdAt, offset),
     });
     return { regions, bytes, quarantined: quarantined.length };
-  }
-
-  /**
-   * Logs the first findings with all that is known of the loss. There is a limit, as damage may
-   * have hit every slot.
-   */
-  #logFindings(findings: Iterable<Finding>, quarantined: number): void {
-    let found = 0;
-    for (const { message, ...facts } of findings) {
-      // Nobody waits until millions of findings are put into words.
-      if (++found > MAX_LOGGED_FINDINGS) break;
-      this.logger.warning(message, facts);
-    }
-    if (found === 0) return;
-    const more =
-      found <= MAX_LOGGED_FINDINGS
-        ? ''
-        : `there are more findings than the ${MAX_LOGGED_FINDINGS} shown, and ${quarantined} slots are set aside in total; `;
-    this.logger.warning(
-      `${more}what is damaged is set aside, and everything else is served: see \`bedrock pool check\` and \`bedrock pool repair\``,
-    );
-  }
-
-  /** Only examines what costs nothing; `bedrock pool check` examines everything. */
-  async #noteExcess(capacity: number): Promise<void> {
-    const medium = this.#store;
-    const length = Math.min(medium.size - capacity, MAX_EXCESS_BYTES);
-    if (length <= 0 || ((await medium.isZero?.(capacity, length)) ?? true)) return;
-    this.logger.warning(
-      `the pool's file is longer than its capacity of ${capacity} bytes, and holds bytes after it, such as those of a larger pool that a smaller backup was ` +
-        'written over; they belong to no region, and become zeros before the pool grows over them',
-    );
   }
 
   protected async closeStorage(): Promise<void> {

@@ -11,21 +11,12 @@ import { erasedSlots } from '../targets/erased-slots.js';
 import { idTaken } from '../targets/importable-target.js';
 import type { Eventually } from '../targets/lifecycle.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
-import {
-  chunkLength,
-  descriptorOffset,
-  MAX_CHUNK_COUNT,
-  MAX_CHUNKS,
-  MIN_CHUNK_COUNT,
-  nextChunkCount,
-  slotsOf,
-} from './chunk-directory.js';
+import { descriptorOffset } from './chunk-directory.js';
 import {
   decodeDescriptor,
   DESCRIPTOR_BYTES,
   DescriptorFields,
   encodeDescriptor,
-  formatChunk,
   MAX_GENERATION,
   type NameFields,
   wordZero,
@@ -42,6 +33,7 @@ import { type PoolChange, PoolChanges } from './pool-changes.js';
 import { PoolSpace } from './pool-space.js';
 import { isOutOfSpace, readBack } from './read-back.js';
 import { type Extent, type NewSlot, RegionExtents } from './region-extents.js';
+import { SlotGrowth } from './slot-growth.js';
 
 /** The checksum of a free descriptor's word covers no other words. */
 const NO_BYTES = new Uint8Array(0);
@@ -82,6 +74,7 @@ export class RegionPool {
   /** Regions that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
   readonly #extents: RegionExtents;
+  readonly #slots: SlotGrowth;
   readonly #places: NamePlaces;
   readonly #changes: PoolChanges;
 
@@ -94,6 +87,7 @@ export class RegionPool {
     this.#headers = new HeaderStore(medium, header, behind);
     this.table = table;
     this.space = new PoolSpace({ medium, headers: this.#headers, free, maxBytes, logger });
+    this.#slots = new SlotGrowth(medium, this.#headers, table, this.space);
     const places = state.places ?? new NamePlaces();
     const extents = new RegionExtents(medium, table, this.space, places, header.alignment);
     this.#places = places;
@@ -174,7 +168,7 @@ export class RegionPool {
     return this.#inTurn(async () => {
       const length = this.#extents.lengthFor(bytes);
       if (nameBytes > 0) await this.#changes.enableNames();
-      await this.#addSlotsTo(slot, length);
+      await this.#slots.addTo(slot, length);
       if (!this.table.take(slot, generation)) throw idTaken(id);
       try {
         const offset = length === 0 ? 0 : await this.space.take(length, bytes);
@@ -193,7 +187,7 @@ export class RegionPool {
   takeErased(ids: readonly RegionId[]): Promise<void> {
     const { table } = this;
     return this.#inTurn(async () => {
-      await this.#addSlotsTo(ids.reduce((highest, { slot }) => Math.max(highest, slot), -1));
+      await this.#slots.addTo(ids.reduce((highest, { slot }) => Math.max(highest, slot), -1));
       const slots = erasedSlots(ids, table);
       for (const { slot, generation } of slots) table.take(slot, generation);
       try {
@@ -419,7 +413,7 @@ export class RegionPool {
     const offset = length === 0 ? 0 : await this.#takeSpace(length, size + nameBytes);
     // Replaced regions hold slots too. Ending them first would let regions that are often replaced
     // run out of slots again and again.
-    let endsReplaced = !this.#hasRoomForChunk;
+    let endsReplaced = !this.#slots.hasRoom;
     try {
       for (;;) {
         const slot = this.table.takeFree();
@@ -431,7 +425,7 @@ export class RegionPool {
         }
         // Creations that need not wait may take all its slots before this one continues. Then it
         // needs another chunk.
-        await this.#addChunk();
+        await this.#slots.add();
       }
     } catch (error) {
       if (length > 0) this.space.free(offset, length);
@@ -447,80 +441,12 @@ export class RegionPool {
     return this.space.take(length, bytes);
   }
 
-  /** Whether more slots would take only a small part of the free space. */
-  get #hasRoomForChunk(): boolean {
-    const { chunks, alignment } = this.header;
-    const count = nextChunkCount(chunks);
-    return count > 0 && chunkLength(count, alignment) <= this.space.freeBytes / 16;
-  }
-
-  /**
-   * Adds slots until there is one with this number. An ID may ask for any number, so the slots and
-   * `length` more bytes must fit before the first is added.
-   */
-  async #addSlotsTo(slot: number, length = 0): Promise<void> {
-    const missing = slot + 1 - this.table.slots;
-    if (missing <= 0) return;
-    await this.space.ask();
-    const bytes = missing * DESCRIPTOR_BYTES + length;
-    const most = (MAX_CHUNKS - this.header.chunks.length) * MAX_CHUNK_COUNT;
-    if (missing > most || bytes > this.space.freeBytes) return this.space.refuse(bytes);
-    while (this.table.slots <= slot) await this.#addChunk();
-  }
-
-  /** Formats more slots. When they are durable, names them in the header. */
-  async #addChunk(): Promise<void> {
-    const { chunks, alignment } = this.header;
-    for (let count = nextChunkCount(chunks); ; count = Math.floor(count / 2)) {
-      const length = chunkLength(count, alignment);
-      if (count === 0) throw this.#outOfSlots('a pool has no more of them');
-      await this.space.giveBackWithheld();
-      try {
-        const offset = await this.space.take(length);
-        await this.#storeChunk(offset, length, count);
-        return;
-      } catch (error) {
-        // A pool that is nearly full, or fragmented, may still have room for a smaller one.
-        if (!isOutOfSpace(error)) throw error;
-        if (count <= MIN_CHUNK_COUNT)
-          throw this.#outOfSlots(`the descriptors of more take ${length} bytes in one piece`, error);
-      }
-    }
-  }
-
-  async #storeChunk(offset: number, length: number, count: number): Promise<void> {
-    const { chunks } = this.header;
-    const firstSlot = slotsOf(chunks);
-    try {
-      await this.#medium.writeDurably(offset, formatChunk(count, firstSlot, this.header));
-      await this.#headers.change({ chunks: [...chunks, { offset, firstSlot, count }] }, () =>
-        this.table.addSlots(count),
-      );
-    } catch (error) {
-      // If a header that failed may name the chunk after all, its space stays taken.
-      if (this.#headers.isUncertain) this.space.withhold(offset, length);
-      else this.space.freeUnclean(offset, length);
-      throw error;
-    }
-  }
-
   /**
    * Makes the header durable, with the corrections of recovery. If there is no room, this is done
    * before a region ends.
    */
   storeHeader(): Promise<void> {
     return this.#inTurn(() => this.#headers.store());
-  }
-
-  /** The error when slots are missing, not the region's own bytes: it may have none. */
-  #outOfSlots(why: string, cause?: unknown): BedrockError {
-    const { freeBytes: free, largestFreeBytes: largestFree, capacityBytes, usedBytes: used } = this.space;
-    return new BedrockError(
-      'OUT_OF_SPACE',
-      `no slot is free for one more region: all ${this.table.slots} are taken, and ${why}; of ${capacityBytes} bytes ${used} are used and ` +
-        `${free} free, ${largestFree} of them in one piece`,
-      { details: { requested: 0, used, free, largestFree }, ...(cause !== undefined && { cause }) },
-    );
   }
 
   /**

@@ -10,12 +10,13 @@
  * of another folder, that pack gets a second name here, a hard link: packs never change once their
  * snapshot is complete.
  */
-import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { BedrockError, invalid, messageOf, systemCodeOf } from '../base/errors.js';
+import { BedrockError, invalid, systemCodeOf } from '../base/errors.js';
 import { makeFolders, unmakeFolders } from '../base/folders.js';
 import { RegionId } from '../contract/region-id.js';
 import type { RegionStat } from '../contract/target.js';
+import { Appender, linesOf } from './appender.js';
 import { type Checksum, checksum } from './checksum.js';
 import { EarlierSnapshot } from './earlier-snapshot.js';
 import {
@@ -32,116 +33,15 @@ import {
   UNFINISHED,
 } from './format.js';
 import { type CopySink, PIECE_BYTES } from './live-copy.js';
+import { folderError, realFolder, syncFolder, useFolder } from './snapshot-folder.js';
 
 /** A pack that has reached this size gets no more bytes. */
 const PACK_BYTES = 2 ** 30;
-/** Small pieces are gathered up to this size. */
-const BUFFER_BYTES = 2 ** 20;
-
-/** Folders that a snapshot is being written to or read from by this process. */
-const inUse = new Set<string>();
-
-/** Reserves a folder for one snapshot at a time. @returns what ends the reservation @throws CONFLICT */
-export function useFolder(folder: string): () => void {
-  if (inUse.has(folder))
-    throw new BedrockError('CONFLICT', `another operation is using the folder ${folder}`, {
-      details: { path: folder },
-    });
-  inUse.add(folder);
-  return () => inUse.delete(folder);
-}
-
-/** Turns a system error about a snapshot's folder into one of our error codes. */
-export function folderError(folder: string, error: unknown): unknown {
-  const code = systemCodeOf(error);
-  if (error instanceof BedrockError || code === undefined) return error;
-  const details = { path: folder };
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new BedrockError(
-      'OUT_OF_SPACE',
-      `the file system of ${folder} has no space left for the snapshot`,
-      {
-        details,
-        cause: error,
-      },
-    );
-  if (['EACCES', 'ENOENT', 'EPERM', 'EROFS', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EEXIST'].includes(code))
-    return invalid(`no snapshot can be written to ${folder}: ${messageOf(error)}`, { details, cause: error });
-  return error;
-}
-
-/** An append-only file, with its checksum. Pieces are gathered, and written by the thread pool. */
-class Appender {
-  size = 0;
-  #crc = 0;
-  #pieces: Uint8Array[] = [];
-  #gathered = 0;
-  #written = 0;
-  #writing: Promise<void> = Promise.resolve();
-
-  constructor(
-    private readonly file: FileHandle,
-    private readonly sum: Checksum | undefined,
-  ) {}
-
-  /** @param bytes must not change until `drained` has resolved */
-  append(bytes: Uint8Array): number {
-    const at = this.size;
-    this.size += bytes.length;
-    if (this.sum !== undefined) this.#crc = this.sum(bytes, this.#crc);
-    this.#pieces.push(bytes);
-    this.#gathered += bytes.length;
-    return at;
-  }
-
-  get isFull(): boolean {
-    return this.#gathered >= BUFFER_BYTES;
-  }
-
-  flush(): Promise<void> {
-    if (this.#gathered > 0) {
-      const pieces = this.#pieces;
-      const at = this.#written;
-      this.#written += this.#gathered;
-      [this.#pieces, this.#gathered] = [[], 0];
-      this.#writing = this.#writing.then(() => writeAll(this.file, pieces, at));
-    }
-    return this.#writing;
-  }
-
-  async close(): Promise<IndexFile> {
-    await this.flush();
-    await this.file.sync();
-    await this.file.close();
-    return { size: this.size, crc32c: this.#crc };
-  }
-
-  async abandon(): Promise<void> {
-    await this.#writing.catch(() => undefined);
-    await this.file.close().catch(() => undefined);
-  }
-}
-
-async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], at: number): Promise<void> {
-  const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
-  for (let done = 0; done < bytes.length;)
-    done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
-}
 
 async function earlierOf({ incremental, poolId }: WriterOptions): Promise<EarlierSnapshot | undefined> {
   return incremental === undefined
     ? undefined
     : EarlierSnapshot.complete(await realFolder(incremental), poolId);
-}
-
-/** The path without symbolic links. A path that does not exist is returned unchanged: its use fails. */
-async function realFolder(folder: string): Promise<string> {
-  try {
-    return await realpath(folder);
-  } catch (error) {
-    if (systemCodeOf(error) === undefined) throw error;
-    return folder;
-  }
 }
 
 /** What is remembered of a region until the end. */
@@ -514,36 +414,5 @@ export class SnapshotWriter implements CopySink {
   async #letGo(): Promise<void> {
     await this.#earlier?.close();
     for (const release of this.#releases) release();
-  }
-}
-
-/** Yields the lines of a file that this process has written, with their positions. */
-async function* linesOf(file: FileHandle): AsyncGenerator<{ at: number; line: Buffer }> {
-  let rest: Buffer = Buffer.alloc(0);
-  for (let at = 0, start = 0; ;) {
-    const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    rest = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-    let from = 0;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10, from)) {
-      yield { at: start + from, line: rest.subarray(from, end + 1) };
-      from = end + 1;
-    }
-    start += from;
-    rest = rest.subarray(from);
-  }
-}
-
-/** Makes the names in a folder durable, if the file system supports this. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!['EINVAL', 'ENOTSUP'].includes(systemCodeOf(error) ?? '')) throw error;
-  } finally {
-    await handle.close();
   }
 }

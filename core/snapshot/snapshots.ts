@@ -11,7 +11,8 @@ import type { Target } from '../contract/target.js';
 import type { Manifest, RegionRecord } from './format.js';
 import { copyLive, isWatchable } from './live-copy.js';
 import { SnapshotReader } from './snapshot-reader.js';
-import { folderError, SnapshotWriter, useFolder, type Written } from './snapshot-writer.js';
+import { folderError, useFolder } from './snapshot-folder.js';
+import { SnapshotWriter, type Written } from './snapshot-writer.js';
 
 /** Regions that are restored at once, by default. */
 const IN_FLIGHT = 64;

@@ -29,6 +29,10 @@ export interface Place {
   readonly provider: string;
 }
 
+export function isSamePlace(one: Place, other: Place): boolean {
+  return one.address === other.address && one.provider === other.provider;
+}
+
 export class StateFile {
   #state: MigrationState | undefined;
 

@@ -68,9 +68,9 @@ export const FLAWS: readonly FlawedCode[] = [
       {
         file: REGION_POOL,
         from: `
-        await this.#addChunk();`,
+        await this.#slots.add();`,
         to: `
-        await this.#addChunk();
+        await this.#slots.add();
         return { slot: this.table.takeFree(), offset, length };`,
       },
     ],
