@@ -14,18 +14,18 @@ import type { DaemonSettings, ResolvedProvider, ResolvedReference } from '../con
 import type { BackendContext, Dependencies, ProviderContext } from '../contract/definitions.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
-import type { Dependency, Provider } from '../contract/provider.js';
+import type { Provider } from '../contract/provider.js';
 import type { Target } from '../contract/target.js';
 import { startStopped } from '../library/library.js';
 import { makeTarget } from '../library/make-target.js';
 import type { TypeRegistry } from '../library/registry.js';
 import { checkedTarget } from '../targets/checked-target.js';
-import { DependencyInjector, type Injectables } from './dependency-injector.js';
+import type { Injectables } from './dependency-injector.js';
 import { INCOMPLETE } from './incomplete.js';
 import { checkProvider } from './instance-check.js';
 import type { Operations } from './operations.js';
+import { ProviderDependencies, stopTimeoutMs } from './provider-dependencies.js';
 import { LabelledMetrics } from './provider-metrics.js';
-import { type RemoteDependencies, RemotesOfProvider } from './remote-dependencies.js';
 import { RequestCount } from './request-count.js';
 import { RouteTable } from './route-table.js';
 import type { RunningProvider } from './running-provider.js';
@@ -36,9 +36,6 @@ import type { Trouble } from './trouble.js';
 const ABORTED_STOP_MS = 1000;
 
 const NO_ROUTES = new RouteTable([], 'nobody');
-
-/** Means that a provider's code has not returned in time. */
-class LateChange extends BedrockError {}
 
 /** What a provider gets from its daemon. */
 export interface Surroundings {
@@ -68,8 +65,7 @@ export class ManagedProvider implements RunningProvider {
   routes = NO_ROUTES;
   readonly administration = new Sequence();
   readonly requests = new RequestCount();
-  /** Its present connections; `useDependency` replaces some. */
-  readonly #remotes = new RemotesOfProvider();
+  readonly #dependencies: ProviderDependencies;
   readonly #served: (ServedTarget | undefined)[] = [];
   readonly #metrics: LabelledMetrics;
   #resolved: ResolvedProvider;
@@ -87,11 +83,12 @@ export class ManagedProvider implements RunningProvider {
     this.#executionPool = executionPool;
     this.#registry = registry;
     this.#metrics = new LabelledMetrics(around.metrics, resolved.name);
+    this.#dependencies = new ProviderDependencies(resolved.name, around, this.logger);
   }
 
-  /** Asks the daemons that it depends on. @returns those of its dependencies that are not there */
+  /** Asks the daemons that it depends on. @returns the dependencies that are missing */
   async missingDependencies(timeoutMs: number): Promise<Trouble[]> {
-    const missing = await this.#remotes.missing(timeoutMs);
+    const missing = await this.#dependencies.missing(timeoutMs);
     return missing.map((one) => ({ provider: this.name, ...one }));
   }
 
@@ -168,7 +165,7 @@ export class ManagedProvider implements RunningProvider {
       this.#configAtStart = this.#plainConfig();
     } catch (error) {
       this.state = 'failed';
-      await this.#closeRemotes(this.#patienceMs(signal));
+      await this.#dependencies.close(this.#patienceMs(signal));
       await this.#metrics.forget();
       throw error;
     }
@@ -190,7 +187,7 @@ export class ManagedProvider implements RunningProvider {
     if (resolved.unavailable !== undefined)
       throw new BedrockError('LIBRARY_LOAD_FAILED', resolved.unavailable);
     const { definition } = resolved.registered;
-    const dependencies = await inTime(this.#dependencies());
+    const dependencies = await inTime(this.#dependencies.all(resolved.dependencies));
     const making = Promise.resolve(definition.create(resolved.config, this.#context(dependencies)));
     const checked = making.then((made) => {
       checkProvider(made, type);
@@ -265,7 +262,7 @@ export class ManagedProvider implements RunningProvider {
       this.logger.error(`provider "${this.name}" did not stop cleanly: ${explain(error)}`);
       return false;
     } finally {
-      await this.#closeRemotes(timeoutMs);
+      await this.#dependencies.close(timeoutMs);
     }
   }
 
@@ -275,108 +272,21 @@ export class ManagedProvider implements RunningProvider {
     await this.administration.idle();
   }
 
-  /** Closes the connections of its dependencies. Calls that do not end in time are abandoned. */
-  async #closeRemotes(timeoutMs: number): Promise<void> {
-    const late = (): BedrockError => new BedrockError('INTERNAL', 'calls to other daemons still ran');
-    await withTimeout(this.#remotes.close(), timeoutMs, late).catch((error: unknown) => {
-      this.logger.warning(`the connections of its dependencies did not close: ${messageOf(error)}`);
-    });
-  }
-
-  /**
-   * Makes it use another dependency from now on. Calls in flight on the old connections may end,
-   * for as long as requests may when the daemon stops. After that they are abandoned with a warning
-   * in the log, and the change stands.
-   * @param name its key in the configuration
-   * @param found the new reference, resolved
-   * @throws NOT_READY, DEPENDENCY_UNRESOLVED, TIMEOUT after bedrock.start_timeout_ms, whatever the
-   *   provider throws
-   */
-  async useDependency(
+  /** Makes it use another dependency from now on: see `ProviderDependencies`. */
+  useDependency(
     instance: Provider,
     name: string,
     found: ResolvedReference | readonly ResolvedReference[],
   ): Promise<void> {
-    const remotes = this.#remotes.begin();
-    let before: RemoteDependencies | undefined;
-    try {
-      const dependency = await this.#injector(remotes).resolve(found);
-      if (dependency === undefined)
-        throw new BedrockError(
-          'DEPENDENCY_UNRESOLVED',
-          `the dependency "${name}" cannot be had; the log says why`,
-        );
-      await this.#inTime(name, this.#taken(instance, name, dependency));
-      // The stop of the provider does not wait forever. It may be over, and then everything that
-      // the provider had is closed.
-      before = this.#remotes.use(name, remotes);
-    } catch (error) {
-      // Code that has not returned may still use the new connections: they stay open until the
-      // provider stops.
-      if (!(error instanceof LateChange)) await this.#closing(this.#remotes.drop(remotes), name);
-      throw error;
-    }
-    await this.#closing(this.#remotes.drop(before), name);
-  }
-
-  /**
-   * Logs a failure of the provider's own code here, where the dependency and the provider are
-   * known.
-   */
-  async #taken(
-    instance: Provider,
-    name: string,
-    dependency: Dependency | readonly Dependency[],
-  ): Promise<void> {
-    try {
-      await instance.changeDependency?.(name, dependency);
-    } catch (error) {
-      if (asBedrockError(error).code === 'INTERNAL')
-        this.logger.error(`the provider did not take its dependency "${name}": ${explain(error)}`);
-      throw error;
-    }
-  }
-
-  /** Gives up after a time-out, since other changes wait for this one. @throws LateChange */
-  #inTime(name: string, change: Promise<void>): Promise<void> {
-    const timeoutMs = this.#settings.start_timeout_ms;
-    const late = (): LateChange => {
-      this.logger.error(
-        `the provider has not taken its dependency "${name}" after ${timeoutMs} ms, and may use either one now`,
-      );
-      return new LateChange(
-        'TIMEOUT',
-        `provider "${this.name}" has not taken its dependency "${name}" within bedrock.start_timeout_ms, ${timeoutMs} ms`,
-      );
-    };
-    return withTimeout(change, timeoutMs, late);
-  }
-
-  /**
-   * Waits until connections of a dependency are closed, or until a time-out: others wait to
-   * administer the provider.
-   */
-  async #closing(closed: Promise<void>, name: string): Promise<void> {
-    const timeoutMs = this.#stopTimeoutMs;
-    const late = (): BedrockError =>
-      new BedrockError(
-        'TIMEOUT',
-        `calls still ran after ${timeoutMs} ms (bedrock.drain_timeout_ms, and a second at least), and are abandoned`,
-      );
-    await withTimeout(closed, timeoutMs, late).catch((error: unknown) => {
-      this.logger.warning(
-        `the connections of a dependency "${name}" that is no longer used did not close: ${messageOf(error)}`,
-      );
-    });
+    return this.#dependencies.use(instance, name, found);
   }
 
   get #settings(): DaemonSettings {
     return this.around.running.settings;
   }
 
-  /** As long as requests may take to end. A stop that never ends must not keep the other providers open. */
   get #stopTimeoutMs(): number {
-    return Math.max(this.#settings.drain_timeout_ms, 1000);
+    return stopTimeoutMs(this.#settings);
   }
 
   /**
@@ -423,21 +333,6 @@ export class ManagedProvider implements RunningProvider {
       createTarget: (type, config, more) =>
         createTarget(this.#registry, type, config, { ...context, ...more }),
     };
-  }
-
-  /** When the start is given up, connections that are being made are closed, and no further ones begin. */
-  async #dependencies(): Promise<Dependencies> {
-    const found: Record<string, Dependencies[string]> = {};
-    for (const [name, reference] of Object.entries(this.resolved.dependencies)) {
-      const remotes = this.#remotes.begin();
-      this.#remotes.use(name, remotes);
-      found[name] = await this.#injector(remotes).resolve(reference);
-    }
-    return found;
-  }
-
-  #injector(remotes: RemoteDependencies): DependencyInjector {
-    return new DependencyInjector(this.around.among, remotes, this.logger);
   }
 }
 
