@@ -9,7 +9,7 @@ import { isObject } from './expand.js';
 import type { FaultList } from './fault-list.js';
 import { entriesOf, reportDuplicates } from './named-entries.js';
 
-/** The pool that always exists. */
+/** The execution pool that always exists. */
 export const PRIMARY_POOL = '__primary__';
 
 const PRIMARY: Required<ExecutionPoolConfig> = {
@@ -23,18 +23,21 @@ const PRIMARY: Required<ExecutionPoolConfig> = {
 export interface ResolvedPools {
   readonly all: readonly Required<ExecutionPoolConfig>[];
   readonly streams: readonly ExecutionStreamConfig[];
-  /** The pool of providers that name none. */
+  /** The execution pool of providers that name none. */
   readonly default: string;
   /**
-   * Name of the pool that a reference (name or position) leads to; undefined if there is none,
-   * which is reported at `path`.
+   * Name of the execution pool that a reference (name or position) leads to; undefined if there is
+   * none, which is reported at `path`.
    */
   find(reference: unknown, path: ConfigPath, code?: ConfigIssue['code']): string | undefined;
-  /** The name of the pool that a reference leads to; the reference itself if it leads nowhere. */
+  /** The name of the execution pool that a reference leads to; the reference itself if it leads nowhere. */
   readonly nameOf: (reference: PoolReference) => PoolReference;
 }
 
-/** Lists the pools, including __primary__, and checks every reference to one outside the providers. */
+/**
+ * Lists the execution pools, including __primary__, and checks every reference to one outside the
+ * providers.
+ */
 export function resolvePools(root: Record<string, unknown>, faults: FaultList): ResolvedPools {
   const margo = isObject(root.margo) ? root.margo : {};
   const argobots = isObject(margo.argobots) ? margo.argobots : {};

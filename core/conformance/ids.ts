@@ -60,7 +60,7 @@ export const idRules: Rules = (rule, { isRemote, isThorough }) => {
     await refusesAllCalls(target, id, 'REGION_NOT_FOUND', 'a stale ID');
   });
 
-  rule('refuses a stale ID still when its place is taken by a new region', async ({ target }) => {
+  rule('refuses a stale ID still when its slot is taken by a new region', async ({ target }) => {
     const stale: RegionId[] = [];
     for (let seed = 1; seed <= (isRemote && !isThorough ? 5 : 20); seed++) {
       const id = await target.createAndWrite(pattern(64, seed));

@@ -97,7 +97,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     return;
   }
 
-  rule('lists of each place the last ID that was erased, in pages of any size', async ({ target }) => {
+  rule('lists of each slot the last ID that was erased, in pages of any size', async ({ target }) => {
     const erased = await makeHistory(target);
     const listed = await allErased(target);
     for (const limit of [1, 2, 1000])
@@ -107,8 +107,8 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
       const isErased = !live.includes(id.toString()) && erased.some((old) => old.equals(id));
       holds(isErased, 'an ID that is listed as erased', id, 'one that was erased, and does not live');
     }
-    const places = new Set(listed.map(({ slot }) => slot)).size;
-    is(places, listed.length, 'the number of different places among the erased IDs');
+    const slots = new Set(listed.map(({ slot }) => slot)).size;
+    is(slots, listed.length, 'the number of different slots among the erased IDs');
   });
 
   if (factory.createImporting === undefined) return;
@@ -192,7 +192,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     });
   });
 
-  rule('refuses the IDs before a live or erased one of the same place with ID_TAKEN', async (bench) => {
+  rule('refuses the IDs before a live or erased one of the same slot with ID_TAKEN', async (bench) => {
     const erased = await makeHistory(bench.target);
     const copy = await copyOf(bench, bench.target);
     await changesNothing(copy, async () => {
@@ -285,7 +285,7 @@ export const importRules: Rules = (rule, { capabilities, factory }) => {
     sameBytes(await copy.read(id, 0, 64), bytes, 'the region of the import that succeeded');
   });
 
-  rule('does not let an ID of a place far away eat its space', async (bench) => {
+  rule('does not let an ID of a slot far away eat its space', async (bench) => {
     const copy = await copyOf(bench, bench.target);
     const [poolLow, poolHigh] = new Uint32Array((await poolIdOf(copy)).slice().buffer);
     for (const slot of [0xffff_ffff, 0x7fff_ffff, 100_000_000]) {

@@ -97,7 +97,7 @@ export const listRules: Rules = (rule) => {
     sameList(listed, rest.map(String), 'the regions after the erased one');
   });
 
-  rule('goes on after an erased ID whose place was taken again', async ({ target }) => {
+  rule('goes on after an erased ID whose slot was taken again', async ({ target }) => {
     await makeRegions(target, 9);
     const all = await listAll(target);
     const [last, ...rest] = all.slice(3).map(({ id }) => id);

@@ -4,14 +4,15 @@
 export interface ExecutionPoolLimits {
   /** Operations that may run at once; `max_in_flight` of the configuration, default 256. */
   maxInFlight: number;
-  /** Operations that may wait for a place; `max_queued` of the configuration, default 4096. */
+  /** Operations that may wait for admission; `max_queued` of the configuration, default 4096. */
   maxQueued: number;
 }
 
 /**
  * At most `maxInFlight` operations run at once. Up to `maxQueued` more wait, in order of arrival. A
  * further one is refused with OVERLOADED. The doors enter it for one target operation at a time, so
- * a slow client never holds a place while it sends or receives. In-process calls do not use it.
+ * a slow client never holds an admission while it sends or receives. In-process calls do not use
+ * it.
  */
 export interface ExecutionPool {
   /** Name in the configuration. */
@@ -20,7 +21,7 @@ export interface ExecutionPool {
   readonly limits: Readonly<ExecutionPoolLimits>;
   /** Places that are in use now. */
   readonly inFlight: number;
-  /** Operations that wait for a place now. */
+  /** Operations that wait for admission now. */
   readonly queued: number;
   /** Requests refused so far. */
   readonly refused: number;
@@ -31,10 +32,10 @@ export interface ExecutionPool {
   run<T>(operation: () => T | Promise<T>): Promise<T>;
   /** Runs a further operation of an admitted request: it waits its turn, but is not refused. */
   resume<T>(operation: () => T | Promise<T>): Promise<T>;
-  /** Yields each item when its turn comes, and holds the place until the consumer asks for the next. */
+  /** Yields each item when it is admitted, and holds the admission until the consumer asks for the next. */
   pace<T>(items: AsyncIterable<T>): AsyncGenerator<T>;
-  /** Takes a place if one is free, for callers that prefer not to wait. `leave` gives it back. */
+  /** Admits an operation if none must wait, for callers that prefer not to wait. `leave` ends it. */
   tryEnter(): boolean;
-  /** Passes a place that `tryEnter` took to the next in the queue. */
+  /** Passes an admission of `tryEnter` on to the next operation in the queue. */
   leave(): void;
 }

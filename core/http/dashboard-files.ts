@@ -84,10 +84,10 @@ export function addDashboard(app: FastifyInstance): void {
     file.catch(() => kept.delete(name));
     return file;
   };
-  for (const place of DASHBOARD_PATHS) {
-    const name = place === '/' ? 'index.html' : path.posix.basename(place);
+  for (const url of DASHBOARD_PATHS) {
+    const name = url === '/' ? 'index.html' : path.posix.basename(url);
     // The page alone contains no data, so everybody may get it.
-    app.get(place, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
+    app.get(url, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
       // The router takes the asterisk, which is the daemon as a whole (RFC 9112, 3.2.4), for the root.
       if (request.raw.url === '*') return reply.callNotFound();
       return answer(await read(name), request, reply);

@@ -215,7 +215,7 @@ async function put(
   };
   const options: PutOptions = {};
   // Refuses if the execution pool is full. After that each piece is admitted separately, so that a
-  // slow client occupies no place in between.
+  // slow client holds no admission in between.
   await executionPool.run(async () => {
     const current = await look();
     if (!isConditional(headers)) return;

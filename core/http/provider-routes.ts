@@ -118,7 +118,7 @@ async function answerOf(
   if (route.body === 'bytes') {
     const size = announcedSize(request.raw, optionalNumber('size', query.size), options.limits);
     // Refuses if the execution pool is full. After that each piece is admitted separately, so that
-    // a slow client occupies no place in between.
+    // a slow client holds no admission in between.
     await executionPool.run(() => undefined);
     const pieces = executionPool.pace(readBody(request.raw, size, options.limits));
     return call(untilAnswered(pieces, size, response));
@@ -129,7 +129,7 @@ async function answerOf(
 
 /**
  * Provides a body until its request is answered: a provider that never returns from a piece must
- * not keep its place in the execution pool.
+ * not keep its admission.
  */
 function untilAnswered(
   pieces: AsyncGenerator<Uint8Array>,

@@ -65,7 +65,7 @@ export async function receiveRegion(
 
 /**
  * Creates a region from a body. Each piece is admitted separately by the execution pool, so that a
- * slow client occupies no place in between. If a client is slow, others may take the space that it
+ * slow client holds no admission in between. If a client is slow, others may take the space that it
  * holds.
  * @throws as `make`, and errors of the body
  */

@@ -279,14 +279,14 @@ async function create(
         'LENGTH_REQUIRED',
         'give the size of the region with ?size=, or send its contents',
       );
-    // Holds no place in the execution pool while others free their space, because they may need one for that.
+    // Holds no admission while others free their space, because they may need one for that.
     const id = await space.make(asked, () => executionPool.run(() => target.create(asked, naming)));
     return { id, size: asked };
   }
   const size = announcedSize(request.raw, asked, limits);
   exchange.bytes = size;
   // Refuses if the execution pool is full. After that each piece is admitted separately, so that a
-  // slow client occupies no place in between.
+  // slow client holds no admission in between.
   await executionPool.run(() => undefined);
   const options = { ...persistOption(request.query), ...naming };
   const create = (contents: RegionSource): Promise<RegionId> => target.createAndWrite(contents, options);

@@ -100,7 +100,7 @@ export function answerSmallRequests(options: SmallRequestsOptions): RequestListe
   return (request, response) => {
     const begun = performance.now();
     const found = find(request);
-    // Without a place in the execution pool it would have to wait, and only the routes do that.
+    // Without admission it would have to wait, and only the routes do that.
     if (found === undefined || !found.served.executionPool.tryEnter()) otherwise(request, response);
     else void answer(request, response, found, begun);
   };

@@ -17,7 +17,7 @@ export class AdmissionQueue implements ExecutionPool {
     public limits: Readonly<ExecutionPoolLimits>,
   ) {}
 
-  /** Changes the limits. Waiting operations begin if there are places for them now. */
+  /** Changes the limits. Waiting operations begin if they can be admitted now. */
   change(limits: Readonly<ExecutionPoolLimits>): void {
     this.limits = limits;
     while (this.queued > 0 && this.tryEnter()) this.#passOn();
@@ -77,7 +77,7 @@ export class AdmissionQueue implements ExecutionPool {
     return true;
   }
 
-  /** Resolves when another operation has passed on its place; #inFlight does not change. */
+  /** Resolves when another operation has passed on its admission; #inFlight does not change. */
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#queue.push(resolve));
   }
@@ -88,7 +88,7 @@ export class AdmissionQueue implements ExecutionPool {
     else this.#passOn();
   }
 
-  /** Gives the next waiting operation a place that is already counted. */
+  /** Passes an admission, which is already counted, on to the next waiting operation. */
   #passOn(): void {
     const next = this.#queue[this.#head];
     if (++this.#head * 2 > this.#queue.length) {

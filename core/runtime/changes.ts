@@ -81,7 +81,7 @@ export class Changes {
     return this.#inTurn(async () => {
       const { manager, running } = this.parts;
       const known = new Set(manager.all);
-      const at = before === undefined ? running.current.providers.length : this.#placeOf(before);
+      const at = before === undefined ? running.current.providers.length : this.#indexOf(before);
       await this.#edit((config) => config.providers?.splice(at, 0, entry as ProviderConfig));
       const added = manager.all.find((provider) => !known.has(provider));
       if (added === undefined) throw new BedrockError('INTERNAL', 'the provider that was added is not there');
@@ -103,13 +103,13 @@ export class Changes {
       refuseUsed(`provider "${name}"`, usersOfProvider(running.current, name));
       manager.operations.refuseWhileBusy(name);
       if (managed.administration.isBusy) throw busy(managed);
-      await this.#edit((config) => config.providers?.splice(this.#placeOf(name), 1));
+      await this.#edit((config) => config.providers?.splice(this.#indexOf(name), 1));
     });
   }
 
   /**
    * Makes a provider use another execution pool, or other dependencies, from now on. Requests that
-   * already wait are admitted by the pool that they wait in.
+   * already wait are admitted by the execution pool that they wait in.
    * @param provider name or provider_id
    * @throws PROVIDER_NOT_FOUND, NOT_READY, NOT_SUPPORTED, CONFLICT while an operation of the
    *   provider runs, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, TIMEOUT, whatever the provider throws
@@ -125,7 +125,7 @@ export class Changes {
     const make = (): Promise<void> =>
       this.#inTurn(() =>
         this.#edit((config) => {
-          const entry = config.providers?.[this.#placeOf(managed.name)];
+          const entry = config.providers?.[this.#indexOf(managed.name)];
           if (entry === undefined) return;
           entry.dependencies = { ...entry.dependencies, ...(dependencies as Record<string, string>) };
           if (pool === undefined) return;
@@ -164,20 +164,24 @@ export class Changes {
     return this.#inTurn(() =>
       this.#edit((config) => {
         const pools = poolsOf(config);
-        // The pool that always exists stays the last one, as in a file that does not list it.
+        // The execution pool that always exists stays the last one, as in a file that does not list
+        // it.
         const isLast = pools.at(-1)?.name === PRIMARY_POOL;
         pools.splice(pools.length - (isLast ? 1 : 0), 0, entry);
       }),
     );
   }
 
-  /** @throws NOT_FOUND, INVALID_ARGUMENT for the pool that always exists, CONFLICT if it is in use */
+  /**
+   * @throws NOT_FOUND, INVALID_ARGUMENT for the execution pool that always exists, CONFLICT if it
+   *   is in use
+   */
   removeExecutionPool(name: string): Promise<void> {
     return this.#inTurn(() => {
       const { current } = this.parts.running;
       if (name === PRIMARY_POOL)
         throw new BedrockError('INVALID_ARGUMENT', `the execution pool ${PRIMARY_POOL} always exists`);
-      const at = placeIn(current.pools, name, 'execution pool');
+      const at = indexIn(current.pools, name, 'execution pool');
       refuseUsed(`the execution pool "${name}"`, usersOfPool(current, name));
       return this.#edit((config) => poolsOf(config).splice(at, 1));
     });
@@ -192,7 +196,7 @@ export class Changes {
   removeExecutionStream(name: string): Promise<void> {
     return this.#inTurn(() => {
       const streams = this.parts.running.current.json.margo?.argobots?.xstreams ?? [];
-      const at = placeIn(streams, name, 'execution stream');
+      const at = indexIn(streams, name, 'execution stream');
       return this.#edit((config) => streamsOf(config).splice(at, 1));
     });
   }
@@ -305,7 +309,7 @@ export class Changes {
   }
 
   /** Index of a provider in the running configuration. @throws PROVIDER_NOT_FOUND */
-  #placeOf(provider: string): number {
+  #indexOf(provider: string): number {
     const { name } = this.parts.manager.get(provider);
     return this.parts.running.current.providers.findIndex((one) => one.name === name);
   }
@@ -426,7 +430,7 @@ function streamsOf({ margo }: BedrockConfig): ExecutionStreamConfig[] {
 }
 
 /** @throws NOT_FOUND */
-function placeIn(list: readonly { readonly name?: string }[], name: string, what: string): number {
+function indexIn(list: readonly { readonly name?: string }[], name: string, what: string): number {
   const at = list.findIndex((one) => one.name === name);
   if (at >= 0) return at;
   const known = list.map((one) => one.name).join(', ');

@@ -29,7 +29,7 @@ export interface Difference {
   readonly refused: readonly string[];
 }
 
-/** Compares the providers only: pools and libraries can be added and removed freely. */
+/** Compares the providers only: execution pools and libraries can be added and removed freely. */
 export function differenceOf(
   running: readonly ManagedProvider[],
   { config: wanted, registry }: Pick<Resolution, 'config' | 'registry'>,

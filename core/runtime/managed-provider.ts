@@ -53,7 +53,7 @@ export interface Surroundings {
 }
 
 /** Its place in a configuration. */
-export interface ProviderPlace {
+export interface ProviderEntry {
   readonly resolved: ResolvedProvider;
   readonly executionPool: ExecutionPool;
   readonly registry: TypeRegistry;
@@ -75,7 +75,7 @@ export class ManagedProvider implements RunningProvider {
   #registry: TypeRegistry;
 
   constructor(
-    { resolved, executionPool, registry }: ProviderPlace,
+    { resolved, executionPool, registry }: ProviderEntry,
     readonly logger: Logger,
     private readonly around: Surroundings,
   ) {
@@ -126,7 +126,7 @@ export class ManagedProvider implements RunningProvider {
    * Takes its entry in another configuration. From now on, requests queue in the execution pool
    * that this names.
    */
-  adopt({ resolved, executionPool, registry }: ProviderPlace): void {
+  adopt({ resolved, executionPool, registry }: ProviderEntry): void {
     this.#resolved = resolved;
     this.#executionPool = executionPool;
     this.#registry = registry;

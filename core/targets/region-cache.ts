@@ -2,8 +2,8 @@
  * The objects of regions that are in use, or were recently. Finding one takes one array read, even
  * in a large table.
  *
- * Each slot shares one of a few thousand places, chosen by its low bits, which holds the region
- * that came last. If a region is still in use when another one takes its place, it is displaced: it
+ * Each slot shares one of a few thousand entries, chosen by its low bits, which holds the region
+ * that came last. If a region is still in use when another one takes its entry, it is displaced: it
  * can be found elsewhere until nobody uses it any more. So the number of unused objects is bounded,
  * and a region in use has one object only.
  *

@@ -17,19 +17,19 @@ export type MigrationState =
    * The destination was, or is about to be, told to serve. Only the destination knows whether it
    * does.
    */
-  | { readonly role: 'finishing'; readonly poolId: string; readonly to: Place }
+  | { readonly role: 'finishing'; readonly poolId: string; readonly to: ProviderAddress }
   /** Its regions are served elsewhere. */
-  | { readonly role: 'moved'; readonly poolId: string; readonly to: Place };
+  | { readonly role: 'moved'; readonly poolId: string; readonly to: ProviderAddress };
 
 /** A provider of a daemon. */
-export interface Place {
+export interface ProviderAddress {
   /** Its address, in the form that `connect` takes. */
   readonly address: string;
   /** Its name. */
   readonly provider: string;
 }
 
-export function isSamePlace(one: Place, other: Place): boolean {
+export function isSameProvider(one: ProviderAddress, other: ProviderAddress): boolean {
   return one.address === other.address && one.provider === other.provider;
 }
 

@@ -6,7 +6,7 @@
  * | serves | the target |
  * | receives the regions of another target | MIGRATION_UNFINISHED |
  * | has handed over, and does not know whether its destination serves | MIGRATION_UNFINISHED |
- * | has moved | PROVIDER_MOVED, with the new place |
+ * | has moved | PROVIDER_MOVED, with the new address |
  *
  * The IDs of regions end in the ID of their pool. So an empty target that is to receive the regions
  * of another one first takes that pool ID by `beginFilling`, as for a restore. From then on
@@ -24,7 +24,7 @@ import {
   type Target,
 } from '../../core/index.js';
 import { RefusingTarget } from './refusing-target.js';
-import { type MigrationState, type Place, StateFile } from './state-file.js';
+import { type MigrationState, type ProviderAddress, StateFile } from './state-file.js';
 
 /**
  * What copying a serving target needs beyond the contract. Every BaseTarget has it, of any copy of
@@ -262,7 +262,7 @@ export class TargetSlot {
    * Notes durably that the destination is about to be told to serve. From now on it serves nobody.
    * Changes that are held stay held until the destination has answered.
    */
-  async beginEnd(poolId: string, to: Place): Promise<void> {
+  async beginEnd(poolId: string, to: ProviderAddress): Promise<void> {
     await this.#file.set({ role: 'finishing', poolId, to });
     this.served = this.#refusing({ role: 'finishing', poolId, to });
   }
@@ -288,7 +288,7 @@ export class TargetSlot {
    * Ends its service, when the destination serves.
    * @param remove whether the data here is deleted; otherwise it is closed and left
    */
-  async retire(poolId: string, to: Place, remove: boolean): Promise<void> {
+  async retire(poolId: string, to: ProviderAddress, remove: boolean): Promise<void> {
     const state = { role: 'moved', poolId, to } as const;
     await this.#file.set(state);
     this.served = this.#refusing(state);

@@ -25,7 +25,7 @@ import {
   type PieceResult,
   WIRE_VERSION,
 } from './wire.js';
-import type { Place } from '../state-file.js';
+import type { ProviderAddress } from '../state-file.js';
 import { differenceOf, type Successor } from './successor.js';
 
 /** Codes of failures that may be over in a moment. */
@@ -81,7 +81,7 @@ export class Destination {
     }
   }
 
-  get place(): Place {
+  get providerAddress(): ProviderAddress {
     return { address: this.service.url, provider: this.provider.name };
   }
 

@@ -25,7 +25,7 @@ import {
   type OperationContext,
   type Target,
 } from '../../../core/index.js';
-import type { Place } from '../state-file.js';
+import type { ProviderAddress } from '../state-file.js';
 import { isWatchable, poolIdOf, type TargetSlot } from '../target-slot.js';
 import type { TransferManager } from '../transfer-manager.js';
 import { ChangedRegions } from './changed-regions.js';
@@ -112,7 +112,7 @@ export class Migration {
       // Has no effect once all changes are refused.
       for (const { watch } of moving) watch.end();
     }
-    const { address, provider } = destination.place;
+    const { address, provider } = destination.providerAddress;
     const result: MigrateResult = {
       address,
       provider,
@@ -137,7 +137,7 @@ export class Migration {
     pools: readonly { poolId: string }[],
   ): Promise<void> {
     const { slots, destination } = this;
-    const { address, provider } = destination.place;
+    const { address, provider } = destination.providerAddress;
     const isBroken = (slot: TargetSlot): boolean => slot.state?.role === 'finishing';
     for (const [index, slot] of slots.entries()) {
       const state = states[index];
@@ -272,7 +272,7 @@ export class Migration {
 
   async #finish(pools: readonly { poolId: string }[], moving: readonly Moving[]): Promise<void> {
     const { destination, slots } = this;
-    const to = destination.place;
+    const to = destination.providerAddress;
     this.progress.signal.throwIfAborted();
     const counts = new Map<TargetSlot, number>();
     for (const { slot, source } of moving) counts.set(slot, (await source.stats()).regions);
@@ -302,7 +302,7 @@ export class Migration {
     this.#holdMs += performance.now() - begun;
   }
 
-  async #beginEnd(moving: readonly Moving[], to: Place): Promise<void> {
+  async #beginEnd(moving: readonly Moving[], to: ProviderAddress): Promise<void> {
     const noted: TargetSlot[] = [];
     try {
       for (const { slot, poolId } of moving) {

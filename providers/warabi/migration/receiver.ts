@@ -199,13 +199,13 @@ export class Receiver {
     throw new BedrockError('INVALID_ARGUMENT', `provider "${this.name}" has no target ${target}`);
   }
 
-  #targetOf(place: InSession): Target {
-    this.#arrivalsOf(place);
-    return (this.slots[place.target] as TargetSlot).target;
+  #targetOf(request: InSession): Target {
+    this.#arrivalsOf(request);
+    return (this.slots[request.target] as TargetSlot).target;
   }
 
-  async #compare({ parts, ...place }: CompareRequest): Promise<CompareAnswer> {
-    const target = this.#targetOf(place);
+  async #compare({ parts, ...request }: CompareRequest): Promise<CompareAnswer> {
+    const target = this.#targetOf(request);
     const answers: CompareAnswer['parts'][number][] = [];
     for (const { id: text, offset, length } of parts) {
       const id = RegionId.parse(text);
@@ -221,8 +221,8 @@ export class Receiver {
     return { parts: answers };
   }
 
-  async #list({ after, ...place }: ListRequest): Promise<ListAnswer> {
-    const target = this.#targetOf(place);
+  async #list({ after, ...request }: ListRequest): Promise<ListAnswer> {
+    const target = this.#targetOf(request);
     const page = await target.list({
       limit: MAX_IDS,
       ...(after !== undefined && { after: RegionId.parse(after) }),

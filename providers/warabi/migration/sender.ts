@@ -10,7 +10,7 @@ import {
   type RemoteOptions,
 } from '../../../core/index.js';
 import type { WarabiConfig } from '../../../schemas/generated/warabi.js';
-import { isSamePlace, type Place } from '../state-file.js';
+import { isSameProvider, type ProviderAddress } from '../state-file.js';
 import { isWatchable, poolIdOf, type TargetSlot } from '../target-slot.js';
 import { type TransferManager, transferManagerOf } from '../transfer-manager.js';
 import { Destination } from './destination.js';
@@ -48,7 +48,7 @@ export class Sender {
     );
     try {
       const moved = this.slots.flatMap(({ state }) => (state?.role === 'moved' ? [state.to] : []));
-      if (moved.length === this.slots.length) return this.#alreadyThere(moved, destination.place);
+      if (moved.length === this.slots.length) return this.#alreadyThere(moved, destination.providerAddress);
       if (options.abandon) return await this.#abandon(destination);
       return await new Migration(
         this.name,
@@ -79,10 +79,10 @@ export class Sender {
 
   /**
    * Answers a migration that is repeated after its answer was lost.
-   * @throws PROVIDER_MOVED if it went to another place
+   * @throws PROVIDER_MOVED if it went elsewhere
    */
-  #alreadyThere(moved: readonly Place[], to: Place): MigrateResult {
-    const elsewhere = this.slots.find((_slot, index) => !isSamePlace(moved[index] ?? to, to));
+  #alreadyThere(moved: readonly ProviderAddress[], to: ProviderAddress): MigrateResult {
+    const elsewhere = this.slots.find((_slot, index) => !isSameProvider(moved[index] ?? to, to));
     if (elsewhere?.refusal !== undefined) throw elsewhere.refusal;
     return { ...to, regions: 0, sentBytes: 0, passes: 0, holdMs: 0, durationMs: 0 };
   }
@@ -92,8 +92,8 @@ export class Sender {
     const pools: string[] = [];
     for (const slot of this.slots) {
       const { state } = slot;
-      const to = destination.place;
-      if (state?.role === 'finishing' && !isSamePlace(state.to, to))
+      const to = destination.providerAddress;
+      if (state?.role === 'finishing' && !isSameProvider(state.to, to))
         throw new BedrockError(
           'CONFLICT',
           `the interrupted migration was to provider "${state.to.provider}" at ${state.to.address}; abandon it there`,
