@@ -1,6 +1,7 @@
 /**
- * The extent allocator of the region pool beside a first-fit list: how full a pool of ten thousand regions gets before an allocation
- * fails, and what it costs to free one extent and allocate another in a pool that has been in use for long.
+ * The extent allocator of the region pool beside a first-fit list: how full a pool of ten thousand
+ * regions gets before an allocation fails, and what it costs to free one extent and allocate
+ * another in a pool that has been in use for long.
  */
 import { ExtentAllocator } from '../dist/core/pool/extent-allocator.js';
 import { FirstFit } from './first-fit.js';
@@ -10,7 +11,10 @@ const SECTION = 'allocator';
 const REFERENCE = 'first-fit list';
 const ALIGNMENT = 64;
 
-/** Bytes of a region out of a number in [0, 1); log-uniform: as many from 64 to 128 as from half a MiB to one. */
+/**
+ * Bytes of a region out of a number in [0, 1); log-uniform: as many from 64 to 128 as from half a
+ * MiB to one.
+ */
 const MIXES = {
   '64 B to 1 MiB': (number) => 64 * 2 ** (14 * number),
   '64 B to 16 KiB': (number) => 64 * 2 ** (8 * number),
@@ -37,7 +41,10 @@ export function allocatorSection({ rounds }) {
   return rows;
 }
 
-/** Fills a pool to 70 %, then replaces regions at random and adds one for every twenty replaced, until an allocation fails. */
+/**
+ * Fills a pool to 70 %, then replaces regions at random and adds one for every twenty replaced,
+ * until an allocation fails.
+ */
 function percentAtFirstFailure(bytesOf, seed, create) {
   const random = randomNumbers(seed);
   const next = () => aligned(bytesOf(random()));
@@ -62,7 +69,10 @@ function percentAtFirstFailure(bytesOf, seed, create) {
   }
 }
 
-/** One free and one allocate, 64 B to 1 MiB, where four fifths of the pool are in use; both start from the same free space. */
+/**
+ * One free and one allocate, 64 B to 1 MiB, where four fifths of the pool are in use; both start
+ * from the same free space.
+ */
 function compareTime(name, count, operations, rounds) {
   const bytesOf = MIXES['64 B to 1 MiB'];
   const random = randomNumbers(count);

@@ -10,7 +10,10 @@ export function start(args, options) {
   return startProgram(process.execPath, args, options);
 }
 
-/** Starts a program, and waits until it says that it is ready; what it says before may tell where it listens. */
+/**
+ * Starts a program, and waits until it says that it is ready; what it says before may tell where it
+ * listens.
+ */
 export async function startProgram(
   program,
   args,
@@ -33,7 +36,10 @@ export async function startProgram(
     /** Where it listens first of all. */
     url: urls[0],
     urls,
-    /** CPU time that the process's threads have used, seconds (schedstat of proc(5): the first field is nanoseconds). */
+    /**
+     * CPU time that the process's threads have used, seconds (schedstat of proc(5): the first field
+     * is nanoseconds).
+     */
     cpuSeconds() {
       const tasks = readdirSync(`/proc/${child.pid}/task`);
       const nanos = tasks.map((task) => readFileSync(`/proc/${child.pid}/task/${task}/schedstat`, 'utf8'));

@@ -1,4 +1,7 @@
-/** A process that is told an operation a line, and answers with a figure, or several in JSON: contenders are measured in turn. */
+/**
+ * A process that is told an operation a line, and answers with a figure, or several in JSON:
+ * contenders are measured in turn.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** The reference of the allocator: free extents in a list sorted by offset, the first that is long enough is taken. */
+/**
+ * The reference of the allocator: free extents in a list sorted by offset, the first that is long
+ * enough is taken.
+ */
 
 export class FirstFit {
   #offsets;

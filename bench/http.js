@@ -1,7 +1,8 @@
 /**
- * HTTP: small reads and writes of a region beside a bare Fastify route and a bare node:http server that move the same bytes, and a
- * large region beside node:http streaming from memory. Small requests are compared by the server's time a request (wall clock,
- * 32 connections, one request in flight on each) and by its CPU time.
+ * HTTP: small reads and writes of a region beside a bare Fastify route and a bare node:http server
+ * that move the same bytes, and a large region beside node:http streaming from memory. Small
+ * requests are compared by the server's time a request (wall clock, 32 connections, one request in
+ * flight on each) and by its CPU time.
  */
 import { fileURLToPath } from 'node:url';
 import { start } from './child.js';

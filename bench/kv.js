@@ -1,10 +1,11 @@
 /**
- * Values of 64 bytes under names of 20, beside the stores that people would take instead: durable puts under names that are there, values
- * found, mapped and read by name, transactions, and walks over all pairs, within the process that wants them; SET and GET over TCP by the
- * same client; and what a million of them takes in memory.
+ * Values of 64 bytes under names of 20, beside the stores that people would take instead: durable
+ * puts under names that are there, values found, mapped and read by name, transactions, and walks
+ * over all pairs, within the process that wants them; SET and GET over TCP by the same client; and
+ * what a million of them takes in memory.
  *
- * In-process there are 8192 names, met in no order. A time is wall clock; `CPU` beside it is that of all threads of the process, which a
- * busy machine disturbs less.
+ * In-process there are 8192 names, met in no order. A time is wall clock; `CPU` beside it is that
+ * of all threads of the process, which a busy machine disturbs less.
  */
 import { row, sizeText } from './table.js';
 import { NAMES } from './kv/names.js';
@@ -29,8 +30,8 @@ const TRANSACT = {
 const WALK = { title: 'pairs walked', operation: 'walk', pairs: NAMES };
 
 /**
- * In-process: who takes part at each place, ours first; what each is called, how it is opened, the package that it needs,
- * and which operations it takes, all unless told.
+ * In-process: who takes part at each place, ours first; what each is called, how it is opened, the
+ * package that it needs, and which operations it takes, all unless told.
  */
 const PLACES = {
   'pmem on /dev/shm': {

@@ -1,4 +1,7 @@
-/** What must not outlive the benchmarks, however they end: folders that may lie in the machine's memory, and servers. */
+/**
+ * What must not outlive the benchmarks, however they end: folders that may lie in the machine's
+ * memory, and servers.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 

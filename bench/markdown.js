@@ -1,6 +1,7 @@
 /**
- * Rows as tables of a page, between marks that name the section, so that no figure is typed by hand. What a table shows is said here:
- * rows whose name matches, where `line` names the line and `column` the column; without a `column` the references are the columns.
+ * Rows as tables of a page, between marks that name the section, so that no figure is typed by
+ * hand. What a table shows is said here: rows whose name matches, where `line` names the line and
+ * `column` the column; without a `column` the references are the columns.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mustTool } from '../scripts/run.js';

@@ -1,6 +1,7 @@
 /**
- * The native addon: durable copies and flushes on /dev/shm with persistent memory forced, beside a C program with libpmem that is
- * built for the occasion and measured in turn; and, on a disk, msync on the thread pool beside msync on the calling thread.
+ * The native addon: durable copies and flushes on /dev/shm with persistent memory forced, beside a
+ * C program with libpmem that is built for the occasion and measured in turn; and, on a disk, msync
+ * on the thread pool beside msync on the calling thread.
  */
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Small values beside the stores that people would take instead: puts that are durable, puts that are not, gets, one at a time and 64 at
- * once; within the process that wants them, and over TCP. And what a million of them takes in memory.
+ * Small values beside the stores that people would take instead: puts that are durable, puts that
+ * are not, gets, one at a time and 64 at once; within the process that wants them, and over TCP.
+ * And what a million of them takes in memory.
  */
 import { row, sizeText } from './table.js';
 import { DISK, SHM } from './target/contenders.js';
@@ -13,7 +14,10 @@ const DEPTHS = [1, 64];
 const MILLION = 1_000_000;
 const OPERATIONS = { writeDurably: 'durable put', write: 'put', read: 'get' };
 
-/** In-process: who takes part at each place, ours first; what each is called, how it is opened, and the package that it needs. */
+/**
+ * In-process: who takes part at each place, ours first; what each is called, how it is opened, and
+ * the package that it needs.
+ */
 const PLACES = {
   'on /dev/shm': {
     on: SHM,

@@ -1,6 +1,7 @@
 /**
- * The section `transport` as a picture: a panel for each operation and size, throughput against operations in flight, a line for each
- * server and transport. SVG of our own, for light pages and dark ones.
+ * The section `transport` as a picture: a panel for each operation and size, throughput against
+ * operations in flight, a line for each server and transport. SVG of our own, for light pages and
+ * dark ones.
  */
 import { sizeText } from './table.js';
 import { DEPTHS, OPERATIONS, SIZES, TRANSPORTS, cellName } from './transport/cells.js';
@@ -136,7 +137,10 @@ function axes(top, x, y) {
   return [...levels, ...depths, caption].join('');
 }
 
-/** The end of an axis that is a round figure: the least of 1, 2, 3, 4, 6, 8 times a power of ten that is no less. */
+/**
+ * The end of an axis that is a round figure: the least of 1, 2, 3, 4, 6, 8 times a power of ten
+ * that is no less.
+ */
 function niceTop(value) {
   if (value === 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));

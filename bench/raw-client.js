@@ -1,6 +1,7 @@
 /**
- * A client that costs next to nothing, so that the server is what is measured: prepared requests over plain sockets, one in
- * flight on each, and answers counted by their length, which is the same for all.
+ * A client that costs next to nothing, so that the server is what is measured: prepared requests
+ * over plain sockets, one in flight on each, and answers counted by their length, which is the same
+ * for all.
  */
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';

@@ -1,6 +1,7 @@
 /**
- * Recovery of pools of ten thousand, a hundred thousand and a million regions of 64 bytes: from the call of open to a pool that serves,
- * file I/O included, beside a program that only reads the bytes of the descriptors. And what a region costs in memory.
+ * Recovery of pools of ten thousand, a hundred thousand and a million regions of 64 bytes: from the
+ * call of open to a pool that serves, file I/O included, beside a program that only reads the bytes
+ * of the descriptors. And what a region costs in memory.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,10 @@ const SECTION = 'recovery';
 const COUNTS = [10_000, 100_000, 1_000_000];
 const LIMIT_BYTES = 100;
 
-/** Both backends open the same files; a disk's are read from the disk, too, not only from the system's cache. */
+/**
+ * Both backends open the same files; a disk's are read from the disk, too, not only from the
+ * system's cache.
+ */
 const CONTENDERS = [
   { name: 'file on a disk', type: 'file', on: 'disk', isCold: false },
   { name: 'file on a disk, not cached', type: 'file', on: 'disk', isCold: true },

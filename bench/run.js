@@ -10,8 +10,8 @@
  *     --plot FILE      draws `transport`
  *     --setup          installs what is measured beside ours
  *
- * Every contender is measured in turn within each round, so that a machine that slows down slows all of them down; the tables
- * show the medians of the rounds, and the ratio to the reference.
+ * Every contender is measured in turn within each round, so that a machine that slows down slows
+ * all of them down; the tables show the medians of the rounds, and the ratio to the reference.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

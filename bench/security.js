@@ -1,7 +1,9 @@
 /**
- * What it costs to ask who sends a request, and to encrypt it: small reads of a daemon that knows tokens, by a client that has sent one, and
- * of a daemon with TLS, beside those of a daemon that asks nobody. Compared by the server's CPU time for a read, since the client's part is
- * the same. Two processes of one program differ by more than a token costs, so each kind of daemon is started several times.
+ * What it costs to ask who sends a request, and to encrypt it: small reads of a daemon that knows
+ * tokens, by a client that has sent one, and of a daemon with TLS, beside those of a daemon that
+ * asks nobody. Compared by the server's CPU time for a read, since the client's part is the same.
+ * Two processes of one program differ by more than a token costs, so each kind of daemon is started
+ * several times.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

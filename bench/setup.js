@@ -1,6 +1,6 @@
 /**
- * What `npm run bench` measures beside ours and the project does without: which of it is installed, and the installing. Packages of
- * npm's go into a folder of their own, bench/peers/node_modules.
+ * What `npm run bench` measures beside ours and the project does without: which of it is installed,
+ * and the installing. Packages of npm's go into a folder of their own, bench/peers/node_modules.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

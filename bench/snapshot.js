@@ -1,6 +1,6 @@
 /**
- * A snapshot of a target that others write to: how long it takes beside a copy of the same bytes, and how long its last step holds
- * writers up, beside the limit that it keeps by default.
+ * A snapshot of a target that others write to: how long it takes beside a copy of the same bytes,
+ * and how long its last step holds writers up, beside the limit that it keeps by default.
  */
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -96,7 +96,10 @@ async function fill(target) {
   return ids;
 }
 
-/** What anybody has to do: read all, write it into one file, and have it on the disk. @returns milliseconds */
+/**
+ * What anybody has to do: read all, write it into one file, and have it on the disk.
+ * @returns milliseconds
+ */
 async function copyAll(target, ids, file) {
   const begun = performance.now();
   const handle = await open(file, 'wx');

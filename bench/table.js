@@ -1,6 +1,6 @@
 /**
- * Rows of results: {section, name, unit, ours, reference, referenceName, ratio}. Where the reference is not installed, it and the
- * ratio are null.
+ * Rows of results: {section, name, unit, ours, reference, referenceName, ratio}. Where the
+ * reference is not installed, it and the ratio are null.
  */
 
 /** The middle one of some figures. */
@@ -10,7 +10,10 @@ export function median(figures) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** A row; the ratio is ours to the reference, whatever the unit. Without a reference it has been left out as absent. */
+/**
+ * A row; the ratio is ours to the reference, whatever the unit. Without a reference it has been
+ * left out as absent.
+ */
 export function row(section, name, unit, ours, reference, referenceName) {
   if (reference === undefined)
     return { section, name, unit, ours, reference: null, referenceName, ratio: null };

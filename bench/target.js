@@ -1,6 +1,7 @@
 /**
- * In-process operations of a target, as a program awaits them, on every backend: beside lmdb and plain files on the same file
- * system, and, with persistent memory forced on /dev/shm, beside the same copies from C with libpmem.
+ * In-process operations of a target, as a program awaits them, on every backend: beside lmdb and
+ * plain files on the same file system, and, with persistent memory forced on /dev/shm, beside the
+ * same copies from C with libpmem.
  */
 import { present } from './setup.js';
 import { row, sizeText } from './table.js';

@@ -1,8 +1,9 @@
 /**
- * Operations over sockets, where the server and its client are a process each: the daemon's door for the protocol of Redis, over
- * TCP and over a unix socket, beside redis-server with the same client code, beside the daemon's own HTTP door, and, where the
- * bytes cost more than the operation, beside bare sockets of node:net. Operations go round 64 regions, or keys, of their size;
- * `depth` of them are in flight.
+ * Operations over sockets, where the server and its client are a process each: the daemon's door
+ * for the protocol of Redis, over TCP and over a unix socket, beside redis-server with the same
+ * client code, beside the daemon's own HTTP door, and, where the bytes cost more than the
+ * operation, beside bare sockets of node:net. Operations go round 64 regions, or keys, of their
+ * size; `depth` of them are in flight.
  */
 import { countingMicros } from './metrics.js';
 import { median, row } from './table.js';
@@ -64,7 +65,10 @@ function rowsOf(cell, found) {
   });
 }
 
-/** What it costs the daemon to count an operation for /metrics, beside all that an operation costs it. Nothing is logged for one. */
+/**
+ * What it costs the daemon to count an operation for /metrics, beside all that an operation costs
+ * it. Nothing is logged for one.
+ */
 async function compareCounting(contenders, rounds) {
   await contenders.warmUp('memory', SMALL);
   const found = await medianInTurns(['memory'], rounds, (name) => contenders.measure(name, SMALL));

@@ -1,6 +1,12 @@
-/** The types of the addon's exports (native/src). Only this folder calls the addon; index.ts is its public interface. */
+/**
+ * The types of the addon's exports (native/src). Only this folder calls the addon; index.ts is its
+ * public interface.
+ */
 
-/** The outcome of a call on a mapping (`Status` in native/src/handle.h). Success on persistent memory is undefined. */
+/**
+ * The outcome of a call on a mapping (`Status` in native/src/handle.h). Success on persistent
+ * memory is undefined.
+ */
 export const Status = {
   /** Done, but this mapping needs an msync. */
   unsynced: 1,
@@ -28,8 +34,8 @@ export const Slot = {
 } as const;
 
 /**
- * Functions of one mapping. Those without offset and length among their arguments read them from `slots`. Those that return a promise
- * return a status instead if they could not start.
+ * Functions of one mapping. Those without offset and length among their arguments read them from
+ * `slots`. Those that return a promise return a status instead if they could not start.
  */
 export interface MappingBinding {
   readonly size: number;
@@ -84,7 +90,10 @@ export interface AddonBinding {
   peerCredentials(fd: number): { readonly uid: number; readonly gid: number } | undefined;
   /** Undefined if the arguments are invalid. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
-  /** A duplicate of a descriptor, for calls that must not need a new one. @throws an error with a positive errno */
+  /**
+   * A duplicate of a descriptor, for calls that must not need a new one.
+   * @throws an error with a positive errno
+   */
   hold(fd: number): HeldBinding;
   drop(file: HeldBinding): void;
   allocate(file: FileBinding, offset: number, length: number, emulates: boolean): Promise<void>;

@@ -1,6 +1,7 @@
 /**
- * System calls that FileHandle lacks: allocation, holes, locks, the page cache, many writes in one job. All but readNow run on the thread
- * pool, on a duplicate of the file's descriptor: one made for the call, or a held one.
+ * System calls that FileHandle lacks: allocation, holes, locks, the page cache, many writes in one
+ * job. All but readNow run on the thread pool, on a duplicate of the file's descriptor: one made
+ * for the call, or a held one.
  */
 import { constants } from 'node:os';
 import { types } from 'node:util';
@@ -13,8 +14,9 @@ import { lockHolders, type LockHolder } from './lock-holders.js';
 export type OpenFile = number | { readonly fd: number };
 
 /**
- * A duplicate of a file's descriptor that several calls share. They still work when the process has no descriptor left. It keeps a lock of
- * the file too, so close it before the file. If it is never closed, the garbage collector closes it.
+ * A duplicate of a file's descriptor that several calls share. They still work when the process has
+ * no descriptor left. It keeps a lock of the file too, so close it before the file. If it is never
+ * closed, the garbage collector closes it.
  */
 export class HeldFile {
   readonly #binding: HeldBinding;
@@ -57,10 +59,11 @@ export class LockedError extends SystemError {
 }
 
 /**
- * Allocates space on the medium for a range of a file, and extends the file to the end of the range if it is shorter (posix_fallocate(3)).
- * Existing bytes stay. Afterwards a write into the range, or a store into a mapping of it, cannot run out of space.
- * If it fails, it frees what it allocated, if the file system does that itself or reports what was allocated (FS_IOC_FIEMAP). Space that
- * the range had before stays. So nobody else may write to the range, or extend the file, meanwhile.
+ * Allocates space on the medium for a range of a file, and extends the file to the end of the range
+ * if it is shorter (posix_fallocate(3)). Existing bytes stay. Afterwards a write into the range, or
+ * a store into a mapping of it, cannot run out of space. If it fails, it frees what it allocated,
+ * if the file system does that itself or reports what was allocated (FS_IOC_FIEMAP). Space that the
+ * range had before stays. So nobody else may write to the range, or extend the file, meanwhile.
  * @throws INVALID_ARGUMENT; ENOSPC, EFBIG, EBADF, EINVAL (length 0), ENOTSUP without emulation
  */
 export function allocate(
@@ -71,8 +74,8 @@ export function allocate(
     emulate = true,
   }: {
     /**
-     * Whether to write a byte into every block if the file system cannot allocate. This is slow, and not safe with concurrent writers.
-     * Default: true.
+     * Whether to write a byte into every block if the file system cannot allocate. This is slow,
+     * and not safe with concurrent writers. Default: true.
      */
     emulate?: boolean;
   } = {},
@@ -84,8 +87,9 @@ export function allocate(
 }
 
 /**
- * Frees the space of a range. Its bytes then read as zeros, and the file keeps its size (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store into
- * a mapping of the range needs space again: if there is none, the store is lost, and so is the mapping. Allocate first.
+ * Frees the space of a range. Its bytes then read as zeros, and the file keeps its size
+ * (fallocate(2), FALLOC_FL_PUNCH_HOLE). A store into a mapping of the range needs space again: if
+ * there is none, the store is lost, and so is the mapping. Allocate first.
  * @throws INVALID_ARGUMENT; ENOTSUP, EBADF, EINVAL (length 0)
  */
 export function punchHole(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
@@ -96,9 +100,10 @@ export function punchHole(file: OpenFile | HeldFile, offset: number, length: num
 }
 
 /**
- * Makes a range read as zeros without writing it, and allocates space for its holes. The file keeps its size (fallocate(2),
- * FALLOC_FL_ZERO_RANGE).
- * @throws INVALID_ARGUMENT; ENOTSUP (a file system that cannot, such as tmpfs: write zeros), ENOSPC, EBADF, EINVAL (length 0)
+ * Makes a range read as zeros without writing it, and allocates space for its holes. The file keeps
+ * its size (fallocate(2), FALLOC_FL_ZERO_RANGE).
+ * @throws INVALID_ARGUMENT; ENOTSUP (a file system that cannot, such as tmpfs: write zeros),
+ *   ENOSPC, EBADF, EINVAL (length 0)
  */
 export function zeroRange(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
   return onFile('zeroRange', file, (fd) => {
@@ -108,9 +113,10 @@ export function zeroRange(file: OpenFile | HeldFile, offset: number, length: num
 }
 
 /**
- * Allocates separate space for the parts of a range that another file shares, for example a reflink copy by `cp`. The bytes stay
- * (FS_IOC_FIEMAP; fallocate(2), FALLOC_FL_UNSHARE_RANGE). Afterwards a write there cannot run out of space. Does nothing if nothing is
- * shared, or if the file system does not report it. If it fails, a part may have been unshared.
+ * Allocates separate space for the parts of a range that another file shares, for example a reflink
+ * copy by `cp`. The bytes stay (FS_IOC_FIEMAP; fallocate(2), FALLOC_FL_UNSHARE_RANGE). Afterwards a
+ * write there cannot run out of space. Does nothing if nothing is shared, or if the file system
+ * does not report it. If it fails, a part may have been unshared.
  * @throws INVALID_ARGUMENT; ENOSPC, ENOTSUP (btrfs, which copies on every write), EBADF
  */
 export function unshare(file: OpenFile | HeldFile, offset: number, length: number): Promise<void> {
@@ -129,9 +135,10 @@ export interface Piece {
 }
 
 /**
- * Writes many small pieces, each completely, in one job of the thread pool (pwrite(2)). A FileHandle needs a job and a promise for each
- * piece. Pieces are written in their order; adjacent ones share a system call. The bytes are copied before it returns. If it fails, any of
- * the pieces may have been written.
+ * Writes many small pieces, each completely, in one job of the thread pool (pwrite(2)). A
+ * FileHandle needs a job and a promise for each piece. Pieces are written in their order; adjacent
+ * ones share a system call. The bytes are copied before it returns. If it fails, any of the pieces
+ * may have been written.
  * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF, ENOMEM (for the copy)…
  */
 export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): Promise<void> {
@@ -140,7 +147,8 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
     if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
     const sources: Uint8Array[] = [];
     const offsets = new Float64Array(given.length);
-    // By index, up to the present length: this also refuses an array with holes, or one that a getter extends.
+    // By index, up to the present length: this also refuses an array with holes, or one that a
+    // getter extends.
     for (let index = 0; index < offsets.length; index++) {
       const piece: unknown = given[index];
       if (typeof piece !== 'object' || piece === null)
@@ -157,10 +165,12 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
 }
 
 /**
- * Reads bytes of a file that are in the page cache, in the caller's thread: it never waits for a disk (preadv2(2), RWF_NOWAIT). For up to
- * 64 KiB this takes a few microseconds, where a job of the thread pool takes tens of them.
+ * Reads bytes of a file that are in the page cache, in the caller's thread: it never waits for a
+ * disk (preadv2(2), RWF_NOWAIT). For up to 64 KiB this takes a few microseconds, where a job of the
+ * thread pool takes tens of them.
  * @param into is filled from `offset` on
- * @returns whether all bytes were there; if not, `into` holds anything. Undefined if the file system cannot tell, as tmpfs: it never can
+ * @returns whether all bytes were there; if not, `into` holds anything. Undefined if the file
+ *   system cannot tell, as tmpfs: it never can
  * @throws INVALID_ARGUMENT; EIO, EBADF, …
  */
 export function readNow(file: OpenFile | HeldFile, into: Uint8Array, offset: number): boolean | undefined {
@@ -175,8 +185,8 @@ export function readNow(file: OpenFile | HeldFile, into: Uint8Array, offset: num
 }
 
 /**
- * Offset of the first byte of a range that is not zero (lseek(2), SEEK_DATA: holes are not read). Undefined if there is none, also after
- * the end of the file.
+ * Offset of the first byte of a range that is not zero (lseek(2), SEEK_DATA: holes are not read).
+ * Undefined if there is none, also after the end of the file.
  * @throws INVALID_ARGUMENT; EIO, EBADF (also if the file is not open for reading)
  */
 export async function firstNonZero(
@@ -209,8 +219,9 @@ export function verify(
 }
 
 /**
- * Makes everything written to a file durable (fdatasync(2)), then checks that it still has its bytes and its name, in one job of the thread
- * pool. So what is acknowledged is in the file that the next open of the path finds.
+ * Makes everything written to a file durable (fdatasync(2)), then checks that it still has its
+ * bytes and its name, in one job of the thread pool. So what is acknowledged is in the file that
+ * the next open of the path finds.
  * @param known as for `verify`
  * @returns whether it has
  * @throws INVALID_ARGUMENT; EIO, ENOSPC, … if not everything may be durable; EBADF
@@ -234,8 +245,9 @@ function checkKnown(path: unknown, size: unknown): void {
 }
 
 /**
- * Drops the pages of a file from the page cache, so that the next reads come from the medium (posix_fadvise(2), POSIX_FADV_DONTNEED). Dirty
- * pages and mapped pages stay, so make the file durable first. It is only advice: a file system may do nothing, as tmpfs does.
+ * Drops the pages of a file from the page cache, so that the next reads come from the medium
+ * (posix_fadvise(2), POSIX_FADV_DONTNEED). Dirty pages and mapped pages stay, so make the file
+ * durable first. It is only advice: a file system may do nothing, as tmpfs does.
  * @throws INVALID_ARGUMENT; EBADF, ESPIPE (a pipe)
  */
 export function dropCache(file: OpenFile | HeldFile): Promise<void> {
@@ -243,8 +255,10 @@ export function dropCache(file: OpenFile | HeldFile): Promise<void> {
 }
 
 /**
- * Gives an open file another name, or its first name if it was opened with O_TMPFILE (linkat(2), AT_SYMLINK_FOLLOW).
- * @throws INVALID_ARGUMENT; EEXIST, EXDEV, EPERM (a file system without hard links), ENOENT (a deleted file; a system without /proc), EBADF
+ * Gives an open file another name, or its first name if it was opened with O_TMPFILE (linkat(2),
+ * AT_SYMLINK_FOLLOW).
+ * @throws INVALID_ARGUMENT; EEXIST, EXDEV, EPERM (a file system without hard links), ENOENT (a
+ *   deleted file; a system without /proc), EBADF
  */
 export function linkFile(file: OpenFile | HeldFile, path: string): Promise<void> {
   return onFile('link', file, (fd) => {
@@ -256,8 +270,9 @@ export function linkFile(file: OpenFile | HeldFile, path: string): Promise<void>
 }
 
 /**
- * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file. It ends when that is closed, at the latest
- * with the process. A second opening by the same process conflicts in the same way as one by another process.
+ * Locks a whole file (flock(2)); does not wait. The lock belongs to this opening of the file. It
+ * ends when that is closed, at the latest with the process. A second opening by the same process
+ * conflicts in the same way as one by another process.
  * @throws INVALID_ARGUMENT; LockedError if another opening holds the lock, EBADF
  */
 export async function lock(

@@ -1,7 +1,8 @@
 /**
- * bedrock-node/native: persistent memory for Node.js. It maps files into memory with libpmem (or with POSIX calls if libpmem is missing),
- * and makes stores durable in the way that the medium needs. It also has the other system calls that a storage engine needs: allocation,
- * holes, locks, CRC32C. docs/native.md describes it.
+ * bedrock-node/native: persistent memory for Node.js. It maps files into memory with libpmem (or
+ * with POSIX calls if libpmem is missing), and makes stores durable in the way that the medium
+ * needs. It also has the other system calls that a storage engine needs: allocation, holes, locks,
+ * CRC32C. docs/native.md describes it.
  *
  * Importing it throws NATIVE_UNAVAILABLE if the addon is not built.
  */

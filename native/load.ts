@@ -1,4 +1,7 @@
-/** Finds and loads the addon, when it is first needed and not before. So everything else works if the addon or libpmem.so.1 is missing. */
+/**
+ * Finds and loads the addon, when it is first needed and not before. So everything else works if
+ * the addon or libpmem.so.1 is missing.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BedrockError, messageOf } from '../core/base/errors.js';

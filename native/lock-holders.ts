@@ -1,4 +1,7 @@
-/** Finds the holders of a file's lock, as far as Linux shows them: /proc/locks has the inode and the process of every lock (proc(5)). */
+/**
+ * Finds the holders of a file's lock, as far as Linux shows them: /proc/locks has the inode and the
+ * process of every lock (proc(5)).
+ */
 import { fstatSync, readFileSync } from 'node:fs';
 
 /** A process that holds a lock on a file. */

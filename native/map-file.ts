@@ -9,13 +9,16 @@ import { Mapping } from './mapping.js';
 export interface MapFileOptions {
   /** Bytes. Required with `create`, refused without it: then the whole file is mapped. */
   readonly size?: number;
-  /** Open or create the file, extend or truncate it to `size` bytes, and allocate all of them unless `sparse` is set. */
+  /**
+   * Open or create the file, extend or truncate it to `size` bytes, and allocate all of them unless
+   * `sparse` is set.
+   */
   readonly create?: boolean;
   /** With `create`: fail with EEXIST if the file exists. */
   readonly exclusive?: boolean;
   /**
-   * With `create`: leave holes. A store into a hole that the disk has no room for is lost, and so is the mapping. So allocate a range
-   * before you store there.
+   * With `create`: leave holes. A store into a hole that the disk has no room for is lost, and so
+   * is the mapping. So allocate a range before you store there.
    */
   readonly sparse?: boolean;
   /** With `create`: an unnamed file in the directory `path`. It is deleted when it is closed. */
@@ -23,13 +26,14 @@ export interface MapFileOptions {
   /** Permissions of a new file. Default: 0o666, less the umask of the process. */
   readonly mode?: number;
   /**
-   * Open the file for reading only, and refuse methods that store with READ_ONLY. The mapping is private: a store through a window stays in
-   * this process and never reaches the file. Not with `create`.
+   * Open the file for reading only, and refuse methods that store with READ_ONLY. The mapping is
+   * private: a store through a window stays in this process and never reaches the file. Not with
+   * `create`.
    */
   readonly readOnly?: boolean;
   /**
-   * An open file to map. `path` is then not opened, and only names the file in errors. The file may be closed afterwards. Not with
-   * `create`.
+   * An open file to map. `path` is then not opened, and only names the file in errors. The file may
+   * be closed afterwards. Not with `create`.
    */
   readonly file?: OpenFile;
 }
@@ -38,10 +42,11 @@ const FLAGS = { create: 1, exclusive: 2, sparse: 4, tmpfile: 8, readOnly: 16 } a
 const NAMES = ['size', 'mode', 'file', ...Object.keys(FLAGS)];
 
 /**
- * Maps a whole file into memory; shared, for reading and writing, unless `readOnly` is set (pmem_map_file(3)). Runs on the thread pool, as
- * allocation may take seconds.
- * @throws INVALID_ARGUMENT for wrong types; EINVAL for contradictory options; otherwise the system's error: ENOENT, EEXIST, EACCES, EISDIR,
- * ENOSPC, EFBIG, ENOMEM (no address space left), ENOTSUP, …
+ * Maps a whole file into memory; shared, for reading and writing, unless `readOnly` is set
+ * (pmem_map_file(3)). Runs on the thread pool, as allocation may take seconds.
+ * @throws INVALID_ARGUMENT for wrong types; EINVAL for contradictory options; otherwise the
+ *   system's error: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG, ENOMEM (no address space left),
+ *   ENOTSUP, …
  */
 export async function mapFile(path: string, options: MapFileOptions = {}): Promise<Mapping> {
   const { size = 0, mode = 0o666, flags, fd } = check(path, options);

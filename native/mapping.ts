@@ -1,12 +1,14 @@
 /**
  * A mapped file. Offsets and lengths are in bytes, offsets from the start of the file.
  *
- * The medium determines how a store is made durable. On persistent memory, processor caches are flushed: this takes less than a microsecond
- * and is done when the call returns. On any other medium, msync(2) writes the pages on the thread pool: this takes as long as the disk
- * does. So a method that makes something durable returns undefined in the first case and a promise in the second. `await` works for both.
+ * The medium determines how a store is made durable. On persistent memory, processor caches are
+ * flushed: this takes less than a microsecond and is done when the call returns. On any other
+ * medium, msync(2) writes the pages on the thread pool: this takes as long as the disk does. So a
+ * method that makes something durable returns undefined in the first case and a promise in the
+ * second. `await` works for both.
  *
- * Only the addon checks arguments. It returns a status, and mapping-faults.ts makes an error from it. So the checks are in one place, and
- * the hot path is one call.
+ * Only the addon checks arguments. It returns a status, and mapping-faults.ts makes an error from
+ * it. So the checks are in one place, and the hot path is one call.
  */
 import { BedrockError } from '../core/base/errors.js';
 import { addon } from './addon.js';
@@ -16,7 +18,10 @@ import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './map
 import { MsyncGroup } from './msync-group.js';
 import { type ByteRange, spanOf, toPairs } from './ranges.js';
 
-/** `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file really is on persistent memory. */
+/**
+ * `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file
+ * really is on persistent memory.
+ */
 export type MappingMode = 'pmem' | 'pmem-forced' | 'msync';
 
 /** Undefined: already durable. A promise: durable when it resolves. */
@@ -35,17 +40,26 @@ export const WINDOW_STRIDE = 2 ** 31;
 /** Bytes of a window; the last window of a file may be shorter. */
 export const WINDOW_SPAN = 2 ** 32;
 
-/** A file that is mapped into memory. Offsets and lengths are in bytes, offsets from the start of the file. */
+/**
+ * A file that is mapped into memory. Offsets and lengths are in bytes, offsets from the start of
+ * the file.
+ */
 export class Mapping {
   /** Its path, as given to `mapFile`. */
   readonly path: string;
   /** Size of the mapping, bytes. */
   readonly size: number;
-  /** Whether the file is on persistent memory, so that a cache flush makes stores durable. Determined once, when the file was mapped. */
+  /**
+   * Whether the file is on persistent memory, so that a cache flush makes stores durable.
+   * Determined once, when the file was mapped.
+   */
   readonly isPmem: boolean;
   /** How stores are made durable. */
   readonly mode: MappingMode;
-  /** Whether methods that store or make durable fail with READ_ONLY, and a store through a window stays in this process. */
+  /**
+   * Whether methods that store or make durable fail with READ_ONLY, and a store through a window
+   * stays in this process.
+   */
   readonly isReadOnly: boolean;
   /** Number of windows. */
   readonly windowCount: number;
@@ -83,9 +97,10 @@ export class Mapping {
   }
 
   /**
-   * Whether a page was touched that the system could not provide: because the file was truncated, a copy-on-write file system was full, or
-   * the memory had an error. From then on every call fails with EIO. By then windows show zeros in such pages, and stores to them are lost.
-   * So check this after loads from a window or stores to it.
+   * Whether a page was touched that the system could not provide: because the file was truncated, a
+   * copy-on-write file system was full, or the memory had an error. From then on every call fails
+   * with EIO. By then windows show zeros in such pages, and stores to them are lost. So check this
+   * after loads from a window or stores to it.
    */
   get isLost(): boolean {
     return this.#slots[Slot.lost] !== 0;
@@ -99,8 +114,9 @@ export class Mapping {
   // Windows: the mapped memory itself
 
   /**
-   * Window `index`: 4 GiB from index * 2 GiB, or up to the end of the file. Always the same array. A store to it is visible to everyone at
-   * once, and durable after `persist`. After `close` its length is 0, and stores to it are lost.
+   * Window `index`: 4 GiB from index * 2 GiB, or up to the end of the file. Always the same array.
+   * A store to it is visible to everyone at once, and durable after `persist`. After `close` its
+   * length is 0, and stores to it are lost.
    * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages)
    */
   window(index: number): Uint8Array {
@@ -124,7 +140,8 @@ export class Mapping {
   /**
    * A range as a part of a window, without a copy.
    * @param length up to 2 GiB anywhere, up to 4 GiB from a multiple of 2 GiB
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages), NOT_SUPPORTED if no window contains the whole range
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages), NOT_SUPPORTED if no
+   *   window contains the whole range
    */
   view(offset: number, length: number): Uint8Array {
     if (!isSize(offset) || !isSize(length)) throw faultOf(this, Status.invalid, 'view', offset, length);
@@ -145,9 +162,11 @@ export class Mapping {
   // Stores
 
   /**
-   * Copies `length` bytes of `source` to `offset` and makes them durable (pmem_memcpy_persist(3)). Source and destination may overlap. Not
-   * atomic: after a power failure during the copy, any part of it may be there.
-   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages); on a disk the promise rejects with EIO, ENOSPC…
+   * Copies `length` bytes of `source` to `offset` and makes them durable (pmem_memcpy_persist(3)).
+   * Source and destination may overlap. Not atomic: after a power failure during the copy, any part
+   * of it may be there.
+   * @throws OUT_OF_RANGE, INVALID_ARGUMENT, MAPPING_CLOSED, EIO (lost pages); on a disk the promise
+   *   rejects with EIO, ENOSPC…
    */
   copyPersist(
     offset: number,
@@ -162,7 +181,10 @@ export class Mapping {
     throw copyFault(this, outcome, offset, source, sourceOffset, length);
   }
 
-  /** Like `copyPersist`, but durable after the next `drain` (pmem_memcpy(3) with PMEM_F_MEM_NODRAIN): for many copies with one drain. */
+  /**
+   * Like `copyPersist`, but durable after the next `drain` (pmem_memcpy(3) with
+   * PMEM_F_MEM_NODRAIN): for many copies with one drain.
+   */
   copy(offset: number, source: Uint8Array, sourceOffset = 0, length = rest(source, sourceOffset)): void {
     this.#put(offset, length, isBytes(source) ? sourceOffset : NaN);
     const outcome = this.#native.copy(source);
@@ -187,8 +209,9 @@ export class Mapping {
   }
 
   /**
-   * Stores 8 bytes with one store, little-endian (as is every machine that Node.js runs on), and makes them durable. After a power failure,
-   * persistent memory holds the old value or the new one. A disk guarantees the same within a sector.
+   * Stores 8 bytes with one store, little-endian (as is every machine that Node.js runs on), and
+   * makes them durable. After a power failure, persistent memory holds the old value or the new
+   * one. A disk guarantees the same within a sector.
    * @param offset a multiple of 8
    * @param value from 0 to 2^64 - 1
    */
@@ -234,7 +257,8 @@ export class Mapping {
   }
 
   /**
-   * Makes many ranges durable with one drain (pmem_flush(3) for each, then pmem_drain(3)); on a disk with one msync that spans them all.
+   * Makes many ranges durable with one drain (pmem_flush(3) for each, then pmem_drain(3)); on a
+   * disk with one msync that spans them all.
    * @param ranges {offset, size} objects, or, faster, a Float64Array of alternating offsets and sizes
    * @param count how many ranges of the Float64Array to use. Default: all
    */
@@ -270,7 +294,10 @@ export class Mapping {
     throw faultOf(this, outcome, 'flush', offset, length);
   }
 
-  /** Makes everything durable that was flushed, copied or filled before (pmem_drain(3); on a disk one msync that spans it all). */
+  /**
+   * Makes everything durable that was flushed, copied or filled before (pmem_drain(3); on a disk
+   * one msync that spans it all).
+   */
   drain(): Durable {
     const outcome = this.#native.drain();
     if (outcome === undefined) return undefined;
@@ -294,7 +321,10 @@ export class Mapping {
     return this.#start('persist', offset, length, this.#native.persistAsync(offset, length));
   }
 
-  /** Like `persist`, down to the medium's most reliable domain (pmem_deep_persist(3)); far slower. On a disk the same as msync. */
+  /**
+   * Like `persist`, down to the medium's most reliable domain (pmem_deep_persist(3)); far slower.
+   * On a disk the same as msync.
+   */
   deepPersistAsync(offset: number, length: number): Promise<void> {
     return this.#start('persist', offset, length, this.#native.deepPersistAsync(offset, length));
   }
@@ -312,8 +342,8 @@ export class Mapping {
   // The rest
 
   /**
-   * msync(2) on this thread. It blocks the event loop until the disk has the bytes, which may take seconds. For programs that have nothing
-   * else to do.
+   * msync(2) on this thread. It blocks the event loop until the disk has the bytes, which may take
+   * seconds. For programs that have nothing else to do.
    */
   msyncBlocking(offset: number, length: number): void {
     let outcome: Outcome;
@@ -334,8 +364,9 @@ export class Mapping {
   }
 
   /**
-   * Ends the mapping. New calls are refused and windows are emptied at once. Resolves when the work in flight has ended and the file is
-   * released. Makes nothing durable by itself. May be called again.
+   * Ends the mapping. New calls are refused and windows are emptied at once. Resolves when the work
+   * in flight has ended and the file is released. Makes nothing durable by itself. May be called
+   * again.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -388,7 +419,10 @@ export class Mapping {
   }
 }
 
-/** The addon would accept other typed arrays as bytes. Not instanceof alone: an array may come from another realm. */
+/**
+ * The addon would accept other typed arrays as bytes. Not instanceof alone: an array may come from
+ * another realm.
+ */
 function isBytes(source: Uint8Array): boolean {
   return source instanceof Uint8Array || (source as Uint8Array | null | undefined)?.BYTES_PER_ELEMENT === 1;
 }

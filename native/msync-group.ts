@@ -1,8 +1,10 @@
 /**
- * Groups the msyncs of a mapping: while one runs, later callers wait together, and the next msync spans all their ranges. A disk takes
- * about as long for many pages as for one, and the thread pool has four threads.
+ * Groups the msyncs of a mapping: while one runs, later callers wait together, and the next msync
+ * spans all their ranges. A disk takes about as long for many pages as for one, and the thread pool
+ * has four threads.
  *
- * A caller that comes while an msync runs waits for the next one, as the running one may already have passed the caller's pages.
+ * A caller that comes while an msync runs waits for the next one, as the running one may already
+ * have passed the caller's pages.
  */
 
 type Msync = (offset: number, length: number) => Promise<void>;

@@ -1,4 +1,7 @@
-/** Ranges of a mapping: converts them from the form of callers to that of the addon, alternating offsets and lengths in a Float64Array. */
+/**
+ * Ranges of a mapping: converts them from the form of callers to that of the addon, alternating
+ * offsets and lengths in a Float64Array.
+ */
 import { invalidArgument, show } from './errors.js';
 
 /** A part of a mapping. */

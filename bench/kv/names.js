@@ -12,7 +12,10 @@ export function nameOf(number) {
   return PREFIX + String(number).padStart(NAME_BYTES - PREFIX.length, '0');
 }
 
-/** So many names, a power of two, in an order that is not theirs: neighbours in the list are no neighbours in a tree. */
+/**
+ * So many names, a power of two, in an order that is not theirs: neighbours in the list are no
+ * neighbours in a tree.
+ */
 export function scatteredNames(count) {
   return Array.from({ length: count }, (_, number) =>
     nameOf((Math.imul(number, STRIDE) >>> 0) & (count - 1)),

@@ -1,6 +1,6 @@
 /**
- * Named values of a target as a program has it from `bootstrap`: `names` of them, of one size. Each operation gives a function of an
- * index, which gives a promise.
+ * Named values of a target as a program has it from `bootstrap`: `names` of them, of one size. Each
+ * operation gives a function of an index, which gives a promise.
  */
 import { bootstrap } from 'bedrock-node';
 import { TOGETHER, sourceBytes, valuesOf } from '../peers/values.js';

@@ -1,4 +1,7 @@
-/** Our side of bench/native.js: reads lines "OPERATION SIZE COUNT", answers each with the nanoseconds an operation took. */
+/**
+ * Our side of bench/native.js: reads lines "OPERATION SIZE COUNT", answers each with the
+ * nanoseconds an operation took.
+ */
 import { createInterface } from 'node:readline';
 import { mapFile } from 'bedrock-node/native';
 

@@ -1,6 +1,7 @@
 /**
- * lmdb, as fast as its users have it: keys of four bytes, or names, and values as they are. A put resolves when it is flushed, those of
- * a moment in one transaction; without sync when it is visible.
+ * lmdb, as fast as its users have it: keys of four bytes, or names, and values as they are. A put
+ * resolves when it is flushed, those of a moment in one transaction; without sync when it is
+ * visible.
  */
 import { open } from 'lmdb';
 import { TOGETHER, allKeys, keysOf, sourceBytes, valuesOf } from './values.js';

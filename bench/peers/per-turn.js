@@ -1,6 +1,12 @@
-/** The puts of a turn of the event loop share a transaction: for stores that do not see to it themselves, beside those that do. */
+/**
+ * The puts of a turn of the event loop share a transaction: for stores that do not see to it
+ * themselves, beside those that do.
+ */
 
-/** @returns a function that takes a put, and promises its commit with those of the same turn; `commit(puts)` may be a promise too */
+/**
+ * @returns a function that takes a put, and promises its commit with those of the same turn;
+ *   `commit(puts)` may be a promise too
+ */
 export function perTurn(commit) {
   let puts = [];
   let committed;

@@ -1,4 +1,7 @@
-/** better-sqlite3: a table of blobs in WAL mode, the puts of a turn in one transaction, durable by synchronous = FULL. */
+/**
+ * better-sqlite3: a table of blobs in WAL mode, the puts of a turn in one transaction, durable by
+ * synchronous = FULL.
+ */
 import Database from 'better-sqlite3';
 import { perTurn } from './per-turn.js';
 import { TOGETHER, allKeys, keysOf, sourceBytes, valuesOf } from './values.js';

@@ -25,8 +25,8 @@ export function sourceBytes(size) {
 }
 
 /**
- * Values to put: of named values another one each time, as a store may write nothing of one that is there already. Its memory is used again
- * after more calls than are ever in flight.
+ * Values to put: of named values another one each time, as a store may write nothing of one that is
+ * there already. Its memory is used again after more calls than are ever in flight.
  * @returns a function that gives the next
  */
 export function valuesOf(size, { isNamed = true } = {}) {

@@ -1,6 +1,6 @@
 /**
- * One step of bench/recovery.js in a process of its own, with garbage collection exposed: `worker.js STEP TYPE PATH REGIONS`. Prints what it
- * found as JSON.
+ * One step of bench/recovery.js in a process of its own, with garbage collection exposed:
+ * `worker.js STEP TYPE PATH REGIONS`. Prints what it found as JSON.
  */
 import { open } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
@@ -18,7 +18,10 @@ const regions = Number(count);
 
 const STEPS = { make, open: recover, read: readDescriptors };
 
-/** A pool with so many regions, and as many gaps as a tenth of them. @returns bytes of memory that they take in the process */
+/**
+ * A pool with so many regions, and as many gaps as a tenth of them.
+ * @returns bytes of memory that they take in the process
+ */
 async function make() {
   const poolBytes = 2 ** 26 + regions * 512;
   const daemon = await start({ path: file, create_if_missing_with_size: poolBytes });

@@ -20,8 +20,8 @@ export class InProcess {
   #contenders = new Map();
 
   /**
-   * @param contenders by name {kind, on, isForced}: what it is, the folder it lies below, whether everything passes for
-   * persistent memory
+   * @param contenders by name {kind, on, isForced}: what it is, the folder it lies below, whether
+   *   everything passes for persistent memory
    */
   static async start(contenders) {
     const started = new InProcess();
@@ -89,7 +89,10 @@ export class InProcess {
   }
 }
 
-/** Operations that take about so long together; on a disk several, as the first also waits for what others have begun there. */
+/**
+ * Operations that take about so long together; on a disk several, as the first also waits for what
+ * others have begun there.
+ */
 function timesFor(nanos, each, depth) {
   const least = depth === 1 ? 16 : 2;
   return depth * Math.max(least, Math.ceil(nanos / (each * depth)));

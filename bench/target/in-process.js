@@ -3,9 +3,12 @@ import { present } from '../setup.js';
 import { InProcess } from './contenders.js';
 
 /**
- * @param place {on, stores: [{name, kind, isForced, needs}…]}: the folder that data lies below, and who takes part
- * @param cells [{operation, size, depth, names}…]; the stores that take part in the operation, all unless told
- * @returns for each cell a map from the names of stores to {micros, cpuMicros} of an operation; who is absent is not in it
+ * @param place {on, stores: [{name, kind, isForced, needs}…]}: the folder that data lies below, and
+ *   who takes part
+ * @param cells [{operation, size, depth, names}…]; the stores that take part in the operation, all
+ *   unless told
+ * @returns for each cell a map from the names of stores to {micros, cpuMicros} of an operation; who
+ *   is absent is not in it
  */
 export async function measureStores({ on, stores }, cells, rounds) {
   if (cells.length === 0) return [];

@@ -1,4 +1,7 @@
-/** A target as a program has it from `bootstrap`. Each operation gives a function of an index, which gives the target's own promise. */
+/**
+ * A target as a program has it from `bootstrap`. Each operation gives a function of an index, which
+ * gives the target's own promise.
+ */
 import { bootstrap } from 'bedrock-node';
 
 const SPAN = 2 ** 25;
@@ -16,7 +19,10 @@ export async function openTarget(type, config) {
     ids.push(await target.createAndWrite(source, DURABLY));
   }
 
-  /** Calls with the region and the offset that an index stands for; by masks, as a division would take longer than what it is for. */
+  /**
+   * Calls with the region and the offset that an index stands for; by masks, as a division would
+   * take longer than what it is for.
+   */
   const walk = (size, call) => (index) => {
     const at = (index * size) & (SPAN - 1);
     return call(ids[at >>> REGION_BITS], at & (REGION_BYTES - 1));

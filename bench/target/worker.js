@@ -1,9 +1,11 @@
 /**
- * One contender of bench/target.js, bench/peers.js or bench/kv.js, in a process of its own: `worker.js KIND FOLDER`. Reads lines
- * "OPERATION SIZE DEPTH TIMES" and answers each with {nanos, cpuNanos}: the nanoseconds an operation took, awaited as a user would await
- * it, one at a time or `DEPTH` at once, and the CPU time of all threads of the process for it.
+ * One contender of bench/target.js, bench/peers.js or bench/kv.js, in a process of its own:
+ * `worker.js KIND FOLDER`. Reads lines "OPERATION SIZE DEPTH TIMES" and answers each with {nanos,
+ * cpuNanos}: the nanoseconds an operation took, awaited as a user would await it, one at a time or
+ * `DEPTH` at once, and the CPU time of all threads of the process for it.
  *
- * Operations walk through 32 MiB in order, as native/reference.c does. Those of named values go round 8192 names, in no order.
+ * Operations walk through 32 MiB in order, as native/reference.c does. Those of named values go
+ * round 8192 names, in no order.
  */
 import { createInterface } from 'node:readline';
 import { openNames } from '../kv/ours.js';

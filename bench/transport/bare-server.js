@@ -1,6 +1,6 @@
 /**
- * Reference: sockets of node:net and nothing else, `bare-server.js UNIX_SOCKET`. A connection begins with eight bytes: what to do,
- * and a size.
+ * Reference: sockets of node:net and nothing else, `bare-server.js UNIX_SOCKET`. A connection
+ * begins with eight bytes: what to do, and a size.
  *
  *     offset 0, 1 byte   'w': takes messages of this size into one buffer and answers each with five bytes
  *                        'r': takes requests of 64 bytes and answers each with one buffer of this size
@@ -20,7 +20,10 @@ servers[1].listen(process.argv[2]);
 await Promise.all(servers.map((server) => once(server, 'listening')));
 console.log(`listening on tcp://127.0.0.1:${servers[0].address().port}`);
 
-/** Node lets a socket read into one buffer only if it is made so, hence the connection moves to another, as in the daemon. */
+/**
+ * Node lets a socket read into one buffer only if it is made so, hence the connection moves to
+ * another, as in the daemon.
+ */
 function serve(accepted) {
   const handle = accepted._handle;
   accepted._handle = null;

@@ -1,6 +1,6 @@
 /**
- * What is compared over sockets: every row of the section has a name that says the cell it stands for, such as
- * "TCP, memory, write 64 B, depth 1", and can be found by it again.
+ * What is compared over sockets: every row of the section has a name that says the cell it stands
+ * for, such as "TCP, memory, write 64 B, depth 1", and can be found by it again.
  */
 import { sizeText } from '../table.js';
 import { BARE, BARE_ONE_WAY, CONNECTED, HTTP_DOOR, REDIS, REDIS_DURABLE } from './contenders.js';
@@ -17,7 +17,10 @@ export function cellName(store, { transport, operation, size, depth }) {
   return `${TRANSPORTS[transport]}, ${store}, ${OPERATIONS[operation]} ${sizeText(size)}, depth ${depth}`;
 }
 
-/** The cells with a text in their name: {transport, operation, size, depth, comparisons: [{store, reference}…]}. */
+/**
+ * The cells with a text in their name: {transport, operation, size, depth, comparisons: [{store,
+ * reference}…]}.
+ */
 export function allCells(text) {
   const cells = [];
   for (const transport of Object.keys(TRANSPORTS)) {

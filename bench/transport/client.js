@@ -1,6 +1,8 @@
 /**
- * One client of bench/transport.js, bench/peers.js or bench/kv.js, in a process of its own: `client.js KIND JSON`. Reads lines
- * "WHAT OPERATION SIZE …" and answers each with a figure or an object of figures. Operations go round a fixed set of regions of one size, so that those in flight meet different ones.
+ * One client of bench/transport.js, bench/peers.js or bench/kv.js, in a process of its own:
+ * `client.js KIND JSON`. Reads lines "WHAT OPERATION SIZE …" and answers each with a figure or an
+ * object of figures. Operations go round a fixed set of regions of one size, so that those in
+ * flight meet different ones.
  */
 import { createInterface } from 'node:readline';
 import { openBare } from './bare.js';

@@ -1,4 +1,7 @@
-/** Who takes part in a comparison of servers: a server, how it is reached, and a client process of its own. */
+/**
+ * Who takes part in a comparison of servers: a server, how it is reached, and a client process of
+ * its own.
+ */
 import { fileURLToPath } from 'node:url';
 import { Contender } from '../contender.js';
 import { QUEUED } from './bare-messages.js';
@@ -23,7 +26,10 @@ export const BARE_ONE_WAY = 'bare node:net, one way';
 
 const RESP_PROTOCOLS = { tcp: 'resp:', unix: 'resp+unix:' };
 
-/** The kind of client, the server, and what the client needs to know beside the address, or the URL that it is given. */
+/**
+ * The kind of client, the server, and what the client needs to know beside the address, or the URL
+ * that it is given.
+ */
 const CONTENDERS = {
   memory: { kind: 'regions', server: 'daemon', options: { provider: 'memory' } },
   pmem: { kind: 'regions', server: 'daemon', options: { provider: 'pmem' } },
@@ -46,7 +52,10 @@ const CONTENDERS = {
   [BARE_ONE_WAY]: { kind: 'net', server: 'net' },
 };
 
-/** One way nothing is asked for and nothing answered, so there is no depth either, but for what waits for the system. */
+/**
+ * One way nothing is asked for and nothing answered, so there is no depth either, but for what
+ * waits for the system.
+ */
 const ONE_WAY = { write: 'pour', read: 'drain' };
 
 const FIRST_WARM_UP_MS = 500;
@@ -91,7 +100,10 @@ export class Contenders {
     return this.#clients.get(key);
   }
 
-  /** Has it carry out operations for a while that do not count; longer where nothing of the kind has been asked of it yet. */
+  /**
+   * Has it carry out operations for a while that do not count; longer where nothing of the kind has
+   * been asked of it yet.
+   */
   async warmUp(name, cell) {
     const kind = `${name} ${cell.transport} ${cell.operation}`;
     if (!this.#warm.has(kind)) await this.#run(name, { ...cell, depth: 32 }, FIRST_WARM_UP_MS);
@@ -112,8 +124,8 @@ export class Contenders {
   }
 
   /**
-   * Measures all who are installed. A round goes through all cells, so that what disturbs the machine for seconds disturbs no cell in more
-   * than one.
+   * Measures all who are installed. A round goes through all cells, so that what disturbs the
+   * machine for seconds disturbs no cell in more than one.
    * @param cells [{transport, operation, size, depth, names}…], with the names of those who take part
    * @returns for each cell a map from names to medians of what `measure` gives
    */
@@ -128,7 +140,10 @@ export class Contenders {
     return found;
   }
 
-  /** Has the client make so many values. @returns bytes that the server's process grows by for each; undefined if it is absent */
+  /**
+   * Has the client make so many values.
+   * @returns bytes that the server's process grows by for each; undefined if it is absent
+   */
   async bytesOfValue(name, size, count) {
     if (!this.has(name)) return undefined;
     const server = this.server(name);

@@ -1,4 +1,7 @@
-/** A server of node:http that holds one value, by undici, which the client for the daemon's HTTP door is made of. */
+/**
+ * A server of node:http that holds one value, by undici, which the client for the daemon's HTTP
+ * door is made of.
+ */
 import { Pool } from 'undici';
 
 const CONNECTIONS = 64;

@@ -1,7 +1,8 @@
 /**
- * Latencies over TCP, from HDR histograms of the client's: one operation at a time (a closed loop), and operations that arrive at
- * even intervals, counted from the time that they were due (an open loop; load.js says what the difference is). They arrive at half
- * the rate that the slower one of both servers reaches at depth 32.
+ * Latencies over TCP, from HDR histograms of the client's: one operation at a time (a closed loop),
+ * and operations that arrive at even intervals, counted from the time that they were due (an open
+ * loop; load.js says what the difference is). They arrive at half the rate that the slower one of
+ * both servers reaches at depth 32.
  */
 import { row, sizeText } from '../table.js';
 import { medianInTurns } from '../turns.js';

@@ -1,10 +1,12 @@
 /**
  * Load on a server, by one client process. `run(index)` begins an operation and gives a promise of its end.
  *
- * - A closed loop begins an operation when another one ends. Its rate is what a client gets that waits; its latencies say nothing of
- *   those who would have come while it waited (coordinated omission).
- * - An open loop begins operations at times that were fixed before, whatever the server does, and counts from these times: an operation
- *   that could not begin because the client or the server was held up has waited.
+ * - A closed loop begins an operation when another one ends. Its rate is what a client gets that
+ *   waits; its latencies say nothing of those who would have come while it waited (coordinated
+ *   omission).
+ * - An open loop begins operations at times that were fixed before, whatever the server does, and
+ *   counts from these times: an operation that could not begin because the client or the server was
+ *   held up has waited.
  */
 import { createHistogram, performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
@@ -12,12 +14,16 @@ import { setImmediate } from 'node:timers';
 /** Latencies are kept from a nanosecond to a minute, three digits of each. */
 const HISTOGRAM = { lowest: 1, highest: 60e9, figures: 3 };
 
-/** Keeps `depth` operations in flight for a while. @returns {count, rate}: operations, and operations a second */
+/**
+ * Keeps `depth` operations in flight for a while.
+ * @returns {count, rate}: operations, and operations a second
+ */
 export async function closedLoop(run, depth, milliseconds) {
   let begun = 0;
   const start = performance.now();
   const end = start + milliseconds;
-  // Not by a timer: operations that end at once, as a write to a socket may, would keep it from ever being looked at.
+  // Not by a timer: operations that end at once, as a write to a socket may, would keep it from
+  // ever being looked at.
   const loop = async () => {
     while (performance.now() < end) await run(begun++);
   };
@@ -37,7 +43,10 @@ export async function closedLoopLatencies(run, milliseconds) {
   return percentilesOf(histogram);
 }
 
-/** Operations at even intervals, `rate` a second, for a while. @returns percentiles from the times they were due, microseconds */
+/**
+ * Operations at even intervals, `rate` a second, for a while.
+ * @returns percentiles from the times they were due, microseconds
+ */
 export async function openLoopLatencies(run, rate, milliseconds) {
   const histogram = createHistogram(HISTOGRAM);
   const total = Math.ceil((rate * milliseconds) / 1000);

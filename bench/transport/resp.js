@@ -46,7 +46,8 @@ export async function openRedis({ address }) {
 }
 
 /**
- * Values under names, by SET and GET, of a provider or of redis-server. Whether a SET is durable is a matter of the server.
+ * Values under names, by SET and GET, of a provider or of redis-server. Whether a SET is durable is
+ * a matter of the server.
  * @param provider none at redis-server
  */
 export async function openStrings({ address, provider }) {
@@ -79,7 +80,10 @@ async function fill(make, size, count) {
   return count;
 }
 
-/** Has redis-server write its log anew, and waits for it: else large writes would fill the memory that the log lies in. */
+/**
+ * Has redis-server write its log anew, and waits for it: else large writes would fill the memory
+ * that the log lies in.
+ */
 async function forgetLog(connection) {
   await connection.send(['BGREWRITEAOF']);
   let info;

@@ -1,7 +1,9 @@
 /**
- * The servers that take part, each a process of its own that listens on TCP and on a unix socket: the daemon with a store in memory
- * and one on persistent memory, which /dev/shm passes for; the daemon with a store in a file on a disk; redis-server that keeps nothing;
- * redis-server that makes every write durable in a folder of the same /dev/shm, or of the same disk; and bare sockets of Node's.
+ * The servers that take part, each a process of its own that listens on TCP and on a unix socket:
+ * the daemon with a store in memory and one on persistent memory, which /dev/shm passes for; the
+ * daemon with a store in a file on a disk; redis-server that keeps nothing; redis-server that makes
+ * every write durable in a folder of the same /dev/shm, or of the same disk; and bare sockets of
+ * Node's.
  */
 import { mkdirSync } from 'node:fs';
 import { once } from 'node:events';
@@ -18,8 +20,8 @@ const POOL_BYTES = 2 ** 30;
 
 /**
  * Starts servers by name.
- * @returns `stop`, and `servers`: a map of {url, urls, addresses: {tcp, unix}, cpuSeconds, residentBytes, stop}; redis-server is left
- * out where it is not installed
+ * @returns `stop`, and `servers`: a map of {url, urls, addresses: {tcp, unix}, cpuSeconds,
+ *   residentBytes, stop}; redis-server is left out where it is not installed
  */
 export async function startServers(names) {
   const folders = [];

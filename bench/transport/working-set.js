@@ -1,9 +1,13 @@
-/** Operations go round a set of regions of one size, or of keys, so that those in flight at the same time meet different ones. */
+/**
+ * Operations go round a set of regions of one size, or of keys, so that those in flight at the same
+ * time meet different ones.
+ */
 
 const MEMBERS = 64;
 
 /**
- * @param calls make(size) gives a key; write(key, bytes), writeDurably(key, bytes) and read(key, into) do with it what they say
+ * @param calls make(size) gives a key; write(key, bytes), writeDurably(key, bytes) and read(key,
+ *   into) do with it what they say
  * @returns for each operation a function of the size, which gives `run`, a function of the operation's number
  */
 export function overWorkingSet({ make, write, writeDurably, read }) {

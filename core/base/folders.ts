@@ -41,7 +41,7 @@ export async function unmakeFolders(folder: string, first: string | undefined): 
     for (let made = path.resolve(folder); made.length >= first.length; made = path.dirname(made))
       await rmdir(made);
   } catch {
-    // Somebody uses it.
+    // The folder is in use.
   }
 }
 

@@ -11,7 +11,7 @@ export function packageVersion(): string {
       };
       if (found.name === 'bedrock-node') return found.version;
     } catch {
-      // Not there: try the other place.
+      // Not there: try the other path.
     }
   }
   return 'unknown';

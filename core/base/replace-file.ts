@@ -1,7 +1,7 @@
 /**
  * Replaces the contents of a file as a whole: fill a temporary file next to it -> fsync ->
- * rename -> fsync of the folder. Whoever reads the file, also after a crash, sees the old contents
- * or the new ones. A link stays: the file that it leads to is replaced.
+ * rename -> fsync of the folder. Readers see the old contents or the new ones, also after a crash.
+ * A link stays: the file that it leads to is replaced.
  */
 import { randomBytes } from 'node:crypto';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
@@ -13,7 +13,7 @@ export async function replaceFile(file: string, text: string): Promise<void> {
   const { mode } = await stat(destination);
   const folder = path.dirname(destination);
   const temporary = path.join(folder, `.${path.basename(destination)}.${randomBytes(6).toString('hex')}`);
-  // Whoever may not read the file must not read this one either.
+  // Users who may not read the file must not read this one either.
   const handle = await open(temporary, 'wx', 0o600);
   try {
     await handle.writeFile(text);

@@ -6,10 +6,10 @@ const OURS = ['core', 'backends', 'providers', 'native'].map((folder) =>
   fileURLToPath(new URL(`../../${folder}/`, import.meta.url)),
 );
 
-/** Most of a stack that is looked at, characters: a library can make one as long as it likes. */
+/** Characters of a stack that are searched, at most: a library can make a stack of any length. */
 const MAX_STACK = 2 ** 22;
 
-/** What ends a line of a stack that names a file. */
+/** The end of a line of a stack that names a file. */
 const POSITION = /:(\d+):\d+\)?$/;
 const BEGIN = 'at ';
 
@@ -51,7 +51,7 @@ function pathOf(file: string): string {
   try {
     return file.startsWith('file:') ? fileURLToPath(file) : file;
   } catch {
-    // Text made up by a library.
+    // The text is not a stack that Node.js makes.
     return file;
   }
 }

@@ -1,7 +1,7 @@
 /** Advice for users about errors of the system, for the end of a message. */
 import { messageOf, systemCodeOf } from './errors.js';
 
-const RIGHTS = 'give the user that this runs as the right to it (chown, chmod), or run it as one who has it';
+const RIGHTS = 'give the user of this process the right to it (chown, chmod), or run it as a user who has it';
 
 const CURES: Readonly<Record<string, string>> = {
   EACCES: RIGHTS,
@@ -9,11 +9,11 @@ const CURES: Readonly<Record<string, string>> = {
   EROFS: 'mount the file system for writing',
   EISDIR: 'give the path of a file',
   ENOTDIR: 'a part of the path is a file; correct the path',
-  ENOENT: 'correct the path, or make what is missing of it',
+  ENOENT: 'correct the path, or create what is missing',
   ENAMETOOLONG: 'give a shorter path',
   ELOOP: 'its links lead in a circle; correct them, or the path',
-  ENOSPC: 'make room on its file system (df, df -i), or choose another',
-  EDQUOT: "the user's quota is used up; make room, or choose another file system",
+  ENOSPC: 'free some space on its file system (df, df -i), or choose another',
+  EDQUOT: "the user's quota is used up; free some space, or choose another file system",
   EFBIG: 'raise the limit (ulimit -f), or choose another file system',
   EMFILE: 'raise the limit of open files (ulimit -n)',
   ENFILE: 'the machine has too many open files; end what holds them, or raise fs.file-max',

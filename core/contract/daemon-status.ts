@@ -1,4 +1,7 @@
-/** What a daemon does at a moment, as `GET /v1/status` and `BEDROCK.STATUS` give it. Counts are totals since its start. */
+/**
+ * The status of a daemon at one moment, as `GET /v1/status` and `BEDROCK.STATUS` return it. Counts
+ * are totals since its start.
+ */
 import type { OperationStatus } from './operation.js';
 import type { TargetStats } from './target.js';
 
@@ -6,11 +9,11 @@ import type { TargetStats } from './target.js';
 export interface OperationFigures {
   readonly count: number;
   readonly bytes: number;
-  /** Time of all together. */
+  /** Total time of all of them. */
   readonly milliseconds: number;
-  /** By `latencyBoundsMs`; the last number is of those above all bounds. */
+  /** For each of `latencyBoundsMs`; the last number counts those above all bounds. */
   readonly durations: readonly number[];
-  /** Failures, by their codes. */
+  /** For each code: the number of failures. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
@@ -18,7 +21,7 @@ export interface TargetStatus {
   readonly type: string;
   readonly state: string;
   readonly capabilities: Readonly<Record<string, boolean>>;
-  /** Why it takes no changes any more. */
+  /** Why it no longer accepts changes. */
   readonly readOnly?: string;
   /** Why it has no figures. */
   readonly error?: string;
@@ -33,14 +36,14 @@ export interface ProviderStatus {
   readonly tags: readonly string[];
   readonly state: string;
   readonly targets: readonly TargetStatus[];
-  /** What its code did instead of telling of its targets. */
+  /** What its code did instead of giving its targets. */
   readonly error?: string;
 }
 
 export interface DaemonStatus {
   /** Milliseconds since the epoch. */
   readonly time: number;
-  /** Of bedrock-node. */
+  /** Version of bedrock-node. */
   readonly version: string;
   readonly process: {
     readonly pid: number;

@@ -19,7 +19,7 @@ export interface ExecutionPool {
   readonly name: string;
   /** Limits for running and waiting operations. */
   readonly limits: Readonly<ExecutionPoolLimits>;
-  /** Places that are in use now. */
+  /** Operations that run now. */
   readonly inFlight: number;
   /** Operations that wait for admission now. */
   readonly queued: number;

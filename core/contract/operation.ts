@@ -1,21 +1,21 @@
 /**
  * Long-running work that a daemon does for a client: a snapshot, a restore, a migration. Each has
- * an ID, says how far it is, and can be cancelled.
+ * an ID, reports its progress, and can be cancelled.
  */
 import type { ErrorCode } from '../base/errors.js';
 
 /** `cancelled`: it was cancelled, or the daemon stopped, before it was done. */
 export type OperationState = 'running' | 'done' | 'failed' | 'cancelled';
 
-/** How far an operation is. A total is absent as long as it is not known. */
+/** The progress of an operation. A total is absent as long as it is not known. */
 export interface OperationProgress {
   /** Bytes that are done. */
   readonly doneBytes: number;
-  /** All bytes that there are to do. It may change: regions are made and erased meanwhile. */
+  /** The total of bytes to do. It may change, since regions are created and erased meanwhile. */
   readonly totalBytes?: number;
   /** Regions that are done. */
   readonly doneRegions: number;
-  /** All regions that there are to do. */
+  /** The total of regions to do. */
   readonly totalRegions?: number;
 }
 
@@ -52,6 +52,6 @@ export interface OperationContext {
    * everything as it was, and throws.
    */
   readonly signal: AbortSignal;
-  /** Tells how far it is. Members that are left out stay as they are. */
+  /** Reports progress. Members that are left out stay as they are. */
   readonly report: (progress: Partial<OperationProgress>) => void;
 }

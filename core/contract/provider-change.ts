@@ -6,8 +6,8 @@ export type WrittenReference = string | readonly string[];
 /** What changes at a provider; all of it, or nothing. */
 export interface ProviderChange {
   /**
-   * Its execution pool from now on, by name or position. Requests that wait already are admitted by
-   * the pool that they wait in.
+   * Its execution pool from now on, by name or position. Requests that already wait are admitted by
+   * the execution pool that they wait in.
    */
   readonly pool?: string | number;
   /**

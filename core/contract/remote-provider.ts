@@ -32,11 +32,11 @@ import type {
 } from './target.js';
 
 /**
- * What a client shows and trusts on `https://` and `resps://`; all in PEM form. Other addresses do
- * not use it.
+ * The certificates that a client shows and trusts on `https://` and `resps://`; all in PEM form.
+ * Other addresses do not use them.
  */
 export interface TlsOptions {
-  /** Certificates of those who sign daemons' certificates; default: those that Node.js brings. */
+  /** Certificates of the authorities that sign daemons' certificates; default: those of Node.js. */
   ca?: string | Uint8Array;
   /** Certificate that the client shows; the daemon asks for one if it has `bedrock.tls.client_ca`. */
   cert?: string | Uint8Array;
@@ -60,11 +60,11 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-/** Limits of a call that waits for an operation, and who watches it. */
+/** Limits of a call that waits for an operation, and the function that gets its progress. */
 export interface OperationOptions extends CallOptions {
   /**
-   * Told how far it is, every time that the daemon was asked: at most twice a second once it has
-   * run for a second.
+   * Called with its progress, every time that the daemon was asked: at most twice a second once it
+   * has run for a second.
    */
   onProgress?: (status: OperationStatus) => void;
 }
@@ -73,11 +73,10 @@ export interface OperationOptions extends CallOptions {
 export interface RemoteOperation {
   /** ID of the operation. */
   readonly id: string;
-  /** How far it is, or how it ended. @throws NOT_FOUND */
+  /** Its progress, or how it ended. @throws NOT_FOUND */
   status(call?: CallOptions): Promise<OperationStatus>;
   /**
-   * Tells the daemon to stop it. It has stopped when its state says so. Does nothing if it has
-   * ended.
+   * Tells the daemon to stop it; its state tells when it has stopped. Does nothing if it has ended.
    * @throws NOT_FOUND
    */
   cancel(call?: CallOptions): Promise<void>;

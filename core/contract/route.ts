@@ -65,8 +65,8 @@ export interface RouteDescription<Path extends string, Query extends string, Bod
   /** Whether it is for other providers only, and is left out of the OpenAPI document. Default: false. */
   readonly isInternal?: boolean;
   /**
-   * What whoever sends the request must be allowed to do with the provider: `read`, `write` or
-   * `admin`. Default: `read` for GET, else `write`.
+   * The scope that the sender of the request needs for the provider: `read`, `write` or `admin`.
+   * Default: `read` for GET, else `write`.
    */
   readonly scope?: 'read' | 'write' | 'admin';
   /** Query parameters that it accepts. Any other is refused. */
@@ -99,7 +99,7 @@ export class Answer {
   ) {}
 }
 
-/** By its shape, not its class: a library may have its own copy of this package. */
+/** Checks its shape, not its class: a library may have its own copy of this package. */
 export function isAnswer(value: unknown): value is Answer {
   return typeof value === 'object' && value !== null && 'isAnswer' in value && value.isAnswer === true;
 }

@@ -1,6 +1,6 @@
 /**
- * Runs checks, each with a bound on its time: what hangs, such as a file system whose server is gone, is a finding and holds up nothing.
- * No check changes anything.
+ * Runs checks, each with a bound on its time: what hangs, such as a file system whose server is
+ * gone, is a finding and holds up nothing. No check changes anything.
  */
 import { explain } from '../base/errors.js';
 import type { Diagnosis } from '../contract/diagnosis.js';

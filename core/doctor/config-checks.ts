@@ -1,6 +1,7 @@
 /**
- * Checks of a configuration: whether a daemon would take it, the files and addresses that it names, and its targets, by the checks of their
- * backends. Nothing of it is opened but files that are read.
+ * Checks of a configuration: whether a daemon would take it, the files and addresses that it names,
+ * and its targets, by the checks of their backends. Nothing of it is opened but files that are
+ * read.
  */
 import { X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -21,7 +22,10 @@ const DAY_MS = 86_400_000;
 /** A certificate that ends sooner should be renewed. */
 const RENEW_MS = 14 * DAY_MS;
 
-/** Reads the configuration, which may load its libraries. @returns what was found, and the checks of what it names */
+/**
+ * Reads the configuration, which may load its libraries.
+ * @returns what was found, and the checks of what it names
+ */
 export async function openConfig(
   file: string,
   systemRoot: string,

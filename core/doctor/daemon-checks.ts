@@ -1,4 +1,7 @@
-/** Checks of a daemon that runs: what `/readyz` looks at, how full its targets are, what recovery found, and its clock. */
+/**
+ * Checks of a daemon that runs: what `/readyz` looks at, how full its targets are, what recovery
+ * found, and its clock.
+ */
 import type { Service } from '../client/service.js';
 import type { DaemonStatus, TargetStatus } from '../contract/daemon-status.js';
 import type { Diagnosis } from '../contract/diagnosis.js';

@@ -1,6 +1,6 @@
 /**
- * Checks of persistent memory: the addon and libpmem, namespaces and their alignment, mounts, and, with `ndctl` and `daxctl`, the health of
- * the devices. A machine without any is well.
+ * Checks of persistent memory: the addon and libpmem, namespaces and their alignment, mounts, and,
+ * with `ndctl` and `daxctl`, the health of the devices. A machine without any is well.
  */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';

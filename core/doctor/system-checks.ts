@@ -1,4 +1,7 @@
-/** Checks of the machine: Node.js, kernel, processor, memory, huge pages, user, clock, the folder for temporary files. */
+/**
+ * Checks of the machine: Node.js, kernel, processor, memory, huge pages, user, clock, the folder
+ * for temporary files.
+ */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { messageOf } from '../base/errors.js';
@@ -101,7 +104,10 @@ function memory(machine: Machine): Diagnosis {
   );
 }
 
-/** Mappings of persistent memory use them by themselves, if the kernel has them; reserved ones are lost to everybody else. */
+/**
+ * Mappings of persistent memory use them by themselves, if the kernel has them; reserved ones are
+ * lost to everybody else.
+ */
 function hugePages(machine: Machine): Diagnosis {
   const check = 'huge pages';
   const setting = machine.read('/sys/kernel/mm/transparent_hugepage/enabled');

@@ -31,7 +31,7 @@ function visit(url) {
 visit(process.argv[1]);
 `;
 
-/** Most of a stack that is looked at for what Node puts in front of it, characters. */
+/** Characters of a stack that are searched for what Node.js puts in front of it, at most. */
 const MAX_HEAD = 2 ** 13;
 
 /**

@@ -5,8 +5,8 @@
  * contains its definitions. A failure is LIBRARY_LOAD_FAILED, with the library's name in the
  * configuration, the file that it was found in, and the original cause.
  *
- * Loading and registering are two things: a module that is loaded stays loaded, but its types count
- * only in the configurations that name it, and each has a registry of its own (registry.ts).
+ * Loading and registering are separate: a loaded module stays loaded, but its types count only in
+ * configurations that name it, and each configuration has its own registry (registry.ts).
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -56,7 +56,7 @@ export class LibraryLoader {
   }
 
   /**
-   * Loads a library of the configuration. One that is loaded already is not loaded again.
+   * Loads a library of the configuration. A library is loaded once.
    * @param specifier a path or a package name
    * @param directory base folder for paths and packages
    * @param options.timeoutMs how long it may take

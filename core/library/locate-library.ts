@@ -44,7 +44,7 @@ function checkLanguage(library: string, file: string): void {
   if (file.split(path.sep).includes('node_modules')) {
     throw libraryFailure(
       library,
-      `is TypeScript below node_modules (${file}), which Node never takes; the package must export what is compiled from it`,
+      `is TypeScript below node_modules (${file}), which Node never accepts; the package must export the compiled file`,
     );
   }
   // Since Node.js 22.10: how it handles TypeScript, or false.
@@ -52,7 +52,7 @@ function checkLanguage(library: string, file: string): void {
   if (typescript === false) {
     throw libraryFailure(
       library,
-      `is TypeScript (${file}), which Node ${process.versions.node} does not take as it was started; ` +
+      `is TypeScript (${file}), which Node ${process.versions.node} does not accept as it was started; ` +
         'compile it and name the JavaScript file, or use Node 22.18 or later',
     );
   }
@@ -74,7 +74,7 @@ function locatePackage(library: string, name: string, directory: string): URL {
     try {
       const url = new URL(resolvePackage(name, pathToFileURL(path.join(folder, 'bedrock.json')).href));
       if (url.protocol === 'file:') return url;
-      throw libraryFailure(library, 'is a module of Node itself and brings no types');
+      throw libraryFailure(library, 'is a module of Node itself and defines no types');
     } catch (cause) {
       causes.push(cause);
     }

@@ -81,7 +81,7 @@ export class TypeRegistry {
       const what = `brings the ${definition.kind} type "${name}"`;
       return other.library === library
         ? `${what} twice; is it listed twice?`
-        : `${what}, which ${other.library} brings already`;
+        : `${what}, which ${other.library} already brings`;
     }
     let check: SchemaCheck;
     try {

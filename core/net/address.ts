@@ -66,7 +66,7 @@ export function parseAddress(text: string, directory: string): ListenAddress | s
     !['', '/'].includes(url.pathname) ||
     url.search + url.hash !== ''
   ) {
-    return `only a host and a port may stand after ${isSecure ? 'https' : 'http'}://`;
+    return `only a host and a port may follow ${isSecure ? 'https' : 'http'}://`;
   }
   if (!/^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)) {
     return 'its host is neither a name nor an IP address';

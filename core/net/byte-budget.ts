@@ -4,9 +4,9 @@
  *
  * Bytes are counted as they arrive, not as they are announced. When the budget is used up, the slow
  * holders with the most bytes are evicted: those that the door waits for, and that have moved
- * almost nothing meanwhile. If nobody is that slow, the one who asks for more is refused. So
- * clients that stall or trickle cannot keep the others out, and a crowd that is only large is told
- * to come back later. Time in which the process itself stood still does not count against anyone.
+ * almost nothing meanwhile. If nobody is that slow, the holder that asks for more is refused. So
+ * clients that stall or trickle cannot keep the others out, and too many fast clients are told to
+ * try again later. Time in which the process itself stood still does not count against anyone.
  */
 import { AttendedClock } from './standstill.js';
 
@@ -83,7 +83,7 @@ export class ByteBudget {
     return this.#fits(bytes, asker);
   }
 
-  /** @internal Somebody is about to hold something. */
+  /** @internal Called before a share begins to hold bytes. */
   starts(): void {
     this.#attended.start();
   }
@@ -118,7 +118,7 @@ export class Share {
   }
 
   /**
-   * Takes bytes that are few, or have arrived already: others make room for them, or the budget is
+   * Takes bytes that are few, or have already arrived: others make room for them, or the budget is
    * exceeded.
    */
   force(bytes: number): void {

@@ -27,7 +27,7 @@ export function endWhenTaken(socket: Socket): void {
   else socket.end(() => endAndLinger(socket));
 }
 
-/** Ends the connection in this way after the response that says `Connection: close`. */
+/** Ends the connection in this way after the response with `Connection: close`. */
 export function lingerAfterResponse(socket: Socket): void {
   // node:http calls this after such a response is written.
   socket.destroySoon = () => endAndLinger(socket);

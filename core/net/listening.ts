@@ -141,7 +141,7 @@ async function reasonOf(
     case 'EADDRINUSE': {
       const owner = 'port' in address ? await ownerOfPort(address.port) : await ownerOfSocket(address.path);
       const other = 'port' in address ? 'another port (0 takes a free one)' : 'another path';
-      return `${owner ?? 'another process'} listens there already; stop it, or take ${other}`;
+      return `${owner ?? 'another process'} already listens there; stop it, or use ${other}`;
     }
     // libuv also reports this for a folder that does not exist.
     case 'EACCES':
@@ -164,6 +164,8 @@ async function folderFault(folder: string): Promise<string> {
     return `the system does not allow a socket in ${folder}`;
   } catch (error) {
     const isGone = systemCodeOf(error) === 'ENOENT';
-    return isGone ? `there is no folder ${folder}; make it` : `${folder} cannot be used: ${messageOf(error)}`;
+    return isGone
+      ? `there is no folder ${folder}; create it`
+      : `${folder} cannot be used: ${messageOf(error)}`;
   }
 }

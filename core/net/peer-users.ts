@@ -1,6 +1,6 @@
 /**
- * Who may use a unix socket, by the user and the group that a peer had when it connected
- * (SO_PEERCRED, unix(7)): the system says so, and nobody can pretend to be another one.
+ * Who may use a unix socket, by the user and the group of a peer at the time of its connection
+ * (SO_PEERCRED, unix(7)). The system reports them, so nobody can pretend to be another user.
  */
 import { geteuid } from 'node:process';
 import type { Server, Socket } from 'node:net';
@@ -22,7 +22,7 @@ export interface PeerUser {
   readonly gid: number;
 }
 
-/** Tells who is at the other end; undefined if the system does not, as the peer has left. */
+/** Returns who is at the other end; undefined if the system does not know, because the peer has left. */
 export type PeerCredentials = (socket: Socket) => PeerUser | undefined;
 
 /**
@@ -38,21 +38,21 @@ export async function readPeerCredentials(whatFor: string): Promise<PeerCredenti
   } catch (cause) {
     throw new BedrockError(
       'START_FAILED',
-      `${whatFor} need the native addon, which is not there: npx bedrock native build`,
+      `${whatFor} need the native addon, which is not built: npx bedrock native build`,
       { cause },
     );
   }
 }
 
-/** What a socket's clients are checked with. */
+/** How the clients of a socket are checked. */
 export interface PeerCheck {
   readonly userOf: PeerCredentials;
   admits(user: PeerUser | undefined): boolean;
 }
 
-/** What becomes of a client that may not use the socket. */
+/** How a client is treated that may not use the socket. */
 export interface ForeignUsers {
-  /** What it gets. */
+  /** The bytes that it gets. */
   readonly answer: string;
   /** Called for each of them. */
   readonly note?: (socket: Socket, user: PeerUser | undefined) => void;
@@ -73,12 +73,15 @@ export async function peerCheckOf({
   const groups = new Set(gids);
   return {
     userOf: credentials,
-    // Unknown: the peer has left, or it is somebody who must not be let in by mistake.
+    // Unknown: the peer has left, or is a user who must not get access by mistake.
     admits: (user) => user !== undefined && (users.has(user.uid) || groups.has(user.gid)),
   };
 }
 
-/** Has a server see only the connections of those who may use it. Call it when all its listeners are there. */
+/**
+ * Makes a server see only the connections of users who may use it. Call it when all its listeners
+ * are added.
+ */
 export function admitOnly(server: Server, check: PeerCheck, { answer, note }: ForeignUsers): void {
   const listeners = server.listeners('connection') as Accept[];
   server.removeAllListeners('connection');

@@ -4,7 +4,10 @@
  */
 import type { Socket } from 'node:net';
 
-/** Bytes, among those that were written through the socket's stream. When it is closed, those that were on their way count as well. */
+/**
+ * Bytes, among those that were written through the socket's stream. When it is closed, bytes that
+ * were being sent count as well.
+ */
 export function takenBytes(socket: Socket): number {
   const { _handle: handle } = socket as {
     _handle?: { bytesWritten?: number; writeQueueSize?: number } | null;

@@ -4,11 +4,11 @@
  *
  * A new set of files is used as a whole or not at all: certificate and key belong together, both
  * can be read, the certificate is valid now. Otherwise the old set stays in use, and one line of
- * the log says why. Connections that are open go on with what they began with.
+ * the log says why. Open connections keep the set with which they began.
  *
- * Files are looked at from time to time, not watched: renewals replace files by renames and links,
- * also on network file systems, and a look sees all of that. A renewal writes several files, so a
- * change counts when two looks in a row have found the same.
+ * Files are checked from time to time, not watched: renewals replace files by renames and links,
+ * also on network file systems, and a check sees all of that. A renewal writes several files, so a
+ * change counts when two checks in a row have found the same.
  */
 import { createPrivateKey, constants as cryptoConstants, type KeyObject, X509Certificate } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { type Clock, systemClock } from '../base/clock.js';
 import { BedrockError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 
-/** Where it is, absolute paths, and how it is used. */
+/** Paths of the files, absolute, and how they are used. */
 export interface TlsSettings {
   readonly cert: string;
   readonly key: string;
@@ -51,7 +51,7 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':');
 
-/** What was read and checked. */
+/** A set of files that was read and checked. */
 interface Loaded {
   readonly options: SecureContextOptions;
   readonly notAfter: Date;
@@ -61,9 +61,9 @@ interface Loaded {
 
 export class TlsCertificates {
   #loaded: Loaded;
-  /** What the last look found. */
+  /** What the last check found. */
   #seen: string;
-  /** The files that were last read, well or not. */
+  /** The files that were last read, usable or not. */
   #tried: string;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
@@ -108,7 +108,7 @@ export class TlsCertificates {
     this.#listeners.push(listener);
   }
 
-  /** Looks at the files every few seconds from now on; does not keep the process alive. */
+  /** Checks the files every few seconds from now on; does not keep the process alive. */
   watch(): void {
     this.#timer = setInterval(() => void this.look(), LOOK_MS).unref();
   }
@@ -117,7 +117,7 @@ export class TlsCertificates {
     clearInterval(this.#timer);
   }
 
-  /** Looks once; uses files that have changed if they are the same as at the look before. Never throws. */
+  /** Checks once; uses changed files if they are the same as at the previous check. Never throws. */
   async look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
@@ -128,8 +128,8 @@ export class TlsCertificates {
       this.#seen = found;
       if (isAtRest && found !== this.#tried) await this.#renew();
     } catch {
-      // A file is missing just now, as during a renewal. What is loaded stays in use, and its end
-      // of validity is warned of.
+      // A file is missing, as during a renewal. The loaded set stays in use, and the log warns
+      // before its validity ends.
     } finally {
       this.#isLooking = false;
     }
@@ -155,7 +155,9 @@ export class TlsCertificates {
     } catch (error) {
       this.failures++;
       this.#tried = this.#seen = await signatureOf(this.settings).catch(() => '');
-      this.logger.error(`the certificate in use stays, as the new one cannot be used: ${messageOf(error)}`);
+      this.logger.error(
+        `the present certificate stays in use, as the new one cannot be used: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -202,7 +204,7 @@ async function load(settings: TlsSettings, clock: Clock): Promise<Loaded> {
     ...(ca !== undefined && { ca }),
     minVersion,
     ciphers: CIPHERS,
-    // A client could have the daemon compute without end.
+    // Otherwise a client could make the daemon compute without end.
     secureOptions: cryptoConstants.SSL_OP_NO_RENEGOTIATION,
   };
   parse('cert', certFile, () => createSecureContext(options));
@@ -224,10 +226,10 @@ function parse<T>(role: Role, file: string, read: () => T): T {
 }
 
 function privateKeyOf(pem: Buffer): KeyObject {
-  // Before it is tried: Node.js would only say that a passphrase is missing.
+  // Checked before the key is used, since Node.js would only say that a passphrase is missing.
   if (/ENCRYPTED/.test(pem.toString('latin1')))
     throw new Error(
-      'it has a passphrase, which nobody could give at a start; store it without: openssl pkey',
+      'it has a passphrase, which nobody can enter at a start; store it without one: openssl pkey',
     );
   return createPrivateKey(pem);
 }
@@ -259,7 +261,7 @@ async function withFile(
   try {
     const handle = await open(file, 'r');
     try {
-      // Of the file that is read: a name may lead elsewhere by then.
+      // The state of the file that is read: its name may lead elsewhere later.
       why = check((await handle.stat()).mode);
       text = await handle.readFile();
     } finally {
@@ -272,7 +274,7 @@ async function withFile(
   return text;
 }
 
-/** Changes with the files. @throws the system's error */
+/** A text that changes with the files. @throws the system's error */
 async function signatureOf({ cert, key, client_ca: ca }: TlsSettings): Promise<string> {
   const files = [cert, key, ...(ca === undefined ? [] : [ca])];
   const found = await Promise.all(files.map((file) => stat(file, { bigint: true })));

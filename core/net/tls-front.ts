@@ -1,11 +1,11 @@
 /**
  * TLS in front of a door: connections reach the door's server when their handshake is done.
  *
- * A connection's first byte tells whether its client speaks TLS. Who does not gets an answer in the
- * door's own protocol that says so. A handshake has a time-out as a whole, however slowly its bytes
- * come, and their number is bounded: a further one closes the oldest. So clients that stall hold
- * neither connections nor memory for long, and they cannot keep out a client that does its part in
- * time.
+ * The first byte of a connection tells whether its client speaks TLS. A client that does not gets
+ * an answer in the door's own protocol that says so. A handshake has a time-out as a whole, however
+ * slowly its bytes come. The number of handshakes is limited: a further one closes the oldest. So
+ * clients that stall hold neither connections nor memory for long, and cannot keep out a client
+ * that answers in time.
  */
 import type { Server, Socket } from 'node:net';
 import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
@@ -15,7 +15,7 @@ import type { TlsCertificates } from './tls-certificates.js';
 /** First byte of a TLS connection: a record of the handshake (RFC 8446, 5.1). */
 const HANDSHAKE_RECORD = 22;
 
-/** Why connections did not come through; the label of a metric. */
+/** Why connections failed before they were encrypted; the label of a metric. */
 export type HandshakeFailure = 'plain' | 'timeout' | 'crowded' | 'certificate' | 'protocol';
 
 export interface TlsFigures {
@@ -24,11 +24,11 @@ export interface TlsFigures {
   readonly failed: Readonly<Record<HandshakeFailure, number>>;
 }
 
-/** A connection that did not come through. */
+/** A connection that failed before it was encrypted. */
 export interface FailedHandshake {
   readonly raw: Socket;
   readonly why: HandshakeFailure;
-  /** What Node.js or OpenSSL calls it; nothing if the client has just left. */
+  /** The code of Node.js or OpenSSL; undefined if the client has just left. */
   readonly detail?: string;
 }
 
@@ -42,20 +42,20 @@ interface Handshake {
 
 type Accept = (socket: Socket) => void;
 
-/** What OpenSSL says of a client that should have shown a certificate. */
+/** OpenSSL's code for a client that should have shown a certificate. */
 const NO_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
 
 export class TlsFront {
-  /** Called for each connection that fails, unless its client has left without a word. */
+  /** Called for each connection that fails, unless its client has left without sending anything. */
   onFailed: (failed: FailedHandshake) => void = () => undefined;
   readonly #tls: TlsServer;
   readonly #handshakes = new Map<string, Handshake & { readonly accept: Accept }>();
-  /** Those that Node.js has begun, by their connection. */
+  /** The handshakes that Node.js has begun, by their connection. */
   readonly #begun = new WeakMap<Socket, Handshake>();
   readonly #failed = { plain: 0, timeout: 0, crowded: 0, certificate: 0, protocol: 0 };
   #isClosed = false;
 
-  /** @param plainAnswer what a client gets that does not speak TLS */
+  /** @param plainAnswer the answer for a client that does not speak TLS */
   constructor(
     private readonly certificates: TlsCertificates,
     private readonly plainAnswer: string,
@@ -65,7 +65,7 @@ export class TlsFront {
       ...certificates.options,
       requestCert: ca !== undefined,
       rejectUnauthorized: wanted === 'required',
-      // The one here counts from the first byte to the last; that of Node.js restarts.
+      // This time-out counts from the first byte to the last; that of Node.js restarts.
       handshakeTimeout: 2 * certificates.settings.handshake_timeout_ms,
     });
     certificates.onRenewed((options) => this.#tls.setSecureContext(options));
@@ -78,8 +78,8 @@ export class TlsFront {
   }
 
   /**
-   * Has a server see its connections only when they are encrypted. Call it when all its listeners
-   * are there, before it listens.
+   * Makes a server see its connections only when they are encrypted. Call it when all its listeners
+   * are added, before it listens.
    */
   guard(server: Server): void {
     const listeners = server.listeners('connection') as Accept[];
@@ -128,7 +128,8 @@ export class TlsFront {
     handshake.hasBegun = true;
     if (first[0] === HANDSHAKE_RECORD) {
       this.#begun.set(raw, handshake);
-      // Its encrypted socket takes this over: a client that has left during the handshake would hold its place until the time-out.
+      // Its encrypted socket handles this from now on. Otherwise a client that leaves during the
+      // handshake would be counted until the time-out.
       raw.allowHalfOpen = false;
       raw.unshift(first);
       this.#tls.emit('connection', raw);
@@ -157,11 +158,11 @@ export class TlsFront {
     handshake.accept(socket);
   }
 
-  /** Node.js has given a handshake up. The close of its connection follows, or was just before. */
+  /** Node.js has given up a handshake. The close of its connection follows, or came just before. */
   #failedWith(error: Error, socket: TLSSocket): void {
     const raw = (socket as { _parent?: Socket })._parent;
     const handshake = raw && this.#begun.get(raw);
-    // OpenSSL has codes of its own; any other error says that the connection broke off.
+    // OpenSSL has codes of its own; any other error means that the connection was lost.
     const code = String((error as NodeJS.ErrnoException).code);
     const untrusted = detailOf(socket.authorizationError);
     if (handshake !== undefined) {
@@ -189,7 +190,7 @@ export class TlsFront {
 
   #count({ raw, hasBegun }: Handshake, fault: Omit<FailedHandshake, 'raw'>): void {
     this.#failed[fault.why]++;
-    // Something that looks whether the port is open connects and leaves.
+    // A client that only checks whether the port is open connects and leaves.
     const isProbe = !hasBegun && fault.why === 'protocol';
     if (!isProbe && !this.#isClosed) this.onFailed({ raw, ...fault });
   }

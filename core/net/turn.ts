@@ -32,7 +32,7 @@ const BYTES_A_UNIT = 2 ** 12;
 let busy = 0;
 
 export class Turn {
-  /** Whether it is the turn of others: nothing further may begin before `goOn` is called. */
+  /** Whether the turn is over: nothing further may begin before `goOn` is called. */
   isOver = false;
   #units = 0;
   /** Whether the end of this turn will be reported. */

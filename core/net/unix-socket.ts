@@ -30,7 +30,7 @@ export class UnixSocket {
   /**
    * Makes a server listen at a path, by default for the daemon's user only.
    * @param settings who may use the socket
-   * @param others what becomes of clients that they do not admit
+   * @param others how clients are treated that they do not admit
    * @throws START_FAILED, the system's error
    */
   static async bind(
@@ -58,7 +58,7 @@ export class UnixSocket {
       await giveName(made, socketPath);
       return new UnixSocket(socketPath, identity ?? '');
     } catch (error) {
-      // It may be listening by now, where nobody can find it, and would keep the process running.
+      // It may already listen where nobody can find it, and would keep the process running.
       if (server.listening) await closed(server);
       throw error;
     } finally {
@@ -126,7 +126,7 @@ async function removeStaleSocket(socketPath: string): Promise<void> {
     const owner = (await ownerOfSocket(socketPath)) ?? 'another process';
     throw new BedrockError(
       'START_FAILED',
-      `cannot listen at unix:${socketPath}: ${owner} listens there already`,
+      `cannot listen at unix:${socketPath}: ${owner} already listens there`,
     );
   }
   // Another daemon may have removed it meanwhile and bound its own; then the link fails.

@@ -1,11 +1,14 @@
 /**
- * Whom the daemon knows: finds out who a token belongs to. The doors ask it once for each connection, as long as it sends the same token.
+ * Whom the daemon knows: finds out who a token belongs to. The doors ask it once for each
+ * connection, as long as it sends the same token.
  *
- * `version` changes whenever somebody may do less or more than before. A connection compares it with the one it has seen, so that a
- * revocation reaches open connections, and costs nothing until then.
+ * `version` changes whenever somebody may do less or more than before. A connection compares it
+ * with the one it has seen, so that a revocation reaches open connections, and costs nothing until
+ * then.
  *
- * The file of the tokens is read again when it has changed, and on SIGHUP. A file that cannot be used changes nothing, and is reported:
- * an editor that has written half of it must lock nobody out. To lock everybody out, write an empty list.
+ * The file of the tokens is read again when it has changed, and on SIGHUP. A file that cannot be
+ * used changes nothing, and is reported: an editor that has written half of it must lock nobody
+ * out. To lock everybody out, write an empty list.
  */
 import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -68,7 +71,11 @@ export class Access {
     clearInterval(this.#timer);
   }
 
-  /** Whose token this is. @param text `bedrock_ID_SECRET` @returns undefined if it is nobody's, or has expired */
+  /**
+   * Whose token this is.
+   * @param text `bedrock_ID_SECRET`
+   * @returns undefined if it is nobody's, or has expired
+   */
   ofToken(text: string): Authority | undefined {
     const token = parseToken(text);
     return token && this.ofSecret(token.id, token.secret);
@@ -98,7 +105,10 @@ export class Access {
     return isRight && known !== undefined && this.isValid(known.authority) ? known.authority : undefined;
   }
 
-  /** What somebody may do by now, who was found earlier. @returns undefined if the token was revoked or has expired */
+  /**
+   * What somebody may do by now, who was found earlier.
+   * @returns undefined if the token was revoked or has expired
+   */
   renewed(before: Authority): Authority | undefined {
     const { kind, name } = before.identity;
     if (kind !== 'token') return this.isValid(before) ? before : undefined;

@@ -1,11 +1,13 @@
 /**
- * The audit log: who has administered the daemon, from where, what, and with which outcome, and who was refused. One JSON object per line,
- * in a file of its own, `bedrock.audit.file`.
+ * The audit log: who has administered the daemon, from where, what, and with which outcome, and who
+ * was refused. One JSON object per line, in a file of its own, `bedrock.audit.file`.
  *
- * - A line never holds a secret: arguments, bodies and queries are not recorded, and a token within a path is blanked out.
- * - A slow disk holds up no request. Lines that it does not take are lost; the log and the audit log say how many.
- * - Whoever is refused again and again fills no disk: beyond `MOST_REFUSALS` a second, refusals are only counted, and the count is recorded.
- *   Administrative calls are always recorded.
+ * - A line never holds a secret: arguments, bodies and queries are not recorded, and a token within
+ *   a path is blanked out.
+ * - A slow disk holds up no request. Lines that it does not take are lost; the log and the audit
+ *   log say how many.
+ * - Whoever is refused again and again fills no disk: beyond `MOST_REFUSALS` a second, refusals are
+ *   only counted, and the count is recorded. Administrative calls are always recorded.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.js';
@@ -156,8 +158,8 @@ export function withoutTokens(text: string): string {
 type Connection = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 /**
- * Has a connection know where it comes from. Call it when it is accepted: after a reset the system does not tell any more, and whoever
- * resets a connection would not be found.
+ * Has a connection know where it comes from. Call it when it is accepted: after a reset the system
+ * does not tell any more, and whoever resets a connection would not be found.
  */
 export function rememberOrigin(connection: Connection): void {
   originOf(connection);

@@ -1,12 +1,14 @@
 /**
- * Who sends a request, and what that one may do. The doors find the identity out, by a token, a client's certificate or the user behind a
- * unix socket, and ask its `Authority` before they do anything.
+ * Who sends a request, and what that one may do. The doors find the identity out, by a token, a
+ * client's certificate or the user behind a unix socket, and ask its `Authority` before they do
+ * anything.
  */
 import { BedrockError } from '../base/errors.js';
 
 /**
- * What a grant allows. Each scope includes those before it: nearly every change also tells something of what was there, and whoever may
- * take a snapshot or move a target away may as well read and erase it.
+ * What a grant allows. Each scope includes those before it: nearly every change also tells
+ * something of what was there, and whoever may take a snapshot or move a target away may as well
+ * read and erase it.
  *
  * - `read`: contents, names and figures
  * - `write`: creating, overwriting, renaming and erasing
@@ -97,8 +99,8 @@ export class Authority {
   }
 
   /**
-   * The prefix that a listing of names is confined to: the one asked for if it lies within a grant, or else the one grant that lies within
-   * what was asked for.
+   * The prefix that a listing of names is confined to: the one asked for if it lies within a grant,
+   * or else the one grant that lies within what was asked for.
    * @throws PERMISSION_DENIED if there is none, or several
    */
   confine(need: number, provider: string, asked: string): string {
@@ -120,7 +122,10 @@ export class Authority {
     if (!this.allows(need, provider)) throw this.denied(need, provider);
   }
 
-  /** @throws PERMISSION_DENIED unless it may do this with the region that has the name; `undefined` is a region by its ID */
+  /**
+   * @throws PERMISSION_DENIED unless it may do this with the region that has the name; `undefined`
+   *   is a region by its ID
+   */
   requireName(need: number, provider: string, name: string | undefined): void {
     if (name === undefined ? !this.allows(need, provider) : !this.allowsName(need, provider, name))
       throw this.denied(need, provider, this.#prefixesOf(need, provider));

@@ -1,13 +1,17 @@
 /**
- * How much one client may ask of the daemon: connections of an address, requests and bytes a second of a token or an address, and failed
- * attempts to say who one is. `bedrock.limits` sets them; what is not set is not limited, and costs nothing.
+ * How much one client may ask of the daemon: connections of an address, requests and bytes a second
+ * of a token or an address, and failed attempts to say who one is. `bedrock.limits` sets them; what
+ * is not set is not limited, and costs nothing.
  *
- * - Whoever is known, by a token, a certificate or as a user, counts as such, wherever they come from; everybody else by address. The
- *   addresses of one IPv6 network of 64 bits are one, since a single machine has all of them. A unix socket has no address: only those
- *   who are known count there.
- * - Requests and bytes are counted with token buckets that hold one second's worth. The bytes of a request are known when it has ended, so a
- *   large transfer is let through, and further requests wait until it is paid.
- * - The memory for all this is bounded (`RateTable`). The time is a clock that no correction of the system's time changes.
+ * - Whoever is known, by a token, a certificate or as a user, counts as such, wherever they come
+ *   from; everybody else by address. The addresses of one IPv6 network of 64 bits are one, since a
+ *   single machine has all of them. A unix socket has no address: only those who are known count
+ *   there.
+ * - Requests and bytes are counted with token buckets that hold one second's worth. The bytes of a
+ *   request are known when it has ended, so a large transfer is let through, and further requests
+ *   wait until it is paid.
+ * - The memory for all this is bounded (`RateTable`). The time is a clock that no correction of the
+ *   system's time changes.
  */
 import { BedrockError } from '../base/errors.js';
 import type { LimitsConfig } from '../../schemas/generated/bedrock.js';
@@ -58,7 +62,10 @@ export class Limits {
 
   // ---- connections ----
 
-  /** Counts a connection. @returns what ends it, to be called once; or the error if the address has too many */
+  /**
+   * Counts a connection.
+   * @returns what ends it, to be called once; or the error if the address has too many
+   */
   connect(peer: Peer): (() => void) | BedrockError {
     const most = this.#mostConnections;
     const address = addressOf(peer);
@@ -80,7 +87,11 @@ export class Limits {
 
   // ---- requests and bytes ----
 
-  /** Counts a request. @param client of `clientOf`; undefined is not limited @returns the error if it is one too many */
+  /**
+   * Counts a request.
+   * @param client of `clientOf`; undefined is not limited
+   * @returns the error if it is one too many
+   */
   admit(client: string | undefined): BedrockError | undefined {
     if (client === undefined) return undefined;
     const paid = this.#bytes?.waitFor(client, 0) ?? 0;
@@ -137,7 +148,10 @@ export class Limits {
   }
 }
 
-/** What stands for a client: who it is if that is known, or else where it comes from; undefined for a unix socket. */
+/**
+ * What stands for a client: who it is if that is known, or else where it comes from; undefined for
+ * a unix socket.
+ */
 export function clientOf(who: string | undefined, peer: Peer): string | undefined {
   return who ?? addressOf(peer);
 }

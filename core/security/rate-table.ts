@@ -1,9 +1,10 @@
 /**
  * Token buckets of many clients, in bounded memory.
  *
- * The buckets stand in two generations. One that is used is of the young one. When that is full it becomes the old one, and the old one
- * is forgotten: whoever was not seen meanwhile has a full bucket again, as after a pause. So a flood of addresses costs no more than
- * two generations, and each step the same time, however many clients there are.
+ * The buckets stand in two generations. One that is used is of the young one. When that is full it
+ * becomes the old one, and the old one is forgotten: whoever was not seen meanwhile has a full
+ * bucket again, as after a pause. So a flood of addresses costs no more than two generations, and
+ * each step the same time, however many clients there are.
  */
 
 /** Clients of one generation. */

@@ -1,9 +1,9 @@
 /**
- * Who a client is by its connection: by its certificate, or by the user and the group that the system names for a unix socket. A token that
- * is presented on the connection takes their place.
+ * Who a client is by its connection: by its certificate, or by the user and the group that the
+ * system names for a unix socket. A token that is presented on the connection takes their place.
  *
- * The certificate was checked in the handshake: an authority of `bedrock.tls.client_ca` has signed it, and so vouches for its names. What no
- * entry of the configuration names has no rights.
+ * The certificate was checked in the handshake: an authority of `bedrock.tls.client_ca` has signed
+ * it, and so vouches for its names. What no entry of the configuration names has no rights.
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -12,7 +12,10 @@ import type { CertificateGrantConfig, PeerGrantConfig } from '../../schemas/gene
 import { Authority, type Grant } from './identity.js';
 
 export class SocketIdentities {
-  /** @param credentials asks the system who is at the other end of a unix socket; needed if there are peers */
+  /**
+   * @param credentials asks the system who is at the other end of a unix socket; needed if there
+   *   are peers
+   */
   constructor(
     private readonly certificates: readonly CertificateGrantConfig[] = [],
     private readonly peers: readonly PeerGrantConfig[] = [],
@@ -53,7 +56,10 @@ export class SocketIdentities {
   }
 }
 
-/** The alternative names, such as `DNS:app.example`. A name with a comma or a quote is in quotes, so that it cannot look like two. */
+/**
+ * The alternative names, such as `DNS:app.example`. A name with a comma or a quote is in quotes, so
+ * that it cannot look like two.
+ */
 function namesOf({ subjectAltName: text = '' }: X509Certificate): string[] {
   return [...text.matchAll(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)].map(([name]) => name.trim());
 }

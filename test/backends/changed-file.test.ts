@@ -1,6 +1,7 @@
 /**
- * What a pool does when others change its file under it: nothing that is acknowledged afterwards may be lost at the next start. Nobody waits
- * here for the file to be looked at: the very next change notices.
+ * What a pool does when others change its file under it: nothing that is acknowledged afterwards
+ * may be lost at the next start. Nobody waits here for the file to be looked at: the very next
+ * change notices.
  */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
@@ -115,7 +116,8 @@ describe.each(BACKENDS)('a %s pool', (type) => {
       await truncate(file, 4 * MIB);
       const isMemory = (await target.stats()).mode === 'pmem-forced';
       const change = changes[name]?.(target, ids);
-      // A store into memory that is there is not lost, and asks nobody: it is made, unless another's look at the file came first.
+      // A store into memory that is there is not lost, and asks nobody: it is made, unless
+      // another's look at the file came first.
       const isMade = isMemory && (await change?.then(yes, no)) === true;
       if (!isMemory) await expect(change).rejects.toMatchObject(GONE);
       if (isMemory) await noticed(target);

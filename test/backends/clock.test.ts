@@ -1,4 +1,7 @@
-/** Whatever the clock says, what is made is there after a restart: no time is stored that the format has no form for. */
+/**
+ * Whatever the clock says, what is made is there after a restart: no time is stored that the format
+ * has no form for.
+ */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';

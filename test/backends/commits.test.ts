@@ -1,4 +1,7 @@
-/** What a file pool promises to be durable waits for the addon's commit, which tells of a file that is another one by now as well. */
+/**
+ * What a file pool promises to be durable waits for the addon's commit, which tells of a file that
+ * is another one by now as well.
+ */
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import { constants } from 'node:os';

@@ -1,4 +1,7 @@
-/** What the file backend asks of the disk, and when: barriers one at a time, space before anything that names it. */
+/**
+ * What the file backend asks of the disk, and when: barriers one at a time, space before anything
+ * that names it.
+ */
 import { describe, expect, it } from '@jest/globals';
 import type { FileHandle } from 'node:fs/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';

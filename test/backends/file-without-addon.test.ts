@@ -1,4 +1,7 @@
-/** The file backend where the native addon is not to be had: the same contract, by the command flock and by writing zeros. */
+/**
+ * The file backend where the native addon is not to be had: the same contract, by the command flock
+ * and by writing zeros.
+ */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';

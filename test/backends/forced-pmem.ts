@@ -1,6 +1,7 @@
 /**
- * The pmem backend where the mapping passes for persistent memory, which takes other ways through libpmem and the pool. The variable
- * that forces it is read once in a process, hence one of its own for the same tests.
+ * The pmem backend where the mapping passes for persistent memory, which takes other ways through
+ * libpmem and the pool. The variable that forces it is read once in a process, hence one of its own
+ * for the same tests.
  */
 import { expect } from '@jest/globals';
 import { spawn } from 'node:child_process';
@@ -17,7 +18,10 @@ const hasLibpmem = (addonState().attributes?.libpmem ?? null) !== null;
 const CONTRACT = 'test/backends/pmem.test.ts';
 const POOLS = ['test/backends/pool.test.ts', 'test/backends/changed-file.test.ts'];
 
-/** @param subjects groups of the contract, as a pattern; all of it, and what pools in files have, unless told */
+/**
+ * @param subjects groups of the contract, as a pattern; all of it, and what pools in files have,
+ *   unless told
+ */
 export function itKeepsTheContractForced(title: string, subjects?: string): void {
   const chosen = subjects === undefined ? POOLS : ['-t', `^pmem target contract (${subjects}) `];
   needs('libpmem', hasLibpmem).it(title, async () => {

@@ -1,6 +1,7 @@
 /**
- * A pool on a copy-on-write file system that others have filled: a write to what exists needs space there. It is refused then, and nothing
- * else is: the pool is read and written on, and has what was acknowledged at the next start.
+ * A pool on a copy-on-write file system that others have filled: a write to what exists needs space
+ * there. It is refused then, and nothing else is: the pool is read and written on, and has what was
+ * acknowledged at the next start.
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';

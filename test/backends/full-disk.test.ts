@@ -1,4 +1,7 @@
-/** Pools on a disk that others fill: what a create has answered can be written, and what is refused takes nothing. */
+/**
+ * Pools on a disk that others fill: what a create has answered can be written, and what is refused
+ * takes nothing.
+ */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rmSync, statSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';

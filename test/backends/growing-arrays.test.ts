@@ -1,6 +1,7 @@
 /**
- * Arrays that become longer while a call is under way, as those over a resizable buffer can: the call is of the bytes that it was made
- * with. What lies behind them in the pool is another region's.
+ * Arrays that become longer while a call is under way, as those over a resizable buffer can: the
+ * call is of the bytes that it was made with. What lies behind them in the pool is another
+ * region's.
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** A pool's path that is a symbolic link: what is done, is done to the file that the link names, and the link stays. */
+/**
+ * A pool's path that is a symbolic link: what is done, is done to the file that the link names, and
+ * the link stays.
+ */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { lstat, mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Children that open pools as they are told, on a system that fails as they are told, and say what came of each. */
+/**
+ * Children that open pools as they are told, on a system that fails as they are told, and say what
+ * came of each.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -50,7 +53,10 @@ const SCRIPT = `
 
 /** By environment. To begin takes a child longer than all that it is told here. */
 const children = new Map<string, Promise<ChildProcess>>();
-/** That were to be killed and outlived it, by environment. The next one that is to be killed is one of them. */
+/**
+ * That were to be killed and outlived it, by environment. The next one that is to be killed is one
+ * of them.
+ */
 const spared = new Map<string, ChildProcess>();
 
 /** @returns what came of each attempt */

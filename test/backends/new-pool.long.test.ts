@@ -1,4 +1,7 @@
-/** Kills at every call of the system that making, or replacing, a pool consists of: the next start leaves the pool and nothing else. */
+/**
+ * Kills at every call of the system that making, or replacing, a pool consists of: the next start
+ * leaves the pool and nothing else.
+ */
 import { afterAll, expect, it } from '@jest/globals';
 import { readdir, rm } from 'node:fs/promises';
 import { failingSystem } from '../fixtures/failing-system.js';
@@ -48,7 +51,10 @@ needs('a C compiler', system !== undefined).describe('a start that is killed', (
   });
 });
 
-/** What a start does that nothing befalls; in this process, as another one takes longer than all else here. */
+/**
+ * What a start does that nothing befalls; in this process, as another one takes longer than all
+ * else here.
+ */
 async function openHere(home: string): Promise<void> {
   const target = await poolTarget('file', { path: 'pool', create_if_missing_with_size: 2 ** 23 }, home);
   await target.open();

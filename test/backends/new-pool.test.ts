@@ -1,4 +1,7 @@
-/** A pool is made whole or not at all, on whatever file system, and of a start that was killed the next one leaves nothing. */
+/**
+ * A pool is made whole or not at all, on whatever file system, and of a start that was killed the
+ * next one leaves nothing.
+ */
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** The pmem backend on memory that passes for persistent: the whole contract, and all that pools in files have. */
+/**
+ * The pmem backend on memory that passes for persistent: the whole contract, and all that pools in
+ * files have.
+ */
 import { itKeepsTheContractForced } from './forced-pmem.js';
 
 itKeepsTheContractForced(

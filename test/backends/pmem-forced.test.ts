@@ -1,4 +1,7 @@
-/** The pmem backend on memory that passes for persistent: the rules that stores and flushes are behind. The long test has them all. */
+/**
+ * The pmem backend on memory that passes for persistent: the rules that stores and flushes are
+ * behind. The long test has them all.
+ */
 import { itKeepsTheContractForced } from './forced-pmem.js';
 
 itKeepsTheContractForced(

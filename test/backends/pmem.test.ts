@@ -1,7 +1,8 @@
 /**
- * The pmem backend: the contract of a target where a write ends in an msync. Most of its time would go by waiting for the disk, so it
- * runs in memory, where the system has a folder for that, and what makes bytes durable on the file system of temporary files as well.
- * The long test has every rule there.
+ * The pmem backend: the contract of a target where a write ends in an msync. Most of its time would
+ * go by waiting for the disk, so it runs in memory, where the system has a folder for that, and
+ * what makes bytes durable on the file system of temporary files as well. The long test has every
+ * rule there.
  */
 import { PMEM_CAPABILITIES } from '../../backends/pmem/index.js';
 import { describeTarget } from '../../core/conformance/index.js';

@@ -37,12 +37,15 @@ export function poolTarget(
   return Promise.resolve(backend.create({ ...config }, context));
 }
 
-/** Enough that space runs out before it where pools are small; one that fills it fits into a pool of POOL_BYTES. */
+/**
+ * Enough that space runs out before it where pools are small; one that fills it fits into a pool of
+ * POOL_BYTES.
+ */
 const MAX_TRANSACTION_BYTES = (isThorough ? 16 : 4) * MIB;
 
 /**
- * Most of what a test of a rule costs is the zeroing of its pool. The long tests have room for regions of 16 MiB, the quick ones for what
- * a rule needs.
+ * Most of what a test of a rule costs is the zeroing of its pool. The long tests have room for
+ * regions of 16 MiB, the quick ones for what a rule needs.
  */
 const POOL_BYTES = (isThorough ? 18 : 6) * MIB;
 

@@ -1,4 +1,7 @@
-/** What a pool does when its file fails it. The calls of the system fail as they are told to here, below the real backends. */
+/**
+ * What a pool does when its file fails it. The calls of the system fail as they are told to here,
+ * below the real backends.
+ */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   copyFile,

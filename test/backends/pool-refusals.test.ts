@@ -1,4 +1,7 @@
-/** What a pool refuses, it refuses for the reason that counts: slots and not bytes, another provider of this process and not "somebody". */
+/**
+ * What a pool refuses, it refuses for the reason that counts: slots and not bytes, another provider
+ * of this process and not "somebody".
+ */
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { link, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';

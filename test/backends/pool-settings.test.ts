@@ -1,4 +1,7 @@
-/** What `file` and `pmem` do as configured: the same keys in both, what is logged, what may stand at the path. */
+/**
+ * What `file` and `pmem` do as configured: the same keys in both, what is logged, what may stand at
+ * the path.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';

@@ -235,7 +235,8 @@ describe('ProcessMemory', () => {
     source.engine += 600 * MIB;
     expect(memory.roomBytes).toBe(room - 600 * MIB);
     await aged();
-    // Read again, as this does not fit: nothing of the 600 MiB was written, so the system knows nothing of them.
+    // Read again, as this does not fit: nothing of the 600 MiB was written, so the system knows
+    // nothing of them.
     expect(memory.hasRoomFor(room - 600 * MIB + 1)).toBe(false);
     expect(source.reads).toBe(2);
     expect(memory.bound).toContain('are promised to regions');

@@ -1,4 +1,7 @@
-/** A pool that may be read and not written, served by a user who may do no more: as on a medium that is mounted for reading. */
+/**
+ * A pool that may be read and not written, served by a user who may do no more: as on a medium that
+ * is mounted for reading.
+ */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { chmod, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** SlabHeap: cells that share no byte, zeroed for whoever comes next, in slabs that are given back when they are empty. */
+/**
+ * SlabHeap: cells that share no byte, zeroed for whoever comes next, in slabs that are given back
+ * when they are empty.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ProcessMemory, processMemory } from '../../backends/memory/process-memory.js';

@@ -1,4 +1,7 @@
-/** The file of the log: appended to, opened anew after a rotation, whole lines in their order, and what is lost is told. */
+/**
+ * The file of the log: appended to, opened anew after a rotation, whole lines in their order, and
+ * what is lost is told.
+ */
 import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs';
 import {
   mkdir,

@@ -1,4 +1,7 @@
-/** The benchmark of named values: that its operations do to a target, and to a server, what their rows say. */
+/**
+ * The benchmark of named values: that its operations do to a target, and to a server, what their
+ * rows say.
+ */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bootstrap, type Daemon, type Target } from '../../core/index.js';
 

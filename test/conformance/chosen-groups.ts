@@ -1,4 +1,7 @@
-/** The contract of targets in part, for a second run of it in which only some groups of rules can come out otherwise. */
+/**
+ * The contract of targets in part, for a second run of it in which only some groups of rules can
+ * come out otherwise.
+ */
 import { afterEach, beforeEach, describe, it } from '@jest/globals';
 import type { TestRunner } from '../../core/conformance/index.js';
 

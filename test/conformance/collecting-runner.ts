@@ -1,4 +1,7 @@
-/** A test runner of a few lines that tells which tests failed instead of failing itself: what a suite is tested with. */
+/**
+ * A test runner of a few lines that tells which tests failed instead of failing itself: what a
+ * suite is tested with.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestRunner } from '../../core/conformance/index.js';
 import { sampled } from '../fixtures/thoroughness.js';

@@ -1,4 +1,7 @@
-/** A target as a client sees one: open and close are its own, every call travels, and none arrives in a certain order. */
+/**
+ * A target as a client sees one: open and close are its own, every call travels, and none arrives
+ * in a certain order.
+ */
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   BedrockError,

@@ -1,4 +1,7 @@
-/** The form that every failure of the suite has: the rule, what was looked at, what was found, what was expected. */
+/**
+ * The form that every failure of the suite has: the rule, what was looked at, what was found, what
+ * was expected.
+ */
 import { expect } from '@jest/globals';
 
 const FINDING = /^\S.*: found \S[^]*, expected \S[^]*$/;

@@ -1,6 +1,6 @@
 /**
- * No failure that the suite reports is bare: targets that get nearly everything wrong are run through all of it. The long test has
- * more of them.
+ * No failure that the suite reports is bare: targets that get nearly everything wrong are run
+ * through all of it. The long test has more of them.
  */
 import { describe, expect, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';

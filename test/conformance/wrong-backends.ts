@@ -16,7 +16,10 @@ export class ForgetsToZero extends ArenaTarget {
   }
 }
 
-/** Zeros stand for a region until something is written to it; then what was in its place shows through beside that. */
+/**
+ * Zeros stand for a region until something is written to it; then what was in its place shows
+ * through beside that.
+ */
 export class ZeroesNothingAroundWrites extends ForgetsToZero {
   readonly #written = new WeakSet<ArenaRegion>();
 

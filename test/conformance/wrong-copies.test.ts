@@ -1,6 +1,6 @@
 /**
- * Copies of the persistent template that are wrong in one subtle way, as an author may get it wrong: the suite finds each, given what the
- * template's own test gives it.
+ * Copies of the persistent template that are wrong in one subtle way, as an author may get it
+ * wrong: the suite finds each, given what the template's own test gives it.
  */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

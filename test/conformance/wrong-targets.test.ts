@@ -1,6 +1,7 @@
 /**
- * The conformance suite can fail: each of these targets is wrong in one point, and the rule that it breaks is reported. And it
- * does not fail without cause: right targets pass, whether their hooks are synchronous or slow.
+ * The conformance suite can fail: each of these targets is wrong in one point, and the rule that it
+ * breaks is reported. And it does not fail without cause: right targets pass, whether their hooks
+ * are synchronous or slow.
  */
 import { describe, expect, test } from '@jest/globals';
 import { MEMORY_CAPABILITIES, MemoryTarget } from '../../backends/memory/memory-target.js';
@@ -74,7 +75,10 @@ async function reports(factory: TargetFactory, capabilities: Capabilities, title
   expectInForm(title, failed.get(title));
 }
 
-/** Right backends are held against the whole suite by tests of their own. The long test has all rules here, too. */
+/**
+ * Right backends are held against the whole suite by tests of their own. The long test has all
+ * rules here, too.
+ */
 const SAMPLE = { most: 40 };
 
 describe('the conformance suite', () => {

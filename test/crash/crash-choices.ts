@@ -1,4 +1,7 @@
-/** Which states of a moment are looked at: all, if there are not too many, else the telling ones and a sample. */
+/**
+ * Which states of a moment are looked at: all, if there are not too many, else the telling ones and
+ * a sample.
+ */
 import type { OpenUnit } from './crash-image.js';
 import type { Random } from '../fixtures/random.js';
 
@@ -13,7 +16,10 @@ export interface ChoiceLimits {
   readonly samples: number;
 }
 
-/** Each choice says for every open unit which of its contents counts, 0 being the durable ones. The array is used again. */
+/**
+ * Each choice says for every open unit which of its contents counts, 0 being the durable ones. The
+ * array is used again.
+ */
 export function* choicesOf(
   units: readonly OpenUnit[],
   { all, singles: mostSingles, pairs, samples }: ChoiceLimits,

@@ -1,6 +1,6 @@
 /**
- * What a medium may hold after a power failure at one moment of its trace: what is durable, and for each unit that has newer contents
- * a choice of them.
+ * What a medium may hold after a power failure at one moment of its trace: what is durable, and for
+ * each unit that has newer contents a choice of them.
  *
  * Every state has a hash, a sum over units, so that the hash of the next state costs as much as what differs.
  */
@@ -127,7 +127,10 @@ export class CrashImage {
   }
 }
 
-/** Two multiplicative hashes of a unit's contents and place, mixed so that sums of them do not cancel out. Units are whole words. */
+/**
+ * Two multiplicative hashes of a unit's contents and place, mixed so that sums of them do not
+ * cancel out. Units are whole words.
+ */
 function hashOfUnit(unit: number, contents: Uint8Array): Hash {
   let high = Math.imul(unit + 1, 0x9e37_79b1);
   let low = Math.imul(unit + 1, 0x85eb_ca77);

@@ -1,6 +1,7 @@
 /**
- * Power failures at every moment of short sequences: every state that a medium may be left in is recovered by the real code, and has
- * what was acknowledged, nothing that was not asked for, and exact free space. How many states is for the caller to say.
+ * Power failures at every moment of short sequences: every state that a medium may be left in is
+ * recovered by the real code, and has what was acknowledged, nothing that was not asked for, and
+ * exact free space. How many states is for the caller to say.
  */
 import { describe, expect, it } from '@jest/globals';
 import { Explorer, type ExploreLimits } from './explorer.js';
@@ -16,9 +17,15 @@ export interface PowerFailures {
   readonly seeds: Record<Mode, readonly number[]>;
   /** All of them by default. */
   readonly modes?: readonly Mode[];
-  /** Whether each sequence in each mode is run with one of the two values of `sync_writes`, by turns, instead of with both. */
+  /**
+   * Whether each sequence in each mode is run with one of the two values of `sync_writes`, by
+   * turns, instead of with both.
+   */
   readonly alternates?: boolean;
-  /** Of the programs that differ in where they are killed, each one after so many; the whole sequence is always among them. */
+  /**
+   * Of the programs that differ in where they are killed, each one after so many; the whole
+   * sequence is always among them.
+   */
   readonly stride: number;
   /** That all modes together come to. */
   readonly fewestStates: number;
@@ -79,7 +86,10 @@ const LONG_LIMITS = {
   states: Infinity,
 };
 
-/** What takes minutes: every moment of the sequences, and where few writes are in flight every state that they can leave. */
+/**
+ * What takes minutes: every moment of the sequences, and where few writes are in flight every state
+ * that they can leave.
+ */
 export function describeLongPowerFailures(modes: readonly Mode[], fewestStates: number): void {
   describePowerFailures({
     limits: LONG_LIMITS,

@@ -1,4 +1,7 @@
-/** One random pool and random program, by its seed and number: the unit of `npm run crash`, which can be run again alone. */
+/**
+ * One random pool and random program, by its seed and number: the unit of `npm run crash`, which
+ * can be run again alone.
+ */
 import { Explorer, type ExploreLimits } from './explorer.js';
 import { randomProgram } from './program.js';
 import { Random } from '../fixtures/random.js';
@@ -35,7 +38,11 @@ export async function runEpisode(seed: number, number: number, most: number): Pr
   return { states, namedStates, checks };
 }
 
-/** Runs episode after episode up to a number of states. @returns that number, and how many had to do with names. @throws CrashFinding */
+/**
+ * Runs episode after episode up to a number of states.
+ * @returns that number, and how many had to do with names.
+ * @throws CrashFinding
+ */
 export async function runEpisodes({
   seed,
   states,

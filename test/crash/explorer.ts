@@ -1,6 +1,7 @@
 /**
- * Goes through a trace, and at each moment through the states that a power failure could leave there: each is recovered by the real
- * code, and judged. Some are gone on from: recovery with a trace of its own, more work, and another power failure.
+ * Goes through a trace, and at each moment through the states that a power failure could leave
+ * there: each is recovered by the real code, and judged. Some are gone on from: recovery with a
+ * trace of its own, more work, and another power failure.
  */
 import { choicesOf, type ChoiceLimits } from './crash-choices.js';
 import { CrashImage, hashNumber, type Hash } from './crash-image.js';
@@ -63,7 +64,10 @@ export class Explorer {
     return this.#states.size;
   }
 
-  /** Of them, those in which names, or changes of several places, had a part: some call on names had begun. */
+  /**
+   * Of them, those in which names, or changes of several places, had a part: some call on names had
+   * begun.
+   */
   get namedStates(): number {
     return this.#namedStates;
   }
@@ -156,7 +160,10 @@ export class Explorer {
     throw this.#finding(moment.run, this.#describe(moment, choice), fault ?? '');
   }
 
-  /** Recovery is recorded in its turn, some work is done after it, and the power fails again anywhere in that. */
+  /**
+   * Recovery is recorded in its turn, some work is done after it, and the power fails again
+   * anywhere in that.
+   */
   async #goOn(
     moment: Moment,
     choice: Uint8Array,

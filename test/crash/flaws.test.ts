@@ -1,4 +1,7 @@
-/** The power-failure tests can fail: implementations with one wrong order each are found out, by sequences that the real one passes. */
+/**
+ * The power-failure tests can fail: implementations with one wrong order each are found out, by
+ * sequences that the real one passes.
+ */
 import { describe, expect, it } from '@jest/globals';
 import { CrashFinding, Explorer, type ExploreLimits } from './explorer.js';
 import { sampled } from '../fixtures/thoroughness.js';

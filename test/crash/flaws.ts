@@ -1,6 +1,7 @@
 /**
- * Implementations with one mistake each, of the kind that no ordinary test notices: an order that does not hold, a barrier that is
- * missing. The real code does everything else. The power-failure tests must find each of them.
+ * Implementations with one mistake each, of the kind that no ordinary test notices: an order that
+ * does not hold, a barrier that is missing. The real code does everything else. The power-failure
+ * tests must find each of them.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { FileMedium } from '../../backends/file/file-medium.js';
@@ -170,11 +171,17 @@ class LateWords extends Delegate {
   }
 }
 
-/** On persistent memory the fence behind a descriptor's body waits for all copies before it, so that some mistakes are none there. */
+/**
+ * On persistent memory the fence behind a descriptor's body waits for all copies before it, so that
+ * some mistakes are none there.
+ */
 const ON_DISK: readonly Mode[] = ['file', 'msync'];
 const ALL: readonly Mode[] = ['file', 'msync', 'pmem'];
 
-/** Knows the pool id and the journal's areas of the pool that it is the medium of, and what is stored there. */
+/**
+ * Knows the pool id and the journal's areas of the pool that it is the medium of, and what is
+ * stored there.
+ */
 class JournalDelegate extends Delegate {
   #header: PoolHeader | undefined;
 

@@ -1,11 +1,12 @@
 /**
  * What a pool owes its users after a power failure, kept beside the trace of what was stored.
  *
- * - An acknowledged region is there, with its ID, size and time; an erased one is not, and its ID names nothing.
+ * - An acknowledged region is there, with its ID, size and time; an erased one is not, and its ID
+ *   names nothing.
  * - A create or an erase that was under way has happened or has not.
- * - Each byte of a region is what some write has put there. A write is out of the question for a byte when a later one is known to be
- *   durable: later means that it began after the first had ended, known that it was acknowledged as durable, or that a persist
- *   which began after it was.
+ * - Each byte of a region is what some write has put there. A write is out of the question for a
+ *   byte when a later one is known to be durable: later means that it began after the first had
+ *   ended, known that it was acknowledged as durable, or that a persist which began after it was.
  *
  * Moments are counted by notes. It judges a whole pool at once, so that a region nobody knows is found too.
  */
@@ -47,7 +48,10 @@ export type Note =
     }
   /** The call has failed: no region was made or erased; of a write anything may be there. */
   | { readonly kind: 'fail'; readonly number: number }
-  /** Somebody has looked at the pool while nothing was in flight; after a kill that settles what the kill left open. */
+  /**
+   * Somebody has looked at the pool while nothing was in flight; after a kill that settles what the
+   * kill left open.
+   */
   | { readonly kind: 'seen'; readonly pool: Observation }
   /** The process is gone; what was in flight may have happened or not. */
   | { readonly kind: 'kill' };
@@ -194,7 +198,10 @@ export class Ledger {
     return open;
   }
 
-  /** Rules out every write that is older than one known to be durable: for the range all that had ended before `began`, and `own`. */
+  /**
+   * Rules out every write that is older than one known to be durable: for the range all that had
+   * ended before `began`, and `own`.
+   */
   #makeCertain(entry: Entry, offset: number, size: number, began: number, own?: Write): void {
     const { writes } = entry;
     const isDurable = (write: Write): boolean => write === own || (write.tookPlace && write.ended <= began);

@@ -1,4 +1,7 @@
-/** The command behind `npm run crash`, in the shape of a test, as jest is what runs TypeScript here. Its options are in CRASH_RUN. */
+/**
+ * The command behind `npm run crash`, in the shape of a test, as jest is what runs TypeScript here.
+ * Its options are in CRASH_RUN.
+ */
 import { expect, it } from '@jest/globals';
 import { runKills, runLong, type LongRunOutput } from './long-run.js';
 

@@ -1,7 +1,8 @@
 /**
- * What a pool owes those who use names. Keys are divided into domains, `DOMAIN/REST`, each of which one caller at a time changes; so what is
- * owed of a domain is what it was after the last change that was acknowledged, or what the change that is under way makes of it: all of
- * it or nothing. Only a plain write may be there in part, byte by byte.
+ * What a pool owes those who use names. Keys are divided into domains, `DOMAIN/REST`, each of which
+ * one caller at a time changes; so what is owed of a domain is what it was after the last change
+ * that was acknowledged, or what the change that is under way makes of it: all of it or nothing.
+ * Only a plain write may be there in part, byte by byte.
  */
 import type { Observation, SeenRegion } from './observation.js';
 
@@ -42,7 +43,10 @@ interface Pending {
   readonly after: World;
 }
 
-/** Bytes of a plain write that was never acknowledged. They were seen after a kill, and need not be durable: the old ones may come back. */
+/**
+ * Bytes of a plain write that was never acknowledged. They were seen after a kill, and need not be
+ * durable: the old ones may come back.
+ */
 interface Loose {
   readonly offset: number;
   readonly old: Uint8Array;

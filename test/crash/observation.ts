@@ -1,4 +1,7 @@
-/** What a user of a recovered pool can see of it: every region with its bytes, IDs that should be dead, how much space is used. */
+/**
+ * What a user of a recovered pool can see of it: every region with its bytes, IDs that should be
+ * dead, how much space is used.
+ */
 import { RegionId, type Target } from '../../core/index.js';
 import { chunkLength } from '../../core/pool/chunk-directory.js';
 import { DESCRIPTOR_BYTES, DescriptorFields, decodeDescriptor } from '../../core/pool/descriptor.js';

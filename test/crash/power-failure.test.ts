@@ -1,4 +1,7 @@
-/** Power failures at every moment of short sequences, in a sample of the states; the long test has more of each. */
+/**
+ * Power failures at every moment of short sequences, in a sample of the states; the long test has
+ * more of each.
+ */
 import { describePowerFailures } from './describe-power-failures.js';
 
 const limits = {

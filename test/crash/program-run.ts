@@ -1,6 +1,7 @@
 /**
- * Runs a program on a pool: the real target over a simulated medium, with calls in flight together, kills and reopening. What comes of
- * it is the trace of the medium, with notes of what was asked for and acknowledged in between.
+ * Runs a program on a pool: the real target over a simulated medium, with calls in flight together,
+ * kills and reopening. What comes of it is the trace of the medium, with notes of what was asked
+ * for and acknowledged in between.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Change, RegionId, Target } from '../../core/index.js';

@@ -1,7 +1,10 @@
 /** What is done to a pool in a test: stages, one after the other, of lanes that run at the same time. */
 import type { Random } from '../fixtures/random.js';
 
-/** A region by the name that its creation gave it, or any one of those that are known: the n-th, modulo their number. */
+/**
+ * A region by the name that its creation gave it, or any one of those that are known: the n-th,
+ * modulo their number.
+ */
 export type Name = string | number;
 
 export type Operation =
@@ -28,8 +31,8 @@ export type Operation =
   | { readonly do: 'names'; readonly changes: readonly KeyChange[] };
 
 /**
- * What is done by name. A key is `DOMAIN/REST`, and only one lane at a time has to do with a domain. One change is made by the call that it
- * is named after, several by `transact`.
+ * What is done by name. A key is `DOMAIN/REST`, and only one lane at a time has to do with a
+ * domain. One change is made by the call that it is named after, several by `transact`.
  */
 export type KeyChange =
   | { readonly what: 'put'; readonly key: string; readonly size: number }

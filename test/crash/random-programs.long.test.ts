@@ -2,7 +2,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { runEpisodes } from './episode.js';
 
-/** Programs of a seed differ from those of all others, and each episode has a pool with an ID of its own: no state counts twice. */
+/**
+ * Programs of a seed differ from those of all others, and each episode has a pool with an ID of its
+ * own: no state counts twice.
+ */
 const SEEDS = Array.from({ length: 12 }, (_, nth) => 20_260 + nth);
 const STATES = 20_000;
 

@@ -1,4 +1,7 @@
-/** Power failures in random programs, with kills, reopening, and more power failures after them: a sample of the states. */
+/**
+ * Power failures in random programs, with kills, reopening, and more power failures after them: a
+ * sample of the states.
+ */
 import { expect, it } from '@jest/globals';
 import { runEpisodes } from './episode.js';
 

@@ -1,6 +1,6 @@
 /**
- * Opens a pool as a power failure has left it, and looks whether it is as it should be: what is owed is there, and the pool goes on
- * working.
+ * Opens a pool as a power failure has left it, and looks whether it is as it should be: what is
+ * owed is there, and the pool goes on working.
  */
 import type { Target } from '../../core/index.js';
 import type { Ledger } from './ledger.js';
@@ -38,7 +38,10 @@ export async function recover(
   }
 }
 
-/** Fills the pool and gives all back: new regions are zeros, no other region changes, and the space comes out even. */
+/**
+ * Fills the pool and gives all back: new regions are zeros, no other region changes, and the space
+ * comes out even.
+ */
 async function misbehaviour(
   target: Target,
   media: SimulatedMedia,

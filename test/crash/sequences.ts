@@ -6,7 +6,10 @@ export interface Sequence {
   readonly program: Program;
   /** How the pool differs from the usual small one. */
   readonly shape?: Partial<PoolShape>;
-  /** The last stage is also run with a kill before each of so many events, and after some of these one in recovery. */
+  /**
+   * The last stage is also run with a kill before each of so many events, and after some of these
+   * one in recovery.
+   */
   readonly kills?: number;
   /** So much is stored at once that its states are sampled. */
   readonly isLarge?: boolean;

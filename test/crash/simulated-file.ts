@@ -1,8 +1,10 @@
 /**
- * A pool's file on a simulated medium: what the backends use of a FileHandle, and of the file operations that it lacks.
+ * A pool's file on a simulated medium: what the backends use of a FileHandle, and of the file
+ * operations that it lacks.
  *
- * A write is read from its buffer when it is carried out, not when it is called; it may come in two parts, and may be short, as reads
- * may. An fdatasync takes along what was stored before it began. A hole that was punched counts as zeros that were stored.
+ * A write is read from its buffer when it is carried out, not when it is called; it may come in two
+ * parts, and may be short, as reads may. An fdatasync takes along what was stored before it began.
+ * A hole that was punched counts as zeros that were stored.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { FileOperations } from '../../core/pool-file/file-operations.js';

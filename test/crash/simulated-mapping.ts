@@ -1,9 +1,9 @@
 /**
- * A mapped pool on a simulated medium: what native/mapping.ts calls the addon for, so that the mapping itself, with the grouping of
- * its msyncs, is the real one.
+ * A mapped pool on a simulated medium: what native/mapping.ts calls the addon for, so that the
+ * mapping itself, with the grouping of its msyncs, is the real one.
  *
- * Persistent memory: a store is durable when its cache line was flushed after it and a fence has come after that. A disk: an msync
- * takes along what was stored into its pages before it began.
+ * Persistent memory: a store is durable when its cache line was flushed after it and a fence has
+ * come after that. A disk: an msync takes along what was stored into its pages before it began.
  */
 import { Status, type MappingBinding, type Outcome } from '../../native/binding.js';
 import type { SimulatedMedia } from './simulated-media.js';

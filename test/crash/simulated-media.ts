@@ -1,10 +1,11 @@
 /**
- * A medium that can lose its power: it records what is stored into it and what is made durable, in order, so that every state can
- * be worked out that a power failure might have left.
+ * A medium that can lose its power: it records what is stored into it and what is made durable, in
+ * order, so that every state can be worked out that a power failure might have left.
  *
- * A unit is the smallest part that is wholly old or wholly new after a power failure: 8 bytes on persistent memory, 512 on a disk.
- * A store is visible at once and may reach the medium at any later time, units in any order, each with any of the contents that it
- * has had since it was last made durable; a store is durable for certain only when somebody has waited for it.
+ * A unit is the smallest part that is wholly old or wholly new after a power failure: 8 bytes on
+ * persistent memory, 512 on a disk. A store is visible at once and may reach the medium at any
+ * later time, units in any order, each with any of the contents that it has had since it was last
+ * made durable; a store is durable for certain only when somebody has waited for it.
  */
 import type { Note } from './ledger.js';
 
@@ -43,7 +44,10 @@ export class SimulatedMedia {
   readonly touchedPages = new Set<number>();
   /** Of the last store. */
   serial = 0;
-  /** Called before anything happens to the medium; may throw, as a process that is killed in the middle of it. */
+  /**
+   * Called before anything happens to the medium; may throw, as a process that is killed in the
+   * middle of it.
+   */
   beforeEvent: (() => void) | undefined;
 
   /** @param bytes what is on it, durably; taken over, not copied */

@@ -1,6 +1,6 @@
 /**
- * The real backends on a simulated medium: PoolTarget, RegionPool, recovery, FileMedium or PmemMedium with its Mapping. Only what they
- * call of the operating system is simulated.
+ * The real backends on a simulated medium: PoolTarget, RegionPool, recovery, FileMedium or
+ * PmemMedium with its Mapping. Only what they call of the operating system is simulated.
  */
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { PmemMedium } from '../../backends/pmem/pmem-medium.js';

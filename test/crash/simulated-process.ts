@@ -1,6 +1,7 @@
 /**
- * A process that uses a simulated medium, and its thread pool: jobs in flight together, of which the seed says whose next step comes
- * first. When the process is killed, what it had in flight may still be stored, and nobody is told.
+ * A process that uses a simulated medium, and its thread pool: jobs in flight together, of which
+ * the seed says whose next step comes first. When the process is killed, what it had in flight may
+ * still be stored, and nobody is told.
  */
 import type { Random } from '../fixtures/random.js';
 

@@ -1,6 +1,7 @@
 /**
- * A checkpoint of 64 MiB under a name, replaced over and over through a daemon that is killed: who reads it by its name finds one whole
- * checkpoint each time, and after each kill none that is older than the last one acknowledged.
+ * A checkpoint of 64 MiB under a name, replaced over and over through a daemon that is killed: who
+ * reads it by its name finds one whole checkpoint each time, and after each kill none that is older
+ * than the last one acknowledged.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** The tests that the examples bring along: each is a package of its own, and they run under node:test as its user runs them. */
+/**
+ * The tests that the examples bring along: each is a package of its own, and they run under
+ * node:test as its user runs them.
+ */
 import { describe, expect } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** The examples that are packages: the configuration that each brings is valid, and they load. Their own tests are the long test. */
+/**
+ * The examples that are packages: the configuration that each brings is valid, and they load. Their
+ * own tests are the long test.
+ */
 import { describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

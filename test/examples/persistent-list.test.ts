@@ -1,4 +1,7 @@
-/** The persistent list survives kill -9 at any point: what was acknowledged is there, what was begun is there wholly or not at all. */
+/**
+ * The persistent list survives kill -9 at any point: what was acknowledged is there, what was begun
+ * is there wholly or not at all.
+ */
 import { describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

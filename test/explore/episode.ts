@@ -1,6 +1,7 @@
 /**
- * One run of everything: storage of some kind, a target over it that is opened, used by several clients at once, closed in the midst of
- * it or after it, and opened again. All that happens follows from the seed.
+ * One run of everything: storage of some kind, a target over it that is opened, used by several
+ * clients at once, closed in the midst of it or after it, and opened again. All that happens
+ * follows from the seed.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Target } from '../../core/index.js';
@@ -178,7 +179,10 @@ class Episode {
     };
   }
 
-  /** While nothing is under way: all that is owed is there, nothing else, and the space is that of the regions. */
+  /**
+   * While nothing is under way: all that is owed is there, nothing else, and the space is that of
+   * the regions.
+   */
   async #look(target: Target): Promise<void> {
     this.#notes.push('everything is looked at');
     const regions = await this.schedule.drive(everything(target));

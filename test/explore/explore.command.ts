@@ -1,4 +1,7 @@
-/** The command behind `npm run explore`, in the shape of a test, as jest is what runs TypeScript here. Its options are in EXPLORE_RUN. */
+/**
+ * The command behind `npm run explore`, in the shape of a test, as jest is what runs TypeScript
+ * here. Its options are in EXPLORE_RUN.
+ */
 import { expect, it } from '@jest/globals';
 import { explore } from './explore.js';
 

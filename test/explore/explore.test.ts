@@ -1,4 +1,7 @@
-/** A sample of what `npm run explore` does, and whether it would notice space that is given away under a reader. */
+/**
+ * A sample of what `npm run explore` does, and whether it would notice space that is given away
+ * under a reader.
+ */
 import { expect, test } from '@jest/globals';
 import { explore, findFlaw } from './explore.js';
 import { FLAWS } from './flaws.js';

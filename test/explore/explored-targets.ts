@@ -1,6 +1,6 @@
 /**
- * The real targets over what takes its turns by a schedule: PoolTarget with both media over a simulated file, MemoryTarget, and a
- * TableTarget whose every hook has to wait.
+ * The real targets over what takes its turns by a schedule: PoolTarget with both media over a
+ * simulated file, MemoryTarget, and a TableTarget whose every hook has to wait.
  */
 import { FileMedium } from '../../backends/file/file-medium.js';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
@@ -136,8 +136,8 @@ class AllocatedMedia extends SimulatedMedia {
   }
 
   override fill(offset: number, length: number, value: number): void {
-    // Behind what is allocated nothing was ever stored, and a hole takes no space. A growth whose header was refused leaves the next one
-    // a range of which only a part is allocated.
+    // Behind what is allocated nothing was ever stored, and a hole takes no space. A growth whose
+    // header was refused leaves the next one a range of which only a part is allocated.
     const end = value === 0 ? Math.min(offset + length, this.allocated) : offset + length;
     if (end > offset) super.fill(offset, end - offset, value);
   }
@@ -236,7 +236,8 @@ class ExploredPool implements ExploredStorage {
     const { random } = schedule;
     this.isMappable = kind !== 'file';
     this.isCheap = kind === 'pmem';
-    // A few slots, so that they come back often, and for some that they run out; little space, so that it is used again.
+    // A few slots, so that they come back often, and for some that they run out; little space, so
+    // that it is used again.
     const slots = random.pick([1, 2, 8]);
     const growth = random.pick([0, 2 ** 14]);
     const shape = { ...SMALL_POOL, mode: kind, slots, space: random.pick([2048, 8192]), growth };

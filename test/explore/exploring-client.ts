@@ -1,4 +1,7 @@
-/** A user of a target in its own process, which does one thing after another, and some things while others are still under way. */
+/**
+ * A user of a target in its own process, which does one thing after another, and some things while
+ * others are still under way.
+ */
 import type { Target } from '../../core/index.js';
 import type { Failures } from './failures.js';
 import type { Ownership } from './ownership.js';

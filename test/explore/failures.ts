@@ -1,6 +1,7 @@
 /**
- * What goes wrong with the medium in a round, at moments that the seed says: it is full for a while, and refuses some of what it is asked to
- * store or to give space; or a flush fails, and nobody knows what is durable. In most rounds nothing does.
+ * What goes wrong with the medium in a round, at moments that the seed says: it is full for a
+ * while, and refuses some of what it is asked to store or to give space; or a flush fails, and
+ * nobody knows what is durable. In most rounds nothing does.
  */
 import type { Schedule } from './schedule.js';
 
@@ -45,7 +46,10 @@ export class Failures {
     this.#usesJournal = false;
   }
 
-  /** A change goes through a journal. Where it is committed, and its bytes find no room, the medium has failed. */
+  /**
+   * A change goes through a journal. Where it is committed, and its bytes find no room, the medium
+   * has failed.
+   */
   journal(): void {
     this.#usesJournal = true;
   }

@@ -1,6 +1,7 @@
 /**
- * Mistakes of the kind that only an order of events shows: two that were made, and were mended, and others that could be. Each is a
- * change of a line or two, made to a copy of the real code in memory; the explorer must find it.
+ * Mistakes of the kind that only an order of events shows: two that were made, and were mended, and
+ * others that could be. Each is a change of a line or two, made to a copy of the real code in
+ * memory; the explorer must find it.
  */
 import type { Patch } from './patched-modules.js';
 
@@ -12,8 +13,8 @@ export interface FlawedCode {
 }
 
 /**
- * Not flaws: what happens once in a million regions, or in 16 MiB, happens every few steps. Slots run out, the pool grows, and freshFrom
- * rises often enough that others come in between.
+ * Not flaws: what happens once in a million regions, or in 16 MiB, happens every few steps. Slots
+ * run out, the pool grows, and freshFrom rises often enough that others come in between.
  */
 export const SMALL_STEPS: readonly Patch[] = [
   { file: 'core/pool/chunk-directory.ts', from: 'MIN_CHUNK_COUNT = 1024', to: 'MIN_CHUNK_COUNT = 4' },

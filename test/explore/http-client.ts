@@ -1,7 +1,8 @@
 /**
- * A client of the HTTP door: requests one behind the other on a connection, whose heads and bodies come in pieces of any length, and
- * connections that break off in the middle. Requests of one connection must look as if they were carried out in their order, and of a
- * body that broke off no region may ever appear.
+ * A client of the HTTP door: requests one behind the other on a connection, whose heads and bodies
+ * come in pieces of any length, and connections that break off in the middle. Requests of one
+ * connection must look as if they were carried out in their order, and of a body that broke off no
+ * region may ever appear.
  */
 import { contentsOf } from '../crash/program-run.js';
 import { HOST, type HttpDoor } from './http-door.js';

@@ -1,6 +1,7 @@
 /**
- * The real HTTP door without a network: its request handler, Fastify included, and its connections. The handler is made once, as that
- * takes as long as some rounds; which target it serves changes with each.
+ * The real HTTP door without a network: its request handler, Fastify included, and its connections.
+ * The handler is made once, as that takes as long as some rounds; which target it serves changes
+ * with each.
  */
 import { createServer, type Server } from 'node:http';
 import { Registry } from 'prom-client';

@@ -1,6 +1,7 @@
 /**
- * A user of a target in its own process: it makes, writes, reads, maps, erases, lists and imports, guesses the IDs that come next, and does
- * some of it in each of several microtasks in a row. What it sees goes to the ownership of bytes.
+ * A user of a target in its own process: it makes, writes, reads, maps, erases, lists and imports,
+ * guesses the IDs that come next, and does some of it in each of several microtasks in a row. What
+ * it sees goes to the ownership of bytes.
  */
 import { RegionId, type RegionMapping } from '../../core/index.js';
 import { contentsOf } from '../crash/program-run.js';

@@ -1,6 +1,7 @@
 /**
- * A connection to the HTTP door that is only in memory: the daemon's end, as node:http wants one. What the daemon sends is taken, and its
- * buffers read, when it is that write's turn; what comes to it is read no faster than it takes it.
+ * A connection to the HTTP door that is only in memory: the daemon's end, as node:http wants one.
+ * What the daemon sends is taken, and its buffers read, when it is that write's turn; what comes to
+ * it is read no faster than it takes it.
  */
 import { Duplex } from 'node:stream';
 import type { Schedule } from './schedule.js';

@@ -1,4 +1,7 @@
-/** The daemon's end of a connection that is only in memory: what it sends is taken, and its buffers read, when it is that write's turn. */
+/**
+ * The daemon's end of a connection that is only in memory: what it sends is taken, and its buffers
+ * read, when it is that write's turn.
+ */
 import { Writable } from 'node:stream';
 import type { Schedule } from './schedule.js';
 

@@ -1,6 +1,6 @@
 /**
- * What a user of names does with one of them: it puts, finds, reads, writes, erases and renames, by name or by an ID that it has found.
- * What it sees goes to `Naming`, and to the ownership of bytes.
+ * What a user of names does with one of them: it puts, finds, reads, writes, erases and renames, by
+ * name or by an ID that it has found. What it sees goes to `Naming`, and to the ownership of bytes.
  */
 import type { Change, RegionId } from '../../core/index.js';
 import { contentsOf } from '../crash/program-run.js';

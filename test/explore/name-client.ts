@@ -1,6 +1,7 @@
 /**
- * A user of a target's names in its own process: it puts, renames, erases, writes and reads by name, lists names, and changes several at
- * once, while others do the same with the same names. What it sees goes to `Naming`, and to the ownership of bytes.
+ * A user of a target's names in its own process: it puts, renames, erases, writes and reads by
+ * name, lists names, and changes several at once, while others do the same with the same names.
+ * What it sees goes to `Naming`, and to the ownership of bytes.
  */
 import type { Change, RegionId, RegionMapping } from '../../core/index.js';
 import type { BaseTarget } from '../../core/targets/base-target.js';
@@ -156,7 +157,10 @@ export class NameClient extends NameChanges {
 
   // ---- several at once ----
 
-  /** As commands of Redis do that read a value and then put another one: if that is done, nobody has changed the value in between. */
+  /**
+   * As commands of Redis do that read a value and then put another one: if that is done, nobody has
+   * changed the value in between.
+   */
   async #replaceRead(name: string): Promise<void> {
     const { ownership, schedule } = this.around;
     const target = this.around.target as BaseTarget;

@@ -1,10 +1,11 @@
 /**
- * Which region may have which name: what was asked for and what was answered, and what follows from it. It knows nothing of locks, slots
- * or orders.
+ * Which region may have which name: what was asked for and what was answered, and what follows from
+ * it. It knows nothing of locks, slots or orders.
  *
- * A name leads to a region that was given to it by a change that had begun by then, and never to one that a later change has surely
- * replaced. While a name surely has a region, whoever asks for it finds one, a listing has it, and nobody gets it who wanted it to be
- * free. Of two changes that expect the same region at most one is made. Regions that were put together are seen together.
+ * A name leads to a region that was given to it by a change that had begun by then, and never to
+ * one that a later change has surely replaced. While a name surely has a region, whoever asks for
+ * it finds one, a listing has it, and nobody gets it who wanted it to be free. Of two changes that
+ * expect the same region at most one is made. Regions that were put together are seen together.
  */
 import { type Owned, OwnershipFault, type Span } from './owned.js';
 import type { Ownership } from './ownership.js';
@@ -88,7 +89,10 @@ export class Naming {
     return () => this.#moves.delete(move);
   }
 
-  /** A region gets a name, or none, whichever it has. @returns what happens to the name that it gets; the one it had stays in doubt */
+  /**
+   * A region gets a name, or none, whichever it has.
+   * @returns what happens to the name that it gets; the one it had stays in doubt
+   */
   beginMoveOf(owned: Owned, to: string | undefined, span: Span): NameChange | undefined {
     for (const [name, holders] of this.#holders)
       if (holders.has(owned) && name !== to) this.begin(name, span);
@@ -128,7 +132,10 @@ export class Naming {
     }
   }
 
-  /** A change was refused. While it was under way, what it would have ended may have been refused as not there. */
+  /**
+   * A change was refused. While it was under way, what it would have ended may have been refused as
+   * not there.
+   */
   refused(change: NameChange): void {
     change.outcome = 'refused';
     if (change.owned?.id === undefined && change.owned !== undefined)

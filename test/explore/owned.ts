@@ -1,4 +1,7 @@
-/** One region, as far as those know who use it: when it was made and erased, what was written to it, and which bytes it may have. */
+/**
+ * One region, as far as those know who use it: when it was made and erased, what was written to it,
+ * and which bytes it may have.
+ */
 
 /** What asks, in order; nothing where what overlaps may happen in any order. */
 export interface Lane {
@@ -9,7 +12,10 @@ export interface Lane {
 export class Span {
   ended = Infinity;
 
-  /** @param isCall whether it began with the call of the target itself, so that an erase counts from then on */
+  /**
+   * @param isCall whether it began with the call of the target itself, so that an erase counts from
+   *   then on
+   */
   constructor(
     readonly began: number,
     readonly lane?: Lane,
@@ -56,7 +62,10 @@ export class Owned {
   /** Those that were refused. While each was under way, the region was refused as not there. */
   readonly refusedErases: Span[] = [];
   erased: Span | undefined;
-  /** Whether nobody knows whether it is there: its creation, or its erase, was never answered, or a name that it had got another. */
+  /**
+   * Whether nobody knows whether it is there: its creation, or its erase, was never answered, or a
+   * name that it had got another.
+   */
   isUncertain = false;
   /** Of a change that has surely given its name to another region, or to none. */
   gone: Span | undefined;

@@ -1,10 +1,11 @@
 /**
- * Whose every byte may be: what was asked for and what was answered, in the order in which it happened, and what follows from it. It knows
- * nothing of slots, extents or pins.
+ * Whose every byte may be: what was asked for and what was answered, in the order in which it
+ * happened, and what follows from it. It knows nothing of slots, extents or pins.
  *
- * A byte that somebody saw in a region must have been put there by a write to that region, one that had begun by then and that no other
- * had surely replaced. A region is found from the answer to its creation until its erase is asked for, under one ID that no other has or
- * had. What was asked for on one connection happens in that order; anything else that overlaps in time happens in any.
+ * A byte that somebody saw in a region must have been put there by a write to that region, one that
+ * had begun by then and that no other had surely replaced. A region is found from the answer to its
+ * creation until its erase is asked for, under one ID that no other has or had. What was asked for
+ * on one connection happens in that order; anything else that overlaps in time happens in any.
  */
 import { checkBytes, fault, markErased, Owned, Span, wasRefused, type Lane, type Sight } from './owned.js';
 
@@ -13,7 +14,10 @@ const NOTHING = new Uint8Array(0);
 export class Ownership {
   #now = 0;
   readonly #regions = new Map<string, Owned>();
-  /** IDs that must never be given out any more, nor those before them in their slots, as importErased was told. */
+  /**
+   * IDs that must never be given out any more, nor those before them in their slots, as
+   * importErased was told.
+   */
   readonly #dead: { readonly slot: number; readonly generation: number; readonly since: number }[] = [];
   /** What was seen under IDs that nobody was given yet. */
   readonly #early = new Map<string, Sight[]>();
@@ -202,7 +206,10 @@ export class Ownership {
     if (owned !== undefined) this.#checkBytes(owned, { span, offset: 0, bytes });
   }
 
-  /** It was replaced by somebody who had read these bytes: they were the last ones. Of stores through a view the target cannot know. */
+  /**
+   * It was replaced by somebody who had read these bytes: they were the last ones. Of stores
+   * through a view the target cannot know.
+   */
   replaced(id: string, bytes: Uint8Array): void {
     const owned = this.#regions.get(id);
     if (owned?.writes.some(({ isStore }) => isStore) === false) this.held(id, bytes);
@@ -259,7 +266,8 @@ export class Ownership {
   }
 
   /**
-   * A listing that was whole: every region that was there all the time is in it, once, and nothing that cannot be.
+   * A listing that was whole: every region that was there all the time is in it, once, and nothing
+   * that cannot be.
    * @param options.hasNamed false for one that lists regions with names by these
    */
   listed(

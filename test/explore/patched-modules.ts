@@ -1,6 +1,7 @@
 /**
- * Loads a module of the project, and all that it imports, as copies of their own in memory, some with a text of their source replaced: how
- * the tests put a fault back that was mended, or make one that was never there. Nothing is written, and nobody else's modules change.
+ * Loads a module of the project, and all that it imports, as copies of their own in memory, some
+ * with a text of their source replaced: how the tests put a fault back that was mended, or make one
+ * that was never there. Nothing is written, and nobody else's modules change.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

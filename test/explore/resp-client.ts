@@ -1,6 +1,7 @@
 /**
- * A client of the Redis door: the real connection of the daemon, and behind it the target, with pipelines that come in pieces of any length
- * and connections that break off. Requests of one connection must look as if they were carried out in their order.
+ * A client of the Redis door: the real connection of the daemon, and behind it the target, with
+ * pipelines that come in pieces of any length and connections that break off. Requests of one
+ * connection must look as if they were carried out in their order.
  */
 import type { Socket } from 'node:net';
 import type { Target } from '../../core/index.js';

@@ -1,6 +1,7 @@
 /**
- * Says what happens next, by a seed: every operation of the medium ends, and every client goes on, when it is its turn. Several may be let
- * go at once, each some microtasks later than now, so that what follows on them mixes in every order that the engine could give it.
+ * Says what happens next, by a seed: every operation of the medium ends, and every client goes on,
+ * when it is its turn. Several may be let go at once, each some microtasks later than now, so that
+ * what follows on them mixes in every order that the engine could give it.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Random } from '../fixtures/random.js';

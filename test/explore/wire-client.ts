@@ -1,4 +1,7 @@
-/** What the clients of both doors do alike: batches of requests that come in pieces, and an end in order or by breaking off. */
+/**
+ * What the clients of both doors do alike: batches of requests that come in pieces, and an end in
+ * order or by breaking off.
+ */
 import type { Surroundings } from './exploring-client.js';
 import type { Lane } from './owned.js';
 
@@ -34,7 +37,10 @@ export abstract class WireClient<Asked> {
   /** In pieces, each when it is its turn. @param isCut whether not all of it is sent */
   protected abstract send(bytes: Buffer, isCut: boolean): Promise<void>;
 
-  /** Breaks the connection of a round that has ended before its time: nothing of it may keep the process from ending. */
+  /**
+   * Breaks the connection of a round that has ended before its time: nothing of it may keep the
+   * process from ending.
+   */
   abandon(): void {
     this.socket.destroy();
   }

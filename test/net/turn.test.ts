@@ -1,4 +1,7 @@
-/** What one connection may do before others come: counted in requests, on a clock that goes on by a millisecond at each look. */
+/**
+ * What one connection may do before others come: counted in requests, on a clock that goes on by a
+ * millisecond at each look.
+ */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';

@@ -1,5 +1,6 @@
 /**
- * What a damaged pool must still give, worked out without recovery: by going through all descriptors and comparing each extent with each.
+ * What a damaged pool must still give, worked out without recovery: by going through all
+ * descriptors and comparing each extent with each.
  */
 import { chunkLength } from '../../core/pool/chunk-directory.js';
 import { decodeDescriptor, DescriptorFields } from '../../core/pool/descriptor.js';
@@ -28,7 +29,10 @@ export function headerInForce(medium: MemoryMedium): Uint8Array | undefined {
   }
 }
 
-/** Regions whose header, chunk entry, descriptor and place in the file are as they were, and which no other whole descriptor claims. */
+/**
+ * Regions whose header, chunk entry, descriptor and place in the file are as they were, and which
+ * no other whole descriptor claims.
+ */
 export function undamagedRegions(world: PoolWorld, medium: MemoryMedium): WorldRegion[] {
   const header = headerInForce(medium);
   if (header === undefined || Buffer.compare(header, world.bytes.subarray(0, PAGE)) !== 0) return [];
@@ -80,7 +84,10 @@ function placeOf({ header }: PoolWorld, slot: number): number {
   return chunk.offset + (slot - chunk.firstSlot) * DESCRIPTOR;
 }
 
-/** A page that cannot be read takes the others of a piece with it only where a piece is smaller than a page. */
+/**
+ * A page that cannot be read takes the others of a piece with it only where a piece is smaller than
+ * a page.
+ */
 function isReadable({ size, lostPages }: MemoryMedium, place: number): boolean {
   return place + DESCRIPTOR <= size && !lostPages.has(Math.floor(place / PAGE));
 }

@@ -1,6 +1,6 @@
 /**
- * Two hundred damaged pools in memory, thousands in the long test: opened, used, checked, repaired, and the repair undone. Another `DAMAGE_SEED`
- * makes others; a failure names its own.
+ * Two hundred damaged pools in memory, thousands in the long test: opened, used, checked, repaired,
+ * and the repair undone. Another `DAMAGE_SEED` makes others; a failure names its own.
  */
 import { beforeAll, describe, test } from '@jest/globals';
 import { BedrockError, type RegionId, type Target } from '../../core/index.js';
@@ -113,7 +113,10 @@ async function readsAsBefore(
   }
 }
 
-/** Whether the damage kept to headers and descriptors: a page with the end of a chunk may have free space behind it. */
+/**
+ * Whether the damage kept to headers and descriptors: a page with the end of a chunk may have free
+ * space behind it.
+ */
 function isSpaceAsItWas({ bytes, header }: PoolWorld, medium: MemoryMedium): boolean {
   const [was, is] = [Buffer.from(bytes.subarray(0, medium.size)), Buffer.from(medium.bytes)];
   for (const { offset, length } of [
@@ -153,8 +156,9 @@ async function servesWhatIsWhole({ world, medium, random, done }: Damaged, findi
   );
   for (let slot = table.nextLive(-1); slot >= 0; slot = table.nextLive(slot))
     if (table.size(slot) > 0) taken.push(spanOf(world, slot, table.offset(slot), table.size(slot)));
-  // Garbage in space that was never written is nobody's bytes, but no zeros either. And an older header is known to be one by a region
-  // that it does not reach; a second fault may have taken just that.
+  // Garbage in space that was never written is nobody's bytes, but no zeros either. And an older
+  // header is known to be one by a region that it does not reach; a second fault may have taken
+  // just that.
   const isOwnHeader = Buffer.compare(header, world.bytes.subarray(0, 4096)) === 0;
   const isSpaceKnown = isSpaceSound && (isOwnHeader || done.length === 1);
   const made: { id: RegionId; contents: Buffer }[] = [];

@@ -250,7 +250,8 @@ describe('a new chunk', () => {
   });
 
   test('has no descriptor of zeros, even where the checksum of generation 0 is zero', () => {
-    // The checksum of pool, slot 7 and a zero word is linear in poolHigh: solve for the one that makes it zero.
+    // The checksum of pool, slot 7 and a zero word is linear in poolHigh: solve for the one that
+    // makes it zero.
     const checksum = (poolHigh: number): number =>
       crc32cOfWord(0, crc32cOfWord(7, crc32cOfWord(poolHigh, crc32cOfWord(POOL.poolLow))));
     const pool = { ...POOL, poolHigh: zeroOf(checksum) };

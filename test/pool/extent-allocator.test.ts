@@ -1,4 +1,7 @@
-/** ExtentAllocator: the free space is exactly what was given minus what was taken, whatever the order; full means full. */
+/**
+ * ExtentAllocator: the free space is exactly what was given minus what was taken, whatever the
+ * order; full means full.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ExtentAllocator, type Extent } from '../../core/pool/extent-allocator.js';
@@ -168,7 +171,8 @@ describe('ExtentAllocator', () => {
     const random = randomNumbers(3);
     const allocator = new ExtentAllocator(UNIT);
     const LENGTHS = isThorough ? 5000 : 1500;
-    // Lengths that differ by one unit in thousands: whatever groups lengths into classes has them all in a few.
+    // Lengths that differ by one unit in thousands: whatever groups lengths into classes has them
+    // all in a few.
     for (let number = 0; number < LENGTHS; number++)
       allocator.add(number * 2 ** 20, (8000 + Math.floor(random() * 200)) * UNIT);
     for (let left = LENGTHS; left > 0; left--) {

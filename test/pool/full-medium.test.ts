@@ -1,6 +1,7 @@
 /**
- * A medium that is full refuses stores and has not failed: what was refused has changed nothing, as recovery would find it, and everything
- * else goes on. Each refusal is followed by a recovery of the bytes as they stand.
+ * A medium that is full refuses stores and has not failed: what was refused has changed nothing, as
+ * recovery would find it, and everything else goes on. Each refusal is followed by a recovery of
+ * the bytes as they stand.
  */
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { RegionId } from '../../core/contract/region-id.js';

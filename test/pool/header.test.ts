@@ -1,4 +1,7 @@
-/** The pool's header: what goes in comes out, every damage is seen, and of two copies the right one counts. */
+/**
+ * The pool's header: what goes in comes out, every damage is seen, and of two copies the right one
+ * counts.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { crc32c } from '../../core/pool/crc32c.js';

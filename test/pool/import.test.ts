@@ -1,4 +1,7 @@
-/** Importing into a pool, beyond the contract: slots, generations, retired ones, and what the medium then has. */
+/**
+ * Importing into a pool, beyond the contract: slots, generations, retired ones, and what the medium
+ * then has.
+ */
 import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';

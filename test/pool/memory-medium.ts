@@ -1,4 +1,7 @@
-/** A medium that is an array, for tests that open thousands of pools. Pages can be made unreadable; a write makes them whole again. */
+/**
+ * A medium that is an array, for tests that open thousands of pools. Pages can be made unreadable;
+ * a write makes them whole again.
+ */
 import type { PoolMedium } from '../../core/pool/medium.js';
 import type { RepairMedium } from '../../core/pool/repair.js';
 import type { Eventually } from '../../core/targets/lifecycle.js';

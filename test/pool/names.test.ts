@@ -1,4 +1,7 @@
-/** Names on the medium: what an old version sees, what damage costs, what is shown of a change that is not complete. */
+/**
+ * Names on the medium: what an old version sees, what damage costs, what is shown of a change that
+ * is not complete.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Target } from '../../core/index.js';
@@ -256,7 +259,10 @@ describe('a name on the medium', () => {
   });
 });
 
-/** Keeps the bytes that are there before each word that is published: a record of the journal is committed then, and not void. */
+/**
+ * Keeps the bytes that are there before each word that is published: a record of the journal is
+ * committed then, and not void.
+ */
 class RememberingMedium extends DirectMedium {
   readonly past: Buffer[] = [];
 

@@ -1,6 +1,7 @@
 /**
- * Pools with a history, to be damaged: regions of all sizes were created and erased, slots and space reused, a chunk and space added.
- * What every region should be is known, and so are earlier states of the same pool and a state of another one.
+ * Pools with a history, to be damaged: regions of all sizes were created and erased, slots and
+ * space reused, a chunk and space added. What every region should be is known, and so are earlier
+ * states of the same pool and a state of another one.
  */
 import type { RegionId } from '../../core/index.js';
 import { chunkLength } from '../../core/pool/chunk-directory.js';

@@ -1,4 +1,7 @@
-/** What may come between two steps of a pool that belong together: somebody who looks, or takes, in every microtask. */
+/**
+ * What may come between two steps of a pool that belong together: somebody who looks, or takes, in
+ * every microtask.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { RegionId, type Target } from '../../core/index.js';
 import { PoolTarget } from '../../core/pool/pool-target.js';

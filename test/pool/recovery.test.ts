@@ -1,4 +1,7 @@
-/** Recovery: every whole region comes back, no damage costs another one, and the free space is exactly what is left. */
+/**
+ * Recovery: every whole region comes back, no damage costs another one, and the free space is
+ * exactly what is left.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { chunkLength, MAX_CHUNK_COUNT } from '../../core/pool/chunk-directory.js';

@@ -1,6 +1,7 @@
 /**
- * Repair that a crash breaks off at any moment: until it has ended the pool serves what it served before, or nobody can open it; begun
- * anew, it ends as if nothing had been. Between barriers any subset of the sectors written may have arrived.
+ * Repair that a crash breaks off at any moment: until it has ended the pool serves what it served
+ * before, or nobody can open it; begun anew, it ends as if nothing had been. Between barriers any
+ * subset of the sectors written may have arrived.
  */
 import { describe, expect, test } from '@jest/globals';
 import { checkPool } from '../../core/pool/check.js';
@@ -72,7 +73,10 @@ function apply(medium: MemoryMedium, { offset, bytes }: Change): void {
   else medium.extend(offset);
 }
 
-/** A pool with two regions that overlap, a torn header, a page of zeros, and perhaps an end that is too early. */
+/**
+ * A pool with two regions that overlap, a torn header, a page of zeros, and perhaps an end that is
+ * too early.
+ */
 async function damagedPool(random: Random, isCutOff: boolean): Promise<{ world: PoolWorld; bytes: Buffer }> {
   const world = await makeWorld(random, 256);
   const bytes = Buffer.from(world.bytes);

@@ -1,4 +1,7 @@
-/** How many fdatasyncs calls on names take of a disk: those of a put, whatever else there is to store, and one for all that come at once. */
+/**
+ * How many fdatasyncs calls on names take of a disk: those of a put, whatever else there is to
+ * store, and one for all that come at once.
+ */
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { RegionPool } from '../../core/pool/region-pool.js';
 import type { PoolTarget } from '../../core/pool/pool-target.js';

@@ -1,9 +1,10 @@
 /**
- * A stand-in for a reader's clone of the repository: a folder with everything that the repository has, in which files may be
- * made and changed, with the commands that a reader has there.
+ * A stand-in for a reader's clone of the repository: a folder with everything that the repository
+ * has, in which files may be made and changed, with the commands that a reader has there.
  *
- * The entries are links, except bedrock.json, which is a copy, and data/, which is whoever's who started a daemon here. `npx bedrock` and `bedrock` run what the build left; npx does so
- * only in the clone, as the real one knows the command only there.
+ * The entries are links, except bedrock.json, which is a copy, and data/, which is whoever's who
+ * started a daemon here. `npx bedrock` and `bedrock` run what the build left; npx does so only in
+ * the clone, as the real one knows the command only there.
  */
 import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +22,10 @@ grep -qs '"name": "bedrock-node"' package.json || { echo "npx would look for bed
 shift
 `;
 
-/** What `npm install` fetches in a package that `bedrock new` made, or for a tarball of one; every other command is npm's own. */
+/**
+ * What `npm install` fetches in a package that `bedrock new` made, or for a tarball of one; every
+ * other command is npm's own.
+ */
 const NPM = `[ "$1" = install ] || exec '${path.join(path.dirname(process.execPath), 'npm')}' "$@"
 mkdir -p node_modules/.bin
 ln -sfn '${REPOSITORY}' node_modules/bedrock-node

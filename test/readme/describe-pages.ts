@@ -1,8 +1,9 @@
 /**
  * Makes a test of every fenced block of some pages, and for each page one of what is left at the end.
  *
- * The blocks of a page run in order, as they build on one another. The pages do not wait for each other: most of the time goes
- * into starting processes, and the tests only look at what came of the blocks.
+ * The blocks of a page run in order, as they build on one another. The pages do not wait for each
+ * other: most of the time goes into starting processes, and the tests only look at what came of the
+ * blocks.
  */
 import { afterAll, beforeAll, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
@@ -13,7 +14,10 @@ import { REPOSITORY } from './clone.js';
 import { fencedBlocks, type FencedBlock } from './fenced-blocks.js';
 import { PageRun } from './page-run.js';
 
-/** All pages run at the same time, so it ends what hangs only if it is beyond what all of them take on a slow machine. */
+/**
+ * All pages run at the same time, so it ends what hangs only if it is beyond what all of them take
+ * on a slow machine.
+ */
 const BLOCK_TIMEOUT_MS = 1_800_000;
 
 const hasRedisCli = hasCommand('redis-cli');

@@ -1,9 +1,10 @@
 /**
  * Commands of a block with the output that the page claims for each.
  *
- * In `sh` blocks the output stands in comments: behind the command after two spaces, or in the lines below it that begin with
- * `# `. In `console` blocks it stands as it is below commands that begin with `$ `. A `…` in a line stands for any text, a line
- * that is nothing else for any number of lines. A command without output prints nothing.
+ * In `sh` blocks the output stands in comments: behind the command after two spaces, or in the
+ * lines below it that begin with `# `. In `console` blocks it stands as it is below commands that
+ * begin with `$ `. A `…` in a line stands for any text, a line that is nothing else for any number
+ * of lines. A command without output prints nothing.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -56,7 +57,10 @@ export function isComplete(script: string): boolean {
   return status === 0 && stderr === '';
 }
 
-/** Whether `actual` is what the lines claim; white space at the ends of lines and of the whole does not count. */
+/**
+ * Whether `actual` is what the lines claim; white space at the ends of lines and of the whole does
+ * not count.
+ */
 export function isAsDocumented(lines: readonly string[], actual: string): boolean {
   return new RegExp(`^${patternOf(lines)}$`).test(tidy(actual));
 }

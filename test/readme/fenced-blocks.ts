@@ -1,8 +1,9 @@
 /**
  * Reads the fenced code blocks out of a page of Markdown.
  *
- * The info string behind the opening fence is the language and, for some blocks, a role: ```sh daemon. What is written here
- * decides nothing about what languages and roles mean; that is page-run.ts.
+ * The info string behind the opening fence is the language and, for some blocks, a role:
+ * ```sh daemon. What is written here decides nothing about what languages and roles mean; that is
+ * page-run.ts.
  */
 export interface FencedBlock {
   /** Page, line and heading, for messages. */

@@ -1,5 +1,6 @@
 /**
- * Runs the fenced blocks of a page in order, as a reader who follows it would, and fails where the page is wrong.
+ * Runs the fenced blocks of a page in order, as a reader who follows it would, and fails where the
+ * page is wrong.
  *
  * | block           | what is done with it                                                                      |
  * | --------------- | ----------------------------------------------------------------------------------------- |
@@ -13,8 +14,10 @@
  * | `json fragment` | part of a configuration; it must parse                                                    |
  * | `jx9`           | a script of the model, which nothing here runs                                            |
  *
- * Times at the beginning of the log's lines are left aside on both sides. Everything else fails. Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real address in
- * commands and files, and the other way round in output. So is the port 7481 of the Redis protocol.
+ * Times at the beginning of the log's lines are left aside on both sides. Everything else fails.
+ * Daemons listen at a port that is free: what the page calls http://127.0.0.1:7480 is the real
+ * address in commands and files, and the other way round in output. So is the port 7481 of the
+ * Redis protocol.
  */
 import { readFileSync, existsSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** What the tests of the pages stand on: the reader of blocks, and that a page that is wrong does not pass. */
+/**
+ * What the tests of the pages stand on: the reader of blocks, and that a page that is wrong does
+ * not pass.
+ */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { access } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** Requests come out of the parser as they went in, however the network cuts them; anything else is a fault, and never a crash. */
+/**
+ * Requests come out of the parser as they went in, however the network cuts them; anything else is
+ * a fault, and never a crash.
+ */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ByteBudget } from '../../core/net/byte-budget.js';

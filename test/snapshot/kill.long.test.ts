@@ -1,6 +1,6 @@
 /**
- * The daemon is killed at the steps of a snapshot, and of a restore: the source is as it was, what is not complete says so, and one more
- * call ends it. Of steps that come often a sample is taken.
+ * The daemon is killed at the steps of a snapshot, and of a restore: the source is as it was, what
+ * is not complete says so, and one more call ends it. Of steps that come often a sample is taken.
  */
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** Whatever a snapshot says, with right checksums: it is restored as it says, or refused with one error of a kind, and the target is empty. */
+/**
+ * Whatever a snapshot says, with right checksums: it is restored as it says, or refused with one
+ * error of a kind, and the target is empty.
+ */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,7 +1,8 @@
 /**
- * A backend for tests: regions lie side by side in one array of bytes, whose space is used again, and every hook takes turns of
- * the event loop, half way through its bytes too. So what a slow medium makes possible happens: calls in flight on a region that
- * is erased, space that is given away too early, old bytes in new regions.
+ * A backend for tests: regions lie side by side in one array of bytes, whose space is used again,
+ * and every hook takes turns of the event loop, half way through its bytes too. So what a slow
+ * medium makes possible happens: calls in flight on a region that is erased, space that is given
+ * away too early, old bytes in new regions.
  *
  * The arena outlives the target, as a pool file would: another target over it recovers its regions.
  */

@@ -1,4 +1,7 @@
-/** BaseTarget: regions stay in place while calls are in flight on them, and what a failing hook leaves behind. */
+/**
+ * BaseTarget: regions stay in place while calls are in flight on them, and what a failing hook
+ * leaves behind.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { inFlight, isPending } from '../../core/conformance/assertions.js';
 import type { RegionId } from '../../core/index.js';

@@ -1,4 +1,7 @@
-/** What somebody hears of changes who copies a target while it serves, and the pause in which there are none. */
+/**
+ * What somebody hears of changes who copies a target while it serves, and the pause in which there
+ * are none.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Changes of names, and transactions, that are under way: while regions by the thousand are used, and while the target closes. */
+/**
+ * Changes of names, and transactions, that are under way: while regions by the thousand are used,
+ * and while the target closes.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
@@ -24,7 +27,8 @@ const textOf = async (target: Target, ref: RegionId | string): Promise<string> =
   Buffer.from(await target.read(ref, 0, 8)).toString();
 
 describe('a transaction', () => {
-  // A target keeps the objects of some thousand regions that are not in use; the next one may take the place of another.
+  // A target keeps the objects of some thousand regions that are not in use; the next one may take
+  // the place of another.
   test('writes to its region, though others are used and the region is mapped meanwhile', async () => {
     const target = await openTarget();
     const ids: RegionId[] = [];

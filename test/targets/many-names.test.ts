@@ -1,9 +1,15 @@
-/** Names that are added together: the index is then the same as if they had been added one by one, however they are alike. */
+/**
+ * Names that are added together: the index is then the same as if they had been added one by one,
+ * however they are alike.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { NameIndex } from '../../core/targets/name-index.js';
 
-/** Adds names to slots 0, 1, … together; of two slots with the same name, the higher or the lower one has it. */
+/**
+ * Adds names to slots 0, 1, … together; of two slots with the same name, the higher or the lower
+ * one has it.
+ */
 async function together(names: readonly Uint8Array[], higherWins = true): Promise<NameIndex> {
   const index = new NameIndex();
   const many = index.many();

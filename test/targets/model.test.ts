@@ -1,6 +1,7 @@
 /**
- * Random histories: whatever is called, with good arguments or bad ones, on live, stale and made-up IDs, a target gives what a
- * map of byte arrays gives. And whatever is in flight at the same time, no region ever shows another one's bytes.
+ * Random histories: whatever is called, with good arguments or bad ones, on live, stale and made-up
+ * IDs, a target gives what a map of byte arrays gives. And whatever is in flight at the same time,
+ * no region ever shows another one's bytes.
  */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';

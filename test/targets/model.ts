@@ -1,6 +1,7 @@
 /**
- * A model of a target: a map of byte arrays. For each step it says what the call must give, or the codes of which it must fail
- * with one: the contract does not say which comes first if several things are wrong.
+ * A model of a target: a map of byte arrays. For each step it says what the call must give, or the
+ * codes of which it must fail with one: the contract does not say which comes first if several
+ * things are wrong.
  */
 import type { ErrorCode, RegionId, RegionRange } from '../../core/index.js';
 

@@ -1,4 +1,7 @@
-/** The index of names, held against a sorted list: what has a name, in which order names come, and what changes leave of them. */
+/**
+ * The index of names, held against a sorted list: what has a name, in which order names come, and
+ * what changes leave of them.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { NameIndex, type NameChange } from '../../core/targets/name-index.js';

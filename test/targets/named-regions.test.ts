@@ -1,4 +1,7 @@
-/** Names in BaseTarget, with slow hooks and hooks that fail: who changes a name waits for who changes it, and nothing is half done. */
+/**
+ * Names in BaseTarget, with slow hooks and hooks that fail: who changes a name waits for who
+ * changes it, and nothing is half done.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { inFlight, isPending } from '../../core/conformance/assertions.js';
 import type { RegionId, Target } from '../../core/index.js';
@@ -160,7 +163,8 @@ describe('a hook that fails', () => {
           { type: 'rename', ref: 'b', to: 'c' },
         ]);
       target.failing.add(hook);
-      // An error of the system is INTERNAL with the place of its change; one of the hook that makes them all has none.
+      // An error of the system is INTERNAL with the place of its change; one of the hook that makes
+      // them all has none.
       expect(await codeOf(transact())).toBe(hook === 'commit' ? 'commit failed' : 'INTERNAL');
       expect(await stateOf(target)).toEqual(before);
       target.failing.clear();

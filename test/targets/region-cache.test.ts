@@ -1,4 +1,7 @@
-/** RegionCache: a region in use has one object, however many others are found meanwhile; of the rest few are kept. */
+/**
+ * RegionCache: a region in use has one object, however many others are found meanwhile; of the rest
+ * few are kept.
+ */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { RegionId } from '../../core/contract/region-id.js';

@@ -1,6 +1,6 @@
 /**
- * The table of regions: slots come back with a later generation, so no ID is ever given out twice or found again once it is gone. It
- * keeps the objects of all regions, or makes them of their rows.
+ * The table of regions: slots come back with a later generation, so no ID is ever given out twice
+ * or found again once it is gone. It keeps the objects of all regions, or makes them of their rows.
  */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';

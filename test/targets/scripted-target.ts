@@ -1,4 +1,7 @@
-/** A backend for tests whose hooks are written down as they run, can be held at a gate and can be told to fail. */
+/**
+ * A backend for tests whose hooks are written down as they run, can be held at a gate and can be
+ * told to fail.
+ */
 import { Gate } from '../../core/conformance/assertions.js';
 import {
   BaseTarget,

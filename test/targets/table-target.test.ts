@@ -1,4 +1,7 @@
-/** TableTarget with names: of a volatile backend for nothing, of a persistent one that stores the name that it is handed. */
+/**
+ * TableTarget with names: of a volatile backend for nothing, of a persistent one that stores the
+ * name that it is handed.
+ */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';

@@ -1,4 +1,7 @@
-/** Changes that depend on bytes which somebody has read: made only if nobody has changed these in place since, by whatever call. */
+/**
+ * Changes that depend on bytes which somebody has read: made only if nobody has changed these in
+ * place since, by whatever call.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { MemoryTarget } from '../../backends/memory/memory-target.js';
 import { systemClock } from '../../core/base/clock.js';
