@@ -37,6 +37,8 @@ export { definePoolBackend } from './pool-file/pool-backend.js';
 export type { NewFile, OpenMedium, OpenedPoolFile, PoolBackend } from './pool-file/pool-backend.js';
 export type { PoolFileIo } from './pool-file/pool-file-io.js';
 export type { PoolFile } from './pool-file/pool-file.js';
+export type { Distribution } from './base/distribution.js';
+export { FlushMeter } from './base/flush-meter.js';
 export type { MediumRange, MediumSpace, PoolMedium } from './pool/medium.js';
 export { API_VERSION, defineBackend, defineProvider } from './contract/definitions.js';
 export type {

@@ -34,6 +34,7 @@ export { mapFile } from './map-file.js';
 export type { MapFileOptions } from './map-file.js';
 export { WINDOW_SPAN, WINDOW_STRIDE } from './mapping.js';
 export type { Durable, Mapping, MappingAttributes, MappingMode } from './mapping.js';
+export type { MsyncMeter } from './msync-group.js';
 export type { ByteRange } from './ranges.js';
 export type { PlatformAttributes } from './binding.js';
 

@@ -15,7 +15,7 @@ import { addon } from './addon.js';
 import { type MappingBinding, type Outcome, type PlatformAttributes, Slot, Status } from './binding.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
 import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './mapping-faults.js';
-import { MsyncGroup } from './msync-group.js';
+import { MsyncGroup, type MsyncMeter } from './msync-group.js';
 import { type ByteRange, spanOf, toPairs } from './ranges.js';
 
 /**
@@ -70,6 +70,11 @@ export class Mapping {
   readonly #windows = new Map<number, Uint8Array>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #msyncs = new MsyncGroup((offset, length) => this.msyncAsync(offset, length));
+  /** Has the msyncs measured that callers share; there are none on persistent memory. */
+  measureWith(meter: MsyncMeter): void {
+    this.#msyncs.meter = meter;
+  }
+
   /** On a disk: the range that was flushed but not yet drained. */
   #pendingStart = Infinity;
   #pendingEnd = 0;

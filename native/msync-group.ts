@@ -6,10 +6,16 @@
  * A caller that comes while an msync runs waits for the next one, as the running one may already
  * have passed the caller's pages.
  */
-
 type Msync = (offset: number, length: number) => Promise<void>;
 
+/** Whoever wants to know how many callers share an msync, and how long it takes. */
+export interface MsyncMeter {
+  /** Calls `msync` at once, and returns what it returns. */
+  measure<T>(callers: number, msync: () => Promise<T>): Promise<T>;
+}
+
 interface Group {
+  callers: number;
   start: number;
   end: number;
   readonly done: Promise<void>;
@@ -17,6 +23,8 @@ interface Group {
 }
 
 export class MsyncGroup {
+  /** Measures its msyncs. */
+  meter: MsyncMeter | undefined;
   readonly #msync: Msync;
   #running = 0;
   #next: Group | undefined;
@@ -28,6 +36,7 @@ export class MsyncGroup {
   /** Resolves when the range is durable. */
   over(offset: number, length: number): Promise<void> {
     const group = (this.#next ??= this.#newGroup(offset));
+    group.callers++;
     group.start = Math.min(group.start, offset);
     group.end = Math.max(group.end, offset + length);
     // Callers of the same turn of the event loop share it.
@@ -46,7 +55,9 @@ export class MsyncGroup {
     const done = new Promise<void>((given) => (resolve = given));
     // At once, not a turn later: a mapping that is about to be closed must accept it first.
     const sync = async (): Promise<void> => this.#msync(group.start, group.end - group.start);
-    const group: Group = { start: offset, end: offset, done, begin: () => resolve(sync()) };
+    const measured = (): Promise<void> =>
+      this.meter === undefined ? sync() : this.meter.measure(group.callers, sync);
+    const group: Group = { callers: 0, start: offset, end: offset, done, begin: () => resolve(measured()) };
     return group;
   }
 

@@ -5,7 +5,7 @@
  * After an fdatasync has failed, the kernel may have dropped the pages that it could not write, so
  * nothing more is known to be durable. From then on all changes are refused.
  */
-import type { MediumSpace, PoolFileIo, PoolMedium, TargetMode } from '../../core/index.js';
+import type { FlushMeter, MediumSpace, PoolFileIo, PoolMedium, TargetMode } from '../../core/index.js';
 
 const WORD_BYTES = 8;
 
@@ -43,6 +43,10 @@ export class FileMedium implements PoolMedium {
   get mode(): TargetMode {
     if (!this.#io.isSound) return 'read-only';
     return this.#sync ? 'fdatasync' : 'unsynced';
+  }
+
+  get flushes(): FlushMeter {
+    return this.#io.flushes;
   }
 
   read(offset: number, into: Uint8Array): undefined | Promise<void> {

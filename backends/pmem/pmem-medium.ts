@@ -12,6 +12,7 @@
 import { setImmediate } from 'node:timers/promises';
 import {
   BedrockError,
+  FlushMeter,
   type MediumRange,
   type MediumSpace,
   type PoolFileIo,
@@ -46,6 +47,8 @@ export interface PmemMediumOptions {
 
 export class PmemMedium implements PoolMedium {
   readonly size: number;
+  /** On a disk, where callers share an msync. */
+  readonly flushes: FlushMeter | undefined;
   readonly #io: PoolFileIo;
   readonly #mapping: Mapping;
   readonly #syncWrites: boolean;
@@ -58,6 +61,8 @@ export class PmemMedium implements PoolMedium {
     this.size = mapping.size;
     this.#io = io;
     this.#mapping = mapping;
+    this.flushes = mapping.isPmem ? undefined : new FlushMeter();
+    if (this.flushes !== undefined) mapping.measureWith(this.flushes);
     this.#syncWrites = syncWrites;
     this.#isDirect = mapping.isPmem;
   }

@@ -1,6 +1,6 @@
 /** Metrics of the audit log. docs/metrics.md lists them. */
 import type { Registry } from 'prom-client';
-import { register } from '../runtime/daemon-metrics.js';
+import { register } from '../runtime/register-metric.js';
 import type { AuditLog } from '../security/audit.js';
 
 /** Registers the metrics. Their values are read when they are requested. */

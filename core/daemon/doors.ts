@@ -20,13 +20,17 @@ import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { Changes } from '../runtime/changes.js';
 import type { DaemonStatus } from '../contract/daemon-status.js';
 import { daemonStatus } from '../runtime/daemon-status.js';
+import { registerHealthMetrics } from '../runtime/health-metrics.js';
 import type { ProviderManager } from '../runtime/provider-manager.js';
+import { registerThreadMetrics } from '../runtime/thread-metrics.js';
 import type { RunningConfig } from '../runtime/running-config.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
 import { Limits } from '../security/limits.js';
+import { registerAuthMetrics } from './auth-metrics.js';
 import { registerAuditMetrics } from './audit-metrics.js';
 import { registerLimitMetrics } from './limit-metrics.js';
+import { registerQueryMetrics } from './query-metrics.js';
 import { registerTlsMetrics } from './tls-metrics.js';
 
 /** What the doors serve, and what every door needs. */
@@ -69,10 +73,13 @@ export class Doors {
   #address: string | undefined;
 
   constructor(parts: DoorsParts) {
-    const { running, metrics, logger, audit } = parts;
+    const { running, manager, queries, metrics, logger, access, audit } = parts;
     const { address, settings } = running.start;
     this.#parts = parts;
     if (audit !== undefined) registerAuditMetrics(metrics, audit);
+    if (access !== undefined) registerAuthMetrics(metrics, access);
+    registerQueryMetrics(metrics, queries);
+    registerThreadMetrics(metrics);
     const limits = settings.limits && new Limits(settings.limits);
     this.#limits = limits;
     if (limits !== undefined) {
@@ -89,7 +96,8 @@ export class Doors {
     });
     this.#http = server;
     this.#doors.set('http', server);
-    registerHttpMetrics(metrics, () => server.figures);
+    registerHttpMetrics(metrics, { figures: () => server.figures, answers: () => server.answers });
+    registerHealthMetrics(metrics, manager, () => server.isServing);
   }
 
   /** The present status of the daemon. */

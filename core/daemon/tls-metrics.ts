@@ -5,7 +5,7 @@
 import type { Registry } from 'prom-client';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import type { TlsFigures } from '../net/tls-front.js';
-import { register } from '../runtime/daemon-metrics.js';
+import { register } from '../runtime/register-metric.js';
 
 /**
  * Registers the metrics. Their values are read when they are requested.
@@ -28,6 +28,9 @@ export function registerTlsMetrics(
     Object.entries(figures()).filter((entry): entry is [string, TlsFigures] => entry[1] !== undefined);
   register(metrics, 'gauge', 'bedrock_tls_handshakes', 'Connections whose handshake is not done.', () =>
     doors().map(([door, { handshakes }]) => ({ labels: { door }, value: handshakes })),
+  );
+  register(metrics, 'counter', 'bedrock_tls_connections_total', 'Connections that were encrypted.', () =>
+    doors().map(([door, { secured }]) => ({ labels: { door }, value: secured })),
   );
   const failed = 'Connections that were closed before they were encrypted.';
   register(metrics, 'counter', 'bedrock_tls_handshake_failures_total', failed, () =>

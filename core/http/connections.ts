@@ -53,7 +53,22 @@ interface Connection {
   isHeld: boolean;
 }
 
+/** What the connections did. */
+export interface ConnectionFigures {
+  /** Open connections. */
+  readonly connections: number;
+  readonly accepted: number;
+  readonly requests: number;
+  /** Requests that have no complete answer yet, with those that wait behind another one. */
+  readonly inFlight: number;
+  /** Answers by the first digit of their status; a request without an answer counts under 0. */
+  readonly answers: readonly number[];
+}
+
 export class Connections {
+  #accepted = 0;
+  #requests = 0;
+  readonly #answers = [0, 0, 0, 0, 0, 0];
   readonly #open = new Map<Socket, Connection>();
   #isStopping = false;
   /** Requests in flight that wait for an earlier one. */
@@ -70,8 +85,16 @@ export class Connections {
     private readonly audit?: ConnectionAudit,
   ) {}
 
-  get open(): number {
-    return this.#open.size;
+  get figures(): ConnectionFigures {
+    let inFlight = 0;
+    for (const connection of this.#open.values()) inFlight += connection.inFlight.length;
+    return {
+      connections: this.#open.size,
+      accepted: this.#accepted,
+      requests: this.#requests,
+      inFlight,
+      answers: this.#answers,
+    };
   }
 
   /**
@@ -161,10 +184,12 @@ export class Connections {
       isHeld: false,
     };
     this.#open.set(socket, connection);
+    this.#accepted++;
     socket.once('close', () => {
       leave?.();
       this.#open.delete(socket);
       this.#waiting -= Math.max(0, connection.inFlight.length - 1);
+      for (const { response } of connection.inFlight) this.#count(response);
       connection.inFlight.length = 0;
     });
   }
@@ -181,6 +206,7 @@ export class Connections {
     }
     connection.last = request;
     inFlight.push(exchange);
+    this.#requests++;
     // Emitted only once. The wrapper of `once` would be the larger part of the cost here.
     response.on('close', connection.ended);
     if (inFlight.length === 1) {
@@ -196,6 +222,7 @@ export class Connections {
   #ended(socket: Socket, connection: Connection): void {
     const { inFlight } = connection;
     const ended = inFlight.shift();
+    if (ended !== undefined) this.#count(ended.response);
     if (inFlight.length > 0) this.#waiting--;
     if (!socket.writable) return;
     const [next] = inFlight;
@@ -211,6 +238,11 @@ export class Connections {
     else if (!this.#isStopping) return;
     else if (connection.last?.complete === false) endAndLinger(socket);
     else socket.destroySoon();
+  }
+
+  #count({ headersSent, statusCode }: ServerResponse): void {
+    const digit = headersSent ? Math.trunc(statusCode / 100) : 0;
+    this.#answers[digit] = (this.#answers[digit] ?? 0) + 1;
   }
 
   #goOn(connection: Connection): void {

@@ -13,7 +13,7 @@ import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
-import { Connections } from './connections.js';
+import { type ConnectionFigures, Connections } from './connections.js';
 import { deferContinue } from './continue.js';
 import { foreignUser } from './problem.js';
 
@@ -46,9 +46,8 @@ export class Listener {
     if (tls !== undefined && audit !== undefined) tls.onFailed = audit.unsecured;
   }
 
-  /** Open connections. */
-  get connections(): number {
-    return this.#connections.open;
+  get figures(): ConnectionFigures {
+    return this.#connections.figures;
   }
 
   /** Number of connections that were closed at once because of max_connections. */

@@ -12,17 +12,24 @@ import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import { ConnectionAudit } from '../net/connection-audit.js';
 import { type AnswerFigures, AnswerMemory } from './answer-memory.js';
 import { buildHttpApp, type HttpApp, type HttpAppOptions } from './app.js';
+import type { ConnectionFigures } from './connections.js';
 import { Listener, type Listening } from './listener.js';
 import { plainAnswer } from './problem.js';
 
-export interface HttpFigures extends AnswerFigures {
+export interface HttpFigures extends AnswerFigures, Omit<ConnectionFigures, 'answers'> {
   /** Number of connections that were closed because they sent JSON too slowly. */
   readonly evictedBodies: number;
-  /** Open connections. */
-  readonly connections: number;
   /** Number of connections that were closed at once because of max_connections. */
   readonly refused: number;
 }
+
+const NO_CONNECTIONS: ConnectionFigures = {
+  connections: 0,
+  accepted: 0,
+  requests: 0,
+  inFlight: 0,
+  answers: [],
+};
 
 export class HttpServer {
   /** Whether requests are served; until then they get NOT_READY. */
@@ -41,12 +48,21 @@ export class HttpServer {
   }
 
   get figures(): HttpFigures {
+    const { connections, accepted, requests, inFlight } = this.#listener?.figures ?? NO_CONNECTIONS;
     return {
-      connections: this.#listener?.connections ?? 0,
+      connections,
+      accepted,
+      requests,
+      inFlight,
       refused: this.#listener?.refused ?? 0,
       ...this.#options.answers.figures,
       evictedBodies: this.#app?.evictedBodies() ?? 0,
     };
+  }
+
+  /** Numbers of answers by the first digit of their status; under 0 of requests without one. */
+  get answers(): readonly number[] {
+    return (this.#listener?.figures ?? NO_CONNECTIONS).answers;
   }
 
   /** Undefined without TLS. */

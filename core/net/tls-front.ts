@@ -21,6 +21,8 @@ export type HandshakeFailure = 'plain' | 'timeout' | 'crowded' | 'certificate' |
 export interface TlsFigures {
   /** Connections whose handshake is not done. */
   readonly handshakes: number;
+  /** Connections that came through. */
+  readonly secured: number;
   readonly failed: Readonly<Record<HandshakeFailure, number>>;
 }
 
@@ -53,6 +55,7 @@ export class TlsFront {
   /** The handshakes that Node.js has begun, by their connection. */
   readonly #begun = new WeakMap<Socket, Handshake>();
   readonly #failed = { plain: 0, timeout: 0, crowded: 0, certificate: 0, protocol: 0 };
+  #secured = 0;
   #isClosed = false;
 
   /** @param plainAnswer the answer for a client that does not speak TLS */
@@ -69,12 +72,12 @@ export class TlsFront {
       handshakeTimeout: 2 * certificates.settings.handshake_timeout_ms,
     });
     certificates.onRenewed((options) => this.#tls.setSecureContext(options));
-    this.#tls.on('secureConnection', (socket) => this.#secured(socket));
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket));
     this.#tls.on('tlsClientError', (error, socket) => this.#failedWith(error, socket));
   }
 
   get figures(): TlsFigures {
-    return { handshakes: this.#handshakes.size, failed: this.#failed };
+    return { handshakes: this.#handshakes.size, secured: this.#secured, failed: this.#failed };
   }
 
   /**
@@ -141,7 +144,7 @@ export class TlsFront {
     endAndLinger(raw, this.plainAnswer);
   }
 
-  #secured(socket: TLSSocket): void {
+  #accept(socket: TLSSocket): void {
     const key = keyOf(socket);
     const handshake = key === undefined ? undefined : this.#handshakes.get(key);
     if (key === undefined || handshake === undefined) {
@@ -155,6 +158,7 @@ export class TlsFront {
       socket.destroy();
       return;
     }
+    this.#secured++;
     handshake.accept(socket);
   }
 

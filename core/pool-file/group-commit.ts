@@ -6,18 +6,24 @@
  * One runs at a time. The kernel reports a failure to one fdatasync only.
  */
 import { endOfTurn } from '../base/end-of-turn.js';
+import type { FlushMeter } from '../base/flush-meter.js';
 
 export class GroupCommit {
   readonly #commit: () => Promise<void>;
+  readonly #meter: FlushMeter;
+  /** Those who share the next one. */
+  #callers = 0;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(commit: () => Promise<void>) {
+  constructor(commit: () => Promise<void>, meter: FlushMeter) {
     this.#commit = commit;
+    this.#meter = meter;
   }
 
   /** Makes durable what was written before the call. @throws what the commit throws, to all who share it */
   join(): Promise<void> {
+    this.#callers++;
     return (this.#next ??= this.#commitAfter(this.#running));
   }
 
@@ -30,6 +36,10 @@ export class GroupCommit {
     await running?.catch(() => undefined);
     await endOfTurn();
     this.#next = undefined;
-    return (this.#running = this.#commit().finally(() => (this.#running = undefined)));
+    const callers = this.#callers;
+    this.#callers = 0;
+    return (this.#running = this.#meter
+      .measure(callers, this.#commit)
+      .finally(() => (this.#running = undefined)));
   }
 }

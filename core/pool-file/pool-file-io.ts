@@ -14,6 +14,7 @@
 import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
+import { FlushMeter } from '../base/flush-meter.js';
 import { withCure } from '../base/system-cure.js';
 import { changeOf, type KnownFile } from './file-change.js';
 import type { FileOperations } from './file-operations.js';
@@ -55,7 +56,9 @@ export class PoolFileIo {
   readonly #operations: FileOperations;
   /** Absent if single writes are better. */
   readonly #group: WriteGroup | undefined;
-  readonly #commits = new GroupCommit(() => this.#commitNow());
+  /** Of its commits. */
+  readonly flushes = new FlushMeter();
+  readonly #commits = new GroupCommit(() => this.#commitNow(), this.flushes);
   readonly #failed: (error: BedrockError) => void;
   #failure: BedrockError | undefined;
   /**

@@ -21,6 +21,8 @@ export class Journal {
   #areas: JournalAreas | undefined;
   /** The sequence of the last record. All records up to it are void. */
   #done: number;
+  /** What was completed since the pool was opened. */
+  readonly figures = { records: 0, bytes: 0 };
   #record = Buffer.alloc(0);
   /**
    * Whether the area of the next record may hold a torn record with that sequence, left by a power
@@ -73,12 +75,17 @@ export class Journal {
           () => medium.barrier(),
         ]),
       (error) => this.#refused(sequence, area, error),
-      () => this.#complete(entries, sequence, area),
+      () => this.#complete(entries, sequence, area, length),
     );
   }
 
   /** Makes a change whose record is durable. */
-  #complete(entries: readonly JournalEntry[], sequence: number, area: number): Eventually<void> {
+  #complete(
+    entries: readonly JournalEntry[],
+    sequence: number,
+    area: number,
+    length: number,
+  ): Eventually<void> {
     const medium = this.#medium;
     return this.#guarded(
       () =>
@@ -90,6 +97,8 @@ export class Journal {
       (error) => this.#incomplete(error),
       () => {
         this.#done = sequence;
+        this.figures.records++;
+        this.figures.bytes += length;
       },
     );
   }

@@ -11,6 +11,7 @@
  * smallest part that is always old or new as a whole is an aligned word of 8 bytes on persistent
  * memory, and a sector of 512 bytes on a disk.
  */
+import type { FlushMeter } from '../base/flush-meter.js';
 import type { TargetMode } from '../contract/mode.js';
 import type { Eventually } from '../targets/lifecycle.js';
 
@@ -158,6 +159,9 @@ export interface PoolMedium {
    * @returns the error for all changes
    */
   fail?(why: string, cause: unknown): Error;
+
+  /** Flushes that several callers share; absent if each store is made durable by itself. */
+  readonly flushes?: FlushMeter | undefined;
 
   /** The range as memory, without a copy; absent if the medium is not memory. */
   map?(offset: number, length: number): Uint8Array[];

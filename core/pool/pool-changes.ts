@@ -21,6 +21,7 @@ import { DESCRIPTOR_BYTES, encodeDescriptor, encodeWordZero, type NameFields } f
 import type { EndedRegions } from './ended-regions.js';
 import type { HeaderStore } from './header-store.js';
 import { hasNames, JOURNAL, type JournalAreas, NAMES, type PoolHeader } from './header.js';
+import type { JournalFigures } from '../targets/target-figures.js';
 import type { JournalEntry } from './journal-record.js';
 import { areaLength, Journal } from './journal.js';
 import type { PoolMedium } from './medium.js';
@@ -85,6 +86,10 @@ export class PoolChanges {
   readonly #ended: EndedRegions;
   readonly #inTurn: ChangedPool['inTurn'];
   readonly #journal: Journal;
+
+  get journalFigures(): JournalFigures {
+    return this.#journal.figures;
+  }
 
   constructor(pool: ChangedPool) {
     this.#medium = pool.medium;

@@ -99,6 +99,11 @@ export class PoolSpace {
     return this.#space.freeBytes - missing + this.#growthBytes;
   }
 
+  /** How many free extents there are. */
+  get freeExtents(): number {
+    return this.#space.extents;
+  }
+
   /** The longest extent, now or after growing. */
   get largestFreeBytes(): number {
     const longest = Math.max(this.#space.largestFree, this.#atEndBytes);

@@ -18,6 +18,7 @@ import type { Eventually } from '../targets/lifecycle.js';
 import type { NameEntry, Naming, Transaction } from '../targets/named-store.js';
 import { type ListedRegion, Region } from '../targets/region.js';
 import { RegionDirectory } from '../targets/region-directory.js';
+import type { TargetFigures } from '../targets/target-figures.js';
 import { isBeingFilled } from './header.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { logExcess, logFindings } from './open-log.js';
@@ -169,6 +170,16 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
       largestFreeBytes,
       pendingBytes,
       failedGiveBacks,
+    };
+  }
+
+  override get figures(): TargetFigures {
+    const pool = this.#openPool;
+    if (pool === undefined) return {};
+    return {
+      freeExtents: pool.space.freeExtents,
+      flushes: this.#medium?.flushes,
+      journal: pool.journalFigures,
     };
   }
 

@@ -10,6 +10,7 @@ import type { RegionId } from '../contract/region-id.js';
 import { erasedSlots } from '../targets/erased-slots.js';
 import { idTaken } from '../targets/importable-target.js';
 import type { Eventually } from '../targets/lifecycle.js';
+import type { JournalFigures } from '../targets/target-figures.js';
 import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { descriptorOffset } from './chunk-directory.js';
 import {
@@ -112,6 +113,10 @@ export class RegionPool {
       inTurn: (work) => this.#inTurn(work),
       journalDone: state.journalDone ?? 0,
     });
+  }
+
+  get journalFigures(): JournalFigures {
+    return this.#changes.journalFigures;
   }
 
   get header(): PoolHeader {

@@ -50,6 +50,8 @@ export class Queries {
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #answered = 0;
+  #failed = 0;
 
   /** @param document returns the document that expressions see */
   constructor(
@@ -77,6 +79,12 @@ export class Queries {
       this.#waiting.push({ expression, resolve, reject });
       this.#next();
     });
+  }
+
+  /** Counts since the start, and the queries that run or wait. */
+  get figures(): { readonly answered: number; readonly failed: number; readonly waiting: number } {
+    const waiting = this.#waiting.length + (this.#running === undefined ? 0 : 1);
+    return { answered: this.#answered, failed: this.#failed, waiting };
   }
 
   /** @param bytes of an expression @throws QUERY_TOO_COSTLY */
@@ -173,6 +181,8 @@ export class Queries {
     this.#running = undefined;
     clearTimeout(running.timer);
     this.#worker?.unref();
+    if (!(outcome instanceof Error) && 'answer' in outcome) this.#answered++;
+    else this.#failed++;
     if (outcome instanceof Error) running.reject(outcome);
     else if ('answer' in outcome) running.resolve(outcome.answer);
     else if ('mistake' in outcome) running.reject(refusalOf(running.expression, outcome.mistake));

@@ -1,6 +1,6 @@
 /** The metrics of the Redis door in `/metrics`. The door counts them; they are only read here. docs/metrics.md lists them. */
 import type { Registry } from 'prom-client';
-import { register } from '../runtime/daemon-metrics.js';
+import { register } from '../runtime/register-metric.js';
 
 /** The counts of a door so far. */
 export interface DoorFigures {
@@ -10,6 +10,8 @@ export interface DoorFigures {
   readonly refused: number;
   /** Connections that were closed as slow because of the memory that they held. */
   readonly evicted: number;
+  /** Calls of targets, and other requests whose replies are not known yet. */
+  readonly inFlight: number;
   readonly requests: number;
   /** Requests that got an error. */
   readonly failed: number;
@@ -24,6 +26,7 @@ const METRICS: readonly (readonly ['counter' | 'gauge', string, string, keyof Do
   ['counter', 'connections_total', 'Connections that were accepted.', 'accepted'],
   ['counter', 'connections_refused_total', 'Connections beyond the limit, closed at once.', 'refused'],
   ['counter', 'connections_evicted_total', 'Slow connections, closed for their memory.', 'evicted'],
+  ['gauge', 'in_flight', 'Requests that were begun and have no reply yet.', 'inFlight'],
   ['counter', 'requests_total', 'Requests that were carried out, failed ones included.', 'requests'],
   ['counter', 'errors_total', 'Errors that were answered.', 'failed'],
   ['gauge', 'arriving_bytes', 'Memory that large arguments and incomplete requests take.', 'arrivingBytes'],

@@ -347,15 +347,18 @@ export class RespServer implements Door {
     let requests = this.#requestsBefore;
     let failed = this.#failedBefore;
     let bufferedBytes = 0;
+    let inFlight = 0;
     for (const { session, socket } of this.#connections.values()) {
       requests += session.requests;
       failed += session.failedRequests;
       bufferedBytes += socket.writableLength;
+      inFlight += session.calls.inFlight;
     }
     return {
       connections: this.#connections.size,
       accepted: this.#accepted,
       refused: this.#refused,
+      inFlight,
       requests,
       failed,
       evicted: this.#evicted,

@@ -2,15 +2,14 @@
  * Metrics of a daemon: its targets, operations and execution pools. The metrics of the process are
  * in process-metrics.ts. docs/metrics.md lists them all.
  */
-import type { Counter, Registry } from 'prom-client';
-import { messageOf } from '../base/errors.js';
+import type { Registry } from 'prom-client';
 import type { Logger } from '../base/logging.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
-import type { TargetStats } from '../contract/target.js';
-import { checkedTarget } from '../targets/checked-target.js';
 import { LATENCY_BUCKETS, type OperationFigures, OPERATIONS } from './operation-meter.js';
 import { faultsOf, lookAt } from './provider-look.js';
 import type { ProviderManager } from './provider-manager.js';
+import { histogramOf, type Labelled, register, type Sample } from './register-metric.js';
+import { registerTargets } from './target-metrics.js';
 
 /** Registers the metrics. Each is computed when it is requested. */
 export function registerDaemonMetrics(
@@ -28,6 +27,7 @@ export function registerDaemonMetrics(
   registerTargets(metrics, manager, logger);
   registerOperations(metrics, manager);
   registerExecutionPools(metrics, manager);
+  registerBackgroundOperations(metrics, manager);
 }
 
 /** Nothing else reports these: a connection for which there is no descriptor causes no event. */
@@ -60,60 +60,6 @@ function registerReadOnly(metrics: Registry, manager: ProviderManager): void {
       })),
     ),
   );
-}
-
-function registerTargets(metrics: Registry, manager: ProviderManager, logger: Logger): void {
-  let collecting: Promise<Labelled<TargetStats>[]> | undefined;
-  // Collected once for all metrics of an answer, which are requested together.
-  const collect = (): Promise<Labelled<TargetStats>[]> =>
-    (collecting ??= statsOfTargets(manager, logger).finally(() => (collecting = undefined)));
-  const gauge = (name: string, help: string, figure: (stats: TargetStats) => number | null): void =>
-    register(metrics, 'gauge', name, help, async () =>
-      (await collect()).flatMap(({ labels, value }) => {
-        const found = figure(value);
-        return found === null ? [] : { labels, value: found };
-      }),
-    );
-  gauge('bedrock_regions', 'Live regions.', ({ regions }) => regions);
-  gauge('bedrock_used_bytes', 'Bytes that regions take.', ({ usedBytes }) => usedBytes);
-  gauge(
-    'bedrock_capacity_bytes',
-    'Bytes that a target can hold; absent if unlimited.',
-    ({ capacityBytes }) => capacityBytes,
-  );
-  gauge('bedrock_free_bytes', 'Bytes that are free; absent if not known.', (stats) => stats.freeBytes);
-  gauge(
-    'bedrock_quarantined_regions',
-    'Damaged regions that were set aside when the target was opened.',
-    ({ recovery }) => recovery.quarantined,
-  );
-  gauge(
-    'bedrock_pending_bytes',
-    'Bytes of erased regions and of tables that could not be given back yet.',
-    ({ pendingBytes }) => pendingBytes,
-  );
-  gauge(
-    'bedrock_failed_give_backs',
-    'Regions whose space could not be given back at once since the target was opened.',
-    ({ failedGiveBacks }) => failedGiveBacks,
-  );
-}
-
-/** Figures of open targets only: those of a closed target are out of date. */
-async function statsOfTargets(manager: ProviderManager, logger: Logger): Promise<Labelled<TargetStats>[]> {
-  const all = manager.all.map(lookAt).flatMap(({ provider: { name }, targets }) =>
-    targets.map(async ({ target, state }, number): Promise<Labelled<TargetStats>[]> => {
-      if (state !== 'open') return [];
-      try {
-        return [{ labels: { provider: name, target: number }, value: await checkedTarget(target).stats() }];
-      } catch (error) {
-        // The figures of the other targets are still available.
-        logger.warning(`target ${number} of "${name}" gave no stats: ${messageOf(error)}`);
-        return [];
-      }
-    }),
-  );
-  return (await Promise.all(all)).flat();
 }
 
 function registerOperations(metrics: Registry, manager: ProviderManager): void {
@@ -153,7 +99,10 @@ function registerOperations(metrics: Registry, manager: ProviderManager): void {
     'histogram',
     latency,
     'Time from the turn of a request on its connection to the end of its operation.',
-    () => figures().flatMap(({ labels, value }) => histogramOf(latency, labels, value)),
+    () =>
+      figures().flatMap(({ labels, value: { buckets, count, milliseconds } }) =>
+        histogramOf(latency, labels, { bounds: LATENCY_BUCKETS, buckets, count, sum: milliseconds / 1000 }),
+      ),
   );
 }
 
@@ -187,37 +136,20 @@ function registerExecutionPools(metrics: Registry, manager: ProviderManager): vo
   );
 }
 
-type Labels = Record<string, string | number>;
-interface Labelled<T> {
-  labels: Labels;
-  value: T;
-}
-type Sample = Labelled<number> & { metricName?: string };
-
-function histogramOf(
-  name: string,
-  labels: Labels,
-  { buckets, count, milliseconds }: OperationFigures,
-): Sample[] {
-  let within = 0;
-  const samples: Sample[] = LATENCY_BUCKETS.map((le, index) => {
-    within += buckets[index] ?? 0;
-    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: within };
-  });
-  samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count });
-  samples.push({ metricName: `${name}_sum`, labels, value: milliseconds / 1000 });
-  samples.push({ metricName: `${name}_count`, labels, value: count });
-  return samples;
+function registerBackgroundOperations(metrics: Registry, { operations }: ProviderManager): void {
+  const prefix = 'bedrock_background_operations';
+  register(metrics, 'gauge', `${prefix}_running`, 'Snapshots, restores and migrations that run.', () =>
+    [...operations.counts].map(([type, { running }]) => ({ labels: { type }, value: running })),
+  );
+  register(metrics, 'counter', `${prefix}_total`, 'Those that have ended, by how they ended.', () =>
+    [...operations.counts].flatMap(([type, counts]) =>
+      ENDS.map((state) => ({ labels: { type, state }, value: counts[state] })),
+    ),
+  );
+  const bytes = 'Bytes that they have brought to their destinations.';
+  register(metrics, 'counter', 'bedrock_background_operation_bytes_total', bytes, () =>
+    [...operations.counts].map(([type, { doneBytes }]) => ({ labels: { type }, value: doneBytes })),
+  );
 }
 
-/** Registers a metric whose value is kept elsewhere. The registry only calls `get`. */
-export function register(
-  metrics: Registry,
-  type: 'counter' | 'gauge' | 'histogram',
-  name: string,
-  help: string,
-  values: () => Sample[] | Promise<Sample[]>,
-): void {
-  const get = async () => ({ name, help, type, aggregator: 'sum', values: await values() });
-  metrics.registerMetric({ name, help, type, get } as unknown as Counter);
-}
+const ENDS = ['done', 'failed', 'cancelled'] as const;

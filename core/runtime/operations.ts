@@ -55,6 +55,7 @@ export class Operation {
     readonly operator: Operator,
     private readonly clock: Clock,
     work: (context: OperationContext) => Promise<unknown>,
+    private readonly whenEnded: (operation: Operation, state: Exclude<OperationState, 'running'>) => void,
   ) {
     this.startedAt = clock.now();
     this.done = this.#run(work);
@@ -122,18 +123,37 @@ export class Operation {
     if (this.isRunning) this.#progress = { ...this.#progress, ...Object.fromEntries(sound) };
   }
 
-  #end(state: OperationState, ending: Pick<OperationStatus, 'error' | 'result'>): void {
+  #end(state: Exclude<OperationState, 'running'>, ending: Pick<OperationStatus, 'error' | 'result'>): void {
     this.#state = state;
+    this.whenEnded(this, state);
     this.#ending = { endedAt: this.clock.now(), ...ending };
   }
 }
 
 const COUNTS: ReadonlySet<string> = new Set(['doneBytes', 'totalBytes', 'doneRegions', 'totalRegions']);
 
+/** What the operations of a type did, since the start. */
+export interface OperationCounts {
+  readonly running: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  /** Bytes that they brought to their destinations, those that run included. */
+  readonly doneBytes: number;
+}
+type MutableCounts = { -readonly [K in keyof OperationCounts]: number };
+
+const TYPES = ['snapshot', 'restore', 'migrate'];
+
+function noCounts(): MutableCounts {
+  return { running: 0, done: 0, failed: 0, cancelled: 0, doneBytes: 0 };
+}
+
 /** All operations of a daemon. */
 export class Operations {
   /** In the order in which they began. */
   readonly #all = new Map<string, Operation>();
+  readonly #counts = new Map(TYPES.map((type) => [type, noCounts()]));
 
   constructor(private readonly clock: Clock) {}
 
@@ -143,7 +163,7 @@ export class Operations {
    */
   begin(type: string, operator: Operator, work: (context: OperationContext) => Promise<unknown>): Operation {
     this.refuseWhileBusy(operator.name);
-    const operation = new Operation(type, operator, this.clock, work);
+    const operation = new Operation(type, operator, this.clock, work, this.#count);
     this.#all.set(operation.id, operation);
     this.#forgetOldest();
     return operation;
@@ -164,7 +184,32 @@ export class Operations {
     }
   }
 
-  /** The operations that run, and the last ones that ended; the newest first. */
+  readonly #count = (operation: Operation, state: Exclude<OperationState, 'running'>): void => {
+    const counts = this.#countsOf(operation.type);
+    counts[state]++;
+    counts.doneBytes += operation.status.doneBytes;
+  };
+
+  #countsOf(type: string): MutableCounts {
+    let counts = this.#counts.get(type);
+    if (counts === undefined) this.#counts.set(type, (counts = noCounts()));
+    return counts;
+  }
+
+  /** Counts since the start, by type: the daemon's own are always there. */
+  get counts(): ReadonlyMap<string, OperationCounts> {
+    const all = new Map<string, MutableCounts>();
+    for (const [type, counts] of this.#counts) all.set(type, { ...counts });
+    for (const operation of this.#runningOn(undefined)) {
+      const counts = all.get(operation.type) ?? noCounts();
+      counts.running++;
+      counts.doneBytes += operation.status.doneBytes;
+      all.set(operation.type, counts);
+    }
+    return all;
+  }
+
+  /** All that run, and the last that ended; the newest first. */
   list(): OperationStatus[] {
     return [...this.#all.values()].toReversed().map(({ status }) => status);
   }

@@ -31,6 +31,9 @@ interface KnownToken {
   readonly authority: Authority;
 }
 
+/** What became of a token that was presented. */
+export type Attempt = 'accepted' | 'refused' | 'expired';
+
 export interface AccessOptions {
   /** Absolute path of the file of the tokens. */
   tokens: string;
@@ -43,6 +46,8 @@ export interface AccessOptions {
 export class Access {
   /** Changes whenever somebody may do less or more than before. */
   version = 1;
+  /** How often tokens were presented: once for each connection, as long as it sends the same one. */
+  readonly attempts: Record<Attempt, number> = { accepted: 0, refused: 0, expired: 0 };
   #tokens: ReadonlyMap<string, KnownToken> = new Map();
   #mark: FileMark = '';
   /** The state of the file that was found to be unusable, so that it is reported once. */
@@ -78,7 +83,9 @@ export class Access {
    */
   ofToken(text: string): Authority | undefined {
     const token = parseToken(text);
-    return token && this.ofSecret(token.id, token.secret);
+    if (token !== undefined) return this.ofSecret(token.id, token.secret);
+    this.attempts.refused++;
+    return undefined;
   }
 
   /** Who a client is that has presented no token: by its certificate, or as a user of this machine. */
@@ -99,10 +106,16 @@ export class Access {
   /** @param secret the last part of a token, or all of it */
   ofSecret(id: string, secret: string): Authority | undefined {
     const whole = parseToken(secret);
-    if (whole !== undefined && whole.id !== id) return undefined;
+    if (whole !== undefined && whole.id !== id) {
+      this.attempts.refused++;
+      return undefined;
+    }
     const known = this.#tokens.get(id);
     const isRight = (known?.check ?? NOBODY).matches(whole?.secret ?? secret);
-    return isRight && known !== undefined && this.isValid(known.authority) ? known.authority : undefined;
+    const owner = isRight ? known?.authority : undefined;
+    const attempt = owner === undefined ? 'refused' : this.isValid(owner) ? 'accepted' : 'expired';
+    this.attempts[attempt]++;
+    return attempt === 'accepted' ? owner : undefined;
   }
 
   /**
@@ -114,6 +127,13 @@ export class Access {
     if (kind !== 'token') return this.isValid(before) ? before : undefined;
     const known = this.#tokens.get(name)?.authority;
     return known !== undefined && this.#descends(known, before) && this.isValid(known) ? known : undefined;
+  }
+
+  /** How many tokens there are. */
+  get tokens(): { readonly valid: number; readonly expired: number } {
+    const all = [...this.#tokens.values()];
+    const valid = all.filter(({ authority }) => this.isValid(authority)).length;
+    return { valid, expired: all.length - valid };
   }
 
   /** Reads the file again, whether it seems to have changed or not. A failure is logged. */

@@ -51,6 +51,7 @@ import type { NameWish } from './named-regions.js';
 import type { SeenBytes } from './named-store.js';
 import type { Region } from './region.js';
 import { RegionsTarget } from './regions-target.js';
+import type { TargetFigures } from './target-figures.js';
 import { checkTransactionSize } from './transaction-size.js';
 import { Transactions } from './transactions.js';
 
@@ -99,6 +100,11 @@ export abstract class BaseTarget<R extends Region = Region> extends RegionsTarge
     checkName(name);
     this.checkNamed();
     return this.createFilled(sourceOf(contents), this.capabilities.persistent, { name, if: id, changes });
+  }
+
+  /** @internal What metrics tell of its inside. */
+  get figures(): TargetFigures {
+    return {};
   }
 
   /** Whether `putInOneStep` may be called; see there. */
