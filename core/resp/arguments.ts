@@ -1,4 +1,7 @@
-/** The arguments of a request that is still needed after its bytes have left the input: copies, or buffers that were taken over. */
+/**
+ * The arguments of a request that is still needed after its bytes have left the input: copies, or
+ * buffers that were taken over.
+ */
 import type { RegionRef } from '../contract/names.js';
 import { NOT_AN_INTEGER, RedisFault } from './redis-fault.js';
 import { integerAt, positionAt } from './redis-integers.js';

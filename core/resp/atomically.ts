@@ -1,9 +1,11 @@
 /**
- * Runs commands that look at names and then change them, as if nothing else happened meanwhile. What they see becomes a
- * condition of the change (`Overlay`): the regions of the names, and their bytes. If the condition fails, they look again. Whoever wins has made progress, so all of them
+ * Runs commands that look at names and then change them, as if nothing else happened meanwhile.
+ * What they see becomes a condition of the change (`Overlay`): the regions of the names, and their
+ * bytes. If the condition fails, they look again. Whoever wins has made progress, so all of them
  * together always do.
  *
- * Commands of this door that share a name take turns. Otherwise long queues of them would undo each other's work.
+ * Commands of this door that share a name take turns. Otherwise long queues of them would undo each
+ * other's work.
  */
 import { BedrockError } from '../base/errors.js';
 import type { Target } from '../contract/target.js';
@@ -15,7 +17,10 @@ import { Outdated, Overlay, type Watched } from './overlay.js';
 /** Tries before the client gets an error: each time somebody else had changed the name. */
 const MAX_TRIES = 1000;
 
-/** For each target, the locks of the names that its commands wait for. Only this door uses them: the target has its own. */
+/**
+ * For each target, the locks of the names that its commands wait for. Only this door uses them: the
+ * target has its own.
+ */
 const locksOf = new WeakMap<Target, NameLocks>();
 
 /**

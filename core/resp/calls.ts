@@ -1,8 +1,9 @@
 /**
- * Makes the calls of targets for a connection's requests: admits them, counts them, and sends their results as replies.
+ * Makes the calls of targets for a connection's requests: admits them, counts them, and sends their
+ * results as replies.
  *
- * For a call that is done when it returns, use `enter`, the call, and then `leave`, `fail` or `leaveWhen`. For any other call,
- * use `operate`.
+ * For a call that is done when it returns, use `enter`, the call, and then `leave`, `fail` or
+ * `leaveWhen`. For any other call, use `operate`.
  */
 import { asBedrockError } from '../base/errors.js';
 import type { Operation } from '../runtime/operation-meter.js';
@@ -63,7 +64,10 @@ export class Calls {
     this.caller.replies.encoded(this.caller.encodeFailure(error));
   }
 
-  /** Ends a call when its bytes are durable. The reply is a line. @param use what it changes; `alone`: as `isAlone` of a call */
+  /**
+   * Ends a call when its bytes are durable. The reply is a line.
+   * @param use what it changes; `alone`: as `isAlone` of a call
+   */
   leaveWhen(
     durable: Promise<unknown>,
     served: ServedTarget,
@@ -82,7 +86,10 @@ export class Calls {
     this.#settle(durable, call, this.caller.replies.push(), true);
   }
 
-  /** Makes a call when it is admitted. @throws OVERLOADED if there is no memory for the promised reply; then nothing was begun */
+  /**
+   * Makes a call when it is admitted.
+   * @throws OVERLOADED if there is no memory for the promised reply; then nothing was begun
+   */
   operate<T>(call: OperationCall<T>): undefined {
     const { promised = 0, kept } = call;
     const { executionPool } = call.served;
@@ -105,7 +112,10 @@ export class Calls {
       );
   }
 
-  /** Replies with the result of a promise that is not a call of one target. @param isAlone no later request begins before it has ended */
+  /**
+   * Replies with the result of a promise that is not a call of one target.
+   * @param isAlone no later request begins before it has ended
+   */
   answerWith(answer: Promise<Uint8Array>, isAlone = false): undefined {
     const reply = this.caller.replies.push();
     const { whenAnswered } = this;
@@ -119,7 +129,8 @@ export class Calls {
       this.caller.replies.ready(reply);
       this.caller.ended();
     };
-    // Safe: a reply to a connection that is gone is dropped, and a change of the protocol waits for what is in flight.
+    // Safe: a reply to a connection that is gone is dropped, and a change of the protocol waits for
+    // what is in flight.
     answer.then(
       (encoded) => {
         whenAnswered?.(undefined);
@@ -176,8 +187,8 @@ export class Calls {
       served.record(operation, bytesOf === undefined ? bytes : bytesOf(result), begun);
       ended();
     };
-    // Safe: the target checks again whatever was checked before the wait. A reply to a lost connection is dropped. A change of
-    // the protocol waits for the calls before it.
+    // Safe: the target checks again whatever was checked before the wait. A reply to a lost
+    // connection is dropped. A change of the protocol waits for the calls before it.
     called.then(done, failed);
   }
 }

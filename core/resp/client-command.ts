@@ -9,7 +9,10 @@ import type { Request } from './request.js';
 /** The types of connections in Redis: those of ordinary clients, and three that do not exist here. */
 const TYPES = ['normal', 'master', 'replica', 'pubsub'] as const;
 
-/** CLIENT SETNAME name | GETNAME | ID | INFO | LIST … | GETREDIR | SETINFO … | NO-EVICT … | NO-TOUCH … */
+/**
+ * CLIENT SETNAME name | GETNAME | ID | INFO | LIST … | GETREDIR | SETINFO … | NO-EVICT … | NO-TOUCH
+ * …
+ */
 export const clientCommand = answering((request, session) => {
   const { count } = request;
   if (request.isWord(1, 'setname') && count === 3) {

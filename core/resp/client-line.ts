@@ -1,6 +1,7 @@
 /**
- * Describes a connection for CLIENT INFO and CLIENT LIST: a line of `name=value`, with the fields of Redis 7 that clients
- * parse. Things that do not exist here, such as subscriptions, have the value that Redis gives when there are none.
+ * Describes a connection for CLIENT INFO and CLIENT LIST: a line of `name=value`, with the fields
+ * of Redis 7 that clients parse. Things that do not exist here, such as subscriptions, have the
+ * value that Redis gives when there are none.
  */
 import type { Socket } from 'node:net';
 import { formatHostPort } from '../net/address.js';

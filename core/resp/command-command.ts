@@ -53,8 +53,8 @@ function documentation({ name, group, summary }: Command): ReplyMap {
 }
 
 /**
- * Describes a command as Redis 7 does: name, arity (negative: a minimum), flags, first and last key, step; then categories of
- * access control, hints for proxies, places of keys, and subcommands.
+ * Describes a command as Redis 7 does: name, arity (negative: a minimum), flags, first and last
+ * key, step; then categories of access control, hints for proxies, places of keys, and subcommands.
  */
 function describe(command: Command): Reply {
   const { name, arity, keys = NO_KEYS } = command;

@@ -19,7 +19,10 @@ import type { Step } from './step.js';
 import { KNOWN, NEED, type Scope } from '../security/identity.js';
 import type { Uploads } from './uploads.js';
 
-/** Nothing was begun, since an earlier request must end first. The command is called again after that. */
+/**
+ * Nothing was begun, since an earlier request must end first. The command is called again after
+ * that.
+ */
 export const WAIT = Symbol('wait');
 
 /** A transaction that MULTI has begun. */
@@ -37,12 +40,16 @@ export interface WatchedNames {
   readonly names: Map<string, SeenBytes | null>;
 }
 
-/** Carries a request out: answers at once, starts what will answer, or waits. If it throws, the error is the reply. */
+/**
+ * Carries a request out: answers at once, starts what will answer, or waits. If it throws, the
+ * error is the reply.
+ */
 export type Run = (request: Request, session: CommandSession) => undefined | typeof WAIT;
 
 /**
- * What whoever sends a command must be allowed to do: nothing (`public`: before AUTH too), to be known (`known`), or a scope. The scope is
- * for the regions that `keys` names, for the targets that the command gets of its session, or else for the daemon as a whole.
+ * What whoever sends a command must be allowed to do: nothing (`public`: before AUTH too), to be
+ * known (`known`), or a scope. The scope is for the regions that `keys` names, for the targets that
+ * the command gets of its session, or else for the daemon as a whole.
  */
 export type CommandScope = 'public' | 'known' | Scope;
 
@@ -52,8 +59,9 @@ export interface Command extends CommandNeed {
   readonly arity: readonly [least: number, most: number];
   readonly run: Run;
   /**
-   * Where the bytes of the last argument may land as they arrive. The request has been read up to there; `run` then finds the
-   * bytes in that place. If it throws, the error is the reply, and the bytes are dropped.
+   * Where the bytes of the last argument may land as they arrive. The request has been read up to
+   * there; `run` then finds the bytes in that place. If it throws, the error is the reply, and the
+   * bytes are dropped.
    */
   readonly land?: (request: Request, session: CommandSession, size: number) => Landed | undefined;
   /** One line for people, in COMMAND DOCS. */
@@ -65,13 +73,19 @@ export interface Command extends CommandNeed {
   readonly isOfTransactions?: boolean;
   /** Its step within a transaction. Without it, the command is not allowed there. */
   readonly step?: Step;
-  /** For a command that Redis has too. With too few or too many arguments it is refused with the error text of Redis. */
+  /**
+   * For a command that Redis has too. With too few or too many arguments it is refused with the
+   * error text of Redis.
+   */
   readonly group?: 'string' | 'generic' | 'transactions';
   /** Which arguments name regions: first, last (-1: the last argument), step. Absent: none. */
   readonly keys?: readonly [first: number, last: number, step: number];
 }
 
-/** The properties of a command beside those that all have. Without `of`, it is about its keys, or else about the whole daemon. */
+/**
+ * The properties of a command beside those that all have. Without `of`, it is about its keys, or
+ * else about the whole daemon.
+ */
 type Traits = Omit<Command, 'name' | 'arity' | 'run' | 'summary' | 'need' | 'of'> & {
   readonly of?: Command['of'];
 };

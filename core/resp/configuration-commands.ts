@@ -1,6 +1,7 @@
 /**
- * Commands that change the running configuration: the counterpart of the routes of core/http/configuration-routes.ts. Entries are JSON, as
- * over HTTP. Each is alone, since later requests of the connection must see its effect.
+ * Commands that change the running configuration: the counterpart of the routes of
+ * core/http/configuration-routes.ts. Entries are JSON, as over HTTP. Each is alone, since later
+ * requests of the connection must see its effect.
  */
 import { invalid } from '../base/errors.js';
 import type { Changes } from '../runtime/changes.js';

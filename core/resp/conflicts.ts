@@ -1,12 +1,15 @@
 /**
- * Records what a connection's requests in flight do to regions: rule 2 of the order in `connection.ts`. A client that sends a
- * write and, without waiting, a read of the same bytes must read what it wrote. Requests that do not touch the same bytes run
- * at the same time.
+ * Records what a connection's requests in flight do to regions: rule 2 of the order in
+ * `connection.ts`. A client that sends a write and, without waiting, a read of the same bytes must
+ * read what it wrote. Requests that do not touch the same bytes run at the same time.
  */
 import type { RegionRef } from '../contract/names.js';
 import type { Target } from '../contract/target.js';
 
-/** Part of a region that a request changes or reads. If the region is given by name, a change also covers the name. */
+/**
+ * Part of a region that a request changes or reads. If the region is given by name, a change also
+ * covers the name.
+ */
 export class RegionUse {
   constructor(
     readonly target: Target,
@@ -49,7 +52,10 @@ export class Conflicts {
   }
 }
 
-/** Until the requests in flight have ended, nobody knows which region has a name: it may be that of any ID. */
+/**
+ * Until the requests in flight have ended, nobody knows which region has a name: it may be that of
+ * any ID.
+ */
 function mayBeSame(one: RegionRef, other: RegionRef): boolean {
   if (typeof one === 'string') return typeof other !== 'string' || one === other;
   return typeof other === 'string' || one.equals(other);

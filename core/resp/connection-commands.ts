@@ -1,6 +1,6 @@
 /**
- * Commands about the connection and the daemon: those that Redis clients send when they connect, and those that people enter by
- * hand.
+ * Commands about the connection and the daemon: those that Redis clients send when they connect,
+ * and those that people enter by hand.
  */
 import { invalid } from '../base/errors.js';
 import { alone, type Command, command, type CommandSession, KNOWN_ONLY, MANY, type Run } from './command.js';
@@ -54,7 +54,10 @@ const UNKNOWN = new Failure(
   'HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
 );
 
-/** HELLO [version [AUTH name password] [SETNAME name]]: alone, since the replies before it still use the old version. */
+/**
+ * HELLO [version [AUTH name password] [SETNAME name]]: alone, since the replies before it still use
+ * the old version.
+ */
 function greet(request: Request, session: CommandSession): Reply {
   let { protocol, name } = session;
   let credentials: readonly [id: string, secret: string] | undefined;
@@ -90,7 +93,10 @@ function greet(request: Request, session: CommandSession): Reply {
   ]);
 }
 
-/** An argument that must be one word, since it appears in the description of a connection. @throws INVALID_ARGUMENT */
+/**
+ * An argument that must be one word, since it appears in the description of a connection.
+ * @throws INVALID_ARGUMENT
+ */
 export function nameOf(request: Request, index: number): string {
   const name = request.text(index);
   if (request.lengthOf(index) <= MAX_NAME_BYTES && /^[!-~]*$/.test(name)) return name;
@@ -98,8 +104,9 @@ export function nameOf(request: Request, index: number): string {
 }
 
 /**
- * SELECT provider: by id or by name. 0, which no provider of regions can have, is the provider that a connection starts with.
- * Earlier requests are not affected, since names are looked up on arrival.
+ * SELECT provider: by id or by name. 0, which no provider of regions can have, is the provider that
+ * a connection starts with. Earlier requests are not affected, since names are looked up on
+ * arrival.
  */
 const select = answering((request, session) => {
   const provider = request.text(1);
@@ -120,7 +127,10 @@ const reset = answering((_request, session) => {
   return RESET;
 });
 
-/** The settings of Redis that its own tools ask for: there are no snapshots, and there is no log of commands. */
+/**
+ * The settings of Redis that its own tools ask for: there are no snapshots, and there is no log of
+ * commands.
+ */
 const SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ['save', ''],
   ['appendonly', 'no'],
@@ -132,7 +142,10 @@ const config = answering((request) => {
   throw invalid('the configuration is a file; CONFIG changes nothing');
 });
 
-/** AUTH token | AUTH id token: alone, since the requests before it are still those of the one before. */
+/**
+ * AUTH token | AUTH id token: alone, since the requests before it are still those of the one
+ * before.
+ */
 const auth = answering((request, session) => {
   if (request.count === 2) session.rights.authenticate(undefined, request.text(1));
   else session.rights.authenticate(request.text(1), request.text(2));

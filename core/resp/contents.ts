@@ -1,7 +1,8 @@
 /**
- * Contents of regions that commands put together from bytes in memory, parts of regions, and zeros. Parts of regions are read
- * only when they are needed, so that appending to a large region takes no memory. `Overlay` notices if such a region is changed
- * meanwhile. If one has been erased, the read is REGION_NOT_FOUND.
+ * Contents of regions that commands put together from bytes in memory, parts of regions, and zeros.
+ * Parts of regions are read only when they are needed, so that appending to a large region takes no
+ * memory. `Overlay` notices if such a region is changed meanwhile. If one has been erased, the read
+ * is REGION_NOT_FOUND.
  */
 import { allocateBytes } from '../base/allocation.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -60,7 +61,10 @@ export class Contents {
     return new Contents(pieces, Math.max(0, end - start));
   }
 
-  /** These contents, overwritten with bytes. If the bytes start beyond the end, there are zeros between. */
+  /**
+   * These contents, overwritten with bytes. If the bytes start beyond the end, there are zeros
+   * between.
+   */
   overwritten(offset: number, bytes: Contents): Contents {
     const gap = Math.max(0, offset - this.size);
     const behind = offset + bytes.size;

@@ -1,4 +1,7 @@
-/** The counting commands of Redis, as steps. Values are decimal 64-bit integers, or have a fraction for INCRBYFLOAT. */
+/**
+ * The counting commands of Redis, as steps. Values are decimal 64-bit integers, or have a fraction
+ * for INCRBYFLOAT.
+ */
 import type { Arguments } from './arguments.js';
 import { Contents } from './contents.js';
 import { LongDouble } from './long-double.js';

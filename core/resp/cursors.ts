@@ -1,4 +1,7 @@
-/** The positions of SCAN listings: the protocol uses numbers for them, and a target uses names and IDs. */
+/**
+ * The positions of SCAN listings: the protocol uses numbers for them, and a target uses names and
+ * IDs.
+ */
 import type { RegionRef } from '../contract/names.js';
 
 /** The oldest cursors are forgotten when there are more than this many. */

@@ -1,6 +1,6 @@
 /**
- * Commands about the whole daemon, for programs that control it: the counterpart of /v1 over HTTP. Documents are JSON, as over
- * HTTP.
+ * Commands about the whole daemon, for programs that control it: the counterpart of /v1 over HTTP.
+ * Documents are JSON, as over HTTP.
  */
 import { BedrockError } from '../base/errors.js';
 import { describeProviders } from '../runtime/description.js';
@@ -34,7 +34,10 @@ export function whenReady(answerOf: (session: CommandSession, request: Request) 
   };
 }
 
-/** BEDROCK.HELLO: from now on the text of an error is JSON, with its details; alone, since earlier errors are still plain text. */
+/**
+ * BEDROCK.HELLO: from now on the text of an error is JSON, with its details; alone, since earlier
+ * errors are still plain text.
+ */
 const hello = whenReady((session) => {
   session.tellsDetails = true;
   const { maxBulkBytes, maxArguments, maxRequestBytes } = session.limits;

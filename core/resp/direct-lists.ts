@@ -1,6 +1,6 @@
 /**
- * MGET and MSET for direct targets: they look all names up, or change them, while the request is parsed, and no promise is
- * needed. If that is not possible, they run as ordinary steps.
+ * MGET and MSET for direct targets: they look all names up, or change them, while the request is
+ * parsed, and no promise is needed. If that is not possible, they run as ordinary steps.
  */
 import type { Change } from '../contract/names.js';
 import type { RegionStat } from '../contract/target.js';
@@ -20,8 +20,8 @@ const MOST_BYTES = 2 ** 16;
 const LINE_END_BYTES = 2;
 
 /**
- * The names of a request and their target, if all can be done at once. The request must find no other in flight, as it would
- * have to be compared with it name by name.
+ * The names of a request and their target, if all can be done at once. The request must find no
+ * other in flight, as it would have to be compared with it name by name.
  */
 function namesNow(
   request: Request,

@@ -1,6 +1,6 @@
 /**
- * The most frequent commands on names, for direct targets: they look up, read and change while the request is parsed, without a
- * promise. If that is not possible, they run as ordinary steps.
+ * The most frequent commands on names, for direct targets: they look up, read and change while the
+ * request is parsed, without a promise. If that is not possible, they run as ordinary steps.
  */
 import { BedrockError } from '../base/errors.js';
 import { MOST_SPARE_BYTES } from '../net/spare-buffers.js';
@@ -145,7 +145,10 @@ function put(
   return true;
 }
 
-/** INCR and the like. @param amountOf returns the amount to add; throws what is wrong with the request */
+/**
+ * INCR and the like.
+ * @param amountOf returns the amount to add; throws what is wrong with the request
+ */
 export function countNow(amountOf: (request: Request) => number | bigint, step: Step): Run {
   const asStep = runStep('put', ONE, step);
   return (request, session) => {

@@ -1,4 +1,7 @@
-/** What a client of the Redis door uses of the door: limits, the memory that all clients share, and access to the daemon. */
+/**
+ * What a client of the Redis door uses of the door: limits, the memory that all clients share, and
+ * access to the daemon.
+ */
 import type { BedrockError } from '../base/errors.js';
 import type { ByteBudget } from '../net/byte-budget.js';
 import type { Access } from '../security/access.js';

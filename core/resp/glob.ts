@@ -1,9 +1,9 @@
 /**
- * Patterns of names, as in Redis: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, and a backslash before a literal character. They match
- * bytes, not characters.
+ * Patterns of names, as in Redis: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, and a backslash before a
+ * literal character. They match bytes, not characters.
  *
- * Matching needs no recursion. When a match fails, the last star takes one more byte; earlier stars are never changed. So the
- * time is at most the product of both lengths, for any pattern.
+ * Matching needs no recursion. When a match fails, the last star takes one more byte; earlier stars
+ * are never changed. So the time is at most the product of both lengths, for any pattern.
  */
 const STAR = 42;
 const QUESTION = 63;
@@ -61,7 +61,10 @@ export class Glob {
     return at >= pattern.length;
   }
 
-  /** Matches one byte with the element at a place, which is not a star. @returns the next place; -1 if it does not match */
+  /**
+   * Matches one byte with the element at a place, which is not a star.
+   * @returns the next place; -1 if it does not match
+   */
   #step(at: number, byte: number): number {
     const { pattern } = this;
     const wanted = pattern[at] as number;

@@ -1,9 +1,11 @@
 /**
- * The place in a region where a long argument lands while it arrives. The region keeps its space until the bytes are there, even if
- * it is erased meanwhile. In that case a slow client gives way to others that need the space.
+ * The place in a region where a long argument lands while it arrives. The region keeps its space
+ * until the bytes are there, even if it is erased meanwhile. In that case a slow client gives way
+ * to others that need the space.
  *
- * It is a class, with its accessors on the prototype: an object literal with accessors costs the engine a hidden class of its own
- * each time, and a client may send such arguments by the ten thousand a second.
+ * It is a class, with its accessors on the prototype: an object literal with accessors costs the
+ * engine a hidden class of its own each time, and a client may send such arguments by the ten
+ * thousand a second.
  */
 import type { SpaceHolder } from '../runtime/held-space.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -43,7 +45,10 @@ export class HeldLanding implements Landing, SpaceHolder {
     return this.client.receivedBytes;
   }
 
-  /** The system may already have been told to store the next bytes there, and nothing else ends that. */
+  /**
+   * The system may already have been told to store the next bytes there, and nothing else ends
+   * that.
+   */
   giveWay(): undefined {
     this.client.lose();
     return undefined;

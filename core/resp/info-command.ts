@@ -1,4 +1,7 @@
-/** INFO: facts about the daemon, in the form that clients of Redis parse: titles are one word, lines are `name:value`. */
+/**
+ * INFO: facts about the daemon, in the form that clients of Redis parse: titles are one word, lines
+ * are `name:value`.
+ */
 import { reasonsOf } from '../runtime/health.js';
 import { type Authority, NEED } from '../security/identity.js';
 import type { DaemonFacts, Run } from './command.js';
@@ -53,7 +56,10 @@ export const info: Run = (request, session) => {
   );
 };
 
-/** What /readyz tells. Only where it is named: clients ask for the rest at each connection, and this takes calls. */
+/**
+ * What /readyz tells. Only where it is named: clients ask for the rest at each connection, and this
+ * takes calls.
+ */
 async function health({ health, providers }: DaemonFacts): Promise<string> {
   const found = await health.check();
   // Safe: of a provider that was removed meanwhile, the check says nothing.
@@ -82,7 +88,10 @@ function textOf(title: string, lines: readonly string[]): string {
   return [`# ${title}`, ...lines, ''].join('\r\n');
 }
 
-/** The number of regions of each provider, by the number that SELECT takes. The provider that is selected at first is 0. */
+/**
+ * The number of regions of each provider, by the number that SELECT takes. The provider that is
+ * selected at first is 0.
+ */
 async function keyspace({ providers }: DaemonFacts): Promise<string> {
   const holding = providers.filter(({ targets }) => targets.length > 0);
   const lines = await Promise.all(

@@ -1,30 +1,36 @@
 /**
  * The bytes of a connection that have not been carried out yet.
  *
- * All connections read into one buffer, and requests are carried out directly on the bytes there. The rest of an incomplete
- * request, or requests that must wait, move to the connection's own buffer, which always has room for more. An idle connection
- * holds no memory.
+ * All connections read into one buffer, and requests are carried out directly on the bytes there.
+ * The rest of an incomplete request, or requests that must wait, move to the connection's own
+ * buffer, which always has room for more. An idle connection holds no memory.
  */
 import { BedrockError } from '../base/errors.js';
 import { giveBuffer, takeBuffer } from '../net/spare-buffers.js';
 import type { Share } from '../net/byte-budget.js';
 
 /**
- * Bytes of one read of a socket. This holds many small requests, and few enough of 4 KiB that the client sends more while they
- * are carried out.
+ * Bytes of one read of a socket. This holds many small requests, and few enough of 4 KiB that the
+ * client sends more while they are carried out.
  */
 export const INPUT_BYTES = 2 ** 15;
 /**
- * Bytes of one read if a long argument is expected: only the head of its request. The argument itself is better read directly
- * into its place.
+ * Bytes of one read if a long argument is expected: only the head of its request. The argument
+ * itself is better read directly into its place.
  */
 const HEAD_BYTES = 2 ** 10;
-/** A buffer of this size holds all small requests that wait, and is never refused for lack of memory. */
+/**
+ * A buffer of this size holds all small requests that wait, and is never refused for lack of
+ * memory.
+ */
 const SMALL_BYTES = 2 ** 16;
 /** Heap bytes for each entry in the list of a request's arguments. */
 const LISTED_BYTES = 32;
 
-/** Shared by all connections: what lands here is carried out, or moved, before bytes of another connection land. */
+/**
+ * Shared by all connections: what lands here is carried out, or moved, before bytes of another
+ * connection land.
+ */
 const SHARED = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const SHARED_HEAD = SHARED.subarray(0, HEAD_BYTES);
 
@@ -50,7 +56,8 @@ export class Input {
    */
   room(isHead: boolean): Buffer {
     if (this.bytes === SHARED) return isHead ? SHARED_HEAD : SHARED;
-    // It gives no more even if there is room: otherwise waiting requests would fill ever larger buffers.
+    // It gives no more even if there is room: otherwise waiting requests would fill ever larger
+    // buffers.
     return this.bytes.subarray(this.end, this.end + (isHead ? HEAD_BYTES : INPUT_BYTES));
   }
 

@@ -1,4 +1,7 @@
-/** The commands of Redis on keys: they rename, copy and find them. A key is the name of a region, or its ID if it has no name. */
+/**
+ * The commands of Redis on keys: they rename, copy and find them. A key is the name of a region, or
+ * its ID if it has no name.
+ */
 import { type Command, command, MANY, READS_ONE, type Run } from './command.js';
 import { look } from './direct-steps.js';
 import { Simple } from './replies.js';

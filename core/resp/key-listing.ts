@@ -1,6 +1,7 @@
 /**
- * The keys of a target, for SCAN, KEYS and RANDOMKEY: names in order, then the IDs of regions without a name. A name that
- * exists all the time is found once, however often its region is replaced meanwhile.
+ * The keys of a target, for SCAN, KEYS and RANDOMKEY: names in order, then the IDs of regions
+ * without a name. A name that exists all the time is found once, however often its region is
+ * replaced meanwhile.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
@@ -15,7 +16,10 @@ export const FROM_THE_FIRST: ListingPosition = { after: undefined, areNamesOver:
 /** Names or regions in a piece: about a millisecond of work. */
 const PIECE = 500;
 
-/** The most regions that are searched for ones without a name before a page is given, even if it is not full. */
+/**
+ * The most regions that are searched for ones without a name before a page is given, even if it is
+ * not full.
+ */
 const MAX_SKIPPED = 1000;
 
 /** Which keys are asked for. */
@@ -97,7 +101,10 @@ export function prefixOf(glob: Glob | undefined): string | undefined {
   return text === '' || text.includes('\ufffd') ? undefined : text;
 }
 
-/** A random key. A key after a gap of erased regions is as likely as the whole gap. Nothing if there are no keys. */
+/**
+ * A random key. A key after a gap of erased regions is as likely as the whole gap. Nothing if there
+ * are no keys.
+ */
 export async function randomKey(target: Target): Promise<string | undefined> {
   const [first] = (await target.list({ limit: 1 })).regions;
   if (first === undefined) return undefined;

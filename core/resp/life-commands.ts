@@ -126,7 +126,8 @@ function countOf(operation: 'erase' | 'stat', step: Step): Run {
       kept: session.memory.keepList(named.length),
       call: async () => {
         let count = 0;
-        // Safe: nothing is known of a region before its own call, and a target that is closed by then refuses the call.
+        // Safe: nothing is known of a region before its own call, and a target that is closed by
+        // then refuses the call.
         for (const { served, id } of named) {
           try {
             count += await isThere(served, id, operation);

@@ -1,10 +1,11 @@
 /**
- * Arguments of a request that are too long to buffer first. Their bytes land, as they arrive, where the command wants them, or
- * in a buffer that grows with them. Bytes for which there is no memory, or whose request will fail anyway, are dropped as they
- * arrive.
+ * Arguments of a request that are too long to buffer first. Their bytes land, as they arrive, where
+ * the command wants them, or in a buffer that grows with them. Bytes for which there is no memory,
+ * or whose request will fail anyway, are dropped as they arrive.
  *
- * An announced length reserves almost nothing. Bytes count against the memory of all clients as they arrive. A buffer is at
- * most twice as long as the bytes in it, unless the client has sent as much at a time before.
+ * An announced length reserves almost nothing. Bytes count against the memory of all clients as
+ * they arrive. A buffer is at most twice as long as the bytes in it, unless the client has sent as
+ * much at a time before.
  */
 import { asBedrockError, type BedrockError } from '../base/errors.js';
 import { giveBuffer, MOST_SPARE_BYTES, takeBuffer } from '../net/spare-buffers.js';
@@ -13,10 +14,16 @@ import { noRoom } from './input.js';
 import type { KeptBytes, Landed } from './operation-call.js';
 import type { LongArgument } from './request.js';
 
-/** Arguments up to this size are never refused for lack of memory. It is also the size of the first buffer of a larger one. */
+/**
+ * Arguments up to this size are never refused for lack of memory. It is also the size of the first
+ * buffer of a larger one.
+ */
 const SMALL_BYTES = 2 ** 16;
 
-/** A long argument. It is a class, since the engine treats object literals whose members change as ever new kinds of objects. */
+/**
+ * A long argument. It is a class, since the engine treats object literals whose members change as
+ * ever new kinds of objects.
+ */
 class Arriving implements LongArgument, KeptBytes {
   filled = 0;
   /** The place of its bytes; for an incomplete argument, only as far as there is room. */

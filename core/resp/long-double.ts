@@ -1,9 +1,11 @@
 /**
- * Numbers with a fraction, computed as in Redis: the extended format of x86, with 64 bits of significand and 15 of exponent.
- * Each result is rounded to the nearest number, and ties to the even one. Printed with at most 17 digits after the point. It
- * uses integers of any length, so results are the same on every machine.
+ * Numbers with a fraction, computed as in Redis: the extended format of x86, with 64 bits of
+ * significand and 15 of exponent. Each result is rounded to the nearest number, and ties to the
+ * even one. Printed with at most 17 digits after the point. It uses integers of any length, so
+ * results are the same on every machine.
  *
- * Numbers close to zero, below the smallest normal number, keep the precision that the format gives them.
+ * Numbers close to zero, below the smallest normal number, keep the precision that the format gives
+ * them.
  */
 
 /** Bits of the significand. */

@@ -1,4 +1,7 @@
-/** Looks names and bytes up for commands: without a promise, and without an error for what is missing, where the target allows it. */
+/**
+ * Looks names and bytes up for commands: without a promise, and without an error for what is
+ * missing, where the target allows it.
+ */
 import { BedrockError } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { Target } from '../contract/target.js';
@@ -30,7 +33,10 @@ export function readPart(target: Target, id: RegionId, offset: number, into: Uin
   return target.readInto(id, offset, into);
 }
 
-/** How often a region was changed in place. Not known of targets of other kinds: then the count never changes. */
+/**
+ * How often a region was changed in place. Not known of targets of other kinds: then the count
+ * never changes.
+ */
 export function changesOf(target: Target, id: RegionId): number {
   return target instanceof BaseTarget ? target.changesOf(id) : 0;
 }

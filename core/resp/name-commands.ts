@@ -1,6 +1,6 @@
 /**
- * Commands that name regions, find regions by name, and change several regions at once. They are the plain calls of targets;
- * the commands of Redis on keys follow Redis.
+ * Commands that name regions, find regions by name, and change several regions at once. They are
+ * the plain calls of targets; the commands of Redis on keys follow Redis.
  */
 import { invalid } from '../base/errors.js';
 import type { Change, NamesOptions, RegionRef } from '../contract/names.js';
@@ -120,9 +120,10 @@ const names: Run = (request, session) => {
 };
 
 /**
- * BLOB.TRANSACT change…, each change one of: WRITE key offset bytes, PUT name bytes, ERASE key, RENAME key name, REPLACE key
- * name (a rename that erases the region which had the name), EXPECT name id. An empty name in RENAME removes the name. An empty
- * id in EXPECT means that no region has the name.
+ * BLOB.TRANSACT change…, each change one of: WRITE key offset bytes, PUT name bytes, ERASE key,
+ * RENAME key name, REPLACE key name (a rename that erases the region which had the name), EXPECT
+ * name id. An empty name in RENAME removes the name. An empty id in EXPECT means that no region has
+ * the name.
  */
 const transact: Run = (request, session) => {
   const { args, release } = session.memory.keepArguments();

@@ -1,4 +1,7 @@
-/** Finds the targets that a connection's requests name, by `provider/` or `provider.target/` before an ID, or by SELECT. */
+/**
+ * Finds the targets that a connection's requests name, by `provider/` or `provider.target/` before
+ * an ID, or by SELECT.
+ */
 import { BedrockError, invalid } from '../base/errors.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 

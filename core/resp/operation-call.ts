@@ -1,4 +1,7 @@
-/** A call of a target for a request: its target, what it needs of the request, and how its result becomes a reply. */
+/**
+ * A call of a target for a request: its target, what it needs of the request, and how its result
+ * becomes a reply.
+ */
 import type { Operation } from '../runtime/operation-meter.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import type { Landing } from '../targets/direct-target.js';
@@ -26,8 +29,8 @@ export interface OperationCall<T> {
   /** What it does to a region. Requests that conflict with it wait. */
   readonly use?: RegionUse | undefined;
   /**
-   * No later request begins before it has ended, since it affects more than `use` can describe. It waits for earlier requests
-   * itself.
+   * No later request begins before it has ended, since it affects more than `use` can describe. It
+   * waits for earlier requests itself.
    */
   readonly isAlone?: boolean;
   /** Bytes of regions that it moves. */

@@ -1,8 +1,10 @@
 /**
- * Long-running work of the providers: begun, listed and cancelled. The counterpart of core/http/operation-routes.ts.
+ * Long-running work of the providers: begun, listed and cancelled. The counterpart of
+ * core/http/operation-routes.ts.
  *
- * What begins an operation is answered at once, with the operation: a reply that comes hours later would hold up all later replies of its
- * connection. It goes on if the client goes away; BEDROCK.OPERATIONS follows it.
+ * What begins an operation is answered at once, with the operation: a reply that comes hours later
+ * would hold up all later replies of its connection. It goes on if the client goes away;
+ * BEDROCK.OPERATIONS follows it.
  */
 import { BedrockError } from '../base/errors.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';

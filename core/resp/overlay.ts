@@ -1,7 +1,8 @@
 /**
- * A view of a target's names for commands, before anything is changed: the present target, with the changes so far on top. What
- * was seen becomes a condition of the change: `commit` makes all changes at once, if every name that was looked at still means
- * the same region, and if no region whose bytes were used was changed in place. Targets that do not extend BaseTarget cannot tell the
+ * A view of a target's names for commands, before anything is changed: the present target, with the
+ * changes so far on top. What was seen becomes a condition of the change: `commit` makes all
+ * changes at once, if every name that was looked at still means the same region, and if no region
+ * whose bytes were used was changed in place. Targets that do not extend BaseTarget cannot tell the
  * latter.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -117,7 +118,10 @@ export class Overlay {
     );
   }
 
-  /** Records the name of a region that was looked up by ID. If the name was given to another region meanwhile, that is known here. */
+  /**
+   * Records the name of a region that was looked up by ID. If the name was given to another region
+   * meanwhile, that is known here.
+   */
   #rememberName(entry: Entry, name: string): void {
     const holder = this.#names.get(name);
     if (holder === undefined) {
@@ -217,9 +221,11 @@ export class Overlay {
     for (const [name, region] of watched) this.#watched(name, region);
     for (const change of this.#changes) if (change.type === 'put') this.#use(change.contents);
     const [change] = this.#changes;
-    // No transaction is needed to look at one name, or for one change that depends only on its own name.
+    // No transaction is needed to look at one name, or for one change that depends only on its own
+    // name.
     if (change === undefined && watched.size === 0) {
-      // A target without transactions cannot tell whether several names had those regions at the same moment.
+      // A target without transactions cannot tell whether several names had those regions at the
+      // same moment.
       if ((seen.size <= 1 && this.#read.size <= 1) || !this.target.capabilities.transactional) return;
     }
     if (change !== undefined && this.#changes.length === 1 && (await this.#alone(change, watched.size > 0)))
@@ -278,8 +284,8 @@ export class Overlay {
   }
 
   /**
-   * A put that depends on other names, and is too large for a transaction: the region is made first, and the transaction names
-   * it.
+   * A put that depends on other names, and is too large for a transaction: the region is made
+   * first, and the transaction names it.
    */
   async #largeCopy(name: string, contents: Contents): Promise<boolean> {
     if (contents.size <= TRANSACTION_BYTES) return false;
@@ -329,7 +335,10 @@ export class Overlay {
   }
 }
 
-/** The most that is read into memory for a transaction. Targets take less, unless configured otherwise. */
+/**
+ * The most that is read into memory for a transaction. Targets take less, unless configured
+ * otherwise.
+ */
 const MOST_BYTES = 2 ** 28;
 
 const NOTHING_WATCHED: Watched = new Map();

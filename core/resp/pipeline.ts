@@ -1,11 +1,11 @@
 /**
  * The replies of a connection. They are sent in the order of the requests, whichever is ready first.
  *
- * A reply that is ready at once, with no earlier one missing, is written directly into the bytes that are sent next. Others
- * wait in a queue. Ready replies are sent together (`Outbox`).
+ * A reply that is ready at once, with no earlier one missing, is written directly into the bytes
+ * that are sent next. Others wait in a queue. Ready replies are sent together (`Outbox`).
  *
- * Every reply passes through here, and counts here against the memory for replies that clients have not taken. If there is no
- * memory for a reply, it becomes an error.
+ * Every reply passes through here, and counts here against the memory for replies that clients have
+ * not taken. If there is no memory for a reply, it becomes an error.
  */
 import type { Socket } from 'node:net';
 import { allocateBytes } from '../base/allocation.js';
@@ -53,7 +53,10 @@ export class PendingReply {
 
 const LINE_END_BYTES = 2;
 
-/** Smaller replies are counted only when the client does not take them, or when they add up to this many bytes. */
+/**
+ * Smaller replies are counted only when the client does not take them, or when they add up to this
+ * many bytes.
+ */
 const LARGE_REPLY_BYTES = 2 ** 14;
 const FEW_BYTES = 2 ** 12;
 
@@ -178,12 +181,20 @@ export class Pipeline {
     else this.encoded(this.refusal());
   }
 
-  /** Room for a bulk string, to be filled at once. `closeRoom` makes it a reply; without that it is none. @throws OVERLOADED */
+  /**
+   * Room for a bulk string, to be filled at once. `closeRoom` makes it a reply; without that it is
+   * none.
+   * @throws OVERLOADED
+   */
   openBulk(size: number): Buffer {
     return this.openRoom(headOf(size), size);
   }
 
-  /** The same for the bytes between any head and the end of a line. @param head ASCII @throws OVERLOADED */
+  /**
+   * The same for the bytes between any head and the end of a line.
+   * @param head ASCII
+   * @throws OVERLOADED
+   */
   openRoom(head: string, size: number): Buffer {
     if (size >= BY_REFERENCE_BYTES || this.#isWaiting) {
       this.#roomHead = head;

@@ -1,7 +1,8 @@
 /**
  * Commands that return bytes of regions.
  *
- * A region has a fixed size. A range that is not within it is OUT_OF_RANGE; the reply is never shorter than requested.
+ * A region has a fixed size. A range that is not within it is OUT_OF_RANGE; the reply is never
+ * shorter than requested.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../base/errors.js';
@@ -60,7 +61,8 @@ function read(
     replies.dropRoom();
     served.executionPool.leave();
   }
-  // More than a spare buffer holds is allocated only after the target has checked that there are as many bytes.
+  // More than a spare buffer holds is allocated only after the target has checked that there are as
+  // many bytes.
   const lent = size <= MOST_SPARE_BYTES ? takeBuffer(size) : undefined;
   const into = lent?.subarray(0, size);
   return session.calls.operate({
@@ -109,7 +111,8 @@ const getRange: Run = (request, session) => {
     bytesOf: ({ length }) => length,
     call: async (reply) => {
       const { size } = await target.stat(id);
-      // Safe: a region's size never changes, and its ID never names another. If it is erased by now, the read fails.
+      // Safe: a region's size never changes, and its ID never names another. If it is erased by
+      // now, the read fails.
       const { offset: from, size: length } = rangeBetween(start, end, size);
       checkReplySize(length, session);
       session.replies.promise(reply, length);
@@ -119,7 +122,10 @@ const getRange: Run = (request, session) => {
   });
 };
 
-/** The reply of several parts. If there are many, it is made in pieces, and others can run in between. */
+/**
+ * The reply of several parts. If there are many, it is made in pieces, and others can run in
+ * between.
+ */
 async function encodeParts(
   bytes: Uint8Array,
   ranges: readonly RegionRange[],
@@ -132,7 +138,8 @@ async function encodeParts(
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < ranges.length; at += PIECE_RANGES) {
     pieces.push(encodeMembers(partsOf(ranges.slice(at, at + PIECE_RANGES)), session.protocol));
-    // Safe: a change of the protocol waits for the calls before it, and the ranges belong to the call alone.
+    // Safe: a change of the protocol waits for the calls before it, and the ranges belong to the
+    // call alone.
     await nextTurn();
   }
   return session.encode(new EncodedArray(ranges.length, pieces));

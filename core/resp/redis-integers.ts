@@ -28,7 +28,10 @@ export function integerAt(buffer: Uint8Array, start: number, end: number): numbe
   return exact < LEAST || exact > MOST ? undefined : exact;
 }
 
-/** Like `integerAt`, but with the nearest number if a number is not exact: positions in contents are never that large. */
+/**
+ * Like `integerAt`, but with the nearest number if a number is not exact: positions in contents are
+ * never that large.
+ */
 export function positionAt(buffer: Uint8Array, start: number, end: number): number | undefined {
   const value = integerAt(buffer, start, end);
   return value === undefined ? undefined : Number(value);

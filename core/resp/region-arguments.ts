@@ -21,7 +21,10 @@ interface WholeRegion {
   readonly use: RegionUse;
 }
 
-/** A command on one whole region, its first argument. It begins when no earlier request that conflicts with it is in flight. */
+/**
+ * A command on one whole region, its first argument. It begins when no earlier request that
+ * conflicts with it is in flight.
+ */
 export function onRegion(
   isChange: boolean,
   begin: (region: WholeRegion, request: Request, session: CommandSession) => undefined,
@@ -44,7 +47,8 @@ export function countArgument(request: Request, index: number): number {
 }
 
 /**
- * An argument that must be a name, where an ID is not allowed. The part that chooses a target is left out.
+ * An argument that must be a name, where an ID is not allowed. The part that chooses a target is
+ * left out.
  * @throws INVALID_ARGUMENT
  */
 export function nameArgument(request: Request, index: number): string {
@@ -82,7 +86,11 @@ export function isPersistent(request: Request, index: number): boolean {
   );
 }
 
-/** The range of two positions of GETRANGE, both inclusive; negative ones count from the end of the region. @throws OUT_OF_RANGE */
+/**
+ * The range of two positions of GETRANGE, both inclusive; negative ones count from the end of the
+ * region.
+ * @throws OUT_OF_RANGE
+ */
 export function rangeBetween(start: number, end: number, regionSize: number): RegionRange {
   const from = start < 0 ? regionSize + start : start;
   const to = end < 0 ? regionSize + end : end;

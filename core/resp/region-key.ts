@@ -2,8 +2,9 @@
  * How an argument names a region: by ID, 32 hexadecimal digits, or by name.
  *
  * - `ID`, `provider/ID`, `provider.target/ID`: digits in either case.
- * - Anything else is a name, in UTF-8. `provider` and a byte 0xFF before it, which UTF-8 never has, choose another target. If
- *   nothing precedes that byte, what follows is a name even if it looks like one of the forms above.
+ * - Anything else is a name, in UTF-8. `provider` and a byte 0xFF before it, which UTF-8 never has,
+ *   choose another target. If nothing precedes that byte, what follows is a name even if it looks
+ *   like one of the forms above.
  */
 import { isUtf8 } from 'node:buffer';
 import { BedrockError } from '../base/errors.js';

@@ -1,6 +1,7 @@
 /**
- * Replies of the Redis protocol, versions 2 and 3, as bytes. Types that version 2 lacks get the form that Redis uses there: a
- * map becomes an array of keys and values, a set becomes an array, and null becomes a bulk string of length -1.
+ * Replies of the Redis protocol, versions 2 and 3, as bytes. Types that version 2 lacks get the
+ * form that Redis uses there: a map becomes an array of keys and values, a set becomes an array,
+ * and null becomes a bulk string of length -1.
  */
 import { copyBytes, encodeText } from '../base/allocation.js';
 import { type BedrockError, ERROR_CODES, type ErrorCode } from '../base/errors.js';
@@ -139,7 +140,10 @@ function addReply(pieces: (string | Uint8Array)[], reply: Reply, protocol: Proto
   }
 }
 
-/** Integers of the protocol have 64 bits. Other numbers are sent as text, as version 2 has no other form. */
+/**
+ * Integers of the protocol have 64 bits. Other numbers are sent as text, as version 2 has no other
+ * form.
+ */
 function numberReply(value: number): string {
   if (Number.isInteger(value)) return `:${value}\r\n`;
   const text = String(value);

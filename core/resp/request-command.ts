@@ -1,8 +1,10 @@
 /**
- * BEDROCK.REQUEST: a provider's own routes over the Redis protocol, with the same checks and errors as over HTTP.
+ * BEDROCK.REQUEST: a provider's own routes over the Redis protocol, with the same checks and errors
+ * as over HTTP.
  *
- * The path may have a query (`/counters?limit=10`). The body is JSON for a route that takes JSON, and bytes for one that takes bytes. The
- * reply is an array: status, content type (`application/json`, `application/octet-stream`, or nothing) and body.
+ * The path may have a query (`/counters?limit=10`). The body is JSON for a route that takes JSON,
+ * and bytes for one that takes bytes. The reply is an array: status, content type
+ * (`application/json`, `application/octet-stream`, or nothing) and body.
  */
 import { BedrockError, invalid } from '../base/errors.js';
 import { Answer, isAnswer, RESERVED_STEPS, type RouteMethod, scopeOfRoute } from '../contract/route.js';

@@ -1,4 +1,7 @@
-/** One request as its command sees it. The arguments are read directly from the buffer. Valid until the command has returned. */
+/**
+ * One request as its command sees it. The arguments are read directly from the buffer. Valid until
+ * the command has returned.
+ */
 import { isUtf8 } from 'node:buffer';
 import { invalid } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';
@@ -77,7 +80,10 @@ export class Request {
     );
   }
 
-  /** Copies the bytes of an argument. With many arguments, an object for each would take longer. @returns how many bytes */
+  /**
+   * Copies the bytes of an argument. With many arguments, an object for each would take longer.
+   * @returns how many bytes
+   */
   copyTo(into: Buffer, at: number, index: number): number {
     const long = this.longAt(index);
     if (long === undefined)
@@ -158,7 +164,10 @@ export class Request {
     );
   }
 
-  /** The part of an argument that chooses the region's target, in the form `provider/`; empty if there is none. */
+  /**
+   * The part of an argument that chooses the region's target, in the form `provider/`; empty if
+   * there is none.
+   */
   prefixOf(index: number): string {
     return prefixAt(this.#buffer, this.parser.starts[index] as number, this.parser.ends[index] as number);
   }

@@ -1,4 +1,7 @@
-/** Records in the audit log what comes in over the Redis protocol: administrative commands, when they are answered, and refused requests. */
+/**
+ * Records in the audit log what comes in over the Redis protocol: administrative commands, when
+ * they are answered, and refused requests.
+ */
 import type { Socket } from 'node:net';
 import { asBedrockError } from '../base/errors.js';
 import { type AuditEvent, type AuditLog, DONE, originOf, REFUSALS } from '../security/audit.js';
@@ -17,7 +20,10 @@ const REQUEST = 'bedrock.request';
 /** Errors of calls that were recorded. They are no refusals of their own. */
 const recorded = new WeakSet<Error>();
 
-/** Carries a command out, and records it if it administers the daemon. Used in place of the command's `run`. */
+/**
+ * Carries a command out, and records it if it administers the daemon. Used in place of the
+ * command's `run`.
+ */
 export function runAudited(
   command: Command,
   request: Request,
@@ -77,7 +83,10 @@ function eventOf(
   };
 }
 
-/** Arguments that hold no contents and no secret: what else there is, such as the JSON of a provider, may hold both. */
+/**
+ * Arguments that hold no contents and no secret: what else there is, such as the JSON of a
+ * provider, may hold both.
+ */
 function shown({ name, need }: Command, request: Request): string[] {
   const count = name === REQUEST ? 4 : need === NEED.admin ? 3 : 0;
   const words: string[] = [];

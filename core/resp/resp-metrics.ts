@@ -1,4 +1,7 @@
-/** The metrics of the Redis door in `/metrics`. The door counts them; they are only read here. docs/metrics.md lists them. */
+/**
+ * The metrics of the Redis door in `/metrics`. The door counts them; they are only read here.
+ * docs/metrics.md lists them.
+ */
 import type { Registry } from 'prom-client';
 import { register } from '../runtime/register-metric.js';
 

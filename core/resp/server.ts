@@ -1,8 +1,9 @@
 /**
  * The Redis door: a listener on TCP, on a unix socket, or on both, and its clients.
  *
- * Sockets read directly into the buffers of `Connection` if Node allows it. That uses `onread` of net, and the connection is
- * handed over to a socket made with that option. Other sockets, such as those with TLS, are read in the ordinary way.
+ * Sockets read directly into the buffers of `Connection` if Node allows it. That uses `onread` of
+ * net, and the connection is handed over to a socket made with that option. Other sockets, such as
+ * those with TLS, are read in the ordinary way.
  */
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
@@ -154,7 +155,10 @@ export class RespServer implements Door {
     };
   }
 
-  /** Closes connections that have sent no request for some time. A client with a request in progress is not idle. */
+  /**
+   * Closes connections that have sent no request for some time. A client with a request in progress
+   * is not idle.
+   */
   readonly #closeIdle = (): void => {
     const { idle_timeout_ms: idleMs } = this.#options.settings;
     const latest = performance.now() - idleMs;
@@ -248,7 +252,10 @@ export class RespServer implements Door {
     return server;
   }
 
-  /** Takes no more requests, and waits for those in flight, at most `drainTimeoutMs`. @returns whether all of them ended */
+  /**
+   * Takes no more requests, and waits for those in flight, at most `drainTimeoutMs`.
+   * @returns whether all of them ended
+   */
   async close(drainTimeoutMs: number): Promise<boolean> {
     this.#isClosing = true;
     // What it creates is known only when it has ended, even with a failure.
@@ -403,8 +410,8 @@ export class RespServer implements Door {
 
 /** A socket that reads into the client's buffers. */
 function readingInto(accepted: Socket, connection: Connection): Socket {
-  // Node supports `onread` only for sockets that are created with it, so the connection moves to such a socket. There is no
-  // public way to do that.
+  // Node supports `onread` only for sockets that are created with it, so the connection moves to
+  // such a socket. There is no public way to do that.
   const handle = (accepted as { _handle?: unknown })._handle;
   if (typeof handle !== 'object' || handle === null || isEncrypted(accepted)) {
     accepted.on('data', (bytes) => {

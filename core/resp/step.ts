@@ -1,4 +1,7 @@
-/** A command of Redis on names, as a step of a transaction. Outside of one, it is its own transaction. */
+/**
+ * A command of Redis on names, as a step of a transaction. Outside of one, it is its own
+ * transaction.
+ */
 import type { Arguments } from './arguments.js';
 import type { Contents } from './contents.js';
 import type { Overlay } from './overlay.js';
@@ -13,5 +16,8 @@ export interface Stepping {
   readonly maxBulkBytes: number;
 }
 
-/** Looks at names, changes them, and returns the reply. It may be called again, with an overlay without changes. */
+/**
+ * Looks at names, changes them, and returns the reply. It may be called again, with an overlay
+ * without changes.
+ */
 export type Step = (args: Arguments, at: Stepping) => Promise<Reply>;

@@ -1,6 +1,7 @@
 /**
- * Commands that Redis has, on regions with names. Such a command is a step: it reads and changes an `Overlay`, and returns a
- * reply. Outside of a transaction it has its own overlay (`atomically`). Within one it comes after the steps before it.
+ * Commands that Redis has, on regions with names. Such a command is a step: it reads and changes an
+ * `Overlay`, and returns a reply. Outside of a transaction it has its own overlay (`atomically`).
+ * Within one it comes after the steps before it.
  */
 import { BedrockError, invalid } from '../base/errors.js';
 import type { RegionRef } from '../contract/names.js';

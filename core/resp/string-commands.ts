@@ -1,6 +1,7 @@
 /**
- * The commands of Redis on strings. A value is the contents of a region with a name, and a change replaces the region that has
- * the name. `string-steps.ts` and `counter-steps.ts` implement them; `direct-steps.ts` has those that can be done at once.
+ * The commands of Redis on strings. A value is the contents of a region with a name, and a change
+ * replaces the region that has the name. `string-steps.ts` and `counter-steps.ts` implement them;
+ * `direct-steps.ts` has those that can be done at once.
  */
 import {
   CHANGES_ONE,

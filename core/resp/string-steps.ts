@@ -1,4 +1,7 @@
-/** The commands of Redis on strings, as steps. With an ID, in commands that only read, the rules of regions apply. */
+/**
+ * The commands of Redis on strings, as steps. With an ID, in commands that only read, the rules of
+ * regions apply.
+ */
 import type { Arguments } from './arguments.js';
 import { Contents } from './contents.js';
 import { rangeBetween } from './region-arguments.js';
@@ -129,7 +132,10 @@ export const getRange: Step = async (args, at) => {
   return at.bulk(contents.slice(offset, offset + size));
 };
 
-/** The range that two positions of GETRANGE mean in `size` bytes: the first byte, and the one after the last. */
+/**
+ * The range that two positions of GETRANGE mean in `size` bytes: the first byte, and the one after
+ * the last.
+ */
 export function clamped(start: number, end: number, size: number): readonly [from: number, to: number] {
   if (start < 0 && end < 0 && start > end) return [0, 0];
   const from = Math.max(0, start < 0 ? size + start : start);

@@ -1,11 +1,14 @@
 /**
- * MULTI, EXEC, DISCARD, WATCH and UNWATCH, as in Redis: commands are queued, and EXEC runs all of them at once. Here this is
- * one transaction of the target (`Overlay`), so all changes are made or none, even if there is a crash.
+ * MULTI, EXEC, DISCARD, WATCH and UNWATCH, as in Redis: commands are queued, and EXEC runs all of
+ * them at once. Here this is one transaction of the target (`Overlay`), so all changes are made or
+ * none, even if there is a crash.
  *
- * WATCH records which region has a name, and how often it was changed in place. EXEC returns null if either is different by then.
+ * WATCH records which region has a name, and how often it was changed in place. EXEC returns null
+ * if either is different by then.
  *
- * On a target without transactions, MULTI is refused. Clients send it together with the commands that follow, and take its
- * error as the error of the whole. So none of these commands is carried out either, until EXEC, DISCARD or RESET ends it.
+ * On a target without transactions, MULTI is refused. Clients send it together with the commands
+ * that follow, and take its error as the error of the whole. So none of these commands is carried
+ * out either, until EXEC, DISCARD or RESET ends it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asBedrockError, BedrockError, invalid } from '../base/errors.js';
@@ -40,7 +43,10 @@ const TURN_COMMANDS = 256;
 
 const QUEUED_LINE = '+QUEUED\r\n';
 
-/** Adds a command to a transaction. @throws NOT_SUPPORTED, INVALID_ARGUMENT, OVERLOADED; EXEC is refused then */
+/**
+ * Adds a command to a transaction.
+ * @throws NOT_SUPPORTED, INVALID_ARGUMENT, OVERLOADED; EXEC is refused then
+ */
 export function queue(
   { served, queued }: QueuedTransaction,
   command: Command,

@@ -1,7 +1,8 @@
 /**
- * Commands that make a region from contents that do not fit into one request, or are not all known yet. The region appears at
- * the end. Until then there is only a number, which is valid only on this connection. The reply to a part comes when the target
- * has taken it, which slows the sender down.
+ * Commands that make a region from contents that do not fit into one request, or are not all known
+ * yet. The region appears at the end. Until then there is only a number, which is valid only on
+ * this connection. The reply to a part comes when the target has taken it, which slows the sender
+ * down.
  */
 import { BedrockError } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -15,7 +16,10 @@ import type { MakeRegion, Upload } from './uploads.js';
 /** The most uploads of one connection at once. */
 export const MAX_UPLOADS = 256;
 
-/** BLOB.UPLOAD size [PERSIST] [NAME name] [AT provider], or BLOB.UPLOAD size PUT name [ABSENT | IF id] */
+/**
+ * BLOB.UPLOAD size [PERSIST] [NAME name] [AT provider], or BLOB.UPLOAD size PUT name [ABSENT | IF
+ * id]
+ */
 const begin: Run = (request, session) => {
   const size = request.size(1, 'size');
   const { served, make } = wishOf(request, session);
@@ -28,7 +32,8 @@ const begin: Run = (request, session) => {
         throw new BedrockError('OVERLOADED', `a connection has at most ${MAX_UPLOADS} uploads at once`);
       const { number, upload } = session.uploads.begin(served, size, make);
       try {
-        // Safe: a caller that gives up all uploads meanwhile gives up this one too, and its number is no longer valid.
+        // Safe: a caller that gives up all uploads meanwhile gives up this one too, and its number
+        // is no longer valid.
         await upload.begun;
       } catch (error) {
         session.uploads.remove(number);
@@ -91,8 +96,9 @@ const end: Run = (request, session) => {
   return step<RegionId>(session, upload, {
     bytes: 0,
     call: () => {
-      // Not earlier: a request that is not admitted changes nothing. Safe: if the connection ends during the wait, it gives up
-      // the upload, which then cannot be completed. If it ends later, it no longer knows the upload, and the region is made.
+      // Not earlier: a request that is not admitted changes nothing. Safe: if the connection ends
+      // during the wait, it gives up the upload, which then cannot be completed. If it ends later,
+      // it no longer knows the upload, and the region is made.
       session.uploads.remove(number);
       return upload.complete();
     },
@@ -115,7 +121,10 @@ const cancel: Run = (request, session) => {
   });
 };
 
-/** An upload is of its connection alone, and its begin was allowed; whoever may do less since has none any more. */
+/**
+ * An upload is of its connection alone, and its begin was allowed; whoever may do less since has
+ * none any more.
+ */
 const OF_UPLOAD = { isWrite: true, scope: 'known' } as const;
 
 export const UPLOAD_COMMANDS: readonly Command[] = [

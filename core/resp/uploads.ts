@@ -1,8 +1,9 @@
 /**
- * Regions that a connection makes from parts. Each upload is one `createAndWrite` or `put` of its target, whose source gives
- * the parts as they arrive. The region appears when the last part is there. A failure or the end of the connection gives its
- * space back. So does a long time without a part, or with almost no bytes, whatever else the connection sends meanwhile. If the
- * target has no space for others, `HeldSpace` ends slow uploads long before that.
+ * Regions that a connection makes from parts. Each upload is one `createAndWrite` or `put` of its
+ * target, whose source gives the parts as they arrive. The region appears when the last part is
+ * there. A failure or the end of the connection gives its space back. So does a long time without a
+ * part, or with almost no bytes, whatever else the connection sends meanwhile. If the target has no
+ * space for others, `HeldSpace` ends slow uploads long before that.
  */
 import { asBedrockError, BedrockError, invalid } from '../base/errors.js';
 import type { RegionId } from '../contract/region-id.js';
@@ -11,8 +12,8 @@ import { onceInputIsRead } from '../net/standstill.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 
 /**
- * The least bytes a second for an upload or a request, averaged over at least the time after which one that gets nothing is
- * given up.
+ * The least bytes a second for an upload or a request, averaged over at least the time after which
+ * one that gets nothing is given up.
  */
 export const MIN_RATE = 100;
 
@@ -82,7 +83,10 @@ export class Upload {
     );
   }
 
-  /** Whether a request on it is in progress, even if that waits for admission. The next request comes after it. */
+  /**
+   * Whether a request on it is in progress, even if that waits for admission. The next request
+   * comes after it.
+   */
   get isClaimed(): boolean {
     return this.#isClaimed;
   }
@@ -117,7 +121,10 @@ export class Upload {
     if (!this.#isClaimed) this.#waitsSince += milliseconds;
   }
 
-  /** Gives a part to the target. The part must not change until it has been taken. @throws what the target throws */
+  /**
+   * Gives a part to the target. The part must not change until it has been taken.
+   * @throws what the target throws
+   */
   give(part: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {

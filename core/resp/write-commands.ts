@@ -1,7 +1,8 @@
 /**
  * Commands that change bytes of regions.
  *
- * A region has a fixed size. A range that is not within it is OUT_OF_RANGE; a write never extends a region.
+ * A region has a fixed size. A range that is not within it is OUT_OF_RANGE; a write never extends a
+ * region.
  */
 import type { RegionRange } from '../contract/target.js';
 import { DIRECT_BYTES } from '../targets/direct-target.js';
@@ -36,7 +37,8 @@ function write(
   const size = request.lengthOf(BYTES);
   const landed = request.longAt(BYTES)?.landed;
   if (landed !== undefined) {
-    // Safe: the region was kept since its bounds were checked, and no other request of the connection has begun meanwhile.
+    // Safe: the region was kept since its bounds were checked, and no other request of the
+    // connection has begun meanwhile.
     session.calls.record(landed.served, 'write', size);
     session.replies.line(answersSize ? sizeLine(landed.landing.regionSize) : OK_LINE);
     return undefined;
