@@ -1,6 +1,6 @@
 /**
- * An operation of a daemon, such as a snapshot, as a program sees it. It may take hours, so no request waits for it: the state is
- * asked for again and again, at most twice a second.
+ * An operation of a daemon, such as a snapshot, as a program sees it. It may take hours, so no
+ * request waits for it: the state is asked for again and again, at most twice a second.
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { BedrockError } from '../base/errors.js';
@@ -51,7 +51,10 @@ export class ServiceOperation implements RemoteOperation {
   }
 }
 
-/** Waits for an operation that was begun for this call: the end of the call is the end of the operation. */
+/**
+ * Waits for an operation that was begun for this call: the end of the call is the end of the
+ * operation.
+ */
 export async function doneOrCancelled(
   operation: RemoteOperation,
   { onProgress, ...call }: OperationOptions,

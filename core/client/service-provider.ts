@@ -71,7 +71,8 @@ export class ServiceProvider implements RemoteProviderHandle {
     { onProgress, ...call }: OperationOptions,
   ): Promise<OperationStatus> {
     const whole = ofTheWhole(call);
-    // Without the call's limits: they might end the request after it has begun the operation, which would then not be cancelled.
+    // Without the call's limits: they might end the request after it has begun the operation, which
+    // would then not be cancelled.
     const beginning = this.begin(type, request);
     let operation: RemoteOperation;
     try {

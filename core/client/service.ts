@@ -24,7 +24,10 @@ import type { DaemonRequest, Transport } from './remote/transport.js';
 import { ServiceOperation } from './operation.js';
 import { ServiceProvider } from './service-provider.js';
 
-/** A connection to a daemon, returned by `connect`: the daemon's configuration, its providers and their targets. */
+/**
+ * A connection to a daemon, returned by `connect`: the daemon's configuration, its providers and
+ * their targets.
+ */
 export class Service {
   #config: BedrockConfig = {};
   #providers: readonly RemoteProvider[] = [];
@@ -58,7 +61,10 @@ export class Service {
     return this.transport.url;
   }
 
-  /** The daemon's running configuration, as of the last refresh; empty for a token without the scope admin. */
+  /**
+   * The daemon's running configuration, as of the last refresh; empty for a token without the scope
+   * admin.
+   */
   get config(): BedrockConfig {
     return this.#config;
   }
@@ -103,10 +109,12 @@ export class Service {
   }
 
   /**
-   * Has the daemon evaluate a JSONata expression on its running configuration. docs/query.md has examples.
-   * @returns what the expression gives, null if that is nothing; without an expression the whole configuration, as of now
-   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY (details.setting), OVERLOADED, UNREACHABLE,
-   * TIMEOUT, ABORTED
+   * Has the daemon evaluate a JSONata expression on its running configuration. docs/query.md has
+   * examples.
+   * @returns what the expression gives, null if that is nothing; without an expression the whole
+   * configuration, as of now
+   * @throws INVALID_ARGUMENT (the expression is wrong; details.position), QUERY_TOO_COSTLY
+   * (details.setting), OVERLOADED, UNREACHABLE, TIMEOUT, ABORTED
    */
   query(expression?: string, call: CallOptions = {}): Promise<unknown> {
     return expression === undefined ? this.transport.config(call) : this.transport.query(expression, call);
@@ -168,10 +176,12 @@ export class Service {
   }
 
   /**
-   * Has the daemon start another provider; `config` and `providers` then show it. With `before`, the name or provider_id of another one, it
-   * stands before that one, which can depend on it then; otherwise it is the last.
+   * Has the daemon start another provider; `config` and `providers` then show it. With `before`,
+   * the name or provider_id of another one, it stands before that one, which can depend on it then;
+   * otherwise it is the last.
    * @param entry as in a configuration under `providers`
-   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED; nothing has changed then
+   * @throws CONFIG_INVALID, LIBRARY_LOAD_FAILED, DEPENDENCY_UNRESOLVED, START_FAILED; nothing has
+   * changed then
    */
   async addProvider(
     entry: ProviderConfig,
@@ -201,7 +211,8 @@ export class Service {
   /**
    * Has the daemon stop and remove a provider, after the requests in flight at it.
    * @param provider name or provider_id
-   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it; INTERNAL if it is removed, but did not stop cleanly
+   * @throws PROVIDER_NOT_FOUND, CONFLICT if others depend on it; INTERNAL if it is removed, but did
+   * not stop cleanly
    */
   async removeProvider(provider: string | number, call: CallOptions = {}): Promise<void> {
     const name = this.#nameOf(provider);
@@ -212,8 +223,10 @@ export class Service {
   }
 
   /**
-   * Has a provider use another execution pool, or other dependencies, from now on; all of it or nothing.
-   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, any error of the provider
+   * Has a provider use another execution pool, or other dependencies, from now on; all of it or
+   * nothing.
+   * @throws PROVIDER_NOT_FOUND, NOT_SUPPORTED, CONFIG_INVALID, DEPENDENCY_UNRESOLVED, any error of
+   * the provider
    */
   async changeProvider(
     provider: string | number,
@@ -236,7 +249,8 @@ export class Service {
 
   /**
    * Has the daemon load a library, which stays until the daemon ends.
-   * @param library a path on the daemon's machine, relative to its configuration's folder, or the name of a package
+   * @param library a path on the daemon's machine, relative to its configuration's folder, or the
+   * name of a package
    * @throws LIBRARY_LOAD_FAILED
    */
   async loadLibrary(library: string, call: CallOptions = {}): Promise<void> {
@@ -254,7 +268,10 @@ export class Service {
     await this.#control(addition('/v1/execution-pools', 'BEDROCK.EXECUTIONPOOL', entry), call);
   }
 
-  /** @throws NOT_FOUND, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use, which names the users */
+  /**
+   * @throws NOT_FOUND, INVALID_ARGUMENT for `__primary__`, CONFLICT if it is in use, which names
+   * the users
+   */
   async removeExecutionPool(name: string, call: CallOptions = {}): Promise<void> {
     await this.#control(removal('/v1/execution-pools', 'BEDROCK.EXECUTIONPOOL', name), call);
   }
@@ -271,7 +288,8 @@ export class Service {
 
   /**
    * Has the daemon read its configuration file again, and apply what differs.
-   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, CONFLICT if it has what cannot change while the daemon runs (details.reasons)
+   * @throws NOT_SUPPORTED without a file, CONFIG_INVALID, CONFLICT if it has what cannot change
+   * while the daemon runs (details.reasons)
    */
   async reload(call: CallOptions = {}): Promise<void> {
     await this.#control({ http: { method: 'POST', path: '/v1/reload' }, resp: ['BEDROCK.RELOAD'] }, call);
@@ -280,7 +298,8 @@ export class Service {
   /**
    * Has the daemon write its running configuration into the file that it was started with.
    * @returns the file, on its machine
-   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it was read, or cannot be edited or written
+   * @throws NOT_SUPPORTED without a file and for TOML, CONFLICT if the file was changed since it
+   * was read, or cannot be edited or written
    */
   async saveConfig(call: CallOptions = {}): Promise<string> {
     const saved = await this.#control(
@@ -298,7 +317,11 @@ export class Service {
     return answer;
   }
 
-  /** What a path can have: the daemon knows whether it exists, as providers may have come since the last refresh. @throws INVALID_ARGUMENT */
+  /**
+   * What a path can have: the daemon knows whether it exists, as providers may have come since the
+   * last refresh.
+   * @throws INVALID_ARGUMENT
+   */
   #nameOf(provider: string | number): string {
     const name = String(provider);
     if (/^\w+$/.test(name)) return name;
@@ -341,7 +364,10 @@ function removal(path: string, command: string, name: string): DaemonRequest {
   };
 }
 
-/** Loads only the protocol that is used: a program that uses one does not pay for the memory of the other. */
+/**
+ * Loads only the protocol that is used: a program that uses one does not pay for the memory of the
+ * other.
+ */
 /** Refuses what is no token before it is sent. @throws INVALID_ARGUMENT */
 function tokenSource(token: string | (() => string)): () => string {
   if (typeof token === 'function') return () => checkedToken(token(), 'the token');

@@ -1,8 +1,9 @@
 /**
- * Sends requests to one daemon over keep-alive connections (undici), and translates errors to those of the daemon's error table.
+ * Sends requests to one daemon over keep-alive connections (undici), and translates errors to those
+ * of the daemon's error table.
  *
- * The time-out measures lack of progress, like the daemon's own. A call can also have a time-out for its whole duration (`timeoutMs`), or
- * be ended by an AbortSignal.
+ * The time-out measures lack of progress, like the daemon's own. A call can also have a time-out
+ * for its whole duration (`timeoutMs`), or be ended by an AbortSignal.
  */
 import { buildConnector, type Dispatcher } from 'undici';
 import { copyBytes, isRefusal } from '../../base/allocation.js';
@@ -28,7 +29,10 @@ export type HttpResponse = Dispatcher.ResponseData;
 
 export class HttpConnection {
   readonly #pool: WatchedPool;
-  /** What TLS has last found on a connection that had been opened; undici only says that such a connection was closed. */
+  /**
+   * What TLS has last found on a connection that had been opened; undici only says that such a
+   * connection was closed.
+   */
   #lateRefusal: unknown;
   readonly #token: (() => string) | undefined;
   /** Headers of every request, with the token that was used last. */
@@ -57,7 +61,10 @@ export class HttpConnection {
     this.#pool = new WatchedPool(url.origin, options, new ProgressWatch(progressTimeoutMs, url.text));
   }
 
-  /** With TLS 1.3 a daemon refuses a client's certificate when the client takes the connection as open. */
+  /**
+   * With TLS 1.3 a daemon refuses a client's certificate when the client takes the connection as
+   * open.
+   */
   #noting(connector: buildConnector.connector): buildConnector.connector {
     return (options, callback) =>
       connector(options, (...result) => {
@@ -105,8 +112,8 @@ export class HttpConnection {
   }
 
   /**
-   * The signal that ends a request for its caller; a time-out takes effect only after pending input is read. Call `forget` when the request
-   * is over.
+   * The signal that ends a request for its caller; a time-out takes effect only after pending input
+   * is read. Call `forget` when the request is over.
    */
   #boundsOf(call: CallOptions): { signal?: AbortSignal; forget?: () => void } {
     const bounds = signalOf(call);
@@ -137,7 +144,8 @@ export class HttpConnection {
     try {
       for await (const piece of body as AsyncIterable<Buffer>) pieces.push(piece);
       const [first] = pieces;
-      // A short response takes no further memory. So the ID of a region that was just created is not lost for lack of memory.
+      // A short response takes no further memory. So the ID of a region that was just created is
+      // not lost for lack of memory.
       return pieces.length === 1 && first !== undefined ? first : copyBytes(pieces);
     } catch (error) {
       throw this.translate(error, request);
@@ -165,7 +173,10 @@ export class HttpConnection {
     return this.#closing;
   }
 
-  /** Translates an error to one of the error table. An error from the caller's own source of bytes is thrown unchanged. */
+  /**
+   * Translates an error to one of the error table. An error from the caller's own source of bytes
+   * is thrown unchanged.
+   */
   translate(error: unknown, request: CallOptions): BedrockError {
     if (error instanceof BedrockError) return error;
     const where = this.url.text;
@@ -200,7 +211,8 @@ export class HttpConnection {
     try {
       text = await response.body.text();
     } catch {
-      // The response to a HEAD has no body, and a connection that breaks here does not change the refusal.
+      // The response to a HEAD has no body, and a connection that breaks here does not change the
+      // refusal.
     }
     const problem = problemOf(
       response.statusCode,

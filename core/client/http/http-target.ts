@@ -1,8 +1,10 @@
 /**
- * A target of another daemon, over HTTP. Each call is one request; a call with several ranges is one request per range. Closing waits for
- * all requests of a call, and the caller's time-out and signal apply to the call as a whole.
+ * A target of another daemon, over HTTP. Each call is one request; a call with several ranges is
+ * one request per range. Closing waits for all requests of a call, and the caller's time-out and
+ * signal apply to the call as a whole.
  *
- * If a call takes several requests, the first looks up the name, and the others use the ID that it found.
+ * If a call takes several requests, the first looks up the name, and the others use the ID that it
+ * found.
  */
 import type { Readable } from 'node:stream';
 import { encodeText } from '../../base/allocation.js';
@@ -147,7 +149,10 @@ export class HttpTarget extends BaseRemoteTarget {
     });
   }
 
-  /** Reads a range that is not empty, in one request. The buffer is allocated only after the bounds were found to be right. */
+  /**
+   * Reads a range that is not empty, in one request. The buffer is allocated only after the bounds
+   * were found to be right.
+   */
   async #take<B extends Uint8Array>(
     ref: RegionRef,
     range: RegionRange,
@@ -226,8 +231,8 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 
   /**
-   * Reads in several requests from one region. If the name was given to another region meanwhile, and the old region is gone, the new one
-   * is read from the start.
+   * Reads in several requests from one region. If the name was given to another region meanwhile,
+   * and the old region is gone, the new one is read from the start.
    */
   async #fromOneRegion(
     ref: RegionRef,
@@ -422,7 +427,10 @@ function isUnaskable({ offset, size }: RegionRange): boolean {
   return size === 0 || !Number.isSafeInteger(offset + size);
 }
 
-/** A region in a path. A name is encoded as one path segment, so that proxies do not interpret dots in it. */
+/**
+ * A region in a path. A name is encoded as one path segment, so that proxies do not interpret dots
+ * in it.
+ */
 function inPath(ref: RegionRef): string {
   if (typeof ref !== 'string') return ref.toString();
   return ref === '.' || ref === '..' ? ref.replaceAll('.', '%2E') : encodeURIComponent(ref);

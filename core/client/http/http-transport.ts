@@ -44,7 +44,10 @@ export class HttpTransport implements Transport {
     return this.#about('/v1/providers', (answer) => Array.isArray(propertyOf(answer, 'providers')), call);
   }
 
-  /** Requests information about the daemon; `connect` calls this first. @throws UNREACHABLE also if the server is not a daemon */
+  /**
+   * Requests information about the daemon; `connect` calls this first.
+   * @throws UNREACHABLE also if the server is not a daemon
+   */
   async #about<T>(path: string, fits: (answer: unknown) => boolean, call: CallOptions): Promise<T> {
     let answer: unknown;
     try {
@@ -52,7 +55,8 @@ export class HttpTransport implements Transport {
         this.#connection.json({ method: 'GET', path, ...call }),
       );
     } catch (error) {
-      // Every daemon has these paths. If a daemon fails, or a proxy in front of it, the status is 500 or more.
+      // Every daemon has these paths. If a daemon fails, or a proxy in front of it, the status is
+      // 500 or more.
       const status = error instanceof BedrockError && error.code === 'INTERNAL' ? error.details.status : 0;
       if (typeof status !== 'number' || status < 400 || status >= 500) throw error;
       throw this.#connection.noDaemon(`it answered GET ${path} with status ${status}`);

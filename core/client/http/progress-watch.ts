@@ -1,9 +1,11 @@
 /**
- * Ends requests that make no progress for too long while the daemon is to act: it neither takes what is sent nor answers. A slow source, or
- * a caller that does not read an answer, does not count.
+ * Ends requests that make no progress for too long while the daemon is to act: it neither takes
+ * what is sent nor answers. A slow source, or a caller that does not read an answer, does not
+ * count.
  *
- * Time is measured by periodic checks, each of which runs after pending input is read. If this process stands still, that counts as one
- * check, and input that arrived meanwhile is seen first. undici's own time-outs would fire before that.
+ * Time is measured by periodic checks, each of which runs after pending input is read. If this
+ * process stands still, that counts as one check, and input that arrived meanwhile is seen first.
+ * undici's own time-outs would fire before that.
  */
 import { type Dispatcher, Pool } from 'undici';
 import { BedrockError } from '../../base/errors.js';
@@ -61,7 +63,8 @@ export class WatchedPool extends Pool {
       const [watched, listener] = this.watch.over(options, handler as unknown as Listener);
       return super.dispatch(watched, listener as Dispatcher.DispatchHandler);
     }
-    // A handler of a newer form, perhaps from another version of undici: undici's own time-outs are used for it.
+    // A handler of a newer form, perhaps from another version of undici: undici's own time-outs are
+    // used for it.
     const { timeoutMs } = this.watch;
     return super.dispatch({ ...options, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }, handler);
   }
@@ -70,7 +73,10 @@ export class WatchedPool extends Pool {
 type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 type Options = Dispatcher.DispatchOptions;
 
-/** The handler that undici's `request` passes. Its newer form would add a third to the cost of a small call. */
+/**
+ * The handler that undici's `request` passes. Its newer form would add a third to the cost of a
+ * small call.
+ */
 interface Listener {
   onConnect(abort: (error?: Error) => void, context?: unknown): void;
   onHeaders(status: number, headers: Buffer[], resume: () => void, text: string): boolean | undefined;
@@ -88,7 +94,10 @@ class WatchedRequest implements Listener {
   #isFull = false;
   /** Whether the request waits for its source to give the next piece. */
   #asksSource = false;
-  /** Number of times that something moved; that number at the last check; consecutive checks that saw no progress. */
+  /**
+   * Number of times that something moved; that number at the last check; consecutive checks that
+   * saw no progress.
+   */
   #moves = 0;
   #seenMoves = 0;
   #looks = 0;
@@ -112,7 +121,10 @@ class WatchedRequest implements Listener {
     this.#moves++;
   }
 
-  /** @returns how many consecutive checks, including this one, saw no progress although the daemon was to act */
+  /**
+   * @returns how many consecutive checks, including this one, saw no progress although the daemon
+   * was to act
+   */
   idleLooks(): number {
     const isOurTurn = this.#isAnswered ? this.#isFull : this.#asksSource;
     this.#looks = isOurTurn || this.#moves !== this.#seenMoves ? 0 : this.#looks + 1;

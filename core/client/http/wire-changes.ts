@@ -1,5 +1,6 @@
 /**
- * Converts the changes of a transaction to the JSON that the daemon takes over HTTP, with bytes in base64. docs/http.md describes the form.
+ * Converts the changes of a transaction to the JSON that the daemon takes over HTTP, with bytes in
+ * base64. docs/http.md describes the form.
  */
 import type { Change, RegionRef } from '../../contract/names.js';
 

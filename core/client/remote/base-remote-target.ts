@@ -1,4 +1,7 @@
-/** The base class of targets of other daemons, for both protocols. It checks arguments and refuses what is not supported. */
+/**
+ * The base class of targets of other daemons, for both protocols. It checks arguments and refuses
+ * what is not supported.
+ */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type { Logger } from '../../base/logging.js';
 import type {
@@ -159,7 +162,10 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
     range: RegionRange,
     call: CallOptions,
   ): AsyncGenerator<Uint8Array>;
-  /** Fills a buffer with ranges, one after another. The bounds have not been compared with the region's size. */
+  /**
+   * Fills a buffer with ranges, one after another. The bounds have not been compared with the
+   * region's size.
+   */
   protected abstract fillv(
     ref: RegionRef,
     ranges: CheckedRanges,
@@ -450,7 +456,10 @@ const CANNOT_MAP = 'a remote target cannot map regions; read them instead';
 /** The options of most calls. */
 const UNBOUNDED: CallOptions = {};
 
-/** IDs can be transferred only locally: a daemon that serves one of the targets could meanwhile give the same IDs out. */
+/**
+ * IDs can be transferred only locally: a daemon that serves one of the targets could meanwhile give
+ * the same IDs out.
+ */
 function refuseImport(): Promise<never> {
   return Promise.reject(
     new BedrockError(
@@ -460,7 +469,10 @@ function refuseImport(): Promise<never> {
   );
 }
 
-/** Contents as they are sent: bytes in memory unchanged, everything else as a source. @throws INVALID_ARGUMENT */
+/**
+ * Contents as they are sent: bytes in memory unchanged, everything else as a source.
+ * @throws INVALID_ARGUMENT
+ */
 function sentOf(contents: Uint8Array | RegionSource): Uint8Array | RegionSource {
   const source = sourceOf(contents);
   return ArrayBuffer.isView(contents) ? contents : source;

@@ -6,20 +6,29 @@ import { onceInputIsRead } from '../../net/standstill.js';
 
 /** Number of connections to a daemon, the time-out for lack of progress, and certificates. */
 export interface ConnectOptions {
-  /** Maximum number of open connections; default: 16 over HTTP, and 1 over the Redis protocol, which takes many calls at a time. */
+  /**
+   * Maximum number of open connections; default: 16 over HTTP, and 1 over the Redis protocol, which
+   * takes many calls at a time.
+   */
   connections?: number;
   /** How long a call may make no progress, in milliseconds; default: 30000. */
   progressTimeoutMs?: number;
   /** Certificates for `https://` and `resps://`. */
   tls?: TlsOptions;
-  /** Token of the daemon, `bedrock_ID_SECRET`, if it asks for one; or a function that gives it, asked before each request, for one that is renewed. */
+  /**
+   * Token of the daemon, `bedrock_ID_SECRET`, if it asks for one; or a function that gives it,
+   * asked before each request, for one that is renewed.
+   */
   token?: string | (() => string);
 }
 
 /** Longest time-out of a Node.js timer, in milliseconds. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Time-outs of combined signals: the combined signal alone does not keep its time-out from being garbage collected. */
+/**
+ * Time-outs of combined signals: the combined signal alone does not keep its time-out from being
+ * garbage collected.
+ */
 const timeouts = new WeakMap<AbortSignal, AbortSignal>();
 
 /** The signal that ends a call; undefined if nothing does. @throws INVALID_ARGUMENT */
@@ -39,14 +48,18 @@ export function signalOf({ signal, timeoutMs }: CallOptions): AbortSignal | unde
   return either;
 }
 
-/** Options for the parts of a call, so that the limits apply to the call as a whole. @throws INVALID_ARGUMENT */
+/**
+ * Options for the parts of a call, so that the limits apply to the call as a whole.
+ * @throws INVALID_ARGUMENT
+ */
 export function ofTheWhole(call: CallOptions): CallOptions {
   const signal = signalOf(call);
   return signal === undefined ? {} : { signal };
 }
 
 /**
- * Waits for a promise until the caller's time-out or signal ends the wait. The work behind the promise continues.
+ * Waits for a promise until the caller's time-out or signal ends the wait. The work behind the
+ * promise continues.
  * @throws what the promise throws, TIMEOUT, ABORTED
  */
 export async function within<T>(
@@ -65,8 +78,8 @@ export async function within<T>(
 }
 
 /**
- * Calls `tell` with TIMEOUT or ABORTED when the caller's time-out or signal ends the wait. Input that arrived before a time-out is handled
- * first, even if the process stood still meanwhile.
+ * Calls `tell` with TIMEOUT or ABORTED when the caller's time-out or signal ends the wait. Input
+ * that arrived before a time-out is handled first, even if the process stood still meanwhile.
  * @returns a function that removes the listener
  */
 export function whenEnded(
@@ -90,7 +103,10 @@ export function whenEnded(
   };
 }
 
-/** The error of a call that its caller's time-out or signal has ended. @param reason why the signal was aborted */
+/**
+ * The error of a call that its caller's time-out or signal has ended.
+ * @param reason why the signal was aborted
+ */
 export function endedByCaller(reason: unknown, where: string): BedrockError {
   if ((reason as Error | undefined)?.name === 'TimeoutError')
     return new BedrockError('TIMEOUT', `no answer from ${where} in time`, { cause: reason });

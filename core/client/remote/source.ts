@@ -4,7 +4,10 @@ import type { RegionSource } from '../../contract/target.js';
 import { checkBytes, checkGiven } from '../../targets/arguments.js';
 import { within } from './call-options.js';
 
-/** An error of the caller's own source. It is marked, because connection failures can look the same (EIO, EPIPE). */
+/**
+ * An error of the caller's own source. It is marked, because connection failures can look the same
+ * (EIO, EPIPE).
+ */
 export class SourceFailure extends Error {
   override readonly name = 'SourceFailure';
 
@@ -24,9 +27,10 @@ export interface SourceBounds {
 const HELD_BYTES = 2 ** 12;
 
 /**
- * Gives the pieces of a source, and checks that it gives exactly the announced number of bytes. The last bytes are held back until the
- * source has ended: the daemon acknowledges a write as soon as it has all announced bytes, and then it would be too late to refuse further
- * ones. The held bytes are copied, because a piece belongs to the source again when the next one is requested.
+ * Gives the pieces of a source, and checks that it gives exactly the announced number of bytes. The
+ * last bytes are held back until the source has ended: the daemon acknowledges a write as soon as
+ * it has all announced bytes, and then it would be too late to refuse further ones. The held bytes
+ * are copied, because a piece belongs to the source again when the next one is requested.
  * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function* exactly(
@@ -52,7 +56,8 @@ export async function* exactly(
 }
 
 /**
- * Gives the same pieces, and marks errors of the source as SourceFailure. Errors of the consumer between two pieces are not thrown in here.
+ * Gives the same pieces, and marks errors of the source as SourceFailure. Errors of the consumer
+ * between two pieces are not thrown in here.
  */
 async function* failing(
   source: RegionSource['source'],

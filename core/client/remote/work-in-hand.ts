@@ -1,4 +1,7 @@
-/** Counts the work in progress on a connection, so that closing can wait for it. One piece of work is one or more calls. */
+/**
+ * Counts the work in progress on a connection, so that closing can wait for it. One piece of work
+ * is one or more calls.
+ */
 import { BedrockError } from '../../base/errors.js';
 
 export class WorkInHand {

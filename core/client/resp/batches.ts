@@ -24,8 +24,8 @@ export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): 
 }
 
 /**
- * Groups ranges in order. A range with more bytes than one command takes is split, so no range may be larger than its region. An empty list
- * gives no batch.
+ * Groups ranges in order. A range with more bytes than one command takes is split, so no range may
+ * be larger than its region. An empty list gives no batch.
  */
 export function batchesOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
   const pieceBytes = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes);
@@ -55,7 +55,10 @@ export function bytesOf(batch: readonly RegionRange[]): number {
   return batch.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** Whether the ranges certainly fit into one command. The daemon then checks all their bounds before it does anything. */
+/**
+ * Whether the ranges certainly fit into one command. The daemon then checks all their bounds before
+ * it does anything.
+ */
 export function fitInOne(ranges: readonly RegionRange[], total: number, limits: DaemonLimits): boolean {
   const budget = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
   const { length } = ranges;

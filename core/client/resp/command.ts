@@ -1,13 +1,16 @@
 /**
- * A command in progress: what is sent, where the reply goes, and the promise of its caller. It is a single object because allocation is
- * most of the cost of a small command.
+ * A command in progress: what is sent, where the reply goes, and the promise of its caller. It is a
+ * single object because allocation is most of the cost of a small command.
  *
- * A command settles once, in `#settle`; later calls have no effect. Who settles it depends on where it is:
+ * A command settles once, in `#settle`; later calls have no effect. Who settles it depends on where
+ * it is:
  * - Not yet submitted: its creator (`fail`), for example if the caller's time-out has already passed.
- * - Waiting in a lane: the lane (`fail`), when it stops trying to connect or the caller gives up the call.
- * - On a connection: only that connection, by `replied` or `broken`. It uses `fail` if the command cannot be sent. It also uses `fail` for
- *   a call that was given up, as soon as its memory belongs to the caller again. `broken` of a lane's command asks the lane, which sends
- *   the command again or has it fail.
+ * - Waiting in a lane: the lane (`fail`), when it stops trying to connect or the caller gives up
+ *   the call.
+ * - On a connection: only that connection, by `replied` or `broken`. It uses `fail` if the command
+ *   cannot be sent. It also uses `fail` for a call that was given up, as soon as its memory belongs
+ *   to the caller again. `broken` of a lane's command asks the lane, which sends the command again
+ *   or has it fail.
  * - Read ahead by a stream that was left: the stream fails the pieces. Nobody else uses their memory.
  */
 import type { BedrockError } from '../../base/errors.js';
@@ -31,8 +34,8 @@ export abstract class Command<T> {
   /** Total number of bytes that the connection has sent when all of this command is sent. */
   sentAt = 0;
   /**
-   * Total number of bytes that must be sent before the memory that the command sends from belongs to its caller again; 0 if the bytes were
-   * copied.
+   * Total number of bytes that must be sent before the memory that the command sends from belongs
+   * to its caller again; 0 if the bytes were copied.
    */
   heldUntil = 0;
   isSettled = false;
@@ -95,7 +98,8 @@ export abstract class Command<T> {
 }
 
 /**
- * Any command. Its result is the reply as it comes. If the bytes go to `into`, the reply is their number, or null if there was no value.
+ * Any command. Its result is the reply as it comes. If the bytes go to `into`, the reply is their
+ * number, or null if there was no value.
  */
 export class PlainCommand extends Command<Reply> {
   constructor(

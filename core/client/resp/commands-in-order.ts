@@ -1,4 +1,7 @@
-/** A queue of commands, in the order in which they were made: those that wait for their replies, or to be sent. It is a ring buffer. */
+/**
+ * A queue of commands, in the order in which they were made: those that wait for their replies, or
+ * to be sent. It is a ring buffer.
+ */
 import type { Command } from './command.js';
 
 const FIRST_LENGTH = 64;

@@ -1,6 +1,7 @@
 /**
- * Commands to a daemon. The two most common ones, reading and writing a range, have their own encodings: the constant parts are copied, and
- * the ID is converted directly from its words to digits.
+ * Commands to a daemon. The two most common ones, reading and writing a range, have their own
+ * encodings: the constant parts are copied, and the ID is converted directly from its words to
+ * digits.
  */
 import { BedrockError, type ErrorCode, isErrorCode } from '../../base/errors.js';
 import { isRecord } from '../../base/plain.js';
@@ -21,7 +22,10 @@ const LIKE_AN_ID = /\/[\da-f]{32}$/i;
 export class TargetName {
   /** `provider.target`. */
   readonly text: string;
-  /** Start of an argument that names a region of the target by its ID: `$length\r\nprovider.target/`. */
+  /**
+   * Start of an argument that names a region of the target by its ID:
+   * `$length\r\nprovider.target/`.
+   */
   readonly idHead: Buffer;
 
   constructor(provider: string, index: number) {

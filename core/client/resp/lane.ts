@@ -1,11 +1,14 @@
 /**
  * A connection to a daemon that is opened again when it breaks, and the commands that are sent over it.
  *
- * - At most `MAX_BYTES_IN_FLIGHT` of requests and replies are in flight. Further commands wait, in order.
- * - When the connection breaks, commands that were not yet passed to the socket are sent on the next connection. Of the others, those that
- *   only read are sent again, at most `MAX_REPEATS` times. A change is never sent twice: another client may have made a later change, which
- *   the second one would undo. It fails with OUTCOME_UNKNOWN.
- * - While a command waits, the lane tries to connect, with growing pauses. It gives up after `MAX_ATTEMPTS`.
+ * - At most `MAX_BYTES_IN_FLIGHT` of requests and replies are in flight. Further commands wait, in
+ *   order.
+ * - When the connection breaks, commands that were not yet passed to the socket are sent on the
+ *   next connection. Of the others, those that only read are sent again, at most `MAX_REPEATS`
+ *   times. A change is never sent twice: another client may have made a later change, which the
+ *   second one would undo. It fails with OUTCOME_UNKNOWN.
+ * - While a command waits, the lane tries to connect, with growing pauses. It gives up after
+ *   `MAX_ATTEMPTS`.
  * - A command that its caller has given up no longer counts, although its reply is still to come.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,7 +20,10 @@ import type { RespConnection } from './resp-connection.js';
 /** Maximum bytes of requests and replies in flight. */
 const MAX_BYTES_IN_FLIGHT = 2 ** 23;
 const MAX_REPEATS = 3;
-/** Attempts to connect before waiting commands fail. Together they take about three seconds, as long as a daemon takes to restart. */
+/**
+ * Attempts to connect before waiting commands fail. Together they take about three seconds, as long
+ * as a daemon takes to restart.
+ */
 const MAX_ATTEMPTS = 9;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 1000;
@@ -29,8 +35,9 @@ export type OpenConnection = (
 ) => Promise<RespConnection>;
 
 /**
- * State of a lane. `parted`: it has no connection and does not try to get one. `connecting`: it tries to connect, because commands wait. A
- * connection: it is open and commands are sent. `closed`: it is finished.
+ * State of a lane. `parted`: it has no connection and does not try to get one. `connecting`: it
+ * tries to connect, because commands wait. A connection: it is open and commands are sent.
+ * `closed`: it is finished.
  */
 type State = 'parted' | 'connecting' | RespConnection | 'closed';
 
@@ -43,7 +50,10 @@ export class Lane implements Carrier {
   #count = 0;
   /** Commands to be sent. */
   readonly #waiting = new CommandsInOrder<DaemonCommand<unknown>>();
-  /** How many of `#waiting`, counted from the end, were given back by a broken connection. `#lost` moves them to the front. */
+  /**
+   * How many of `#waiting`, counted from the end, were given back by a broken connection. `#lost`
+   * moves them to the front.
+   */
   #givenBack = 0;
   /** The target of the first command. The connection chooses it, so that commands need not name it. */
   #home: TargetName | undefined;
@@ -138,7 +148,8 @@ export class Lane implements Carrier {
   }
 
   /**
-   * Chooses a target for the connection. Commands name their target until this is answered. If it is not, the next connection asks again.
+   * Chooses a target for the connection. Commands name their target until this is answered. If it
+   * is not, the next connection asks again.
    */
   #choose(target: TargetName, connection: RespConnection): void {
     this.#home = target;
@@ -184,8 +195,9 @@ export class Lane implements Carrier {
   }
 
   /**
-   * Called when a connection has broken or ended, after its commands were told. It is the connection in use, or one of an attempt to
-   * connect, which handles its own failure. There is never another one.
+   * Called when a connection has broken or ended, after its commands were told. It is the
+   * connection in use, or one of an attempt to connect, which handles its own failure. There is
+   * never another one.
    */
   #lost(): void {
     if (this.#state === 'connecting') return;
@@ -208,8 +220,8 @@ export class Lane implements Carrier {
     for (let attempt = 1; this.#next !== undefined; attempt++) {
       try {
         const connection = await this.#open(this.#closing.signal);
-        // Input directly after the greeting may have broken the connection. Such an attempt counts too. Otherwise attempts would go on for
-        // ever without a pause.
+        // Input directly after the greeting may have broken the connection. Such an attempt counts
+        // too. Otherwise attempts would go on for ever without a pause.
         if (connection.failure !== undefined) throw connection.failure;
         this.#use(connection);
         break;
@@ -229,7 +241,10 @@ export class Lane implements Carrier {
   }
 }
 
-/** Doubles with each attempt, up to a limit. Half of it is random, so that the clients of a daemon do not all come back at once. */
+/**
+ * Doubles with each attempt, up to a limit. Half of it is random, so that the clients of a daemon
+ * do not all come back at once.
+ */
 function pauseMs(attempt: number): number {
   const most = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
   return most / 2 + (Math.random() * most) / 2;

@@ -1,4 +1,7 @@
-/** The connections to a daemon: how they are opened, which command uses which, and how callers' time-outs and signals end commands. */
+/**
+ * The connections to a daemon: how they are opened, which command uses which, and how callers'
+ * time-outs and signals end commands.
+ */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type { CallOptions, TlsOptions } from '../../contract/remote-provider.js';
 import type { RespEndpoint } from '../../net/service-url.js';
@@ -110,7 +113,10 @@ export class Link {
     return this.submit(new OtherCommand(target, parts), options);
   }
 
-  /** Runs an upload as soon as fewer than the maximum are running. @throws what it throws, TIMEOUT, ABORTED */
+  /**
+   * Runs an upload as soon as fewer than the maximum are running.
+   * @throws what it throws, TIMEOUT, ABORTED
+   */
   async uploading<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     while (this.#uploads >= this.#limits.maxUploads) await this.#uploadEnded(signal);
     this.#uploads++;
@@ -157,7 +163,10 @@ export class Link {
     return best;
   }
 
-  /** Open connections get a token that was renewed before the next command. A refusal shows in the answer to that one. */
+  /**
+   * Open connections get a token that was renewed before the next command. A refusal shows in the
+   * answer to that one.
+   */
   #presentAgain(token: string): void {
     if (token === this.#presented) return;
     this.#presented = token;

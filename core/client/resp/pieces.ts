@@ -13,7 +13,11 @@ export class PiecesInFlight {
   readonly #inFlight = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
 
-  /** Adds work that has begun. @returns when more can be added @throws the first failure, after all work in flight has ended */
+  /**
+   * Adds work that has begun.
+   * @returns when more can be added
+   * @throws the first failure, after all work in flight has ended
+   */
   async add(work: Promise<void>): Promise<void> {
     const watched = work.then(
       () => {
@@ -39,7 +43,10 @@ export class PiecesInFlight {
 /** Moves a piece. Resolves when its memory can be used again. */
 export type MovePiece = (piece: Uint8Array, at: number) => Promise<void>;
 
-/** Moves bytes that are in memory. @throws the error of the first piece that failed, after all pieces in flight have ended */
+/**
+ * Moves bytes that are in memory.
+ * @throws the error of the first piece that failed, after all pieces in flight have ended
+ */
 export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: MovePiece): Promise<void> {
   const inFlight = new PiecesInFlight();
   for (let at = 0; at < bytes.length; at += pieceBytes)
@@ -47,7 +54,10 @@ export async function moveBytes(bytes: Uint8Array, pieceBytes: number, move: Mov
   await inFlight.end();
 }
 
-/** Collects everything that a source gives. @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED */
+/**
+ * Collects everything that a source gives.
+ * @throws INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
+ */
 export async function gathered({ size, source }: RegionSource, bounds: SourceBounds): Promise<Buffer> {
   const buffer = allocateBytes(size);
   let filled = 0;
@@ -59,7 +69,8 @@ export async function gathered({ size, source }: RegionSource, bounds: SourceBou
 }
 
 /**
- * Moves the contents of a source. They are copied into pieces, because a source may reuse its memory when the next piece is requested.
+ * Moves the contents of a source. They are copied into pieces, because a source may reuse its
+ * memory when the next piece is requested.
  * @throws as `moveBytes`, INVALID_ARGUMENT, SourceFailure, TIMEOUT, ABORTED, OVERLOADED
  */
 export async function moveSource(

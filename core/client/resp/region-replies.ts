@@ -33,7 +33,10 @@ export function jsonOf(reply: Reply): object {
   throw unexpected(reply);
 }
 
-/** The answer of a provider's own route: JSON as the value, anything else as bytes, no content as undefined. */
+/**
+ * The answer of a provider's own route: JSON as the value, anything else as bytes, no content as
+ * undefined.
+ */
 export function answerOf(reply: Reply): unknown {
   const [status, type, body] = arrayOf(reply);
   if (typeof status !== 'number' || !(body instanceof Uint8Array)) throw unexpected(reply);

@@ -1,13 +1,15 @@
 /**
  * One connection to a server that speaks the Redis protocol. It knows nothing about regions.
  *
- * - All commands of one turn of the event loop are sent in one write. Replies settle their commands in order.
- * - A large reply is read from the socket directly into the memory that its command names. The system is given that memory before it reads.
- *   So bytes that came together with the reply's head, at most `SCRATCH_BYTES`, are copied.
- * - If the system refuses memory for a command or a reply, only that command fails, with OVERLOADED. Nothing of the command is sent, and
- *   its reply is read and dropped.
- * - A connection breaks if the peer violates the protocol, closes, or makes no progress. Then every waiting command is told. There is no
- *   retry here.
+ * - All commands of one turn of the event loop are sent in one write. Replies settle their commands
+ *   in order.
+ * - A large reply is read from the socket directly into the memory that its command names. The
+ *   system is given that memory before it reads. So bytes that came together with the reply's head,
+ *   at most `SCRATCH_BYTES`, are copied.
+ * - If the system refuses memory for a command or a reply, only that command fails, with
+ *   OVERLOADED. Nothing of the command is sent, and its reply is read and dropped.
+ * - A connection breaks if the peer violates the protocol, closes, or makes no progress. Then every
+ *   waiting command is told. There is no retry here.
  */
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
@@ -26,7 +28,10 @@ import { DISCARD, Found, ReplyParser } from '../../redis-wire/reply-parser.js';
 import type { Reply } from '../../redis-wire/reply.js';
 
 export interface RespConnectionOptions {
-  /** Time-out for lack of progress while replies are waited for, and for connecting, in milliseconds; default: 30000. */
+  /**
+   * Time-out for lack of progress while replies are waited for, and for connecting, in
+   * milliseconds; default: 30000.
+   */
   progressTimeoutMs?: number;
   /** Largest reply in bytes, not counting bytes that go to a command's own memory; default: 64 MiB. */
   maxReplyBytes?: number;
@@ -44,8 +49,9 @@ const LANDING_BYTES = 2 ** 14;
 /** Commands are sent before the turn ends when they have this many bytes. */
 const FLUSH_BYTES = 2 ** 16;
 /**
- * How many checks may find the memory of an abandoned command still used by the system before the connection is ended. Time is measured by
- * periodic checks. If this process stands still, that counts as at most one check, and the next check sees what arrived meanwhile.
+ * How many checks may find the memory of an abandoned command still used by the system before the
+ * connection is ended. Time is measured by periodic checks. If this process stands still, that
+ * counts as at most one check, and the next check sees what arrived meanwhile.
  */
 const RELEASE_CHECKS = 10;
 const RELEASE_CHECK_MS = 5;
@@ -53,8 +59,9 @@ const RELEASE_CHECK_MS = 5;
 const CHECKS = 4;
 
 /**
- * State of a connection; it only moves forward. `open`: commands can be sent. `ending`: the connection waits for outstanding replies and
- * then closes. `broken`: it is finished, and every command was told why.
+ * State of a connection; it only moves forward. `open`: commands can be sent. `ending`: the
+ * connection waits for outstanding replies and then closes. `broken`: it is finished, and every
+ * command was told why.
  */
 type State = 'connecting' | 'open' | 'ending' | { readonly broken: BedrockError };
 
@@ -80,7 +87,10 @@ export class RespConnection {
   #state: State = 'connecting';
   /** Number of times that bytes have arrived. */
   #arrivals = 0;
-  /** State at the last check for progress: arrivals, bytes that the system has taken, consecutive checks that saw nothing new. */
+  /**
+   * State at the last check for progress: arrivals, bytes that the system has taken, consecutive
+   * checks that saw nothing new.
+   */
   #seenArrivals = 0;
   #seenReleased = 0;
   #idleChecks = 0;
@@ -158,9 +168,11 @@ export class RespConnection {
   }
 
   /**
-   * Sends a command. Byte arguments of 16 KiB and more are passed by reference: they must not change until the command settles.
+   * Sends a command. Byte arguments of 16 KiB and more are passed by reference: they must not
+   * change until the command settles.
    * @param into where the bytes of the reply go, one after another; the reply is then their number
-   * @throws ReplyError (what the server answers), UNREACHABLE (also for a reply that is longer than `into`), TIMEOUT
+   * @throws ReplyError (what the server answers), UNREACHABLE (also for a reply that is longer than
+   * `into`), TIMEOUT
    */
   send(args: readonly Argument[], into?: Uint8Array): Promise<Reply> {
     const command = new PlainCommand(args, into);
@@ -216,8 +228,9 @@ export class RespConnection {
   }
 
   /**
-   * Ends a command before its reply has come; the reply is read and dropped. The command fails when its memory belongs to its caller again:
-   * when the system has taken what is sent from it, and no longer reads into it. If that takes too long, the connection breaks.
+   * Ends a command before its reply has come; the reply is read and dropped. The command fails when
+   * its memory belongs to its caller again: when the system has taken what is sent from it, and no
+   * longer reads into it. If that takes too long, the connection breaks.
    */
   abandon(command: Command<unknown>, error: BedrockError): void {
     // Otherwise the connection has told it, and every other command.
@@ -263,8 +276,8 @@ export class RespConnection {
   // ---- input ----
 
   /**
-   * Where the next bytes of the socket go. Called after the previous bytes were handled, and not again before the next ones have come: from
-   * now on the system may be writing there.
+   * Where the next bytes of the socket go. Called after the previous bytes were handled, and not
+   * again before the next ones have come: from now on the system may be writing there.
    */
   #room(): Uint8Array {
     this.#landing = this.#parser.missing >= LANDING_BYTES ? this.#parser.landing : undefined;
@@ -307,7 +320,10 @@ export class RespConnection {
     return true;
   }
 
-  /** Breaks the connection if waiting commands, or the attempt to connect, have made no progress for too long. */
+  /**
+   * Breaks the connection if waiting commands, or the attempt to connect, have made no progress for
+   * too long.
+   */
   readonly #watch = (): void => {
     const first = this.#commands.first;
     const released = this.#output.sent - this.#socket.writableLength;

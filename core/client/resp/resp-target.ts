@@ -1,8 +1,9 @@
 /**
  * A target of another daemon, over the Redis protocol.
  *
- * A small read or write is one command. A large one is sent in pieces of `COMMAND_PIECE_BYTES`, several in flight at once. Its bounds are
- * first compared with the region's size, so that nothing is written if the whole does not fit. Many ranges share a command.
+ * A small read or write is one command. A large one is sent in pieces of `COMMAND_PIECE_BYTES`,
+ * several in flight at once. Its bounds are first compared with the region's size, so that nothing
+ * is written if the whole does not fit. Many ranges share a command.
  */
 import { allocateBytes } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
@@ -244,7 +245,8 @@ export class RespTarget extends BaseRemoteTarget {
     call: CallOptions,
   ): Promise<void> {
     const { limits } = this.link;
-    // With one command the daemon checks everything. But an unknown region must be reported before a wrong number of bytes.
+    // With one command the daemon checks everything. But an unknown region must be reported before
+    // a wrong number of bytes.
     const isOne = fitInOne(ranges, total, limits) && total === bytes.length;
     await this.during(async () => {
       const whole = ofTheWhole(call);
@@ -388,7 +390,10 @@ export class RespTarget extends BaseRemoteTarget {
     return this.during(() => this.#stat(ref, call));
   }
 
-  /** Finds the region of the ranges and checks their bounds, for several commands. @throws REGION_NOT_FOUND, OUT_OF_RANGE */
+  /**
+   * Finds the region of the ranges and checks their bounds, for several commands.
+   * @throws REGION_NOT_FOUND, OUT_OF_RANGE
+   */
   async #checked(
     action: string,
     ref: RegionRef,
@@ -482,7 +487,10 @@ function namedBy(name: string | undefined): (string | Key)[] {
   return name === undefined ? [] : ['NAME', new Key(name)];
 }
 
-/** Arguments of up to this many bytes count against the maximum size of a command. The daemon handles larger ones separately. */
+/**
+ * Arguments of up to this many bytes count against the maximum size of a command. The daemon
+ * handles larger ones separately.
+ */
 const COUNTED_BYTES = 2 ** 15;
 /** Upper bound of the bytes that an argument has besides its contents. */
 const ARGUMENT_BYTES = 32;

@@ -1,6 +1,7 @@
 /**
- * Creates a region whose contents are sent to the daemon in parts, all on one connection. If the connection breaks before the last command
- * is sent, the daemon frees the space, and no region is created.
+ * Creates a region whose contents are sent to the daemon in parts, all on one connection. If the
+ * connection breaks before the last command is sent, the daemon frees the space, and no region is
+ * created.
  */
 import type { BedrockError } from '../../base/errors.js';
 import type { RegionId } from '../../contract/region-id.js';
@@ -21,7 +22,10 @@ class PartCommand<T> extends OtherCommand<T> {
   }
 }
 
-/** The command that begins an upload. If its caller has given it up meanwhile, the upload is cancelled when the reply comes. */
+/**
+ * The command that begins an upload. If its caller has given it up meanwhile, the upload is
+ * cancelled when the reply comes.
+ */
 class BeginCommand extends OtherCommand<number> {
   override replied(reply: Reply): void {
     const isGivenUp = this.isSettled;
@@ -33,7 +37,8 @@ class BeginCommand extends OtherCommand<number> {
 function cancelCommand(number: number): PartCommand<void> {
   const parts = { name: 'BLOB.UPLOAD.CANCEL', args: [number], isRepeatable: true, result: isOk };
   const command = new PartCommand(undefined, parts);
-  // If the connection is gone, so is the upload. If the upload has just ended, there is nothing to cancel.
+  // If the connection is gone, so is the upload. If the upload has just ended, there is nothing to
+  // cancel.
   command.promise.catch(() => undefined);
   return command;
 }
