@@ -7,7 +7,6 @@
  * found.
  */
 import type { Readable } from 'node:stream';
-import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';
 import type {
   Change,
@@ -34,14 +33,25 @@ import {
   checkTotal,
 } from '../../targets/arguments.js';
 import { type CheckedNames, movedBytes } from '../../targets/name-arguments.js';
-import {
-  BaseRemoteTarget,
-  type RemoteTargetDescription,
-  type RemoteTargetKey,
-} from '../remote/base-remote-target.js';
+import { BaseRemoteTarget } from '../remote/base-remote-target.js';
 import { ofTheWhole } from '../remote/call-options.js';
-import { bodyOfBytes, bodyOfSource } from './contents.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/remote-calls.js';
+import { bodyOf, bodyOfBytes, bodyOfSource, headersOfCondition, inPath, jsonBody } from './request-parts.js';
 import type { HttpConnection, HttpRequest, HttpResponse } from './http-connection.js';
+import {
+  idOf,
+  namedOf,
+  namesOf,
+  pageOf,
+  refusalOfHead,
+  refusalOfPut,
+  refusalOfTransaction,
+  statOf,
+  transactionOf,
+  type WireIds,
+  type WireNames,
+  type WirePage,
+} from './region-answers.js';
 import { wireChanges } from './wire-changes.js';
 
 export class HttpTarget extends BaseRemoteTarget {
@@ -280,27 +290,17 @@ export class HttpTarget extends BaseRemoteTarget {
   async #stat(ref: RegionRef, call: CallOptions): Promise<RegionStat> {
     if (typeof ref === 'string') return this.#find(ref, call);
     const { headers } = await this.#head(`/regions/${inPath(ref)}`, ref, call);
-    const name = headers['region-name'];
-    return {
-      id: ref,
-      ...figuresOf(headers),
-      ...(name !== undefined && { name: decodeURIComponent(String(name)) }),
-    };
+    return statOf(headers, ref);
   }
 
   async #find(name: string, call: CallOptions): Promise<NamedRegion> {
     const { headers } = await this.#head(`/names/${inPath(name)}`, name, call);
-    return { name, id: RegionId.parse(String(headers.etag).replaceAll('"', '')), ...figuresOf(headers) };
+    return namedOf(headers, name);
   }
 
   #head(path: string, ref: RegionRef, call: CallOptions): Promise<HttpResponse> {
     return this.#request({ method: 'HEAD', path, ...call }).catch((error: unknown) => {
-      // The response to a HEAD has only the code.
-      if (!(error instanceof BedrockError) || error.code !== 'REGION_NOT_FOUND') throw error;
-      const which = typeof ref === 'string' ? `has the name ${JSON.stringify(ref)}` : ref.toString();
-      throw new BedrockError('REGION_NOT_FOUND', `no region ${which} in this ${this.type} target`, {
-        cause: error,
-      });
+      throw refusalOfHead(error, ref, this.type);
     });
   }
 
@@ -310,11 +310,7 @@ export class HttpTarget extends BaseRemoteTarget {
     call: CallOptions,
   ): Promise<RegionPage> {
     const query = { after: after?.toString(), limit };
-    const page = await this.#json<WirePage>({ method: 'GET', path: '/regions', query, ...call });
-    return {
-      regions: page.regions.map((region) => ({ ...region, id: RegionId.parse(region.id) })),
-      ...(page.next !== undefined && { next: RegionId.parse(page.next) }),
-    };
+    return pageOf(await this.#json<WirePage>({ method: 'GET', path: '/regions', query, ...call }));
   }
 
   protected async sendPut(
@@ -324,29 +320,12 @@ export class HttpTarget extends BaseRemoteTarget {
     call: CallOptions,
   ): Promise<RegionId> {
     const body = bodyOf(contents);
-    const conditions =
-      condition === undefined
-        ? {}
-        : condition === 'absent'
-          ? { 'if-none-match': '*' }
-          : { 'if-match': `"${condition.toString()}"` };
-    const headers = { ...body.headers, ...conditions };
+    const headers = { ...body.headers, ...headersOfCondition(condition) };
+    const path = `/names/${inPath(name)}`;
     try {
-      const answer = await this.#send({
-        method: 'PUT',
-        path: `/names/${inPath(name)}`,
-        ...call,
-        ...body,
-        headers,
-      });
-      return RegionId.parse(String(answer.headers.etag).replaceAll('"', ''));
+      return idOf((await this.#send({ method: 'PUT', path, ...call, ...body, headers })).headers);
     } catch (error) {
-      if (!(error instanceof BedrockError) || error.code !== 'PRECONDITION_FAILED') throw error;
-      const [code, text] =
-        condition === 'absent'
-          ? (['NAME_TAKEN', 'a region has that name already'] as const)
-          : (['CONDITION_FAILED', 'another region has that name, or none'] as const);
-      throw new BedrockError(code, `${text}, so nothing was put`, { cause: error });
+      throw refusalOfPut(error, condition);
     }
   }
 
@@ -371,32 +350,17 @@ export class HttpTarget extends BaseRemoteTarget {
   }
 
   protected async sendNames(options: CheckedNames, call: CallOptions): Promise<NamesPage> {
-    const { names, ...page } = await this.#json<WireNames>({
-      method: 'GET',
-      path: '/names',
-      query: { ...options },
-      ...call,
-    });
-    return { ...page, names: names.map((named) => ({ ...named, id: RegionId.parse(named.id) })) };
+    const query = { ...options };
+    return namesOf(await this.#json<WireNames>({ method: 'GET', path: '/names', query, ...call }));
   }
 
   protected async sendTransaction(changes: readonly Change[], call: CallOptions): Promise<TransactionResult> {
     const json = jsonBody({ changes: wireChanges(changes) });
     try {
-      const { ids } = await this.#json<{ ids: (string | null)[] }>({
-        method: 'POST',
-        path: '/transactions',
-        ...json,
-        ...call,
-      });
-      return { ids: ids.map((id) => (id === null ? null : RegionId.parse(id))) };
+      const request = { method: 'POST', path: '/transactions', ...json, ...call } as const;
+      return transactionOf(await this.#json<WireIds>(request));
     } catch (error) {
-      if (!(error instanceof BedrockError) || error.code !== 'BODY_TOO_LARGE') throw error;
-      const { message, details } = error;
-      throw new BedrockError('TRANSACTION_TOO_LARGE', `the daemon does not take it: ${message}`, {
-        cause: error,
-        details: { ...details, bytes: movedBytes(changes) },
-      });
+      throw refusalOfTransaction(error, movedBytes(changes));
     }
   }
 
@@ -425,36 +389,4 @@ export class HttpTarget extends BaseRemoteTarget {
 /** Whether a Range header cannot express the range: it is empty, or its end is not a safe integer. */
 function isUnaskable({ offset, size }: RegionRange): boolean {
   return size === 0 || !Number.isSafeInteger(offset + size);
-}
-
-/**
- * A region in a path. A name is encoded as one path segment, so that proxies do not interpret dots
- * in it.
- */
-function inPath(ref: RegionRef): string {
-  if (typeof ref !== 'string') return ref.toString();
-  return ref === '.' || ref === '..' ? ref.replaceAll('.', '%2E') : encodeURIComponent(ref);
-}
-
-function bodyOf(contents: RegionSource | Uint8Array): Pick<HttpRequest, 'headers' | 'body'> {
-  return ArrayBuffer.isView(contents) ? bodyOfBytes(contents) : bodyOfSource(contents);
-}
-
-function jsonBody(value: object): Pick<HttpRequest, 'headers' | 'body'> {
-  return { body: encodeText(JSON.stringify(value)), headers: { 'content-type': 'application/json' } };
-}
-
-function figuresOf(headers: HttpResponse['headers']): Pick<RegionStat, 'size' | 'createdAt'> {
-  return { size: Number(headers['content-length']), createdAt: Number(headers['region-created-at']) };
-}
-
-interface WirePage {
-  regions: { id: string; size: number; createdAt: number; name?: string }[];
-  next?: string;
-}
-
-interface WireNames {
-  names: { name: string; id: string; size: number; createdAt: number }[];
-  prefixes: string[];
-  next?: string;
 }

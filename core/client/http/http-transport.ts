@@ -7,7 +7,7 @@ import type { DaemonStatus } from '../../contract/daemon-status.js';
 import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import type { HttpUrl } from '../../net/service-url.js';
-import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/base-remote-target.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/remote-calls.js';
 import type { ConnectOptions } from '../remote/call-options.js';
 import type { DaemonRequest, Transport, WireProviders } from '../remote/transport.js';
 import { HttpConnection, type HttpRequest } from './http-connection.js';

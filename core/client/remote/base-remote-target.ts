@@ -1,9 +1,9 @@
 /**
- * The base class of targets of other daemons, for both protocols. It checks arguments and refuses
- * what is not supported.
+ * A target of another daemon, over either protocol, as the contract of targets has it. It checks
+ * the arguments of each call before anything is sent, and refuses what a remote target cannot do.
+ * `RemoteCalls` says what a protocol sends then.
  */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
-import type { Logger } from '../../base/logging.js';
 import type {
   Change,
   CreateOptions,
@@ -19,7 +19,6 @@ import type {
 import type { RegionId } from '../../contract/region-id.js';
 import type { CallOptions, RemoteTarget } from '../../contract/remote-provider.js';
 import type {
-  Capabilities,
   CreateAndWriteOptions,
   ErasedPage,
   ListOptions,
@@ -28,13 +27,11 @@ import type {
   RegionRange,
   RegionSource,
   RegionStat,
-  TargetStats,
   WriteOptions,
 } from '../../contract/target.js';
 import {
   allocateBuffer,
   checkBytes,
-  type CheckedRanges,
   checkId,
   checkListOptions,
   checkName,
@@ -45,169 +42,23 @@ import {
   checkSize,
 } from '../../targets/arguments.js';
 import { sourceOf } from '../../targets/contents.js';
-import { Lifecycle } from '../../targets/lifecycle.js';
 import {
   checkChanges,
-  type CheckedNames,
   checkNamesOptions,
   checkNewName,
   checkPutOptions,
   checkRenameOptions,
 } from '../../targets/name-arguments.js';
-import type { WorkInHand } from './work-in-hand.js';
+import { RemoteCalls } from './remote-calls.js';
 
 /** Larger reads are checked against the region's size before a buffer is allocated. */
 const CHECKED_FIRST_BYTES = 2 ** 28;
 
-/** A remote target logs nothing about its lifecycle. */
-const SILENT = { warning: () => undefined } as unknown as Logger;
-
 /** Maximum number of regions or names that a daemon lists in one answer. */
 const MAX_LIST_LIMIT = 10_000;
 
-/** How the daemon describes a target. */
-export interface RemoteTargetDescription {
-  readonly type: string;
-  readonly capabilities: Capabilities;
-}
-
-export interface RemoteTargetKey {
-  /** Name or id. */
-  provider: string;
-  /** Number of the target. */
-  index: number;
-}
-
-export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget {
-  readonly type: string;
-  readonly capabilities: Capabilities;
-
-  readonly #work: WorkInHand;
-
-  /** @param work counts the calls in flight over the connection */
-  protected constructor({ type, capabilities }: RemoteTargetDescription, work: WorkInHand) {
-    super(SILENT, 'open');
-    this.type = type;
-    this.capabilities = { ...capabilities, mappable: false, importable: false };
-    this.#work = work;
-  }
-
-  /** Begins work of one or more calls. Closing this target, or the connection, waits for it. */
-  protected beginWork(): void {
-    this.checkOpen();
-    this.#work.enter();
-    this.enter();
-  }
-
-  protected readonly endWork = (): void => {
-    this.#work.leave();
-    this.leave();
-  };
-
-  protected async during<T>(work: () => Promise<T>): Promise<T> {
-    this.beginWork();
-    try {
-      return await work();
-    } finally {
-      this.endWork();
-    }
-  }
-
-  // ---- what each protocol implements; arguments have been checked. A name is given only if the target is `named` ----
-
-  protected abstract sendCreate(size: number, call: CallOptions, name: string | undefined): Promise<RegionId>;
-  protected abstract sendContents(
-    contents: RegionSource | Uint8Array,
-    persist: boolean,
-    call: CallOptions,
-    name: string | undefined,
-  ): Promise<RegionId>;
-  protected abstract sendWrite(
-    ref: RegionRef,
-    offset: number,
-    bytes: Uint8Array,
-    persist: boolean,
-    call: CallOptions,
-  ): Promise<void>;
-  protected abstract sendSource(
-    ref: RegionRef,
-    offset: number,
-    source: RegionSource,
-    persist: boolean,
-    call: CallOptions,
-  ): Promise<void>;
-  /** The bounds have not been compared with the region's size. */
-  protected abstract sendWritev(
-    ref: RegionRef,
-    ranges: CheckedRanges,
-    bytes: Uint8Array,
-    persist: boolean,
-    call: CallOptions,
-  ): Promise<void>;
-  protected abstract fill(
-    ref: RegionRef,
-    offset: number,
-    buffer: Uint8Array,
-    call: CallOptions,
-  ): Promise<void>;
-  /** Allocates no buffer before the region is known to be large enough. */
-  protected abstract sendReadLarge(
-    ref: RegionRef,
-    range: RegionRange,
-    call: CallOptions,
-  ): Promise<Uint8Array>;
-  /** Gives the pieces of a range that is not empty. */
-  protected abstract stream(
-    ref: RegionRef,
-    range: RegionRange,
-    call: CallOptions,
-  ): AsyncGenerator<Uint8Array>;
-  /**
-   * Fills a buffer with ranges, one after another. The bounds have not been compared with the
-   * region's size.
-   */
-  protected abstract fillv(
-    ref: RegionRef,
-    ranges: CheckedRanges,
-    take: () => Buffer,
-    call: CallOptions,
-  ): Promise<Buffer>;
-  protected abstract sendPersist(
-    ref: RegionRef,
-    ranges: readonly RegionRange[] | undefined,
-    call: CallOptions,
-  ): Promise<void>;
-  protected abstract sendErase(ref: RegionRef, call: CallOptions): Promise<void>;
-  protected abstract sendStat(ref: RegionRef, call: CallOptions): Promise<RegionStat>;
-  protected abstract sendList(
-    after: RegionId | undefined,
-    limit: number,
-    call: CallOptions,
-  ): Promise<RegionPage>;
-  abstract stats(call?: CallOptions): Promise<TargetStats>;
-
-  // ---- names and transactions, for targets that support them ----
-
-  protected abstract sendPut(
-    name: string,
-    contents: RegionSource | Uint8Array,
-    condition: PutOptions['if'],
-    call: CallOptions,
-  ): Promise<RegionId>;
-  protected abstract sendFind(name: string, call: CallOptions): Promise<NamedRegion>;
-  protected abstract sendRename(
-    ref: RegionRef,
-    name: string | null,
-    replace: boolean,
-    call: CallOptions,
-  ): Promise<void>;
-  protected abstract sendNames(options: CheckedNames, call: CallOptions): Promise<NamesPage>;
-  protected abstract sendTransaction(
-    changes: readonly Change[],
-    call: CallOptions,
-  ): Promise<TransactionResult>;
-
-  // ---- the contract ----
+export abstract class BaseRemoteTarget extends RemoteCalls implements RemoteTarget {
+  // ---- regions ----
 
   async create(size: number, options: CreateOptions = {}, call: CallOptions = {}): Promise<RegionId> {
     checkSize('size', size);
@@ -339,38 +190,7 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
     return this.sendList(after, Math.min(limit, MAX_LIST_LIMIT), call);
   }
 
-  protected openStorage(): undefined {
-    return undefined;
-  }
-
-  protected closeStorage(): void {
-    // The connection belongs to the service.
-  }
-
-  protected destroyStorage(): void {
-    // Never called, because `destroy` is refused.
-  }
-
-  override destroy(): Promise<void> {
-    const text = 'a remote target cannot be destroyed; erase its regions, or destroy it where it is';
-    return Promise.reject(new BedrockError('NOT_SUPPORTED', text));
-  }
-
-  map(_ref: RegionRef): Promise<RegionMapping> {
-    return Promise.reject(new BedrockError('NOT_SUPPORTED', CANNOT_MAP));
-  }
-
-  importRegion(): Promise<void> {
-    return refuseImport();
-  }
-
-  importErased(): Promise<void> {
-    return refuseImport();
-  }
-
-  listErased(): Promise<ErasedPage> {
-    return refuseImport();
-  }
+  // ---- names and transactions ----
 
   async put(
     name: string,
@@ -406,17 +226,42 @@ export abstract class BaseRemoteTarget extends Lifecycle implements RemoteTarget
     return this.sendNames({ ...checked, limit: Math.min(checked.limit, MAX_LIST_LIMIT) }, call);
   }
 
+  async transact(changes: readonly Change[], call: CallOptions = {}): Promise<TransactionResult> {
+    const checked = checkChanges(changes);
+    if (!this.capabilities.transactional) throw this.#noNames();
+    return this.sendTransaction(checked, call);
+  }
+
+  // ---- what a remote target cannot do ----
+
+  override destroy(): Promise<void> {
+    const text = 'a remote target cannot be destroyed; erase its regions, or destroy it where it is';
+    return Promise.reject(new BedrockError('NOT_SUPPORTED', text));
+  }
+
+  map(_ref: RegionRef): Promise<RegionMapping> {
+    return Promise.reject(new BedrockError('NOT_SUPPORTED', CANNOT_MAP));
+  }
+
+  importRegion(): Promise<void> {
+    return refuseImport();
+  }
+
+  importErased(): Promise<void> {
+    return refuseImport();
+  }
+
+  listErased(): Promise<ErasedPage> {
+    return refuseImport();
+  }
+
   // oxlint-disable-next-line require-yield, typescript/require-await -- there is nothing to give, and what it throws must reject
   async *mapNames(): AsyncGenerator<MappedName> {
     this.checkOpen();
     throw new BedrockError('NOT_SUPPORTED', CANNOT_MAP);
   }
 
-  async transact(changes: readonly Change[], call: CallOptions = {}): Promise<TransactionResult> {
-    const checked = checkChanges(changes);
-    if (!this.capabilities.transactional) throw this.#noNames();
-    return this.sendTransaction(checked, call);
-  }
+  // ---- checks ----
 
   /** @throws INVALID_ARGUMENT, NOT_SUPPORTED */
   #checkRef(ref: unknown): void {

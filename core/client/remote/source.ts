@@ -16,6 +16,11 @@ export class SourceFailure extends Error {
   }
 }
 
+/** An error of the caller's own source, unwrapped; other errors unchanged. */
+export function callersOwn(error: unknown): unknown {
+  return error instanceof SourceFailure ? error.cause : error;
+}
+
 /** What ends the wait for a source. */
 export interface SourceBounds {
   readonly signal?: AbortSignal | undefined;

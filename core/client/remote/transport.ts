@@ -8,7 +8,7 @@ import type {
   RemoteProvider,
   RemoteTarget,
 } from '../../contract/remote-provider.js';
-import type { RemoteTargetDescription, RemoteTargetKey } from './base-remote-target.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from './remote-calls.js';
 
 /** A provider as the daemon sends it. */
 export interface WireProvider extends Omit<RemoteProvider, 'providerId'> {

@@ -1,6 +1,6 @@
 /** Splits the ranges of one call into commands, with as many ranges in each as the daemon takes. */
 import type { RegionRange } from '../../contract/target.js';
-import { COMMAND_PIECE_BYTES } from './pieces.js';
+import { pieceBytesOf } from './pieces.js';
 import type { DaemonLimits } from './region-replies.js';
 
 /** Maximum number of ranges in one command; more would gain nothing. */
@@ -28,7 +28,7 @@ export function groupsOf(ranges: readonly RegionRange[], limits: DaemonLimits): 
  * be larger than its region. An empty list gives no batch.
  */
 export function batchesOf(ranges: readonly RegionRange[], limits: DaemonLimits): RegionRange[][] {
-  const pieceBytes = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes);
+  const pieceBytes = pieceBytesOf(limits);
   const most = mostRanges(limits);
   const budget = Math.min(pieceBytes, limits.maxRequestBytes - COMMAND_BYTES);
   const batches: RegionRange[][] = [];
@@ -60,7 +60,7 @@ export function bytesOf(batch: readonly RegionRange[]): number {
  * it does anything.
  */
 export function fitInOne(ranges: readonly RegionRange[], total: number, limits: DaemonLimits): boolean {
-  const budget = Math.min(COMMAND_PIECE_BYTES, limits.maxBulkBytes, limits.maxRequestBytes - COMMAND_BYTES);
+  const budget = Math.min(pieceBytesOf(limits), limits.maxRequestBytes - COMMAND_BYTES);
   const { length } = ranges;
   return length > 0 && length <= mostRanges(limits) && total + length * RANGE_BYTES <= budget;
 }

@@ -2,11 +2,17 @@
 import { allocateBytes } from '../../base/allocation.js';
 import type { RegionSource } from '../../contract/target.js';
 import { exactly, type SourceBounds } from '../remote/source.js';
+import type { DaemonLimits } from './region-replies.js';
 
-/** Size of one piece, in bytes. */
-export const COMMAND_PIECE_BYTES = 2 ** 20;
+/** Size of one piece, in bytes, unless the daemon takes less. */
+const PIECE_BYTES = 2 ** 20;
 /** Maximum number of pieces in flight. */
 export const MAX_PIECES_IN_FLIGHT = 4;
+
+/** Maximum size of a piece, in bytes. */
+export function pieceBytesOf({ maxBulkBytes }: DaemonLimits): number {
+  return Math.min(PIECE_BYTES, maxBulkBytes);
+}
 
 /** Work in flight, at most `MAX_PIECES_IN_FLIGHT` at once. */
 export class PiecesInFlight {

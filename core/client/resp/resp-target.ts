@@ -1,15 +1,12 @@
 /**
  * A target of another daemon, over the Redis protocol.
  *
- * A small read or write is one command. A large one is sent in pieces of `COMMAND_PIECE_BYTES`,
- * several in flight at once. Its bounds are first compared with the region's size, so that nothing
- * is written if the whole does not fit. Many ranges share a command.
+ * A small read or write is one command. A large one is sent in pieces, several in flight at once.
+ * Its bounds are first compared with the region's size, so that nothing is written if the whole
+ * does not fit. Many ranges share a command.
  */
-import { allocateBytes } from '../../base/allocation.js';
-import { BedrockError } from '../../base/errors.js';
 import {
   type Change,
-  MAX_NAME_BYTES,
   type NamedRegion,
   type NamesPage,
   type PutOptions,
@@ -32,25 +29,17 @@ import {
   checkRanges,
   checkTotal,
 } from '../../targets/arguments.js';
-import { type CheckedNames, movedBytes } from '../../targets/name-arguments.js';
-import {
-  BaseRemoteTarget,
-  type RemoteTargetDescription,
-  type RemoteTargetKey,
-} from '../remote/base-remote-target.js';
+import type { CheckedNames } from '../../targets/name-arguments.js';
+import { BaseRemoteTarget } from '../remote/base-remote-target.js';
 import { ofTheWhole } from '../remote/call-options.js';
-import { type SourceBounds, SourceFailure } from '../remote/source.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/remote-calls.js';
+import { callersOwn, type SourceBounds } from '../remote/source.js';
 import { batchesOf, bytesOf, fitInOne, groupsOf } from './batches.js';
 import type { Argument } from './command.js';
 import type { Link } from './link.js';
-import {
-  gathered,
-  moveBytes,
-  type MovePiece,
-  moveSource,
-  COMMAND_PIECE_BYTES,
-  MAX_PIECES_IN_FLIGHT,
-} from './pieces.js';
+import { moveBytes, type MovePiece, moveSource, pieceBytesOf } from './pieces.js';
+import { readAhead } from './read-ahead.js';
+import { type Making, RegionMaker } from './region-making.js';
 import {
   type CommandParts,
   Key,
@@ -59,11 +48,12 @@ import {
   TargetName,
   WriteCommand,
 } from './daemon-command.js';
-import { fills, idOf, isOk, namesOf, pageOf, statOf, statsOf, transactionOf } from './region-replies.js';
-import { RegionUpload, type UploadOptions } from './upload.js';
+import { fills, idOf, isOk, namesOf, pageOf, statOf, statsOf } from './region-replies.js';
+import { transactionCommand } from './transaction-command.js';
 
 export class RespTarget extends BaseRemoteTarget {
   readonly #name: TargetName;
+  readonly #maker: RegionMaker;
 
   constructor(
     private readonly link: Link,
@@ -72,11 +62,12 @@ export class RespTarget extends BaseRemoteTarget {
   ) {
     super(description, link.work);
     this.#name = new TargetName(provider, index);
+    this.#maker = new RegionMaker(link, this.#name);
   }
 
   /** Maximum size of a piece of a transfer. */
   get #pieceBytes(): number {
-    return Math.min(COMMAND_PIECE_BYTES, this.link.limits.maxBulkBytes);
+    return pieceBytesOf(this.link.limits);
   }
 
   #submit<T>(command: DaemonCommand<T>, call: CallOptions): Promise<T> {
@@ -113,7 +104,7 @@ export class RespTarget extends BaseRemoteTarget {
       whole: (bytes) => ({ name: 'BLOB.CREATE', args: [bytes.length, 'DATA', bytes, ...options] }),
       options,
     };
-    return this.#make(contents, making, call);
+    return this.during(() => this.#maker.make(contents, making, call));
   }
 
   protected sendPut(
@@ -129,61 +120,7 @@ export class RespTarget extends BaseRemoteTarget {
       options: ['PUT', new Key(name), ...conditions],
       keysTell: true,
     };
-    return this.#make(contents, making, call);
-  }
-
-  /** Small contents are sent in one command, large ones in parts. */
-  #make(contents: RegionSource | Uint8Array, making: Making, call: CallOptions): Promise<RegionId> {
-    const pieceBytes = this.#pieceBytes;
-    if (ArrayBuffer.isView(contents)) {
-      const { length } = contents;
-      if (length <= pieceBytes) return this.during(() => this.#makeOf(contents, making, call));
-      return this.#upload(length, making, call, (add) => moveBytes(contents, pieceBytes, add));
-    }
-    if (contents.size <= pieceBytes) return this.#gather(contents, making, call);
-    return this.#upload(contents.size, making, call, (add, bounds) =>
-      moveSource(contents, bounds, pieceBytes, add),
-    );
-  }
-
-  #makeOf(bytes: Uint8Array, { whole }: Making, call: CallOptions): Promise<RegionId> {
-    return this.#command({ ...whole(bytes), isRepeatable: false, cost: bytes.length, result: idOf }, call);
-  }
-
-  #gather(source: RegionSource, making: Making, call: CallOptions): Promise<RegionId> {
-    return this.during(async () => {
-      const whole = ofTheWhole(call);
-      try {
-        return await this.#makeOf(await gathered(source, this.#bounds(whole)), making, whole);
-      } catch (error) {
-        throw callersOwn(error);
-      }
-    });
-  }
-
-  #upload(
-    size: number,
-    making: Making,
-    call: CallOptions,
-    move: (add: MovePiece, bounds: SourceBounds) => Promise<void>,
-  ): Promise<RegionId> {
-    return this.during(() => {
-      const whole = ofTheWhole(call);
-      return this.link.uploading(whole.signal, async () => {
-        const upload = await RegionUpload.begin(this.link, this.#name, size, making, whole);
-        try {
-          await move((part) => upload.add(part), this.#bounds(whole));
-          return await upload.end();
-        } catch (error) {
-          await upload.cancel();
-          throw callersOwn(error);
-        }
-      });
-    });
-  }
-
-  #bounds({ signal }: CallOptions): SourceBounds {
-    return { signal, where: this.link.url };
+    return this.during(() => this.#maker.make(contents, making, call));
   }
 
   // ---- writing ----
@@ -229,7 +166,7 @@ export class RespTarget extends BaseRemoteTarget {
       const write: MovePiece = (piece, at) =>
         this.link.submit(new WriteCommand(this.#name, id, range.offset + at, piece, false), whole);
       try {
-        await move(write, this.#bounds(whole));
+        await move(write, { signal: whole.signal, where: this.link.url });
       } catch (error) {
         throw callersOwn(error);
       }
@@ -299,38 +236,16 @@ export class RespTarget extends BaseRemoteTarget {
     });
   }
 
-  protected async *stream(
-    ref: RegionRef,
-    { offset, size }: RegionRange,
-    call: CallOptions,
-  ): AsyncGenerator<Uint8Array> {
+  protected async *stream(ref: RegionRef, range: RegionRange, call: CallOptions): AsyncGenerator<Uint8Array> {
     const whole = ofTheWhole(call);
     this.beginWork();
-    const ahead: Piece[] = [];
     try {
-      const { id, size: regionSize } = await this.#stat(ref, whole);
-      checkRange('read', offset, size, regionSize);
-      const pieceBytes = this.#pieceBytes;
-      for (let at = 0; at < size || ahead.length > 0;) {
-        for (; at < size && ahead.length < MAX_PIECES_IN_FLIGHT; at += pieceBytes)
-          ahead.push(this.#piece(id, offset + at, Math.min(pieceBytes, size - at), whole));
-        const { read, bytes } = ahead.shift() as Piece;
-        await read.promise;
-        yield bytes;
-      }
+      const { id, size } = await this.#stat(ref, whole);
+      checkRange('read', range.offset, range.size, size);
+      yield* readAhead(this.link, this.#name, id, range, whole);
     } finally {
-      // Nobody waits for these pieces. If they still arrive, they go to memory that nobody else uses.
-      for (const piece of ahead) piece.read.fail(new BedrockError('ABORTED', 'the stream was left'));
       this.endWork();
     }
-  }
-
-  #piece(id: RegionId, offset: number, size: number, call: CallOptions): Piece {
-    const bytes = allocateBytes(size);
-    const read = new ReadCommand(this.#name, id, offset, bytes);
-    // The reader of the pieces gets the failure when it reaches this piece, if it does.
-    this.link.submit(read, call).catch(() => undefined);
-    return { read, bytes };
   }
 
   protected async fillv(
@@ -451,21 +366,7 @@ export class RespTarget extends BaseRemoteTarget {
 
   protected async sendTransaction(changes: readonly Change[], call: CallOptions): Promise<TransactionResult> {
     if (changes.length === 0) return this.during(() => Promise.resolve({ ids: [] }));
-    const args = changes.flatMap(argumentsOf);
-    const bytes = movedBytes(changes);
-    const { maxArguments, maxBulkBytes, maxRequestBytes } = this.link.limits;
-    const counted = args.reduce((sum: number, argument) => sum + countedBytes(argument), 0);
-    const isTooLong = args.some((each) => ArrayBuffer.isView(each) && each.length > maxBulkBytes);
-    if (args.length >= maxArguments || isTooLong || counted > maxRequestBytes)
-      throw new BedrockError(
-        'TRANSACTION_TOO_LARGE',
-        `a transaction of ${changes.length} changes and ${bytes} bytes does not go into one command, which has at most ${maxArguments} arguments and ${maxRequestBytes} bytes`,
-        { details: { bytes, limit: maxRequestBytes } },
-      );
-    const parts = {
-      ...{ name: 'BLOB.TRANSACT', args, keysTell: true, isRepeatable: false },
-      ...{ cost: bytes, result: transactionOf },
-    };
+    const parts = transactionCommand(changes, this.link.limits);
     return this.during(() => this.#command(parts, call));
   }
 
@@ -477,61 +378,6 @@ export class RespTarget extends BaseRemoteTarget {
 
 const PERSIST = 'PERSIST';
 
-/** How a region with contents is created. */
-interface Making extends UploadOptions {
-  /** The command that takes all of the contents. */
-  readonly whole: (bytes: Uint8Array) => Pick<CommandParts<RegionId>, 'name' | 'ref' | 'args'>;
-}
-
 function namedBy(name: string | undefined): (string | Key)[] {
   return name === undefined ? [] : ['NAME', new Key(name)];
-}
-
-/**
- * Arguments of up to this many bytes count against the maximum size of a command. The daemon
- * handles larger ones separately.
- */
-const COUNTED_BYTES = 2 ** 15;
-/** Upper bound of the bytes that an argument has besides its contents. */
-const ARGUMENT_BYTES = 32;
-
-function argumentsOf(change: Change): (Argument | Key)[] {
-  switch (change.type) {
-    case 'write':
-      return ['WRITE', new Key(change.ref), change.offset, change.bytes];
-    case 'put':
-      return ['PUT', new Key(change.name), change.contents];
-    case 'erase':
-      return ['ERASE', new Key(change.ref)];
-    case 'rename':
-      return [
-        change.replace === true ? 'REPLACE' : 'RENAME',
-        new Key(change.ref),
-        change.to === null ? '' : new Key(change.to),
-      ];
-    case 'expect':
-      return ['EXPECT', new Key(change.name), change.id?.toString() ?? ''];
-  }
-}
-
-/** Bytes of an argument that count against the maximum size of a command. */
-function countedBytes(argument: Argument | Key): number {
-  const bytes =
-    argument instanceof Key
-      ? MAX_NAME_BYTES
-      : typeof argument === 'number'
-        ? ARGUMENT_BYTES
-        : Buffer.byteLength(argument);
-  return ARGUMENT_BYTES + (bytes > COUNTED_BYTES ? 0 : bytes);
-}
-
-/** A piece of a stream, in flight. */
-interface Piece {
-  readonly read: ReadCommand;
-  readonly bytes: Buffer;
-}
-
-/** An error of the caller's own source, unwrapped; other errors unchanged. */
-function callersOwn(error: unknown): unknown {
-  return error instanceof SourceFailure ? error.cause : error;
 }

@@ -6,7 +6,7 @@ import type { OperationStatus } from '../../contract/operation.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import { RESERVED_STEPS } from '../../contract/route.js';
 import type { RespUrl } from '../../net/service-url.js';
-import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/base-remote-target.js';
+import type { RemoteTargetDescription, RemoteTargetKey } from '../remote/remote-calls.js';
 import type { ConnectOptions } from '../remote/call-options.js';
 import type { DaemonRequest, Transport, WireProviders } from '../remote/transport.js';
 import { Link } from './link.js';

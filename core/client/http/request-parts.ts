@@ -1,5 +1,6 @@
-/** Contents that are sent to a daemon, as bodies of requests. */
-import { copyBytes } from '../../base/allocation.js';
+/** The parts of requests to a daemon over HTTP: regions in paths, bodies, and conditions. */
+import { copyBytes, encodeText } from '../../base/allocation.js';
+import type { PutOptions, RegionRef } from '../../contract/names.js';
 import type { RegionSource } from '../../contract/target.js';
 import { exactly } from '../remote/source.js';
 import type { HttpRequest } from './http-connection.js';
@@ -16,6 +17,20 @@ const COPIED_BELOW_BYTES = 2 ** 17;
 
 type Body = Pick<HttpRequest, 'headers' | 'body'>;
 
+/**
+ * A region in a path. A name is encoded as one path segment, so that proxies do not interpret dots
+ * in it.
+ */
+export function inPath(ref: RegionRef): string {
+  if (typeof ref !== 'string') return ref.toString();
+  return ref === '.' || ref === '..' ? ref.replaceAll('.', '%2E') : encodeURIComponent(ref);
+}
+
+/** A body of bytes, or of what a source gives. */
+export function bodyOf(contents: RegionSource | Uint8Array): Body {
+  return ArrayBuffer.isView(contents) ? bodyOfBytes(contents) : bodyOfSource(contents);
+}
+
 /** A body of bytes that are in memory. */
 export function bodyOfBytes(bytes: Uint8Array): Body {
   return {
@@ -27,6 +42,16 @@ export function bodyOfBytes(bytes: Uint8Array): Body {
 /** A streamed body of exactly the number of bytes that the source announced. */
 export function bodyOfSource({ size, source }: RegionSource): Body {
   return { body: handedOver(exactly(size, source)), headers: headersOf(size) };
+}
+
+export function jsonBody(value: object): Body {
+  return { body: encodeText(JSON.stringify(value)), headers: { 'content-type': 'application/json' } };
+}
+
+/** The headers that make a put depend on which region has the name. */
+export function headersOfCondition(condition: PutOptions['if']): Record<string, string> {
+  if (condition === undefined) return {};
+  return condition === 'absent' ? { 'if-none-match': '*' } : { 'if-match': `"${condition.toString()}"` };
 }
 
 async function* handedOver(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
