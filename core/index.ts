@@ -91,7 +91,30 @@ export type {
   ProviderHistogram,
   ProviderMetrics,
 } from './contract/provider-metrics.js';
-export { DEFAULT_LIST_LIMIT } from './targets/arguments.js';
+export {
+  allocateBuffer,
+  checkBytes,
+  checkGiven,
+  checkListOptions,
+  checkName,
+  checkOptions,
+  checkPersist,
+  checkRange,
+  checkRanges,
+  checkSize,
+  checkTotal,
+  DEFAULT_LIST_LIMIT,
+} from './targets/arguments.js';
+export type { CheckedRanges } from './targets/arguments.js';
+export { sourceOf } from './targets/contents.js';
+export {
+  checkNamesOptions,
+  checkNewName,
+  checkPutOptions,
+  checkRef,
+  checkRenameOptions,
+} from './targets/name-arguments.js';
+export type { CheckedNames } from './targets/name-arguments.js';
 export { BaseTarget } from './targets/base-target.js';
 export { BytesTarget } from './targets/bytes-target.js';
 export type { Usage } from './targets/target-hooks.js';

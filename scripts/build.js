@@ -6,7 +6,7 @@ import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, write
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprint, mustTool, readStamp, root, writeStamp } from './run.js';
-import { buildNative } from './native.js';
+import { buildNative, buildRados } from './native.js';
 import { setUp } from './setup.js';
 import { validatorsOf } from './validators.js';
 
@@ -19,6 +19,7 @@ const NATIVE = readdirSync(path.join(root, 'native')).filter((name) => name.ends
 /** @returns whether there is a native addon */
 export async function build() {
   const hasNative = buildNative();
+  buildRados();
   const types = fingerprint([
     ...SCHEMAS.map((name) => `schemas/${name}`),
     'package-lock.json',

@@ -3,6 +3,8 @@
  * build. If there is no compiler, or the addon does not compile, it prints one line and does not
  * fail: everything except `bedrock-node/native` works without the addon.
  *
+ * Where librados is installed, it also builds the addon of the backend rados, in the same way.
+ *
  *     node scripts/native.js             what `bedrock native build` runs: builds in any case, and fails if that fails
  *     node scripts/native.js --install   what npm runs at installation: builds if needed, and never fails
  *
@@ -18,6 +20,10 @@ import { fingerprint, isCommand, readStamp, root, writeStamp } from './run.js';
 
 const BINARY = 'native/build/Release/bedrock_native.node';
 const STAMP = 'native/build/build.json';
+
+const RADOS = 'backends/rados/native';
+const RADOS_BINARY = 'native/build/Release/bedrock_rados.node';
+const RADOS_STAMP = 'native/build/rados.json';
 
 /**
  * @param force build even if nothing has changed
@@ -41,16 +47,47 @@ export function buildNative({ force = false } = {}) {
 }
 
 /**
+ * The same for the addon of the backend rados.
+ * @returns whether it is up to date, or there is no librados to build it with
+ */
+export function buildRados({ force = false } = {}) {
+  const hasLibrary = ['/usr/include', '/usr/local/include', ...(process.env.CPATH ?? '').split(':')].some(
+    (folder) => folder !== '' && existsSync(path.join(folder, 'rados/librados.h')),
+  );
+  if (!hasLibrary) return true;
+  const missing = missingTools();
+  const sources = fingerprint(
+    ['CMakeLists.txt', 'package.json', 'rados.h', 'addon.cc', 'connection.cc', 'operation.cc'].map(
+      (name) => `${RADOS}/${name}`,
+    ),
+    [process.platform, process.arch, missing.join(' ')].join(),
+  );
+  const stamp = readStamp(RADOS_STAMP);
+  if (!force && stamp.sources === sources && (stamp.error !== undefined || existsSync(at(RADOS_BINARY))))
+    return stamp.error === undefined;
+  const error =
+    missing.length > 0
+      ? `not found: ${missing.join(', ')}`
+      : compile({ project: at(RADOS), binary: RADOS_BINARY });
+  writeStamp(RADOS_STAMP, { sources, ...(error !== undefined && { error }) });
+  const later = 'All but the backend rados works; to build it later: npx bedrock native build';
+  console.log(
+    `bedrock-node: ${error === undefined ? 'addon of the backend rados built' : `the addon of the backend rados is not built (${error}). ${later}`}`,
+  );
+  return error === undefined;
+}
+
+/**
  * Compiles into a folder of its own. @param options for CMake, such as {BEDROCK_LIBPMEM: 'OFF'}
  * @returns what went wrong, if anything
  */
-export function compile({ output = at(BINARY), options = {} } = {}) {
+export function compile({ project = root, binary = BINARY, output = at(binary), options = {} } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'bedrock-native-'));
   try {
     const defined = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
     const { status, stdout, error } = spawnSync(
       process.execPath,
-      [cmakeJs(), 'compile', '--log-level', 'error', '-d', root, '--out', folder, '-p', '2', ...defined],
+      [cmakeJs(), 'compile', '--log-level', 'error', '-d', project, '--out', folder, '-p', '2', ...defined],
       { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 },
     );
     if (error !== undefined) return error.message;
@@ -60,7 +97,7 @@ export function compile({ output = at(BINARY), options = {} } = {}) {
     }
     mkdirSync(path.dirname(output), { recursive: true });
     const beside = `${output}.${process.pid}`;
-    copyFileSync(path.join(folder, 'Release/bedrock_native.node'), beside);
+    copyFileSync(path.join(folder, 'Release', path.basename(binary)), beside);
     renameSync(beside, output);
     return undefined;
   } catch (error) {
@@ -109,7 +146,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const isInstallation = process.argv.includes('--install');
   try {
     const isBuilt = buildNative({ force: !isInstallation });
-    if (!isInstallation && !isBuilt) process.exitCode = 1;
+    const isRadosBuilt = buildRados({ force: !isInstallation });
+    if (!isInstallation && !(isBuilt && isRadosBuilt)) process.exitCode = 1;
   } catch (error) {
     console.error(`bedrock-node: the native addon is not built (${error.message})`);
     if (!isInstallation) process.exitCode = 1;

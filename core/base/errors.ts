@@ -115,7 +115,8 @@ export const ERROR_CODES = {
   NOT_SUPPORTED: { status: 501, meaning: 'This target or provider does not offer the operation.' },
   OVERLOADED: {
     status: 503,
-    meaning: 'An execution pool, or the memory for requests and answers, is full; try again later.',
+    meaning:
+      'An execution pool, or the memory for requests and answers, is full, or the cluster behind a target does not answer in time; try again later.',
   },
   READ_ONLY: {
     status: 503,

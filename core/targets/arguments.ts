@@ -10,7 +10,7 @@ import { MAX_NAME_BYTES } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
 import type { ImportOptions, ListOptions, RegionRange, WriteOptions } from '../contract/target.js';
 
-/** A size or an offset: a safe integer from 0 up. */
+/** A size or an offset: a safe integer from 0 up. @throws INVALID_ARGUMENT */
 export function checkSize(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw invalid(
@@ -19,13 +19,14 @@ export function checkSize(name: string, value: number): void {
   }
 }
 
+/** Bytes that a caller lends. @throws INVALID_ARGUMENT */
 export function checkBytes(name: string, value: unknown): asserts value is Uint8Array {
   if (!types.isUint8Array(value)) {
     throw invalid(`${name} must be a Uint8Array (a Buffer is one), not ${typeof value}`);
   }
 }
 
-/** @throws INVALID_ARGUMENT, OUT_OF_RANGE */
+/** Whether a range lies within a region. @throws INVALID_ARGUMENT, OUT_OF_RANGE */
 export function checkRange(action: string, offset: number, size: number, regionSize: number): void {
   checkSize('offset', offset);
   checkSize('size', size);
@@ -46,7 +47,7 @@ export interface CheckedRanges {
   readonly total: number;
 }
 
-/** @throws INVALID_ARGUMENT, OUT_OF_RANGE */
+/** Whether many ranges lie within a region. @throws INVALID_ARGUMENT, OUT_OF_RANGE */
 export function checkRanges(
   action: string,
   ranges: readonly RegionRange[],
@@ -97,7 +98,7 @@ export function checkPersist(options: unknown): boolean {
   return persist === true;
 }
 
-/** The options of a call: an object. */
+/** The options of a call: an object. @throws INVALID_ARGUMENT */
 export function checkOptions(options: unknown): object {
   if (typeof options !== 'object' || options === null) {
     throw invalid(`options must be an object, not ${String(options)}`);
@@ -121,7 +122,7 @@ export function allocateBuffer(size: number): Buffer {
 /** Regions in a page of `list` by default. */
 export const DEFAULT_LIST_LIMIT = 1000;
 
-/** @throws INVALID_ARGUMENT */
+/** Which part of a listing is asked for. @throws INVALID_ARGUMENT */
 export function checkListOptions(options: unknown): { after: RegionId | undefined; limit: number } {
   const { after, limit = DEFAULT_LIST_LIMIT } = checkOptions(options) as ListOptions;
   if (!Number.isSafeInteger(limit) || limit < 1) {

@@ -42,12 +42,15 @@ function checkReplace(replace: boolean | undefined): boolean {
 export interface CheckedNames {
   /** Empty for all. */
   readonly prefix: string;
+  /** What groups names, if they are grouped. */
   readonly delimiter: string | undefined;
+  /** Only names after this text. */
   readonly after: string | undefined;
+  /** Maximum number of entries. */
   readonly limit: number;
 }
 
-/** @throws INVALID_ARGUMENT */
+/** Which part of the names is asked for. @throws INVALID_ARGUMENT */
 export function checkNamesOptions(options: unknown): CheckedNames {
   const { prefix, delimiter, after, limit: most } = checkOptions(options) as NamesOptions;
   const { limit } = checkListOptions(most === undefined ? {} : { limit: most });

@@ -37,6 +37,7 @@ describe('the tarball', () => {
       /^docs\/[a-z-]+\.(md|svg)$/,
       /^docs\/dashboard\/[a-z-]+\.png$/,
       /^native\/src\/[\w-]+\.(cc|h)$/,
+      /^backends\/rados\/native\/([\w-]+\.(cc|h)|CMakeLists\.txt|package\.json)$/,
       /^scripts\/(native|run)\.js$/,
       /^examples\/[a-z-]+\/(test\/)?[a-z.-]+\.(js|json)$/,
       /^examples\/[a-z-]+\/README\.md$/,

@@ -1,0 +1,233 @@
+/**
+ * The bytes of regions: one object for each stripe.
+ *
+ * | object | holds |
+ * |---|---|
+ * | `r` key | the first stripe; it is there exactly as long as the region is |
+ * | `r` key `.` number | a further stripe; it is there if something in it was written |
+ *
+ * Each has the attribute `size`, the size of the region in 16 hexadecimal digits. What lies in no object reads as zeros.
+ *
+ * Every write asserts in the same operation that its object exists and that its end is within the region. So it neither makes an object of
+ * an erased region again, nor lets one grow, however late it arrives. A further stripe is made by its first write; then the writer looks
+ * whether the first one is still there. If not, the region was erased meanwhile, and the writer removes what it has made.
+ *
+ * An erasure removes the first stripe first. Who finds a further one missing looks for the first, so nobody takes what is erased for zeros.
+ */
+import { BedrockError, type RegionRange } from '../../core/index.js';
+import type { ReadStep, WriteStep } from './addon.js';
+import { ABSENT, CONDITION, EXISTS, type Objects } from './cluster.js';
+import { inWindows } from './windows.js';
+
+/** Most objects of a region. */
+const MAX_STRIPES = 2 ** 20;
+/** Sizes that are remembered, as they never change. */
+const KNOWN_SIZES = 10_000;
+const SIZE = 'size';
+
+/** Pieces in one operation, and their bytes, if there is more than one. */
+const MOST_STEPS = 128;
+const GROUP_BYTES = 2 ** 22;
+
+interface Piece {
+  /** Where it begins in the object. */
+  readonly from: number;
+  /** Where it begins among the bytes of the call. */
+  readonly at: number;
+  readonly size: number;
+}
+
+export class RegionObjects {
+  readonly #sizes = new Map<string, number>();
+
+  constructor(
+    private readonly objects: Objects,
+    readonly stripeBytes: number,
+  ) {}
+
+  /** The size of the largest region. */
+  get maxBytes(): number {
+    return MAX_STRIPES * this.stripeBytes;
+  }
+
+  /** Makes a further stripe of a region that nobody knows yet. */
+  async makeStripe(key: string, size: number, stripe: number, bytes: Uint8Array): Promise<void> {
+    await this.objects.write(objectOf(key, stripe), makingSteps(size, bytes));
+  }
+
+  /** Makes the first stripe, when the others are there. */
+  async make(key: string, size: number, bytes?: Uint8Array): Promise<void> {
+    await this.objects.write(objectOf(key, 0), makingSteps(size, bytes));
+  }
+
+  /** Removes a region, or what is there of it. */
+  async remove(key: string, size: number): Promise<void> {
+    this.#sizes.delete(key);
+    await this.objects.write(objectOf(key, 0), [['remove']]);
+    await inWindows(this.#further(size), async (stripe) => {
+      await this.objects.write(objectOf(key, stripe), [['remove']]);
+    });
+  }
+
+  *#further(size: number): Generator<number> {
+    for (let stripe = 1; stripe < size / this.stripeBytes; stripe++) yield stripe;
+  }
+
+  /** Size of a region, by asking whether it is there. @throws REGION_NOT_FOUND */
+  async sizeOf(key: string): Promise<number> {
+    const { status, results } = await this.objects.read(objectOf(key, 0), [['assertExists'], ['xattrs']]);
+    if (status === ABSENT) throw this.#notFound(key);
+    const size = Number.parseInt(String((results[1] as Record<string, Buffer>)[SIZE]), 16);
+    if (!Number.isSafeInteger(size))
+      throw new BedrockError('INTERNAL', `the object of region ${key} has no size`);
+    return this.#note(key, size);
+  }
+
+  /** The same, from memory where it is known: the region may be gone. @throws REGION_NOT_FOUND */
+  async knownSize(key: string): Promise<number> {
+    return this.#sizes.get(key) ?? (await this.sizeOf(key));
+  }
+
+  #note(key: string, size: number): number {
+    if (this.#sizes.size >= KNOWN_SIZES) this.#sizes.clear();
+    this.#sizes.set(key, size);
+    return size;
+  }
+
+  /**
+   * Stores the bytes of ranges, which follow each other in `bytes`; the ranges are within the region. Where they overlap, the last one counts.
+   * @throws REGION_NOT_FOUND
+   */
+  async write(key: string, size: number, ranges: readonly RegionRange[], bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) await this.sizeOf(key);
+    await inWindows(this.#byStripe(ranges), async ([stripe, groups]) => {
+      // In order, as they may overlap.
+      for (const pieces of groups) await this.#writePieces(key, size, stripe, pieces, bytes);
+    });
+  }
+
+  async #writePieces(
+    key: string,
+    size: number,
+    stripe: number,
+    pieces: readonly Piece[],
+    bytes: Uint8Array,
+  ): Promise<void> {
+    const object = objectOf(key, stripe);
+    const end = stripe * this.stripeBytes + endOf(pieces);
+    const writes = pieces.map(({ from, at, size: length }): WriteStep => {
+      return ['write', from, bufferOf(bytes.subarray(at, at + length))];
+    });
+    for (;;) {
+      const status = await this.objects.write(object, [
+        ['assertExists'],
+        ['cmpxattr', SIZE, '<=', sizeText(end)],
+        ...writes,
+      ]);
+      if (status === 0) return;
+      if (status === CONDITION) throw beyond(key, end);
+      if (stripe === 0) throw this.#notFound(key);
+      // Nothing was written to this stripe yet, or the region is gone.
+      await this.sizeOf(key);
+      const made = await this.objects.write(object, [
+        ['create'],
+        ['setxattr', SIZE, sizeText(size)],
+        ...writes,
+      ]);
+      if (made === EXISTS) continue;
+      try {
+        await this.sizeOf(key);
+      } catch (error) {
+        if (error instanceof BedrockError && error.code === 'REGION_NOT_FOUND')
+          await this.objects.write(object, [['remove']]);
+        throw error;
+      }
+      return;
+    }
+  }
+
+  /** Fills a buffer with ranges, one after another; they are within the region. @throws REGION_NOT_FOUND */
+  async read(key: string, ranges: readonly RegionRange[], into: Uint8Array): Promise<void> {
+    if (into.length === 0) await this.sizeOf(key);
+    const sparse = new Set<number>();
+    await inWindows(this.#byStripe(ranges), async ([stripe, groups]) => {
+      for (const pieces of groups) {
+        const end = stripe * this.stripeBytes + endOf(pieces);
+        const parts = pieces.map(({ at, size }) => into.subarray(at, at + size));
+        const { status, results } = await this.objects.read(objectOf(key, stripe), [
+          ['cmpxattr', SIZE, '<=', sizeText(end)],
+          ...pieces.map(({ from }, index): ReadStep => ['read', from, bufferOf(parts[index] as Uint8Array)]),
+        ]);
+        if (status === CONDITION) throw beyond(key, end);
+        if (status === ABSENT && stripe === 0) throw this.#notFound(key);
+        if (status === ABSENT) sparse.add(stripe);
+        for (const [index, part] of parts.entries())
+          part.fill(0, status === ABSENT ? 0 : (results[index + 1] as number));
+      }
+    });
+    if (sparse.size > 0) await this.sizeOf(key);
+  }
+
+  /** The pieces of ranges by the stripe that they are in, in groups of one operation each. */
+  #byStripe(ranges: readonly RegionRange[]): Map<number, Piece[][]> {
+    const stripes = new Map<number, Piece[][]>();
+    let before = 0;
+    for (const { offset, size } of ranges) {
+      for (let at = 0; at < size;) {
+        const stripe = Math.floor((offset + at) / this.stripeBytes);
+        const from = offset + at - stripe * this.stripeBytes;
+        const piece = { from, at: before + at, size: Math.min(size - at, this.stripeBytes - from) };
+        const groups = stripes.get(stripe) ?? [];
+        stripes.set(stripe, groups);
+        const last = groups.at(-1);
+        if (last === undefined || !hasRoom(last, piece)) groups.push([piece]);
+        else last.push(piece);
+        at += piece.size;
+      }
+      before += size;
+    }
+    return stripes;
+  }
+
+  #notFound(key: string): BedrockError {
+    this.#sizes.delete(key);
+    return new BedrockError('REGION_NOT_FOUND', `no region ${key} in this namespace`);
+  }
+}
+
+function hasRoom(group: readonly Piece[], { size }: Piece): boolean {
+  const bytes = group.reduce((sum, piece) => sum + piece.size, size);
+  return group.length < MOST_STEPS && bytes <= GROUP_BYTES;
+}
+
+function endOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((end, { from, size }) => Math.max(end, from + size), 0);
+}
+
+function beyond(key: string, end: number): BedrockError {
+  return new BedrockError('OUT_OF_RANGE', `region ${key} ends before ${end}`);
+}
+
+/** The key of the region that an object belongs to, if it belongs to one. */
+export function keyOfObject(object: string): string | undefined {
+  return /^r([0-9a-f]{16})(?:\.\d+)?$/.exec(object)?.[1];
+}
+
+export function objectOf(key: string, stripe: number): string {
+  return stripe === 0 ? `r${key}` : `r${key}.${stripe}`;
+}
+
+function makingSteps(size: number, bytes?: Uint8Array): WriteStep[] {
+  const steps: WriteStep[] = [['create'], ['setxattr', SIZE, sizeText(size)]];
+  if (bytes !== undefined && bytes.length > 0) steps.push(['write', 0, bufferOf(bytes)]);
+  return steps;
+}
+
+/** Of one length, so that texts are ordered as the numbers are. */
+function sizeText(size: number): Buffer {
+  return Buffer.from(size.toString(16).padStart(16, '0'));
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,44 @@
+/** The rados backend on a real cluster: the contract of a target, with regions of one object and of many. */
+import { afterAll, beforeAll } from '@jest/globals';
+import { RADOS_CAPABILITIES, RadosTarget } from '../../backends/rados/rados-target.js';
+import { describeTarget } from '../../core/conformance/index.js';
+import type { Target } from '../../core/index.js';
+import { runnerOf } from '../conformance/chosen-groups.js';
+import { ceph, QUIET, TestCluster } from './cluster.js';
+
+let cluster: TestCluster;
+
+ceph.describe('a rados target', () => {
+  beforeAll(async () => {
+    cluster = await TestCluster.start();
+  }, 200_000);
+  afterAll(async () => {
+    await cluster.stop();
+  }, 100_000);
+
+  for (const [title, stripe_bytes] of [
+    ['with stripes of 4 MiB', 4_194_304],
+    ['with stripes of 16 KiB', 16_384],
+  ] as const) {
+    ceph.describe(title, () => {
+      const settings = new WeakMap<Target, ReturnType<TestCluster['settings']>>();
+      const over = (config: ReturnType<TestCluster['settings']>): Target => {
+        const target = new RadosTarget(config, QUIET);
+        settings.set(target, config);
+        return target;
+      };
+      describeTarget(
+        runnerOf(),
+        {
+          create: () => over(cluster.settings({ stripe_bytes })),
+          reopen: (target) => over(settings.get(target) as ReturnType<TestCluster['settings']>),
+          // Any number of daemons may serve one namespace.
+          isShared: true,
+          // Erasing it means an operation for each of its stripes, written or not.
+          maxRegionBytes: stripe_bytes < 1e6 ? 2 ** 26 : 2 ** 33,
+        },
+        RADOS_CAPABILITIES,
+      );
+    });
+  }
+});
