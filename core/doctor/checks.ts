@@ -1,6 +1,6 @@
 /**
- * Runs checks, each with a bound on its time: what hangs, such as a file system whose server is
- * gone, is a finding and holds up nothing. No check changes anything.
+ * Runs checks, each with a limit on its time. A check that hangs, for example because the server of
+ * a file system does not answer, becomes a finding and delays no other. No check changes anything.
  */
 import { explain } from '../base/errors.js';
 import type { Diagnosis } from '../contract/diagnosis.js';
@@ -9,7 +9,7 @@ import type { Diagnosis } from '../contract/diagnosis.js';
 export const CHECK_MS = 5000;
 
 export interface Check {
-  /** What a finding is named if there is no other: it failed, or takes too long. */
+  /** The name of a finding about the check itself: it failed, or takes too long. */
   readonly name: string;
   /** @param signal aborted when its time is over */
   run(signal: AbortSignal): Promise<readonly Diagnosis[]> | readonly Diagnosis[];

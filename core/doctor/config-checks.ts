@@ -1,7 +1,6 @@
 /**
- * Checks of a configuration: whether a daemon would take it, the files and addresses that it names,
- * and its targets, by the checks of their backends. Nothing of it is opened but files that are
- * read.
+ * Checks of a configuration: whether a daemon would accept it, the files and addresses that it
+ * names, and its targets, by the checks of their backends. It opens nothing but files, for reading.
  */
 import { X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -38,7 +37,7 @@ export async function openConfig(
     return { findings: faultsOf(file, error), checks: [] };
   }
   const warnings = config.warnings.map((text) => warning('configuration', text));
-  const findings = [ok('configuration', `${file}: a daemon takes it`), ...warnings];
+  const findings = [ok('configuration', `${file}: a daemon accepts it`), ...warnings];
   return { findings, checks: [...filesOf(config), ...addressesOf(config), ...targetsOf(config, systemRoot)] };
 }
 
@@ -83,7 +82,7 @@ async function readable(check: string, file: string): Promise<Diagnosis> {
   }
 }
 
-/** A file that may still have to be made. */
+/** A file that may not exist yet. */
 async function writable(check: string, file: string): Promise<Diagnosis> {
   try {
     const isThere = await stat(file).then(

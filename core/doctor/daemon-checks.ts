@@ -1,6 +1,6 @@
 /**
- * Checks of a daemon that runs: what `/readyz` looks at, how full its targets are, what recovery
- * found, and its clock.
+ * Checks of a running daemon: the reasons of `/readyz`, how full its targets are, the result of
+ * recovery, and its clock.
  */
 import type { Service } from '../client/service.js';
 import type { DaemonStatus, TargetStatus } from '../contract/daemon-status.js';
@@ -8,7 +8,7 @@ import type { Diagnosis } from '../contract/diagnosis.js';
 import { BedrockError } from '../base/errors.js';
 import { type Check, ok, problem, warning } from './checks.js';
 
-/** Part of the capacity. */
+/** The part of the capacity from which on a target counts as full. */
 const FULL_SOON = 0.9;
 const MAX_CLOCK_DIFFERENCE_MS = 2000;
 
@@ -73,7 +73,7 @@ function targetOf(label: string, { stats }: TargetStatus): Diagnosis[] {
   return findings;
 }
 
-/** Tokens end, and regions are dated, by the daemon's clock. */
+/** The daemon's clock decides when tokens expire, and dates regions. */
 function clockOf({ time }: DaemonStatus, sent: number, received: number): Diagnosis {
   const away = time < sent ? sent - time : Math.max(0, time - received);
   if (away <= MAX_CLOCK_DIFFERENCE_MS) return ok('clocks', "the daemon's and this one agree");

@@ -1,4 +1,4 @@
-/** Checks of what the system lets a process have: resource limits (getrlimit(2)) and control groups. */
+/** Checks of the limits of a process: resource limits (getrlimit(2)) and control groups. */
 import path from 'node:path';
 import { mountsBelow } from '../base/mounts.js';
 import type { Diagnosis } from '../contract/diagnosis.js';

@@ -1,6 +1,6 @@
 /**
- * What the kernel tells of the machine, below a folder that contains /proc and /sys. The kernel
- * makes these files from memory, so that reading them waits for no disk.
+ * Reads what the kernel reports of the machine, below a folder that contains /proc and /sys. The
+ * kernel makes these files from memory, so reading them waits for no disk.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * Checks of persistent memory: the addon and libpmem, namespaces and their alignment, mounts, and,
- * with `ndctl` and `daxctl`, the health of the devices. A machine without any is well.
+ * with `ndctl` and `daxctl`, the health of the devices. A machine without any has no problem.
  */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
@@ -13,7 +13,7 @@ import type { Diagnosis } from '../contract/diagnosis.js';
 import { type Check, ok, problem, warning } from './checks.js';
 import type { Machine } from './machine.js';
 
-/** Of a huge page: a mapping that begins elsewhere has small pages. */
+/** The size of a huge page: a mapping that begins elsewhere has small pages. */
 const HUGE_PAGE_BYTES = 2 ** 21;
 const SECTOR_BYTES = 512;
 const MAX_OUTPUT_BYTES = 2 ** 22;
@@ -92,7 +92,7 @@ function partitions(machine: Machine): Diagnosis[] {
       return warning(
         'partitions',
         `${name} begins at byte ${start}, no multiple of 2 MiB: mappings have small pages`,
-        'make the partition anew with such a beginning (parted -a none, unit MiB), or use the device without partitions',
+        'create the partition again with such a beginning (parted -a none, unit MiB), or use the device without partitions',
       );
     });
 }
@@ -165,7 +165,7 @@ async function deviceDax(searchPath: string, signal: AbortSignal): Promise<Diagn
   return findings.length > 0 ? findings : [ok('daxctl', 'no Device DAX')];
 }
 
-/** What such a tool lists as JSON; a finding if it is not there, or fails. */
+/** The list that such a tool prints as JSON; a finding if it is missing, or fails. */
 async function listWith(
   tool: string,
   args: readonly string[],

@@ -27,9 +27,9 @@ const LEAST_NODE = [20, 19];
 /** The oldest kernel whose DAX mappings are durable without a call of the kernel (MAP_SYNC). */
 const LEAST_KERNEL = [4, 15];
 const LEAST_MEMORY_BYTES = 2 ** 28;
-/** `bedrock put` keeps there what comes from a pipe. */
+/** `bedrock put` stores the contents of a pipe there. */
 const LEAST_TEMPORARY_BYTES = 2 ** 26;
-/** No clock that is right shows an earlier time. */
+/** A correct clock never shows an earlier time. */
 const LEAST_TIME = Date.UTC(2024, 0, 1);
 
 export function systemChecks(machine: Machine, facts: ProcessFacts): Check[] {

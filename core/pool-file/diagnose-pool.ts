@@ -1,6 +1,7 @@
 /**
- * What `bedrock doctor` checks of a pool that a configuration names: its file and folder, the rights to them, who holds it, its file system,
- * and the space there. It opens an existing file for reading, and changes nothing.
+ * Checks a pool that a configuration names, for `bedrock doctor`: its file and folder, the rights
+ * to them, who holds it, its file system, and the space there. It opens an existing file for
+ * reading, and changes nothing.
  */
 import { constants } from 'node:fs';
 import { access, open, stat, statfs } from 'node:fs/promises';
@@ -13,7 +14,7 @@ import { holderOfLock } from './lock-holder.js';
 import { checkKind, fileOf } from './pool-path.js';
 import { missingBytes, type PoolSettings } from './pool-settings.js';
 
-/** Of statfs and mountinfo. What each means for a pool. */
+/** The types of file systems, as in statfs and mountinfo, and what each means for a pool. */
 const FILE_SYSTEMS: Readonly<Record<string, readonly [found: string, cure: string]>> = {
   tmpfs: [
     'memory: its contents end with the machine',
@@ -132,7 +133,7 @@ async function diagnoseHolder(file: string): Promise<Diagnosis[]> {
     // Not blocking: something else may have taken the file's place.
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
-    // The rights are a finding already.
+    // The rights are already a finding.
     return [];
   }
   try {

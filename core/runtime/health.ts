@@ -1,12 +1,15 @@
 /**
- * Whether a daemon can do its work, for the health checks of its doors: every provider runs, its targets are open and tell of themselves, no
- * target has turned read-only, and the daemons that providers depend on answer.
+ * Whether a daemon can do its work, for the health checks of its doors: every provider runs, its
+ * targets are open and give their figures, no target has turned read-only, and the daemons that
+ * providers depend on answer.
  *
- * The states are read at each check. What takes a call (the figures of targets, other daemons) is asked at most four times a
- * second, whoever checks: a check needs no token, and must not multiply into requests. Other daemons are asked whether they have the provider, and not how
- * they are: daemons that depend on each other would wait for one another.
+ * States are read at each check. What needs a call (the figures of targets, other daemons) is asked
+ * at most four times a second, whoever checks: a check needs no token, and must not multiply into
+ * requests. Other daemons are asked whether they have the provider, not whether they are well:
+ * daemons that depend on each other would wait for one another.
  *
- * A target that takes in the regions of another one, or has moved, is no trouble: an operator began that, and its clients are told.
+ * A target that receives the regions of another one, or has moved, is not reported: an operator
+ * began that, and its clients get the reason.
  */
 import { asBedrockError, BedrockError, messageOf } from '../base/errors.js';
 import { withTimeout } from '../base/timeout.js';
@@ -17,7 +20,7 @@ import { type ReadOnlyTarget, turnedReadOnly } from './read-only.js';
 import type { RunningProvider } from './running-provider.js';
 import type { Trouble } from './trouble.js';
 
-/** How long what was asked counts. */
+/** How long an answer is valid. */
 const ASKED_MS = 250;
 /** How long a target or another daemon may take to answer. */
 const ANSWER_MS = 2000;
@@ -39,7 +42,8 @@ export class HealthCheck {
   /** @param exclude what to leave out: `read_only` or `optional` */
   async check(exclude: ReadonlySet<string> = new Set()): Promise<Health> {
     const found = await this.#ask();
-    // Read after the wait, so that the answer has the present states; of a provider that was removed meanwhile it says nothing.
+    // Read after the wait, so that the answer has the present states, and leaves out a provider
+    // that was removed meanwhile.
     const seen = this.providers().map(lookAt);
     return {
       failed: seen.flatMap((one) => [...statesOf(one), ...(found.get(one.provider) ?? [])]),
@@ -71,7 +75,7 @@ export function reasonsOf({ failed, absent, readOnly }: Health): string[] {
   ];
 }
 
-/** Of a provider that ought to serve: what it says of itself without being called. */
+/** The troubles of a provider that should serve, as far as they are known without calling it. */
 function statesOf({ provider, targets, fault }: SeenProvider): Trouble[] {
   const { name, state } = provider;
   if (fault !== undefined) return [{ provider: name, reason: fault }];
@@ -101,14 +105,14 @@ async function askAll(
   );
 }
 
-/** Of targets whose states say that they serve. */
+/** Asks the targets that are open. */
 async function askTargets(provider: RunningProvider): Promise<Trouble[]> {
   const { targets } = lookAt(provider);
   const troubles = await Promise.all(
     targets.map(async ({ target, state }, number): Promise<Trouble[]> => {
       if (state !== 'open') return [];
       const late = (): BedrockError =>
-        new BedrockError('TIMEOUT', `it has not told its figures after ${ANSWER_MS} ms`);
+        new BedrockError('TIMEOUT', `it has not given its figures after ${ANSWER_MS} ms`);
       try {
         await withTimeout(checkedTarget(target).stats(), ANSWER_MS, late);
         return [];
@@ -121,7 +125,7 @@ async function askTargets(provider: RunningProvider): Promise<Trouble[]> {
   return troubles.flat();
 }
 
-/** Whether it was closed since it was asked: its state tells that. */
+/** Whether it was closed since it was asked: then its state is reported. */
 function isClosed(provider: RunningProvider, number: number): boolean {
   return lookAt(provider).targets[number]?.state !== 'open';
 }

@@ -1,4 +1,7 @@
-/** What a target says of itself whose regions have moved, or have not all come. Its provider runs, to tell that and to end it. */
+/**
+ * The errors of a target whose regions have moved, or have not all arrived. Its provider runs
+ * anyway, so that clients learn the reason and can complete the move.
+ */
 import type { ErrorCode } from '../base/errors.js';
 
 export const INCOMPLETE: ReadonlySet<ErrorCode> = new Set([

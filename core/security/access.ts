@@ -1,14 +1,14 @@
 /**
- * Whom the daemon knows: finds out who a token belongs to. The doors ask it once for each
+ * Finds the owner of a token, and the rights of clients without one. The doors ask once for each
  * connection, as long as it sends the same token.
  *
- * `version` changes whenever somebody may do less or more than before. A connection compares it
- * with the one it has seen, so that a revocation reaches open connections, and costs nothing until
+ * `version` changes whenever the rights of somebody change. A connection compares it with the
+ * version that it has seen. So a revocation also reaches open connections, and costs nothing until
  * then.
  *
  * The file of the tokens is read again when it has changed, and on SIGHUP. A file that cannot be
- * used changes nothing, and is reported: an editor that has written half of it must lock nobody
- * out. To lock everybody out, write an empty list.
+ * used changes nothing, and is reported: a half-written file must not lock out everybody. To end
+ * all access, write an empty list.
  */
 import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -20,10 +20,10 @@ import type { SocketIdentities } from './socket-identities.js';
 import { parseToken, SecretCheck } from './token.js';
 import { type FileMark, markOf, readTokenFile, type StoredToken } from './token-file.js';
 
-/** How often the file is looked at, milliseconds. fs.watch loses changes on some file systems. */
+/** How often the file is checked, milliseconds. fs.watch loses changes on some file systems. */
 const LOOK_MS = 1000;
 
-/** Compared with when there is no token of an id, so that this takes as long. */
+/** Used for the comparison if there is no token with the id, so that it takes as long. */
 const NOBODY = new SecretCheck({ salt: 'A'.repeat(22), hash: 'A'.repeat(43) });
 
 interface KnownToken {
@@ -31,20 +31,20 @@ interface KnownToken {
   readonly authority: Authority;
 }
 
-/** What became of a token that was presented. */
+/** The result for a token that was presented. */
 export type Attempt = 'accepted' | 'refused' | 'expired';
 
 export interface AccessOptions {
   /** Absolute path of the file of the tokens. */
   tokens: string;
-  /** Who clients are without a token; absent: nobody. */
+  /** Identifies clients without a token; absent: they are unknown. */
   connections?: Pick<SocketIdentities, 'of'>;
   clock: Clock;
   logger: Logger;
 }
 
 export class Access {
-  /** Changes whenever somebody may do less or more than before. */
+  /** Changes whenever the rights of somebody change. */
   version = 1;
   /** How often tokens were presented: once for each connection, as long as it sends the same one. */
   readonly attempts: Record<Attempt, number> = { accepted: 0, refused: 0, expired: 0 };
@@ -52,9 +52,12 @@ export class Access {
   #mark: FileMark = '';
   /** The state of the file that was found to be unusable, so that it is reported once. */
   #faultyMark: FileMark | undefined;
-  /** Who came by a certificate or over a unix socket. Asked once for each connection. */
+  /**
+   * The clients that were identified by a certificate or over a unix socket. Each connection is
+   * looked up once.
+   */
   readonly #ofSockets = new WeakMap<Socket, Authority | null>();
-  /** Ends of the certificates of clients. */
+  /** When the certificates of clients expire. */
   readonly #certificateEnds = new Set<number>();
   #nextExpiry = Infinity;
   #timer: NodeJS.Timeout | undefined;
@@ -71,15 +74,15 @@ export class Access {
     return access;
   }
 
-  /** Ends the looks at the file. */
+  /** Ends the checks of the file. */
   close(): void {
     clearInterval(this.#timer);
   }
 
   /**
-   * Whose token this is.
+   * The owner of a token.
    * @param text `bedrock_ID_SECRET`
-   * @returns undefined if it is nobody's, or has expired
+   * @returns undefined if it is unknown or has expired
    */
   ofToken(text: string): Authority | undefined {
     const token = parseToken(text);
@@ -88,7 +91,7 @@ export class Access {
     return undefined;
   }
 
-  /** Who a client is that has presented no token: by its certificate, or as a user of this machine. */
+  /** Identifies a client that has presented no token: by its certificate, or as a user of this machine. */
   ofSocket(socket: Socket): Authority | undefined {
     let found = this.#ofSockets.get(socket);
     if (found === undefined) {
@@ -119,7 +122,7 @@ export class Access {
   }
 
   /**
-   * What somebody may do by now, who was found earlier.
+   * The present rights of somebody who was found earlier.
    * @returns undefined if the token was revoked or has expired
    */
   renewed(before: Authority): Authority | undefined {
@@ -136,15 +139,15 @@ export class Access {
     return { valid, expired: all.length - valid };
   }
 
-  /** Reads the file again, whether it seems to have changed or not. A failure is logged. */
+  /** Reads the file again, even if it seems unchanged. A failure is logged. */
   reload(): Promise<void> {
-    // One after another, so that an older state never replaces a newer one.
+    // One read at a time, so that an older state never replaces a newer one.
     return (this.#reading = this.#reading.then(() => this.#read()));
   }
 
   readonly #secrets = new WeakMap<Authority, SecretCheck>();
 
-  /** Whether both are of one secret: an id may have been given to another token meanwhile. */
+  /** Whether both have the same secret: the id may have been given to another token meanwhile. */
   #descends(now: Authority, before: Authority): boolean {
     const secret = this.#secrets.get(before);
     return secret !== undefined && this.#secrets.get(now)?.isSame(secret) === true;

@@ -4,10 +4,10 @@
  *
  * - A line never holds a secret: arguments, bodies and queries are not recorded, and a token within
  *   a path is blanked out.
- * - A slow disk holds up no request. Lines that it does not take are lost; the log and the audit
+ * - A slow disk delays no request. Lines that it does not accept are lost; the log and the audit
  *   log say how many.
- * - Whoever is refused again and again fills no disk: beyond `MOST_REFUSALS` a second, refusals are
- *   only counted, and the count is recorded. Administrative calls are always recorded.
+ * - Refused clients cannot fill the disk: beyond `MOST_REFUSALS` a second, refusals are only
+ *   counted, and the count is recorded. Administrative calls are always recorded.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.js';
@@ -21,13 +21,13 @@ const MOST_REFUSALS = 100;
 /** Longest text of a field, characters. */
 const MAX_FIELD = 512;
 
-/** Nobody but the daemon's user may read who does what. */
+/** Only the daemon's user may read the file. */
 const FILE_MODE = 0o600;
 
-/** A token, or the beginning of one, wherever it stands. */
+/** A token, or the beginning of one, anywhere in a text. */
 const TOKENS = /bedrock_([A-Za-z0-9][A-Za-z0-9.-]{0,63})_[A-Za-z0-9_-]*/g;
 
-/** Codes of requests that were refused because of who sent them, or how many. */
+/** Codes of requests that were refused because of their sender, or of their number. */
 export const REFUSALS: ReadonlySet<string> = new Set([
   'UNAUTHENTICATED',
   'PERMISSION_DENIED',
@@ -35,7 +35,7 @@ export const REFUSALS: ReadonlySet<string> = new Set([
   'RATE_LIMITED',
 ]);
 
-/** What `outcome` says of a request that was carried out. */
+/** The `outcome` of a request that was carried out. */
 export const DONE = 'ok';
 
 export interface AuditEvent {
@@ -61,7 +61,7 @@ export interface AuditOptions {
 export class AuditLog {
   /** Lines that were recorded. */
   lines = 0;
-  /** Lines that the disk has not taken. */
+  /** Lines that the disk has not accepted. */
   lost = 0;
   /** Refusals that were only counted. */
   unrecorded = 0;
@@ -158,8 +158,8 @@ export function withoutTokens(text: string): string {
 type Connection = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 /**
- * Has a connection know where it comes from. Call it when it is accepted: after a reset the system
- * does not tell any more, and whoever resets a connection would not be found.
+ * Remembers where a connection comes from. Call it when the connection is accepted: after a reset
+ * the system no longer tells, and a client that resets its connections could not be traced.
  */
 export function rememberOrigin(connection: Connection): void {
   originOf(connection);
@@ -173,7 +173,7 @@ export function originOf(connection: Connection): string {
   return address.includes(':') ? `[${address}]:${remotePort}` : `${address}:${remotePort}`;
 }
 
-/** Whether it is of a unix socket. Node.js tells it by the kind of its handle only. */
+/** Whether it is a connection of a unix socket. In Node.js, only the kind of its handle tells. */
 function isPipe(connection: object): boolean {
   const { _handle: handle } = connection as { readonly _handle?: object | null };
   return handle?.constructor.name === 'Pipe';

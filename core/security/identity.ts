@@ -1,14 +1,14 @@
 /**
- * Who sends a request, and what that one may do. The doors find the identity out, by a token, a
+ * Who sends a request, and what this sender may do. The doors identify the sender by a token, a
  * client's certificate or the user behind a unix socket, and ask its `Authority` before they do
  * anything.
  */
 import { BedrockError } from '../base/errors.js';
 
 /**
- * What a grant allows. Each scope includes those before it: nearly every change also tells
- * something of what was there, and whoever may take a snapshot or move a target away may as well
- * read and erase it.
+ * What a grant allows. Each scope includes those before it: nearly every change also reveals
+ * something of what was there, and a client that may take a snapshot or move a target away might as
+ * well read and erase it.
  *
  * - `read`: contents, names and figures
  * - `write`: creating, overwriting, renaming and erasing
@@ -18,13 +18,13 @@ export const SCOPES = ['read', 'write', 'admin'] as const;
 /** One of `SCOPES`. */
 export type Scope = (typeof SCOPES)[number];
 
-/** What a request needs, as a bit, so that a check is one comparison of integers. */
+/** The scope that a request needs, as a bit, so that a check is one comparison of integers. */
 export const NEED = { read: 1, write: 2, admin: 4 } as const satisfies Record<Scope, number>;
 
-/** What a request needs that everybody may make whom the daemon knows. */
+/** The need of a request that every known client may make. */
 export const KNOWN = 8;
 
-/** What a caller may do where nobody is asked who they are. */
+/** The rights of callers if the daemon is open to everybody. */
 export const EVERYTHING = 15;
 
 const INCLUDED: Record<Scope, number> = { read: 1, write: 3, admin: 7 };
@@ -32,9 +32,9 @@ const INCLUDED: Record<Scope, number> = { read: 1, write: 3, admin: 7 };
 /** A scope, and where it holds. */
 export interface Grant {
   readonly scope: Scope;
-  /** Name of a provider; `*`, or nothing, is all of them and the daemon itself. */
+  /** Name of a provider; `*`, or nothing, means all of them and the daemon itself. */
   readonly provider?: string;
-  /** It holds for regions by name only, and for names that begin with this. */
+  /** If present, the grant holds only for regions by their names, and for names that begin with this. */
   readonly prefix?: string;
 }
 
@@ -68,12 +68,12 @@ export class Authority {
     this.somewhere = somewhere;
   }
 
-  /** Whether it may do the same as another one. */
+  /** Whether it has the same rights as another one. */
   isAsBefore({ identity }: Authority): boolean {
     return JSON.stringify(this.identity.grants) === JSON.stringify(identity.grants);
   }
 
-  /** As text for logs: `token app`. */
+  /** The identity as text for logs: `token app`. */
   get who(): string {
     const { kind, name } = this.identity;
     return name === '' ? kind : `${kind} ${name}`;
@@ -131,7 +131,7 @@ export class Authority {
       throw this.denied(need, provider, this.#prefixesOf(need, provider));
   }
 
-  /** The error of a request that it may not make. @param prefixes those that it may list or use instead */
+  /** The error for a request that is not allowed. @param prefixes the prefixes that are allowed instead */
   denied(need: number, provider?: string, prefixes: readonly string[] = []): BedrockError {
     const scope = scopeOf(need);
     const where = provider === undefined ? 'the whole daemon' : `provider ${JSON.stringify(provider)}`;

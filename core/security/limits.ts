@@ -1,23 +1,23 @@
 /**
- * How much one client may ask of the daemon: connections of an address, requests and bytes a second
- * of a token or an address, and failed attempts to say who one is. `bedrock.limits` sets them; what
- * is not set is not limited, and costs nothing.
+ * Limits how much one client may request of the daemon: connections of an address, requests and
+ * bytes a second of a token or an address, and failed authentications. `bedrock.limits` sets the
+ * limits; what is not set is not limited, and costs nothing.
  *
- * - Whoever is known, by a token, a certificate or as a user, counts as such, wherever they come
- *   from; everybody else by address. The addresses of one IPv6 network of 64 bits are one, since a
- *   single machine has all of them. A unix socket has no address: only those who are known count
- *   there.
+ * - A known client, by a token, a certificate or as a user, is counted by its identity, wherever it
+ *   comes from; all others are counted by their address. The addresses of one IPv6 network of 64
+ *   bits count as one, since a single machine has all of them. A unix socket has no address: only
+ *   known clients are counted there.
  * - Requests and bytes are counted with token buckets that hold one second's worth. The bytes of a
- *   request are known when it has ended, so a large transfer is let through, and further requests
- *   wait until it is paid.
- * - The memory for all this is bounded (`RateTable`). The time is a clock that no correction of the
- *   system's time changes.
+ *   request are known when it has ended, so a large transfer is allowed, and further requests are
+ *   refused until it is paid for.
+ * - The memory for all this is bounded (`RateTable`). Times come from a clock that corrections of
+ *   the system's time do not change.
  */
 import { BedrockError } from '../base/errors.js';
 import type { LimitsConfig } from '../../schemas/generated/bedrock.js';
 import { Rate, RateTable } from './rate-table.js';
 
-/** What a limit is about, as a label of its metric. */
+/** The kind of a limit, as a label of its metric. */
 export const LIMITS = ['connections', 'requests', 'bytes', 'auth'] as const;
 export type Limit = (typeof LIMITS)[number];
 
@@ -90,7 +90,7 @@ export class Limits {
   /**
    * Counts a request.
    * @param client of `clientOf`; undefined is not limited
-   * @returns the error if it is one too many
+   * @returns the error if it exceeds the limit
    */
   admit(client: string | undefined): BedrockError | undefined {
     if (client === undefined) return undefined;
@@ -119,9 +119,10 @@ export class Limits {
   // ---- failed attempts to say who one is ----
 
   /**
-   * Finds out who somebody is, and counts the attempt if it fails.
-   * @param look finds them, or undefined
-   * @throws RATE_LIMITED if so many attempts from the address have failed that this one is not looked at
+   * Looks up an identity, and counts the attempt if it fails.
+   * @param look returns the identity, or undefined
+   * @throws RATE_LIMITED if so many attempts from the address have failed that this one is not
+   *   looked at
    */
   attempt<T>(peer: Peer, look: () => T | undefined): T | undefined {
     const failures = this.#failures;
@@ -149,14 +150,14 @@ export class Limits {
 }
 
 /**
- * What stands for a client: who it is if that is known, or else where it comes from; undefined for
- * a unix socket.
+ * The key by which a client is counted: its identity if that is known, or else its address;
+ * undefined for a unix socket.
  */
 export function clientOf(who: string | undefined, peer: Peer): string | undefined {
   return who ?? addressOf(peer);
 }
 
-/** An address as it is counted: IPv4, or the network of 64 bits that an IPv6 address is of. */
+/** An address as it is counted: IPv4, or the network of 64 bits of an IPv6 address. */
 export function addressOf({ remoteAddress: address }: Peer): string | undefined {
   if (address === undefined || address === '') return undefined;
   if (!address.includes(':')) return address;
@@ -166,7 +167,7 @@ export function addressOf({ remoteAddress: address }: Peer): string | undefined 
   const [before = '', after] = plain.split('::', 2);
   const head = before === '' ? [] : before.split(':');
   const tail = after === undefined || after === '' ? [] : after.split(':');
-  // An IPv4 address at the end takes the place of two groups.
+  // An IPv4 address at the end replaces two groups.
   const groups = head.length + tail.length + (plain.includes('.') ? 1 : 0);
   const zeros = after === undefined ? 0 : Math.max(0, 8 - groups);
   const whole = [...head, ...Array.from({ length: zeros }, () => '0'), ...tail];

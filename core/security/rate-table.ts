@@ -1,10 +1,10 @@
 /**
  * Token buckets of many clients, in bounded memory.
  *
- * The buckets stand in two generations. One that is used is of the young one. When that is full it
- * becomes the old one, and the old one is forgotten: whoever was not seen meanwhile has a full
- * bucket again, as after a pause. So a flood of addresses costs no more than two generations, and
- * each step the same time, however many clients there are.
+ * The buckets are in two generations. A bucket that is used moves to the young one. When that is
+ * full, it becomes the old one, and the old one is forgotten: a client that was not seen meanwhile
+ * has a full bucket again, as after a pause. So a flood of addresses takes no more memory than two
+ * generations, and each step takes the same time, however many clients there are.
  */
 
 /** Clients of one generation. */
@@ -19,9 +19,9 @@ export class Rate {
 }
 
 interface Bucket {
-  /** What may be taken. Less than 0: it was taken in advance. */
+  /** The amount that may be taken. Less than 0: it was taken in advance. */
   left: number;
-  /** When that was so, milliseconds. */
+  /** The time of this amount, milliseconds. */
   at: number;
 }
 
@@ -29,7 +29,7 @@ export class RateTable {
   #young = new Map<string, Bucket>();
   #old = new Map<string, Bucket>();
 
-  /** @param now milliseconds. If it goes back, the buckets fill on from there. */
+  /** @param now milliseconds. If it goes back, the buckets continue to fill from there. */
   constructor(
     private readonly rate: Rate,
     private readonly now: () => number,
@@ -41,7 +41,7 @@ export class RateTable {
     return this.#young.size + this.#old.size;
   }
 
-  /** Takes 1 if it is there. @returns 0, or how long to wait for it, milliseconds */
+  /** Takes 1 if the bucket holds it. @returns 0, or how long to wait for it, milliseconds */
   take(client: string): number {
     const bucket = this.#find(client);
     const wait = this.#waitFor(bucket, 1);
@@ -54,7 +54,7 @@ export class RateTable {
     return this.#waitFor(this.#find(client), amount);
   }
 
-  /** Takes an amount, whether it is there or not. */
+  /** Takes an amount, even if the bucket does not hold it. */
   spend(client: string, amount: number): void {
     this.#find(client).left -= amount;
   }

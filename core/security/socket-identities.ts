@@ -1,9 +1,11 @@
 /**
- * Who a client is by its connection: by its certificate, or by the user and the group that the
- * system names for a unix socket. A token that is presented on the connection takes their place.
+ * Identifies a client by its connection: by its certificate, or by the user and the group that the
+ * system reports for a unix socket. A token that is presented on the connection replaces this
+ * identity.
  *
  * The certificate was checked in the handshake: an authority of `bedrock.tls.client_ca` has signed
- * it, and so vouches for its names. What no entry of the configuration names has no rights.
+ * it, and so vouches for its names. A client that matches no entry of the configuration has no
+ * rights.
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -22,7 +24,7 @@ export class SocketIdentities {
     private readonly credentials?: (socket: Socket) => { uid: number; gid: number } | undefined,
   ) {}
 
-  /** @returns undefined for a client that shows nothing, or whom nothing names */
+  /** @returns undefined for a client that shows nothing, or that matches no entry */
   of(socket: Socket): Authority | undefined {
     if (socket instanceof TLSSocket) return this.#ofCertificate(socket);
     return this.#ofPeer(socket);
@@ -45,7 +47,7 @@ export class SocketIdentities {
   }
 
   #ofPeer(socket: Socket): Authority | undefined {
-    // Over TCP the system names nobody.
+    // Over TCP the system reports no user.
     if (this.credentials === undefined || socket.remoteAddress !== undefined) return undefined;
     const peer = this.credentials(socket);
     if (peer === undefined) return undefined;

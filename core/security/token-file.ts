@@ -3,8 +3,8 @@
  *
  *     {"tokens": [{"id", "salt", "hash", "grants": [{"scope", "provider"?, "prefix"?}], "created", "expires"?}]}
  *
- * Times are in ISO 8601. A file that others can read or write is refused, as ssh does it: who can
- * write it can let themselves in.
+ * Times are in ISO 8601. A file that others can read or write is refused, as in ssh: a user who can
+ * write it could give themselves access.
  */
 import { open } from 'node:fs/promises';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
@@ -26,7 +26,7 @@ export interface StoredToken extends StoredSecret {
 /** Largest file, bytes: some 20,000 tokens. */
 const MAX_BYTES = 2 ** 23;
 
-/** What tells one state of a file from another. */
+/** Identifies a state of the file. */
 export type FileMark = string;
 
 export function markOf(stat: { ino: number; size: number; mtimeMs: number; ctimeMs: number }): FileMark {
@@ -35,8 +35,8 @@ export function markOf(stat: { ino: number; size: number; mtimeMs: number; ctime
 
 /**
  * Reads the tokens.
- * @throws CONFIG_INVALID, with what to do: the file is not there, others can read it, or it is not
- *   one of tokens
+ * @throws CONFIG_INVALID, with what to do: the file does not exist, others can read it, or it is
+ *   not a token file
  */
 export async function readTokenFile(file: string): Promise<{ tokens: StoredToken[]; mark: FileMark }> {
   const handle = await open(file, 'r').catch((cause: unknown) => {
@@ -44,7 +44,7 @@ export async function readTokenFile(file: string): Promise<{ tokens: StoredToken
     throw fault(file, `${withCure(cause)}${cure}`, cause);
   });
   try {
-    // Of the open file, not of its name: it cannot be replaced in between.
+    // The state of the open file, not of its name, which may be replaced in between.
     const stat = await handle.stat();
     if (!stat.isFile()) throw fault(file, 'it is not a file');
     if (stat.size > MAX_BYTES) throw fault(file, `it has more than ${MAX_BYTES} bytes`);
@@ -146,8 +146,8 @@ export function parseGrants(value: unknown): Grant[] | string {
 }
 
 /**
- * Changes the tokens of a file, all at once; makes the file if it is not there.
- * @param change gets the tokens, and returns what they become
+ * Changes the tokens of a file in one step; creates the file if it does not exist.
+ * @param change gets the tokens, and returns the new ones
  * @throws CONFIG_INVALID, what `change` throws, errors of the system
  */
 export async function changeTokenFile(

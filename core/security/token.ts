@@ -2,9 +2,9 @@
  * A token, in one word: `bedrock_ID_SECRET`. The ID is public, and names the token in lists and
  * logs. The secret is 256 random bits.
  *
- * What is stored of the secret is a salted SHA-256. A slow hash, such as one for passwords needs,
- * would gain nothing: it makes guesses expensive, and nobody guesses one of 2^256 equally likely
- * secrets. But it would let anybody occupy the daemon with false tokens.
+ * What is stored of the secret is a salted SHA-256. A slow hash, as for passwords, would gain
+ * nothing: it makes guesses expensive, but 2^256 equally likely secrets cannot be guessed anyway.
+ * And it would let anybody keep the daemon busy with false tokens.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { BedrockError, invalid } from '../base/errors.js';
@@ -36,7 +36,7 @@ export function checkTokenId(id: string): void {
   );
 }
 
-/** Makes a secret. @returns the whole token, which is stored nowhere, and what is to be stored of it */
+/** Creates a secret. @returns the whole token, which is stored nowhere, and the part to store */
 export function newToken(id: string): { text: string; stored: StoredSecret } {
   checkTokenId(id);
   const secret = randomBytes(SECRET_BYTES).toString('base64url');
@@ -45,7 +45,7 @@ export function newToken(id: string): { text: string; stored: StoredSecret } {
   return { text: `bedrock_${id}_${secret}`, stored: { salt: salt.toString('base64url'), hash } };
 }
 
-/** @returns undefined if the text has not the form of a token */
+/** @returns undefined if the text does not have the form of a token */
 export function parseToken(text: string): TokenText | undefined {
   const [, id, secret] = TOKEN.exec(text) ?? [];
   return id === undefined || secret === undefined ? undefined : { id, secret };
@@ -74,7 +74,7 @@ export class SecretCheck {
     this.#hash = Buffer.from(hash, 'base64url');
   }
 
-  /** Takes as long for a secret that is nearly right as for any other. */
+  /** Takes the same time for all secrets, also for one that is nearly right. */
   matches(secret: string): boolean {
     return timingSafeEqual(hashOf(this.#salt, secret), this.#hash);
   }
