@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { asBedrockError, BedrockError, type ErrorCode, messageOf, systemCodeOf } from '../base/errors.js';
 import { bounded, isInstance, propertyOf } from '../base/plain.js';
 import { withCure } from '../base/system-cure.js';
+import { hideTokens } from '../security/hidden-tokens.js';
 import { type ConfigIssue, formatIssue } from '../validation/issues.js';
 import { ExitStatus } from './exit-status.js';
 
@@ -140,6 +141,8 @@ function issuesOf(error: BedrockError): { source: string; issues: readonly Confi
 
 /** `error CODE: message`, always on one line. */
 export function failureLine(code: string, message: string): string {
-  const lines = message.split(/[\r\n]/).map((line) => line.trim());
+  const lines = hideTokens(message)
+    .split(/[\r\n]/)
+    .map((line) => line.trim());
   return `error ${code}: ${lines.filter((line) => line !== '').join(' ')}\n`;
 }

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asBedrockError, BedrockError, type ErrorCode, messageOf } from '../base/errors.js';
 import { isInstance, propertyOf } from '../base/plain.js';
 import { lingerAfterResponse } from '../net/linger.js';
+import { hideTokens } from '../security/hidden-tokens.js';
 import { jsonText } from './json-text.js';
 import { SECURITY_LINES } from './security-headers.js';
 
@@ -57,7 +58,7 @@ export function problemBody(error: BedrockError): string {
     code: error.code,
     ...(Object.keys(error.details).length > 0 && { details: error.details }),
   });
-  return text ?? '';
+  return hideTokens(text ?? '');
 }
 
 /** Answers a request with an error. If its body is still coming, the connection is closed gracefully. */

@@ -5,6 +5,7 @@
  */
 import { copyBytes, encodeText } from '../base/allocation.js';
 import { type BedrockError, ERROR_CODES, type ErrorCode } from '../base/errors.js';
+import { hideTokens } from '../security/hidden-tokens.js';
 import { RedisFault } from './redis-fault.js';
 
 export type Protocol = 2 | 3;
@@ -67,7 +68,7 @@ export const OK = new Simple('OK');
 export function failureOf(error: BedrockError, isDetailed = false): Failure {
   const { message, details } = error;
   const code = error instanceof RedisFault ? error.word : wordOf(error.code);
-  return new Failure(code, isDetailed ? JSON.stringify({ message, details }) : message);
+  return new Failure(code, hideTokens(isDetailed ? JSON.stringify({ message, details }) : message));
 }
 
 /** A code in the form that clients of Redis know, if there is one. */

@@ -61,8 +61,6 @@ export interface AuditOptions {
 export class AuditLog {
   /** Lines that were recorded. */
   lines = 0;
-  /** Lines that the disk has not accepted. */
-  lost = 0;
   /** Refusals that were only counted. */
   unrecorded = 0;
   readonly #file: LogFile;
@@ -72,8 +70,8 @@ export class AuditLog {
 
   private constructor(private readonly options: AuditOptions) {
     this.#file = new LogFile(options.file, FILE_MODE);
+    this.#file.onLoss = (reason) => options.logger.warning(`the audit log is losing lines: ${reason}`);
     this.#file.onGap = (lines, reason) => {
-      this.lost += lines;
       options.logger.warning(`${lines} lines of the audit log were lost: ${reason}`);
       this.#write({ event: 'lost', lines });
     };
@@ -84,6 +82,11 @@ export class AuditLog {
     const audit = new AuditLog(options);
     await audit.#file.open('the audit log');
     return audit;
+  }
+
+  /** Lines that the disk has not accepted. */
+  get lost(): number {
+    return this.#file.lostLines;
   }
 
   /** Records an administrative call. */
@@ -116,7 +119,8 @@ export class AuditLog {
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     this.#tellLeft();
-    await this.#file.close();
+    const { lines, reason } = await this.#file.close();
+    if (lines > 0) this.options.logger.warning(`${lines} lines of the audit log were lost: ${reason}`);
   }
 
   readonly #nextSecond = (): void => {

@@ -2,10 +2,12 @@
  * The file of the log: appended to, opened anew after a rotation, whole lines in their order, and
  * what is lost is told.
  */
-import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, existsSync, openSync, readlinkSync } from 'node:fs';
 import {
   mkdir,
   mkdtemp,
+  open,
   readdir,
   readFile,
   rename,
@@ -151,6 +153,20 @@ describe('a log file', () => {
     await log.close();
     expect((await contents(name)).length).toBe(4 * 2 ** 20);
     expect(gaps).toEqual([6]);
+  });
+
+  it('does not wait long at its end for a pipe that nobody reads', async () => {
+    execFileSync('mkfifo', [name]);
+    const log = new LogFile(name);
+    await expect(log.open()).rejects.toMatchObject({ code: 'START_FAILED' });
+    const reader = await open(name, constants.O_RDWR | constants.O_NONBLOCK);
+    await log.open();
+    const losses: string[] = [];
+    log.onLoss = (reason) => losses.push(reason);
+    for (let count = 0; count < 3; count++) log.stream.write(Buffer.alloc(2 ** 16, 'x'));
+    const { lines } = await log.close(50);
+    expect([lines, log.lostLines, losses.length]).toEqual([3, 3, 1]);
+    await reader.close();
   });
 });
 

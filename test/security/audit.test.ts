@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLogger } from '../../core/base/logging.js';
 import { AuditLog, originOf, withoutTokens } from '../../core/security/audit.js';
+import { recordingLogger } from '../fixtures/recording-logger.js';
 import { RawConnection } from '../http/raw-connection.js';
 import { RawClient } from '../resp/raw-client.js';
 import { closeSecured, Secured, wordOf } from './secured-daemon.js';
@@ -206,6 +209,69 @@ describe('a file that cannot be written', () => {
     expect(kept + audit.lost).toBe(10_000);
     expect(all.every(({ what = '' }) => what.length <= 512)).toBe(true);
     await rm(folder, { recursive: true });
+  });
+});
+
+describe('a file that takes nothing for a while', () => {
+  let folder: string;
+  let pipe: string;
+  let reader: FileHandle;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'bedrock-audit-'));
+    pipe = path.join(folder, 'audit.pipe');
+    execFileSync('mkfifo', [pipe]);
+    reader = await open(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  });
+  afterEach(async () => {
+    await reader.close();
+    await rm(folder, { recursive: true });
+  });
+
+  /** Reads until a line has this text. */
+  async function drain(until: string): Promise<string[]> {
+    const pieces: Buffer[] = [];
+    const room = Buffer.alloc(2 ** 20);
+    for (let text = ''; !text.includes(until);) {
+      const { bytesRead } = await reader.read(room, 0, room.length, null).catch(() => ({ bytesRead: 0 }));
+      if (bytesRead === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      pieces.push(Buffer.from(room.subarray(0, bytesRead)));
+      text = Buffer.concat(pieces.slice(-2)).toString();
+    }
+    return Buffer.concat(pieces).toString().trimEnd().split('\n');
+  }
+
+  it('loses lines, says so at once and how many afterwards, and cuts none', async () => {
+    const { logger, entries } = recordingLogger();
+    const audit = await AuditLog.open({ file: pipe, clock: { now: () => 0 }, logger });
+    const event = { door: 'http', who: 'token x', from: 'unix', what: 'y'.repeat(512), outcome: 'ok' };
+    for (let count = 0; count < 10_000; count++) audit.record(event);
+    const lostAtOnce = audit.lost;
+    expect(lostAtOnce).toBeGreaterThan(0);
+    expect(entries.map(({ level, message }) => [level, message])).toEqual([
+      ['warning', expect.stringContaining('losing lines')],
+    ]);
+    const lines = (await drain('"lost"')).map((line) => JSON.parse(line) as Line & { lines?: number });
+    const kept = lines.filter(({ event: kind }) => kind === 'call').length;
+    expect([kept + lostAtOnce, audit.lost, lines.at(-1)?.lines]).toEqual([10_000, lostAtOnce, lostAtOnce]);
+    expect(entries.at(-1)?.message).toContain(`${lostAtOnce} lines of the audit log were lost`);
+    await audit.close();
+  });
+
+  it('holds up no request', async () => {
+    const stalled = await Secured.start({
+      bedrock: { audit: { file: pipe }, auth: { tokens: 'tokens.json' } },
+    });
+    const connection = await RawConnection.open(Number(new URL(stalled.url).port));
+    const who = `Authorization: Bearer ${stalled.tokens.admin ?? ''}`;
+    // More than a pipe holds, 64 KiB.
+    const count = 300;
+    const request = `DELETE /v1/operations/${'x'.repeat(500)} HTTP/1.1\r\nHost: localhost\r\n${who}\r\n\r\n`;
+    connection.send(request.repeat(count));
+    for (let left = count; left > 0; left--) expect((await connection.answer()).status).toBe(404);
+    expect(await stalled.asked('admin', 'GET', '/v1/config')).toBe('200');
+    const lines = await drain('GET /v1/config');
+    expect(lines.filter((line) => line.includes('DELETE'))).toHaveLength(count);
+    connection.destroy();
   });
 });
 
