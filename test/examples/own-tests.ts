@@ -9,7 +9,16 @@ import path from 'node:path';
 import { hasCommand, needs } from '../fixtures/needs.js';
 
 export const FOLDER = path.resolve(import.meta.dirname, '../../examples');
-export const EXAMPLES = ['backend-redis', 'backend-tiered', 'checkpoint', 'provider-counter'];
+export const EXAMPLES = [
+  'backend-redis',
+  'backend-tiered',
+  'cache',
+  'catalogue',
+  'checkpoint',
+  'pairs',
+  'provider-counter',
+  'workflow',
+];
 
 interface Outcome {
   status: number | null;
