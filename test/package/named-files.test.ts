@@ -21,6 +21,7 @@ const ROOMS = [
 
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 const ARCHITECTURE = read('docs/architecture.md');
+const CONTRIBUTING = read('CONTRIBUTING.md');
 
 /** Paths of the files below a folder, without packages. Links are not followed: an installed example links to the repository itself. */
 function filesBelow(folder: string): string[] {
@@ -72,21 +73,25 @@ describe('docs/architecture.md', () => {
     expect(folders.filter((folder) => !floors.includes(folder))).toEqual([]);
   });
 
-  it.each([
-    'a door',
-    'a capability',
-    'an error code',
-    "a field of the pool's header",
-    'an option of a backend',
-  ])('says where to add %s, with files', (what) => {
-    const row = ARCHITECTURE.split('\n').find((line) => line.startsWith(`| ${what} `)) ?? '';
-    expect(namedFiles(row)).not.toEqual([]);
-  });
-
   it('explains no word twice', () => {
     const glossary = ARCHITECTURE.slice(ARCHITECTURE.indexOf('## Glossary'));
     const words = [...glossary.matchAll(/^\| ([a-z][a-z ]*?) +\|/gm)].map(([, word]) => word).slice(1);
     expect(words.length).toBeGreaterThanOrEqual(20);
     expect(words).toEqual([...new Set(words)].toSorted());
+  });
+});
+
+describe('CONTRIBUTING.md', () => {
+  it.each([
+    'A door',
+    'A capability',
+    'An error code',
+    "A field of the pool's header",
+    'An option of a backend',
+  ])('says where to change %s, with files', (what) => {
+    const from = CONTRIBUTING.indexOf(`**${what}: `);
+    expect(from).toBeGreaterThan(0);
+    const end = CONTRIBUTING.indexOf('\n**', from + 1);
+    expect(namedFiles(CONTRIBUTING.slice(from, end))).not.toEqual([]);
   });
 });
