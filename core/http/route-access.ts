@@ -146,7 +146,10 @@ export class RequestAccess {
     return authority;
   }
 
-  /** Who a token belongs to that the connection has not sent before. A failure is remembered, as a request is one attempt. */
+  /**
+   * Who a token belongs to that the connection has not sent before. A failure is remembered, as a
+   * request is one attempt.
+   */
   #lookUp(header: string, request: IncomingMessage): Authority | undefined {
     const look = (): Authority | undefined => {
       const token = BEARER.exec(header)?.[1];

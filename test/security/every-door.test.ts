@@ -1,4 +1,7 @@
-/** Limits and rights by connection at each door that there is: both protocols, plain, over TLS, and over a unix socket. */
+/**
+ * Limits and rights by connection at each door that there is: both protocols, plain, over TLS, and
+ * over a unix socket.
+ */
 import { execFile } from 'node:child_process';
 import { chmod, readFile } from 'node:fs/promises';
 import { connect as connectPlain, type Socket } from 'node:net';

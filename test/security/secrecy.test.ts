@@ -1,4 +1,7 @@
-/** No output of any kind shows the secret of a token: everything that comes out after a token was used, well and badly, is searched. */
+/**
+ * No output of any kind shows the secret of a token: everything that comes out after a token was
+ * used, well and badly, is searched.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -130,7 +133,7 @@ it('a token appears in no log, error, metric, query, configuration, process titl
     keep(args.join(' '), stdout + stderr);
   }
 
-  // What other users of the machine see of a process that has one: its arguments and its title, not its environment.
+  // What other users of the machine see of a process that has one: its arguments and its title.
   const child = spawn(process.execPath, [MAIN, 'put', '-a', daemon.url, '-', 'x'], {
     env: { ...process.env, BEDROCK_TOKEN: token },
     stdio: ['pipe', 'ignore', 'ignore'],
