@@ -126,6 +126,7 @@ export { RegionsTarget } from './targets/regions-target.js';
 export { TargetHooks } from './targets/target-hooks.js';
 export type { Eventually, Recovered } from './targets/lifecycle.js';
 export { DURABILITY_MODES } from './contract/mode.js';
+export type { SpaceMap } from './contract/space-map.js';
 export type { DurabilityMode, TargetMode } from './contract/mode.js';
 export { REGION_ID_BYTES, RegionId } from './contract/region-id.js';
 export type { NameEntry, Naming, Transaction } from './targets/named-store.js';

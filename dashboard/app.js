@@ -1,5 +1,6 @@
 /** The page of a daemon: which view is shown, and the status that all of them get. */
 import { configurationView } from './configuration.js';
+import { connectionsView } from './connections.js';
 import { contentsView } from './names.js';
 import { follow } from './daemon.js';
 import { element, setText } from './elements.js';
@@ -15,6 +16,7 @@ const VIEWS = {
   provider: providerView,
   contents: contentsView,
   operations: operationsView,
+  connections: connectionsView,
   configuration: configurationView,
 };
 

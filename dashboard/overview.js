@@ -55,6 +55,14 @@ export function overviewView() {
     ],
     ({ name }) => name,
   );
+  const streams = liveTable(
+    'Execution streams',
+    [
+      { title: 'Name', text: ({ name }) => name },
+      { title: 'Pools', text: ({ pools: served }) => served.join(', ') },
+    ],
+    ({ name }) => name,
+  );
   const doors = liveTable(
     'Connections',
     [
@@ -81,6 +89,7 @@ export function overviewView() {
       providers.node,
       element('h3', {}, 'Queues and connections'),
       pools.node,
+      streams.node,
       doors.node,
     ),
     update(history) {
@@ -100,6 +109,7 @@ export function overviewView() {
       for (const one of charts) one.update(moments);
       providers.update(status.providers.map((provider) => ({ ...provider, history })));
       pools.update(status.executionPools);
+      streams.update(status.executionStreams);
       doors.update(Object.entries(status.doors).map(([name, door]) => ({ name, ...door })));
     },
     end: () => charts.forEach((one) => one.end()),

@@ -1,6 +1,7 @@
 /** One provider: its targets with their space, what recovery found, and the operations on them. */
 import { element, figures, fillMeter, liveTable, setText } from './elements.js';
 import { troubleOf } from './overview.js';
+import { spaceMap } from './space.js';
 import { bytes, bytesPerSecond, count, latency, percent, perSecond } from './units.js';
 
 export function providerView([name = '']) {
@@ -15,6 +16,7 @@ export function providerView([name = '']) {
       if (provider === undefined) {
         setText(state, 'There is no such provider.');
         place.replaceChildren();
+        targets.forEach(({ end }) => end());
         targets = [];
         return;
       }
@@ -22,15 +24,17 @@ export function providerView([name = '']) {
       setText(state, `${provider.type} ${provider.provider_id}, ${trouble ?? provider.state}`);
       state.className = trouble === undefined ? 'good' : 'bad';
       if (targets.length !== provider.targets.length) {
+        targets.forEach(({ end }) => end());
         targets = provider.targets.map((target, index) => targetPart(name, index, target));
         place.replaceChildren(...targets.map(({ node }) => node));
       }
       targets.forEach((part, index) => part.update(history, provider.targets[index]));
     },
+    end: () => targets.forEach(({ end }) => end()),
   };
 }
 
-function targetPart(provider, index, { type }) {
+function targetPart(provider, index, { type, hasSpaceMap }) {
   const space = figures([
     'Regions',
     'Used',
@@ -50,6 +54,8 @@ function targetPart(provider, index, { type }) {
     'Gives back failed',
   ]);
   const meter = fillMeter(`How full target ${index} is`);
+  const map = hasSpaceMap ? spaceMap(provider, index) : undefined;
+  const findings = element('ul', { hidden: true });
   const trouble = element('p', { class: 'problem', hidden: true });
   const operations = liveTable(
     `Operations on target ${index}`,
@@ -85,10 +91,13 @@ function targetPart(provider, index, { type }) {
     space.node,
     element('h3', {}, 'Recovery'),
     recovery.node,
+    findings,
+    map?.node,
     operations.node,
   );
   return {
     node,
+    end: () => map?.end(),
     update(history, target) {
       const { stats } = target;
       const wrong = target.readOnly ?? target.error;
@@ -116,6 +125,10 @@ function targetPart(provider, index, { type }) {
           bytes(stats.pendingBytes),
           count(stats.failedGiveBacks),
         ]);
+        const found = stats.recovery.findings ?? [];
+        findings.hidden = found.length === 0;
+        if (findings.childElementCount !== found.length)
+          findings.replaceChildren(...found.map((text) => element('li', {}, text)));
       }
       const key = `${provider}/${index}`;
       operations.update(

@@ -26,7 +26,12 @@ const VIEWS = {
   overview: { place: '/', seconds: 25 },
   'overview-dark': { place: '/', seconds: 10, options: { colorScheme: 'dark' } },
   'overview-phone': { place: '/', seconds: 5, options: { viewport: { width: 390, height: 844 } } },
-  provider: { place: '/#/provider/results', seconds: 3 },
+  provider: {
+    place: '/#/provider/results',
+    seconds: 3,
+    options: { viewport: { width: 1200, height: 1300 } },
+  },
+  connections: { place: '/#/connections', seconds: 1 },
   contents: { place: '/#/contents/results/0?prefix=run%2F17%2F' },
   preview: { place: '/#/contents/results/0', act: click('Preview notes.txt', 'Text') },
   operations: { place: '/#/operations', seconds: 1 },
@@ -91,6 +96,10 @@ async function fill() {
         `run/${run}/step-${String(step).padStart(3, '0')}`,
         Buffer.alloc(500_000 + 40_000 * step, step),
       );
+  // Holes for the map of the space.
+  const ids = [];
+  for (let index = 0; index < 400; index++) ids.push(await results.create(4096 * (1 + (index % 7))));
+  for (const id of ids.filter((_, index) => index % 3 === 1)) await results.erase(id);
   const options = { method: 'POST', headers: { 'content-type': 'application/json' } };
   const body = JSON.stringify({ path: path.join(folder, 'snapshot') });
   await fetch(`${daemon.address}/v1/providers/results/snapshot`, { ...options, body });

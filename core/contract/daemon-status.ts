@@ -21,6 +21,8 @@ export interface TargetStatus {
   readonly type: string;
   readonly state: string;
   readonly capabilities: Readonly<Record<string, boolean>>;
+  /** Whether `GET /v1/providers/{p}/stats/space` has a map of its space. */
+  readonly hasSpaceMap: boolean;
   /** Why it no longer accepts changes. */
   readonly readOnly?: string;
   /** Why it has no figures. */
@@ -63,6 +65,8 @@ export interface DaemonStatus {
     readonly maxQueued: number;
     readonly refused: number;
   }[];
+  /** Each with the execution pools that it serves, the first one first. */
+  readonly executionStreams: readonly { readonly name: string; readonly pools: readonly string[] }[];
   /** By name: `http`, `resp`. */
   readonly doors: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly operations: readonly OperationStatus[];

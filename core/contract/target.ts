@@ -29,6 +29,7 @@ import type {
   TransactionResult,
 } from './names.js';
 import type { RegionId } from './region-id.js';
+import type { SpaceMap } from './space-map.js';
 
 /** A part of a region. */
 export interface RegionRange {
@@ -111,6 +112,8 @@ export interface RecoveryReport {
   readonly quarantined: number;
   /** Duration of the recovery in milliseconds, possibly with a fraction. */
   readonly durationMs: number;
+  /** What was found to be damaged, the first 20 sentences. Absent if nothing was. */
+  readonly findings?: readonly string[];
 }
 
 /** State and statistics of a target at one moment. */
@@ -393,6 +396,13 @@ export interface Target {
    * @throws NOT_SUPPORTED
    */
   listErased(options?: ListOptions): Promise<ErasedPage>;
+
+  /**
+   * Where its free space is, for people who look at it. A target whose space has no order has no map, and omits this.
+   * @param buckets how many the map has, at most: from 1 up
+   * @throws what the medium throws
+   */
+  spaceMap?(buckets: number): Promise<SpaceMap>;
 
   // How an empty target takes over the regions of another one, for a restore or a migration.
   // Importable targets have these methods, except those of older libraries.

@@ -15,6 +15,7 @@ import { HttpServer } from '../http/server.js';
 import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
 import { TlsCertificates } from '../net/tls-certificates.js';
 import type { TlsFigures } from '../net/tls-front.js';
+import type { OpenConnection } from '../net/open-connection.js';
 import type { Queries } from '../query/queries.js';
 import { registerRespMetrics } from '../resp/resp-metrics.js';
 import type { Changes } from '../runtime/changes.js';
@@ -55,7 +56,9 @@ interface Door {
   /** Whether requests are served; until then they get NOT_READY. */
   isServing: boolean;
   /** Numbers, by their names in the status. */
-  readonly figures: object;
+  readonly figures: { readonly connections: number };
+  /** Open connections, the oldest first, at most `limit`. */
+  list(limit: number): OpenConnection[];
   /** Undefined without TLS. */
   readonly tlsFigures: TlsFigures | undefined;
   /** Waits for requests in flight, then closes. @returns whether all of them ended in time */
@@ -92,6 +95,7 @@ export class Doors {
       settings,
       metrics,
       limits,
+      connections: (limit) => this.#list(limit),
       shutdown: () => parts.shutdown('HTTP'),
     });
     this.#http = server;
@@ -102,11 +106,20 @@ export class Doors {
 
   /** The present status of the daemon. */
   readonly #status = (): Promise<DaemonStatus> => {
-    const { manager, version, clock } = this.#parts;
+    const { running, manager, version, clock } = this.#parts;
     const doors = (): DaemonStatus['doors'] =>
-      this.#ofEach(({ figures }) => Object.fromEntries(Object.entries(figures) as [string, number][]));
-    return daemonStatus({ providers: manager, version, clock, doors });
+      this.#ofEach(({ figures }) => Object.fromEntries(Object.entries(figures)));
+    return daemonStatus({ providers: manager, version, clock, doors, streams: () => running.streams });
   };
+
+  /** Open connections of all doors, the oldest of each first, at most `limit`. */
+  #list(limit: number): { connections: object[]; total: number } {
+    const all = [...this.#doors].flatMap(([door, served]) =>
+      served.list(limit).map((one) => ({ door, ...one })),
+    );
+    const total = [...this.#doors.values()].reduce((sum, { figures }) => sum + figures.connections, 0);
+    return { connections: all.slice(0, limit), total };
+  }
 
   /** What every door gets. */
   #served() {

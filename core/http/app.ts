@@ -43,6 +43,7 @@ import { RequestLimits } from './request-limits.js';
 import { addSchemas } from './schemas.js';
 import { withSecurityHeaders } from './security-headers.js';
 import { answerSmallRequests } from './small-requests.js';
+import { addSpaceRoute } from './space-route.js';
 import { addStatusRoutes } from './status-routes.js';
 import { answerUnknownRoutes } from './unknown-routes.js';
 
@@ -64,6 +65,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   answers: AnswerMemory;
   /** The present status of the daemon. */
   status: () => Promise<object>;
+  /** Open connections of all doors, at most `limit` of them, and how many there are. */
+  connections: (limit: number) => object;
   /** Who may use the daemon; undefined: everybody. */
   access: Access | undefined;
   /** Where administrative calls and refusals are recorded. */
@@ -207,7 +210,8 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
     addPersistRoute(scope, { providers });
     addAdministrationRoutes(scope, { providers });
     addOperationRoutes(scope, { providers });
-    addStatusRoutes(scope, { status: options.status, live, access });
+    addStatusRoutes(scope, { status: options.status, connections: options.connections, live, access });
+    addSpaceRoute(scope, { providers });
     if (settings.http.dashboard) addDashboard(scope);
   });
   await addScope(app, 'provider routes', (scope) =>

@@ -12,10 +12,11 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Socket } from 'node:net';
 import { BedrockError } from '../base/errors.js';
 import { endAndLinger } from '../net/linger.js';
+import { epochOf, firstOf, type OpenConnection } from '../net/open-connection.js';
 import { takenBytes } from '../net/taken-bytes.js';
 import { Turn } from '../net/turn.js';
 import { breakBody } from './body.js';
-import { rememberOrigin } from '../security/audit.js';
+import { originOf, rememberOrigin } from '../security/audit.js';
 import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientErrorResponse, lastAnswer } from './problem.js';
@@ -38,6 +39,8 @@ interface Exchange {
 }
 
 interface Connection {
+  /** When it was accepted, by performance.now(). */
+  readonly openedAt: number;
   /** In order; the first one is being carried out. */
   readonly inFlight: Exchange[];
   /** The last request that came, kept after its response. */
@@ -95,6 +98,17 @@ export class Connections {
       inFlight,
       answers: this.#answers,
     };
+  }
+
+  /** Open connections, the oldest first, at most `limit`. */
+  list(limit: number): OpenConnection[] {
+    return firstOf(this.#open, limit, ([socket, { inFlight, openedAt }]) => ({
+      from: originOf(socket),
+      since: epochOf(openedAt),
+      inFlight: inFlight.length,
+      receivedBytes: socket.bytesRead,
+      sentBytes: socket.bytesWritten,
+    }));
   }
 
   /**
@@ -177,6 +191,7 @@ export class Connections {
       return;
     }
     const connection: Connection = {
+      openedAt: performance.now(),
       inFlight: [],
       ended: () => this.#ended(socket, connection),
       turn: new Turn(() => this.#goOn(connection)),

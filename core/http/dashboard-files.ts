@@ -28,6 +28,7 @@ const OWN = [
   'app.js',
   'charts.js',
   'configuration.js',
+  'connections.js',
   'daemon.js',
   'elements.js',
   'names.js',
@@ -36,6 +37,7 @@ const OWN = [
   'preview.js',
   'provider.js',
   'rates.js',
+  'space.js',
   'units.js',
 ] as const;
 

@@ -12,6 +12,7 @@ import type { TlsFront } from '../net/tls-front.js';
 import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import type { UnixSettings } from '../net/peer-users.js';
+import type { OpenConnection } from '../net/open-connection.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import { type ConnectionFigures, Connections } from './connections.js';
 import { deferContinue } from './continue.js';
@@ -48,6 +49,11 @@ export class Listener {
 
   get figures(): ConnectionFigures {
     return this.#connections.figures;
+  }
+
+  /** Open connections, the oldest first, at most `limit`. */
+  list(limit: number): OpenConnection[] {
+    return this.#connections.list(limit);
   }
 
   /** Number of connections that were closed at once because of max_connections. */

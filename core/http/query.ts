@@ -18,8 +18,11 @@ export function optionalNumber(name: string, text: string | undefined): number |
 }
 
 /** Maximum number of entries in a page of a list. @throws INVALID_ARGUMENT */
-export function listLimit(text: string | undefined): number {
-  const most = optionalNumber('limit', text) ?? DEFAULT_LIST_LIMIT;
-  if (most >= 1 && most <= MAX_LIST_LIMIT) return most;
-  throw invalid(`?limit=${most} must be from 1 to ${MAX_LIST_LIMIT}`);
+export function listLimit(
+  text: string | undefined,
+  { byDefault = DEFAULT_LIST_LIMIT, most = MAX_LIST_LIMIT } = {},
+): number {
+  const limit = optionalNumber('limit', text) ?? byDefault;
+  if (limit >= 1 && limit <= most) return limit;
+  throw invalid(`?limit=${limit} must be from 1 to ${most}`);
 }

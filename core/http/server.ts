@@ -7,6 +7,7 @@
  */
 import { formatAddress } from '../net/address.js';
 import { listenFailure } from '../net/listening.js';
+import type { OpenConnection } from '../net/open-connection.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import { ConnectionAudit } from '../net/connection-audit.js';
@@ -63,6 +64,11 @@ export class HttpServer {
   /** Numbers of answers by the first digit of their status; under 0 of requests without one. */
   get answers(): readonly number[] {
     return (this.#listener?.figures ?? NO_CONNECTIONS).answers;
+  }
+
+  /** Open connections, the oldest first, at most `limit`. */
+  list(limit: number): OpenConnection[] {
+    return this.#listener?.list(limit) ?? [];
   }
 
   /** Undefined without TLS. */

@@ -1,18 +1,27 @@
-/** Routes of the daemon's status: as one answer, and as a stream of events. */
+/** Routes of the daemon's status, as one answer and as a stream of events, and of its connections. */
 import type { FastifyInstance } from 'fastify';
 import { EVENT_STREAM, type LiveStatus } from './live-status.js';
 import type { RequestAccess } from './route-access.js';
+import { listLimit } from './query.js';
 import { parameters, part, PROBLEMS } from './schemas.js';
+
+/** Of one answer. */
+const CONNECTIONS = { byDefault: 100, most: 1000 };
 
 export interface StatusRoutesOptions {
   /** The present status of the daemon. */
   status: () => Promise<object>;
+  /** Open connections of all doors, at most `limit` of them, and how many there are. */
+  connections: (limit: number) => object;
   live: LiveStatus;
   /** Absent: the daemon is open to everybody. */
   access: RequestAccess | undefined;
 }
 
-export function addStatusRoutes(app: FastifyInstance, { status, live, access }: StatusRoutesOptions): void {
+export function addStatusRoutes(
+  app: FastifyInstance,
+  { status, connections, live, access }: StatusRoutesOptions,
+): void {
   app.get(
     '/v1/status',
     {
@@ -25,6 +34,24 @@ export function addStatusRoutes(app: FastifyInstance, { status, live, access }: 
       },
     },
     () => status(),
+  );
+
+  app.get<{ Querystring: { limit?: string } }>(
+    '/v1/connections',
+    {
+      // Where clients connect from is for those who administer the daemon, as CLIENT LIST of the Redis protocol is.
+      config: { access: { scope: 'admin', of: 'daemon' } },
+      schema: {
+        tags: ['daemon'],
+        summary: 'The open connections: where from, since when, requests in flight, bytes',
+        querystring: parameters('ConnectionsQuery'),
+        response: {
+          200: { description: 'The oldest of each door first.', ...part('ConnectionList') },
+          ...PROBLEMS,
+        },
+      },
+    },
+    ({ query }) => connections(listLimit(query.limit, CONNECTIONS)),
   );
 
   app.get(

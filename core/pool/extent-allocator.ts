@@ -21,6 +21,7 @@
  * churn; about 75 at worst.
  */
 import { BedrockError } from '../base/errors.js';
+import type { FreeExtents } from './free-extents.js';
 import { isAlignment, MAX_ALIGNMENT, MIN_ALIGNMENT } from './extent.js';
 import { PairTree } from './pair-tree.js';
 
@@ -159,6 +160,13 @@ export class ExtentAllocator {
     while (this.#byOffset.next())
       extents.push({ offset: this.#byOffset.first, length: this.#byOffset.second });
     return extents;
+  }
+
+  /** Adds free extents that begin after an offset to a list, in order, until it has `most`. */
+  after(offset: number, most: number, list: FreeExtents): void {
+    this.#byOffset.seekAtMost(offset, Infinity);
+    while (list.length < most && this.#byOffset.next())
+      list.push(this.#byOffset.first, this.#byOffset.second);
   }
 
   #release(what: string, offset: number, length: number): void {

@@ -15,15 +15,18 @@ const MAX_EXCESS_BYTES = 2 ** 20;
 /**
  * Logs the first findings with all that is known of the loss. There is a limit, as damage may have
  * hit every slot.
+ * @returns the messages of those that were logged
  */
-export function logFindings(logger: Logger, findings: Iterable<Finding>, quarantined: number): void {
+export function logFindings(logger: Logger, findings: Iterable<Finding>, quarantined: number): string[] {
+  const told: string[] = [];
   let found = 0;
   for (const { message, ...facts } of findings) {
     // Nobody waits until millions of findings are put into words.
     if (++found > MAX_LOGGED_FINDINGS) break;
+    told.push(message);
     logger.warning(message, facts);
   }
-  if (found === 0) return;
+  if (found === 0) return told;
   const more =
     found <= MAX_LOGGED_FINDINGS
       ? ''
@@ -31,6 +34,7 @@ export function logFindings(logger: Logger, findings: Iterable<Finding>, quarant
   logger.warning(
     `${more}what is damaged is set aside, and everything else is served: see \`bedrock pool check\` and \`bedrock pool repair\``,
   );
+  return told;
 }
 
 /** Logs that there are bytes beyond the capacity. Only examines what costs nothing. */

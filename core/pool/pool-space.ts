@@ -18,6 +18,7 @@ import type { Logger } from '../base/logging.js';
 import type { Eventually } from '../targets/lifecycle.js';
 import { type Extent, ExtentAllocator } from './extent-allocator.js';
 import { alignDown } from './extent.js';
+import { FreeExtents } from './free-extents.js';
 import { GiveBacks } from './give-backs.js';
 import { Growth } from './growth.js';
 import type { HeaderStore } from './header-store.js';
@@ -88,6 +89,13 @@ export class PoolSpace {
   /** Bytes that the pool can hold when it has grown to its limit, or as far as its file system allows. */
   get capacityBytes(): number {
     return this.usedBytes + this.freeBytes;
+  }
+
+  /** The first free extents after an offset, at most `most`, in order. */
+  freeAfter(offset: number, most: number): FreeExtents {
+    const list = new FreeExtents(most);
+    this.#space.after(offset, most, list);
+    return list;
   }
 
   get usedBytes(): number {

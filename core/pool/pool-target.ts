@@ -11,6 +11,7 @@ import type { Logger } from '../base/logging.js';
 import type { TargetMode } from '../contract/mode.js';
 import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
+import type { SpaceMap } from '../contract/space-map.js';
 import type { Capabilities, RecoveryReport, RegionMapping, RegionRange } from '../contract/target.js';
 import type { Usage } from '../targets/target-hooks.js';
 import { ImportableTarget } from '../targets/importable-target.js';
@@ -25,6 +26,7 @@ import { logExcess, logFindings } from './open-log.js';
 import { recoverPool } from './recover-pool.js';
 import type { NewSlot } from './region-extents.js';
 import type { RegionPool } from './region-pool.js';
+import { mapSpace, SLICE } from './space-map.js';
 
 /** Opens and deletes the storage of a pool. */
 export interface PoolStorage {
@@ -102,8 +104,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const opened = await this.#storage.open();
     this.#medium = opened.medium;
     this.#maxBytes = opened.maxBytes;
-    const { regions, bytes, quarantined } = await this.#recover(opened.medium);
-    return { regions, bytes, quarantined, durationMs: performance.now() - started };
+    const recovered = await this.#recover(opened.medium);
+    return { ...recovered, durationMs: performance.now() - started };
   }
 
   async #recover(opened: PoolMedium): Promise<Omit<RecoveryReport, 'durationMs'>> {
@@ -114,7 +116,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     });
     const { pool, medium, regions, bytes, quarantined, findings } = recovered;
     this.#medium = medium;
-    logFindings(this.logger, findings, quarantined.length);
+    const told = logFindings(this.logger, findings, quarantined.length);
     if (!this.#isReadOnly) await logExcess(this.logger, medium, pool.header.capacity);
     // Safe: from here on only calls store, and nothing has been stored since recovery ended.
     medium.opened?.();
@@ -126,7 +128,12 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
       names: recovered.names,
       make: (id, size, createdAt, offset) => new PoolRegion(id, size, createdAt, offset),
     });
-    return { regions, bytes, quarantined: quarantined.length };
+    return {
+      regions,
+      bytes,
+      quarantined: quarantined.length,
+      ...(told.length > 0 && { findings: told }),
+    };
   }
 
   protected async closeStorage(): Promise<void> {
@@ -181,6 +188,21 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
       flushes: this.#medium?.flushes,
       journal: pool.journalFigures,
     };
+  }
+
+  /** @throws TARGET_CLOSED */
+  async spaceMap(buckets: number): Promise<SpaceMap> {
+    this.enter();
+    try {
+      const { header, table, space } = this.#pool;
+      const { capacity, alignment } = header;
+      return await mapSpace(
+        { capacity, alignment, table, freeAfter: (offset) => space.freeAfter(offset, SLICE) },
+        buckets,
+      );
+    } finally {
+      this.leave();
+    }
   }
 
   get #pool(): RegionPool {

@@ -12,6 +12,7 @@ import type { Logger } from '../base/logging.js';
 import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
 import { endAndLinger } from '../net/linger.js';
+import { epochOf, firstOf, type OpenConnection } from '../net/open-connection.js';
 import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
@@ -23,7 +24,7 @@ import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Access } from '../security/access.js';
-import type { AuditLog } from '../security/audit.js';
+import { type AuditLog, originOf } from '../security/audit.js';
 import { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
 import { clientLine } from './client-line.js';
@@ -372,6 +373,18 @@ export class RespServer implements Door {
       arrivingBytes: this.arriving.total,
       bufferedBytes,
     };
+  }
+
+  /** Open connections, the oldest first, at most `limit`. */
+  list(limit: number): OpenConnection[] {
+    return firstOf(this.#connections.values(), limit, ({ facts, socket }) => ({
+      from: originOf(socket),
+      since: epochOf(facts.connectedAt),
+      inFlight: facts.memory.waitingReplies,
+      receivedBytes: socket.bytesRead,
+      sentBytes: socket.bytesWritten,
+      ...(facts.name !== '' && { name: facts.name }),
+    }));
   }
 
   /** Undefined without TLS. */

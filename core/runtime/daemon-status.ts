@@ -22,6 +22,7 @@ export interface StatusSources {
   readonly clock: Clock;
   /** For the name of each door that listens: its figures. */
   readonly doors: () => DaemonStatus['doors'];
+  readonly streams: () => DaemonStatus['executionStreams'];
 }
 
 /**
@@ -33,6 +34,7 @@ export async function daemonStatus({
   version,
   clock,
   doors,
+  streams,
 }: StatusSources): Promise<DaemonStatus> {
   const seen = providers.all.map(lookAt);
   const shown = await Promise.all(seen.map(statusOfProvider));
@@ -58,6 +60,7 @@ export async function daemonStatus({
       maxQueued: limits.maxQueued,
       refused,
     })),
+    executionStreams: streams(),
     doors: doors(),
     operations: providers.operations.list(),
     latencyBoundsMs: BOUNDS_MS,
@@ -90,6 +93,7 @@ async function statusOfTarget({
     type,
     state,
     capabilities,
+    hasSpaceMap: typeof target.spaceMap === 'function',
     ...(readOnly !== undefined && { readOnly }),
     ...(meter !== undefined && { operations: figuresOf(meter) }),
   };

@@ -47,6 +47,15 @@ export class RunningConfig {
     return this.start.directory;
   }
 
+  /** The execution streams, each with its execution pools. */
+  get streams(): { name: string; pools: string[] }[] {
+    const { xstreams = [] } = this.current.json.margo?.argobots ?? {};
+    return xstreams.map(({ name, scheduler }, index) => ({
+      name: name ?? String(index),
+      pools: scheduler.pools.map(String),
+    }));
+  }
+
   /** Replaces the configuration after a change. */
   adopt(resolution: Resolution): void {
     this.#resolution = resolution;

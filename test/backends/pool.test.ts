@@ -138,7 +138,10 @@ describe.each(BACKENDS)('a %s pool', (type) => {
     const again = await openPool(type);
     await expect(again.stat(lost)).rejects.toMatchObject({ code: 'REGION_NOT_FOUND' });
     await expect(text(again, kept, 4)).resolves.toBe('kept');
-    expect((await again.stats()).recovery).toMatchObject({ regions: 1, quarantined: 1 });
+    expect((await again.stats()).recovery).toMatchObject({
+      ...{ regions: 1, quarantined: 1 },
+      findings: [expect.any(String)],
+    });
     await expect(again.createAndWrite(Buffer.from('new'))).resolves.toBeDefined();
   });
 

@@ -66,6 +66,7 @@ function makeApp(): Promise<HttpApp> {
       metrics: new Registry(),
       config: () => ({}),
       status: () => Promise.resolve({}),
+      connections: () => ({}),
       changes: undefined as never,
       queries: undefined as never,
       access: undefined,

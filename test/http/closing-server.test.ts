@@ -30,6 +30,7 @@ it('leaves nothing of a server that is closed while it begins to listen', async 
         metrics: new Registry(),
         config: () => ({}),
         status: () => Promise.resolve({}),
+        connections: () => ({}),
         changes: undefined as never,
         queries: undefined as never,
         access: undefined,

@@ -13,6 +13,7 @@ import {
   type Page,
 } from 'playwright-core';
 import { needs } from '../fixtures/needs.js';
+import { closeSecured, Secured } from '../security/secured-daemon.js';
 import { closeDaemons, memoryStore, runDaemon, type RunningDaemon } from './running-daemon.js';
 
 const BROWSER = (process.env.PATH ?? '')
@@ -36,6 +37,8 @@ const NASTY = '<img src=x onerror="document.title=1">';
 const VIEWS = {
   Overview: '/',
   'Provider store': '/#/provider/store',
+  'Provider disk': '/#/provider/disk',
+  Connections: '/#/connections',
   Contents: '/#/contents',
   'Contents of store': '/#/contents/store/0',
   Operations: '/#/operations',
@@ -52,7 +55,11 @@ inChromium.describe('the page in Chromium', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'bedrock-page-'));
-    daemon = await runDaemon({ providers: [memoryStore('store', 42, { max_bytes: 2 ** 24 })] });
+    const pool = { path: path.join(folder, 'disk.pool'), create_if_missing_with_size: 2 ** 24 };
+    const disk = { name: 'disk', type: 'warabi', config: { target: { type: 'file', config: pool } } };
+    daemon = await runDaemon({
+      providers: [memoryStore('store', 42, { max_bytes: 2 ** 24 }), { ...disk, provider_id: 43 }],
+    });
     browser = await chromium.launch({ executablePath: BROWSER ?? '', args: ['--no-sandbox'] });
     const store = daemon.daemon.target('store');
     await store.put('run/17/mesh', Buffer.from('a mesh'));
@@ -70,6 +77,7 @@ inChromium.describe('the page in Chromium', () => {
   afterAll(async () => {
     await browser.close();
     await closeDaemons();
+    await closeSecured();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -281,13 +289,94 @@ inChromium.describe('the page in Chromium', () => {
         .getByRole('region', { name: 'Running configuration' })
         .filter({ hasText: '"store"' })
         .waitFor();
-      await page.getByLabel('JSONata expression').fill('$.providers.name');
+      await page.getByLabel('JSONata expression').fill('$.providers[0].name');
       await page.getByRole('button', { name: 'Evaluate' }).click();
       await page.getByRole('region', { name: 'Result' }).waitFor();
       expect(await page.getByRole('region', { name: 'Result' }).textContent()).toBe('"store"');
       await page.getByLabel('JSONata expression').fill('$.(');
       await page.getByRole('button', { name: 'Evaluate' }).click();
       await page.getByRole('alert').filter({ hasText: 'INVALID_ARGUMENT' }).waitFor();
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'shows a map of the space, whose buckets can be looked at with the keyboard',
+    async () => {
+      const disk = daemon.daemon.target('disk');
+      const ids = [];
+      for (let index = 0; index < 9; index++) ids.push(await disk.create(2 ** 20));
+      for (const id of ids.filter((_, index) => index % 2 === 1)) await disk.erase(id);
+      const page = await open('/#/provider/disk');
+      const map = page.getByRole('slider', { name: 'Map of the space of target 0' });
+      await page.getByText(/^16\.0 MiB, of which .* are free, in \d+ pieces; 5 regions\. /).waitFor();
+      await map.focus();
+      await page.keyboard.press('End');
+      await page.getByText('16.0 MiB to 16.0 MiB: 0.0 % used, 0 regions begin there').waitFor();
+      expect(await map.getAttribute('aria-valuenow')).toBe('1023');
+      await page.keyboard.press('Home');
+      await page.getByText('0 B to 16.0 KiB: 100.0 % used,').waitFor();
+      // Something is drawn: squares that are used and squares that are not.
+      const colours = await map.evaluate((node) => {
+        const canvas = node as unknown as {
+          width: number;
+          height: number;
+          getContext(kind: string): { getImageData(...at: number[]): { data: Uint8ClampedArray } };
+        };
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const seen = new Set<string>();
+        for (let at = 0; at < data.length; at += 4) seen.add(data.slice(at, at + 4).join());
+        return seen.size;
+      });
+      expect(colours).toBeGreaterThanOrEqual(3);
+      await page.getByText('Free pieces by size').click();
+      await page.getByRole('table', { name: 'Free pieces of target 0' }).waitFor();
+      for (const id of ids.filter((_, index) => index % 2 === 0)) await disk.erase(id);
+      expect(faults).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'shows the connections',
+    async () => {
+      const page = await open('/#/connections');
+      await page.getByText(/^\d+ connections\.$/).waitFor();
+      expect(await page.getByRole('row').filter({ hasText: 'HTTP' }).count()).toBeGreaterThan(0);
+      expect(faults).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'asks for a token where tokens are on, until it gets a valid one, and tells what that may not do',
+    async () => {
+      const secured = await Secured.start();
+      context = await browser.newContext();
+      context.setDefaultTimeout(PATIENCE_MS);
+      const page = await context.newPage();
+      await page.goto(secured.daemon.address ?? '');
+      const dialog = page.getByRole('dialog', { name: 'Token' });
+      await dialog.waitFor();
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate<axe.AxeResults>('axe.run()');
+      expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+      // There is nothing to go back to.
+      await page.keyboard.press('Escape');
+      await page.locator('#token').fill('bedrock_admin_wrong');
+      await page.getByRole('button', { name: 'Use it' }).click();
+      await dialog.filter({ hasText: 'UNAUTHENTICATED' }).waitFor();
+      await page.locator('#token').fill(secured.tokens.reader ?? '');
+      await page.getByRole('button', { name: 'Use it' }).click();
+      await page.getByRole('status').filter({ hasText: 'up ' }).waitFor();
+      await page.getByRole('link', { name: 'store' }).waitFor();
+      expect(page.url()).not.toContain('bedrock_');
+      await page.getByRole('link', { name: 'Connections', exact: true }).click();
+      await page.getByRole('alert').filter({ hasText: 'PERMISSION_DENIED' }).waitFor();
+      // In the tab alone: another one is asked again.
+      const other = await context.newPage();
+      await other.goto(secured.daemon.address ?? '');
+      await other.getByRole('dialog', { name: 'Token' }).waitFor();
     },
     PATIENCE_MS,
   );

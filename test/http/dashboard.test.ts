@@ -1,7 +1,11 @@
 /** The page of the daemon and what it lives on: its files, the status, and the stream of it. */
 import { readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { request } from 'undici';
+import type { SpaceMap } from '../../core/index.js';
 import { DASHBOARD_PATHS } from '../../core/http/dashboard-files.js';
 import { RawConnection } from './raw-connection.js';
 import { closeDaemons, expectProblem, gatedStore, memoryStore, runDaemon } from './running-daemon.js';
@@ -11,7 +15,7 @@ afterEach(closeDaemons);
 interface Status {
   providers: {
     name: string;
-    targets: { stats?: { regions: number }; operations: Record<string, Figures> }[];
+    targets: { hasSpaceMap: boolean; stats?: { regions: number }; operations: Record<string, Figures> }[];
   }[];
   doors: Record<string, Record<string, number>>;
   latencyBoundsMs: number[];
@@ -109,6 +113,64 @@ describe('the status', () => {
     });
     const status = (await daemon.call('GET', '/v1/status')).json() as Status;
     expect(status.providers).toMatchObject([{ name: 'store' }, { name: 'service', targets: [] }]);
+  });
+});
+
+describe('the map of the space', () => {
+  const fileStore = {
+    name: 'disk',
+    type: 'warabi',
+    provider_id: 43,
+    config: { target: { type: 'file', config: { path: 'disk.pool', create_if_missing_with_size: 2 ** 24 } } },
+  };
+
+  it('has the free bytes and the regions of a bounded number of buckets', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'bedrock-map-'));
+    const before = process.cwd();
+    process.chdir(folder);
+    try {
+      const daemon = await runDaemon({ providers: [memoryStore('store', 42), fileStore] });
+      const disk = daemon.daemon.target('disk');
+      const ids = [];
+      for (let index = 0; index < 20; index++) ids.push(await disk.create(2 ** 16));
+      for (const id of ids.filter((_, index) => index % 2 === 1)) await disk.erase(id);
+      const map = (await daemon.call('GET', '/v1/providers/disk/stats/space')).json() as SpaceMap;
+      const { usedBytes } = await disk.stats();
+      const sumOf = (list: readonly number[]): number => list.reduce((sum, each) => sum + each, 0);
+      expect(map).toMatchObject({ totalBytes: 2 ** 24, bucketBytes: 2 ** 14 });
+      expect([map.freeBytes.length, sumOf(map.freeBytes)]).toEqual([1024, 2 ** 24 - usedBytes]);
+      expect([sumOf(map.regions), sumOf(map.freeExtentsBySize)]).toEqual([10, map.freeExtents]);
+      expect(map.freeExtentsBySize[16]).toBeGreaterThanOrEqual(9);
+      expectProblem(await daemon.call('GET', '/v1/providers/store/stats/space'), 501, 'NOT_SUPPORTED');
+      const { providers } = (await daemon.call('GET', '/v1/status')).json() as Status;
+      expect(providers.map(({ targets }) => targets[0]?.hasSpaceMap)).toEqual([false, true]);
+      await daemon.close();
+    } finally {
+      process.chdir(before);
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('the connections', () => {
+  it('are listed one by one, up to a limit', async () => {
+    const daemon = await runDaemon();
+    const idle = await RawConnection.open(daemon.port);
+    const list = async (query = ''): Promise<{ connections: Record<string, unknown>[]; total: number }> =>
+      (await daemon.call('GET', `/v1/connections${query}`)).json() as never;
+    const { connections, total } = await list();
+    expect(total).toBe(connections.length);
+    const now = Date.now();
+    for (const { door, from, since } of connections) {
+      expect([door, from]).toEqual(['http', expect.stringMatching(/^127\.0\.0\.1:\d+$/)]);
+      expect(Math.abs(now - Number(since))).toBeLessThan(600_000);
+    }
+    // The one that asks is the only one with a request.
+    expect(connections.map(({ inFlight }) => inFlight).toSorted()).toEqual([0, 1]);
+    expect((await list('?limit=1')).connections).toHaveLength(1);
+    for (const limit of ['0', '1001'])
+      expectProblem(await daemon.call('GET', `/v1/connections?limit=${limit}`), 400, 'INVALID_ARGUMENT');
+    idle.destroy();
   });
 });
 
