@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/errors.js';
 import type { LogThreshold } from '../base/log-levels.js';
 import type { Logger } from '../base/logging.js';
+import { findTracing } from '../base/tracing.js';
 import { packageVersion } from '../base/package-version.js';
 import { type ConfigDocument, configFromObject, readConfigFile } from '../config/document.js';
 import type { Daemon } from './daemon.js';
@@ -72,9 +73,11 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
       import('./daemon.js'),
       import('../runtime/config-file.js'),
     ]);
+    const version = packageVersion();
+    await findTracing(version);
     return await Daemon.start({
       ...prepared,
-      version: packageVersion(),
+      version,
       listen: options.listen ?? true,
       signal: options.signal,
       logFile,

@@ -10,6 +10,7 @@ import { encodeText } from '../base/allocation.js';
 import { BedrockError, failureRecord } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { isInstance, propertyOf } from '../base/plain.js';
+import { tracing } from '../base/tracing.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import { DEFAULT_MAX_TRANSACTION_BYTES } from '../contract/names.js';
 import type { ListenAddress } from '../net/address.js';
@@ -232,11 +233,18 @@ export async function buildHttpApp(options: HttpAppOptions, state: HttpAppState)
   await app.ready();
   if (routes === undefined) throw new BedrockError('INTERNAL', 'there is nothing to listen with');
   return {
-    handle: requestsTo(routes, options, state, { guard, access, counted }),
+    handle: traced(requestsTo(routes, options, state, { guard, access, counted })),
     evictedBodies: () => gathering.evicted,
     endStreams: () => live.close(),
     close: () => app.close(),
   };
+}
+
+/** With a span for each request, if there are spans. */
+function traced(handle: RequestListener): RequestListener {
+  const spans = tracing;
+  if (spans === undefined) return handle;
+  return (request, response) => spans.during('http', request.headers, () => handle(request, response));
 }
 
 /**

@@ -6,6 +6,7 @@
  * `leaveWhen`. For any other call, use `operate`.
  */
 import { asBedrockError } from '../base/errors.js';
+import { tracing } from '../base/tracing.js';
 import type { Operation } from '../runtime/operation-meter.js';
 import { Conflicts, type RegionUse } from './conflicts.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -102,14 +103,18 @@ export class Calls {
       throw error;
     }
     replies.push(reply);
-    if (executionPool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
-    else
-      this.#settle(
-        executionPool.run(() => call.call(reply)),
-        call,
-        reply,
-        false,
-      );
+    const start = (): void => {
+      if (executionPool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
+      else
+        this.#settle(
+          executionPool.run(() => call.call(reply)),
+          call,
+          reply,
+          false,
+        );
+    };
+    if (tracing === undefined) start();
+    else tracing.during('resp', {}, start);
   }
 
   /**

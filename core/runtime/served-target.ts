@@ -11,6 +11,7 @@
  * `record` or `recordFailure`, once.
  */
 import type { ErrorCode } from '../base/errors.js';
+import { tracing } from '../base/tracing.js';
 import type { ExecutionPool } from '../contract/execution-pool.js';
 import type { ProviderState } from '../contract/provider-state.js';
 import type { Target } from '../contract/target.js';
@@ -82,10 +83,18 @@ export class ServedTarget {
    */
   record(operation: Operation, bytes: number, begun: number): void {
     this.meter[operation].record(bytes, performance.now() - begun);
+    if (tracing !== undefined) this.#trace(operation, bytes, begun);
   }
 
   /** Counts an operation that failed. @param begun as for record */
   recordFailure(operation: Operation, code: ErrorCode, begun: number): void {
     this.meter[operation].recordFailure(code, performance.now() - begun);
+    if (tracing !== undefined) this.#trace(operation, 0, begun, code);
+  }
+
+  #trace(operation: Operation, bytes: number, begun: number, code?: ErrorCode): void {
+    const { index: target } = this;
+    const provider = this.provider.name;
+    tracing?.operation({ provider, target, operation, bytes, begun, ...(code !== undefined && { code }) });
   }
 }

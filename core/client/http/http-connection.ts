@@ -8,6 +8,7 @@
 import { buildConnector, type Dispatcher } from 'undici';
 import { copyBytes, isRefusal } from '../../base/allocation.js';
 import { BedrockError, ERROR_CODES, isErrorCode, messageOf, systemCodeOf } from '../../base/errors.js';
+import { tracing } from '../../base/tracing.js';
 import { isRecord, propertyOf } from '../../base/plain.js';
 import type { CallOptions, RemoteCall } from '../../contract/remote-provider.js';
 import type { HttpUrl } from '../../net/service-url.js';
@@ -84,7 +85,11 @@ export class HttpConnection {
     let response: HttpResponse;
     try {
       const own = this.#ownHeaders();
-      const headers = request.headers === undefined ? own : { ...own, ...request.headers };
+      const traced = tracing?.headers();
+      const headers =
+        request.headers === undefined && traced === undefined
+          ? own
+          : { ...own, ...request.headers, ...traced };
       response = await this.#pool.request({
         method: request.method,
         path: pathOf(request),

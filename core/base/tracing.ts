@@ -1,0 +1,129 @@
+/**
+ * Spans of operations, through the API of OpenTelemetry. They exist in a process that has the
+ * package @opentelemetry/api and has registered a tracer provider before its first daemon starts.
+ * Otherwise `tracing` is undefined, and whoever would report something makes that one check.
+ *
+ * A request that may wait has its span from the start (`during`), so that what it asks of other
+ * daemons belongs to it. A request that is done at once gets its span afterwards. A span is exported
+ * only if it becomes an operation (`operation`): health checks leave none.
+ *
+ * The headers are those of W3C Trace Context, read and written here: they need no propagator.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type * as Api from '@opentelemetry/api';
+import type { Context, Span, Tracer } from '@opentelemetry/api';
+
+/** Headers of a request, in lower case. */
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** An operation that has ended. */
+export interface TracedOperation {
+  readonly provider: string;
+  readonly target: number;
+  readonly operation: string;
+  /** Bytes of regions that it moved. */
+  readonly bytes: number;
+  /** When its request came, by performance.now(). */
+  readonly begun: number;
+  /** Code of its error. */
+  readonly code?: string;
+}
+
+interface Request {
+  readonly span: Span;
+  readonly door: string;
+  hasEnded: boolean;
+}
+
+/** What is being carried out. One for all daemons of the process, as they ask each other. */
+const requests = new AsyncLocalStorage<Request>();
+
+const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+export class Tracing {
+  readonly #tracer: Tracer;
+
+  constructor(
+    private readonly api: typeof Api,
+    version: string,
+  ) {
+    this.#tracer = api.trace.getTracer('bedrock-node', version);
+  }
+
+  /** Carries a request out. @param headers those that it came with */
+  during<T>(door: string, headers: Headers, run: () => T): T {
+    const { SpanKind } = this.api;
+    const span = this.#tracer.startSpan('bedrock', { kind: SpanKind.SERVER }, this.#parentOf(headers));
+    return requests.run({ span, door, hasEnded: false }, run);
+  }
+
+  /** An operation has ended. It is the request's, if that has none yet. */
+  operation({ provider, target, operation, bytes, begun, code }: TracedOperation): void {
+    const { SpanKind, SpanStatusCode, ROOT_CONTEXT } = this.api;
+    let request = requests.getStore();
+    if (request === undefined || request.hasEnded) {
+      const startTime = performance.timeOrigin + begun;
+      const span = this.#tracer.startSpan('bedrock', { kind: SpanKind.SERVER, startTime }, ROOT_CONTEXT);
+      request = { span, door: 'resp', hasEnded: false };
+    }
+    request.hasEnded = true;
+    const { span, door } = request;
+    span.updateName(`bedrock ${operation}`);
+    span.setAttributes({
+      'bedrock.door': door,
+      'bedrock.provider': provider,
+      'bedrock.target': target,
+      'bedrock.operation': operation,
+      'bedrock.bytes': bytes,
+    });
+    if (code !== undefined) {
+      span.setAttribute('error.type', code);
+      span.setStatus({ code: SpanStatusCode.ERROR, message: code });
+    }
+    span.end();
+  }
+
+  /** Headers that tell another daemon which request asks it. */
+  headers(): Record<string, string> | undefined {
+    const context = requests.getStore()?.span.spanContext();
+    if (context === undefined || !this.api.isSpanContextValid(context)) return undefined;
+    const { traceId, spanId, traceFlags, traceState } = context;
+    const flags = traceFlags.toString(16).padStart(2, '0');
+    const state = traceState?.serialize() ?? '';
+    return { traceparent: `00-${traceId}-${spanId}-${flags}`, ...(state !== '' && { tracestate: state }) };
+  }
+
+  #parentOf({ traceparent, tracestate }: Headers): Context {
+    const { ROOT_CONTEXT, createTraceState, isSpanContextValid, trace } = this.api;
+    const [, traceId, spanId, flags] =
+      (typeof traceparent === 'string' && TRACEPARENT.exec(traceparent)) || [];
+    if (traceId === undefined || spanId === undefined || flags === undefined) return ROOT_CONTEXT;
+    const context = {
+      traceId,
+      spanId,
+      traceFlags: Number.parseInt(flags, 16),
+      isRemote: true,
+      ...(typeof tracestate === 'string' && { traceState: createTraceState(tracestate) }),
+    };
+    return isSpanContextValid(context) ? trace.setSpanContext(ROOT_CONTEXT, context) : ROOT_CONTEXT;
+  }
+}
+
+/** Undefined if nobody has asked for spans. */
+export let tracing: Tracing | undefined;
+
+/** Looks for a tracer provider; it serves all daemons of the process. */
+export async function findTracing(version: string): Promise<void> {
+  let api: typeof Api;
+  try {
+    api = await import('@opentelemetry/api');
+  } catch {
+    tracing = undefined;
+    return;
+  }
+  // Without a provider the API makes spans without an identity. This one is not ended, so nobody
+  // sees it.
+  const probe = api.trace.getTracer('bedrock-node', version).startSpan('bedrock');
+  const isThere = api.isSpanContextValid(probe.spanContext());
+  tracing = isThere ? new Tracing(api, version) : undefined;
+}
