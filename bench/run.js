@@ -22,6 +22,7 @@ import { writeTables } from './markdown.js';
 import { nativeSection } from './native.js';
 import { peersSection } from './peers.js';
 import { plotOf } from './plot.js';
+import { radosSection } from './rados.js';
 import { recoverySection } from './recovery.js';
 import { absentPeers, installPeers } from './setup.js';
 import { formatTable } from './table.js';
@@ -36,6 +37,7 @@ const SECTIONS = {
   kv: kvSection,
   native: nativeSection,
   peers: peersSection,
+  rados: radosSection,
   recovery: recoverySection,
   security: securitySection,
   snapshot: snapshotSection,
