@@ -1,35 +1,28 @@
 /**
- * The Redis door: a listener on TCP, on a unix socket, or on both, and its clients.
- *
- * Sockets read directly into the buffers of `Connection` if Node allows it. That uses `onread` of
- * net, and the connection is handed over to a socket made with that option. Other sockets, such as
- * those with TLS, are read in the ordinary way.
+ * The Redis door: it listens on TCP, on a unix socket, or on both, and gives its clients access to
+ * the daemon (`Door`). `Connections` looks after those that have connected.
  */
-import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import type { RespConfig } from '../../schemas/generated/bedrock.js';
 import { BedrockError, explain, failureRecord } from '../base/errors.js';
 import type { Logger } from '../base/logging.js';
 import { formatHostPort, type RespAddress } from '../net/address.js';
 import { ByteBudget } from '../net/byte-budget.js';
-import { endAndLinger } from '../net/linger.js';
-import { epochOf, firstOf, type OpenConnection } from '../net/open-connection.js';
-import { AttendedClock, onceInputIsRead } from '../net/standstill.js';
+import type { OpenConnection } from '../net/open-connection.js';
 import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '../net/listening.js';
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import type { UnixSettings } from '../net/peer-users.js';
 import { UnixSocket } from '../net/unix-socket.js';
-import { isEncrypted } from '../net/write-now.js';
 import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import type { RunningProvider } from '../runtime/running-provider.js';
 import type { Access } from '../security/access.js';
-import { type AuditLog, originOf } from '../security/audit.js';
+import type { AuditLog } from '../security/audit.js';
 import { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
-import { clientLine } from './client-line.js';
 import type { DaemonFacts } from './command.js';
-import { Connection } from './connection.js';
+import { Connections } from './connections.js';
 import { Cursors } from './cursors.js';
 import type { Door } from './door.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -90,23 +83,13 @@ export class RespServer implements Door {
   readonly rates: Limits | undefined;
   readonly #options: RespServerOptions;
   readonly #servers: Server[] = [];
-  /** By number. */
-  readonly #connections = new Map<number, Connection>();
+  readonly #connections: Connections;
   #socket: UnixSocket | undefined;
   readonly #tls: TlsFront | undefined;
   readonly #refusals: ConnectionAudit | undefined;
   #listening: Promise<Bound> | undefined;
   #isClosing = false;
-  #idleTimer: NodeJS.Timeout | undefined;
-  #dripTimer: NodeJS.Timeout | undefined;
-  readonly #attended = new AttendedClock(() => this.#connections.size > 0);
-  #lastClient = 0;
-  #accepted = 0;
   #refused = 0;
-  /** Requests of clients that have left. */
-  #requestsBefore = 0;
-  /** Those of them that failed. */
-  #failedBefore = 0;
   /** Clients that were closed as slow because of the memory that they held. */
   #evicted = 0;
 
@@ -131,6 +114,7 @@ export class RespServer implements Door {
     this.arriving = new ByteBudget(settings.max_arriving_bytes);
     this.replies = new ByteBudget(settings.max_replies_bytes);
     this.uploads = new UploadWatch(settings.upload_timeout_ms);
+    this.#connections = new Connections(this, settings, options.address.unix, this.#refusals);
     this.daemon = {
       version,
       startedAt: performance.now(),
@@ -147,38 +131,10 @@ export class RespServer implements Door {
       queries,
       shutdown,
       figures: () => this.#figureLines(),
-      describe: (id) => this.#describe(this.#connections.get(id)),
-      describeAll: (ids) =>
-        [...this.#connections.values()]
-          .filter(({ id }) => ids === undefined || ids.has(id))
-          .map((connection) => this.#describe(connection))
-          .join(''),
+      describe: (id) => this.#connections.describe(id),
+      describeAll: (ids) => this.#connections.describeAll(ids),
     };
   }
-
-  /**
-   * Closes connections that have sent no request for some time. A client with a request in progress
-   * is not idle.
-   */
-  readonly #closeIdle = (): void => {
-    const { idle_timeout_ms: idleMs } = this.#options.settings;
-    const latest = performance.now() - idleMs;
-    onceInputIsRead(() => {
-      for (const connection of this.#connections.values())
-        if (connection.arrivedAt <= latest && !connection.isBusy && !connection.isAwaited)
-          connection.socket.destroy();
-    });
-  };
-
-  /** Closes connections that have been sending one request for a long time, with almost no progress. */
-  readonly #closeDripping = (): void => {
-    onceInputIsRead(() => {
-      const now = this.#attended.now();
-      const { upload_timeout_ms: timeoutMs } = this.#options.settings;
-      for (const connection of this.#connections.values())
-        if (connection.isDripping(now, timeoutMs)) connection.socket.destroy();
-    });
-  };
 
   /**
    * Starts to listen. It fails if `close` is called meanwhile.
@@ -225,10 +181,8 @@ export class RespServer implements Door {
       await this.#stop(0);
       throw await listenFailure(where, at, cause);
     }
-    // Safe: it was not closing just now, and `close` ends the timer.
-    const { idle_timeout_ms: idleMs, upload_timeout_ms: dripMs } = this.#options.settings;
-    this.#dripTimer = setInterval(this.#closeDripping, Math.max(10, dripMs / 8)).unref();
-    if (idleMs > 0) this.#idleTimer = setInterval(this.#closeIdle, Math.max(10, idleMs / 8)).unref();
+    // Safe: it was not closing just now, and `close` ends the watch.
+    this.#connections.watch();
     return { tcp: tcp && { ...tcp, port }, unix, bound };
   }
 
@@ -239,7 +193,7 @@ export class RespServer implements Door {
   #make(): Server {
     const { settings, logger } = this.#options;
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#connected(socket),
+      this.#connections.add(socket),
     );
     // Registered at once: connections arrive while the next address is bound.
     server.once('listening', () => goOnAfterFailures(server, logger));
@@ -266,60 +220,22 @@ export class RespServer implements Door {
 
   async #stop(drainTimeoutMs: number): Promise<boolean> {
     this.isServing = false;
-    clearInterval(this.#idleTimer);
-    clearInterval(this.#dripTimer);
+    this.#connections.unwatch();
     this.#tls?.close();
     await this.#socket?.remove().catch((error: unknown) => {
       this.#options.logger.warning(`the socket was not removed: ${explain(error)}`);
     });
     // Safe: clients that have connected meanwhile are among the clients.
     const ended = this.#servers.map(closed);
-    for (const connection of this.#connections.values()) connection.end();
+    this.#connections.end();
     let isDrained = true;
     const late = setTimeout(() => {
       isDrained = false;
-      for (const { socket } of this.#connections.values()) socket.destroy();
+      this.#connections.destroy();
     }, drainTimeoutMs);
     await Promise.all(ended);
     clearTimeout(late);
     return isDrained;
-  }
-
-  #connected(accepted: Socket): void {
-    this.#accepted++;
-    this.#attended.start();
-    const leave = this.rates?.connect(accepted);
-    if (leave instanceof BedrockError) {
-      this.#refusals?.limited(accepted, leave);
-      accepted.on('error', () => undefined);
-      accepted.resume();
-      endAndLinger(accepted, `-${leave.code} ${leave.message}\r\n`);
-      return;
-    }
-    const connection = new Connection(++this.#lastClient, this);
-    const socket = readingInto(accepted, connection);
-    connection.attach(socket);
-    this.#connections.set(connection.id, connection);
-    const { progress_timeout_ms: progressMs } = this.#options.settings;
-    socket.setTimeout(progressMs);
-    socket.on('timeout', () => {
-      const moved = connection.movedBytes;
-      onceInputIsRead(() => {
-        if (connection.isAwaited && connection.movedBytes === moved) socket.destroy();
-        else if (!socket.destroyed) socket.setTimeout(progressMs);
-      });
-    });
-    socket.on('end', () => connection.inputEnded());
-    // The close of a broken connection follows.
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      leave?.();
-      this.#connections.delete(connection.id);
-      this.#requestsBefore += connection.session.requests;
-      this.#failedBefore += connection.session.failedRequests;
-      connection.closed();
-    });
-    socket.resume();
   }
 
   // ---- what clients ask for ----
@@ -352,39 +268,20 @@ export class RespServer implements Door {
   }
 
   get figures(): DoorFigures {
-    let requests = this.#requestsBefore;
-    let failed = this.#failedBefore;
-    let bufferedBytes = 0;
-    let inFlight = 0;
-    for (const { session, socket } of this.#connections.values()) {
-      requests += session.requests;
-      failed += session.failedRequests;
-      bufferedBytes += socket.writableLength;
-      inFlight += session.calls.inFlight;
-    }
+    const { count, accepted, totals } = this.#connections;
     return {
-      connections: this.#connections.size,
-      accepted: this.#accepted,
+      connections: count,
+      accepted,
       refused: this.#refused,
-      inFlight,
-      requests,
-      failed,
+      ...totals,
       evicted: this.#evicted,
       arrivingBytes: this.arriving.total,
-      bufferedBytes,
     };
   }
 
   /** Open connections, the oldest first, at most `limit`. */
   list(limit: number): OpenConnection[] {
-    return firstOf(this.#connections.values(), limit, ({ facts, socket }) => ({
-      from: originOf(socket),
-      since: epochOf(facts.connectedAt),
-      inFlight: facts.memory.waitingReplies,
-      receivedBytes: socket.bytesRead,
-      sentBytes: socket.bytesWritten,
-      ...(facts.name !== '' && { name: facts.name }),
-    }));
+    return this.#connections.list(limit);
   }
 
   /** Undefined without TLS. */
@@ -413,35 +310,4 @@ export class RespServer implements Door {
       ],
     };
   }
-
-  #describe(connection: Connection | undefined): string {
-    // If the connection is gone, nobody reads the replies to its remaining requests.
-    if (connection === undefined) return '';
-    return clientLine(connection.facts, connection.socket, this.#options.address.unix);
-  }
-}
-
-/** A socket that reads into the client's buffers. */
-function readingInto(accepted: Socket, connection: Connection): Socket {
-  // Node supports `onread` only for sockets that are created with it, so the connection moves to
-  // such a socket. There is no public way to do that.
-  const handle = (accepted as { _handle?: unknown })._handle;
-  if (typeof handle !== 'object' || handle === null || isEncrypted(accepted)) {
-    accepted.on('data', (bytes) => {
-      if (!connection.take(bytes)) accepted.pause();
-    });
-    return accepted;
-  }
-  (accepted as { _handle?: unknown })._handle = null;
-  const socket = new Socket({
-    handle,
-    allowHalfOpen: true,
-    onread: {
-      buffer: () => connection.room(),
-      callback: (count: number, where: Uint8Array) => connection.received(count, where as Buffer),
-    },
-  } as SocketConstructorOpts);
-  // The server counts the accepted socket.
-  socket.once('close', () => accepted.destroy());
-  return socket;
 }
