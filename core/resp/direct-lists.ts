@@ -6,6 +6,7 @@ import type { Change } from '../contract/names.js';
 import type { RegionStat } from '../contract/target.js';
 import type { DirectTarget } from '../targets/direct-target.js';
 import { ALL, type Command, type CommandSession, type Run } from './command.js';
+import { replyNow } from './direct-read.js';
 import { isOutOfSpace, nullLine } from './direct-steps.js';
 import { headOf } from './pipeline.js';
 import { OK_LINE } from './region-arguments.js';
@@ -49,27 +50,19 @@ export function getAllNow(step: Step): Run {
     if (asked === undefined) return asStep(request, session);
     const { served, direct, names } = asked;
     if (!session.calls.enter(served)) return asStep(request, session);
-    const { replies } = session;
+    let found: (RegionStat | undefined)[];
     try {
       // Nothing else runs until the last one is read, so all values are of one moment.
-      const found = names.map((name) => direct.findNow(name));
-      const size = sizeOf(found, nullLine(session), session.limits.maxBulkBytes);
-      if (size <= MOST_BYTES) {
-        replies.admit(size);
-        const room = replies.openRoom(`*${found.length}\r\n`, size - LINE_END_BYTES);
-        if (fill(room, found, nullLine(session), direct)) {
-          replies.closeRoom();
-          session.calls.leave(served, 'read', size);
-          return undefined;
-        }
-      }
+      found = names.map((name) => direct.findNow(name));
     } catch (error) {
-      replies.dropRoom();
       session.calls.fail(served, 'read', error);
       return undefined;
     }
-    replies.dropRoom();
-    served.executionPool.leave();
+    const none = nullLine(session);
+    const size = sizeOf(found, none, session.limits.maxBulkBytes);
+    if (size > MOST_BYTES) served.executionPool.leave();
+    else if (replyNow(session, served, `*${found.length}\r\n`, size - LINE_END_BYTES, fill, found, none))
+      return undefined;
     return asStep(request, session);
   };
 }
@@ -88,9 +81,9 @@ function sizeOf(found: readonly (RegionStat | undefined)[], none: string, maxBul
 /** Writes the members, without the last end of a line. @returns whether all could be read at once */
 function fill(
   room: Buffer,
+  direct: DirectTarget,
   found: readonly (RegionStat | undefined)[],
   none: string,
-  direct: DirectTarget,
 ): boolean {
   let at = 0;
   for (const each of found) {

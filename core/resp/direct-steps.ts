@@ -3,7 +3,6 @@
  * request is parsed, without a promise. If that is not possible, they run as ordinary steps.
  */
 import { BedrockError } from '../base/errors.js';
-import { MOST_SPARE_BYTES } from '../net/spare-buffers.js';
 import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target } from '../contract/target.js';
 import type { ServedTarget } from '../runtime/served-target.js';
@@ -11,6 +10,7 @@ import { DIRECT_BYTES, type DirectTarget } from '../targets/direct-target.js';
 import { type CommandSession, type Run, WAIT, ONE } from './command.js';
 import { RegionUse } from './conflicts.js';
 import { added, INTEGER_LENGTH } from './counter-steps.js';
+import { readNow } from './direct-read.js';
 import { OK_LINE, servedOf } from './region-arguments.js';
 import { NOT_AN_INTEGER, RedisFault } from './redis-fault.js';
 import { integerAt } from './redis-integers.js';
@@ -67,30 +67,21 @@ export function getNow(step: Step): Run {
     if (direct?.readsNow !== true) return asStep(request, session);
     if (isInTheWay(session, target, ref, false)) return WAIT;
     if (!session.calls.enter(served)) return asStep(request, session);
-    const { replies } = session;
+    let found: RegionStat | undefined;
     try {
-      const found = direct.findNow(ref);
-      if (found === undefined) {
-        session.calls.leave(served, 'read', 0);
-        replies.line(nullLine(session));
-        return undefined;
-      }
-      const { id, size } = found;
-      if (size <= DIRECT_BYTES && size <= MOST_SPARE_BYTES && size <= session.limits.maxBulkBytes) {
-        replies.admit(size);
-        if (direct.readNow(id, 0, replies.openBulk(size))) {
-          replies.closeRoom();
-          session.calls.leave(served, 'read', size);
-          return undefined;
-        }
-      }
+      found = direct.findNow(ref);
     } catch (error) {
-      replies.dropRoom();
       session.calls.fail(served, 'read', error);
       return undefined;
     }
-    replies.dropRoom();
-    served.executionPool.leave();
+    if (found === undefined) {
+      session.calls.leave(served, 'read', 0);
+      session.replies.line(nullLine(session));
+      return undefined;
+    }
+    const { id, size } = found;
+    if (size > DIRECT_BYTES || size > session.limits.maxBulkBytes) served.executionPool.leave();
+    else if (readNow(session, served, id, 0, size)) return undefined;
     return asStep(request, session);
   };
 }

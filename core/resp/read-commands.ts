@@ -22,6 +22,7 @@ import {
   WAIT,
 } from './command.js';
 import { RegionUse } from './conflicts.js';
+import { readNow } from './direct-read.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import { EncodedArray, encodeMembers } from './replies.js';
 import { onRegion, rangeBetween, servedOf, rangesOf } from './region-arguments.js';
@@ -45,22 +46,8 @@ function read(
   session.replies.admit(size);
   const use = new RegionUse(target, id, offset, offset + size, false);
   if (session.calls.conflicts(use)) return WAIT;
-  if (direct?.readsNow === true && size <= DIRECT_BYTES && session.calls.enter(served)) {
-    const { replies } = session;
-    try {
-      if (direct.readNow(id, offset, replies.openBulk(size))) {
-        replies.closeRoom();
-        session.calls.leave(served, 'read', size);
-        return undefined;
-      }
-    } catch (error) {
-      replies.dropRoom();
-      session.calls.fail(served, 'read', error);
-      return undefined;
-    }
-    replies.dropRoom();
-    served.executionPool.leave();
-  }
+  const isNow = direct?.readsNow === true && size <= DIRECT_BYTES;
+  if (isNow && session.calls.enter(served) && readNow(session, served, id, offset, size)) return undefined;
   // More than a spare buffer holds is allocated only after the target has checked that there are as
   // many bytes.
   const lent = size <= MOST_SPARE_BYTES ? takeBuffer(size) : undefined;
