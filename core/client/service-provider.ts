@@ -1,4 +1,7 @@
-/** A provider of a connected daemon. */
+/**
+ * A provider of a connected daemon: its own routes, and the operations that work on its state. It
+ * describes the provider as it was when the list of providers was last fetched.
+ */
 import type { MigrateRequest, RestoreRequest, SnapshotRequest } from '../contract/provider-state.js';
 import type { OperationStatus } from '../contract/operation.js';
 import type {

@@ -1,4 +1,9 @@
-/** A daemon in another process, as a program sees it. */
+/**
+ * A daemon in another process: its configuration, providers and targets, as a program uses them.
+ *
+ * What was fetched changes only with `refresh`, and with changes that this connection makes. How
+ * requests are sent is up to the transport of the protocol.
+ */
 import type {
   BedrockConfig,
   ExecutionPoolConfig,
@@ -88,7 +93,8 @@ export class Service {
   }
 
   /**
-   * @internal Asks the daemon whether it still has a provider, and that runs. Nothing that was fetched changes.
+   * @internal Asks the daemon whether it still has a provider, and that runs. Nothing that was
+   * fetched changes.
    * @returns why not; undefined if it has
    * @throws UNREACHABLE, TIMEOUT and the like
    */
@@ -155,12 +161,18 @@ export class Service {
     return this.target(provider, index).stats(call);
   }
 
-  /** What the daemon does at the moment: its process, providers, targets, execution pools, doors and operations. */
+  /**
+   * What the daemon does at the moment: its process, providers, targets, execution pools, doors and
+   * operations.
+   */
   status(call: CallOptions = {}): Promise<DaemonStatus> {
     return this.transport.status(call);
   }
 
-  /** @internal The reasons why the daemon is not ready, as its health check tells them; none if it is. */
+  /**
+   * @internal The reasons why the daemon is not ready, as its health check tells them; none if it
+   * is.
+   */
   whyNotReady(call: CallOptions = {}): Promise<readonly string[]> {
     return this.transport.whyNotReady(call);
   }

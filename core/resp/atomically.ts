@@ -14,7 +14,7 @@ import type { SeenBytes } from '../targets/named-store.js';
 import { changesOf, lookUp } from './look-up.js';
 import { Outdated, Overlay, type Watched } from './overlay.js';
 
-/** Tries before the client gets an error: each time somebody else had changed the name. */
+/** Tries before the client gets an error. Each fails because somebody else has changed a name. */
 const MAX_TRIES = 1000;
 
 /**

@@ -2,8 +2,15 @@
  * Makes the calls of targets for a connection's requests: admits them, counts them, and sends their
  * results as replies.
  *
- * For a call that is done when it returns, use `enter`, the call, and then `leave`, `fail` or
- * `leaveWhen`. For any other call, use `operate`.
+ * Who settles a call, once, depends on how it was begun:
+ *
+ * - A call that is done when it returns: the command enters it (`enter`), makes it, and settles it by
+ *   `leave`, `fail` or `leaveWhen`. If it has made nothing, it leaves the execution pool and makes an
+ *   ordinary call.
+ * - Any other call (`operate`, `leaveWhen`): `#settle`, when its promise settles. Nobody else can end
+ *   it. If the connection is gone by then, the reply is dropped, but everything that the call used
+ *   is given back.
+ * - A promise that is not a call of one target: `answerWith`.
  */
 import { asBedrockError } from '../base/errors.js';
 import { tracing } from '../base/tracing.js';

@@ -24,7 +24,7 @@ export const clientCommand = answering((request, session) => {
   // Hints for a cache that does not exist here.
   if ((request.isWord(1, 'no-evict') || request.isWord(1, 'no-touch')) && count === 3) {
     if (request.isWord(2, 'on') || request.isWord(2, 'off')) return OK;
-    throw invalid(`it is on or off, and not ${request.text(2).slice(0, 32)}`);
+    throw invalid(`NO-EVICT and NO-TOUCH take ON or OFF, not ${request.text(2).slice(0, 32)}`);
   }
   if (count === 2) {
     if (request.isWord(1, 'getname')) return session.name === '' ? null : session.name;
@@ -34,7 +34,7 @@ export const clientCommand = answering((request, session) => {
     if (request.isWord(1, 'getredir')) return -1;
   }
   throw invalid(
-    `CLIENT has SETNAME, GETNAME, ID, INFO, LIST, SETINFO, GETREDIR, NO-EVICT and NO-TOUCH, and no ${request
+    `CLIENT has SETNAME, GETNAME, ID, INFO, LIST, SETINFO, GETREDIR, NO-EVICT and NO-TOUCH, not ${request
       .text(1)
       .slice(0, 32)} with ${count - 2} arguments`,
   );
@@ -46,7 +46,7 @@ function setInfo(request: Request, session: CommandSession): Reply {
   const { name, version } = session.library;
   if (request.isWord(2, 'lib-name')) session.library = { name: value, version };
   else if (request.isWord(2, 'lib-ver')) session.library = { name, version: value };
-  else throw invalid(`CLIENT SETINFO has LIB-NAME and LIB-VER, and no ${request.text(2).slice(0, 32)}`);
+  else throw invalid(`CLIENT SETINFO has LIB-NAME and LIB-VER, not ${request.text(2).slice(0, 32)}`);
   return OK;
 }
 

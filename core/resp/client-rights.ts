@@ -2,7 +2,7 @@
  * What the client of a connection may do: who it is, and which commands, targets and regions it may
  * use.
  *
- * - If the daemon asks nobody who they are, everything is allowed.
+ * - Without access control everything is allowed.
  * - `admit` looks at each command before it runs. For a client that may use the command everywhere,
  *   this takes two comparisons of integers. A client that may use it only for some providers or
  *   names is checked again for each target (`checkTarget`) and each region (`permit`) that the
@@ -79,13 +79,13 @@ export class ClientRights {
   /**
    * The requests are from now on those of a token's owner.
    * @param id of the token; a token in one word needs none
-   * @throws RedisFault if nobody is asked, or the token is nobody's; RATE_LIMITED
+   * @throws RedisFault without access control, or if the token is unknown; RATE_LIMITED
    */
   authenticate(id: string | undefined, secret: string): void {
     const { access, rates } = this;
     if (access === undefined)
       throw new RedisFault(
-        'AUTH called without any password configured: this daemon has none, and serves whoever reaches it',
+        'AUTH called without any password configured: this daemon has no tokens, and serves everybody who can reach it',
       );
     // Clients that have only a password send this name.
     const look = (): Authority | undefined =>

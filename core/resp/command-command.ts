@@ -5,7 +5,7 @@ import { answering } from './connection-commands.js';
 import { ReplyMap, ReplySet, Simple, type Reply } from './replies.js';
 import type { Request } from './request.js';
 
-/** Clients show it beside a command. */
+/** The version in which all commands appeared. Clients show it beside a command. */
 const FIRST_VERSION = '0.1.0';
 
 const NO_KEYS = [0, 0, 0] as const;
@@ -30,7 +30,7 @@ export function commandCommand(all: () => readonly Command[]): Run {
           .map((command) => [command.name, documentation(command)]),
       );
     if (request.isWord(1, 'getkeys')) return keysOf(request, all());
-    throw invalid(`COMMAND has COUNT, LIST, INFO, DOCS and GETKEYS, and no ${request.text(1).slice(0, 32)}`);
+    throw invalid(`COMMAND has COUNT, LIST, INFO, DOCS and GETKEYS, not ${request.text(1).slice(0, 32)}`);
   });
 }
 

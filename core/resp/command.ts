@@ -1,4 +1,7 @@
-/** What defines a command of the protocol, and the part of its session that it may use. */
+/**
+ * What defines a command of the protocol, and what commands may use of a client (`CommandSession`)
+ * and of the daemon (`DaemonFacts`).
+ */
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import type { HealthCheck } from '../runtime/health.js';
@@ -47,9 +50,9 @@ export interface WatchedNames {
 export type Run = (request: Request, session: CommandSession) => undefined | typeof WAIT;
 
 /**
- * What whoever sends a command must be allowed to do: nothing (`public`: before AUTH too), to be
- * known (`known`), or a scope. The scope is for the regions that `keys` names, for the targets that
- * the command gets of its session, or else for the daemon as a whole.
+ * What the sender of a command needs: nothing (`public`: allowed before AUTH), to be known (`known`),
+ * or a scope. The scope must hold for the regions that `keys` names, for the targets that the command
+ * gets from its session, or else for the whole daemon.
  */
 export type CommandScope = 'public' | 'known' | Scope;
 
@@ -83,7 +86,7 @@ export interface Command extends CommandNeed {
 }
 
 /**
- * The properties of a command beside those that all have. Without `of`, it is about its keys, or
+ * The properties of a command that not all commands have. Without `of`, it is about its keys, or
  * else about the whole daemon.
  */
 type Traits = Omit<Command, 'name' | 'arity' | 'run' | 'summary' | 'need' | 'of'> & {
@@ -160,7 +163,7 @@ export interface CommandSession {
   select(name: string | undefined): void;
   /** @param prefix `provider/`, `provider.target/` or nothing */
   served(prefix: string): ServedTarget;
-  /** Who sends its requests, and what that one may do. */
+  /** Who the client is, and what it may do. */
   readonly rights: ClientRights;
   readonly calls: Calls;
   /** What calls keep of their requests. */

@@ -12,11 +12,11 @@ import { checkedArgument, jsonArgument } from './json-arguments.js';
 import { OK, type Reply } from './replies.js';
 import type { Request } from './request.js';
 
-/** The part of a command behind its first word. @returns the reply */
+/** What a command does after its first word was recognised. @returns the reply */
 type Change = (request: Request, changes: Changes) => Promise<Reply>;
 
 interface Words {
-  /** Words behind the first one: fewest and most. */
+  /** Fewest and most words after the first one. */
   readonly arity: readonly [least: number, most: number];
   readonly form: string;
   readonly change: Change;

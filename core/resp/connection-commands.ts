@@ -74,7 +74,7 @@ function greet(request: Request, session: CommandSession): Reply {
       continue;
     }
     if (!request.isWord(index, 'setname'))
-      throw invalid(`HELLO has AUTH id token and SETNAME name, and no ${request.text(index).slice(0, 32)}`);
+      throw invalid(`HELLO has AUTH id token and SETNAME name, not ${request.text(index).slice(0, 32)}`);
     if (index + 1 === request.count) throw invalid('the name after SETNAME is missing');
     name = nameOf(request, index + 1);
   }
@@ -164,16 +164,16 @@ function isNamed(request: Request, name: string): boolean {
 }
 
 export const CONNECTION_COMMANDS: readonly Command[] = [
-  command('ping', [1, 2], ping, 'Answers PONG, or with what it was given.', {
+  command('ping', [1, 2], ping, 'Returns PONG, or the argument.', {
     step: pingStep,
     ...KNOWN_ONLY,
   }),
-  command('echo', [2, 2], echo, 'Answers with what it was given.', { step: echoStep, ...KNOWN_ONLY }),
+  command('echo', [2, 2], echo, 'Returns the argument.', { step: echoStep, ...KNOWN_ONLY }),
   command('hello', [1, 7], alone(answering(greet)), 'Chooses the version of the protocol.', PUBLIC),
-  command('auth', [2, 3], alone(auth), 'Says who sends the requests, by a token.', PUBLIC),
+  command('auth', [2, 3], alone(auth), 'Authenticates the client by a token.', PUBLIC),
   command('select', [2, 2], select, 'Chooses the provider, by id or name.', KNOWN_ONLY),
   command('config', [2, MANY], config, 'CONFIG GET knows save and appendonly.', KNOWN_ONLY),
-  command('reset', [1, 1], alone(reset), 'Makes the connection as it was at first.', {
+  command('reset', [1, 1], alone(reset), 'Restores the first state of the connection.', {
     isOfTransactions: true,
     ...PUBLIC,
   }),

@@ -78,7 +78,10 @@ export class Connections {
     for (const { socket } of this.#open.values()) socket.destroy();
   }
 
-  /** Closes those that have sent no request for some time. One with a request in progress is not idle. */
+  /**
+   * Closes those that have sent no request for some time. One with a request in progress is not
+   * idle.
+   */
   readonly #closeIdle = (): void => {
     const latest = performance.now() - this.times.idle_timeout_ms;
     onceInputIsRead(() => {

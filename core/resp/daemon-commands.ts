@@ -89,7 +89,7 @@ const shutdown = whenReady(({ daemon }) => {
   return OK;
 });
 
-/** What it tells concerns all providers. */
+/** These commands tell about all providers. */
 const LOOKS = { scope: 'admin' } as const;
 
 export const DAEMON_COMMANDS: readonly Command[] = [
@@ -97,13 +97,21 @@ export const DAEMON_COMMANDS: readonly Command[] = [
     'bedrock.hello',
     [1, 1],
     alone(hello),
-    'Gives the limits; the text of errors is JSON from then on.',
+    'Returns the limits; the text of errors is JSON from then on.',
     KNOWN_ONLY,
   ),
-  command('bedrock.config', [1, 1], config, 'Gives the running configuration, JSON.', LOOKS),
-  command('bedrock.query', [1, 2], query, 'Evaluates JSONata on the running configuration, JSON.', LOOKS),
-  command('bedrock.status', [1, 1], status, 'Tells what the daemon does, JSON.', { scope: 'read' }),
-  command('bedrock.providers', [1, 1], providers, 'Gives the providers, JSON.', KNOWN_ONLY),
+  command('bedrock.config', [1, 1], config, 'Returns the running configuration as JSON.', LOOKS),
+  command(
+    'bedrock.query',
+    [1, 2],
+    query,
+    'Evaluates JSONata on the running configuration; returns JSON.',
+    LOOKS,
+  ),
+  command('bedrock.status', [1, 1], status, 'Returns what the daemon does at the moment, as JSON.', {
+    scope: 'read',
+  }),
+  command('bedrock.providers', [1, 1], providers, 'Returns the providers as JSON.', KNOWN_ONLY),
   command('bedrock.shutdown', [1, 1], shutdown, 'Stops the daemon.', ADMINISTERS),
   requestCommand,
 ];

@@ -1,6 +1,6 @@
 /**
  * Reads for a reply while the request is parsed, without a promise. All commands that return bytes
- * of regions try this first, if the target is direct. If it is not possible, they make an ordinary
+ * of regions try this first, if the target `readsNow`. If it is not possible, they make an ordinary
  * call.
  */
 import type { RegionRef } from '../contract/names.js';
@@ -19,7 +19,7 @@ type Fill<What, Where> = (room: Buffer, direct: DirectTarget, what: What, where:
 /**
  * Replies with `head`, `size` bytes that `fill` reads, and the end of a line.
  *
- * The call must have been entered, and the target must be direct. This ends the call: as done, as
+ * The call must have been entered, of a target that `readsNow`. This ends the call: as done, as
  * failed, or, if it has not replied, as never made.
  * @returns whether it has replied
  */

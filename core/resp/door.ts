@@ -30,11 +30,11 @@ export interface Door extends TargetFinder {
   /** Notes that a slow client was closed because there was no memory for others. */
   noteEvicted(what: string): void;
   readonly cursors: Cursors;
-  /** Whom it serves; undefined: everybody. */
+  /** Who may do what; undefined: everybody may do everything. */
   readonly access: Access | undefined;
   /** Where administrative commands and refusals are recorded. */
   readonly audit: AuditLog | undefined;
-  /** How much a client may ask. */
+  /** Limits of connections, requests and bytes of one client. */
   readonly rates: Limits | undefined;
   logFailure(error: BedrockError): void;
 }

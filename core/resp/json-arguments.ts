@@ -10,7 +10,7 @@ import type { Request } from './request.js';
 /** @throws INVALID_ARGUMENT */
 export function jsonArgument(request: Request, index: number): Record<string, unknown> {
   const value = parseJson(request.text(index), `argument ${index}`);
-  if (!isRecord(value)) throw invalid(`argument ${index} is no JSON object`);
+  if (!isRecord(value)) throw invalid(`argument ${index} is not a JSON object`);
   return value;
 }
 
@@ -20,7 +20,7 @@ export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text, withoutPrototypes) as unknown;
   } catch (cause) {
-    throw invalid(`${what} is no JSON: ${messageOf(cause)}`, { cause });
+    throw invalid(`${what} is not JSON: ${messageOf(cause)}`, { cause });
   }
 }
 

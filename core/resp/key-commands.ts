@@ -37,7 +37,7 @@ function row(name: string, arity: Command['arity'], run: Run, step: Step, summar
 const { rename, renameNx, copy } = strings;
 
 export const KEY_COMMANDS: readonly Command[] = [
-  command('type', [2, 2], type, 'Says whether there is a value.', {
+  command('type', [2, 2], type, 'Returns the type of a value, or none.', {
     ...READS_ONE,
     step: typeOf,
     group: 'generic',
@@ -47,8 +47,14 @@ export const KEY_COMMANDS: readonly Command[] = [
     [3, 3],
     runStep('rename', TWO, rename),
     rename,
-    'Gives a region another name; who had it is removed.',
+    'Renames a region; a region that had the new name is removed.',
   ),
-  row('renamenx', [3, 3], runStep('rename', TWO, renameNx), renameNx, 'The same if nobody has the name.'),
-  row('copy', [3, MANY], runStep('transact', TWO, copy), copy, 'Gives a name the value of another one.'),
+  row(
+    'renamenx',
+    [3, 3],
+    runStep('rename', TWO, renameNx),
+    renameNx,
+    'Renames a region, unless a region has the new name.',
+  ),
+  row('copy', [3, MANY], runStep('transact', TWO, copy), copy, 'Copies a value to another name.'),
 ];

@@ -26,7 +26,7 @@ const MAX_SKIPPED = 1000;
 interface KeysAsked {
   /** Undefined: all. */
   readonly glob: Glob | undefined;
-  /** Names without this beginning are not looked at; empty: all are. */
+  /** Only names with this prefix are looked at; empty: all. */
   readonly prefix: string;
   /** Whether regions without a name are shown. */
   readonly areIdsShown: boolean;

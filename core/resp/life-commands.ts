@@ -109,7 +109,7 @@ function countOf(operation: 'erase' | 'stat', step: Step): Run {
       named.push({ served, id });
     }
     const [first] = named;
-    if (first === undefined) throw invalid('no region is named');
+    if (first === undefined) throw invalid('name at least one region');
     const { served: one } = first;
     const isAlone = named.length > 1;
     const use = isAlone ? undefined : new RegionUse(one.target, first.id, 0, Infinity, operation === 'erase');
@@ -152,7 +152,7 @@ async function isThere({ target }: ServedTarget, id: RegionRef, operation: 'eras
   }
 }
 
-/** The error of an erasure of several regions, with the number that were erased before it. */
+/** The error when several regions are erased, with the number that were erased before it. */
 function failedAfter(erased: number, named: number, cause: unknown): BedrockError {
   const { code, message, details } = asBedrockError(cause);
   return new BedrockError(code, `${message}; ${erased} of ${named} regions were erased before`, {
@@ -182,18 +182,18 @@ const group = 'generic';
 const DELETES = { ...CHANGES_ALL, step: del, group } as const;
 
 export const LIFE_COMMANDS: readonly Command[] = [
-  command('blob.create', [2, 9], create, 'Makes a region; gives its ID.', { ...CHANGES, of: 'names' }),
+  command('blob.create', [2, 9], create, 'Creates a region; returns its ID.', { ...CHANGES, of: 'names' }),
   command('blob.persist', [2, MANY], persist, 'Makes a region, or parts of it, durable.', CHANGES_ONE),
   command('blob.erase', [2, 2], erase, 'Removes a region.', CHANGES_ONE),
-  command('blob.stat', [2, 2], blobStat, 'Gives size and time of creation of a region.', READS_ONE),
-  command('strlen', [2, 2], size, 'Gives the size of a value or region.', {
+  command('blob.stat', [2, 2], blobStat, 'Returns the size and time of creation of a region.', READS_ONE),
+  command('strlen', [2, 2], size, 'Returns the size of a value or region.', {
     ...READS_ONE,
     step: strLen,
     group: 'string',
   }),
-  command('del', [2, MANY], countOf('erase', del), 'Removes regions; gives how many there were.', DELETES),
+  command('del', [2, MANY], countOf('erase', del), 'Removes regions; returns how many there were.', DELETES),
   command('unlink', [2, MANY], countOf('erase', del), 'The same as DEL.', DELETES),
-  command('exists', [2, MANY], countOf('stat', exists), 'Gives how many of the regions there are.', {
+  command('exists', [2, MANY], countOf('stat', exists), 'Returns how many of the regions exist.', {
     ...READS_ALL,
     step: exists,
     group,

@@ -54,7 +54,7 @@ const rename: Run = (request, session) => {
   session.rights.permit(served, ref);
   if (name !== null) session.rights.permit(served, name);
   const replace = request.count > 3;
-  if (replace && !request.isWord(3, 'replace')) throw invalid('after the name only REPLACE may stand');
+  if (replace && !request.isWord(3, 'replace')) throw invalid('only REPLACE may follow the name');
   return session.calls.operate({
     operation: 'rename',
     served,
@@ -78,7 +78,7 @@ const names: Run = (request, session) => {
     else if (request.isWord(index, 'after')) options.after = request.utf8(index + 1);
     else
       throw invalid(
-        `BLOB.NAMES has PREFIX, DELIMITER, AFTER, COUNT and AT, and no ${request.text(index).slice(0, 32)}`,
+        `BLOB.NAMES has PREFIX, DELIMITER, AFTER, COUNT and AT, not ${request.text(index).slice(0, 32)}`,
       );
   }
   const served = session.served(prefix);
@@ -162,7 +162,8 @@ function changesOf(
   const key = (): RegionRef => {
     const index = next('the region');
     const own = session.served(args.prefix(index));
-    if (served !== undefined && own !== served) throw invalid('a transaction is of one target');
+    if (served !== undefined && own !== served)
+      throw invalid('all keys of a transaction must be in one target');
     served = own;
     const ref = args.ref(index);
     session.rights.permit(own, ref);
@@ -206,29 +207,23 @@ function changesOf(
     else if (args.isWord(index, 'expect')) changes.push({ type: 'expect', name: name(), id: expected() });
     else
       throw invalid(
-        `a change is WRITE, PUT, ERASE, RENAME, REPLACE or EXPECT, and no ${args.text(index).slice(0, 32)}`,
+        `a change is WRITE, PUT, ERASE, RENAME, REPLACE or EXPECT, not ${args.text(index).slice(0, 32)}`,
       );
   }
   return { served: served ?? session.served(''), changes, bytes };
 }
 
 export const NAME_COMMANDS: readonly Command[] = [
-  command(
-    'blob.put',
-    [3, 5],
-    put,
-    'Gives a name to a new region with these contents; gives its ID.',
-    CHANGES_ONE,
-  ),
-  command('blob.rename', [3, 4], alone(rename), 'Gives a region a name, or takes it away.', {
+  command('blob.put', [3, 5], put, 'Creates a region with a name and contents; returns its ID.', CHANGES_ONE),
+  command('blob.rename', [3, 4], alone(rename), 'Gives a region a name, or removes its name.', {
     ...CHANGES_ONE,
     of: 'names',
   }),
-  command('blob.names', [1, 11], alone(names), 'Gives the names of a target, in pages.', {
+  command('blob.names', [1, 11], alone(names), 'Lists the names of a target, in pages.', {
     ...READS,
     of: 'names',
   }),
-  command('blob.transact', [2, MANY], alone(transact), 'Makes several changes, or none.', {
+  command('blob.transact', [2, MANY], alone(transact), 'Makes several changes, all of them or none.', {
     ...CHANGES,
     of: 'names',
   }),

@@ -26,7 +26,7 @@ export class NamedTargets {
 
   constructor(private readonly finder: TargetFinder) {}
 
-  /** See CommandClient. */
+  /** As in `CommandSession`. */
   select(name: string | undefined): void {
     const prefix = name === undefined ? undefined : `${name}/`;
     this.selectedId = prefix === undefined ? 0 : this.#find(prefix).provider.providerId;
@@ -34,7 +34,7 @@ export class NamedTargets {
     this.#known.delete('');
   }
 
-  /** See CommandClient. */
+  /** As in `CommandSession`. */
   served(prefix: string): ServedTarget {
     const known = this.#known.get(prefix);
     if (known?.isCurrent === true && this.finder.isReady()) return known;
@@ -51,7 +51,7 @@ export class NamedTargets {
     const [, provider, index] = PREFIX.exec(named) ?? [];
     if (provider === undefined)
       throw invalid(
-        `${JSON.stringify(named.slice(0, 64))} names no target; provider/ and provider.target/ do`,
+        `${JSON.stringify(named.slice(0, 64))} does not name a target; provider/ or provider.target/ does`,
       );
     return this.finder.served(provider, Number(index ?? 0));
   }

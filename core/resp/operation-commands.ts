@@ -1,10 +1,10 @@
 /**
- * Long-running work of the providers: begun, listed and cancelled. The counterpart of
- * core/http/operation-routes.ts.
+ * Commands that begin, list and cancel long-running work of the providers. They are the counterpart
+ * of core/http/operation-routes.ts.
  *
- * What begins an operation is answered at once, with the operation: a reply that comes hours later
- * would hold up all later replies of its connection. It goes on if the client goes away;
- * BEDROCK.OPERATIONS follows it.
+ * A command that begins an operation gets its reply at once, with the operation: a reply that comes
+ * hours later would hold up all later replies of the connection. The operation goes on if the client
+ * goes away; BEDROCK.OPERATIONS shows its progress.
  */
 import { BedrockError } from '../base/errors.js';
 import { beginOperation, type GivenRequests, wholeRequest } from '../runtime/administration.js';
@@ -47,7 +47,7 @@ const cancel = whenReady(({ daemon, rights: { authority } }, request) => {
   return OK;
 });
 
-/** Each looks at whose provider it is about. */
+/** Each command checks the rights for its own provider. */
 const OF_PROVIDERS = { isWrite: true, scope: 'admin', of: 'targets' } as const;
 
 export const OPERATION_COMMANDS: readonly Command[] = [
@@ -55,35 +55,35 @@ export const OPERATION_COMMANDS: readonly Command[] = [
     'bedrock.snapshot',
     [3, 3],
     beginning('snapshot', 'SnapshotBody'),
-    'Begins to write the state of a provider to a folder; gives the operation, JSON.',
+    'Begins to write the state of a provider to a folder; returns the operation as JSON.',
     OF_PROVIDERS,
   ),
   command(
     'bedrock.restore',
     [3, 3],
     beginning('restore', 'RestoreBody'),
-    'Begins to read the state of a provider from a folder; gives the operation, JSON.',
+    'Begins to read the state of a provider from a folder; returns the operation as JSON.',
     OF_PROVIDERS,
   ),
   command(
     'bedrock.migrate',
     [3, 3],
     beginning('migrate', 'MigrateBody'),
-    'Begins to send the state of a provider to another daemon; gives the operation, JSON.',
+    'Begins to send the state of a provider to another daemon; returns the operation as JSON.',
     OF_PROVIDERS,
   ),
   command(
     'bedrock.operations',
     [1, 2],
     operations,
-    'Gives the snapshots, restores and migrations that run and the last that ended, or one of them, JSON.',
+    'Returns the operations that run and the last that ended, or one of them, as JSON.',
     { ...OF_PROVIDERS, isWrite: false },
   ),
   command(
     'bedrock.cancel',
     [2, 2],
     cancel,
-    'Cancels one of them; does nothing if it has ended.',
+    'Cancels an operation; does nothing if it has ended.',
     OF_PROVIDERS,
   ),
 ];

@@ -151,9 +151,9 @@ const readv = onRegion(false, ({ served, id, use }, request, session) => {
 });
 
 export const READ_COMMANDS: readonly Command[] = [
-  command('blob.read', [4, 4], blobRead, 'Gives part of a region.', READS_ONE),
-  command('blob.readv', [4, MANY], readv, 'Gives several parts of a region.', READS_ONE),
-  command('getrange', [4, 4], getRange, 'Gives the bytes from a first to a last one.', {
+  command('blob.read', [4, 4], blobRead, 'Returns part of a region.', READS_ONE),
+  command('blob.readv', [4, MANY], readv, 'Returns several parts of a region.', READS_ONE),
+  command('getrange', [4, 4], getRange, 'Returns the bytes between two positions, both included.', {
     ...READS_ONE,
     step: getRangeStep,
     group: 'string',

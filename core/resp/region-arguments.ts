@@ -54,7 +54,7 @@ export function countArgument(request: Request, index: number): number {
 export function nameArgument(request: Request, index: number): string {
   const ref = request.ref(index);
   if (typeof ref === 'string') return ref;
-  throw invalid('a name must be given there, and 32 hexadecimal digits are an ID');
+  throw invalid('a name is needed here, and 32 hexadecimal digits are an ID');
 }
 
 /** `[ABSENT | IF id]`, starting at the argument `from`, to the end. @throws INVALID_ARGUMENT */
@@ -63,14 +63,14 @@ export function putCondition(request: Request, from: number): PutOptions | undef
   if (count === 0) return undefined;
   if (count === 1 && request.isWord(from, 'absent')) return ABSENT;
   if (count === 2 && request.isWord(from, 'if')) return { if: request.regionId(from + 1) };
-  throw invalid('after that only ABSENT or IF id may stand');
+  throw invalid('only ABSENT or IF id may follow');
 }
 
 const ABSENT: PutOptions = { if: 'absent' };
 
 /** The pairs of numbers from the third argument on. */
 export function rangesOf(request: Request): RegionRange[] {
-  if (request.count % 2 !== 0) throw invalid('an offset without a size');
+  if (request.count % 2 !== 0) throw invalid('an offset has no size after it');
   const ranges: RegionRange[] = [];
   for (let index = 2; index < request.count; index += 2)
     ranges.push({ offset: request.size(index, 'offset'), size: request.size(index + 1, 'size') });
@@ -81,9 +81,7 @@ export function rangesOf(request: Request): RegionRange[] {
 export function isPersistent(request: Request, index: number): boolean {
   if (request.count === index) return false;
   if (request.count === index + 1 && request.isWord(index, 'persist')) return true;
-  throw invalid(
-    `after the bytes only PERSIST may stand, not ${JSON.stringify(request.text(index).slice(0, 32))}`,
-  );
+  throw invalid(`only PERSIST may follow the bytes, not ${JSON.stringify(request.text(index).slice(0, 32))}`);
 }
 
 /**
@@ -97,7 +95,7 @@ export function rangeBetween(start: number, end: number, regionSize: number): Re
   if (from < 0 || to < -1)
     throw new BedrockError(
       'OUT_OF_RANGE',
-      `${from < 0 ? start : end} lies before the first of ${regionSize} bytes`,
+      `${from < 0 ? start : end} is before the first of ${regionSize} bytes`,
     );
   return { offset: from, size: Math.max(0, to - from + 1) };
 }
@@ -122,7 +120,7 @@ export function creationOptions(request: Request, session: CommandSession, from:
     else if (request.isWord(index, 'at') && index + 1 < request.count) prefix = `${request.text(++index)}/`;
     else
       throw invalid(
-        `only PERSIST, NAME name and AT provider may stand there, not ${JSON.stringify(request.text(index).slice(0, 32))}`,
+        `only PERSIST, NAME name and AT provider may follow, not ${JSON.stringify(request.text(index).slice(0, 32))}`,
       );
   }
   return { persist, name, served: session.served(prefix) };

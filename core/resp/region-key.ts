@@ -91,6 +91,6 @@ function wideName(bytes: Buffer): string {
   if (isUtf8(name)) return name.toString('utf8');
   throw new BedrockError(
     'INVALID_ARGUMENT',
-    `a region is named by 32 hexadecimal digits or by a name in UTF-8, and ${JSON.stringify(name.toString('latin1', 0, 32))} is neither`,
+    `a region is named by 32 hexadecimal digits or by a name in UTF-8, not by ${JSON.stringify(name.toString('latin1', 0, 32))}`,
   );
 }

@@ -17,7 +17,7 @@ import { parseJson } from './json-arguments.js';
 import type { Reply } from './replies.js';
 import type { Request } from './request.js';
 
-/** The parser of JSON blocks the event loop. */
+/** Largest JSON body, bytes: parsing it blocks the event loop. */
 const MAX_JSON_BYTES = 2 ** 20;
 const MAX_ARGUMENTS = 5;
 
@@ -97,16 +97,16 @@ function routeOf(provider: RunningProvider, method: string, path: string): Route
   try {
     steps = path.split('/').slice(1).map(decodeURIComponent);
   } catch {
-    throw invalid('the path is malformed: a % begins no byte');
+    throw invalid('the path is malformed: a % without two hexadecimal digits, or bytes that are not UTF-8');
   }
   const match = RESERVED_STEPS.has(steps[0] ?? '') ? undefined : provider.routes.find(method, steps);
   if (match instanceof Set)
     throw new BedrockError(
       'METHOD_NOT_ALLOWED',
-      `${method} is not allowed there; allowed are ${[...match].join(', ')}`,
+      `${method} is not allowed for that path; allowed are ${[...match].join(', ')}`,
     );
   if (match !== undefined) return match as RouteMatch;
-  throw new BedrockError('ROUTE_NOT_FOUND', `provider "${provider.name}" serves nothing under that path`);
+  throw new BedrockError('ROUTE_NOT_FOUND', `provider "${provider.name}" has no route with that path`);
 }
 
 function queryOf(search: string, known: readonly string[]): Record<string, string> {
@@ -114,7 +114,7 @@ function queryOf(search: string, known: readonly string[]): Record<string, strin
   for (const [name, value] of new URLSearchParams(search)) {
     if (!known.includes(name))
       throw invalid(
-        `?${name}= means nothing here; ${known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`}`,
+        `?${name}= is not a parameter of this route; ${known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`}`,
       );
     if (Object.hasOwn(query, name)) throw invalid(`?${name}= is given more than once`);
     query[name] = value;
@@ -135,7 +135,7 @@ function jsonOf(given: Buffer | undefined, isOptional: boolean | undefined): unk
   if (given.length > MAX_JSON_BYTES)
     throw new BedrockError(
       'BODY_TOO_LARGE',
-      `the JSON has ${given.length} bytes, and ${MAX_JSON_BYTES} is the most`,
+      `the JSON has ${given.length} bytes; at most ${MAX_JSON_BYTES} are allowed`,
     );
   return parseJson(given.toString(), 'the body');
 }
@@ -168,7 +168,7 @@ async function encoded(body: unknown, maxBulkBytes: number): Promise<{ type: str
       if (length > maxBulkBytes)
         throw new BedrockError(
           'BODY_TOO_LARGE',
-          `the answer has more than ${maxBulkBytes} bytes, which is the most that this protocol sends; ask over HTTP`,
+          `the answer has more than ${maxBulkBytes} bytes, the limit of this protocol (bedrock.resp.max_bulk_bytes); use HTTP`,
         );
       pieces.push(Uint8Array.prototype.slice.call(bytes));
     }
@@ -176,7 +176,7 @@ async function encoded(body: unknown, maxBulkBytes: number): Promise<{ type: str
   }
   const text = JSON.stringify(body) as string | undefined;
   if (text === undefined)
-    throw new BedrockError('INTERNAL', 'the provider answered with something that JSON has no form for');
+    throw new BedrockError('INTERNAL', 'the provider gave an answer that JSON cannot express');
   return { type: 'application/json', bytes: Buffer.from(text) };
 }
 

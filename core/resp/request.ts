@@ -152,16 +152,14 @@ export class Request {
   utf8(index: number): string {
     const bytes = this.bytes(index);
     if (this.longAt(index) === undefined && isUtf8(bytes)) return this.text(index);
-    throw invalid('a part of a name is UTF-8, and no longer than one');
+    throw invalid('a part of a name must be UTF-8, and no longer than a name');
   }
 
   /** The ID in an argument. @throws INVALID_ARGUMENT */
   regionId(index: number): RegionId {
     const ref = this.ref(index);
     if (typeof ref !== 'string') return ref;
-    throw invalid(
-      'an ID is 32 hexadecimal digits, with provider/ or provider.target/ before them if need be',
-    );
+    throw invalid('an ID is 32 hexadecimal digits; provider/ or provider.target/ may come before them');
   }
 
   /**

@@ -84,8 +84,8 @@ function eventOf(
 }
 
 /**
- * Arguments that hold no contents and no secret: what else there is, such as the JSON of a
- * provider, may hold both.
+ * The arguments that hold neither contents nor a secret. Others, such as the JSON of a provider, may
+ * hold both.
  */
 function shown({ name, need }: Command, request: Request): string[] {
   const count = name === REQUEST ? 4 : need === NEED.admin ? 3 : 0;

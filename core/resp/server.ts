@@ -32,11 +32,10 @@ import { UploadWatch } from './uploads.js';
 /** A larger argument that has not arrived completely gets its own place. */
 const LONG_ARGUMENT_BYTES = 2 ** 13;
 
-/** What a client gets that speaks no TLS where TLS is spoken. */
-const PLAIN_ANSWER =
-  '-UNREACHABLE TLS is spoken at this address, and the client does not; connect with resps:// (redis-cli --tls)\r\n';
+/** The answer to a client that does not use TLS at an address that needs it. */
+const PLAIN_ANSWER = '-UNREACHABLE this address needs TLS; connect with resps:// (redis-cli --tls)\r\n';
 
-/** What a user gets who may not use the unix socket. */
+/** The answer to a user who may not use the unix socket. */
 const FOREIGN_USER =
   '-FORBIDDEN this user may not use the socket; bedrock.unix.allow_uids and allow_gids name those who may\r\n';
 
@@ -56,11 +55,11 @@ export interface RespServerOptions {
   status: DaemonFacts['status'];
   changes: Changes;
   queries: DaemonFacts['queries'];
-  /** Whom it serves; undefined: everybody. */
+  /** Who may do what; undefined: everybody may do everything. */
   access: Access | undefined;
   /** Where administrative commands and refusals are recorded. */
   audit?: AuditLog | undefined;
-  /** How much a client may ask. */
+  /** Limits of connections, requests and bytes of one client. */
   rates?: Limits | undefined;
   /** Starts to stop the daemon; does not wait for it. */
   shutdown: () => void;

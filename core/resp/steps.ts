@@ -32,7 +32,7 @@ export function keysOf(
     const ref = request.ref(index);
     const own = servedOf(request, session, index);
     if (typeof ref === 'string') checkNamed(own);
-    if (served !== undefined && own !== served) throw invalid('the keys of one command are of one target');
+    if (served !== undefined && own !== served) throw invalid('all keys of a command must be in one target');
     served = own;
     refs.push(ref);
   }
@@ -45,7 +45,7 @@ export function checkNamed({ target, provider }: ServedTarget): void {
   if ((target.capabilities.named as boolean | undefined) === true) return;
   throw new BedrockError(
     'NOT_SUPPORTED',
-    `the ${target.type} target of "${provider.name}" has no names, and a key that is no ID is a name: use IDs, which BLOB.CREATE gives, or SELECT a provider that has names`,
+    `the ${target.type} target of "${provider.name}" has no names, so a key must be an ID: use the IDs that BLOB.CREATE returns, or SELECT a provider that has names`,
   );
 }
 
@@ -54,7 +54,7 @@ export function nameOf(args: Arguments, index: number): string {
   const ref = args.ref(index);
   if (typeof ref === 'string') return ref;
   throw invalid(
-    'this command replaces a region behind its name, and an ID names one whose size is fixed: give a name, or use SETRANGE or BLOB.WRITE',
+    'this command replaces the region that has a name: give a name, or change a region by its ID with SETRANGE or BLOB.WRITE',
   );
 }
 

@@ -95,18 +95,31 @@ const { setNx, getSet, getDel, mget, mset, msetNx, append } = strings;
 const { incr, decr, incrBy, decrBy, incrByFloat } = counters;
 
 export const STRING_COMMANDS: readonly Command[] = [
-  row('get', [2, 2], getNow(strings.get), strings.get, 'Gives a value.', READS_ONE),
-  row('set', [3, MANY], set, strings.set, 'Gives a name a new value.'),
-  row('setnx', [3, 3], runStep('put', ONE, setNx), setNx, 'Gives a name a value if it has none.'),
-  row('getset', [3, 3], runStep('put', ONE, getSet), getSet, 'Gives a name a new value; gives the old one.'),
-  row('getdel', [2, 2], runStep('transact', ONE, getDel), getDel, 'Gives a value and removes it.'),
-  row('mget', [2, MANY], getAllNow(mget), mget, 'Gives values of one moment.', READS_ALL),
+  row('get', [2, 2], getNow(strings.get), strings.get, 'Returns a value.', READS_ONE),
+  row('set', [3, MANY], set, strings.set, 'Sets the value of a name.'),
+  row('setnx', [3, 3], runStep('put', ONE, setNx), setNx, 'Sets the value of a name that has none.'),
+  row(
+    'getset',
+    [3, 3],
+    runStep('put', ONE, getSet),
+    getSet,
+    'Sets the value of a name; returns the old one.',
+  ),
+  row('getdel', [2, 2], runStep('transact', ONE, getDel), getDel, 'Returns a value and removes it.'),
+  row(
+    'mget',
+    [2, MANY],
+    getAllNow(mget),
+    mget,
+    'Returns several values, as they are at one moment.',
+    READS_ALL,
+  ),
   row(
     'mset',
     [3, MANY],
     pairs('mset', putAllNow(PAIRS, mset)),
     mset,
-    'Gives several names new values at once.',
+    'Sets the values of several names at once.',
     CHANGES_PAIRS,
   ),
   row(
@@ -114,7 +127,7 @@ export const STRING_COMMANDS: readonly Command[] = [
     [3, MANY],
     pairs('msetnx', runStep('transact', PAIRS, msetNx)),
     msetNx,
-    'The same if none of them has one.',
+    'Sets the values of several names, if none of them has one.',
     CHANGES_PAIRS,
   ),
   row(
@@ -122,7 +135,7 @@ export const STRING_COMMANDS: readonly Command[] = [
     [3, 3],
     runStep('put', ONE, append),
     append,
-    'Adds bytes to the end of a value; gives its size.',
+    'Adds bytes to the end of a value; returns its size.',
   ),
   row(
     'incr',

@@ -42,7 +42,7 @@ export function setOptions(request: Pick<Arguments, 'count' | 'isWord'>): SetOpt
       if (word === undefined) throw new RedisFault(SYNTAX);
       throw new BedrockError(
         'NOT_SUPPORTED',
-        `SET has no ${word.toUpperCase()} here, as keys do not expire; send it without, and DEL what is to go`,
+        `SET has no ${word.toUpperCase()} here, as keys do not expire; send it without, and DEL the key later`,
       );
     }
   }
@@ -222,7 +222,7 @@ export const copy: Step = async (args, { view }) => {
   const to = nameOf(args, 2);
   const replace = args.count > 3 && args.isWord(3, 'replace');
   for (let index = 3; index < args.count; index++) {
-    if (args.isWord(index, 'db')) throw invalid('COPY has no DB here: a command is of one target');
+    if (args.isWord(index, 'db')) throw invalid('COPY has no DB here: both keys are in one target');
     if (!args.isWord(index, 'replace')) throw new RedisFault(SYNTAX);
   }
   if (ref === to) throw new RedisFault('source and destination objects are the same');

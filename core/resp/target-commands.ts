@@ -58,7 +58,7 @@ const blobList: Run = (request, session) => {
       after = request.regionId(index + 1);
     } else if (request.isWord(index, 'count')) limit = countArgument(request, index + 1);
     else if (request.isWord(index, 'at')) served = session.served(`${request.text(index + 1)}/`);
-    else throw invalid(`BLOB.LIST has AFTER, COUNT and AT, and no ${request.text(index).slice(0, 32)}`);
+    else throw invalid(`BLOB.LIST has AFTER, COUNT and AT, not ${request.text(index).slice(0, 32)}`);
   }
   return list(
     session,
@@ -90,7 +90,7 @@ const scan: Run = (request, session) => {
     else throw new RedisFault(SYNTAX);
   }
   const place = cursor === 0 ? FROM_THE_FIRST : session.cursors.get(cursor);
-  if (place === undefined) throw invalid(`the cursor ${cursor} is not known any more; begin with 0`);
+  if (place === undefined) throw invalid(`the cursor ${cursor} is no longer known; begin with 0`);
   const limit = Math.min(count, MAX_COUNT);
   const served = session.served('');
   const prefix = session.rights.confine(served, prefixOf(glob) ?? '');
@@ -183,7 +183,7 @@ const random: Run = (_request, session) => {
 function stats(answer: (stats: TargetStats) => Reply): Run {
   return alone((request, session) => {
     if (request.count > 1 && !(request.count === 3 && request.isWord(1, 'at')))
-      throw invalid(`only AT provider may follow, and no ${request.text(1).slice(0, 32)}`);
+      throw invalid(`only AT provider may follow, not ${request.text(1).slice(0, 32)}`);
     const served = session.served(request.count === 1 ? '' : `${request.text(2)}/`);
     return session.calls.operate({
       operation: 'stat',
@@ -209,10 +209,10 @@ const OF_KEYS = { ...READS, group: 'generic' } as const;
 const BY_NAME = { ...OF_KEYS, of: 'names' } as const;
 
 export const TARGET_COMMANDS: readonly Command[] = [
-  command('blob.list', [1, 7], alone(blobList), 'Gives the regions of a target, in pages.', READS),
-  command('blob.stats', [1, 3], blobStats, 'Says how full a target is.', READS),
-  command('dbsize', [1, 3], dbsize, 'Gives how many regions a target has.', OF_KEYS),
-  command('scan', [2, MANY], alone(scan), 'Gives the keys of a target, in pages.', BY_NAME),
-  command('keys', [2, 2], alone(allKeys), 'Gives the keys that match a pattern.', BY_NAME),
-  command('randomkey', [1, 1], alone(random), 'Gives one of the keys.', OF_KEYS),
+  command('blob.list', [1, 7], alone(blobList), 'Lists the regions of a target, in pages.', READS),
+  command('blob.stats', [1, 3], blobStats, 'Returns how full a target is.', READS),
+  command('dbsize', [1, 3], dbsize, 'Returns how many regions a target has.', OF_KEYS),
+  command('scan', [2, MANY], alone(scan), 'Lists the keys of a target, in pages.', BY_NAME),
+  command('keys', [2, 2], alone(allKeys), 'Returns the keys that match a pattern.', BY_NAME),
+  command('randomkey', [1, 1], alone(random), 'Returns one of the keys.', OF_KEYS),
 ];

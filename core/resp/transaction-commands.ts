@@ -57,12 +57,12 @@ export function queue(
   if (served === undefined)
     throw new BedrockError(
       'NOT_SUPPORTED',
-      'not carried out, as the MULTI before it was refused; EXEC, DISCARD or RESET ends that',
+      'not carried out, because MULTI was refused; EXEC, DISCARD or RESET ends this',
     );
   if (step === undefined)
-    throw new BedrockError('NOT_SUPPORTED', `${name} cannot stand in a transaction; send it before MULTI`);
+    throw new BedrockError('NOT_SUPPORTED', `${name} is not allowed in a transaction; send it before MULTI`);
   if (keys !== undefined && keysOf(request, session, keys).served !== served)
-    throw invalid('a transaction is of one target, the one that was selected at MULTI');
+    throw invalid('all keys of a transaction must be in the target that was selected at MULTI');
   queued.push({ command, ...session.memory.queueArguments() });
   session.replies.line(QUEUED_LINE);
 }
@@ -82,7 +82,7 @@ const multi: Run = (_request, session) => {
     );
   if (session.watched !== undefined && session.watched.served !== served)
     throw invalid(
-      'the names that WATCH has looked at are of another target; nothing is carried out until EXEC',
+      'the watched names are in another target; nothing is carried out until EXEC, DISCARD or RESET',
     );
   session.transaction = { served, queued: [], isFlawed: false };
   session.replies.line(OK_LINE);
@@ -100,7 +100,10 @@ const exec: Run = (_request, session) => {
   if (isFlawed || served === undefined) {
     session.discard();
     session.watched = undefined;
-    const why = served === undefined ? 'there are none here; nothing of it was done' : 'of previous errors.';
+    const why =
+      served === undefined
+        ? 'this target has no transactions; nothing of it was done'
+        : 'of previous errors.';
     session.reply(new Failure('EXECABORT', `Transaction discarded because ${why}`));
     return undefined;
   }
@@ -185,8 +188,7 @@ const watch: Run = (request, session) => {
   });
   session.watched ??= { served, names: new Map<string, SeenBytes | null>() };
   const { watched } = session;
-  if (watched.served !== served)
-    throw invalid('the names that are watched are of another target; UNWATCH them');
+  if (watched.served !== served) throw invalid('the watched names are in another target; UNWATCH them first');
   if (watched.names.size + names.length > MAX_WATCHED)
     throw new BedrockError('OVERLOADED', `a connection watches at most ${MAX_WATCHED} names`);
   return session.calls.operate({
@@ -218,9 +220,9 @@ const unwatchStep: Step = async () => OK;
 export const TRANSACTION_COMMANDS: readonly Command[] = [
   // Each command of a transaction is looked at when it is queued.
   command('multi', [1, 1], multi, 'Begins a transaction.', TRAITS),
-  command('exec', [1, 1], exec, 'Makes a transaction, all of it or nothing.', TRAITS),
-  command('discard', [1, 1], discard, 'Gives a transaction up.', TRAITS),
-  command('watch', [2, MANY], watch, 'Has the next transaction fail if one of the names changes.', {
+  command('exec', [1, 1], exec, 'Carries out a transaction, all of it or nothing.', TRAITS),
+  command('discard', [1, 1], discard, 'Gives up a transaction.', TRAITS),
+  command('watch', [2, MANY], watch, 'Makes the next transaction fail if one of the names changes.', {
     ...TRAITS,
     scope: 'read',
     keys: ALL,

@@ -122,17 +122,17 @@ const cancel: Run = (request, session) => {
 };
 
 /**
- * An upload is of its connection alone, and its begin was allowed; whoever may do less since has
- * none any more.
+ * An upload belongs to its connection, and it was allowed to begin. If its client may do less now,
+ * its uploads were given up.
  */
 const OF_UPLOAD = { isWrite: true, scope: 'known' } as const;
 
 export const UPLOAD_COMMANDS: readonly Command[] = [
-  command('blob.upload', [2, 7], begin, 'Begins a region that comes in parts; gives a number.', {
+  command('blob.upload', [2, 7], begin, 'Begins a region that comes in parts; returns a number.', {
     ...CHANGES,
     of: 'names',
   }),
-  command('blob.upload.part', [3, 3], part, 'Gives the next part of a region.', OF_UPLOAD),
-  command('blob.upload.end', [2, 2], end, 'Makes the region; gives its ID.', OF_UPLOAD),
-  command('blob.upload.cancel', [2, 2], cancel, 'Gives an upload up, and its space back.', OF_UPLOAD),
+  command('blob.upload.part', [3, 3], part, 'Sends the next part of a region.', OF_UPLOAD),
+  command('blob.upload.end', [2, 2], end, 'Creates the region; returns its ID.', OF_UPLOAD),
+  command('blob.upload.cancel', [2, 2], cancel, 'Gives up an upload, and frees its space.', OF_UPLOAD),
 ];

@@ -155,5 +155,11 @@ const OF_STRINGS = {
 export const WRITE_COMMANDS: readonly Command[] = [
   command('blob.write', [4, 5], blobWrite, 'Overwrites part of a region.', LANDS),
   command('blob.writev', [4, MANY], writev, 'Overwrites several parts of a region.', CHANGES_ONE),
-  command('setrange', [4, 4], setRange, 'Overwrites part of a value or region; gives its size.', OF_STRINGS),
+  command(
+    'setrange',
+    [4, 4],
+    setRange,
+    'Overwrites part of a value or region; returns its size.',
+    OF_STRINGS,
+  ),
 ];

@@ -32,6 +32,6 @@ it.each([
   const failure: unknown = await connect(url).catch((error: unknown) => error);
   expect(failure).toMatchObject({ code: 'UNREACHABLE' });
   const { message } = failure as Error;
-  expect(message).toContain(`what answers at ${url} is no bedrock-node daemon: `);
+  expect(message).toContain(`the server at ${url} is not a bedrock-node daemon: `);
   expect(message).toContain(shown);
 });

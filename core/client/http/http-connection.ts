@@ -161,7 +161,7 @@ export class HttpConnection {
   noDaemon(reason: string): BedrockError {
     return new BedrockError(
       'UNREACHABLE',
-      `what answers at ${this.url.text} is no bedrock-node daemon: ${reason}`,
+      `the server at ${this.url.text} is not a bedrock-node daemon: ${reason}`,
     );
   }
 

@@ -1,4 +1,7 @@
-/** The connection to a daemon over HTTP. */
+/**
+ * What a service asks of a daemon, as requests over HTTP. `HttpConnection` sends them and
+ * translates errors; targets send their own (`HttpTarget`).
+ */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { encodeText } from '../../base/allocation.js';
 import { BedrockError } from '../../base/errors.js';

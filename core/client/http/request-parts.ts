@@ -9,9 +9,9 @@ import type { HttpRequest } from './http-connection.js';
 const BODY_PIECE_BYTES = 2 ** 20;
 
 /**
- * Smaller pieces of a source are copied. A socket may ask for more before it has written them, and
- * the source may put the next piece into the same memory. For larger pieces a socket never does
- * this.
+ * Smaller pieces of a source are copied: a socket may ask for more before it has written them, and
+ * the source may put the next piece into the same memory. A socket writes a larger piece before it
+ * asks for the next.
  */
 const COPIED_BELOW_BYTES = 2 ** 17;
 

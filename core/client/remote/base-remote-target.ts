@@ -1,7 +1,7 @@
 /**
- * A target of another daemon, over either protocol, as the contract of targets has it. It checks
+ * A target of another daemon, over either protocol. It implements the contract of targets: it checks
  * the arguments of each call before anything is sent, and refuses what a remote target cannot do.
- * `RemoteCalls` says what a protocol sends then.
+ * Sending is up to `RemoteCalls`, which each protocol implements.
  */
 import { asBedrockError, BedrockError } from '../../base/errors.js';
 import type {
@@ -291,7 +291,7 @@ export abstract class BaseRemoteTarget extends RemoteCalls implements RemoteTarg
   #noNames(): BedrockError {
     return new BedrockError(
       'NOT_SUPPORTED',
-      `this ${this.type} target has no names or transactions; name regions by their IDs`,
+      `this ${this.type} target has no names or transactions; use the IDs of regions`,
     );
   }
 }
@@ -309,7 +309,7 @@ function refuseImport(): Promise<never> {
   return Promise.reject(
     new BedrockError(
       'NOT_SUPPORTED',
-      'a remote target hands no IDs over and takes none; `bedrock pool copy` does',
+      'a remote target can neither export nor import IDs; use `bedrock pool copy`',
     ),
   );
 }

@@ -1,4 +1,7 @@
-/** Reads a caller's own source of contents that are sent to a daemon. */
+/**
+ * Reads a caller's own source of contents that are sent to a daemon: as many bytes as announced, and
+ * with errors that tell the source from the connection.
+ */
 import { copyBytes } from '../../base/allocation.js';
 import type { RegionSource } from '../../contract/target.js';
 import { checkBytes, checkGiven } from '../../targets/arguments.js';
@@ -83,7 +86,7 @@ async function* failing(
       yield next.value;
     }
   } catch (error) {
-    // A stalled source is told to stop, but not waited for.
+    // A stalled source is told to stop, but nobody waits for it.
     if (!(error instanceof SourceFailure)) void ofSource(() => pieces.return?.()).catch(() => undefined);
     throw error;
   } finally {

@@ -1,4 +1,4 @@
-/** TLS of a client: its options, and what is wrong when a connection does not come about. */
+/** TLS of a client: its options, and what to tell when a connection cannot be made. */
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { messageOf, systemCodeOf } from '../../base/errors.js';
@@ -25,7 +25,7 @@ function bufferOf(pem: string | Uint8Array): string | Buffer {
 }
 
 const UNKNOWN_ISSUER =
-  'its certificate is signed by nobody that this client trusts; give the certificate of its issuer (connect: tls.ca; command line: --cacert or BEDROCK_CACERT)';
+  'its certificate is not signed by an authority that this client trusts; give the certificate of its issuer (connect: tls.ca; command line: --cacert or BEDROCK_CACERT)';
 const SHOW_ONE =
   'the daemon takes only clients with a certificate that its client_ca has signed; give one (connect: tls.cert and tls.key; command line: --cert and --key)';
 const NO_TLS = 'what answers there speaks no TLS; connect with';

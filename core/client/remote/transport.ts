@@ -1,4 +1,4 @@
-/** The interface of both protocols, HTTP and Redis, as a service uses it. */
+/** What a protocol, HTTP or Redis, must be able to do for a service. */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import type { DaemonStatus } from '../../contract/daemon-status.js';
 import type { OperationStatus } from '../../contract/operation.js';

@@ -9,7 +9,7 @@
  *   second one would undo. It fails with OUTCOME_UNKNOWN.
  * - While a command waits, the lane tries to connect, with growing pauses. It gives up after
  *   `MAX_ATTEMPTS`.
- * - A command that its caller has given up no longer counts, although its reply is still to come.
+ * - A command that its caller has given up does not count any more, although its reply is yet to come.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError } from '../../base/errors.js';

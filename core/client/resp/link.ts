@@ -33,7 +33,7 @@ export class Link {
 
   readonly work: WorkInHand;
   #closing: Promise<void> | undefined;
-  /** Those that are open, with what they have presented; only if there is a token. */
+  /** The open connections, with the token that each has presented; only if there is a token. */
   readonly #authenticated = new Map<RespConnection, string>();
   /** The token that every open connection has presented. */
   #presented: string | undefined;
@@ -136,7 +136,7 @@ export class Link {
       await within(ended, signal, this.url);
     } catch (error) {
       const at = this.#uploadsWaiting.indexOf(resolve);
-      // It already had its turn, which passes to the next one.
+      // It had its turn already, and passes it to the next one.
       if (at < 0) this.#uploadsWaiting.shift()?.();
       else this.#uploadsWaiting.splice(at, 1);
       throw error;
@@ -179,7 +179,7 @@ export class Link {
 
   async #openConnection(onClose: () => void, signal: AbortSignal | undefined): Promise<RespConnection> {
     const { progressTimeoutMs, tls } = this;
-    // One that never opens is closed too.
+    // `onClose` is also called for a connection that never opens.
     const own: { connection?: RespConnection } = {};
     const connection = await RespConnection.open(this.endpoint, {
       progressTimeoutMs,
@@ -215,7 +215,7 @@ export class Link {
   }
 }
 
-/** A daemon that asks nobody is content with any token, as over HTTP. */
+/** A daemon without access control accepts any token, as over HTTP. */
 async function authenticate(connection: RespConnection, token: string): Promise<void> {
   try {
     await connection.send(['AUTH', token]);
@@ -236,7 +236,7 @@ function handshakeFailure(error: unknown, url: string): BedrockError {
     return refusal;
   return new BedrockError(
     'UNREACHABLE',
-    `what answers at ${url} is no bedrock-node daemon: ${refusal.message}`,
+    `the server at ${url} is not a bedrock-node daemon: ${refusal.message}`,
     {
       cause: refusal,
     },

@@ -9,7 +9,7 @@ import { type Reply, type ReplyMap, textOf } from '../../redis-wire/reply.js';
 const ID = /^[0-9a-f]{32}$/;
 
 export function unexpected(reply: Reply): BedrockError {
-  return new BedrockError('INTERNAL', `the daemon gave a reply that does not fit (${typeof reply})`);
+  return new BedrockError('INTERNAL', `the daemon gave a reply of the wrong form (${typeof reply})`);
 }
 
 /** For commands whose reply is OK. */
@@ -34,8 +34,8 @@ export function jsonOf(reply: Reply): object {
 }
 
 /**
- * The answer of a provider's own route: JSON as the value, anything else as bytes, no content as
- * undefined.
+ * The answer of a provider's own route: the value of JSON, the bytes of anything else, undefined if
+ * there is no content.
  */
 export function answerOf(reply: Reply): unknown {
   const [status, type, body] = arrayOf(reply);

@@ -49,7 +49,7 @@ const LANDING_BYTES = 2 ** 14;
 /** Commands are sent before the turn ends when they have this many bytes. */
 const FLUSH_BYTES = 2 ** 16;
 /**
- * How many checks may find the memory of an abandoned command still used by the system before the
+ * How many checks may find that the system still uses the memory of an abandoned command before the
  * connection is ended. Time is measured by periodic checks. If this process stands still, that
  * counts as at most one check, and the next check sees what arrived meanwhile.
  */

@@ -1,4 +1,7 @@
-/** The connection to a daemon over the Redis protocol. */
+/**
+ * What a service asks of a daemon, as commands over the Redis protocol. `Link` sends them; targets
+ * send their own (`RespTarget`).
+ */
 import type { BedrockConfig } from '../../../schemas/generated/bedrock.js';
 import { BedrockError } from '../../base/errors.js';
 import type { DaemonStatus } from '../../contract/daemon-status.js';

@@ -29,7 +29,7 @@ export function transactionCommand(
   if (args.length >= maxArguments || isTooLong || counted > maxRequestBytes)
     throw new BedrockError(
       'TRANSACTION_TOO_LARGE',
-      `a transaction of ${changes.length} changes and ${bytes} bytes does not go into one command, which has at most ${maxArguments} arguments and ${maxRequestBytes} bytes`,
+      `a transaction of ${changes.length} changes and ${bytes} bytes does not fit into one command, which has at most ${maxArguments} arguments and ${maxRequestBytes} bytes`,
       { details: { bytes, limit: maxRequestBytes } },
     );
   return {
