@@ -33,13 +33,16 @@ export interface Caller {
   ended(): void;
 }
 
+/** Told the error, if there is one, when the answer of a request has settled. */
+type Settled = (error: unknown) => void;
+
 export class Calls {
   /** Calls in flight. */
   inFlight = 0;
   /** Whether the one in flight must end before another call begins. */
   isAlone = false;
-  /** Called with the error, if there is one, when the promise of the next `answerWith` has settled. */
-  whenAnswered: ((error: unknown) => void) | undefined;
+  /** Who wants to know of the request that is being carried out; taken by what answers it later. */
+  #watcher: Settled | undefined;
   readonly #conflicts = new Conflicts();
 
   constructor(private readonly caller: Caller) {}
@@ -125,13 +128,33 @@ export class Calls {
   }
 
   /**
+   * Carries out a request.
+   * @param settled called once the promise that answers it has settled, and not if it throws
+   * @returns what `work` returns, and whether `answerWith` answers the request
+   */
+  watch<T>(settled: Settled, work: () => T): { result: T; isLater: boolean } {
+    this.#watcher = settled;
+    try {
+      const result = work();
+      return { result, isLater: !this.#isWatched };
+    } finally {
+      // Answers of other requests, which may follow, are not its own.
+      this.#watcher = undefined;
+    }
+  }
+
+  get #isWatched(): boolean {
+    return this.#watcher !== undefined;
+  }
+
+  /**
    * Replies with the result of a promise that is not a call of one target.
    * @param isAlone no later request begins before it has ended
    */
   answerWith(answer: Promise<Uint8Array>, isAlone = false): undefined {
     const reply = this.caller.replies.push();
-    const { whenAnswered } = this;
-    this.whenAnswered = undefined;
+    const settled = this.#watcher;
+    this.#watcher = undefined;
     this.inFlight++;
     if (isAlone) this.isAlone = true;
     const ended = (encoded: Uint8Array): void => {
@@ -145,11 +168,11 @@ export class Calls {
     // what is in flight.
     answer.then(
       (encoded) => {
-        whenAnswered?.(undefined);
+        settled?.(undefined);
         ended(encoded);
       },
       (error: unknown) => {
-        whenAnswered?.(error);
+        settled?.(error);
         ended(this.caller.encodeFailure(error));
       },
     );

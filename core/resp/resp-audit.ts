@@ -41,18 +41,14 @@ export function runAudited(
     if (isCall) audit.record({ ...event, outcome });
     else if (REFUSALS.has(outcome)) audit.refused({ ...event, outcome });
   };
-  calls.whenAnswered = record;
   try {
-    const result = command.run(request, session);
-    // Still there: it was answered at once.
-    if (result !== WAIT && calls.whenAnswered === record) record(undefined);
+    const { result, isLater } = calls.watch(record, () => command.run(request, session));
+    if (result !== WAIT && !isLater) record(undefined);
     return result;
   } catch (error) {
     record(error);
     if (error instanceof Error) recorded.add(error);
     throw error;
-  } finally {
-    calls.whenAnswered = undefined;
   }
 }
 
