@@ -3,11 +3,8 @@
  * not pass.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFile } from 'node:child_process';
 import { access } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { killAll } from '../fixtures/bedrock-process.js';
-import { Clone } from './clone.js';
 import { fencedBlocks } from './fenced-blocks.js';
 import { PageRun } from './page-run.js';
 
@@ -140,20 +137,4 @@ describe('the end of a page', () => {
     await expect(run.end()).rejects.toMatchObject({ message: faults.join('\n') });
     await expect(access(run.clone.home)).rejects.toMatchObject({ code: 'ENOENT' });
   });
-});
-
-it('npx finds the command in a clone', async () => {
-  const clone = await Clone.make();
-  try {
-    const { PATH } = process.env;
-    const options = { cwd: clone.folder, env: { ...clone.env, PATH } };
-    const { stdout } = await promisify(execFile)(
-      'npx',
-      ['--offline', '--yes=false', 'bedrock', '--help'],
-      options,
-    );
-    expect(stdout).toContain('Usage: bedrock');
-  } finally {
-    await clone.remove();
-  }
 });

@@ -357,7 +357,9 @@ describe('a provider of another daemon', () => {
     await passUntilSettled(changing).finally(() => jest.useRealTimers());
     expect(other.config.providers?.[1]?.dependencies).toEqual({ store: 'mine' });
     const warnings = log.entries.filter(({ level }) => level === 'warning');
-    expect(warnings).toEqual([expect.objectContaining({ message: expect.stringContaining('are abandoned') })]);
+    expect(warnings).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('are abandoned') }),
+    ]);
     // Others get their turn.
     await other.changeDependency('needy', 'store', 'mine');
     fail(new Error('over'));
