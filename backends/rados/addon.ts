@@ -1,5 +1,6 @@
 /**
- * The native addon of the backend, over librados: its types, and how it is loaded when a target is first opened. Without it all else works.
+ * The native addon of the backend, over librados: its types, and how it is loaded when a target is
+ * first opened. Without it all else works.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The calls of this daemon on each region. An erasure refuses new calls on its region at once, and removes the bytes when the calls in
- * flight have ended.
+ * The calls of this daemon on each region. An erasure refuses new calls on its region at once, and
+ * removes the bytes when the calls in flight have ended.
  */
 import { BedrockError } from '../../core/index.js';
 

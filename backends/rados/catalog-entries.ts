@@ -11,10 +11,12 @@
  * | `n` name | id, size, time | the region that has a name |
  * | `g` id | size | an erased region, whose objects are to be removed |
  *
- * An id is the first half of a RegionId, 16 hexadecimal digits: the sequence number and the epoch of the daemon that made it. No epoch is
- * given twice, so no ID is. The other half is the id of the namespace.
+ * An id is the first half of a RegionId, 16 hexadecimal digits: the sequence number and the epoch
+ * of the daemon that made it. No epoch is given twice, so no ID is. The other half is the id of the
+ * namespace.
  *
- * librados takes no zero bytes in keys. In names the byte 0 is 1 1, and 1 is 1 2, which keeps their order and their prefixes.
+ * librados takes no zero bytes in keys. In names the byte 0 is 1 1, and 1 is 1 2, which keeps their
+ * order and their prefixes.
  */
 import { BedrockError, RegionId } from '../../core/index.js';
 

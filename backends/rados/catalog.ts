@@ -1,16 +1,20 @@
 /**
- * The catalog of a namespace, in the keys of one object: which regions there are, and which of them has which name.
+ * The catalog of a namespace, in the keys of one object: which regions there are, and which of them
+ * has which name.
  *
- * A change is one write operation of the cluster, so it is made as a whole, or not at all, whoever dies. It says what it expects to find;
- * if that is no longer so, nothing is written, and whoever asked for it looks again. No daemon keeps a copy, so each sees the changes of
- * all others at once.
+ * A change is one write operation of the cluster, so it is made as a whole, or not at all, whoever
+ * dies. It says what it expects to find; if that is no longer so, nothing is written, and whoever
+ * asked for it looks again. No daemon keeps a copy, so each sees the changes of all others at once.
  *
- * Changes of this daemon that wait for each other go in one operation. Each also changes the daemon's own count of regions and bytes, whose
- * sum over all daemons is what `stats` tell. The count has a number that rises with each change:
+ * Changes of this daemon that wait for each other go in one operation. Each also changes the
+ * daemon's own count of regions and bytes, whose sum over all daemons is what `stats` tell. The
+ * count has a number that rises with each change:
  *
- * - Lost answers. After a time-out it is not known whether an operation was made. The count says it. If it was not, the number is raised
- *   first, and the old operation, which expects the old number, can never be made later.
- * - Fencing. A daemon that is taken for dead loses its count. It can make no change any more until it has joined again, with a new epoch.
+ * - Lost answers. After a time-out it is not known whether an operation was made. The count says
+ *   it. If it was not, the number is raised first, and the old operation, which expects the old
+ *   number, can never be made later.
+ * - Fencing. A daemon that is taken for dead loses its count. It can make no change any more until
+ *   it has joined again, with a new epoch.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -38,11 +42,17 @@ export interface Change {
   /** What it adds to the regions and their bytes. */
   readonly regions?: number;
   readonly bytes?: number;
-  /** The epoch of the region that it makes known. If that was taken for dead, the region's objects may be gone, and it is refused. */
+  /**
+   * The epoch of the region that it makes known. If that was taken for dead, the region's objects
+   * may be gone, and it is refused.
+   */
   readonly epoch?: number;
 }
 
-/** Whether a change was made whose caller has been told OVERLOADED. undefined: that will never be known here. */
+/**
+ * Whether a change was made whose caller has been told OVERLOADED. undefined: that will never be
+ * known here.
+ */
 export type Outcome = boolean | undefined;
 
 interface Queued {

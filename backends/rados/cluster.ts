@@ -1,8 +1,10 @@
 /**
- * Connections to clusters, shared by the targets of this process that connect in the same way, and operations on the objects of a pool.
+ * Connections to clusters, shared by the targets of this process that connect in the same way, and
+ * operations on the objects of a pool.
  *
- * Every operation ends in bounded time: by its result, or by the time-out of librados, which is OVERLOADED here. After a time-out a change
- * may have been made, or may be made a little later; on one object it never comes after a change that was sent later.
+ * Every operation ends in bounded time: by its result, or by the time-out of librados, which is
+ * OVERLOADED here. After a time-out a change may have been made, or may be made a little later; on
+ * one object it never comes after a change that was sent later.
  */
 import { getSystemErrorName } from 'node:util';
 import { BedrockError, type ErrorCode, messageOf } from '../../core/index.js';

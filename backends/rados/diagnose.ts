@@ -1,4 +1,7 @@
-/** What `bedrock doctor` checks of a rados target: librados, the connection, the pool's copies, the cluster's health. It changes nothing. */
+/**
+ * What `bedrock doctor` checks of a rados target: librados, the connection, the pool's copies, the
+ * cluster's health. It changes nothing.
+ */
 import type { Diagnosis } from '../../core/index.js';
 import { loadRadosAddon } from './addon.js';
 import { Objects, type RadosSettings } from './cluster.js';

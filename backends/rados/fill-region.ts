@@ -1,4 +1,7 @@
-/** Contents of a new region, stripe by stripe. The first stripe is made last, so that the region is whole as soon as it is there. */
+/**
+ * Contents of a new region, stripe by stripe. The first stripe is made last, so that the region is
+ * whole as soon as it is there.
+ */
 import { checkBytes, checkGiven } from '../../core/index.js';
 import type { RegionObjects } from './region-objects.js';
 import { inWindows } from './windows.js';

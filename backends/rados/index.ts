@@ -1,4 +1,7 @@
-/** The definition of the rados backend: its type, its schema and how to create a target. The addon is loaded when a target opens. */
+/**
+ * The definition of the rados backend: its type, its schema and how to create a target. The addon
+ * is loaded when a target opens.
+ */
 import path from 'node:path';
 import { defineBackend } from '../../core/index.js';
 import type { RadosSettings } from './cluster.js';

@@ -1,11 +1,15 @@
 /**
- * What a daemon does beside its calls: it shows the others that it lives, removes what was erased, and clears up after daemons that died.
+ * What a daemon does beside its calls: it shows the others that it lives, removes what was erased,
+ * and clears up after daemons that died.
  *
- * Each daemon changes its own count in the catalog now and then. If the count of another one stays the same for the time of a lease, by
- * this daemon's own clock, it is taken for dead: its count is added to the sum of those that ended, and without a count it can change
- * nothing any more. Objects of its epoch that belong to no region are removed: what it had begun to create, and nobody knew of.
+ * Each daemon changes its own count in the catalog now and then. If the count of another one stays
+ * the same for the time of a lease, by this daemon's own clock, it is taken for dead: its count is
+ * added to the sum of those that ended, and without a count it can change nothing any more. Objects
+ * of its epoch that belong to no region are removed: what it had begun to create, and nobody knew
+ * of.
  *
- * Removals are recorded in the catalog with the erasure. So whoever dies in the middle of one, the next to look finishes it.
+ * Removals are recorded in the catalog with the erasure. So whoever dies in the middle of one, the
+ * next to look finishes it.
  */
 import { explain, type Logger } from '../../core/index.js';
 import { added, type Catalog } from './catalog.js';
@@ -62,7 +66,10 @@ export class Keeper {
     await this.#running;
   }
 
-  /** Removes the objects of a region whose erasure the catalog has. @throws OVERLOADED; then it is tried again later */
+  /**
+   * Removes the objects of a region whose erasure the catalog has.
+   * @throws OVERLOADED; then it is tried again later
+   */
   async discard(key: string, size: number): Promise<void> {
     this.#removing.add(key);
     try {
@@ -138,7 +145,8 @@ export class Keeper {
   async #sweep(): Promise<void> {
     const dead = await this.catalog.all(KINDS.dead);
     if (dead.size === 0) return;
-    // In this order: what is listed now, and has no entry afterwards, of an epoch that had ended before, will never have one.
+    // In this order: what is listed now, and has no entry afterwards, of an epoch that had ended
+    // before, will never have one.
     const live = new Set([...(await this.catalog.all(KINDS.count)).keys()].map(epochOfKey));
     const objects = await this.objects.list();
     const keys = [...new Set(objects.map(keyOfObject))].filter(

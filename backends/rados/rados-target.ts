@@ -1,12 +1,14 @@
 /**
- * A target whose regions are objects of a Ceph pool. It keeps nothing that another daemon would have to know: which regions there are is in
- * the catalog (catalog.ts), their bytes are in objects (region-objects.ts), and several daemons serve one namespace.
+ * A target whose regions are objects of a Ceph pool. It keeps nothing that another daemon would
+ * have to know: which regions there are is in the catalog (catalog.ts), their bytes are in objects
+ * (region-objects.ts), and several daemons serve one namespace.
  *
- * A region is made in this order: further stripes, first stripe, entry in the catalog. It is erased in the other: its entry, with a record
- * of what is to be removed; first stripe; further stripes. The entry is what counts: after a crash the region is there, whole, or it is not.
+ * A region is made in this order: further stripes, first stripe, entry in the catalog. It is erased
+ * in the other: its entry, with a record of what is to be removed; first stripe; further stripes.
+ * The entry is what counts: after a crash the region is there, whole, or it is not.
  *
- * A call by a name looks the name up, and then goes to the region. If that was replaced or erased between the two, by whichever daemon, the
- * call begins again with what the name means then.
+ * A call by a name looks the name up, and then goes to the region. If that was replaced or erased
+ * between the two, by whichever daemon, the call begins again with what the name means then.
  */
 import {
   allocateBuffer,
@@ -260,7 +262,10 @@ export class RadosTarget extends Lifecycle implements Target {
     return bytes.toString('hex');
   }
 
-  /** Makes a region known whose objects are there. If that fails, they are removed, as soon as it is certain that nobody knows it. */
+  /**
+   * Makes a region known whose objects are there. If that fails, they are removed, as soon as it is
+   * certain that nobody knows it.
+   */
   async #publish(key: string, size: number, { name, isPut = false, condition }: Wish): Promise<RegionId> {
     const { catalog } = this.#open;
     const { poolId } = catalog.settings;
@@ -313,7 +318,8 @@ export class RadosTarget extends Lifecycle implements Target {
   }
 
   /**
-   * Makes a planned change. If what it was planned with has changed meanwhile, it is planned again. The bytes of what it replaces are removed.
+   * Makes a planned change. If what it was planned with has changed meanwhile, it is planned again.
+   * The bytes of what it replaces are removed.
    * @param onOutcome as for the catalog; also called if the plan fails
    */
   async #change(

@@ -6,13 +6,17 @@
  * | `r` key | the first stripe; it is there exactly as long as the region is |
  * | `r` key `.` number | a further stripe; it is there if something in it was written |
  *
- * Each has the attribute `size`, the size of the region in 16 hexadecimal digits. What lies in no object reads as zeros.
+ * Each has the attribute `size`, the size of the region in 16 hexadecimal digits. What lies in no
+ * object reads as zeros.
  *
- * Every write asserts in the same operation that its object exists and that its end is within the region. So it neither makes an object of
- * an erased region again, nor lets one grow, however late it arrives. A further stripe is made by its first write; then the writer looks
- * whether the first one is still there. If not, the region was erased meanwhile, and the writer removes what it has made.
+ * Every write asserts in the same operation that its object exists and that its end is within the
+ * region. So it neither makes an object of an erased region again, nor lets one grow, however late
+ * it arrives. A further stripe is made by its first write; then the writer looks whether the first
+ * one is still there. If not, the region was erased meanwhile, and the writer removes what it has
+ * made.
  *
- * An erasure removes the first stripe first. Who finds a further one missing looks for the first, so nobody takes what is erased for zeros.
+ * An erasure removes the first stripe first. Who finds a further one missing looks for the first,
+ * so nobody takes what is erased for zeros.
  */
 import { BedrockError, type RegionRange } from '../../core/index.js';
 import type { ReadStep, WriteStep } from './addon.js';
@@ -95,7 +99,8 @@ export class RegionObjects {
   }
 
   /**
-   * Stores the bytes of ranges, which follow each other in `bytes`; the ranges are within the region. Where they overlap, the last one counts.
+   * Stores the bytes of ranges, which follow each other in `bytes`; the ranges are within the
+   * region. Where they overlap, the last one counts.
    * @throws REGION_NOT_FOUND
    */
   async write(key: string, size: number, ranges: readonly RegionRange[], bytes: Uint8Array): Promise<void> {

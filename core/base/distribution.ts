@@ -1,4 +1,7 @@
-/** How values are distributed over fixed buckets: a histogram for metrics, whose `record` costs a few comparisons and no allocation. */
+/**
+ * How values are distributed over fixed buckets: a histogram for metrics, whose `record` costs a
+ * few comparisons and no allocation.
+ */
 export class Distribution {
   /** How many values there were. */
   count = 0;

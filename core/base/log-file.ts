@@ -20,13 +20,13 @@ const MAX_WAITING_BYTES = 2 ** 22;
 /** Why lines are lost, if not by an error. */
 const BEHIND = 'the disk did not keep up';
 
-/** How long the end waits for a disk that stands still, milliseconds. */
+/** How long the end waits for a stalled disk, milliseconds. */
 const CLOSE_MS = 5000;
 
 /** How long to wait for the reader of a full pipe, milliseconds. */
 const PIPE_MS = 20;
 
-/** A pipe that nobody reads must occupy no thread, which could not even end with the process. */
+/** A pipe without a reader must not occupy a thread, which would keep the process from ending. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 export class LogFile {
@@ -49,7 +49,7 @@ export class LogFile {
   #isClosed = false;
   /** Whether the last step was carried out. */
   #hasEnded = false;
-  /** Lines that were lost and not told by `onGap`. */
+  /** Lines that were lost, and not reported by `onGap` yet. */
   #lost = { lines: 0, reason: '' };
   #lostBefore = 0;
   /** Lines that are being written. */
@@ -101,7 +101,7 @@ export class LogFile {
 
   /**
    * Writes the waiting lines, for a while, and ends. Later lines are dropped.
-   * @returns the lines that were lost and not told by `onGap`, and why
+   * @returns the lines that were lost and not reported by `onGap`, and why
    */
   async close(waitMs = CLOSE_MS): Promise<{ lines: number; reason: string }> {
     this.#isClosed = true;

@@ -12,7 +12,10 @@ export interface Mount {
   readonly options: readonly string[];
 }
 
-/** @param systemRoot folder that contains /proc @returns in the order of their mounting; none if the system does not show them */
+/**
+ * @param systemRoot folder that contains /proc
+ * @returns in the order of their mounting; none if the system does not show them
+ */
 export function mountsBelow(systemRoot: string): Mount[] {
   let text: string;
   try {
@@ -39,7 +42,10 @@ export function mountOf(file: string, mounts: readonly Mount[]): Mount | undefin
   return found;
 }
 
-/** Whether files of it can be mapped without the page cache: `dax`, `dax=always`; with `dax=inode` each file says it itself. */
+/**
+ * Whether files of it can be mapped without the page cache: `dax`, `dax=always`; with `dax=inode`
+ * each file says it itself.
+ */
 export function isDax({ options }: Mount): boolean {
   return options.some((option) => option === 'dax' || option === 'dax=always' || option === 'dax=inode');
 }

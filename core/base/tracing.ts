@@ -1,10 +1,10 @@
 /**
  * Spans of operations, through the API of OpenTelemetry. They exist in a process that has the
  * package @opentelemetry/api and has registered a tracer provider before its first daemon starts.
- * Otherwise `tracing` is undefined, and whoever would report something makes that one check.
+ * Otherwise `tracing` is undefined, and the code that would report something makes only this check.
  *
- * A request that may wait has its span from the start (`during`), so that what it asks of other
- * daemons belongs to it. A request that is done at once gets its span afterwards. A span is exported
+ * A request that may wait has its span from the start (`during`), so that its requests to other
+ * daemons belong to it. A request that is done at once gets its span afterwards. A span is exported
  * only if it becomes an operation (`operation`): health checks leave none.
  *
  * The headers are those of W3C Trace Context, read and written here: they need no propagator.
@@ -35,7 +35,10 @@ interface Request {
   hasEnded: boolean;
 }
 
-/** What is being carried out. One for all daemons of the process, as they ask each other. */
+/**
+ * The request that is being carried out. There is one context for all daemons of the process, since
+ * they call each other.
+ */
 const requests = new AsyncLocalStorage<Request>();
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
@@ -50,14 +53,14 @@ export class Tracing {
     this.#tracer = api.trace.getTracer('bedrock-node', version);
   }
 
-  /** Carries a request out. @param headers those that it came with */
+  /** Carries out a request. @param headers the headers of the request */
   during<T>(door: string, headers: Headers, run: () => T): T {
     const { SpanKind } = this.api;
     const span = this.#tracer.startSpan('bedrock', { kind: SpanKind.SERVER }, this.#parentOf(headers));
     return requests.run({ span, door, hasEnded: false }, run);
   }
 
-  /** An operation has ended. It is the request's, if that has none yet. */
+  /** Reports an operation that has ended. The first one becomes the span of the request. */
   operation({ provider, target, operation, bytes, begun, code }: TracedOperation): void {
     const { SpanKind, SpanStatusCode, ROOT_CONTEXT } = this.api;
     let request = requests.getStore();
@@ -83,7 +86,7 @@ export class Tracing {
     span.end();
   }
 
-  /** Headers that tell another daemon which request asks it. */
+  /** Headers that tell another daemon from which request a call comes. */
   headers(): Record<string, string> | undefined {
     const context = requests.getStore()?.span.spanContext();
     if (context === undefined || !this.api.isSpanContextValid(context)) return undefined;
@@ -109,7 +112,7 @@ export class Tracing {
   }
 }
 
-/** Undefined if nobody has asked for spans. */
+/** Undefined if there is no tracer provider. */
 export let tracing: Tracing | undefined;
 
 /** Looks for a tracer provider; it serves all daemons of the process. */
@@ -121,8 +124,8 @@ export async function findTracing(version: string): Promise<void> {
     tracing = undefined;
     return;
   }
-  // Without a provider the API makes spans without an identity. This one is not ended, so nobody
-  // sees it.
+  // Without a provider, the API makes spans without an identity. This span is never ended, so it is
+  // not exported.
   const probe = api.trace.getTracer('bedrock-node', version).startSpan('bedrock');
   const isThere = api.isSpanContextValid(probe.spanContext());
   tracing = isThere ? new Tracing(api, version) : undefined;

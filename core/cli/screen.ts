@@ -1,7 +1,8 @@
 /**
- * A terminal that shows one screen of lines instead of its scrolled text, and gives keys. However the command ends, except by SIGKILL, the
- * terminal is then as it was before: `close`, and the event `exit` of the process if that was not called. Standard input may be something
- * else than a terminal; then there are no keys.
+ * A terminal that shows one screen of lines instead of its scrolled text, and gives keys. However
+ * the command ends, except by SIGKILL, the terminal is then as it was before: `close`, and the
+ * event `exit` of the process if that was not called. Standard input may be something else than a
+ * terminal; then there are no keys.
  */
 import { writeSync } from 'node:fs';
 import type { Line } from './top-view.js';

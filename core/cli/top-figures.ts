@@ -1,6 +1,7 @@
 /**
- * The figures of `bedrock top`: what a daemon did between two moments, from the totals of its status. The arithmetic is that of the page of
- * a daemon (`dashboard/rates.js`), so that both show the same.
+ * The figures of `bedrock top`: what a daemon did between two moments, from the totals of its
+ * status. The arithmetic is that of the page of a daemon (`dashboard/rates.js`), so that both show
+ * the same.
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,7 @@
-/** What `bedrock top` shows, as lines of text: no line is wider than the terminal, and together they are no longer. */
+/**
+ * What `bedrock top` shows, as lines of text: no line is wider than the terminal, and together they
+ * are no longer.
+ */
 import { shownName } from './output.js';
 import { formatSize } from './sizes.js';
 import type { TargetFigures, TopFigures } from './top-figures.js';

@@ -1,6 +1,6 @@
 /**
- * `bedrock top`: what a daemon does, as it changes. It asks for the status at each interval; a daemon that goes away is asked again until it
- * is back.
+ * `bedrock top`: what a daemon does, as it changes. It asks for the status at each interval; a
+ * daemon that goes away is asked again until it is back.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { asBedrockError } from '../base/errors.js';

@@ -148,8 +148,9 @@ export interface BackendDefinition<
   /** Rules that the schema cannot express. Called with settings that the schema accepted. */
   validate?(config: Config, report: SettingsReport): void;
   /**
-   * Checks for `bedrock doctor` what targets with these settings need: servers, files, rights, space. Called with valid settings, while a
-   * daemon may use them. It changes nothing. An error is shown as a problem.
+   * Checks for `bedrock doctor` what targets with these settings need: servers, files, rights,
+   * space. Called with valid settings, while a daemon may use them. It changes nothing. An error is
+   * shown as a problem.
    */
   diagnose?(config: Config, context: DiagnosisContext): Promise<readonly Diagnosis[]>;
   /** Creates a target, not yet open. If it throws, the start of the provider fails. */

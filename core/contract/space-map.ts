@@ -1,8 +1,8 @@
-/** Where a target has free space, for people who look at it. */
+/** The form of a map that shows where a target has free space, for people. */
 
 /**
- * A map of the space of a target: equal buckets, from its first byte to its last. It is taken while the target serves, so that its parts
- * may be of moments that differ a little.
+ * A map of the space of a target: equal buckets, from its first byte to its last. It is made while
+ * the target serves, so its parts may show slightly different moments.
  */
 export interface SpaceMap {
   /** Bytes that the buckets cover together. */

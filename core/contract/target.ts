@@ -398,7 +398,8 @@ export interface Target {
   listErased(options?: ListOptions): Promise<ErasedPage>;
 
   /**
-   * Where its free space is, for people who look at it. A target whose space has no order has no map, and omits this.
+   * Where its free space is, for people who look at it. A target whose space has no order has no
+   * map, and omits this.
    * @param buckets how many the map has, at most: from 1 up
    * @throws what the medium throws
    */

@@ -39,7 +39,8 @@ export function addStatusRoutes(
   app.get<{ Querystring: { limit?: string } }>(
     '/v1/connections',
     {
-      // Where clients connect from is for those who administer the daemon, as CLIENT LIST of the Redis protocol is.
+      // Where clients connect from is for those who administer the daemon, as CLIENT LIST of the
+      // Redis protocol is.
       config: { access: { scope: 'admin', of: 'daemon' } },
       schema: {
         tags: ['daemon'],

@@ -1,4 +1,4 @@
-/** A connection of a door, as those who administer the daemon see it. */
+/** A connection of a door, as administrators of the daemon see it. */
 export interface OpenConnection {
   /** Address and port, or `unix`. */
   readonly from: string;
@@ -26,7 +26,7 @@ export function firstOf<T>(
   return first;
 }
 
-/** The time of day of a moment of the clock that no correction changes. @param at by performance.now() */
+/** Converts a time of the monotonic clock to the time of day. @param at by performance.now() */
 export function epochOf(at: number): number {
   return Math.round(Date.now() - performance.now() + at);
 }

@@ -1,6 +1,7 @@
 /**
- * The map of a pool's space, from its free extents and its rows. A pool may have a million of both: after each few thousand the event loop
- * goes on, and what changes meanwhile is seen in the part of the map that is still to come.
+ * The map of a pool's space, from its free extents and its rows. A pool may have a million of both:
+ * after each few thousand, others can run. What changes meanwhile shows only in the rest of the
+ * map.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SpaceMap } from '../contract/space-map.js';
@@ -48,12 +49,12 @@ export async function mapSpace(space: MappedSpace, most: number): Promise<SpaceM
       freeExtentsBySize[power] = (freeExtentsBySize[power] ?? 0) + 1;
     }
     if (extents.length < SLICE) break;
-    // Safe: the next slice begins after the last offset, whatever has become of that extent.
+    // Safe: the next slice begins after the last offset, even if that extent has changed.
     await turn();
   }
 
   for (let slot = 0; slot < table.slots; slot++) {
-    // Safe: rows are read anew, each in one step.
+    // Safe: rows are read again, each in one step.
     if (slot % SLICE === SLICE - 1) await turn();
     if (table.state(slot) !== SlotState.live || table.size(slot) === 0) continue;
     const bucket = Math.floor(table.offset(slot) / bucketBytes);

@@ -133,7 +133,8 @@ export class RemotesOfProvider {
   /** Asks the other daemons about those in use. @returns as `RemoteDependencies.missing` */
   async missing(timeoutMs: number): Promise<MissingDependency[]> {
     const found = await Promise.all([...this.#inUse.values()].map((remotes) => remotes.missing(timeoutMs)));
-    // Safe: a connection that is being closed has no more to say, and one that was dropped meanwhile is not in use.
+    // Safe: a connection that is being closed has no more to say, and one that was dropped
+    // meanwhile is not in use.
     return this.#isClosed ? [] : found.flat();
   }
 

@@ -1,6 +1,7 @@
 /**
- * Maps of the space of targets, for the doors. A map that took a while to make is given to everybody for a hundred times as long: however
- * many ask, maps take at most a hundredth of a processor for each target.
+ * Maps of the space of targets, for the doors. A map is given to all callers for a hundred times as
+ * long as it took to make. So maps take at most a hundredth of a processor for each target, however
+ * many callers there are.
  */
 import { BedrockError } from '../base/errors.js';
 import type { SpaceMap } from '../contract/space-map.js';
