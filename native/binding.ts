@@ -118,8 +118,12 @@ export interface AddonBinding {
 
 /** Properties of the machine and of libpmem. */
 export interface PlatformAttributes {
-  /** The version of libpmem that the addon was built with; null without it. */
+  /** The version of libpmem, which is looked for once in each process; null if it is not used: then every mapping uses msync. */
   readonly libpmem: string | null;
+  /** The file of libpmem that was loaded; null if it is not used. */
+  readonly libpmemPath: string | null;
+  /** Why libpmem is not used; null if it is. */
+  readonly libpmemReason: string | null;
   /** The hardware flushes caches at a power failure (eADR, pmem_has_auto_flush(3)); null if unknown. */
   readonly hasAutoFlush: boolean | null;
   /** There is an instruction that waits for flushed stores (pmem_has_hw_drain(3)); null if unknown. */

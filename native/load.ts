@@ -1,6 +1,8 @@
 /**
- * Finds and loads the addon, when it is first needed and not before. So everything else works if
- * the addon or libpmem.so.1 is missing.
+ * Finds and loads the addon, when it is first needed and not before. So everything else works if the addon is missing.
+ *
+ * The order: the file that BEDROCK_NATIVE_ADDON names, and no other; what was built here, in native/build; what came with the package,
+ * in prebuilds. The first that loads is used. Which libpmem the addon then uses is its own choice (native/src/libpmem.cc).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,56 +11,103 @@ import type { AddonBinding, PlatformAttributes } from './binding.js';
 
 const CURE = 'run `npx bedrock native build`';
 
+/** Where an addon comes from. */
+export type AddonOrigin = 'environment' | 'built' | 'prebuilt';
+
 /** The result of `bedrock native info`. */
 export interface AddonState {
   readonly path: string;
+  readonly origin: AddonOrigin;
+  /** Of the machine, as binaries are named: such as linux-x64-glibc. */
+  readonly platform: string;
   /** Present if it is loaded. */
   readonly attributes?: PlatformAttributes;
   /** Present if it is not loaded: why, and what to do. */
   readonly reason?: string;
 }
 
-/** Path of the addon: beside the sources, or the value of the environment variable BEDROCK_NATIVE_ADDON. */
+interface Candidate {
+  readonly path: string;
+  readonly origin: AddonOrigin;
+}
+
+/** Path of the addon that is used, or else of the first that was looked for. */
 export function addonPath(): string {
-  return (
-    process.env.BEDROCK_NATIVE_ADDON ?? path.join(packageRoot(), 'native/build/Release/bedrock_native.node')
-  );
+  return addonState().path;
 }
 
 /** @throws NATIVE_UNAVAILABLE, with the cause and what to do */
 export function loadAddon(): AddonBinding {
-  const file = addonPath();
-  const loaded = { exports: {} };
-  try {
-    // Not require(): the module system of the tests has its own, and this needs none.
-    process.dlopen(loaded, file);
-  } catch (error) {
-    const reason = existsSync(file) ? whyUnloadable(messageOf(error)) : whyMissing();
-    throw new BedrockError('NATIVE_UNAVAILABLE', `the native addon is not available: ${reason}`, {
-      details: { path: file },
-      cause: error,
-    });
-  }
-  return loaded.exports as AddonBinding;
+  return load().exports;
 }
 
 export function addonState(): AddonState {
-  const file = addonPath();
+  const platform = thisPlatform();
   try {
-    return { path: file, attributes: loadAddon().attributes() };
+    const { exports, path: file, origin } = load();
+    return { path: file, origin, platform, attributes: exports.attributes() };
   } catch (error) {
-    return { path: file, reason: messageOf(error) };
+    const [first] = candidates();
+    return { ...first, platform, reason: messageOf(error) };
+  }
+}
+
+function load(): Candidate & { exports: AddonBinding } {
+  const all = candidates();
+  const faults: { file: string; error: unknown }[] = [];
+  for (const candidate of all) {
+    const loaded = { exports: {} };
+    try {
+      // Not require(): the module system of the tests has its own, and this needs none.
+      process.dlopen(loaded, candidate.path);
+      return { ...candidate, exports: loaded.exports as AddonBinding };
+    } catch (error) {
+      faults.push({ file: candidate.path, error });
+    }
+  }
+  // A file that is there and does not load says more than one that is missing.
+  const { file, error } = faults.find((fault) => existsSync(fault.file)) ?? faults[0]!;
+  const reason = existsSync(file) ? whyUnloadable(messageOf(error)) : whyMissing();
+  throw new BedrockError('NATIVE_UNAVAILABLE', `the native addon is not available: ${reason}`, {
+    details: { path: file },
+    cause: error,
+  });
+}
+
+function candidates(): readonly [Candidate, ...Candidate[]] {
+  const named = process.env.BEDROCK_NATIVE_ADDON;
+  if (named !== undefined) return [{ path: named, origin: 'environment' }];
+  const root = packageRoot();
+  const [system, arch, libc] = thisPlatform().split('-');
+  return [
+    { path: path.join(root, 'native/build/Release/bedrock_native.node'), origin: 'built' },
+    // The form that node-gyp-build and prebuildify use.
+    { path: path.join(root, `prebuilds/${system}-${arch}/bedrock-node.${libc}.node`), origin: 'prebuilt' },
+  ];
+}
+
+function thisPlatform(): string {
+  return `${process.platform}-${process.arch}-${isMusl() ? 'musl' : 'glibc'}`;
+}
+
+/** By what this process has loaded: either C library may be installed beside the other. */
+function isMusl(): boolean {
+  try {
+    return /\/(ld|libc\.)-?musl-/.test(readFileSync('/proc/self/maps', 'latin1'));
+  } catch {
+    return existsSync('/etc/alpine-release');
   }
 }
 
 function whyMissing(): string {
-  return `it is not built (${lastBuildError() ?? 'it was never tried'}); ${CURE}`;
+  const built = lastBuildError() ?? 'none was built here';
+  return `none came with the package for ${thisPlatform()}, and ${built}; ${CURE}`;
 }
 
 function whyUnloadable(message: string): string {
   const [library] = /lib[\w.+-]+\.so[\d.]*(?=: cannot open)/.exec(message) ?? [];
   if (library === undefined) return `it does not load (${message}); ${CURE}`;
-  return `it was built with ${library}, which is not installed; install it (Debian: libpmem1), or ${CURE} to do without`;
+  return `it needs ${library}, which is not installed; install it, or ${CURE} to do without`;
 }
 
 /** The error that scripts/native.js recorded. */

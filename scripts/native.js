@@ -1,12 +1,12 @@
 /**
- * Builds the native addon into native/build, if its sources or libpmem have changed since the last
- * build. If there is no compiler, or the addon does not compile, it prints one line and does not
- * fail: everything except `bedrock-node/native` works without the addon.
+ * Builds the native addon into native/build, if its sources have changed since the last build. If
+ * there is no compiler, or the addon does not compile, it prints one line and does not fail:
+ * everything except `bedrock-node/native` works without the addon.
  *
  * Where librados is installed, it also builds the addon of the backend rados, in the same way.
  *
  *     node scripts/native.js             what `bedrock native build` runs: builds in any case, and fails if that fails
- *     node scripts/native.js --install   what npm runs at installation: builds if needed, and never fails
+ *     node scripts/native.js --install   what npm runs at installation: builds if no binary of prebuilds/ fits, and never fails
  *
  * The new binary replaces the old one in one step, so no process ever loads an incomplete one.
  */
@@ -15,7 +15,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } 
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fingerprint, isCommand, readStamp, root, writeStamp } from './run.js';
 
 const BINARY = 'native/build/Release/bedrock_native.node';
@@ -31,18 +31,17 @@ const RADOS_STAMP = 'native/build/rados.json';
  */
 export function buildNative({ force = false } = {}) {
   const missing = missingTools();
-  const libpmem = libpmemVersion();
   const sources = fingerprint(
     ['CMakeLists.txt', 'native/src', 'scripts/native.js'],
-    [process.platform, process.arch, libpmem, missing.join(' ')].join(),
+    [process.platform, process.arch, missing.join(' ')].join(),
   );
   const stamp = readStamp(STAMP);
   if (!force && stamp.sources === sources && (stamp.error !== undefined || existsSync(at(BINARY)))) {
     return stamp.error === undefined;
   }
   const error = missing.length > 0 ? `not found: ${missing.join(', ')}` : compile();
-  writeStamp(STAMP, { sources, ...(error === undefined ? { libpmem } : { error }) });
-  console.log(`bedrock-node: ${outcome(error, libpmem)}`);
+  writeStamp(STAMP, { sources, ...(error !== undefined && { error }) });
+  console.log(`bedrock-node: ${error === undefined ? `native addon built; ${libpmem()}` : failure(error)}`);
   return error === undefined;
 }
 
@@ -78,7 +77,7 @@ export function buildRados({ force = false } = {}) {
 }
 
 /**
- * Compiles into a folder of its own. @param options for CMake, such as {BEDROCK_LIBPMEM: 'OFF'}
+ * Compiles into a folder of its own. @param options for CMake, such as {BEDROCK_SANITIZE: 'ON'}
  * @returns what went wrong, if anything
  */
 export function compile({ project = root, binary = BINARY, output = at(binary), options = {} } = {}) {
@@ -107,12 +106,35 @@ export function compile({ project = root, binary = BINARY, output = at(binary), 
   }
 }
 
-function outcome(error, libpmem) {
-  if (error !== undefined) {
-    return `the native addon is not built (${error}). Everything else works; to build it later: npx bedrock native build`;
-  }
-  if (libpmem === undefined) return 'native addon built without libpmem: mappings become durable by msync';
-  return `native addon built with libpmem ${libpmem}`;
+/** Whether a binary of the package fits this machine, as the package itself finds out when it runs; says so. */
+function isPrebuilt() {
+  if (process.env.npm_config_build_from_source !== undefined) return false;
+  const found = stateOf();
+  if (found?.origin !== 'prebuilt' || found.attributes === undefined) return false;
+  console.log(`bedrock-node: native addon prebuilt for ${found.platform}; ${libpmem(found)}`);
+  return true;
+}
+
+/** What the package tells of its addon; nothing if it is not built itself yet. In a process of its own, which may die of it. */
+function stateOf() {
+  const loader = at('dist/native/load.js');
+  if (!existsSync(loader)) return undefined;
+  const script = `const { addonState } = await import(${JSON.stringify(pathToFileURL(loader).href)});
+    console.log(JSON.stringify(addonState()));`;
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? JSON.parse(stdout) : undefined;
+}
+
+function libpmem(found = stateOf()) {
+  const version = found?.attributes?.libpmem ?? undefined;
+  if (version !== undefined) return `libpmem ${version} is there`;
+  return 'libpmem is used when it is installed; without it mappings become durable by msync';
+}
+
+function failure(error) {
+  return `the native addon is not built (${error}). Everything else works; to build it later: npx bedrock native build`;
 }
 
 function missingTools() {
@@ -123,13 +145,6 @@ function missingTools() {
   ]
     .filter(([, names]) => !names.some(isCommand))
     .map(([name]) => name);
-}
-
-function libpmemVersion() {
-  const { status, stdout } = spawnSync('pkg-config', ['--modversion', 'libpmem >= 1.8'], {
-    encoding: 'utf8',
-  });
-  return status === 0 ? stdout.trim() : undefined;
 }
 
 /** Found wherever npm has put it, which need not be a folder of this package. */
@@ -145,7 +160,8 @@ function at(relative) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const isInstallation = process.argv.includes('--install');
   try {
-    const isBuilt = buildNative({ force: !isInstallation });
+    const isThere = isInstallation && isPrebuilt();
+    const isBuilt = isThere || buildNative({ force: !isInstallation });
     const isRadosBuilt = buildRados({ force: !isInstallation });
     if (!isInstallation && !(isBuilt && isRadosBuilt)) process.exitCode = 1;
   } catch (error) {

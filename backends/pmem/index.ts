@@ -32,6 +32,9 @@ export default definePoolBackend({
     return async (opened) => {
       const { io, sync, syncWrites, reclaims, logger } = opened;
       const mapping = await mapPool(opened, native.mapFile);
+      const { libpmem, libpmemReason } = native.attributes();
+      if (libpmem === null)
+        logger.info(`libpmem is not used (${libpmemReason}): regions become durable by msync`);
       if (!sync)
         logger.info('sync: false has no effect on the backend "pmem": its regions are durable in any case');
       if (reclaims)

@@ -13,7 +13,7 @@ import type { StartOptions } from './start.js';
 
 const EXAMPLES = `
 Examples:
-  bedrock                                        launch the daemon of ./bedrock.json
+  bedrock                                        launch the daemon of ./bedrock.json, which an empty folder gets first
   bedrock -c other.json                          that of another file
   bedrock start http://127.0.0.1:0 -c conf.toml  on a free port, from a TOML file
   bedrock start unix:/run/bedrock.sock -c bedrock.json

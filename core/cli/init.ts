@@ -37,17 +37,20 @@ async function init(file: string): Promise<void> {
     const other = `${file.slice(0, file.length - extension.length)}.json`;
     throw new UsageError(`the file is JSON, which a name in ${extension} hides; name it ${other}`);
   }
-  const folder = path.resolve(path.dirname(file));
-  await interruptible(async (signal) => {
-    const first = await ofWrittenFile(file, () => makeFolders(folder));
-    try {
-      await writeNew(file, await textFor(folder), signal);
-    } catch (error) {
-      await unmakeFolders(folder, first);
-      throw error;
-    }
-  });
+  await interruptible((signal) => writeFirstConfig(file, signal));
   await printLine(`${file}: written; launch it with: npx bedrock -c ${file}`);
+}
+
+/** Writes the configuration to start with, and the folders above it. @throws INVALID_ARGUMENT if there is a file already */
+export async function writeFirstConfig(file: string, signal: AbortSignal): Promise<void> {
+  const folder = path.resolve(path.dirname(file));
+  const first = await ofWrittenFile(file, () => makeFolders(folder));
+  try {
+    await writeNew(file, await textFor(folder), signal);
+  } catch (error) {
+    await unmakeFolders(folder, first);
+    throw error;
+  }
 }
 
 async function textFor(folder: string): Promise<string> {

@@ -3,19 +3,24 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import type { Command } from 'commander';
+import type { PlatformAttributes } from '../../native/binding.js';
+import type { AddonOrigin } from '../../native/load.js';
 import { BedrockError } from '../base/errors.js';
 import { subcommand } from './command-line.js';
 import { printJson, printLine } from './output.js';
 
 const BUILD_EXAMPLES = `
-Needs cmake, make or ninja, and a C++ compiler; uses libpmem if pkg-config finds it. Debian, Ubuntu:
-  apt-get install libpmem-dev pkg-config cmake g++ make
+Needs cmake, make or ninja, and a C++ compiler. Debian, Ubuntu:
+  apt-get install cmake g++ make
+The package has binaries for Linux on x64 and arm64 (glibc and musl), so this is for other machines, and for changed sources.
+libpmem is no part of the build: it is looked for when a process needs it.
 `;
 
 const INFO_EXAMPLES = `
 Examples:
   bedrock native info
   bedrock native info --json | jq .libpmem
+  BEDROCK_LIBPMEM=off bedrock native info        without libpmem; a path names another one
 
 The exit status is 1 if the addon is not available.
 `;
@@ -23,12 +28,12 @@ The exit status is 1 if the addon is not available.
 export function addNative(program: Command): void {
   const native = subcommand(program, 'native').description('The native addon: persistent memory by libpmem.');
   subcommand(native, 'build')
-    .description('Rebuild the addon, with libpmem if it is installed.')
+    .description('Compile the addon on this machine.')
     .addHelpText('after', BUILD_EXAMPLES)
     .action(build);
   subcommand(native, 'info')
     .description('Show whether the addon is loaded, or why not, and what it found on this machine.')
-    .option('--json', 'an object {path, isLoaded, reason?, …attributes}')
+    .option('--json', 'an object {path, origin, platform, isLoaded, reason?, …attributes}')
     .addHelpText('after', INFO_EXAMPLES)
     .action(({ json }: { json?: boolean }) => info(json === true));
 }
@@ -44,17 +49,34 @@ async function build(): Promise<void> {
 
 async function info(isJson: boolean): Promise<void> {
   const { addonState } = await import('../../native/load.js');
-  const { path: file, attributes, reason } = addonState();
+  const { path: file, origin, platform, attributes, reason } = addonState();
   if (isJson) {
-    await printJson({ path: file, isLoaded: attributes !== undefined, reason, ...attributes });
+    await printJson({ path: file, origin, platform, isLoaded: attributes !== undefined, reason, ...attributes });
   } else if (attributes !== undefined) {
-    await printLine([`loaded ${file}`, ...Object.entries({ ...attributes }).map(describe)].join('\n'));
+    const rows = Object.entries({ ...attributes }).filter(([name]) => !name.startsWith('libpmem'));
+    const lines = [
+      `loaded ${file}`,
+      line('from', ORIGINS[origin]),
+      line('for', platform),
+      line('libpmem', libpmemOf(attributes)),
+    ];
+    await printLine([...lines, ...rows.map(describe)].join('\n'));
   }
   if (reason !== undefined) throw new BedrockError('NATIVE_UNAVAILABLE', `${file}: ${reason}`);
 }
 
+const ORIGINS: Record<AddonOrigin, string> = {
+  environment: 'BEDROCK_NATIVE_ADDON',
+  built: 'a build on this machine',
+  prebuilt: 'the package',
+};
+
+function libpmemOf({ libpmem, libpmemPath, libpmemReason }: PlatformAttributes): string {
+  if (libpmem !== null) return `${libpmem}, ${libpmemPath}`;
+  return `none: mappings become durable by msync (${libpmemReason})`;
+}
+
 const LABELS: Record<string, string> = {
-  libpmem: 'libpmem',
   hasAutoFlush: 'caches flushed at power failure (eADR)',
   hasHardwareDrain: 'hardware drain',
   flushInstruction: 'flush instruction',
@@ -65,11 +87,9 @@ const LABELS: Record<string, string> = {
 };
 
 function describe([name, value]: [string, string | number | boolean | null]): string {
-  const text =
-    value === null
-      ? name === 'libpmem'
-        ? 'none: mappings become durable by msync'
-        : 'unknown'
-      : String(value);
-  return `  ${(LABELS[name] ?? name).padEnd(40)}${text}`;
+  return line(LABELS[name] ?? name, value === null ? 'unknown' : String(value));
+}
+
+function line(label: string, text: string): string {
+  return `  ${label.padEnd(40)}${text}`;
 }

@@ -1,5 +1,5 @@
 /** `bedrock start`: launches a daemon and runs until it has stopped. */
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { BedrockError, systemCodeOf } from '../base/errors.js';
@@ -10,6 +10,8 @@ import type { Daemon } from '../daemon/daemon.js';
 import { looksLikeAddress } from '../net/address.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure, UsageError } from './failure.js';
+import { writeFirstConfig } from './init.js';
+import { interruptible } from './interruption.js';
 import { writeWholeFile } from './output-file.js';
 import { printLine } from './output.js';
 import { listenToSignals, type StartSignals } from './start-signals.js';
@@ -84,7 +86,7 @@ function checkAddress(text: string | undefined): void {
 /** @throws CONFIG_INVALID, UsageError */
 async function readDocument(options: StartOptions): Promise<ConfigDocument> {
   const format = options.toml === true ? 'toml' : undefined;
-  if (options.stdin !== true) return readConfigFile(options.config ?? (await configHere()), format);
+  if (options.stdin !== true) return readConfigFile(options.config ?? (await configHere(options)), format);
   if (options.config !== undefined) {
     throw new UsageError(
       'bedrock start: both --config and --stdin were given; the configuration can come from one only',
@@ -93,20 +95,34 @@ async function readDocument(options: StartOptions): Promise<ConfigDocument> {
   return parseConfig(await text(process.stdin), format ?? 'json', '<stdin>');
 }
 
-/** The configuration of this folder. If it exists but cannot be read, the reader reports that. */
-async function configHere(): Promise<string> {
+/**
+ * The configuration of this folder. If it exists but cannot be read, the reader reports that. A folder that is empty gets the
+ * configuration of `bedrock init`, so that `npx bedrock-node` alone starts a daemon.
+ */
+async function configHere({ check: isCheck }: StartOptions): Promise<string> {
   try {
     await access(DEFAULT_CONFIG);
   } catch (cause) {
-    if (systemCodeOf(cause) === 'ENOENT') {
+    if (systemCodeOf(cause) !== 'ENOENT') return DEFAULT_CONFIG;
+    if (isCheck === true || !(await isEmpty('.'))) {
       throw new BedrockError(
         'CONFIG_INVALID',
-        `there is no ${DEFAULT_CONFIG} in ${process.cwd()}; bedrock init writes one to start with, and -c FILE names another`,
+        `there is no ${DEFAULT_CONFIG} in ${process.cwd()}; bedrock init writes one to begin with, and -c FILE names another`,
         { cause },
       );
     }
+    await interruptible((signal) => writeFirstConfig(DEFAULT_CONFIG, signal));
+    await printLine(`${DEFAULT_CONFIG}: written, as this folder was empty`);
   }
   return DEFAULT_CONFIG;
+}
+
+async function isEmpty(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).length === 0;
+  } catch {
+    return false;
+  }
 }
 
 async function writeConfig(file: string, daemon: Daemon, stop: AbortSignal): Promise<boolean> {

@@ -39,16 +39,16 @@ function addon(): Diagnosis[] {
         'npx bedrock native build; without it there is no pmem backend, and pools lock by other means',
       ),
     ];
-  const { libpmem } = attributes;
+  const { libpmem, libpmemPath, libpmemReason } = attributes;
   return [
     ok('native addon', file),
     libpmem === null
       ? warning(
           'libpmem',
-          'there is none: mappings become durable by msync',
-          'on persistent memory, install it (Debian: libpmem1, libpmem-dev), then npx bedrock native build',
+          `it is not used (${libpmemReason}): mappings become durable by msync`,
+          'on persistent memory, install it (Debian: apt-get install libpmem1) and start the daemon again',
         )
-      : ok('libpmem', libpmem),
+      : ok('libpmem', `${libpmem}, ${libpmemPath}`),
   ];
 }
 

@@ -6,6 +6,8 @@
 namespace {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  // Before any call: from here on its functions are called without a look.
+  bedrock::libpmem::load();
   bedrock::exportMapping(env, exports);
   bedrock::exportFile(env, exports);
   bedrock::exportPlatform(env, exports);

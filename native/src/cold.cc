@@ -100,15 +100,15 @@ Napi::Value onPool(const Napi::CallbackInfo& info) {
   });
 }
 
-int syncStep(uint8_t* address, uint64_t size, bool) { return media::msync(address, size); }
+int syncStep(uint8_t* address, uint64_t size, bool) { return media::medium().msync(address, size); }
 
 int persistStep(uint8_t* address, uint64_t size, bool isPmem) {
-  if (!isPmem) return media::msync(address, size);
+  if (!isPmem) return media::medium().msync(address, size);
   media::persist(address, size);
   return 0;
 }
 
-int deepPersistStep(uint8_t* address, uint64_t size, bool isPmem) { return media::deepPersist(address, size, isPmem); }
+int deepPersistStep(uint8_t* address, uint64_t size, bool isPmem) { return media::medium().deepPersist(address, size, isPmem); }
 
 Napi::Value fillAsync(const Napi::CallbackInfo& info) {
   uint64_t offset;
@@ -125,7 +125,7 @@ Napi::Value fillAsync(const Napi::CallbackInfo& info) {
       return outcomeOf(*mapping);
     }
     std::memset(address, static_cast<int>(value), size);
-    return outcomeOf(*mapping, media::msync(address, size));
+    return outcomeOf(*mapping, media::medium().msync(address, size));
   });
 }
 
@@ -154,7 +154,7 @@ Napi::Value msyncBlocking(const Napi::CallbackInfo& info) {
   Status fault;
   const Handle* handle = writableRange(info, &offset, &size, &fault);
   if (handle == nullptr) return faultValue(info, fault);
-  const Outcome outcome = outcomeOf(*handle->mapping, media::msync(handle->base + offset, size));
+  const Outcome outcome = outcomeOf(*handle->mapping, media::medium().msync(handle->base + offset, size));
   if (outcome.error == 0) return info.Env().Undefined();
   const Napi::Error error = Napi::Error::New(info.Env(), outcome.message);
   error.Set("errno", Napi::Number::New(info.Env(), outcome.error));

@@ -5,7 +5,14 @@
 #include <cstring>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <nmmintrin.h>
+// clang counts the instruction apart from SSE 4.2.
+#ifdef __clang__
+#define BEDROCK_CRC32 __attribute__((target("sse4.2,crc32")))
+#else
+#define BEDROCK_CRC32 __attribute__((target("sse4.2")))
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <arm_acle.h>
 #include <asm/hwcap.h>
@@ -62,7 +69,7 @@ uint32_t updateByTables(uint32_t crc, const uint8_t* data, size_t size) {
 
 #if defined(__x86_64__)
 
-__attribute__((target("sse4.2"))) uint32_t updateByInstruction(uint32_t crc, const uint8_t* data, size_t size) {
+BEDROCK_CRC32 uint32_t updateByInstruction(uint32_t crc, const uint8_t* data, size_t size) {
   uint64_t wide = crc;
   for (; size >= 8; data += 8, size -= 8) wide = _mm_crc32_u64(wide, loadWord(data));
   crc = static_cast<uint32_t>(wide);
@@ -70,7 +77,13 @@ __attribute__((target("sse4.2"))) uint32_t updateByInstruction(uint32_t crc, con
   return crc;
 }
 
-bool hasInstruction() { return __builtin_cpu_supports("sse4.2"); }
+bool hasInstruction() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_SSE4_2) != 0;
+}
 constexpr const char* kInstruction = "sse4.2";
 
 #elif defined(__aarch64__) && defined(__linux__)

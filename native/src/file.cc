@@ -5,6 +5,7 @@
 #include "space.h"
 #include "task.h"
 
+#include <linux/falloc.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>

@@ -50,7 +50,7 @@ Outcome mapForReading(int fd, MapResult* result) {
   if (base == MAP_FAILED) return failure("mmap");
   result->base = static_cast<uint8_t*>(base);
   result->size = size;
-  result->isPmem = media::isPmemFile(fd);
+  result->isPmem = media::medium().isPmemFile(fd);
   return {};
 }
 
@@ -94,7 +94,7 @@ Outcome map(const Request& request, MapResult* result) {
     const int error = created.create(path.c_str(), size, mode, (flags & media::kSparse) != 0);
     if (error != 0) return {error, std::string(created.failedCall()) + ": " + std::strerror(error)};
   }
-  *result = media::mapFile(opened.c_str(), size, flags, mode);
+  *result = media::medium().mapFile(opened.c_str(), size, flags, mode);
   if (result->error == 0) created.keep();
   return {result->error, result->message};
 }
@@ -127,7 +127,7 @@ Napi::Value describe(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {
   const Napi::Object object = Napi::Object::New(env);
   object.Set("size", Napi::Number::New(env, static_cast<double>(handle->size)));
   object.Set("isPmem", Napi::Boolean::New(env, handle->isPmem));
-  object.Set("isForced", Napi::Boolean::New(env, media::isForced()));
+  object.Set("isForced", Napi::Boolean::New(env, media::medium().isForced()));
   object.Set("isReadOnly", Napi::Boolean::New(env, handle->isReadOnly));
   napi_value slots = nullptr;
   if (makeSlots(env, handle, &slots) != napi_ok) throw Napi::Error::New(env);

@@ -64,7 +64,7 @@ void AddressRange::releaseFile() {
     return;
   }
   // Unmapping by libpmem leaves a gap for a moment. If another thread maps something there, the range is no longer ours.
-  media::unregister(base_, size_);
+  media::medium().unregister(base_, size_);
   contents_ = Contents::lost;
 #ifdef MAP_FIXED_NOREPLACE
   void* const placed = mmap(base_, size_, PROT_READ | PROT_WRITE, kPlaceholder | MAP_FIXED_NOREPLACE, -1, 0);
@@ -81,7 +81,7 @@ AddressRange::~AddressRange() {
   switch (contents_) {
     case Contents::file:
       if (isRegistered_) {
-        media::unregister(base_, size_);
+        media::medium().unregister(base_, size_);
       } else {
         munmap(base_, size_);
       }

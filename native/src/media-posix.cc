@@ -1,5 +1,5 @@
-// The same interface without libpmem: mmap(2) and msync(2) map files and make them durable. So no mapping is persistent memory,
-// and the functions that flush processor caches are never called.
+// The same without libpmem: mmap(2) and msync(2) map files and make them durable. So no mapping is persistent memory, and the
+// functions that flush processor caches are never called.
 #include "media.h"
 
 #include <fcntl.h>
@@ -35,8 +35,6 @@ int resize(int fd, size_t size, int flags) {
   if (ftruncate(fd, length) != 0) return errno;
   return (flags & kSparse) != 0 ? 0 : posix_fallocate(fd, 0, length);
 }
-
-}  // namespace
 
 MapResult mapFile(const char* path, size_t size, int flags, mode_t mode) {
   const bool creates = (flags & kCreate) != 0;
@@ -75,16 +73,6 @@ bool isPmemFile(int) { return false; }
 
 void unregister(uint8_t* base, size_t size) { munmap(base, size); }
 
-void persist(const uint8_t*, size_t) {}
-
-void flush(const uint8_t*, size_t) {}
-
-void drain() {}
-
-void copy(uint8_t* to, const uint8_t* from, size_t size, bool) { std::memmove(to, from, size); }
-
-void fill(uint8_t* to, int value, size_t size, bool) { std::memset(to, value, size); }
-
 int msync(const uint8_t* address, size_t size) {
   if (size == 0) return 0;
   // msync(2) accepts only the start of a page.
@@ -96,12 +84,14 @@ int msync(const uint8_t* address, size_t size) {
 
 int deepPersist(const uint8_t* address, size_t size, bool) { return msync(address, size); }
 
-const char* libpmemVersion() { return nullptr; }
-
 bool isForced() { return false; }
 
 int hasAutoFlush() { return -1; }
 
 int hasHardwareDrain() { return -1; }
+
+}  // namespace
+
+const Medium kPosix = {mapFile, isPmemFile, unregister, msync, deepPersist, isForced, hasAutoFlush, hasHardwareDrain};
 
 }  // namespace bedrock::media

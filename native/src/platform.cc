@@ -75,12 +75,14 @@ Napi::Value text(Napi::Env env, const char* value) {
 
 Napi::Value attributes(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const bool hasLibpmem = media::libpmemVersion() != nullptr;
+  const LibpmemSearch& libpmem = libpmem::load();
   const Napi::Object result = Napi::Object::New(env);
-  result.Set("libpmem", text(env, media::libpmemVersion()));
-  result.Set("hasAutoFlush", triState(env, media::hasAutoFlush()));
-  result.Set("hasHardwareDrain", triState(env, media::hasHardwareDrain()));
-  result.Set("flushInstruction", text(env, hasLibpmem ? flushInstruction() : nullptr));
+  result.Set("libpmem", text(env, libpmem.isFound ? libpmem.version.c_str() : nullptr));
+  result.Set("libpmemPath", text(env, libpmem.isFound ? libpmem.path.c_str() : nullptr));
+  result.Set("libpmemReason", text(env, libpmem.isFound ? nullptr : libpmem.reason.c_str()));
+  result.Set("hasAutoFlush", triState(env, media::medium().hasAutoFlush()));
+  result.Set("hasHardwareDrain", triState(env, media::medium().hasHardwareDrain()));
+  result.Set("flushInstruction", text(env, libpmem.isFound ? flushInstruction() : nullptr));
   result.Set("cacheLineBytes", Napi::Number::New(env, static_cast<double>(cacheLine())));
   result.Set("pageBytes", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
   result.Set("powerFailAtomicBytes", Napi::Number::New(env, 8));

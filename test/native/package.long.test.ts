@@ -1,6 +1,6 @@
 /**
- * The package as it is published, installed into an empty project: with install scripts, without them, without a compiler, without
- * libpmem.
+ * The package as it is published, but for its binaries of the addon, installed into an empty project: with install scripts, without
+ * them, without a compiler. (test/package/slim-root.long.test.ts has those binaries.)
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
@@ -96,6 +96,8 @@ beforeAll(async () => {
   ];
   const { status, output } = await run('npm', args);
   if (status !== 0) throw new Error(output);
+  // Which of them are there depends on what was built here before.
+  rmSync(path.join(installed, 'prebuilds'), { recursive: true, force: true });
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -154,14 +156,14 @@ describe('the package', () => {
     expect(build.status).toBe(1);
   });
 
-  it('installed with a compiler and without libpmem has an addon that does without', async () => {
-    const env = { PKG_CONFIG_LIBDIR: folder, PKG_CONFIG_PATH: folder };
-    const { status, output } = await run('npm', ['rebuild', '--foreground-scripts', 'bedrock-node'], env);
+  it('installed with a compiler has an addon that does without libpmem where it is not', async () => {
+    const { status, output } = await run('npm', ['rebuild', '--foreground-scripts', 'bedrock-node']);
     expect({ status, output }).toMatchObject({
       status: 0,
-      output: expect.stringContaining('without libpmem'),
+      output: expect.stringContaining('native addon built'),
     });
-    await expect(importNative()).resolves.toBe('loaded without libpmem');
+    await expect(importNative({ BEDROCK_LIBPMEM: 'off' })).resolves.toBe('loaded without libpmem');
+    await expect(importNative({ BEDROCK_LIBPMEM: '/nowhere.so' })).resolves.toBe('loaded without libpmem');
 
     // In this process's place: the same tests of stores and files as with libpmem.
     const addon = path.join(installed, 'native/build/Release/bedrock_native.node');
@@ -176,22 +178,36 @@ describe('the package', () => {
     const { status: passed, output: report } = await run(
       process.execPath,
       [...jest, '--silent', ...tests],
-      { BEDROCK_NATIVE_ADDON: addon },
+      { BEDROCK_NATIVE_ADDON: addon, BEDROCK_LIBPMEM: 'off' },
       root,
     );
     if (passed !== 0) throw new Error(report);
   });
 
-  it('takes libpmem in by `bedrock native build` when it has appeared', async () => {
-    const hasLibpmem = (await run('pkg-config', ['--exists', 'libpmem >= 1.8'])).status === 0;
-    const { status, output } = await bedrock(['native', 'build']);
-    expect({ status, output }).toMatchObject({
-      status: 0,
-      output: expect.stringContaining('native addon built'),
+  it('says which libpmem it uses, or why none, without a new build', async () => {
+    const off = await bedrock(['native', 'info', '--json'], { BEDROCK_LIBPMEM: '/nowhere.so' });
+    expect(JSON.parse(off.output)).toMatchObject({
+      isLoaded: true,
+      origin: 'built',
+      libpmem: null,
+      libpmemPath: null,
+      libpmemReason: expect.stringContaining('/nowhere.so'),
     });
-    await expect(importNative()).resolves.toBe(hasLibpmem ? 'loaded with libpmem' : 'loaded without libpmem');
-    const info = await bedrock(['native', 'info', '--json']);
-    expect(JSON.parse(info.output)).toMatchObject({ isLoaded: true, powerFailAtomicBytes: 8 });
+    const info = JSON.parse((await bedrock(['native', 'info', '--json'])).output) as {
+      libpmem: string | null;
+      libpmemPath: string | null;
+      libpmemReason: string | null;
+    };
+    const isFound = info.libpmem !== null;
+    expect(info.libpmemPath !== null).toBe(isFound);
+    expect(info.libpmemReason === null).toBe(isFound);
+    await expect(importNative()).resolves.toBe(isFound ? 'loaded with libpmem' : 'loaded without libpmem');
+  });
+
+  it('refuses a library that is not libpmem', async () => {
+    const [libc = ''] = /\/\S*\/libc\.so\.6/.exec(readFileSync('/proc/self/maps', 'latin1')) ?? [];
+    const { output } = await bedrock(['native', 'info', '--json'], { BEDROCK_LIBPMEM: libc });
+    expect(JSON.parse(output)).toMatchObject({ isLoaded: true, libpmem: null, libpmemReason: expect.stringContaining('pmem_') });
   });
 
   it('names a library that is gone', async () => {
