@@ -88,6 +88,12 @@ export interface AddonBinding {
   attributes(): PlatformAttributes;
   /** User and group of the peer of a unix socket when it connected; undefined if the system does not tell. */
   peerCredentials(fd: number): { readonly uid: number; readonly gid: number } | undefined;
+  /**
+   * Sends one message to a datagram socket of the unix family, without waiting.
+   * @param path of the socket; an abstract one begins with `@`
+   * @returns 0, or the positive errno
+   */
+  sendDatagram(path: string, message: string): number;
   /** Undefined if the arguments are invalid. */
   crc32c(bytes: Uint8Array, seed: number): number | undefined;
   /**

@@ -53,24 +53,22 @@ export function addonState(): AddonState {
 }
 
 function load(): Candidate & { exports: AddonBinding } {
-  const all = candidates();
-  const faults: { file: string; error: unknown }[] = [];
-  for (const candidate of all) {
+  let found: { file: string; error: unknown } | undefined;
+  for (const candidate of candidates()) {
     const loaded = { exports: {} };
     try {
       // Not require(): the module system of the tests has its own, and this needs none.
       process.dlopen(loaded, candidate.path);
       return { ...candidate, exports: loaded.exports as AddonBinding };
     } catch (error) {
-      faults.push({ file: candidate.path, error });
+      // A file that is there and does not load says more than one that is missing.
+      if (found === undefined && existsSync(candidate.path)) found = { file: candidate.path, error };
     }
   }
-  // A file that is there and does not load says more than one that is missing.
-  const { file, error } = faults.find((fault) => existsSync(fault.file)) ?? faults[0]!;
-  const reason = existsSync(file) ? whyUnloadable(messageOf(error)) : whyMissing();
+  const reason = found === undefined ? whyMissing() : whyUnloadable(messageOf(found.error));
   throw new BedrockError('NATIVE_UNAVAILABLE', `the native addon is not available: ${reason}`, {
-    details: { path: file },
-    cause: error,
+    details: { path: found?.file ?? candidates()[0].path },
+    cause: found?.error,
   });
 }
 

@@ -6,6 +6,7 @@ import { addClientCommands } from './client-commands.js';
 import { rootCommand, subcommand, withDefaultCommand } from './command-line.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure } from './failure.js';
+import { addInstallService } from './install-service.js';
 import { addLibraryCommands } from './library-commands.js';
 import { addNative } from './native.js';
 import { addPool } from './pool.js';
@@ -49,6 +50,7 @@ export function makeProgram(onEnd: (status: number) => void): Command {
   addClientCommands(program);
   addLibraryCommands(program);
   addNative(program);
+  addInstallService(program);
   addPool(program);
   return program;
 }

@@ -46,16 +46,25 @@ export async function writeFirstConfig(file: string, signal: AbortSignal): Promi
   const folder = path.resolve(path.dirname(file));
   const first = await ofWrittenFile(file, () => makeFolders(folder));
   try {
-    await writeNew(file, await textFor(folder), signal);
+    await writeNew(file, await firstConfig(folder), signal);
   } catch (error) {
     await unmakeFolders(folder, first);
     throw error;
   }
 }
 
-async function textFor(folder: string): Promise<string> {
+/**
+ * The configuration to start with.
+ * @param folder where it will be; it must exist unless `data` is given
+ * @param data where its pool is, instead of the folder `data` below; the schema is then named by its whole path
+ */
+export async function firstConfig(folder: string, data?: string): Promise<string> {
   const template = await readFile(path.join(templateFolder('init'), 'bedrock.json'), 'utf8');
-  return template.replace('"bedrock.schema.json"', JSON.stringify(await schemaFrom(folder)));
+  const schema =
+    data === undefined ? await schemaFrom(folder) : path.join(await realpath(packageRoot()), SCHEMA);
+  const text = template.replace('"bedrock.schema.json"', () => JSON.stringify(schema));
+  if (data === undefined) return text;
+  return text.replace('"data/store.pool"', () => JSON.stringify(path.join(data, 'store.pool')));
 }
 
 /**

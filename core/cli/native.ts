@@ -51,7 +51,14 @@ async function info(isJson: boolean): Promise<void> {
   const { addonState } = await import('../../native/load.js');
   const { path: file, origin, platform, attributes, reason } = addonState();
   if (isJson) {
-    await printJson({ path: file, origin, platform, isLoaded: attributes !== undefined, reason, ...attributes });
+    await printJson({
+      path: file,
+      origin,
+      platform,
+      isLoaded: attributes !== undefined,
+      reason,
+      ...attributes,
+    });
   } else if (attributes !== undefined) {
     const rows = Object.entries({ ...attributes }).filter(([name]) => !name.startsWith('libpmem'));
     const lines = [

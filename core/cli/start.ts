@@ -8,12 +8,14 @@ import { type ConfigDocument, parseConfig, readConfigFile } from '../config/docu
 import { bootstrap, type BootstrapOptions, checkConfig } from '../daemon/bootstrap.js';
 import type { Daemon } from '../daemon/daemon.js';
 import { looksLikeAddress } from '../net/address.js';
+import { takeInheritedSockets } from '../net/inherited-sockets.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure, UsageError } from './failure.js';
 import { writeFirstConfig } from './init.js';
 import { interruptible } from './interruption.js';
 import { writeWholeFile } from './output-file.js';
 import { printLine } from './output.js';
+import { serviceManagerOf } from './service-manager.js';
 import { listenToSignals, type StartSignals } from './start-signals.js';
 
 export interface StartOptions {
@@ -43,9 +45,16 @@ export async function start(address: string | undefined, options: StartOptions):
   // Not earlier: before anything is open, for example while waiting for standard input, a signal
   // ends the process at once.
   const signals = listenToSignals();
+  const manager = await serviceManagerOf(process.env);
+  signals.stop.addEventListener('abort', manager.stopping, { once: true });
   let daemon: Daemon;
   try {
-    daemon = await bootstrap(document, { ...settings, signal: signals.stop });
+    const sockets = takeInheritedSockets(process.env);
+    daemon = await bootstrap(document, {
+      ...settings,
+      ...(sockets !== undefined && { sockets }),
+      signal: signals.stop,
+    });
   } catch (error) {
     return endOfStart(error, signals);
   }
@@ -57,6 +66,10 @@ export async function start(address: string | undefined, options: StartOptions):
     await daemon.close();
     return ExitStatus.failed;
   }
+  // It may have been told to stop already.
+  if (!signals.stop.aborted)
+    manager.ready(`${daemon.address ?? ''} serves ${daemon.providers.length} providers`);
+  void daemon.closed.then(manager.stopping);
   const isClean = await daemon.closed;
   if (signals.failure !== undefined) return reportFailure(signals.failure);
   return isClean ? ExitStatus.ok : ExitStatus.failed;

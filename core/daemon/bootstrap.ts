@@ -8,6 +8,7 @@ import type { Logger } from '../base/logging.js';
 import { findTracing } from '../base/tracing.js';
 import { packageVersion } from '../base/package-version.js';
 import { type ConfigDocument, configFromObject, readConfigFile } from '../config/document.js';
+import type { InheritedSockets } from '../net/inherited-sockets.js';
 import type { Daemon } from './daemon.js';
 
 /** Overrides of the configuration by a program. */
@@ -34,6 +35,8 @@ export interface BootstrapOptions {
    * that are created later are closed.
    */
   signal?: AbortSignal;
+  /** @internal Sockets to accept connections at, which listen already, in place of the configured addresses. */
+  sockets?: InheritedSockets;
   /** Base folder of relative paths, for a configuration that is an object. Default: the working directory. */
   directory?: string;
 }
@@ -79,6 +82,7 @@ export async function bootstrap(config: ConfigInput, options: BootstrapOptions =
       ...prepared,
       version,
       listen: options.listen ?? true,
+      sockets: options.sockets,
       signal: options.signal,
       logFile,
       origin: {

@@ -35,6 +35,7 @@ import { Changes, type ConfigOrigin } from '../runtime/changes.js';
 import { registerDaemonMetrics, registerDescriptorShortages } from '../runtime/daemon-metrics.js';
 import { ProviderManager } from '../runtime/provider-manager.js';
 import { RunningConfig } from '../runtime/running-config.js';
+import type { InheritedSockets } from '../net/inherited-sockets.js';
 import type { Access } from '../security/access.js';
 import type { AuditLog } from '../security/audit.js';
 import { DescriptorWatch } from './descriptor-watch.js';
@@ -75,6 +76,8 @@ export interface DaemonParts {
   version: string;
   /** Whether to listen; a program may not need it. */
   listen: boolean;
+  /** Those that the service manager listens on. */
+  sockets?: InheritedSockets | undefined;
   /** Aborting it ends the start. */
   signal?: AbortSignal | undefined;
   /** The log file, if the daemon has one of its own. */
@@ -140,6 +143,7 @@ export class Daemon {
         version,
         access,
         audit,
+        sockets: parts.sockets,
         shutdown: (door) => this.#shutDown(door),
       });
     }

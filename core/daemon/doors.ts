@@ -7,11 +7,12 @@
  * checks and records their clients (`Access`, `AuditLog`).
  */
 import type { Registry as MetricsRegistry } from 'prom-client';
-import { explain } from '../base/errors.js';
+import { BedrockError, explain } from '../base/errors.js';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logging.js';
 import { registerHttpMetrics } from '../http/http-metrics.js';
 import { HttpServer } from '../http/server.js';
+import type { InheritedSockets } from '../net/inherited-sockets.js';
 import { formatAddress, formatHostPort, isLoopback } from '../net/address.js';
 import { TlsCertificates } from '../net/tls-certificates.js';
 import type { TlsFigures } from '../net/tls-front.js';
@@ -47,6 +48,8 @@ interface DoorsParts {
   /** The clients that may use the daemon; undefined: everybody. */
   readonly access: Access | undefined;
   readonly audit: AuditLog | undefined;
+  /** Those that the service manager listens on. */
+  readonly sockets: InheritedSockets | undefined;
   /** Stops the daemon. @param door as it is named in the log */
   readonly shutdown: (door: string) => void;
 }
@@ -96,6 +99,7 @@ export class Doors {
       metrics,
       limits,
       connections: (limit) => this.#list(limit),
+      inherited: parts.sockets?.http,
       shutdown: () => parts.shutdown('HTTP'),
     });
     this.#http = server;
@@ -223,13 +227,20 @@ export class Doors {
 
   /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
   async #listenResp(): Promise<void> {
-    const { running, metrics, logger } = this.#parts;
+    const { running, metrics, logger, sockets } = this.#parts;
     const { respAddress, settings } = running.start;
-    if (respAddress === undefined || settings.resp === undefined) return;
+    if (respAddress === undefined || settings.resp === undefined) {
+      if (sockets === undefined || sockets.resp.length + sockets.respUnix.length === 0) return;
+      throw new BedrockError(
+        'START_FAILED',
+        'the service manager passes a socket for the Redis protocol, and bedrock.resp is not configured',
+      );
+    }
     const { RespServer } = await import('../resp/server.js');
     const server = new RespServer({
       ...this.#served(),
       address: respAddress,
+      inherited: sockets,
       certificates: this.#certificates,
       unix: running.settings.unix,
       settings: settings.resp,

@@ -74,6 +74,8 @@ export interface HttpAppOptions extends Omit<DaemonRoutesOptions, 'isReady' | 'd
   audit?: AuditLog | undefined;
   /** How much a client may request. */
   limits?: Limits | undefined;
+  /** Sockets that listen already, in place of the address. */
+  inherited?: readonly number[] | undefined;
 }
 
 /** State that is read again for each request. */

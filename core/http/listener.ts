@@ -8,6 +8,7 @@ import type { Logger } from '../base/logging.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
+import { FROM_MANAGER, listenInherited, listenInheritedUnix } from '../net/inherited-sockets.js';
 import type { TlsFront } from '../net/tls-front.js';
 import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
@@ -61,23 +62,34 @@ export class Listener {
     return this.#refused;
   }
 
-  /** @throws START_FAILED, errors of the system */
-  async listen(address: ListenAddress): Promise<Listening> {
+  /**
+   * @param inherited sockets that listen already, in place of the address
+   * @throws START_FAILED, errors of the system
+   */
+  async listen(address: ListenAddress, inherited: readonly number[] = []): Promise<Listening> {
+    const [first] = inherited;
     if (address.kind === 'unix') {
       const server = this.#make();
       const { audit } = this;
-      this.#socket = await UnixSocket.bind(server, address.path, this.unix, {
-        answer: foreignUser(),
-        ...(audit !== undefined && { note: audit.foreign }),
-      });
+      const others = { answer: foreignUser(), ...(audit !== undefined && { note: audit.foreign }) };
+      if (first === undefined) {
+        this.#socket = await UnixSocket.bind(server, address.path, this.unix, others);
+      } else {
+        await listenInheritedUnix(server, first, this.unix, others);
+      }
       this.#servers = [server];
-      return { address, bound: '' };
+      return { address, bound: first === undefined ? '' : FROM_MANAGER };
     }
     const make = (): Server => {
       const server = this.#make();
       this.tls?.guard(server);
       return server;
     };
+    if (first !== undefined) {
+      const found = await listenInherited(make, inherited, address.host);
+      this.#servers = found.servers as Server[];
+      return { address: { ...address, host: found.host, port: found.port }, bound: FROM_MANAGER };
+    }
     const { servers, port, addresses } = await listenTcp(make, address);
     // `make` made all of them.
     this.#servers = servers as Server[];

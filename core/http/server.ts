@@ -92,7 +92,7 @@ export class HttpServer {
   }
 
   async #listen(certificates: TlsCertificates | undefined): Promise<Listening> {
-    const { address, settings, logger, limits, audit } = this.#options;
+    const { address, settings, logger, limits, audit, inherited = [] } = this.#options;
     const app = await buildHttpApp(this.#options, this);
     const isSecure = address.kind === 'tcp' && address.isSecure;
     if (isSecure && certificates !== undefined) this.#tls = new TlsFront(certificates, plainAnswer());
@@ -108,7 +108,7 @@ export class HttpServer {
     this.#app = app;
     this.#listener = listener;
     try {
-      return await listener.listen(address);
+      return await listener.listen(address, inherited);
     } catch (cause) {
       await app.close();
       const at = address.kind === 'unix' ? { path: address.path } : { port: address.port };

@@ -85,7 +85,7 @@ async function lookUp(host: string): Promise<string[]> {
 }
 
 /** Resolves when a server listens. @throws the system's error */
-export function listening(server: Server, options: ListenOptions): Promise<void> {
+export function listening(server: Server, options: ListenOptions | { fd: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options, () => {

@@ -13,6 +13,13 @@ import { boundTo, closed, goOnAfterFailures, listenFailure, listenTcp } from '..
 import type { TlsCertificates } from '../net/tls-certificates.js';
 import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import type { UnixSettings } from '../net/peer-users.js';
+import {
+  checkPassed,
+  FROM_MANAGER,
+  type InheritedSockets,
+  listenInherited,
+  listenInheritedUnix,
+} from '../net/inherited-sockets.js';
 import { UnixSocket } from '../net/unix-socket.js';
 import type { Changes } from '../runtime/changes.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
@@ -41,6 +48,8 @@ const FOREIGN_USER =
 
 export interface RespServerOptions {
   address: RespAddress;
+  /** Sockets that listen already, in place of the addresses. */
+  inherited?: InheritedSockets | undefined;
   /** Those of TLS on the TCP address. */
   certificates?: TlsCertificates | undefined;
   /** Who may use the unix socket; default: the daemon's user. */
@@ -145,7 +154,13 @@ export class RespServer implements Door {
   }
 
   async #listen(): Promise<Bound> {
-    const { tcp, unix } = this.#options.address;
+    const { address, inherited } = this.#options;
+    let { tcp } = address;
+    const { unix } = address;
+    const passed = inherited?.resp ?? [];
+    const [passedUnix] = inherited?.respUnix ?? [];
+    checkPassed('resp', passed.length > 0, tcp !== undefined);
+    checkPassed('resp-unix', passedUnix !== undefined, unix !== undefined);
     let where = '';
     let at: { port: number } | { path: string } = { port: 0 };
     let port = 0;
@@ -159,20 +174,33 @@ export class RespServer implements Door {
           this.#tls?.guard(server);
           return server;
         };
-        const listeners = await listenTcp(make, tcp);
-        this.#servers.push(...listeners.servers);
+        if (passed.length > 0) {
+          const listeners = await listenInherited(make, passed, tcp.host);
+          this.#servers.push(...listeners.servers);
+          port = listeners.port;
+          tcp = { ...tcp, host: listeners.host };
+          bound = FROM_MANAGER;
+        } else {
+          const listeners = await listenTcp(make, tcp);
+          this.#servers.push(...listeners.servers);
+          port = listeners.port;
+          bound = boundTo(tcp.host, listeners.addresses);
+        }
         this.#checkNotClosing();
-        port = listeners.port;
-        bound = boundTo(tcp.host, listeners.addresses);
       }
       if (unix !== undefined) {
         where = `unix:${unix}`;
         at = { path: unix };
         const server = this.#make();
-        this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, {
+        const others = {
           answer: FOREIGN_USER,
           ...(this.#refusals !== undefined && { note: this.#refusals.foreign }),
-        });
+        };
+        if (passedUnix === undefined) {
+          this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, others);
+        } else {
+          await listenInheritedUnix(server, passedUnix, this.#options.unix ?? { mode: '0600' }, others);
+        }
         this.#servers.push(server);
         this.#checkNotClosing();
       }

@@ -3,8 +3,11 @@
 #include "crc32c.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -111,6 +114,32 @@ Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
 #endif
 }
 
+// @returns 0 or errno
+int send(const std::string& path, const std::string& message) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) return EINVAL;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  // An abstract name is as long as it says, and begins with a zero.
+  const bool isAbstract = path[0] == '@';
+  if (isAbstract) address.sun_path[0] = '\0';
+  const size_t length = offsetof(sockaddr_un, sun_path) + path.size() + (isAbstract ? 0 : 1);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const ssize_t sent = sendto(fd, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                              reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(length));
+  const int error = sent < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
+// sendDatagram(path, message), for the notifications of sd_notify(3).
+Napi::Value sendDatagram(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) return Napi::Number::New(env, EINVAL);
+  return Napi::Number::New(env, send(info[0].As<Napi::String>(), info[1].As<Napi::String>()));
+}
+
 // crc32c(bytes, seed), or undefined if the arguments are invalid. Raw Node-API, as it is used with reads of 64 bytes.
 napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
   size_t count = 2;
@@ -131,6 +160,7 @@ napi_value crc32cOfBytes(napi_env env, napi_callback_info info) {
 void exportPlatform(Napi::Env env, Napi::Object exports) {
   exports.Set("attributes", Napi::Function::New(env, attributes, "attributes"));
   exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials, "peerCredentials"));
+  exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram, "sendDatagram"));
   napi_value function = nullptr;
   if (napi_create_function(env, "crc32c", NAPI_AUTO_LENGTH, crc32cOfBytes, nullptr, &function) != napi_ok) {
     throw Napi::Error::New(env);

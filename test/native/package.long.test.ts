@@ -207,7 +207,11 @@ describe('the package', () => {
   it('refuses a library that is not libpmem', async () => {
     const [libc = ''] = /\/\S*\/libc\.so\.6/.exec(readFileSync('/proc/self/maps', 'latin1')) ?? [];
     const { output } = await bedrock(['native', 'info', '--json'], { BEDROCK_LIBPMEM: libc });
-    expect(JSON.parse(output)).toMatchObject({ isLoaded: true, libpmem: null, libpmemReason: expect.stringContaining('pmem_') });
+    expect(JSON.parse(output)).toMatchObject({
+      isLoaded: true,
+      libpmem: null,
+      libpmemReason: expect.stringContaining('pmem_'),
+    });
   });
 
   it('names a library that is gone', async () => {

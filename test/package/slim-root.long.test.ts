@@ -90,49 +90,59 @@ interface Info {
 }
 
 rootUser.describe('the package in a root without a compiler', () => {
-  it.each(NODE_VERSIONS)('is installed and serves, with libpmem and without, on Node.js %s', async (version) => {
-    const node = nodes.get(version);
-    const npm = await npmFolder();
-    if (node === undefined || npm === undefined) {
-      console.warn(`skipped: Node.js ${version} or npm cannot be had`);
-      return;
-    }
-    const root = await SlimRoot.make(node);
-    try {
-      cpSync(project, root.at('app'), { recursive: true });
-      cpSync(npm, root.at('npm'), { recursive: true, dereference: true });
-      writeFileSync(root.at('app/bedrock.json'), JSON.stringify(CONFIG));
-      const rebuild = ['/npm/bin/npm-cli.js', 'rebuild', '--prefix', '/app', '--foreground-scripts', 'bedrock-node'];
-      const installed = await root.run('/usr/bin/node', rebuild);
-      expect(installed).toEqual({ status: 0, output: expect.stringContaining('native addon prebuilt') });
-      expect(existsSync(root.at('app/node_modules/bedrock-node/native/build'))).toBe(false);
+  it.each(NODE_VERSIONS)(
+    'is installed and serves, with libpmem and without, on Node.js %s',
+    async (version) => {
+      const node = nodes.get(version);
+      const npm = await npmFolder();
+      if (node === undefined || npm === undefined) {
+        process.stderr.write(`[skipped: Node.js ${version} or npm cannot be had]\n`);
+        return;
+      }
+      const root = await SlimRoot.make(node);
+      try {
+        cpSync(project, root.at('app'), { recursive: true });
+        cpSync(npm, root.at('npm'), { recursive: true, dereference: true });
+        writeFileSync(root.at('app/bedrock.json'), JSON.stringify(CONFIG));
+        const rebuild = [
+          '/npm/bin/npm-cli.js',
+          'rebuild',
+          '--prefix',
+          '/app',
+          '--foreground-scripts',
+          'bedrock-node',
+        ];
+        const installed = await root.run('/usr/bin/node', rebuild);
+        expect(installed).toEqual({ status: 0, output: expect.stringContaining('native addon prebuilt') });
+        expect(existsSync(root.at('app/node_modules/bedrock-node/native/build'))).toBe(false);
 
-      const main = '/app/node_modules/bedrock-node/dist/core/cli/main.js';
-      const info = async (): Promise<Info> =>
-        JSON.parse((await root.run('/usr/bin/node', [main, 'native', 'info', '--json'])).output) as Info;
-      expect(await info()).toMatchObject({
-        isLoaded: true,
-        origin: 'prebuilt',
-        libpmem: null,
-        libpmemReason: expect.stringContaining('libpmem.so.1'),
-      });
-      await serves(root, main, { libpmem: false });
+        const main = '/app/node_modules/bedrock-node/dist/core/cli/main.js';
+        const info = async (): Promise<Info> =>
+          JSON.parse((await root.run('/usr/bin/node', [main, 'native', 'info', '--json'])).output) as Info;
+        expect(await info()).toMatchObject({
+          isLoaded: true,
+          origin: 'prebuilt',
+          libpmem: null,
+          libpmemReason: expect.stringContaining('libpmem.so.1'),
+        });
+        await serves(root, main, { libpmem: false });
 
-      const libpmem = libpmemFile(addonState().attributes);
-      if (libpmem === undefined) return;
-      // Installed later, and found without a new build.
-      await root.addFile(libpmem, libpmem);
-      expect(await info()).toMatchObject({
-        origin: 'prebuilt',
-        libpmem: expect.stringMatching(/^\d/),
-        libpmemReason: null,
-      });
-      await serves(root, main, { libpmem: true });
-    } finally {
-      await killAll();
-      root.remove();
-    }
-  });
+        const libpmem = libpmemFile(addonState().attributes);
+        if (libpmem === undefined) return;
+        // Installed later, and found without a new build.
+        await root.addFile(libpmem, libpmem);
+        expect(await info()).toMatchObject({
+          origin: 'prebuilt',
+          libpmem: expect.stringMatching(/^\d/),
+          libpmemReason: null,
+        });
+        await serves(root, main, { libpmem: true });
+      } finally {
+        await killAll();
+        root.remove();
+      }
+    },
+  );
 });
 
 /** A daemon with a pool on (what passes for) persistent memory: writes, reads, stops. */
@@ -157,9 +167,14 @@ compiler.describe('npx', () => {
     mkdirSync(empty);
     const began = performance.now();
     const { inShell } = await import('../fixtures/bedrock-process.js');
-    const npx = inShell(`exec npx --yes --prefer-offline ${tarball()} http://127.0.0.1:0 --resp-address 127.0.0.1:0`, { cwd: empty });
+    const npx = inShell(
+      `exec npx --yes --prefer-offline ${tarball()} http://127.0.0.1:0 --resp-address 127.0.0.1:0`,
+      { cwd: empty },
+    );
     const address = await npx.address();
-    console.log(`npx had a daemon ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    process.stderr.write(
+      `npx had a daemon ready after ${((performance.now() - began) / 1000).toFixed(1)} s\n`,
+    );
     const { status } = await fetch(`${address}/readyz`);
     expect(status).toBe(200);
     expect(readdirSync(empty).sort()).toEqual(['bedrock.json', 'data']);
@@ -171,9 +186,15 @@ compiler.describe('npx', () => {
 describe('a binary of the package', () => {
   compiler.it('is not made for what it is not: another processor, another C library', async () => {
     const refused = async (target: string): Promise<string> =>
-      exec(process.execPath, [path.join(ROOT, 'scripts/prebuild.js'), '--target', target, '--cxx', 'g++']).then(
+      exec(process.execPath, [
+        path.join(ROOT, 'scripts/prebuild.js'),
+        '--target',
+        target,
+        '--cxx',
+        'g++',
+      ]).then(
         () => '',
-        ({ stderr }: { stderr: string }) => stderr,
+        (error: unknown) => (error as { stderr: string }).stderr,
       );
     const other = process.arch === 'x64' ? 'arm64' : 'x64';
     await expect(refused(`linux-${other}-glibc`)).resolves.toMatch(/is not for|does not compile/);

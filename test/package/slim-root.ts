@@ -76,7 +76,7 @@ export class SlimRoot {
   start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): BedrockProcess {
     return new BedrockProcess(
       spawn('chroot', [this.folder, command, ...args], {
-        env: { PATH: '/usr/bin:/bin', HOME: '/tmp', ...env },
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/tmp', ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
