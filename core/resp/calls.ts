@@ -103,7 +103,6 @@ export class Calls {
    */
   operate<T>(call: OperationCall<T>): undefined {
     const { promised = 0, kept } = call;
-    const { executionPool } = call.served;
     const { replies } = this.caller;
     const reply = new PendingReply();
     try {
@@ -113,18 +112,20 @@ export class Calls {
       throw error;
     }
     replies.push(reply);
-    const start = (): void => {
-      if (executionPool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
-      else
-        this.#settle(
-          executionPool.run(() => call.call(reply)),
-          call,
-          reply,
-          false,
-        );
-    };
-    if (tracing === undefined) start();
-    else tracing.during('resp', {}, start);
+    if (tracing === undefined) this.#begin(call, reply);
+    else tracing.during('resp', {}, () => this.#begin(call, reply));
+  }
+
+  #begin<T>(call: OperationCall<T>, reply: PendingReply): void {
+    const { executionPool } = call.served;
+    if (executionPool.tryEnter()) this.#settle(begin(call.call, reply), call, reply, true);
+    else
+      this.#settle(
+        executionPool.run(() => call.call(reply)),
+        call,
+        reply,
+        false,
+      );
   }
 
   /**

@@ -31,6 +31,7 @@ describe('the tarball', () => {
     const allowed = [
       /^dist\/(core|backends|providers|native|schemas)\/.*\.(js|d\.ts|js\.map)$/,
       /^dist\/schemas\/\w+\.schema\.json$/,
+      /^dist\/schemas\/generated\/validators\.cjs$/,
       /^schemas\/\w+\.schema\.json$/,
       /^templates\/[a-z-]+\/(src\/)?[\w.-]+$/,
       /^dist\/dashboard\/[a-z]+\.(html|css|svg|js)$/,
@@ -39,7 +40,8 @@ describe('the tarball', () => {
       /^native\/src\/[\w-]+\.(cc|h)$/,
       /^backends\/rados\/native\/([\w-]+\.(cc|h)|CMakeLists\.txt|package\.json)$/,
       /^scripts\/(native|run)\.js$/,
-      /^examples\/[a-z-]+\/(test\/)?[a-z.-]+\.(js|json)$/,
+      /^examples\/[a-z-]+\/(test\/)?[a-z.-]+\.(js|json|yml)$/,
+      /^examples\/checkpoint\/(c|python)\/heat\.(c|py)$/,
       /^examples\/[a-z-]+\/README\.md$/,
       /^(CHANGELOG|CONTRIBUTING|README|SECURITY)\.md$/,
       /^(CMakeLists\.txt|LICENSE|bedrock\.json|package\.json)$/,
