@@ -2,9 +2,9 @@
  * The catalog of a namespace, in the keys of one object: which regions there are, and which of them
  * has which name.
  *
- * A change is one write operation of the cluster, so it is made as a whole, or not at all, whoever
- * dies. It says what it expects to find; if that is no longer so, nothing is written, and whoever
- * asked for it looks again. No daemon keeps a copy, so each sees the changes of all others at once.
+ * A change is one write operation of the cluster, so it is made as a whole or not at all, even if a
+ * process dies. It states what it expects to find; if that is no longer so, nothing is written, and
+ * the caller looks again. No daemon keeps a copy, so each sees the changes of all others at once.
  *
  * Changes of this daemon that wait for each other go in one operation. Each also changes the
  * daemon's own count of regions and bytes, whose sum over all daemons is what `stats` tell. The

@@ -15,7 +15,7 @@ export async function diagnoseRados(settings: RadosSettings): Promise<Diagnosis[
   ];
   const objects = await Objects.open(settings);
   try {
-    // Whoever may not read the pool learns it here.
+    // Fails here if the user may not read the pool.
     await objects.read('catalog', [['assertExists']]);
     found.push({ check: 'connection', state: 'ok', found: `pool "${pool}", namespace "${namespace}"` });
     const { size, least } = await copiesOf(objects, pool);

@@ -8,8 +8,8 @@
  * of its epoch that belong to no region are removed: what it had begun to create, and nobody knew
  * of.
  *
- * Removals are recorded in the catalog with the erasure. So whoever dies in the middle of one, the
- * next to look finishes it.
+ * Removals are recorded in the catalog with the erasure. So if a daemon dies in the middle of one,
+ * the next daemon that looks finishes it.
  */
 import { explain, type Logger } from '../../core/index.js';
 import { added, type Catalog } from './catalog.js';

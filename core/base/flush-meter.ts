@@ -1,6 +1,6 @@
 /**
- * What a group commit does: how many callers share a flush (an fdatasync, an msync), and how long
- * flushes take. A caller costs nothing here: whoever groups them counts them.
+ * Measures a group commit: how many callers share a flush (an fdatasync, an msync), and how long
+ * flushes take. A caller costs nothing here: the code that groups callers counts them.
  */
 import { Distribution } from './distribution.js';
 

@@ -24,7 +24,7 @@ Examples:
   bedrock install-service --user          the same for your own services, below ~/.config
   sudo bedrock install-service -c /etc/bedrock/pmem.json --data /mnt/pmem0/bedrock --run-as storage
 
-A configuration that is there is not changed; a unit is written anew. Nothing is started: the last lines say how to.
+An existing configuration is not changed; an existing unit is replaced. Nothing is started: the last lines tell how.
 `;
 
 interface ServiceOptions {

@@ -42,7 +42,7 @@ export class Screen {
   ) {
     this.#resized = () => events.onResize();
     this.#continued = () => {
-      // Whoever was in front meanwhile has used the terminal, and may have set it otherwise.
+      // Another program has used the terminal meanwhile, and may have changed its settings.
       this.#leave();
       this.#enter();
       events.onResize();

@@ -73,7 +73,7 @@ function parseInterval(text: string): number {
   throw new InvalidArgumentError(`It takes seconds, from ${MIN_INTERVAL_S} to ${MAX_INTERVAL_S}.`);
 }
 
-/** Looks at the daemon again and again; connects anew after a failure. */
+/** Asks the daemon again and again; connects again after a failure. */
 class Look {
   #service: Service | undefined;
   readonly #timeoutMs: number;

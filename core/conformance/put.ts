@@ -1,7 +1,7 @@
 /**
- * Rules of `put`, where a target has names: a name means the old region or the new one, whole, for
- * whoever reads; the old one is gone with the new one there; conditions are judged when the name
- * changes hands; a put that fails changes nothing.
+ * Rules of `put`, where a target has names: for every reader a name means the old region or the new
+ * one, complete; the old region is gone when the new one is there; conditions are judged when the
+ * name changes; a put that fails changes nothing.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { PutOptions } from '../contract/names.js';

@@ -4,9 +4,9 @@
  * providers depend on answer.
  *
  * States are read at each check. What needs a call (the figures of targets, other daemons) is asked
- * at most four times a second, whoever checks: a check needs no token, and must not multiply into
- * requests. Other daemons are asked whether they have the provider, not whether they are well:
- * daemons that depend on each other would wait for one another.
+ * at most four times a second, however many callers check: a check needs no token, and must not
+ * multiply into requests. Other daemons are asked whether they have the provider, not whether they
+ * are well: daemons that depend on each other would wait for one another.
  *
  * A target that receives the regions of another one, or has moved, is not reported: an operator
  * began that, and its clients get the reason.

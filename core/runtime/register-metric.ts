@@ -1,7 +1,7 @@
 /**
  * Registers metrics whose values are kept elsewhere: the registry reads them when they are
- * requested, so that whoever counts pays for no label. The labels are few and known: names of the
- * configuration, and words of the daemon.
+ * requested, so that counting costs no look-up of labels. The labels are few and known: names of
+ * the configuration, and words of the daemon.
  */
 import type { Counter, Registry } from 'prom-client';
 import type { Distribution } from '../base/distribution.js';

@@ -10,7 +10,7 @@ import { randomFill } from 'node:crypto';
 import type { Registry } from 'prom-client';
 import { register } from './register-metric.js';
 
-/** As libuv reads it at the first job: 4 unless told, at most 1024. */
+/** As libuv reads it at the first job: 4 by default, at most 1024. */
 const THREADS = Math.min(1024, Math.max(1, Math.trunc(Number(process.env.UV_THREADPOOL_SIZE ?? 4)) || 1));
 
 /** Registers the metrics. Their values are read when they are requested. */

@@ -1,7 +1,7 @@
 /**
- * What metrics tell of the inside of a target, beside its `stats`. The parts count for themselves,
- * all the time; whoever asks gets their counters, and nothing is computed for that. What a target
- * does not have is absent.
+ * Figures of the inside of a target, for metrics, in addition to its `stats`. Its parts count all
+ * the time; a caller gets their counters, and nothing is computed for that. What a target does not
+ * have is absent.
  */
 import type { FlushMeter } from '../base/flush-meter.js';
 
