@@ -16,7 +16,7 @@
  * - Fencing. A daemon that is taken for dead loses its count. It can make no change any more until
  *   it has joined again, with a new epoch.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, explain, type Logger } from '../../core/index.js';
 import { ABSENT, CONDITION, type Objects, type Pairs } from './cluster.js';
@@ -71,12 +71,16 @@ const BATCH_CHANGES = 64;
 const BATCH_BYTES = 2 ** 18;
 const PAGE_KEYS = 1000;
 const RETRY_MS = 250;
+/** The first epoch of a namespace is below this, and the last one is 2^32 - 1. */
+const FIRST_EPOCHS = 2 ** 30;
 const NOTHING = Buffer.alloc(0);
 
 export class Catalog {
   /** What this daemon has in common with all others. */
   settings: Settings = { format: FORMAT, poolId: '', stripeBytes: 0 };
   epoch = 0;
+  /** The settings as they are stored. */
+  #settings: string | undefined;
   #count: Count = { regions: 0, bytes: 0, change: 0 };
   #queue: Queued[] = [];
   #running: Promise<void> | undefined;
@@ -93,31 +97,39 @@ export class Catalog {
   /** Makes the catalog if there is none, and joins those who serve it. */
   async open(stripeBytes: number): Promise<void> {
     const settings = { format: FORMAT, poolId: randomBytes(8).toString('hex'), stripeBytes };
-    const made: WriteStep[] = [
-      ['create'],
-      ['omapSet', pairsOf(new Map([[KINDS.settings, JSON.stringify(settings)]]))],
-    ];
-    await this.objects.write(OBJECT, made);
-    const found = (await this.get([KINDS.settings])).get(KINDS.settings);
-    // It is there: it was made with its settings, or had them before.
-    this.settings = settingsOf(found ?? '');
+    const entries = new Map([
+      [KINDS.settings, JSON.stringify(settings)],
+      // Where a namespace was destroyed and made again, what is left of the old one has other epochs.
+      [KINDS.epoch, String(randomInt(1, FIRST_EPOCHS))],
+    ]);
+    await this.objects.write(OBJECT, [['create'], ['omapSet', pairsOf(entries)]]);
+    // It is there: it was made now, or had its settings before.
+    this.#settings = (await this.get([KINDS.settings])).get(KINDS.settings);
+    this.settings = settingsOf(this.#settings ?? '');
     await this.#join();
   }
 
-  /** Takes an epoch that nobody has had. */
+  /** Takes an epoch that nobody has had. @throws POOL_NOT_FOUND if this is no longer the namespace that was opened */
   async #join(): Promise<void> {
     for (;;) {
-      const text = (await this.get([KINDS.epoch])).get(KINDS.epoch);
-      const epoch = Number(text ?? '1');
-      this.#count = { regions: 0, bytes: 0, change: 0 };
+      const found = await this.get([KINDS.epoch, KINDS.settings]);
+      if (found.get(KINDS.settings) !== this.#settings) throw gone();
+      const text = found.get(KINDS.epoch);
+      const epoch = Number(text);
+      const count: Count = { regions: 0, bytes: 0, change: 0 };
+      const expect = new Map([
+        [KINDS.epoch, text],
+        [KINDS.settings, this.#settings],
+      ]);
       const set = new Map([
         [KINDS.epoch, String(epoch + 1)],
-        [epochKey('c', epoch), countValue(this.#count)],
+        [epochKey('c', epoch), countValue(count)],
       ]);
-      const status = await this.#write(new Map([[KINDS.epoch, text]]), set, []);
+      const status = await this.#write(expect, set, []);
       if (status === CONDITION) continue;
       if (status === ABSENT) throw gone();
       this.epoch = epoch;
+      this.#count = count;
       return;
     }
   }
@@ -312,7 +324,8 @@ export class Catalog {
         this.#count = fence;
         return false;
       } catch (error) {
-        if (this.#isClosing) {
+        const isGone = error instanceof BedrockError && error.code === 'POOL_NOT_FOUND';
+        if (this.#isClosing || isGone) {
           this.hasLeftovers = true;
           return undefined;
         }

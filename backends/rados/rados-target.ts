@@ -168,9 +168,9 @@ export class RadosTarget extends Lifecycle implements Target {
   protected async destroyStorage(): Promise<void> {
     const objects = await Objects.open(this.config);
     try {
-      // The catalog first: without it no daemon makes anything any more.
-      const names = await objects.list();
+      // The catalog first: without it no daemon makes a region known any more.
       await objects.write('catalog', [['remove']]);
+      const names = await objects.list();
       for (let at = 0; at < names.length; at += 64)
         await Promise.all(names.slice(at, at + 64).map((name) => objects.write(name, [['remove']])));
     } finally {

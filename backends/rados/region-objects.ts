@@ -56,12 +56,18 @@ export class RegionObjects {
 
   /** Makes a further stripe of a region that nobody knows yet. */
   async makeStripe(key: string, size: number, stripe: number, bytes: Uint8Array): Promise<void> {
-    await this.objects.write(objectOf(key, stripe), makingSteps(size, bytes));
+    await this.#makeObject(objectOf(key, stripe), makingSteps(size, bytes));
   }
 
   /** Makes the first stripe, when the others are there. */
   async make(key: string, size: number, bytes?: Uint8Array): Promise<void> {
-    await this.objects.write(objectOf(key, 0), makingSteps(size, bytes));
+    await this.#makeObject(objectOf(key, 0), makingSteps(size, bytes));
+  }
+
+  /** What is there under a new ID can only be left of a namespace that was destroyed, and is nobody's. */
+  async #makeObject(object: string, steps: readonly WriteStep[]): Promise<void> {
+    while ((await this.objects.write(object, steps)) === EXISTS)
+      await this.objects.write(object, [['remove']]);
   }
 
   /** Removes a region, or what is there of it. */
