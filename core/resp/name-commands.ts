@@ -18,11 +18,10 @@ import {
   MANY,
   READS,
   type Run,
-  WAIT,
 } from './command.js';
-import { RegionUse } from './conflicts.js';
+import { putArgument } from './put-argument.js';
 import { countArgument, nameArgument, OK_LINE, putCondition, servedOf } from './region-arguments.js';
-import { EncodedArray, encodeMembers } from './replies.js';
+import { ArrayInPieces, type Reply } from './replies.js';
 
 /** Names in a page by default. */
 const NAMES_COUNT = 1000;
@@ -32,17 +31,8 @@ const put: Run = (request, session) => {
   const name = nameArgument(request, 1);
   const served = servedOf(request, session);
   const condition = putCondition(request, 3);
-  const use = new RegionUse(served.target, name, 0, Infinity, true);
-  if (session.calls.conflicts(use)) return WAIT;
-  const kept = session.memory.keep(2);
-  return session.calls.operate({
-    operation: 'put',
-    served,
-    use,
-    bytes: kept.bytes.length,
-    kept,
-    call: () => served.space.make(kept.bytes.length, () => served.target.put(name, kept.bytes, condition)),
-    answer: (id, to) => (to.head = `$32\r\n${id.toString()}\r\n`),
+  return putArgument(session, served, name, condition, (id, to) => {
+    to.head = `$32\r\n${id.toString()}\r\n`;
   });
 };
 
@@ -90,30 +80,21 @@ const names: Run = (request, session) => {
     isAlone: true,
     bytes: 0,
     call: async (reply) => {
-      const counts = { names: 0, prefixes: 0 };
-      const rows: { names: Uint8Array[]; prefixes: Uint8Array[] } = { names: [], prefixes: [] };
-      const take = (what: 'names' | 'prefixes', count: number, members: Uint8Array): void => {
+      const all = new ArrayInPieces(session.protocol);
+      const prefixes = new ArrayInPieces(session.protocol);
+      const take = (to: ArrayInPieces, members: readonly Reply[]): void => {
         // What is sent, and what it is built from.
-        session.replies.promise(reply, 2 * members.length);
-        counts[what] += count;
-        rows[what].push(members);
+        session.replies.promise(reply, 2 * to.add(members));
       };
       // Safe: no command changes the protocol while this one runs, as it is alone.
       const next = await listNamesInPieces(served.target, options, (page) => {
-        const regions = page.names.map(({ name, id, size, createdAt }) => [
-          name,
-          id.toString(),
-          size,
-          createdAt,
-        ]);
-        take('names', regions.length, encodeMembers(regions, session.protocol));
-        take('prefixes', page.prefixes.length, encodeMembers(page.prefixes, session.protocol));
+        take(
+          all,
+          page.names.map(({ name, id, size, createdAt }) => [name, id.toString(), size, createdAt]),
+        );
+        take(prefixes, page.prefixes);
       });
-      return {
-        next: next ?? null,
-        names: new EncodedArray(counts.names, rows.names),
-        prefixes: new EncodedArray(counts.prefixes, rows.prefixes),
-      };
+      return { next: next ?? null, names: all.encoded, prefixes: prefixes.encoded };
     },
     answer: (found, to) => to.setEncoded(session.encode([found.next, found.names, found.prefixes])),
   });

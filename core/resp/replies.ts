@@ -97,6 +97,26 @@ export function encodeMembers(members: readonly Reply[], protocol: Protocol): Bu
   return encoded(pieces);
 }
 
+/** An array whose members are encoded piece by piece, as they are found. */
+export class ArrayInPieces {
+  #count = 0;
+  readonly #pieces: Uint8Array[] = [];
+
+  constructor(private readonly protocol: Protocol) {}
+
+  /** @returns how many bytes the members take @throws OVERLOADED as above */
+  add(members: readonly Reply[]): number {
+    const piece = encodeMembers(members, this.protocol);
+    this.#count += members.length;
+    this.#pieces.push(piece);
+    return piece.length;
+  }
+
+  get encoded(): EncodedArray {
+    return new EncodedArray(this.#count, this.#pieces);
+  }
+}
+
 function encoded(pieces: readonly (string | Uint8Array)[]): Buffer {
   const chunks: Uint8Array[] = [];
   let text = '';

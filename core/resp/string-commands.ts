@@ -13,12 +13,12 @@ import {
   READS_ALL,
   READS_ONE,
   type Run,
-  WAIT,
 } from './command.js';
-import { RegionUse } from './conflicts.js';
 import * as counters from './counter-steps.js';
 import { getAllNow, putAllNow } from './direct-lists.js';
 import { countNow, getNow, setNow } from './direct-steps.js';
+import type { PendingReply } from './pipeline.js';
+import { putArgument } from './put-argument.js';
 import { OK_LINE, servedOf } from './region-arguments.js';
 import { NOT_AN_INTEGER, RedisFault, wrongArity } from './redis-fault.js';
 import { integerAt, LEAST } from './redis-integers.js';
@@ -41,20 +41,12 @@ const set: Run = (request, session) => {
   checkNamed(served);
   const done = setNow(session, served, ref, request.bytes(2));
   if (done !== 'later') return done;
-  const { target } = served;
-  const use = new RegionUse(target, ref, 0, Infinity, true);
-  if (session.calls.conflicts(use)) return WAIT;
-  const kept = session.memory.keep(2);
-  return session.calls.operate({
-    operation: 'put',
-    served,
-    use,
-    bytes: kept.bytes.length,
-    kept,
-    call: () => served.space.make(kept.bytes.length, () => target.put(ref, kept.bytes)),
-    answer: (_, to) => (to.head = OK_LINE),
-  });
+  return putArgument(session, served, ref, undefined, answerOk);
 };
+
+function answerOk(_: unknown, to: PendingReply): void {
+  to.head = OK_LINE;
+}
 
 /** Every name has a value. */
 function pairs(command: string, run: Run): Run {

@@ -11,7 +11,7 @@ import { Glob } from './glob.js';
 import { FROM_THE_FIRST, listKeys, prefixOf, randomKey } from './key-listing.js';
 import { RedisFault, SYNTAX } from './redis-fault.js';
 import { countArgument, MAX_COUNT, servedOf } from './region-arguments.js';
-import { EncodedArray, encodeMembers, type Reply, ReplyMap } from './replies.js';
+import { ArrayInPieces, type Reply, ReplyMap } from './replies.js';
 
 /** Regions in a page by default. */
 const SCAN_COUNT = 10;
@@ -33,14 +33,12 @@ function list(
     bytes: 0,
     promised: options.limit * LISTED_BYTES,
     call: async () => {
-      let count = 0;
-      const rows: Uint8Array[] = [];
+      const rows = new ArrayInPieces(session.protocol);
       // Safe: no command changes the protocol while this one runs, as it is alone.
       const next = await listInPieces(served.target, options, (regions) => {
-        count += regions.length;
-        rows.push(encodeMembers(regions.map(row), session.protocol));
+        rows.add(regions.map(row));
       });
-      return { next, rows: new EncodedArray(count, rows) };
+      return { next, rows: rows.encoded };
     },
     answer: ({ next, rows }, to) => to.setEncoded(session.encode([cursorOf(next), rows])),
   });
@@ -146,18 +144,14 @@ function keys(
     isAlone: true,
     bytes: 0,
     call: async (reply) => {
-      let count = 0;
-      const rows: Uint8Array[] = [];
+      const rows = new ArrayInPieces(session.protocol);
       // Safe: no command changes the protocol while this one runs, as it is alone.
       const place = await find(served, (found) => {
         if (!isOfType || found.length === 0) return;
-        const members = encodeMembers(found, session.protocol);
         // What is sent, and what it is built from.
-        session.replies.promise(reply, 2 * members.length);
-        count += found.length;
-        rows.push(members);
+        session.replies.promise(reply, 2 * rows.add(found));
       });
-      return { place, rows: new EncodedArray(count, rows) };
+      return { place, rows: rows.encoded };
     },
     answer: ({ place, rows }, to) => {
       const cursor = place === undefined ? '0' : String(session.cursors.keep(place));
