@@ -42,6 +42,7 @@ describe('the tarball', () => {
       /^scripts\/(native|run)\.js$/,
       /^examples\/[a-z-]+\/(test\/)?[a-z.-]+\.(js|json|yml)$/,
       /^examples\/checkpoint\/(c|python)\/heat\.(c|py)$/,
+      /^deploy\/(docker|kubernetes)\/(Dockerfile|[a-z]+\.(json|yaml))$/,
       /^examples\/[a-z-]+\/README\.md$/,
       /^(CHANGELOG|CONTRIBUTING|README|SECURITY)\.md$/,
       /^(CMakeLists\.txt|LICENSE|bedrock\.json|package\.json)$/,

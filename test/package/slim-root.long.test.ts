@@ -168,7 +168,7 @@ compiler.describe('npx', () => {
     const began = performance.now();
     const { inShell } = await import('../fixtures/bedrock-process.js');
     const npx = inShell(
-      `exec npx --yes --prefer-offline ${tarball()} http://127.0.0.1:0 --resp-address 127.0.0.1:0`,
+      `exec npx --yes --prefer-offline file:${tarball()} http://127.0.0.1:0 --resp-address 127.0.0.1:0`,
       { cwd: empty },
     );
     const address = await npx.address();
