@@ -5,7 +5,7 @@ import { BedrockError } from '../base/errors.js';
 import type { Changes } from '../runtime/changes.js';
 import type { Queries } from '../query/queries.js';
 import { describeProviders } from '../runtime/description.js';
-import { type Health, reasonsOf } from '../runtime/health.js';
+import { type Health, type HealthQuery, reasonsOf } from '../runtime/health.js';
 import { type ProviderManager, servedTarget } from '../runtime/provider-manager.js';
 import { NEED } from '../security/identity.js';
 import { DASHBOARD_PATHS } from './dashboard-files.js';
@@ -58,7 +58,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
     () => ({ status: 'ok' }),
   );
 
-  app.get<{ Querystring: { exclude?: string } }>(
+  app.get<{ Querystring: HealthQuery }>(
     '/readyz',
     {
       config: { access: 'public' },
@@ -74,7 +74,7 @@ export function addDaemonRoutes(app: FastifyInstance, options: DaemonRoutesOptio
         if (!isReady()) throw new BedrockError('NOT_READY', 'the daemon is starting or stopping');
       };
       checkReady();
-      const health = await providers.health.check(new Set(query.exclude?.split(',')));
+      const health = await providers.health.check(query);
       // It may have begun to stop meanwhile.
       checkReady();
       refuseIfUnwell(health, asksWho && authority === undefined);
@@ -227,11 +227,7 @@ function refuseIfUnwell(health: Health, isStranger: boolean): void {
   });
 }
 
-function adviceOn({ failed, absent, readOnly }: Health): string {
-  if (failed.length > 0) return '';
-  const excluded = [
-    ...(absent.length > 0 ? ['optional'] : []),
-    ...(readOnly.length > 0 ? ['read_only'] : []),
-  ];
-  return `; request /readyz?exclude=${excluded.join()} to ignore this`;
+function adviceOn({ failed, absent }: Health): string {
+  const isReadOnlyAlone = failed.length === 0 && absent.length === 0;
+  return isReadOnlyAlone ? '; request /readyz?exclude=read_only to ignore this' : '';
 }

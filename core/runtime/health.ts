@@ -27,9 +27,16 @@ const ANSWER_MS = 2000;
 
 export interface Health {
   readonly failed: readonly Trouble[];
-  /** Optional providers that did not start. */
+  /** Optional providers that did not start, if they were asked for. */
   readonly absent: readonly Trouble[];
   readonly readOnly: readonly ReadOnlyTarget[];
+}
+
+export interface HealthQuery {
+  /** `read_only`: targets that have turned read-only. */
+  readonly exclude?: 'read_only';
+  /** `optional`: optional providers that did not start. The daemon runs without them by design. */
+  readonly include?: 'optional';
 }
 
 export class HealthCheck {
@@ -39,16 +46,16 @@ export class HealthCheck {
 
   constructor(private readonly providers: () => readonly RunningProvider[]) {}
 
-  /** @param exclude what to leave out: `read_only` or `optional` */
-  async check(exclude: ReadonlySet<string> = new Set()): Promise<Health> {
+  /** @param wanted what to leave out, and what to check in addition */
+  async check(wanted: HealthQuery = {}): Promise<Health> {
     const found = await this.#ask();
     // Read after the wait, so that the answer has the present states, and leaves out a provider
     // that was removed meanwhile.
     const seen = this.providers().map(lookAt);
     return {
       failed: seen.flatMap((one) => [...statesOf(one), ...(found.get(one.provider) ?? [])]),
-      absent: exclude.has('optional') ? [] : seen.flatMap(absenceOf),
-      readOnly: exclude.has('read_only') ? [] : turnedReadOnly(seen),
+      absent: wanted.include === 'optional' ? seen.flatMap(absenceOf) : [],
+      readOnly: wanted.exclude === 'read_only' ? [] : turnedReadOnly(seen),
     };
   }
 

@@ -100,7 +100,7 @@ it('is not well while a target cannot tell of itself, or was closed', async () =
   ] as const) {
     has.targets = broken;
     await eventually(isReady, (is) => !is);
-    expect(JSON.parse((await get('/readyz?exclude=optional,read_only')).text)).toMatchObject({
+    expect(JSON.parse((await get('/readyz?exclude=read_only')).text)).toMatchObject({
       details: {
         failed: [{ provider: 'store', target: 0, reason: expect.stringContaining(reason) as unknown }],
       },
