@@ -70,11 +70,6 @@ export class Mapping {
   readonly #windows = new Map<number, Uint8Array>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #msyncs = new MsyncGroup((offset, length) => this.msyncAsync(offset, length));
-  /** Has the msyncs measured that callers share; there are none on persistent memory. */
-  measureWith(meter: MsyncMeter): void {
-    this.#msyncs.meter = meter;
-  }
-
   /** On a disk: the range that was flushed but not yet drained. */
   #pendingStart = Infinity;
   #pendingEnd = 0;
@@ -94,6 +89,11 @@ export class Mapping {
   /** @internal `mapFile` makes them. */
   static of(path: string, binding: MappingBinding): Mapping {
     return new Mapping(path, binding);
+  }
+
+  /** @internal Has the msyncs measured that callers share; there are none on persistent memory. */
+  measureWith(meter: MsyncMeter): void {
+    this.#msyncs.meter = meter;
   }
 
   /** True until `close` is called. */

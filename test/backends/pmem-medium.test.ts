@@ -55,6 +55,8 @@ class NotedMapping {
     return Object.assign(new Error('a part of the mapped file is lost'), { code: 'EIO' });
   }
 
+  measureWith(): void {}
+
   drain(): undefined {
     this.calls.push('drain');
     if (this.failure !== undefined) throw this.failure;

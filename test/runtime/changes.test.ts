@@ -115,7 +115,7 @@ describe.each(['http', 'resp'])('over %s', (protocol) => {
     });
     await client.changeProvider('store', { pool: '__primary__' });
     await client.removeExecutionPool('background');
-    expect(await metrics()).not.toContain('background');
+    expect(await metrics()).not.toContain('"background"');
     await client.changeProvider('notes', { dependencies: { store: 'warabi:43' } });
     expect(stores.get('notes')?.targets[0]).toBe(daemon.target('second'));
     expect(client.config.providers?.[2]?.dependencies).toEqual({ store: 'warabi:43' });
