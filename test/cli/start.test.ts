@@ -168,8 +168,10 @@ describe('bedrock start', () => {
   });
 
   it('says that there is no configuration, and how to make one, and exits with 2', async () => {
-    const cwd = path.join(home, 'empty');
+    const cwd = path.join(home, 'without');
     await mkdir(cwd);
+    // In an empty folder, the command without arguments makes one: see the tests of the package.
+    await writeFile(path.join(cwd, 'notes'), '');
     for (const args of [[], ['start', FREE_PORT], ['--check']]) {
       const exit = await runHere(args, { cwd });
       expect(exit).toMatchObject({ status: 2, stdout: '' });
