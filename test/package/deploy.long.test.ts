@@ -210,11 +210,13 @@ byHand.describe('the image, built by hand', () => {
       unshare --pid --fork --kill-child --mount sh -c \
         'root=$1; user=$2; shift 2; mount -t proc proc "$root/proc" && exec chroot --userspec="$user" "$root" "$@"' \
         sh "$root" "$user" "$@" & child=$!
-      for i in $(seq 600); do
-        chroot --userspec="$user" "$root" node -e "$HEALTH" && break
+      for i in $(seq 300); do
+        chroot --userspec="$user" "$root" node -e "$HEALTH"
+        isHealthy=$?
+        [ $isHealthy = 0 ] && break
         sleep 0.2
       done
-      echo healthy $?
+      echo healthy $isHealthy
       kill -s "$signal" $(pgrep -P $child)
       wait $child
       echo ended $?`;

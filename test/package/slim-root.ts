@@ -4,6 +4,7 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -37,6 +38,8 @@ export class SlimRoot {
   /** @param node the Node.js that it gets as /usr/bin/node */
   static async make(node: string): Promise<SlimRoot> {
     const root = new SlimRoot(mkdtempSync(path.join(tmpdir(), 'bedrock-root-')));
+    // Whoever runs something there has to get in.
+    chmodSync(root.folder, 0o755);
     for (const folder of ['tmp', 'etc', 'dev', 'proc', 'usr/bin', 'bin', 'data']) {
       mkdirSync(root.at(folder), { recursive: true });
     }
