@@ -72,11 +72,13 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
 
   /**
    * Like `readInto`, of at most DIRECT_BYTES, of a target that `readsNow`.
-   * @returns whether the bytes are there; if not, nothing was begun, and `readInto` has to be called
+   * @returns whether the bytes are there; if not, nothing was begun, and `readInto` has to be
+   *   called: it also waits for a transaction that has to end first
    */
   readNow(ref: RegionRef, offset: number, into: Uint8Array): boolean {
     const region = this.regionOf(ref);
     checkRange('read', offset, into.length, region.size);
+    if (region.hold !== undefined) return false;
     return this.readBytesNow(region, offset, into);
   }
 

@@ -147,3 +147,23 @@ describe('close', () => {
     expect(target.state).toBe('closed');
   });
 });
+
+test('a read at once waits for a transaction that holds the region, as other reads do', async () => {
+  const gate = new Gate();
+  const target = new MemoryTarget({}, { logger: new LogKeeper(), clock: { now: () => 1 } });
+  Object.assign(target, { readBytes: () => gate.passed, readBytesNow: () => true });
+  await target.open();
+  const id = await target.create(8);
+  const into = Buffer.alloc(8);
+  expect(target.readNow(id, 0, into)).toBe(true);
+  const reading = target.read(id, 0, 8);
+  const changing = inFlight(
+    target.transact([{ type: 'write', ref: id, offset: 0, bytes: Buffer.alloc(8, 1) }]),
+  );
+  expect(await isPending(changing)).toBe(true);
+  expect(target.readNow(id, 0, into)).toBe(false);
+  gate.open();
+  await Promise.all([reading, changing]);
+  expect(target.readNow(id, 0, into)).toBe(true);
+  await target.close();
+});
