@@ -3,12 +3,20 @@
  * configuration if there is none. It starts nothing, and says how to.
  */
 import { access, mkdir, readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { invalid } from '../base/errors.js';
 import { parseConfig, readConfigFile } from '../config/document.js';
+import {
+  DEFAULT_PORT,
+  formatHostPort,
+  parseAddress,
+  parseHostPort,
+  parseSocketPath,
+} from '../net/address.js';
 import { subcommand } from './command-line.js';
 import { ofWrittenFile, UsageError } from './failure.js';
 import { firstConfig } from './init.js';
@@ -106,8 +114,8 @@ async function plan(options: ServiceOptions): Promise<PlannedFile[]> {
   const service = await template(isUser ? 'user.service' : 'system.service', values(options, config));
   files.push({ path: path.join(folder, `${name}.service`), text: service });
   if (options.socket === true) {
-    for (const [door, address] of await addressesOf(config, files)) {
-      const socket = await template('sockets.socket', { DOOR: door, ADDRESS: address, NAME: name });
+    for (const [door, address] of await addressesOf(options, config, files)) {
+      const socket = await template('sockets.socket', { DOOR: door, ...address, NAME: name });
       files.push({ path: path.join(folder, `${name}-${door}.socket`), text: socket });
     }
   }
@@ -124,21 +132,25 @@ function values(options: ServiceOptions, config: string): Record<string, string>
   const { name, runAs } = options;
   const main = process.argv[1] ?? '';
   const exec = [process.execPath, main, 'start', '-c', config];
-  const isAtHome = exec.some((file) => /^\/(home|root)\//.test(file));
+  const data = options.data.map((one) => path.resolve(one));
+  const isAtHome = [...exec, ...data].some((file) => /^\/(home|root)\//.test(file));
   return {
     NAME: name,
     EXEC: exec.map(quoted).join(' '),
     USER: runAs === undefined ? `DynamicUser=yes\nUser=${name}` : `User=${runAs}`,
-    PATHS: options.data.map((one) => `ReadWritePaths=${quoted(path.resolve(one))}\n`).join(''),
-    // A Node.js, or a package, in somebody's home must be found.
+    PATHS: data.map((one) => `ReadWritePaths=${inQuotes(one.replaceAll('%', '%%'))}\n`).join(''),
+    // A Node.js, a package or data in somebody's home must be found.
     HOME: isAtHome ? 'read-only' : 'yes',
   };
 }
 
-/** As systemd.service(5) wants it: `%` and `$` have a meaning there. */
+/** As systemd.service(5) wants it: `%` and `$` have a meaning there; elsewhere only `%` has. */
 function quoted(word: string): string {
-  const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$');
-  return /^[\w@%+=:,./$-]+$/.test(plain) ? plain : `"${plain.replaceAll(/["\\]/g, '\\$&')}"`;
+  return inQuotes(word.replaceAll('%', '%%').replaceAll('$', '$$$$'));
+}
+
+function inQuotes(word: string): string {
+  return /^[\w@%+=:,./$-]+$/.test(word) ? word : `"${word.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 async function template(file: string, replaced: Record<string, string>): Promise<string> {
@@ -146,32 +158,48 @@ async function template(file: string, replaced: Record<string, string>): Promise
   return text.replaceAll(/@([A-Z]+)@/g, (_all, key: string) => replaced[key] ?? '');
 }
 
-/** The doors' names and addresses in the form of ListenStream=, from the configuration. @throws CONFIG_INVALID, INVALID_ARGUMENT */
-async function addressesOf(config: string, files: readonly PlannedFile[]): Promise<Map<string, string>> {
+/** What the units of the doors say, from the configuration. @throws CONFIG_INVALID, INVALID_ARGUMENT */
+async function addressesOf(
+  { runAs }: ServiceOptions,
+  config: string,
+  files: readonly PlannedFile[],
+): Promise<Map<string, Record<'ADDRESS' | 'ACCESS', string>>> {
   const planned = files.find(({ path: file }) => file === config);
   const { root } =
     planned === undefined ? await readConfigFile(config) : parseConfig(planned.text, 'json', planned.path);
   const { margo, bedrock } = root as {
     margo?: { mercury?: { address?: string } };
-    bedrock?: { resp?: { address?: string; unix?: string } };
+    bedrock?: { resp?: { address?: string; unix?: string }; unix?: { mode?: string } };
   };
-  const found = new Map<string, string>();
-  const http = margo?.mercury?.address ?? 'http://127.0.0.1:7480';
-  found.set('http', streamOf(http, path.dirname(config)));
-  if (bedrock?.resp?.address !== undefined) found.set('resp', bedrock.resp.address);
-  if (bedrock?.resp?.unix !== undefined) {
-    found.set('resp-unix', path.resolve(path.dirname(config), bedrock.resp.unix));
+  const folder = path.dirname(config);
+  // The default of systemd lets everybody connect.
+  const owner = runAs === undefined ? '' : `\nSocketUser=${runAs}`;
+  const access = `SocketMode=${bedrock?.unix?.mode ?? '0600'}${owner}`;
+  const found = new Map<string, Record<'ADDRESS' | 'ACCESS', string>>();
+  const add = (door: string, text: string, address: Address | string): void => {
+    if (typeof address === 'string') throw invalid(`${text}: ${address}`);
+    if (address.kind === 'tcp') found.set(door, { ADDRESS: streamOf(text, address), ACCESS: '' });
+    else found.set(door, { ADDRESS: address.path.replaceAll('%', '%%'), ACCESS: access });
+  };
+  const http = margo?.mercury?.address ?? `http://127.0.0.1:${DEFAULT_PORT}`;
+  add('http', http, parseAddress(http, folder));
+  const { address: tcp, unix } = bedrock?.resp ?? {};
+  if (tcp !== undefined) {
+    const parsed = parseHostPort(tcp);
+    add('resp', tcp, typeof parsed === 'string' ? parsed : { kind: 'tcp', ...parsed });
   }
+  if (unix !== undefined) add('resp-unix', unix, parseSocketPath(unix, folder));
   return found;
 }
 
-function streamOf(address: string, folder: string): string {
-  if (address.startsWith('unix:')) return path.resolve(folder, address.slice('unix:'.length));
-  const { hostname, port, protocol } = new URL(address);
-  const number = port === '' ? (protocol === 'https:' ? '443' : '80') : port;
-  if (number === '0') throw invalid(`${address}: a socket of systemd needs a port of its own`);
-  // It takes no names.
-  return `${hostname === 'localhost' ? '127.0.0.1' : hostname}:${number}`;
+type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string };
+
+/** In the form of ListenStream=, which takes no names and not port 0. @throws INVALID_ARGUMENT */
+function streamOf(text: string, { host, port }: { host: string; port: number }): string {
+  if (port === 0) throw invalid(`${text}: a socket of systemd needs a port of its own`);
+  const ip = host === 'localhost' ? '127.0.0.1' : host;
+  if (isIP(ip) === 0) throw invalid(`${text}: a socket of systemd needs an IP address in place of ${host}`);
+  return formatHostPort({ host: ip, port });
 }
 
 async function isThere(file: string): Promise<boolean> {

@@ -67,7 +67,7 @@ export class Listener {
    * @throws START_FAILED, errors of the system
    */
   async listen(address: ListenAddress, inherited: readonly number[] = []): Promise<Listening> {
-    const [first] = inherited;
+    const [first, ...further] = inherited;
     if (address.kind === 'unix') {
       const server = this.#make();
       const { audit } = this;
@@ -75,7 +75,7 @@ export class Listener {
       if (first === undefined) {
         this.#socket = await UnixSocket.bind(server, address.path, this.unix, others);
       } else {
-        await listenInheritedUnix(server, first, this.unix, others);
+        await listenInheritedUnix(server, [first, ...further], this.unix, others);
       }
       this.#servers = [server];
       return { address, bound: first === undefined ? '' : FROM_MANAGER };

@@ -101,13 +101,15 @@ export async function listenInherited(
   return { servers, host: first.address, port: first.port };
 }
 
-/** The same for a unix socket, whose permissions are those of its unit. @throws START_FAILED */
+/** The same for one unix socket, whose permissions are those of its unit. @throws START_FAILED */
 export async function listenInheritedUnix(
   server: Server,
-  fd: number,
+  [fd, further]: readonly [number, ...number[]],
   settings: UnixSettings,
   others: ForeignUsers,
 ): Promise<void> {
+  // Clients of one that nobody accepts would wait forever.
+  if (further !== undefined) throw fault(further, 'is one too many: only one unix socket is possible there');
   const check = await peerCheckOf(settings);
   if (check !== undefined) admitOnly(server, check, others);
   await accept(server, fd);

@@ -158,7 +158,7 @@ export class RespServer implements Door {
     let { tcp } = address;
     const { unix } = address;
     const passed = inherited?.resp ?? [];
-    const [passedUnix] = inherited?.respUnix ?? [];
+    const [passedUnix, ...further] = inherited?.respUnix ?? [];
     checkPassed('resp', passed.length > 0, tcp !== undefined);
     checkPassed('resp-unix', passedUnix !== undefined, unix !== undefined);
     let where = '';
@@ -199,7 +199,8 @@ export class RespServer implements Door {
         if (passedUnix === undefined) {
           this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, others);
         } else {
-          await listenInheritedUnix(server, passedUnix, this.#options.unix ?? { mode: '0600' }, others);
+          const settings = this.#options.unix ?? { mode: '0600' };
+          await listenInheritedUnix(server, [passedUnix, ...further], settings, others);
         }
         this.#servers.push(server);
         this.#checkNotClosing();

@@ -1,11 +1,13 @@
 /** What systemd is given: units, configuration, sockets. (service-manager.long.test.ts has a daemon started in that way.) */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { createServer } from 'node:net';
+import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
-import { takeInheritedSockets } from '../../core/net/inherited-sockets.js';
-import { hasCommand, needs } from '../fixtures/needs.js';
+import { serviceManagerOf } from '../../core/cli/service-manager.js';
+import { listenInheritedUnix, takeInheritedSockets } from '../../core/net/inherited-sockets.js';
+import { hasCommand, nativeAddon, needs } from '../fixtures/needs.js';
 import { runHere } from '../fixtures/run-here.js';
 
 let home: string;
@@ -18,6 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(home, { recursive: true }));
 
+const native = needs('the native addon', nativeAddon.isHere);
 const analyze = needs('systemd-analyze', hasCommand('systemd-analyze'));
 
 /** The files that a dry run prints, by their base names. */
@@ -51,6 +54,32 @@ describe('bedrock install-service', () => {
     expect(files.get('bedrock-resp-unix.socket')).toContain('FileDescriptorName=resp-unix\n');
     expect(files.get('bedrock.service')).toMatch(/^User=storage$/m);
     expect(files.get('bedrock.service')).not.toContain('DynamicUser');
+  });
+
+  it('gives a unix socket the permissions of the configuration, as the default of systemd lets everybody connect', async () => {
+    const files = await planned('--socket', '-c', path.join(home, 'mine.json'), '--run-as', 'storage');
+    expect(files.get('bedrock-http.socket')).toMatch(/^SocketMode=0600\nSocketUser=storage$/m);
+    expect(files.get('bedrock-resp-unix.socket')).toMatch(/^SocketMode=0600$/m);
+  });
+
+  it('has systemd listen where the daemon would: at its own default port, and at no name', async () => {
+    const config = path.join(home, 'names.json');
+    const text = (host: string): string =>
+      `{ "margo": { "mercury": { "address": "https://127.0.0.1" } }, "bedrock": { "resp": { "address": "${host}:6379" } } }`;
+    await writeFile(config, text('localhost'));
+    const files = await planned('--socket', '-c', config);
+    expect(files.get('bedrock-http.socket')).toContain('ListenStream=127.0.0.1:7480\n');
+    expect(files.get('bedrock-http.socket')).not.toContain('SocketMode');
+    expect(files.get('bedrock-resp.socket')).toContain('ListenStream=127.0.0.1:6379\n');
+    await writeFile(config, text('storage.example'));
+    const { stderr } = await runHere(['install-service', '--dry-run', '--socket', '-c', config]);
+    expect(stderr).toMatch(/^error INVALID_ARGUMENT: storage\.example:6379: /);
+  });
+
+  it('lets the daemon see data in a home, and writes a path as systemd reads it', async () => {
+    const unit = (await planned('--data', '/home/user/a$b%c')).get('bedrock.service') ?? '';
+    expect(unit).toMatch(/^ReadWritePaths=\/home\/user\/a\$b%%c$/m);
+    expect(unit).toMatch(/^ProtectHome=read-only$/m);
   });
 
   it('writes for a user without rights, and leaves a configuration as it is', async () => {
@@ -129,4 +158,69 @@ describe('sockets of the service manager', () => {
       );
     },
   );
+});
+
+it('refuses a second unix socket for a door, whose clients nobody would accept', async () => {
+  const listened = listenInheritedUnix(createServer(), [3, 4], { mode: '0600' }, { answer: '' });
+  await expect(listened).rejects.toMatchObject({ code: 'START_FAILED' });
+  await expect(listened).rejects.toThrow('passes as 4 is one too many');
+});
+
+describe('the service manager', () => {
+  const turn = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+  it('is told again that the daemon is ready until it has room for the message', async () => {
+    const answers = [constants.errno.EAGAIN, constants.errno.ENOBUFS, 0];
+    const sent: string[] = [];
+    const manager = await serviceManagerOf({ NOTIFY_SOCKET: '@x' }, () =>
+      Promise.resolve((message) => {
+        sent.push(message);
+        return answers.shift() ?? 0;
+      }),
+    );
+    manager.ready('serves');
+    while (answers.length > 0) await turn(10);
+    manager.stopping();
+    expect(sent.map((message) => message.split('\n')[0])).toEqual([
+      'READY=1',
+      'READY=1',
+      'READY=1',
+      'STOPPING=1',
+    ]);
+  });
+
+  it('gets no sign of life sooner than half of its time, however long that is', async () => {
+    const sent: string[] = [];
+    const env = { NOTIFY_SOCKET: '@x', WATCHDOG_USEC: String(2 ** 53 - 1) };
+    const manager = await serviceManagerOf(env, () =>
+      Promise.resolve((message) => {
+        sent.push(message);
+        return 0;
+      }),
+    );
+    manager.ready('serves');
+    await turn(50);
+    manager.stopping();
+    expect(sent).toHaveLength(2);
+    expect(env).toEqual({});
+  });
+
+  for (const [what, socket] of [
+    ['of a path that is too long', `/${'x'.repeat(200)}`],
+    ['of an abstract name that nobody has', '@bedrock-nobody'],
+  ] as const) {
+    native.it(`is missed in the log if it cannot be told: a socket ${what}`, async () => {
+      const written = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+      try {
+        const manager = await serviceManagerOf({ NOTIFY_SOCKET: socket });
+        manager.ready('serves');
+        manager.stopping();
+        expect(written.mock.calls.join('')).toMatch(
+          /^warning: the service manager does not learn .*: E[A-Z]+: /,
+        );
+      } finally {
+        written.mockRestore();
+      }
+    });
+  }
 });
