@@ -208,7 +208,7 @@ export class Catalog {
     ]);
     return new Promise((resolve, reject) => {
       this.#queue.push({ change, keys, since: performance.now(), resolve, reject, onOutcome });
-      this.#running ??= this.#run().finally(() => (this.#running = undefined));
+      this.#running ??= this.#run();
     });
   }
 
@@ -223,6 +223,8 @@ export class Catalog {
         for (const queued of batch) fail(queued, error);
       }
     }
+    // In this step: a change that is asked for in the next one begins a run of its own.
+    this.#running = undefined;
   }
 
   /** Changes that do not touch what another one of them touches. */

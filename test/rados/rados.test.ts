@@ -17,7 +17,9 @@ import {
   regionValue,
   settingsOf,
 } from '../../backends/rados/catalog-entries.js';
+import { Catalog } from '../../backends/rados/catalog.js';
 import { CallsInFlight } from '../../backends/rados/calls-in-flight.js';
+import type { Objects } from '../../backends/rados/cluster.js';
 import { Limiter } from '../../backends/rados/limiter.js';
 import { keyOfObject, objectOf } from '../../backends/rados/region-objects.js';
 import { inWindows } from '../../backends/rados/windows.js';
@@ -27,6 +29,31 @@ import { compileSchema } from '../../core/validation/schema.js';
 import { QUIET } from './cluster.js';
 
 const POOL_ID = '0123456789abcdef';
+
+describe('changes of the catalog', () => {
+  it('are sent, at whichever step after another one has ended they are asked for', async () => {
+    for (let steps = 0; steps < 20; steps++) {
+      let answer = (): void => undefined;
+      let sent = 0;
+      const objects = {
+        write: () => {
+          sent++;
+          return new Promise<number>((resolve) => (answer = () => resolve(0)));
+        },
+      } as unknown as Objects;
+      const catalog = new Catalog(objects, 1000, QUIET.logger);
+      const first = catalog.change({});
+      await new Promise(setImmediate);
+      answer();
+      for (let step = 0; step < steps; step++) await Promise.resolve();
+      const second = catalog.change({});
+      await new Promise(setImmediate);
+      expect([steps, sent]).toEqual([steps, 2]);
+      answer();
+      expect(await Promise.all([first, second])).toEqual([true, true]);
+    }
+  });
+});
 
 describe('entries of the catalog', () => {
   it('give a region its ID back, with the epoch of the daemon that made it', () => {
