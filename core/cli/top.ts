@@ -60,7 +60,7 @@ export function addTop(program: Command): void {
       return interruptible(async (signal) => {
         const { look, first } = await Look.begin(options, signal);
         if (options.once === true) await once(look, options);
-        else if (options.json === true) await lines(look);
+        else if (options.json === true) await lines(look, signal);
         else await new LiveView(look, first, options.sort).run(signal);
       });
     });
@@ -143,13 +143,14 @@ async function once(look: Look, { json, sort }: TopOptions): Promise<void> {
 }
 
 /** One object for each interval, until nobody reads them. */
-async function lines(look: Look): Promise<never> {
+async function lines(look: Look, signal: AbortSignal): Promise<never> {
   for (;;) {
     await look.wait();
     let shown: object;
     try {
       shown = await look.again();
     } catch (error) {
+      signal.throwIfAborted();
       const { code, message } = asBedrockError(error);
       shown = { time: Date.now(), address: look.address, error: { code, message } };
     }
