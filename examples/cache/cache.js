@@ -113,6 +113,8 @@ export class Cache {
       try {
         await this.#target.put(name, { size, source: [header, value] });
         this.#note(name, size);
+        // Others may have been stored meanwhile, for which there was room as well.
+        while (this.#bytes > this.#maxBytes) await this.#evict(name);
         return value;
       } catch (error) {
         if (!(error instanceof BedrockError) || error.code !== 'OUT_OF_SPACE') throw error;

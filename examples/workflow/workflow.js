@@ -17,9 +17,12 @@ export class Workflow {
 
   /**
    * @param {Target} target a `named` one, local or of another daemon
-   * @param {string} run a name for this run; each run has results of its own
+   * @param {string} run a name for this run, without slashes; each run has results of its own
    */
   constructor(target, run) {
+    // Otherwise the results of the run "a/b" would be among those of the run "a".
+    if (run === '' || run.includes('/'))
+      throw new Error(`"${run}" is not a name for a run: it is empty or has a slash`);
     this.#target = target;
     this.#prefix = `workflow/${run}/`;
   }
@@ -48,7 +51,7 @@ export class Workflow {
     return JSON.parse(json).result;
   }
 
-  /** Erases all results of the run: all or none. */
+  /** Erases all results of the run. Up to 1,000 of them go together: all or none. */
   async forget() {
     const { names, next } = await this.#target.names({ prefix: this.#prefix });
     if (names.length > 0) await this.#target.transact(names.map(({ id }) => ({ type: 'erase', ref: id })));

@@ -94,6 +94,12 @@ describe('a cache', () => {
     assert.equal(made, 5);
   });
 
+  it('holds no more than it may, even if many values are stored at once', async () => {
+    const cache = await Cache.open(await open(MEMORY), { maxBytes: 350 });
+    await Promise.all(Array.from({ length: 20 }, (_, key) => get(cache, `key ${key}`)));
+    assert(cache.bytes <= 350, String(cache.bytes));
+  });
+
   it('goes on without storing what does not fit', async () => {
     const target = await open(configOf({ type: 'memory', config: { max_bytes: 2 ** 16 } }));
     const cache = await Cache.open(target, { maxBytes: 2 ** 20 });

@@ -113,6 +113,11 @@ describe('a workflow', () => {
     assert.equal(await new Workflow(target, 'run2').step('one', () => 'again'), 'run2');
   });
 
+  it('keeps runs apart: a name of one has no slash', async () => {
+    await open();
+    for (const run of ['', 'a/b']) assert.throws(() => new Workflow(target, run), /not a name for a run/);
+  });
+
   it('runs no step twice whose result was stored, however often it is killed', async () => {
     /** @type {string[]} */
     const ran = [];
