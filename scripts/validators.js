@@ -1,7 +1,6 @@
 /** The code of the validations by this package's own schemas, which core/validation/schema.ts loads. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import standalone from 'ajv/dist/standalone/index.js';
 import { root } from './run.js';
 
 /**
@@ -9,6 +8,8 @@ import { root } from './run.js';
  * @returns a CommonJS module that exports a validation for each of them, under its name. `dist/` has to be built.
  */
 export async function validatorsOf(names) {
+  // Loaded here, as the build is loaded before the packages are installed.
+  const { default: standalone } = await import('ajv/dist/standalone/index.js');
   const { newAjv } = await import('../dist/core/validation/ajv.js');
   const ajv = newAjv({ source: true });
   for (const name of names) {
