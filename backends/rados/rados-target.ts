@@ -273,7 +273,9 @@ export class RadosTarget extends Lifecycle implements Target {
     const createdAt = this.context.clock.now();
     const entry = { key, size, createdAt, ...(name !== undefined && { name }) };
     const settle = (outcome: Outcome): void => {
-      if (outcome === false) this.#within(() => this.#unmake(key, size));
+      // While the target closes, nothing is removed any more: others do it.
+      if (outcome === false && this.#storage === undefined) catalog.hasLeftovers = true;
+      else if (outcome === false) this.#within(() => this.#unmake(key, size));
       // Nobody has its ID, unless it has a name.
       else if (outcome === true && name === undefined) this.#within(() => this.#eraseKey(key));
     };

@@ -1,5 +1,6 @@
 /** What of the rados backend needs no cluster: entries of the catalog, settings, limits, and what is said where librados is missing. */
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import type { ReadStep, WriteStep } from '../../backends/rados/addon.js';
 import {
   countOf,
   countValue,
@@ -19,16 +20,57 @@ import {
 } from '../../backends/rados/catalog-entries.js';
 import { Catalog } from '../../backends/rados/catalog.js';
 import { CallsInFlight } from '../../backends/rados/calls-in-flight.js';
-import type { Objects } from '../../backends/rados/cluster.js';
+import { CONDITION, Objects, type RadosSettings, type ReadResult } from '../../backends/rados/cluster.js';
 import { Limiter } from '../../backends/rados/limiter.js';
+import { RadosTarget } from '../../backends/rados/rados-target.js';
 import { keyOfObject, objectOf } from '../../backends/rados/region-objects.js';
 import { inWindows } from '../../backends/rados/windows.js';
 import rados from '../../backends/rados/index.js';
-import { RegionId } from '../../core/index.js';
+import { BedrockError, RegionId } from '../../core/index.js';
 import { compileSchema } from '../../core/validation/schema.js';
 import { QUIET } from './cluster.js';
 
 const POOL_ID = '0123456789abcdef';
+
+/** The keys of a catalog, in memory. Objects of regions take everything. */
+class FakeObjects {
+  readonly keys = new Map<string, string>();
+  readonly limiter = { running: 0, waiting: 0 };
+  /** Whether changes of the catalog get no answer, and are not made. */
+  isSilent = false;
+
+  write(object: string, steps: readonly WriteStep[]): Promise<number> {
+    if (object !== 'catalog') return Promise.resolve(0);
+    if (this.isSilent) return Promise.reject(new BedrockError('OVERLOADED', 'no answer'));
+    for (const step of steps) {
+      if (step[0] === 'omapCompare' && (this.keys.get(String(step[1])) ?? '') !== String(step[2]))
+        return Promise.resolve(CONDITION);
+    }
+    for (const step of steps) {
+      if (step[0] === 'omapRemove') for (const key of step[1]) this.keys.delete(String(key));
+      if (step[0] === 'omapSet')
+        for (let at = 0; at < step[1].length; at += 2)
+          this.keys.set(String(step[1][at]), String(step[1][at + 1]));
+    }
+    return Promise.resolve(0);
+  }
+
+  read(_object: string, [step]: readonly ReadStep[]): Promise<ReadResult> {
+    const isAsked = (key: string): boolean =>
+      step?.[0] === 'omapGet' ? step[1].some((each) => String(each) === key) : key.startsWith('c');
+    const pairs = [...this.keys].filter(([key]) => isAsked(key)).flat();
+    return Promise.resolve({
+      status: 0,
+      results: [{ pairs: pairs.map((text) => Buffer.from(text)), more: false }],
+    });
+  }
+
+  command(): Promise<unknown> {
+    return Promise.reject(new BedrockError('UNREACHABLE', 'no monitors'));
+  }
+
+  async close(): Promise<void> {}
+}
 
 describe('changes of the catalog', () => {
   it('are sent, at whichever step after another one has ended they are asked for', async () => {
@@ -51,6 +93,26 @@ describe('changes of the catalog', () => {
       expect([steps, sent]).toEqual([steps, 2]);
       answer();
       expect(await Promise.all([first, second])).toEqual([true, true]);
+    }
+  });
+});
+
+describe('a creation whose answer was lost', () => {
+  it('is left to other daemons to clear up, if the target closes before its outcome is known', async () => {
+    const cluster = new FakeObjects();
+    const open = jest.spyOn(Objects, 'open').mockResolvedValue(cluster as unknown as Objects);
+    try {
+      const target = new RadosTarget({ stripe_bytes: 4096, op_timeout_ms: 1000 } as RadosSettings, QUIET);
+      await target.open();
+      cluster.isSilent = true;
+      await expect(target.create(10)).rejects.toMatchObject({ code: 'OVERLOADED' });
+      const closing = target.close();
+      await new Promise(setImmediate);
+      cluster.isSilent = false;
+      await closing;
+      expect([...cluster.keys.keys()].filter((key) => key.startsWith('d'))).toHaveLength(1);
+    } finally {
+      open.mockRestore();
     }
   });
 });
