@@ -164,6 +164,13 @@ export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): 
   });
 }
 
+/** Of a file system, a kernel, or a sandbox without this call. */
+const CANNOT_TELL: ReadonlySet<number> = new Set([
+  constants.errno.EOPNOTSUPP,
+  constants.errno.ENOSYS,
+  constants.errno.EPERM,
+]);
+
 /**
  * Reads bytes of a file that are in the page cache, in the caller's thread: it never waits for a
  * disk (preadv2(2), RWF_NOWAIT). For up to 64 KiB this takes a few microseconds, where a job of the
@@ -180,7 +187,7 @@ export function readNow(file: OpenFile | HeldFile, into: Uint8Array, offset: num
   const size = addon.readNow(fd, into, offset);
   if (size >= 0) return size === into.length;
   if (-size === constants.errno.EAGAIN) return false;
-  if (-size === constants.errno.EOPNOTSUPP) return undefined;
+  if (CANNOT_TELL.has(-size)) return undefined;
   throw systemError(Object.assign(new Error('the file cannot be read'), { errno: -size }), 'preadv2');
 }
 
