@@ -9,7 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bootstrap } from 'bedrock-node';
 import { Workflow } from './workflow.js';
 
-const [run, ...files] = process.argv.slice(2);
+const [run, ...given] = process.argv.slice(2);
+// Each file is one step.
+const files = [...new Set(given)];
 if (run === undefined || files.length === 0) {
   console.error('usage: node main.js RUN FILE…');
   process.exit(2);

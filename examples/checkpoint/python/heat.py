@@ -30,7 +30,8 @@ def load(client):
     saved = client.get(NAME)
     if saved is None:
         return None
-    if len(saved) < HEADER.size or HEADER.unpack_from(saved)[:2] != (MAGIC, VERSION):
+    is_known = len(saved) >= HEADER.size and HEADER.unpack_from(saved)[:2] == (MAGIC, VERSION)
+    if not is_known or len(saved) % 8 != 0:
         raise SystemExit(f'"{NAME}" is not a checkpoint that this program knows')
     cells = array.array("d")
     cells.frombytes(saved[HEADER.size :])
@@ -55,6 +56,8 @@ def main():
         raise SystemExit("usage: python3 heat.py STEPS [SIDE]")
     steps = int(sys.argv[1])
     side = int(sys.argv[2]) if len(sys.argv) == 3 else 64
+    if steps == 0 or side < 3:
+        raise SystemExit("a plate has at least 3 cells a side, and a run at least one step")
     client = redis.Redis.from_url(os.environ.get("BEDROCK_RESP_URL", "redis://127.0.0.1:7481"))
     saved = load(client)
     first, cells = saved or (0, array.array("d", bytes(8 * side * side)))

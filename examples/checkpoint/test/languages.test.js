@@ -82,14 +82,17 @@ describe('a simulation', () => {
       const begun = (await checkpoint.load())?.step ?? 0;
       const killed = await run(language, 10_000_000, 4);
       assert.match(killed[0] ?? '', begun === 0 ? /^starting$/ : new RegExp(`^resuming from step ${begun}$`));
-      const step = (await checkpoint.load())?.step ?? 0;
-      assert(step > begun + 100, `step ${step} after three checkpoints from ${begun}`);
-      const lines = await run(language, step + 7);
-      assert.equal(lines[0], `resuming from step ${step}`);
+      // The daemon may still be at the last one that was sent.
+      const least = (await checkpoint.load())?.step ?? 0;
+      assert(least > begun + 100, `step ${least} after three checkpoints from ${begun}`);
+      const end = least + 1007;
+      const [first = ''] = await run(language, end);
+      const resumed = Number(/^resuming from step (\d+)$/.exec(first)?.[1]);
+      assert(resumed >= least && resumed < end, first);
       const saved = await checkpoint.load();
-      assert.equal(saved?.step, step + 7);
+      assert.equal(saved?.step, end);
       // The same bits as in JavaScript: the operations and their order are the same.
-      assert.deepEqual(new Float64Array(Uint8Array.from(saved.state).buffer), stateAfter(step + 7));
+      assert.deepEqual(new Float64Array(Uint8Array.from(saved.state).buffer), stateAfter(end));
     });
   }
 });
