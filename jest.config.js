@@ -42,8 +42,8 @@ export default {
       },
     ],
   },
-  // The tests are processes, sockets and folders of their own, and some wait for a disk: one more than there are cores leaves none idle.
-  maxWorkers: availableParallelism() + 1,
+  // The tests are processes, sockets and folders of their own, and some wait for a disk: two more than there are cores leave none idle.
+  maxWorkers: availableParallelism() + 2,
   // Node.js 20 never frees an ES module of a vm context, so that a process keeps all of every test file it has run, and each full
   // collection goes through that: it would come to a fifth of the whole run.
   workerIdleMemoryLimit: '250MB',

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { root, run } from './run.js';
 
 /**
- * There are as many workers as cores, so threads of a collector only take time from the others. The
+ * There are more workers than cores, so threads of a collector only take time from the others. The
  * hundreds of modules of each test file fill the engine's usual young generation many times.
  */
 const COLLECTION = ['--single-threaded-gc', '--min-semi-space-size=32', '--max-semi-space-size=64'];

@@ -19,8 +19,8 @@ const MIB = 2 ** 20;
 
 // Each pool is written whole when it is made, so in memory.
 const factory = poolFactory('file', { where: 'memory' });
-/** What the addon has a part in: space, syncs, locks. The long test has every rule. */
-const GROUPS = ['lifecycle', 'create', 'erase', 'space', 'persistence', 'crashes'];
+/** What the addon has a part in: space and locks. The long test has every rule. */
+const GROUPS = ['lifecycle', 'create', 'erase', 'space'];
 describeTarget(runnerOf(isThorough ? undefined : GROUPS), factory, FILE_CAPABILITIES);
 
 describe('a file pool without the addon', () => {

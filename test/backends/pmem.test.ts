@@ -18,5 +18,5 @@ nativeAddon.describe('pmem', () => {
 
 if (!isThorough)
   nativeAddon.describe('pmem on a disk', () => {
-    describeTarget(runnerOf(['write and persist', 'persistence']), poolFactory('pmem'), PMEM_CAPABILITIES);
+    describeTarget(runnerOf(['write and persist']), poolFactory('pmem'), PMEM_CAPABILITIES);
   });

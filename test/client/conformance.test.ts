@@ -1,10 +1,9 @@
 /**
- * Remote targets keep the contract of a target: every rule once over each protocol, and the rules that move bytes and survive a restart
- * where another backend or another socket may matter. The long test has every backend over every wire, with every rule.
+ * Remote targets keep the contract of a target: every rule once over each protocol, and the rules that move bytes where another
+ * backend and another socket may matter. The long test has every backend over every wire, with every rule.
  */
 import { describeRemote } from './remote-contract.js';
 
 describeRemote('memory', 'TCP');
 describeRemote('memory', 'RESP');
-describeRemote('file', 'RESP', ['persistence']);
 describeRemote('pmem', 'a unix socket', ['createAndWrite']);
