@@ -18,7 +18,8 @@ await setUp();
 const hasNative = await build();
 const sanitized = hasNative && given.length === 0 ? await sanitize([]) : 0;
 if (!hasNative) console.log('Without the native addon there is nothing to run under sanitizers.');
-const tested = await jest(['--testMatch=**/*.long.test.ts', ...given], {
+// The option takes all that follows it as patterns of its own.
+const tested = await jest([...given, '--testMatch=**/*.long.test.ts'], {
   ...addonEnv(hasNative),
   BEDROCK_TEST_ALL: '1',
 });
