@@ -76,7 +76,10 @@ export class Secured {
         logLevel: 'off',
         ...(logger !== undefined && { logger }),
       },
-    );
+    ).catch(async (error: unknown) => {
+      await rm(folder, { recursive: true });
+      throw error;
+    });
     const secured = new Secured(daemon, folder, tokens);
     running.push(secured);
     return secured;
