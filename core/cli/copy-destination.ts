@@ -13,7 +13,7 @@ import { alignUp, firstExtentOffset, MIN_ALIGNMENT } from '../pool/extent.js';
 import { erasedPages, regionsOf } from '../targets/copy.js';
 import type { CopySide, Backends, Settings } from './copy-side.js';
 import { ofWrittenFile, UsageError } from './failure.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 
 /** Minimum size of a pool of `file` and `pmem`. */
 const MIN_POOL_BYTES = 2 ** 23;

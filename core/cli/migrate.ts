@@ -12,7 +12,8 @@ import { subcommand } from './command-line.js';
 import { UsageError } from './failure.js';
 import { countOf, printJson, printLine, table } from './output.js';
 import { type Progress, trackProgress } from './progress.js';
-import { formatSize, parseNatural, parseSize, SIZE_FORMS } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
+import { parseNatural, parseSize, SIZE_FORMS } from './sizes.js';
 
 const EXAMPLES = `
 Examples:

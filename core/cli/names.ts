@@ -24,7 +24,8 @@ import {
   withProgress,
   writeOut,
 } from './region-transfer.js';
-import { formatSize, parseSize, SIZE_FORMS } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
+import { parseSize, SIZE_FORMS } from './sizes.js';
 import { formatTime } from './times.js';
 
 const PUT_EXAMPLES = `

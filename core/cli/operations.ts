@@ -4,7 +4,7 @@ import type { OperationStatus } from '../contract/operation.js';
 import { onDaemon, withAddress, type AddressOptions } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { printJson, printLine, table } from './output.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 import { formatTime } from './times.js';
 
 const EXAMPLES = `

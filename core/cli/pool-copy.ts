@@ -17,7 +17,8 @@ import { Conclusion, ofNamedFile, UsageError } from './failure.js';
 import { interruptible } from './interruption.js';
 import { countOf, printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
-import { formatSize, parseSize, SIZE_FORMS } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
+import { parseSize, SIZE_FORMS } from './sizes.js';
 
 const EXAMPLES = `
 Examples:

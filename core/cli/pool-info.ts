@@ -4,7 +4,7 @@ import type { PoolInfo } from '../pool/pool-info.js';
 import { subcommand } from './command-line.js';
 import { printJson, printLine } from './output.js';
 import { named, onPool, type PoolOptions, withPool } from './pool-command.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 import { formatTime } from './times.js';
 
 const EXAMPLES = `

@@ -2,7 +2,7 @@
  * A progress bar on standard error during a large transfer; none if it would disturb other output.
  */
 import { bar } from './output.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 
 /** Smaller transfers are over before anyone could read it. */
 const MIN_BYTES = 8 * 2 ** 20;

@@ -16,7 +16,8 @@ import { subcommand } from './command-line.js';
 import { print, printJson, printLine, shownName } from './output.js';
 import { forEachRegion } from './region-list.js';
 import { addCreate, addRead, addWrite } from './region-transfer.js';
-import { formatSize, parseByteRange, SIZE_FORMS } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
+import { parseByteRange, SIZE_FORMS } from './sizes.js';
 import { formatTime } from './times.js';
 
 const EXAMPLES = `

@@ -2,7 +2,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { RegionRange } from '../contract/target.js';
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 const SIZE = /^(\d+)\s*(?:([KMGT])(?:iB)?|B)?$/i;
 
 /** For help texts. */
@@ -31,16 +30,4 @@ export function parseByteRange(text: string): RegionRange {
 export function parseNatural(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It takes a whole number from 0 up.');
   return Number(text);
-}
-
-/** 65536 is `64.0 KiB`. */
-export function formatSize(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  // Not 1024: what would be rounded up to it belongs to the next unit.
-  while (value >= 1023.95 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }

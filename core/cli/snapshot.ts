@@ -14,7 +14,8 @@ import { Conclusion } from './failure.js';
 import { interruptible } from './interruption.js';
 import { countOf, printJson, printLine } from './output.js';
 import { trackProgress } from './progress.js';
-import { formatSize, parseNatural } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
+import { parseNatural } from './sizes.js';
 import { formatTime } from './times.js';
 
 const TARGET_HELP = 'a provider, by name or ID, followed by .N to select target N of a provider with several';

@@ -7,7 +7,7 @@ import type { TargetState, TargetStats } from '../contract/target.js';
 import { type AddressOptions, onDaemon, withAddress } from './client-command.js';
 import { subcommand } from './command-line.js';
 import { bar, printJson, printLine, table } from './output.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 
 const EXAMPLES = `
 Examples:

@@ -3,7 +3,7 @@
  * are no longer.
  */
 import { shownName } from './output.js';
-import { formatSize } from './sizes.js';
+import { formatSize } from '../base/size-text.js';
 import type { TargetFigures, TopFigures } from './top-figures.js';
 
 export interface Line {

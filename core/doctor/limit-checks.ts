@@ -3,7 +3,8 @@ import path from 'node:path';
 import { mountsBelow } from '../base/mounts.js';
 import type { Diagnosis } from '../contract/diagnosis.js';
 import { type Check, ok, problem, warning } from './checks.js';
-import { type Machine, sizeText } from './machine.js';
+import { formatSize } from '../base/size-text.js';
+import type { Machine } from './machine.js';
 
 /** Each connection takes one; so do pools, logs and libraries. */
 const LEAST_FILES = 256;
@@ -38,7 +39,7 @@ function limitOf(table: string, name: string): Limit | undefined {
 function resourceLimits(machine: Machine): Diagnosis[] {
   const table = machine.read('/proc/self/limits');
   if (table === undefined) return [warning('limits', '/proc/self/limits cannot be read', 'mount /proc')];
-  const sizeOf = (bytes: number): string => (bytes === Infinity ? 'unlimited' : sizeText(bytes));
+  const sizeOf = (bytes: number): string => (bytes === Infinity ? 'unlimited' : formatSize(bytes));
   const findings: Diagnosis[] = [];
   const files = limitOf(table, 'open files');
   if (files !== undefined) {
@@ -110,8 +111,8 @@ function limitsOfGroup(group: string, read: (name: string) => string | undefined
     findings.push(
       warning(
         'control groups',
-        `${group} gives ${sizeText(memory)} of memory`,
-        `raise memory.max and memory.high (MemoryMax=, MemoryHigh=) to ${sizeText(LEAST_MEMORY_BYTES)} at least`,
+        `${group} gives ${formatSize(memory)} of memory`,
+        `raise memory.max and memory.high (MemoryMax=, MemoryHigh=) to ${formatSize(LEAST_MEMORY_BYTES)} at least`,
       ),
     );
   const threads = numberIn('pids.max') - (Number(read('pids.current') ?? 0) || 0);

@@ -8,7 +8,8 @@ import { messageOf } from '../base/errors.js';
 import { withCure } from '../base/system-cure.js';
 import type { Diagnosis } from '../contract/diagnosis.js';
 import { type Check, ok, problem, warning } from './checks.js';
-import { type Machine, sizeText } from './machine.js';
+import { formatSize } from '../base/size-text.js';
+import type { Machine } from './machine.js';
 
 /** Facts that do not come from files. */
 export interface ProcessFacts {
@@ -95,12 +96,12 @@ function flushInstruction(machine: Machine): Diagnosis {
 function memory(machine: Machine): Diagnosis {
   const available = machine.memory('MemAvailable');
   if (available === undefined) return warning('memory', '/proc/meminfo does not show it', 'mount /proc');
-  const found = `${sizeText(available)} of ${sizeText(machine.memory('MemTotal') ?? available)} available`;
+  const found = `${formatSize(available)} of ${formatSize(machine.memory('MemTotal') ?? available)} available`;
   if (available >= LEAST_MEMORY_BYTES) return ok('memory', found);
   return warning(
     'memory',
     found,
-    `end other processes, or add memory: a daemon needs ${sizeText(LEAST_MEMORY_BYTES)}`,
+    `end other processes, or add memory: a daemon needs ${formatSize(LEAST_MEMORY_BYTES)}`,
   );
 }
 
@@ -181,10 +182,10 @@ async function temporaryFiles({ temporaryFolder: folder }: ProcessFacts): Promis
     await access(folder, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = await statfs(folder);
     const free = bavail * bsize;
-    if (free >= LEAST_TEMPORARY_BYTES) return ok(check, `${folder}, ${sizeText(free)} free`);
+    if (free >= LEAST_TEMPORARY_BYTES) return ok(check, `${folder}, ${formatSize(free)} free`);
     return warning(
       check,
-      `${folder} has ${sizeText(free)} free`,
+      `${folder} has ${formatSize(free)} free`,
       'make room, or set TMPDIR to another folder',
     );
   } catch (error) {
