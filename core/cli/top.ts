@@ -2,6 +2,7 @@
  * `bedrock top`: what a daemon does, as it changes. It asks for the status at each interval; a
  * daemon that goes away is asked again until it is back.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { asBedrockError } from '../base/errors.js';
 import type { Service } from '../client/service.js';
@@ -115,18 +116,9 @@ class Look {
   }
 
   /** @throws the reason of the signal */
-  wait(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.signal.removeEventListener('abort', stop);
-        resolve();
-      }, this.options.interval * 1000);
-      const stop = (): void => {
-        clearTimeout(timer);
-        reject(this.signal.reason as Error);
-      };
-      this.signal.addEventListener('abort', stop, { once: true });
-    });
+  async wait(): Promise<void> {
+    const { signal } = this;
+    await delay(this.options.interval * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
