@@ -180,6 +180,12 @@ export interface PoolMedium {
   readNow?(offset: number, into: Uint8Array): boolean;
 
   /**
+   * Like `readNow`, into part of a buffer, for media where this takes less time.
+   * @returns undefined, with nothing done, if `readNow` must be used
+   */
+  copyNow?(offset: number, into: Uint8Array, at: number, size: number): boolean | undefined;
+
+  /**
    * Gives everything back; nothing is called after it. Everything that was acknowledged is already
    * durable.
    */

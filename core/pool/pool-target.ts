@@ -246,6 +246,10 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     return this.#regions.lookUpName(name);
   }
 
+  protected override lookUpNameIn(bytes: Buffer, start: number, end: number): PoolRegion | undefined {
+    return this.#regions.lookUpNameIn(bytes, start, end);
+  }
+
   protected override nameOf(region: ListedRegion): string | undefined {
     return this.#regions.nameOf(region);
   }
@@ -435,6 +439,12 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
 
   protected override readBytesNow(region: PoolRegion, offset: number, into: Uint8Array): boolean {
     return this.#store.readNow?.(region.offset + offset, into) === true;
+  }
+
+  protected override copyBytesNow(region: PoolRegion, into: Buffer, at: number): boolean {
+    const { offset, size } = region;
+    const copied = this.#store.copyNow?.(offset, into, at, size);
+    return copied ?? super.copyBytesNow(region, into, at);
   }
 
   override get isDirect(): boolean {

@@ -129,6 +129,30 @@ export class Outbox {
     this.lineEnd();
   }
 
+  /**
+   * Like `openRoom`, without an object for the room.
+   * @returns where the bytes belong in `place`
+   */
+  openPlace(head: string, size: number): number {
+    this.reserve(head.length + size + 2);
+    const { end } = this;
+    this.text(head);
+    const at = this.end;
+    this.end = end;
+    return at;
+  }
+
+  /** The buffer of `openPlace`. */
+  get place(): Buffer {
+    return this.buffer;
+  }
+
+  /** Ends what `openPlace` has begun; without it, nothing is sent. */
+  closePlace(at: number, size: number): void {
+    this.end = at + size;
+    this.lineEnd();
+  }
+
   /** Removes the last bytes. They must not have been sent. */
   undo(bytes: number): void {
     const inBuffer = Math.min(bytes, this.end - this.#begin);

@@ -44,6 +44,11 @@ export class Calls {
   /** Who wants to know of the request that is being carried out; taken by what answers it later. */
   #watcher: Settled | undefined;
   readonly #conflicts = new Conflicts();
+  /** Calls that are done and not counted: how many, their target, operation and bytes. */
+  #done = 0;
+  #doneAt: ServedTarget | undefined;
+  #doneOf: Operation = 'read';
+  #doneBytes = 0;
 
   constructor(private readonly caller: Caller) {}
 
@@ -57,10 +62,30 @@ export class Calls {
     return executionPool.tryEnter();
   }
 
-  /** Ends a call that is done. @param bytes bytes of regions that it moved */
+  /**
+   * Ends a call that is done. It is counted by the next `count`: the clock is read once for all
+   * requests that arrived together, as their replies are sent together too.
+   * @param bytes bytes of regions that it moved
+   */
   leave(served: ServedTarget, operation: Operation, bytes: number): void {
     served.executionPool.leave();
-    this.record(served, operation, bytes);
+    if (served !== this.#doneAt || operation !== this.#doneOf) {
+      this.count();
+      this.#doneAt = served;
+      this.#doneOf = operation;
+    }
+    this.#done++;
+    this.#doneBytes += bytes;
+    // Each has a span of its own.
+    if (tracing !== undefined) this.count();
+  }
+
+  /** Counts the calls that are done. */
+  count(): void {
+    const { arrivedAt } = this.caller;
+    if (this.#done > 0) this.#doneAt?.record(this.#doneOf, this.#doneBytes, arrivedAt, this.#done);
+    this.#done = 0;
+    this.#doneBytes = 0;
   }
 
   /** Counts a call that needed no admission. */

@@ -266,6 +266,7 @@ export class Connection implements SessionConnection, LongPlaces {
       work = this.#carryOut(isHeld);
     } finally {
       this.#work = work;
+      this.session.calls.count();
     }
     if (this.#life === Life.inputOver && work === 'idle') this.#goTo(Life.ending);
     const isEnding = this.#life >= Life.ending;

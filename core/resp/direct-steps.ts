@@ -7,6 +7,7 @@ import type { RegionId } from '../contract/region-id.js';
 import type { RegionStat, Target } from '../contract/target.js';
 import type { ServedTarget } from '../runtime/served-target.js';
 import { DIRECT_BYTES, type DirectTarget } from '../targets/direct-target.js';
+import type { Region } from '../targets/region.js';
 import { type CommandSession, type Run, WAIT, ONE } from './command.js';
 import { RegionUse } from './conflicts.js';
 import { added, INTEGER_LENGTH } from './counter-steps.js';
@@ -38,11 +39,21 @@ export function look(
 ): Run {
   const asStep = runStep('stat', ONE, step, false);
   return (request, session) => {
+    const plain = enterPlain(request, session);
+    if (plain !== undefined) {
+      try {
+        answer(regionOf(plain, request), session);
+        session.calls.leave(plain, 'stat', 0);
+      } catch (error) {
+        session.calls.fail(plain, 'stat', error);
+      }
+      return undefined;
+    }
     const ref = request.ref(1);
     const served = servedOf(request, session);
     if (typeof ref === 'string') checkNamed(served);
     const { direct, target } = served;
-    if (typeof ref !== 'string' || direct?.isDirect !== true) return asStep(request, session);
+    if (typeof ref !== 'string' || direct === undefined) return asStep(request, session);
     if (isInTheWay(session, target, ref, false)) return WAIT;
     if (!session.calls.enter(served)) return asStep(request, session);
     try {
@@ -55,10 +66,33 @@ export function look(
   };
 }
 
+/**
+ * Enters a call on the name that is the first argument, if nothing has to be looked at beside it:
+ * the name can be found by its bytes, and nothing is in flight that it might have to wait for.
+ * @returns the selected target, whose call `leave` or `fail` must end
+ */
+function enterPlain(request: Request, session: CommandSession): ServedTarget | undefined {
+  const { calls } = session;
+  if (calls.inFlight > 0 || !request.isPlainName(1)) return undefined;
+  const served = session.served('');
+  const isEntered = served.direct !== undefined && served.target.capabilities.named && calls.enter(served);
+  return isEntered ? served : undefined;
+}
+
+/** The region of the first argument, after `enterPlain`. @throws TARGET_CLOSED */
+function regionOf({ direct }: ServedTarget, request: Request): Region | undefined {
+  return (direct as DirectTarget).regionNamed(request.buffer, request.startOf(1), request.endOf(1));
+}
+
 /** GET key */
 export function getNow(step: Step): Run {
   const asStep = runStep('read', ONE, step, false);
   return (request, session) => {
+    const plain = enterPlain(request, session);
+    if (plain !== undefined) {
+      if (getPlain(plain, request, session)) return undefined;
+      plain.executionPool.leave();
+    }
     const ref = request.ref(1);
     const served = servedOf(request, session);
     if (typeof ref !== 'string') return asStep(request, session);
@@ -84,6 +118,33 @@ export function getNow(step: Step): Run {
     else if (readNow(session, served, id, 0, size)) return undefined;
     return asStep(request, session);
   };
+}
+
+/**
+ * GET after `enterPlain`.
+ * @returns whether it has replied, and the call has ended; otherwise nothing was done
+ */
+function getPlain(served: ServedTarget, request: Request, session: CommandSession): boolean {
+  const { calls, replies } = session;
+  const direct = served.direct as DirectTarget;
+  if (!direct.readsNow) return false;
+  try {
+    const region = regionOf(served, request);
+    if (region === undefined) {
+      replies.line(nullLine(session));
+      calls.leave(served, 'read', 0);
+      return true;
+    }
+    const { size } = region;
+    const at = size > session.limits.maxBulkBytes ? -1 : replies.openPlace(size);
+    if (at < 0 || !direct.copyNow(region, replies.place, at)) return false;
+    replies.closePlace(at, size);
+    calls.leave(served, 'read', size);
+    return true;
+  } catch (error) {
+    calls.fail(served, 'read', error);
+    return true;
+  }
 }
 
 /** SET key value, without options. @returns nothing, with nothing done, if this is not possible */

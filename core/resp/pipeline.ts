@@ -222,6 +222,24 @@ export class Pipeline {
     this.#roomLent = undefined;
   }
 
+  /**
+   * A place for a small bulk string that is sent next. `closePlace` makes it a reply; without that
+   * it is none.
+   * @returns where the bytes belong in `place`; -1 if `openBulk` must be used
+   */
+  openPlace(size: number): number {
+    if (size >= BY_REFERENCE_BYTES || this.#isWaiting) return -1;
+    return this.#out.openPlace(headOf(size), size);
+  }
+
+  get place(): Buffer {
+    return this.#out.place;
+  }
+
+  closePlace(at: number, size: number): void {
+    this.#out.closePlace(at, size);
+  }
+
   /** Sends a bulk string. @param lent the spare buffer that holds its bytes */
   bulk(bytes: Uint8Array, lent?: Buffer): void {
     this.#addBulk(headOf(bytes.length), bytes, lent);

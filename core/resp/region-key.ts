@@ -8,14 +8,15 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { BedrockError } from '../base/errors.js';
-import type { RegionRef } from '../contract/names.js';
+import { MAX_NAME_BYTES, type RegionRef } from '../contract/names.js';
 import { RegionId } from '../contract/region-id.js';
 
 /** The byte after the part that chooses the target of a name. */
 export const NAME_MARK = 0xff;
 
-/** Value of each hexadecimal digit by its code; 255 for other bytes. */
-const HEX_DIGITS = new Uint8Array(256).fill(255);
+const NO_DIGIT = 255;
+/** Value of each hexadecimal digit by its code; NO_DIGIT for other bytes. */
+const HEX_DIGITS = new Uint8Array(256).fill(NO_DIGIT);
 for (let digit = 0; digit < 16; digit++) {
   HEX_DIGITS[digit.toString(16).charCodeAt(0)] = digit;
   HEX_DIGITS[digit.toString(16).toUpperCase().charCodeAt(0)] = digit;
@@ -44,6 +45,18 @@ export function refAt(buffer: Buffer, start: number, end: number): RegionRef {
   for (let at = start; at < end; at++)
     if ((buffer[at] as number) >= ASCII_END) return wideName(buffer.subarray(start, end));
   return buffer.toString('latin1', start, end);
+}
+
+/**
+ * Whether bytes are a name of ASCII, which chooses no target and cannot be an ID. Most keys are.
+ * This looks at each byte once, and nothing needs to be decoded.
+ */
+export function isPlainName(buffer: Buffer, start: number, end: number): boolean {
+  const length = end - start;
+  if (length === 0 || length > MAX_NAME_BYTES) return false;
+  if (length >= ID_DIGITS && HEX_DIGITS[buffer[end - 1] as number] !== NO_DIGIT) return false;
+  for (let at = start; at < end; at++) if ((buffer[at] as number) >= ASCII_END) return false;
+  return true;
 }
 
 /** The part of an argument that chooses the target, in the form `provider/`; empty if there is none. */

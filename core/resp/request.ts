@@ -10,7 +10,7 @@ import type { Landed } from './operation-call.js';
 import type { RequestParser } from '../redis-wire/request-parser.js';
 import { NOT_AN_INTEGER, RedisFault } from './redis-fault.js';
 import { positionAt } from './redis-integers.js';
-import { prefixAt, refAt } from './region-key.js';
+import { isPlainName, prefixAt, refAt } from './region-key.js';
 
 const ZERO = 48;
 const NINE = 57;
@@ -146,6 +146,27 @@ export class Request {
   ref(index: number): RegionRef {
     if (this.longAt(index) !== undefined) throw invalid('a name has at most 1024 bytes');
     return refAt(this.#buffer, this.parser.starts[index] as number, this.parser.ends[index] as number);
+  }
+
+  /** The buffer that `startOf` and `endOf` refer to. */
+  get buffer(): Buffer {
+    return this.#buffer;
+  }
+
+  /** The first byte of an argument in `buffer`. */
+  startOf(index: number): number {
+    return this.parser.starts[index] as number;
+  }
+
+  /** The byte after the last one of an argument in `buffer`. */
+  endOf(index: number): number {
+    return this.parser.ends[index] as number;
+  }
+
+  /** Whether an argument is in `buffer`, and is a name as `isPlainName` describes. */
+  isPlainName(index: number): boolean {
+    const { starts, ends } = this.parser;
+    return isPlainName(this.#buffer, starts[index] as number, ends[index] as number);
   }
 
   /** An argument as text. @throws INVALID_ARGUMENT if it is not UTF-8, or very long */

@@ -132,6 +132,8 @@ export class Session implements CommandSession, Caller, WorkingClient {
       if (this.rights.mustAuthenticate) throw noAuth();
       throw invalid(`unknown command ${JSON.stringify(request.text(0).slice(0, 64))}`);
     }
+    // It may show the figures.
+    if (command.keys === undefined) this.calls.count();
     const isNarrow = this.rights.admit(command);
     checkArity(command, request);
     this.#lastCommand = command.name;

@@ -55,13 +55,14 @@ export class OperationFigures {
    */
   readonly errors = new Map<ErrorCode, number>(WATCHED.map((code) => [code, 0]));
 
-  record(bytes: number, milliseconds: number): void {
-    this.count++;
+  /** @param count operations that took this long each; `bytes` are those of all of them */
+  record(bytes: number, milliseconds: number, count = 1): void {
+    this.count += count;
     this.bytes += bytes;
-    this.milliseconds += milliseconds;
+    this.milliseconds += milliseconds * count;
     let bucket = 0;
     while (bucket < BOUNDS_MS.length && milliseconds > (BOUNDS_MS[bucket] as number)) bucket++;
-    (this.buckets[bucket] as number)++;
+    (this.buckets[bucket] as number) += count;
   }
 
   recordFailure(code: ErrorCode, milliseconds: number): void {

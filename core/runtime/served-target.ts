@@ -77,12 +77,13 @@ export class ServedTarget {
   }
 
   /**
-   * Counts an operation that succeeded.
-   * @param bytes of regions that it moved
-   * @param begun when its request came, by performance.now()
+   * Counts operations that succeeded.
+   * @param bytes of regions that they moved
+   * @param begun when their requests came, by performance.now()
+   * @param count how many; their replies are sent together
    */
-  record(operation: Operation, bytes: number, begun: number): void {
-    this.meter[operation].record(bytes, performance.now() - begun);
+  record(operation: Operation, bytes: number, begun: number, count = 1): void {
+    this.meter[operation].record(bytes, performance.now() - begun, count);
     if (tracing !== undefined) this.#trace(operation, bytes, begun);
   }
 

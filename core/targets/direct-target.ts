@@ -71,6 +71,33 @@ export abstract class DirectTarget<R extends Region = Region> extends BaseTarget
   }
 
   /**
+   * `readBytesNow` of a whole region into part of a buffer, from `at` on. A target of small regions
+   * overrides it: a view of that part would take longer to make than a few bytes to copy.
+   */
+  protected copyBytesNow(region: R, into: Buffer, at: number): boolean {
+    return this.readBytesNow(region, 0, into.subarray(at, at + region.size));
+  }
+
+  /**
+   * @internal
+   * The region that has a name of ASCII, which is part of a buffer. It is for this step only.
+   */
+  regionNamed(bytes: Buffer, start: number, end: number): R | undefined {
+    this.checkOpen();
+    const region = this.lookUpNameIn(bytes, start, end);
+    return region === undefined || region.isErased ? undefined : region;
+  }
+
+  /**
+   * @internal
+   * `readNow` of all bytes of a region that `regionNamed` has returned, at most DIRECT_BYTES, into
+   * part of a buffer.
+   */
+  copyNow(region: R, into: Buffer, at: number): boolean {
+    return region.hold === undefined && this.copyBytesNow(region, into, at);
+  }
+
+  /**
    * Like `readInto`, of at most DIRECT_BYTES, of a target that `readsNow`.
    * @returns whether the bytes are there; if not, nothing was begun, and `readInto` has to be
    *   called: it also waits for a transaction that has to end first

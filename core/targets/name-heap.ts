@@ -132,11 +132,12 @@ export class NameHeap {
     return ((place & UNIT_MASK) << UNIT_BITS) + HEAD_BYTES;
   }
 
-  isAt(place: number, key: Uint8Array, length: number): boolean {
+  /** Whether the name at a place is the one at `from` in `key`. */
+  isAt(place: number, key: Uint8Array, length: number, from = 0): boolean {
     const { bytes, words } = this.#chunkAt(place);
     if (words[(place & UNIT_MASK) + 1] !== length) return false;
     const start = this.startAt(place);
-    for (let i = 0; i < length; i++) if (bytes[start + i] !== key[i]) return false;
+    for (let i = 0; i < length; i++) if (bytes[start + i] !== key[from + i]) return false;
     return true;
   }
 

@@ -67,6 +67,12 @@ export class NameIndex {
     return place < 0 ? -1 : this.#heap.slotAt(place);
   }
 
+  /** Like `find`, of a name that is part of a buffer. */
+  findIn(bytes: Uint8Array, start: number, end: number): number {
+    const place = this.#tree.find(bytes, end - start, start);
+    return place < 0 ? -1 : this.#heap.slotAt(place);
+  }
+
   has(slot: number): boolean {
     return this.#placeOf(slot) !== NOWHERE;
   }

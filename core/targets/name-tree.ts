@@ -72,11 +72,11 @@ export class NameTree {
     return this.#room * (BRANCHES * 4 + 2);
   }
 
-  /** The place of a name in the heap, or -1. */
-  find(key: Uint8Array, length: number): number {
+  /** The place of a name in the heap, or -1. @param start of the name in `key` */
+  find(key: Uint8Array, length: number, start = 0): number {
     let ref = this.#root;
-    while (ref > 0) ref = this.#branch(ref, symbolOf(key, 0, length, this.#symbol(ref)));
-    return ref !== EMPTY && this.heap.isAt(~ref, key, length) ? ~ref : -1;
+    while (ref > 0) ref = this.#branch(ref, symbolOf(key, start, length, this.#symbol(ref)));
+    return ref !== EMPTY && this.heap.isAt(~ref, key, length, start) ? ~ref : -1;
   }
 
   /**

@@ -166,6 +166,12 @@ export class RegionDirectory<R extends Region> {
     return slot < 0 ? undefined : this.#regionAt(slot);
   }
 
+  /** Like `lookUpName`, of a name that is part of a buffer. */
+  lookUpNameIn(bytes: Uint8Array, start: number, end: number): R | undefined {
+    const slot = this.#names.findIn(bytes, start, end);
+    return slot < 0 ? undefined : this.#regionAt(slot);
+  }
+
   /** The name of a live region, if it has one. */
   nameOf({ id }: Pick<RegionStat, 'id'>): string | undefined {
     return this.#names.nameOf(id.slot);

@@ -88,6 +88,11 @@ export abstract class TargetHooks<R extends Region = Region> extends Lifecycle {
     throw this.#missing('lookUpName');
   }
 
+  /** Like `lookUpName`, of a name of ASCII that is part of a buffer. */
+  protected lookUpNameIn(bytes: Buffer, start: number, end: number): R | undefined {
+    return this.lookUpName(bytes.toString('latin1', start, end));
+  }
+
   /** The name of a region, if it has one. */
   protected nameOf(_region: ListedRegion): string | undefined {
     throw this.#missing('nameOf');
