@@ -13,7 +13,13 @@ const leftOut = process.env.BEDROCK_WITHOUT_ADDON
   : [];
 
 export default {
-  testEnvironment: 'node',
+  // The long tests are few beside what they do, and some look at all that a process holds.
+  ...(process.env.BEDROCK_TEST_ALL
+    ? { testEnvironment: 'node' }
+    : {
+        testEnvironment: '<rootDir>/test/shared-environment.cjs',
+        runtime: '<rootDir>/test/shared-runtime.cjs',
+      }),
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: [
@@ -44,9 +50,9 @@ export default {
   },
   // The tests are processes, sockets and folders of their own, and some wait for a disk: two more than there are cores leave none idle.
   maxWorkers: availableParallelism() + 2,
-  // Node.js 20 never frees an ES module of a vm context, so that a process keeps all of every test file it has run, and each full
-  // collection goes through that: it would come to a fifth of the whole run.
-  workerIdleMemoryLimit: '250MB',
+  // Node.js 20 never frees an ES module of a vm context. What stays of each test file is a megabyte or two in the quick tests, and all that it
+  // loads in the long ones.
+  workerIdleMemoryLimit: process.env.BEDROCK_TEST_ALL ? '250MB' : '400MB',
   // Jest ends a worker by force that has not ended half a second after the last test, with a notice as of a leak. A busy machine takes longer.
   workerGracefulExitTimeout: 60_000,
   // It ends what hangs. No test is judged by its time, so it may be far beyond what the slowest machine takes.

@@ -1,6 +1,8 @@
 /**
  * The file backend where the native addon is not to be had: the same contract, by the command flock
  * and by writing zeros.
+ *
+ * @jest-environment node
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm, stat } from 'node:fs/promises';
@@ -12,7 +14,7 @@ import { runnerOf } from '../conformance/chosen-groups.js';
 import { isThorough } from '../fixtures/thoroughness.js';
 import { poolFactory, poolFolder, poolTarget, type PoolConfig } from './pool-factory.js';
 
-// Of this file alone: each has an environment of its own. The addon is looked for when a target first opens.
+// Of this file alone, which has modules of its own. The addon is looked for when a target first opens.
 process.env.BEDROCK_NATIVE_ADDON = '/nonexistent/addon.node';
 
 const MIB = 2 ** 20;
