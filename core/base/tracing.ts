@@ -60,17 +60,21 @@ export class Tracing {
     return requests.run({ span, door, hasEnded: false }, run);
   }
 
-  /** Reports an operation that has ended. The first one becomes the span of the request. */
+  /**
+   * Reports an operation that has ended. The first one becomes the span of the request, and others
+   * of the same request belong to it.
+   */
   operation({ provider, target, operation, bytes, begun, code }: TracedOperation): void {
-    const { SpanKind, SpanStatusCode, ROOT_CONTEXT } = this.api;
-    let request = requests.getStore();
-    if (request === undefined || request.hasEnded) {
+    const { SpanKind, SpanStatusCode, ROOT_CONTEXT, trace } = this.api;
+    const request = requests.getStore();
+    // Outside a request: one of the Redis protocol, which was done at once.
+    const door = request?.door ?? 'resp';
+    let span = request?.span;
+    if (request === undefined || span === undefined || request.hasEnded) {
+      const parent = span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span);
       const startTime = performance.timeOrigin + begun;
-      const span = this.#tracer.startSpan('bedrock', { kind: SpanKind.SERVER, startTime }, ROOT_CONTEXT);
-      request = { span, door: 'resp', hasEnded: false };
-    }
-    request.hasEnded = true;
-    const { span, door } = request;
+      span = this.#tracer.startSpan('bedrock', { kind: SpanKind.SERVER, startTime }, parent);
+    } else request.hasEnded = true;
     span.updateName(`bedrock ${operation}`);
     span.setAttributes({
       'bedrock.door': door,

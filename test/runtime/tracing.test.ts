@@ -128,6 +128,25 @@ it('continue at the daemon that a provider depends on', async () => {
     });
 });
 
+it('belong to the first one where a request has several', async () => {
+  register();
+  await runDaemon({});
+  const ended = { provider: 'store', target: 0, bytes: 8, begun: performance.now() };
+  tracing?.during('http', { traceparent }, () => {
+    for (const operation of ['list', 'read', 'erase']) tracing?.operation({ ...ended, operation });
+  });
+  const [first, ...others] = spans();
+  expect(first).toMatchObject({ name: 'bedrock list', parentSpanContext: PARENT });
+  expect(others.map(({ name }) => name)).toEqual(['bedrock read', 'bedrock erase']);
+  for (const { attributes, parentSpanContext } of others) {
+    expect(attributes['bedrock.door']).toBe('http');
+    expect(parentSpanContext).toMatchObject({
+      traceId: PARENT.traceId,
+      spanId: first?.spanContext().spanId,
+    });
+  }
+});
+
 it('are not there without a tracer provider', async () => {
   const daemon = await runDaemon({ providers: [memoryStore('store', 42)] });
   await daemon.regionOf(Buffer.from('contents'));
