@@ -4,9 +4,11 @@
  *
  * They come from /proc and /sys, which the kernel generates from memory.
  */
+import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
+import path from 'node:path';
 import { getHeapStatistics } from 'node:v8';
-import { ControlGroups, readText, type MemoryLimit } from './control-groups.js';
+import { ControlGroups, type MemoryLimit } from './control-groups.js';
 
 const PAGE_BYTES = 4096;
 
@@ -92,4 +94,13 @@ function processLimits(text: string): ProcessLimit[] {
 function kilobytes(text: string, name: string): number | undefined {
   const line = text.split('\n').find((each) => each.startsWith(`${name}:`));
   return line === undefined ? undefined : parseInt(line.slice(name.length + 1), 10) * 1024;
+}
+
+/** A file of the kernel; undefined if it does not exist or cannot be read. */
+function readText(root: string, file: string): string | undefined {
+  try {
+    return readFileSync(path.join(root, file), 'latin1');
+  } catch {
+    return undefined;
+  }
 }

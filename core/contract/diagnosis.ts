@@ -23,3 +23,15 @@ export interface DiagnosisContext {
   /** Aborted when the time for the checks is over: they have 5 s. What they find later is not shown. */
   readonly signal: AbortSignal;
 }
+
+export function ok(check: string, found: string): Diagnosis {
+  return { check, state: 'ok', found };
+}
+
+export function warning(check: string, found: string, cure?: string): Diagnosis {
+  return { check, state: 'warning', found, ...(cure !== undefined && { cure }) };
+}
+
+export function problem(check: string, found: string, cure?: string): Diagnosis {
+  return { check, state: 'problem', found, ...(cure !== undefined && { cure }) };
+}

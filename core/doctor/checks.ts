@@ -3,7 +3,7 @@
  * a file system does not answer, becomes a finding and delays no other. No check changes anything.
  */
 import { explain } from '../base/errors.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
+import { type Diagnosis, problem } from '../contract/diagnosis.js';
 
 /** Time for a check. */
 export const CHECK_MS = 5000;
@@ -43,16 +43,4 @@ async function runOne(check: Check, timeoutMs: number): Promise<readonly Diagnos
 /** Async, so that a check that throws rejects. */
 async function work(check: Check, signal: AbortSignal): Promise<readonly Diagnosis[]> {
   return check.run(signal);
-}
-
-export function ok(check: string, found: string): Diagnosis {
-  return { check, state: 'ok', found };
-}
-
-export function warning(check: string, found: string, cure?: string): Diagnosis {
-  return { check, state: 'warning', found, ...(cure !== undefined && { cure }) };
-}
-
-export function problem(check: string, found: string, cure?: string): Diagnosis {
-  return { check, state: 'problem', found, ...(cure !== undefined && { cure }) };
 }

@@ -12,10 +12,10 @@ import { withCure } from '../base/system-cure.js';
 import { readConfigFile } from '../config/document.js';
 import type { ResolvedConfig, ResolvedTarget } from '../config/resolved-config.js';
 import { resolveDocument } from '../daemon/preparation.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
+import { type Diagnosis, ok, problem, warning } from '../contract/diagnosis.js';
 import { ownerOfPort } from '../net/socket-owner.js';
 import { type ConfigIssue, formatIssue } from '../validation/issues.js';
-import { type Check, ok, problem, warning } from './checks.js';
+import type { Check } from './checks.js';
 
 const DAY_MS = 86_400_000;
 /** A certificate that ends sooner should be renewed. */

@@ -4,9 +4,9 @@
  */
 import type { Service } from '../client/service.js';
 import type { DaemonStatus, TargetStatus } from '../contract/daemon-status.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
+import { type Diagnosis, ok, problem, warning } from '../contract/diagnosis.js';
 import { BedrockError } from '../base/errors.js';
-import { type Check, ok, problem, warning } from './checks.js';
+import type { Check } from './checks.js';
 
 /** The part of the capacity from which on a target counts as full. */
 const FULL_SOON = 0.9;

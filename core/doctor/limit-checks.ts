@@ -1,8 +1,7 @@
 /** Checks of the limits of a process: resource limits (getrlimit(2)) and control groups. */
-import path from 'node:path';
-import { mountsBelow } from '../base/mounts.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
-import { type Check, ok, problem, warning } from './checks.js';
+import { type ControlGroup, controlGroupsBelow } from '../base/control-groups.js';
+import { type Diagnosis, ok, problem, warning } from '../contract/diagnosis.js';
+import type { Check } from './checks.js';
 import { formatSize } from '../base/size-text.js';
 import type { Machine } from './machine.js';
 
@@ -82,55 +81,42 @@ function resourceLimits(machine: Machine): Diagnosis[] {
 
 /** Any group above the process's own may be the one that is full. */
 function controlGroups(machine: Machine): Diagnosis[] {
-  const mount = mountsBelow(machine.root).find(({ type }) => type === 'cgroup2');
-  const own = /^0::(.*)$/m.exec(machine.read('/proc/self/cgroup') ?? '')?.[1];
-  const isSeen = mount !== undefined && own !== undefined;
-  if (!isSeen || machine.read(`${mount.folder}/cgroup.controllers`) === undefined)
+  const groups = controlGroupsBelow(machine.root).filter(({ version }) => version === 2);
+  if (!groups.some((group) => group.read('cgroup.controllers') !== undefined))
     return [ok('control groups', 'no limits of cgroup v2 are seen')];
-  // In a container without a name space of its own, the path begins above what is mounted.
-  const below = own.startsWith('/..')
-    ? '/'
-    : own.startsWith(`${mount.root}/`) && mount.root !== '/'
-      ? own.slice(mount.root.length)
-      : own;
-  const findings: Diagnosis[] = [];
-  for (let group = path.posix.join('/', below); ; group = path.posix.dirname(group)) {
-    findings.push(
-      ...limitsOfGroup(group, (name) => machine.read(path.posix.join(mount.folder, group, name))),
-    );
-    if (group === '/') break;
-  }
+  const findings = groups.flatMap(limitsOfGroup);
   return findings.length > 0 ? findings : [ok('control groups', 'they limit nothing too tightly')];
 }
 
-function limitsOfGroup(group: string, read: (name: string) => string | undefined): Diagnosis[] {
+function limitsOfGroup(group: ControlGroup): Diagnosis[] {
   const findings: Diagnosis[] = [];
-  const numberIn = (name: string): number => Number((read(name) ?? 'max').replace('max', 'Infinity'));
+  const numberIn = (name: string): number =>
+    Number((group.read(name) ?? 'max').trim().replace('max', 'Infinity'));
   const memory = Math.min(numberIn('memory.max'), numberIn('memory.high'));
   if (memory < LEAST_MEMORY_BYTES)
     findings.push(
       warning(
         'control groups',
-        `${group} gives ${formatSize(memory)} of memory`,
+        `${group.name} gives ${formatSize(memory)} of memory`,
         `raise memory.max and memory.high (MemoryMax=, MemoryHigh=) to ${formatSize(LEAST_MEMORY_BYTES)} at least`,
       ),
     );
-  const threads = numberIn('pids.max') - (Number(read('pids.current') ?? 0) || 0);
+  const threads = numberIn('pids.max') - (Number(group.read('pids.current') ?? 0) || 0);
   if (threads < LEAST_THREADS)
     findings.push(
       warning(
         'control groups',
-        `${group} has room for ${threads} more threads`,
+        `${group.name} has room for ${threads} more threads`,
         `raise pids.max (TasksMax=): a daemon may need ${LEAST_THREADS}`,
       ),
     );
-  const [quota = 'max', period = '100000'] = (read('cpu.max') ?? 'max').split(' ');
+  const [quota = 'max', period = '100000'] = (group.read('cpu.max') ?? 'max').trim().split(' ');
   const cores = quota === 'max' ? Infinity : Number(quota) / Number(period);
   if (cores < 1)
     findings.push(
       warning(
         'control groups',
-        `${group} gives ${cores.toFixed(2)} of a processor: the daemon is stopped for the rest of each period`,
+        `${group.name} gives ${cores.toFixed(2)} of a processor: the daemon is stopped for the rest of each period`,
         'raise cpu.max (CPUQuota=) to one processor at least',
       ),
     );

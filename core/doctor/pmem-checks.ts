@@ -9,8 +9,8 @@ import path from 'node:path';
 import { addonState } from '../../native/load.js';
 import { messageOf } from '../base/errors.js';
 import { isDax, mountsBelow } from '../base/mounts.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
-import { type Check, ok, problem, warning } from './checks.js';
+import { type Diagnosis, ok, problem, warning } from '../contract/diagnosis.js';
+import type { Check } from './checks.js';
 import type { Machine } from './machine.js';
 
 /** The size of a huge page: a mapping that begins elsewhere has small pages. */

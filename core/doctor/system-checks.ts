@@ -6,8 +6,8 @@ import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { messageOf } from '../base/errors.js';
 import { withCure } from '../base/system-cure.js';
-import type { Diagnosis } from '../contract/diagnosis.js';
-import { type Check, ok, problem, warning } from './checks.js';
+import { type Diagnosis, ok, problem, warning } from '../contract/diagnosis.js';
+import type { Check } from './checks.js';
 import { formatSize } from '../base/size-text.js';
 import type { Machine } from './machine.js';
 

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { messageOf, systemCodeOf } from '../base/errors.js';
 import { isDax, type Mount, mountOf, mountsBelow } from '../base/mounts.js';
 import { withCure } from '../base/system-cure.js';
-import type { Diagnosis, DiagnosisContext } from '../contract/diagnosis.js';
+import { type Diagnosis, type DiagnosisContext, ok, problem, warning } from '../contract/diagnosis.js';
 import { holderOfLock } from './lock-holder.js';
 import { checkKind, fileOf } from './pool-path.js';
 import { missingBytes, type PoolSettings } from './pool-settings.js';
@@ -57,14 +57,14 @@ export async function diagnosePool(
   try {
     checkKind(file, there);
   } catch (error) {
-    return [{ check: 'pool', state: 'problem', found: messageOf(error) }];
+    return [problem('pool', messageOf(error))];
   }
   const findings: Diagnosis[] = [await diagnoseRights(file, settings)];
   findings.push(...(await diagnoseHolder(file)));
   findings.push(...diagnoseFileSystem(file, settings, type, systemRoot));
   const { max_size: maxBytes = 0 } = settings;
   findings.push(
-    await diagnoseSpace(path.dirname(file), Math.max(0, maxBytes - there.blocks * 512), 'to grow', 'warning'),
+    await diagnoseSpace(path.dirname(file), Math.max(0, maxBytes - there.blocks * 512), 'to grow', warning),
   );
   return findings;
 }
@@ -78,28 +78,22 @@ async function diagnoseMissing(
   const bytes = settings.read_only === true ? undefined : missingBytes(settings);
   if (bytes === undefined)
     return [
-      {
-        check: 'pool',
-        state: 'problem',
-        found: `${file} does not exist, and the settings do not let one be made`,
-        cure: 'correct "path", mount its file system, or set "create_if_missing_with_size"',
-      },
+      problem(
+        'pool',
+        `${file} does not exist, and the settings do not let one be made`,
+        'correct "path", mount its file system, or set "create_if_missing_with_size"',
+      ),
     ];
   const folder = await nearestFolder(path.dirname(file));
   const findings: Diagnosis[] = [];
   try {
     await access(folder, constants.W_OK | constants.X_OK);
-    findings.push({ check: 'pool', state: 'ok', found: `${file} does not exist yet, and can be made` });
+    findings.push(ok('pool', `${file} does not exist yet, and can be made`));
   } catch (error) {
-    findings.push({
-      check: 'pool',
-      state: 'problem',
-      found: `${file} cannot be made: ${messageOf(error)}`,
-      cure: cureOf(error),
-    });
+    findings.push(problem('pool', `${file} cannot be made: ${messageOf(error)}`, cureOf(error)));
   }
   findings.push(...diagnoseFileSystem(file, settings, type, systemRoot));
-  findings.push(await diagnoseSpace(folder, bytes, 'for the new pool', 'problem'));
+  findings.push(await diagnoseSpace(folder, bytes, 'for the new pool', problem));
   return findings;
 }
 
@@ -117,13 +111,9 @@ async function diagnoseRights(
 ): Promise<Diagnosis> {
   try {
     await access(file, isReadOnly ? constants.R_OK : constants.R_OK | constants.W_OK);
-    return {
-      check: 'pool',
-      state: 'ok',
-      found: `${file}, which can be ${isReadOnly ? 'read' : 'read and written'}`,
-    };
+    return ok('pool', `${file}, which can be ${isReadOnly ? 'read' : 'read and written'}`);
   } catch (error) {
-    return { check: 'pool', state: 'problem', found: messageOf(error), cure: cureOf(error) };
+    return problem('pool', messageOf(error), cureOf(error));
   }
 }
 
@@ -138,15 +128,13 @@ async function diagnoseHolder(file: string): Promise<Diagnosis[]> {
   }
   try {
     const holder = await holderOfLock(handle);
-    if (holder === undefined)
-      return [{ check: 'lock', state: 'ok', found: 'no process is seen that holds it' }];
+    if (holder === undefined) return [ok('lock', 'no process is seen that holds it')];
     return [
-      {
-        check: 'lock',
-        state: 'warning',
-        found: `${holder} holds it`,
-        cure: 'nothing, if that is the daemon with this configuration; otherwise stop it, or give another path',
-      },
+      warning(
+        'lock',
+        `${holder} holds it`,
+        'nothing, if that is the daemon with this configuration; otherwise stop it, or give another path',
+      ),
     ];
   } finally {
     await handle.close();
@@ -165,31 +153,26 @@ function diagnoseFileSystem(
   const shown = `${mount.type} at ${mount.folder}`;
   if (mount.options.includes('ro') && !isReadOnly)
     return [
-      {
+      problem(
         check,
-        state: 'problem',
-        found: `${shown} is mounted read-only`,
-        cure: `mount -o remount,rw ${mount.folder}, or set "read_only"`,
-      },
+        `${shown} is mounted read-only`,
+        `mount -o remount,rw ${mount.folder}, or set "read_only"`,
+      ),
     ];
   const known = FILE_SYSTEMS[mount.type] ?? (mount.type.startsWith('fuse') ? FUSE : undefined);
   const findings: Diagnosis[] = [
     known === undefined
-      ? { check, state: 'ok', found: isDax(mount) ? `${shown}, DAX` : shown }
-      : {
-          check,
-          state: 'warning',
-          found: `${shown} is ${known[0]}`.replace('is copies', 'copies'),
-          cure: known[1],
-        },
+      ? ok(check, isDax(mount) ? `${shown}, DAX` : shown)
+      : warning(check, `${shown} is ${known[0]}`.replace('is copies', 'copies'), known[1]),
   ];
   if (type === 'pmem' && !isDax(mount))
-    findings.push({
-      check: 'persistent memory',
-      state: requiresPmem ? 'problem' : 'warning',
-      found: `${mount.folder} is mounted without dax: writes become durable by msync, not by flushes of the processor`,
-      cure: 'give a path on persistent memory (mount -o dax), or use the type file, which is faster here',
-    });
+    findings.push(
+      (requiresPmem ? problem : warning)(
+        'persistent memory',
+        `${mount.folder} is mounted without dax: writes become durable by msync, not by flushes of the processor`,
+        'give a path on persistent memory (mount -o dax), or use the type file, which is faster here',
+      ),
+    );
   return findings;
 }
 
@@ -202,18 +185,13 @@ async function diagnoseSpace(
   folder: string,
   neededBytes: number,
   what: string,
-  stateOfLack: 'warning' | 'problem',
+  lack: typeof warning,
 ): Promise<Diagnosis> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   const found = `${free} bytes free, ${neededBytes} needed ${what}`;
-  if (free >= neededBytes) return { check: 'space', state: 'ok', found };
-  return {
-    check: 'space',
-    state: stateOfLack,
-    found,
-    cure: 'make room, or give a smaller size or another path',
-  };
+  if (free >= neededBytes) return ok('space', found);
+  return lack('space', found, 'make room, or give a smaller size or another path');
 }
 
 /** The advice alone. */
