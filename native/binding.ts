@@ -53,6 +53,8 @@ export interface MappingBinding {
   drain(): Outcome;
   storePersist64(value: bigint): Outcome;
   store64(value: bigint): Outcome;
+  /** The stores of a list, `length` bytes of it; see store-list.ts. */
+  carryOut(list: Uint8Array): Outcome;
   load64(): bigint | number;
   /** A checksum, or a negated status. */
   crc32c(): number;

@@ -36,6 +36,7 @@ export { WINDOW_SPAN, WINDOW_STRIDE } from './mapping.js';
 export type { Durable, Mapping, MappingAttributes, MappingMode } from './mapping.js';
 export type { MsyncMeter } from './msync-group.js';
 export type { ByteRange } from './ranges.js';
+export type { StoreList } from './store-list.js';
 export type { PlatformAttributes } from './binding.js';
 
 /** Properties of the machine and of libpmem. `mapping.attributes()` adds those of one file. */

@@ -17,6 +17,7 @@ import { invalidArgument, isSize, show, systemError } from './errors.js';
 import { closedFault, copyFault, faultOf, lostFault, readOnlyFault } from './mapping-faults.js';
 import { MsyncGroup, type MsyncMeter } from './msync-group.js';
 import { type ByteRange, spanOf, toPairs } from './ranges.js';
+import { StoreList } from './store-list.js';
 
 /**
  * `pmem-forced`: PMEM_IS_PMEM_FORCE=1 was set; nothing survives a power failure unless the file
@@ -267,6 +268,24 @@ export class Mapping {
     const value = this.#native.load64();
     if (typeof value === 'bigint') return value;
     throw faultOf(this, value, 'load', offset, 8);
+  }
+
+  /** @internal An empty list for `carryOut`. */
+  storeList(): StoreList {
+    return new StoreList();
+  }
+
+  /**
+   * @internal
+   * Carries out a list of stores, and empties it; on persistent memory only. If it throws, some of
+   * them may have been carried out.
+   */
+  carryOut(list: StoreList): void {
+    const { length } = list;
+    list.length = 0;
+    this.#put(0, length);
+    const outcome = this.#native.carryOut(list.bytes);
+    if (outcome !== undefined) throw faultOf(this, outcome, 'list of stores', 0, length);
   }
 
   // Making stores durable

@@ -5,6 +5,10 @@
  * write(2) on the thread pool, coherent with the mapping, and are durable after an msync, which all
  * waiting calls share. `mode` says which case it is. Views are of the mapping in both cases.
  *
+ * On persistent memory, small stores that become durable later are collected (native/store-list.ts),
+ * and carried out with the next barrier or publish: a put is one call of the addon. Whatever else
+ * loads from the mapping or stores to it carries them out first, so nobody can tell.
+ *
  * Space is allocated before it is mapped or promised. If the file is truncated under the mapping,
  * or the memory has an error, the mapping loses pages (native/mapping.ts). From then on the pool
  * refuses changes, and reads go through read(2), which reports what is there.
@@ -19,7 +23,7 @@ import {
   type PoolMedium,
   type TargetMode,
 } from '../../core/index.js';
-import type { Durable, Mapping } from '../../native/index.js';
+import type { Durable, Mapping, StoreList } from '../../native/index.js';
 
 /** The layout of windows, see native/mapping.ts. */
 const WINDOW_STRIDE = 2 ** 31;
@@ -34,10 +38,11 @@ const MAPPED_PIECE_BYTES = 2 ** 22;
 /** Fixed cost of a range, in bytes. */
 const RANGE_BYTES = 128;
 const WORD_BYTES = 8;
+/** Larger stores are not collected. */
+const COLLECTED_BYTES = 2 ** 10;
 /** Up to here, copying by a loop takes less time than by a call. */
 const LOOP_BYTES = 128;
 
-const WORD = new DataView(new ArrayBuffer(WORD_BYTES));
 const NEXT_TURN = Promise.resolve();
 
 export interface PmemMediumOptions {
@@ -56,6 +61,8 @@ export class PmemMedium implements PoolMedium {
   readonly #syncWrites: boolean;
   /** Shared by all that wait for the next drain. */
   #drained: Promise<void> | undefined;
+  /** Stores that are still to be carried out; on persistent memory only. */
+  readonly #stores: StoreList;
   /** Whether loads and stores are those of memory, as far as this thread knows: see `isDirect`. */
   #isDirect: boolean;
 
@@ -67,6 +74,7 @@ export class PmemMedium implements PoolMedium {
     if (this.flushes !== undefined) mapping.measureWith(this.flushes);
     this.#syncWrites = syncWrites;
     this.#isDirect = mapping.isPmem;
+    this.#stores = mapping.storeList();
   }
 
   get mode(): TargetMode {
@@ -90,6 +98,7 @@ export class PmemMedium implements PoolMedium {
 
   copyNow(offset: number, into: Uint8Array, at: number, size: number): boolean | undefined {
     if (size > LOOP_BYTES || !this.isDirect) return undefined;
+    this.#carryOut();
     this.#mapping.load(offset, into, at, size);
     // The loads may have touched the first lost page.
     if (this.#mapping.isLost) throw this.#lost(offset, size, undefined);
@@ -106,6 +115,7 @@ export class PmemMedium implements PoolMedium {
 
   #load(offset: number, into: Uint8Array): void {
     let refusal: unknown;
+    this.#carryOut();
     try {
       into.set(this.#mapping.view(offset, into.length));
     } catch (error) {
@@ -136,6 +146,7 @@ export class PmemMedium implements PoolMedium {
 
   /** With read(2): a cache line that the memory has lost is then an error, not the end of the process. */
   readCarefully(offset: number, into: Uint8Array): Promise<void> {
+    this.#carryOut();
     return this.#io.read(offset, into);
   }
 
@@ -151,6 +162,7 @@ export class PmemMedium implements PoolMedium {
 
   #copy(offset: number, bytes: Uint8Array, from = 0, length = bytes.length - from): void {
     this.#io.checkSound();
+    this.#carryOut();
     try {
       this.#mapping.copy(offset, bytes, from, length);
     } catch (error) {
@@ -179,19 +191,38 @@ export class PmemMedium implements PoolMedium {
     if (bytes.length > MAPPED_PIECE_BYTES) {
       return this.#inPieces(bytes.length, (at, length) => this.#copy(offset + at, bytes, at, length));
     }
-    this.#copy(offset, bytes);
+    if (bytes.length > COLLECTED_BYTES) this.#copy(offset, bytes);
+    else this.#collect(bytes.length).copy(offset, bytes, 0, bytes.length);
+    return undefined;
+  }
+
+  stageZeros(offset: number, length: number): undefined | Promise<void> {
+    if (!this.#mapping.isPmem) return this.#io.write(offset, Buffer.alloc(length));
+    this.#collect(0).zeros(offset, length);
     return undefined;
   }
 
   stageWord(offset: number, word: bigint): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#io.certainly(this.#io.write(offset, wordBytes(word)));
+    this.#collect(WORD_BYTES).word(offset, word);
+    return undefined;
+  }
+
+  /** The collected stores, with room for one more of so many bytes. @throws READ_ONLY */
+  #collect(bytes: number): StoreList {
     this.#io.checkSound();
+    if (!this.#stores.hasRoom(bytes)) this.#carryOut();
+    return this.#stores;
+  }
+
+  /** Carries out the collected stores. */
+  #carryOut(): void {
+    if (this.#stores.length === 0) return;
     try {
-      this.#mapping.store64(offset, word);
+      this.#mapping.carryOut(this.#stores);
     } catch (error) {
       throw this.#failed(error);
     }
-    return undefined;
   }
 
   /** A fence waits for all that this thread has flushed. */
@@ -211,6 +242,7 @@ export class PmemMedium implements PoolMedium {
   /** On persistent memory, so durable when it returns. */
   #copyPersist(offset: number, bytes: Uint8Array, from = 0, length = bytes.length - from): void {
     this.#io.checkSound();
+    this.#carryOut();
     try {
       void this.#mapping.copyPersist(offset, bytes, from, length);
     } catch (error) {
@@ -219,6 +251,11 @@ export class PmemMedium implements PoolMedium {
   }
 
   #drainNow(): void {
+    if (this.#stores.length > 0) {
+      this.#stores.drain();
+      this.#carryOut();
+      return;
+    }
     try {
       // It waits for what this thread has flushed, and returns undefined on persistent memory.
       void this.#mapping.drain();
@@ -267,6 +304,7 @@ export class PmemMedium implements PoolMedium {
 
   persist(ranges: readonly MediumRange[]): undefined | Promise<void> {
     this.#io.checkSound();
+    this.#carryOut();
     const cost = ranges.reduce((sum, range) => sum + flushCost(range), 0);
     if (cost > AT_ONCE_BYTES)
       return this.#certainly(() =>
@@ -328,27 +366,30 @@ export class PmemMedium implements PoolMedium {
   publish(offset: number, descriptor: Uint8Array): undefined | Promise<void> {
     // A descriptor lies within a sector, which is written as a whole, so no order is needed.
     if (!this.#mapping.isPmem) return this.#io.certainly(this.#writeThrough(offset, descriptor, true));
-    this.#copyPersist(offset + WORD_BYTES, descriptor, WORD_BYTES);
-    return this.#storePersist(offset, firstWord(descriptor));
+    const { length } = descriptor;
+    const stores = this.#collect(length);
+    stores.copy(offset + WORD_BYTES, descriptor, WORD_BYTES, length - WORD_BYTES);
+    stores.drain();
+    stores.wordOf(offset, descriptor);
+    stores.drain();
+    this.#carryOut();
+    return undefined;
   }
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
-    if (this.#mapping.isPmem) return this.#storePersist(offset, word);
-    return this.#io.certainly(this.#writeThrough(offset, wordBytes(word), true));
-  }
-
-  #storePersist(offset: number, word: bigint): undefined {
-    this.#io.checkSound();
-    try {
-      void this.#mapping.storePersist64(offset, word);
-    } catch (error) {
-      throw this.#failed(error);
-    }
+    if (!this.#mapping.isPmem)
+      return this.#io.certainly(this.#writeThrough(offset, wordBytes(word), true));
+    const stores = this.#collect(WORD_BYTES);
+    stores.word(offset, word);
+    stores.drain();
+    this.#carryOut();
+    return undefined;
   }
 
   clear(offset: number, length: number): undefined | Promise<void> {
     if (!this.#mapping.isPmem) return this.#clearThrough(offset, length);
     this.#io.checkSound();
+    this.#carryOut();
     if (length > AT_ONCE_BYTES) return this.#certainly(() => this.#mapping.fillAsync(offset, length, 0));
     try {
       void this.#mapping.fillPersist(offset, length, 0);
@@ -395,6 +436,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   map(offset: number, length: number): Uint8Array[] {
+    this.#carryOut();
     const views: Uint8Array[] = [];
     for (let at = offset; at < offset + length;) {
       const windowEnd = Math.floor(at / WINDOW_STRIDE) * WINDOW_STRIDE + WINDOW_SPAN;
@@ -427,6 +469,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   async close(): Promise<void> {
+    // A barrier has carried out all stores that count.
     try {
       await this.#mapping.close();
     } finally {
@@ -438,12 +481,6 @@ export class PmemMedium implements PoolMedium {
 /** Cost of flushing a range, expressed in bytes of a long one: at least a cache line, and the call. */
 function flushCost({ size }: MediumRange): number {
   return size + RANGE_BYTES;
-}
-
-/** The first 8 bytes as a number. */
-function firstWord(bytes: Uint8Array): bigint {
-  for (let index = 0; index < WORD_BYTES; index++) WORD.setUint8(index, bytes[index] as number);
-  return WORD.getBigUint64(0, true);
 }
 
 function wordBytes(word: bigint): Buffer {

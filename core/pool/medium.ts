@@ -47,6 +47,9 @@ export interface PoolMedium {
    */
   stage(offset: number, bytes: Uint8Array): Eventually<void>;
 
+  /** `stage` of zeros, for media that need no array of them. */
+  stageZeros?(offset: number, length: number): Eventually<void>;
+
   /** Like `stage`, for an aligned word of 8 bytes. A power failure leaves the old or the new word. */
   stageWord(offset: number, word: bigint): Eventually<void>;
 

@@ -37,6 +37,8 @@ export interface SpaceState {
   /** The most bytes that the pool may grow to. */
   maxBytes: number;
   logger: Logger | undefined;
+  /** Gives back space that is kept for the next regions. Called when there is too little. */
+  giveBackSpares: () => void;
 }
 
 export class PoolSpace {
@@ -50,12 +52,13 @@ export class PoolSpace {
   /** The part of the free space that may lack space on the medium. */
   readonly #unbacked: ExtentAllocator;
   readonly #logger: Logger | undefined;
+  readonly #giveBackSpares: () => void;
   readonly #growth: Growth;
   readonly #giveBacks: GiveBacks;
   /** Space that a refused header may name. */
   #withheld: Extent[] = [];
 
-  constructor({ medium, headers, free, maxBytes, logger }: SpaceState) {
+  constructor({ medium, headers, free, maxBytes, logger, giveBackSpares }: SpaceState) {
     const header = headers.current;
     this.#medium = medium;
     this.#headers = headers;
@@ -64,6 +67,7 @@ export class PoolSpace {
     this.#unclean = new ExtentAllocator(header.alignment);
     this.#unbacked = new ExtentAllocator(header.alignment);
     this.#logger = logger;
+    this.#giveBackSpares = giveBackSpares;
     this.#growth = new Growth(medium, logger);
     this.#giveBacks = new GiveBacks(
       {
@@ -186,7 +190,11 @@ export class PoolSpace {
 
   async #findSpace(length: number, requested: number): Promise<number> {
     for (let hasRetried = false; ;) {
-      const offset = this.#space.allocate(length);
+      let offset = this.#space.allocate(length);
+      if (offset < 0) {
+        this.#giveBackSpares();
+        offset = this.#space.allocate(length);
+      }
       if (offset >= 0) return offset;
       if (!hasRetried && this.#giveBacks.bytes > 0) {
         await this.#giveBacks.retry();
@@ -308,6 +316,7 @@ export class PoolSpace {
 
   /** @throws OUT_OF_SPACE, with figures that were just taken from the file system */
   async refuse(requested: number, cause?: unknown): Promise<never> {
+    this.#giveBackSpares();
     await this.ask();
     throw this.#outOfSpace(requested, cause);
   }

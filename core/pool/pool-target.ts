@@ -25,7 +25,8 @@ import type { MediumRange, PoolMedium } from './medium.js';
 import { logExcess, logFindings } from './open-log.js';
 import { recoverPool } from './recover-pool.js';
 import type { NewSlot } from './region-extents.js';
-import type { RegionPool } from './region-pool.js';
+import { NameBytes } from './name-bytes.js';
+import type { Named, RegionPool } from './region-pool.js';
 import { mapSpace, SLICE } from './space-map.js';
 
 /** Opens and deletes the storage of a pool. */
@@ -68,6 +69,12 @@ class PoolRegion extends Region implements NewSlot {
   }
 }
 
+/** A region that `publish` gives a name. */
+interface NamedRegion extends Named {
+  readonly text: string;
+  readonly replaced: PoolRegion | undefined;
+}
+
 export class PoolTarget extends ImportableTarget<PoolRegion> {
   readonly type: string;
   readonly capabilities: Capabilities;
@@ -86,6 +93,14 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
    */
   readonly #keep = (region: PoolRegion): void => this.#regions.keep(region);
   readonly #forget = (region: PoolRegion): void => this.#regions.forget(region);
+  readonly #keepNamed = (region: PoolRegion, named?: NamedRegion): void => {
+    const { text, replaced } = named as NamedRegion;
+    this.#regions.keep(region);
+    this.#regions.setName(region, text);
+    if (replaced !== undefined) this.#regions.forget(replaced);
+  };
+  /** The bytes of names that are stored. */
+  readonly #names = new NameBytes();
 
   constructor(options: PoolTargetOptions) {
     super(options.logger);
@@ -275,12 +290,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const { size, createdAt } = region;
     if (naming === undefined) return this.#pool.publish(region, size, createdAt, this.#keep);
     const { name, replaced } = naming;
-    const became = (): void => {
-      this.#regions.keep(region);
-      this.#regions.setName(region, name);
-      if (replaced !== undefined) this.#regions.forget(replaced);
-    };
-    return this.#pool.publish(region, size, createdAt, became, { name: Buffer.from(name), replaced });
+    const named = { text: name, name: this.#names.bytesOf(name, this.isDirect), replaced };
+    return this.#pool.publish(region, size, createdAt, this.#keepNamed, named);
   }
 
   protected unpublish(region: PoolRegion): Eventually<void> {

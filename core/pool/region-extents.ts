@@ -10,6 +10,7 @@ import { allOf, forEach } from './in-order.js';
 import type { PoolMedium } from './medium.js';
 import type { NamePlaces } from './name-places.js';
 import type { PoolSpace } from './pool-space.js';
+import { SPARE_BYTES, type SpareRegions } from './spare-regions.js';
 
 /** Extents up to this size are cleared together, with one barrier. */
 const CLEARED_TOGETHER_BYTES = 2 ** 12;
@@ -19,6 +20,12 @@ const ZEROS = new Uint8Array(CLEARED_TOGETHER_BYTES);
 export interface Extent {
   readonly offset: number;
   readonly length: number;
+}
+
+/** An extent that becomes zeros together with others. */
+interface ClearedExtent extends Extent {
+  /** The slot that becomes spare with it; -1 if it becomes free. */
+  readonly spareSlot: number;
 }
 
 /** A slot, and where its region's contents are. */
@@ -131,31 +138,68 @@ export class RegionExtents {
   /**
    * Like `release`, for many regions. Small extents are cleared with one barrier. If the medium
    * reclaims space, extents may be punched out one by one.
+   * @param spares gets some of them instead of the table and the free space
    */
-  releaseTogether(regions: readonly NewSlot[]): Eventually<void> {
-    const small: Extent[] = [];
+  releaseTogether(regions: readonly NewSlot[], spares?: SpareRegions): Eventually<void> {
+    const small: ClearedExtent[] = [];
     const large: Extent[] = [];
+    let room = spares?.room ?? 0;
     for (const region of regions) {
+      const { slot, offset } = region;
+      const spareLength = room > 0 ? this.#spareLength(region) : 0;
+      if (spareLength > 0) {
+        room--;
+        this.#places.delete(slot);
+        small.push({ offset, length: spareLength, spareSlot: slot });
+        continue;
+      }
       for (const extent of this.of(region)) {
         const isSmall = extent.length <= CLEARED_TOGETHER_BYTES && this.#medium.reclaims !== true;
-        (isSmall ? small : large).push(extent);
+        if (isSmall) small.push({ offset: extent.offset, length: extent.length, spareSlot: -1 });
+        else large.push(extent);
       }
       this.#giveBackSlot(region.slot);
     }
-    return allOf([() => this.#clearTogether(small), () => this.clearAndFree(large)]);
+    return allOf([() => this.#clearTogether(small, spares), () => this.clearAndFree(large)]);
   }
 
-  #clearTogether(extents: readonly Extent[]): Eventually<void> {
+  /** Length of the only extent of a region that may be spare; 0 of any other. */
+  #spareLength({ slot, size }: NewSlot): number {
+    const table = this.#table;
+    const places = this.#places;
+    if (size === 0 || places.apartOf(slot) !== undefined) return 0;
+    const length = this.lengthFor(size + places.lengthOf(slot));
+    return length <= SPARE_BYTES && table.generation(slot) < table.maxGeneration ? length : 0;
+  }
+
+  /** Gives back a region that was spare. */
+  giveBackSpare(slot: number, offset: number, length: number): void {
+    this.#giveBackSlot(slot);
+    this.#space.freeCleared(offset, length);
+  }
+
+  #clearTogether(
+    extents: readonly ClearedExtent[],
+    spares: SpareRegions | undefined,
+  ): Eventually<void> {
     if (extents.length === 0) return undefined;
     const free = (): void => {
-      for (const { offset, length } of extents) this.#space.freeCleared(offset, length);
+      for (const { offset, length, spareSlot } of extents)
+        if (spareSlot < 0) this.#space.freeCleared(offset, length);
+        else spares?.add(spareSlot, offset, length);
     };
     const failed = (error: unknown): void => {
-      for (const extent of extents) this.#space.freeLater(extent, error);
+      for (const { offset, length, spareSlot } of extents) {
+        if (spareSlot >= 0) this.#giveBackSlot(spareSlot);
+        this.#space.freeLater({ offset, length }, error);
+      }
     };
     try {
+      const medium = this.#medium;
       const zeros = forEach(extents, ({ offset, length }) =>
-        this.#medium.stage(offset, ZEROS.subarray(0, length)),
+        medium.stageZeros === undefined
+          ? medium.stage(offset, ZEROS.subarray(0, length))
+          : medium.stageZeros(offset, length),
       );
       const cleared = zeros === undefined ? this.#medium.barrier() : zeros.then(() => this.#medium.barrier());
       if (cleared !== undefined) return cleared.then(free, failed);

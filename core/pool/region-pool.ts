@@ -35,6 +35,7 @@ import { PoolSpace } from './pool-space.js';
 import { isOutOfSpace, readBack } from './read-back.js';
 import { type Extent, type NewSlot, RegionExtents } from './region-extents.js';
 import { SlotGrowth } from './slot-growth.js';
+import { SpareRegions } from './spare-regions.js';
 
 /** The checksum of a free descriptor's word covers no other words. */
 const NO_BYTES = new Uint8Array(0);
@@ -75,6 +76,7 @@ export class RegionPool {
   /** Regions that are being given back. */
   readonly #releasing = new Set<Promise<void>>();
   readonly #extents: RegionExtents;
+  readonly #spares = new SpareRegions();
   readonly #slots: SlotGrowth;
   readonly #places: NamePlaces;
   readonly #changes: PoolChanges;
@@ -87,7 +89,14 @@ export class RegionPool {
     this.#medium = medium;
     this.#headers = new HeaderStore(medium, header, behind);
     this.table = table;
-    this.space = new PoolSpace({ medium, headers: this.#headers, free, maxBytes, logger });
+    this.space = new PoolSpace({
+      medium,
+      headers: this.#headers,
+      free,
+      maxBytes,
+      logger,
+      giveBackSpares: () => this.#giveBackSpares(),
+    });
     this.#slots = new SlotGrowth(medium, this.#headers, table, this.space);
     const places = state.places ?? new NamePlaces();
     const extents = new RegionExtents(medium, table, this.space, places, header.alignment);
@@ -98,7 +107,9 @@ export class RegionPool {
       isBarrierCheap: medium.isDirect === true,
       barrier: () => medium.barrier(),
       giveBack: (regions) => {
-        void this.#noteReleasing(extents.releaseTogether(regions));
+        // Elsewhere a put takes as long as a disk, and the way through the allocator counts for nothing.
+        const keepsSpares = medium.isDirect === true && medium.reclaims !== true;
+        void this.#noteReleasing(extents.releaseTogether(regions, keepsSpares ? this.#spares : undefined));
       },
     });
     this.#ended = ended;
@@ -136,6 +147,11 @@ export class RegionPool {
     if (bytes > this.space.maxBytes) return this.space.refuse(bytes);
     if (nameBytes === 0 || hasNames(this.header)) {
       const length = this.#extents.lengthFor(bytes);
+      if (length > 0 && this.#spares.take(length)) {
+        const { slot, offset } = this.#spares;
+        this.table.takeAgain(slot);
+        return this.#taken(slot, offset, size, nameBytes);
+      }
       const offset = length === 0 ? 0 : this.space.takeNow(length);
       if (offset >= 0) {
         const slot = this.table.takeFree();
@@ -172,6 +188,8 @@ export class RegionPool {
     if (bytes > this.space.maxBytes) return this.space.refuse(bytes);
     return this.#inTurn(async () => {
       const length = this.#extents.lengthFor(bytes);
+      // One of them may have the slot.
+      this.#giveBackSpares();
       if (nameBytes > 0) await this.#changes.enableNames();
       await this.#slots.addTo(slot, length);
       if (!this.table.take(slot, generation)) throw idTaken(id);
@@ -192,6 +210,7 @@ export class RegionPool {
   takeErased(ids: readonly RegionId[]): Promise<void> {
     const { table } = this;
     return this.#inTurn(async () => {
+      this.#giveBackSpares();
       await this.#slots.addTo(ids.reduce((highest, { slot }) => Math.max(highest, slot), -1));
       const slots = erasedSlots(ids, table);
       for (const { slot, generation } of slots) table.take(slot, generation);
@@ -219,12 +238,12 @@ export class RegionPool {
    * @param named a name with the length that room was taken for. Then staged contents are durable
    *   too when this ends
    */
-  publish<S extends NewSlot>(
+  publish<S extends NewSlot, N extends Named>(
     region: S,
     size: number,
     createdAt: number,
-    becameLive?: (region: S) => void,
-    named?: Named,
+    becameLive?: (region: S, named?: N) => void,
+    named?: N,
   ): Eventually<void> {
     if (named === undefined) return this.#publish(region, size, createdAt, becameLive, undefined, undefined);
     const { slot, offset } = region;
@@ -235,51 +254,62 @@ export class RegionPool {
     const medium = this.#medium;
     const staged = medium.stage(fields.nameOffset, named.name);
     if (staged === undefined && medium.publishesInOrder === true)
-      return this.#publish(region, size, createdAt, becameLive, fields, named.replaced);
+      return this.#publish(region, size, createdAt, becameLive, fields, named);
     this.#ended.endAlong();
     return inOrder([
       () => staged,
       () => medium.barrier(),
-      () => this.#publish(region, size, createdAt, becameLive, fields, named.replaced),
+      () => this.#publish(region, size, createdAt, becameLive, fields, named),
     ]);
   }
 
-  #publish<S extends NewSlot>(
+  #publish<S extends NewSlot, N extends Named>(
     region: S,
     size: number,
     createdAt: number,
-    becameLive: ((region: S) => void) | undefined,
+    becameLive: ((region: S, named?: N) => void) | undefined,
     fields: NameFields | undefined,
-    replaced: NewSlot | undefined,
+    named: N | undefined,
   ): Eventually<void> {
     const { slot, offset } = region;
     const generation = this.table.generation(slot);
     const descriptor = this.#descriptor;
     encodeDescriptor(descriptor, 0, slot, this.header, generation, offset, size, createdAt, fields);
     const stored = this.#medium.publish(this.#descriptorOffset(slot), descriptor);
-    if (stored === undefined) {
-      this.#becomeLive(region, size, createdAt, becameLive, replaced);
-      return undefined;
-    }
+    if (stored === undefined) return this.#becomeLive(region, size, createdAt, becameLive, named);
+    return this.#published(stored, region, size, createdAt, becameLive, named);
+  }
+
+  /** In a method of its own: a put that ends at once makes no closure. */
+  #published<S extends NewSlot, N extends Named>(
+    stored: Promise<void>,
+    region: S,
+    size: number,
+    createdAt: number,
+    becameLive: ((region: S, named?: N) => void) | undefined,
+    named: N | undefined,
+  ): Promise<void> {
+    const { slot } = region;
     // The medium may still be reading the old one.
     this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
     return stored.then(
-      () => this.#becomeLive(region, size, createdAt, becameLive, replaced),
+      () => this.#becomeLive(region, size, createdAt, becameLive, named),
       (error: unknown) => this.#unchanged(slot, 'free', error),
     );
   }
 
-  #becomeLive<S extends NewSlot>(
+  #becomeLive<S extends NewSlot, N extends Named>(
     region: S,
     size: number,
     createdAt: number,
-    becameLive: ((region: S) => void) | undefined,
-    replaced: NewSlot | undefined,
+    becameLive: ((region: S, named?: N) => void) | undefined,
+    named: N | undefined,
   ): void {
     const { slot, offset } = region;
+    const replaced = named?.replaced;
     this.table.setLive(slot, this.table.generation(slot), offset, size, createdAt);
     if (replaced !== undefined) this.table.setErasing(replaced.slot);
-    becameLive?.(region);
+    becameLive?.(region, named);
     if (replaced !== undefined) this.#ended.add(replaced);
   }
 
@@ -364,6 +394,11 @@ export class RegionPool {
       // They keep waiting.
     }
     if (this.#releasing.size > 0) await Promise.all(this.#releasing);
+    this.#giveBackSpares();
+  }
+
+  #giveBackSpares(): void {
+    this.#spares.takeAll((slot, offset, length) => this.#extents.giveBackSpare(slot, offset, length));
   }
 
   /**

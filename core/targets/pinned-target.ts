@@ -111,16 +111,21 @@ export abstract class PinnedTarget<R extends Region = Region> extends TargetHook
    * region is given back.
    */
   protected giveBack(region: R): Eventually<void> {
-    const note = (error: unknown): void => {
-      this.failedGiveBacks++;
-      this.logger.error(`the space of region ${region.id.toString()} was not given back: ${explain(error)}`);
-    };
     try {
       const released = this.release(region);
-      return released === undefined ? undefined : released.catch(note);
+      return released === undefined ? undefined : this.#noted(region, released);
     } catch (error) {
-      note(error);
+      this.#noteFailed(region, error);
     }
+  }
+
+  #noted(region: R, released: Promise<void>): Promise<void> {
+    return released.catch((error: unknown) => this.#noteFailed(region, error));
+  }
+
+  #noteFailed(region: R, error: unknown): void {
+    this.failedGiveBacks++;
+    this.logger.error(`the space of region ${region.id.toString()} was not given back: ${explain(error)}`);
   }
 
   /** @throws NOT_SUPPORTED */

@@ -148,7 +148,9 @@ export abstract class RegionsTarget<R extends Region = Region> extends BytesTarg
       const published =
         wish === undefined
           ? this.publish(region)
-          : this.namedRegions[isFree ? 'publishNow' : 'publish'](region, wish);
+          : isFree
+            ? this.namedRegions.publishNow(region, wish)
+            : this.namedRegions.publish(region, wish);
       if (published !== undefined) return this.#published(region, published);
       this.gate.listener?.changed(region.id);
       return undefined;

@@ -161,6 +161,17 @@ export class SlotTable {
     return true;
   }
 
+  /**
+   * Takes a slot whose region has ended, with its next generation, as if it had been freed before:
+   * its erase is durable, and nothing uses the region any more.
+   */
+  takeAgain(slot: number): void {
+    const last = this.generation(slot);
+    const isThere = this.state(slot) === SlotState.erasing && last < this.maxGeneration;
+    this.#expect(slot, 'taken again', isThere);
+    this.#take(slot, this.step(last, this.maxGeneration));
+  }
+
   #take(slot: number, generation: number): void {
     this.#move(slot, SlotState.taken);
     const slab = this.#slabOf(slot);

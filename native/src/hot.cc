@@ -175,6 +175,69 @@ napi_value store64(napi_env env, napi_callback_info info) {
   return done(env, *handle);
 }
 
+// The kinds of stores in a list; native/store-list.ts describes its bytes.
+enum class Kind : uint64_t { copy = 0, word = 1, zeros = 2, drain = 3 };
+
+constexpr size_t kStoreHead = 3 * sizeof(double);
+
+// Carries out the store at `at`, which is moved behind it. @returns false with the reason in `fault`
+bool carryOut(const Handle& handle, const Bytes& list, uint64_t size, uint64_t* at, Status* fault) {
+  *fault = Status::invalid;
+  if (size - *at < kStoreHead) return false;
+  double head[3];
+  __builtin_memcpy(head, list.data + *at, sizeof(head));
+  uint64_t kind;
+  Range range;
+  if (!toSize(head[0], &kind) || !toSize(head[1], &range.offset) || !toSize(head[2], &range.size)) return false;
+  *at += kStoreHead;
+  if (kind > static_cast<uint64_t>(Kind::drain)) return false;
+  if (static_cast<Kind>(kind) == Kind::drain) {
+    media::drain();
+    return true;
+  }
+  *fault = Status::outOfRange;
+  if (!contains(handle.size, range.offset, range.size)) return false;
+  uint8_t* const to = handle.base + range.offset;
+  if (static_cast<Kind>(kind) == Kind::zeros) {
+    media::fill(to, 0, range.size, false);
+    return true;
+  }
+  *fault = Status::sourceOutOfRange;
+  if (range.size > size - *at) return false;
+  const uint8_t* const from = list.data + *at;
+  *at += (range.size + 7) & ~uint64_t{7};
+  if (*at > size) return false;
+  if (static_cast<Kind>(kind) == Kind::copy) {
+    media::copy(to, from, range.size, false);
+    return true;
+  }
+  *fault = Status::misaligned;
+  if (range.size != sizeof(uint64_t) || range.offset % sizeof(uint64_t) != 0) return false;
+  uint64_t value;
+  __builtin_memcpy(&value, from, sizeof(value));
+  // As in store64.
+  __atomic_store_n(reinterpret_cast<uint64_t*>(to), value, __ATOMIC_RELEASE);
+  media::flush(to, sizeof(uint64_t));
+  return true;
+}
+
+// A list of stores, of as many bytes as the slots say; for persistent memory only. At a fault, those before it were carried out.
+napi_value carryOutAll(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  const Handle* handle = openHandle(env, info, 1, &argument);
+  if (handle == nullptr) return toValue(env, Status::closed);
+  Bytes list;
+  uint64_t size;
+  if (!handle->isPmem || !slot(*handle, Slots::kSize, &size) || !toBytes(env, argument, &list) || size > list.size) {
+    return toValue(env, Status::invalid);
+  }
+  Status fault;
+  for (uint64_t at = 0; at < size;) {
+    if (!carryOut(*handle, list, size, &at, &fault)) return toValue(env, fault);
+  }
+  return done(env, *handle);
+}
+
 napi_value load64(napi_env env, napi_callback_info info) {
   const Handle* handle = openHandle(env, info);
   if (handle == nullptr) return toValue(env, Status::closed);
@@ -230,7 +293,7 @@ napi_status defineHotFunctions(napi_env env, napi_value object, const std::share
       {"persist", flush<true>, false},      {"flush", flush<false>, false},
       {"drain", drain, false},              {"persistRanges", persistRanges, false},
       {"storePersist64", store64<true>, false}, {"store64", store64<false>, false},
-      {"load64", load64, true},
+      {"carryOut", carryOutAll, false},     {"load64", load64, true},
       {"crc32c", checksum, true},
   };
   // clang-format on

@@ -87,6 +87,34 @@ export class SimulatedMapping implements MappingBinding {
     return this.#flush(offset, 8);
   }
 
+  /** One after the other, as native/store-list.ts describes them. */
+  carryOut(list: Uint8Array): Outcome {
+    const { length: end } = this.#given();
+    const view = new DataView(list.buffer, list.byteOffset, end);
+    for (let at = 0; at < end;) {
+      const [kind, offset, length] = [0, 8, 16].map((from) => view.getFloat64(at + from, true));
+      at += 24;
+      this.#numbers.set([offset as number, length as number, 0]);
+      let outcome: Outcome;
+      switch (kind) {
+        case 0:
+          outcome = this.copy(list.slice(at, at + (length as number)));
+          break;
+        case 1:
+          outcome = this.store64(view.getBigUint64(at, true));
+          break;
+        case 2:
+          outcome = this.fill();
+          break;
+        default:
+          outcome = this.drain();
+      }
+      if (outcome !== undefined) return outcome;
+      if (kind === 0 || kind === 1) at += Math.ceil((length as number) / 8) * 8;
+    }
+    return undefined;
+  }
+
   load64(): bigint {
     const { offset } = this.#given();
     return new DataView(this.#media.bytes.buffer).getBigUint64(offset, true);
