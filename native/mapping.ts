@@ -170,9 +170,17 @@ export class Mapping {
   /**
    * Copies `length` bytes at `offset` to `at` in an array, by a loop: for a few bytes this takes
    * less time than a view. Check `isLost` after it.
-   * @throws as `view`
+   * @throws as `view`, INVALID_ARGUMENT and OUT_OF_RANGE for the array too
    */
   load(offset: number, into: Uint8Array, at: number, length: number): void {
+    if (!isSize(offset) || !isSize(length)) throw faultOf(this, Status.invalid, 'load', offset, length);
+    if (!isBytes(into)) throw invalidArgument(`into must be a Uint8Array, not ${show(into)}`);
+    if (!isSize(at)) throw invalidArgument(`at must be a whole number, not ${show(at)}`);
+    if (at + length > into.length)
+      throw new BedrockError(
+        'OUT_OF_RANGE',
+        `${length} bytes from ${at} on exceed an array of ${into.length}`,
+      );
     let window = this.#firstWindow;
     let from = offset;
     if (window === undefined || !this.isOpen || offset + length > window.length) {
@@ -270,22 +278,16 @@ export class Mapping {
     throw faultOf(this, value, 'load', offset, 8);
   }
 
-  /** @internal An empty list for `carryOut`. */
+  /** @internal A list of stores to this mapping, which must be persistent memory. */
   storeList(): StoreList {
-    return new StoreList();
-  }
-
-  /**
-   * @internal
-   * Carries out a list of stores, and empties it; on persistent memory only. If it throws, some of
-   * them may have been carried out.
-   */
-  carryOut(list: StoreList): void {
-    const { length } = list;
-    list.length = 0;
-    this.#put(0, length);
-    const outcome = this.#native.carryOut(list.bytes);
-    if (outcome !== undefined) throw faultOf(this, outcome, 'list of stores', 0, length);
+    return new StoreList((bytes, length) => {
+      this.#put(0, length);
+      const outcome = this.#native.carryOut(bytes);
+      if (outcome === undefined) return;
+      if (outcome === Status.invalid)
+        throw invalidArgument('the list has a store that is none of persistent memory');
+      throw faultOf(this, outcome, 'list of stores', 0, length);
+    });
   }
 
   // Making stores durable

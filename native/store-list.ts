@@ -9,14 +9,15 @@
  * | 8 | length in bytes, as a double |
  * | length, rounded up to 8 | the bytes of a copy or a word; no bytes for the other kinds |
  *
- * They are carried out in order, and become durable by a drain in the list, or the next one.
+ * They are carried out in order, and become durable by a drain in the list, or the next one. If a
+ * list fails, some of its stores may have been carried out.
  */
 
 const LIST_BYTES = 2 ** 15;
 const HEAD_BYTES = 24;
 const WORD_BYTES = 8;
 /** Up to here, copying by a loop takes less time than by a call. */
-const LOOP_BYTES = 96;
+const LOOP_BYTES = 56;
 
 /** The same numbers as in native/src/hot.cc. */
 const Kind = { copy: 0, word: 1, zeros: 2, drain: 3 } as const;
@@ -24,11 +25,21 @@ const Kind = { copy: 0, word: 1, zeros: 2, drain: 3 } as const;
 /** Stores that a mapping carries out together. */
 export class StoreList {
   readonly #buffer = new ArrayBuffer(LIST_BYTES);
-  readonly bytes = new Uint8Array(this.#buffer);
+  private readonly bytes = new Uint8Array(this.#buffer);
   readonly #numbers = new Float64Array(this.#buffer);
   readonly #words = new BigUint64Array(this.#buffer);
   /** Bytes of the list in use, a multiple of 8. */
   length = 0;
+
+  /** @param run carries out the first `length` bytes of the list */
+  constructor(private readonly run: (bytes: Uint8Array, length: number) => void) {}
+
+  /** Carries out the stores, and forgets them. @throws OUT_OF_RANGE, MAPPING_CLOSED, READ_ONLY, EIO */
+  carryOut(): void {
+    const { length } = this;
+    this.length = 0;
+    this.run(this.bytes, length);
+  }
 
   /** Whether there is room for a store of so many bytes, and for a word and two drains after it. */
   hasRoom(bytes: number): boolean {
@@ -39,8 +50,10 @@ export class StoreList {
   copy(offset: number, source: Uint8Array, from: number, length: number): void {
     const at = this.#add(Kind.copy, offset, length);
     const { bytes } = this;
-    if (length > LOOP_BYTES) bytes.set(source.subarray(from, from + length), at);
-    else for (let index = 0; index < length; index++) bytes[at + index] = source[from + index] as number;
+    if (length > LOOP_BYTES) {
+      const isWhole = from === 0 && length === source.length;
+      bytes.set(isWhole ? source : source.subarray(from, from + length), at);
+    } else for (let index = 0; index < length; index++) bytes[at + index] = source[from + index] as number;
     this.length = at + ((length + 7) & ~7);
   }
 

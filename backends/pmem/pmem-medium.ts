@@ -219,7 +219,7 @@ export class PmemMedium implements PoolMedium {
   #carryOut(): void {
     if (this.#stores.length === 0) return;
     try {
-      this.#mapping.carryOut(this.#stores);
+      this.#stores.carryOut();
     } catch (error) {
       throw this.#failed(error);
     }
@@ -377,8 +377,7 @@ export class PmemMedium implements PoolMedium {
   }
 
   publishWord(offset: number, word: bigint): undefined | Promise<void> {
-    if (!this.#mapping.isPmem)
-      return this.#io.certainly(this.#writeThrough(offset, wordBytes(word), true));
+    if (!this.#mapping.isPmem) return this.#io.certainly(this.#writeThrough(offset, wordBytes(word), true));
     const stores = this.#collect(WORD_BYTES);
     stores.word(offset, word);
     stores.drain();

@@ -178,10 +178,7 @@ export class RegionExtents {
     this.#space.freeCleared(offset, length);
   }
 
-  #clearTogether(
-    extents: readonly ClearedExtent[],
-    spares: SpareRegions | undefined,
-  ): Eventually<void> {
+  #clearTogether(extents: readonly ClearedExtent[], spares: SpareRegions | undefined): Eventually<void> {
     if (extents.length === 0) return undefined;
     const free = (): void => {
       for (const { offset, length, spareSlot } of extents)

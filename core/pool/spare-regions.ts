@@ -44,7 +44,8 @@ export class SpareRegions {
   /** Takes all. */
   takeAll(giveBack: (slot: number, offset: number, length: number) => void): void {
     if (this.#count === 0) return;
-    for (const length of this.#byLength.keys()) while (this.take(length)) giveBack(this.slot, this.offset, length);
+    for (const length of this.#byLength.keys())
+      while (this.take(length)) giveBack(this.slot, this.offset, length);
     this.#byLength.clear();
   }
 }

@@ -147,6 +147,30 @@ function getPlain(served: ServedTarget, request: Request, session: CommandSessio
   }
 }
 
+/**
+ * SET key value, if nothing has to be looked at beside the key.
+ * @returns whether it has replied or will; otherwise nothing was done
+ */
+export function setPlain(request: Request, session: CommandSession): boolean {
+  if (request.lengthOf(2) > DIRECT_BYTES) return false;
+  const served = enterPlain(request, session);
+  if (served === undefined) return false;
+  const { direct } = served;
+  try {
+    const name = request.plainName(1);
+    if (direct?.isDirect === true && put(direct, session, served, name, request.bytes(2), OK_LINE))
+      return true;
+  } catch (error) {
+    // Slow clients may have to give way first.
+    if (!isOutOfSpace(error)) {
+      session.calls.fail(served, 'put', error);
+      return true;
+    }
+  }
+  served.executionPool.leave();
+  return false;
+}
+
 /** SET key value, without options. @returns nothing, with nothing done, if this is not possible */
 export function setNow(
   session: CommandSession,

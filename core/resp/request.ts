@@ -169,6 +169,11 @@ export class Request {
     return isPlainName(this.#buffer, starts[index] as number, ends[index] as number);
   }
 
+  /** An argument that `isPlainName`. */
+  plainName(index: number): string {
+    return this.#buffer.toString('latin1', this.parser.starts[index], this.parser.ends[index]);
+  }
+
   /** An argument as text. @throws INVALID_ARGUMENT if it is not UTF-8, or very long */
   utf8(index: number): string {
     const bytes = this.bytes(index);

@@ -16,7 +16,7 @@ import {
 } from './command.js';
 import * as counters from './counter-steps.js';
 import { getAllNow, putAllNow } from './direct-lists.js';
-import { countNow, getNow, setNow } from './direct-steps.js';
+import { countNow, getNow, setNow, setPlain } from './direct-steps.js';
 import type { PendingReply } from './pipeline.js';
 import { putArgument } from './put-argument.js';
 import { OK_LINE, servedOf } from './region-arguments.js';
@@ -34,6 +34,7 @@ const setWithOptions = runStep('put', ONE, strings.set);
 
 /** SET key value [NX | XX] [GET] */
 const set: Run = (request, session) => {
+  if (request.count === 3 && setPlain(request, session)) return undefined;
   const ref = request.ref(1);
   if (typeof ref !== 'string' || strings.setOptions(request) !== strings.PLAIN_SET)
     return setWithOptions(request, session);

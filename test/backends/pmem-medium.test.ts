@@ -57,6 +57,11 @@ class NotedMapping {
 
   measureWith(): void {}
 
+  /** Nothing is collected here. */
+  storeList(): { readonly length: number } {
+    return { length: 0 };
+  }
+
   drain(): undefined {
     this.calls.push('drain');
     if (this.failure !== undefined) throw this.failure;

@@ -52,8 +52,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: REGION_POOL,
-        from: '    becameLive?.(region);\n',
-        to: '    queueMicrotask(() => becameLive?.(region));\n',
+        from: '    becameLive?.(region, named);\n',
+        to: '    queueMicrotask(() => becameLive?.(region, named));\n',
       },
       {
         file: 'core/targets/region-cache.ts',
@@ -411,8 +411,8 @@ export const FLAWS: readonly FlawedCode[] = [
     patches: [
       {
         file: 'core/pool/pool-target.ts',
-        from: 'this.#regions.setName(region, name);\n      if (replaced !== undefined) this.#regions.forget(replaced);',
-        to: 'void Promise.resolve().then(() => this.#regions.setName(region, name));\n      if (replaced !== undefined) this.#regions.forget(replaced);',
+        from: 'this.#regions.setName(region, text);\n    if (replaced !== undefined) this.#regions.forget(replaced);',
+        to: 'void Promise.resolve().then(() => this.#regions.setName(region, text));\n    if (replaced !== undefined) this.#regions.forget(replaced);',
       },
     ],
   },

@@ -57,6 +57,31 @@ const BEHAVIOUR: Record<string, string> = {
     mapping.window(0).set(Buffer.from('by window'), 100);
     await mapping.persist(100, 9);
     assert.equal(String(onDisk(100, 9)), 'by window');`,
+  'a list of stores is carried out in order on persistent memory, and refused elsewhere': `
+    const list = mapping.storeList();
+    const source = Buffer.from('the bytes of a copy that is longer than a loop takes, and more');
+    list.copy(0, source, 0, source.length);
+    list.copy(100, source, 4, 5);
+    list.zeros(102, 2);
+    list.drain();
+    list.word(200, 0x0102030405060708n);
+    list.wordOf(208, Buffer.from('a word, more'));
+    list.drain();
+    if (!mapping.isPmem) return assert.throws(() => list.carryOut(), { code: 'INVALID_ARGUMENT' });
+    list.carryOut();
+    assert.equal(list.length, 0);
+    assert.deepEqual(onDisk(0, source.length), source);
+    assert.equal(String(onDisk(100, 5)), 'by\\0\\0s');
+    assert.equal(mapping.load64(200), 0x0102030405060708n);
+    assert.equal(String(onDisk(208, 8)), 'a word, ');
+    for (const [offset, code] of [[2 ** 20 - 4, 'OUT_OF_RANGE'], [2 ** 20, 'OUT_OF_RANGE'], [-1, 'INVALID_ARGUMENT']]) {
+      list.copy(offset, source, 0, 5);
+      assert.throws(() => list.carryOut(), { code });
+      list.zeros(offset, 5);
+      assert.throws(() => list.carryOut(), { code });
+    }
+    list.word(4, 1n);
+    assert.throws(() => list.carryOut(), { code: 'INVALID_ARGUMENT' });`,
   'persistRanges takes pairs, objects, and a part of the pairs': `
     mapping.window(0).fill(1, 0, 64);
     await mapping.persistRanges(new Float64Array([0, 8, 4096, 0, 56, 8]));
