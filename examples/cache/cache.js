@@ -107,7 +107,9 @@ export class Cache {
     const size = HEADER_BYTES + value.length;
     if (size > this.#maxBytes) return value;
     const header = Buffer.alloc(HEADER_BYTES);
-    header.writeBigInt64LE(BigInt(this.#now() + this.#ttlMs));
+    // A time without end is the last one that a number holds exactly.
+    const end = Math.min(this.#now() + this.#ttlMs, Number.MAX_SAFE_INTEGER);
+    header.writeBigInt64LE(BigInt(Math.trunc(end)));
     while (this.#bytes - (this.#sizes.get(name) ?? 0) + size > this.#maxBytes) await this.#evict(name);
     for (;;) {
       try {

@@ -81,6 +81,19 @@ describe('a cache', () => {
     assert.equal(made, 2);
   });
 
+  it('takes a time without end, and one of part of a millisecond', async () => {
+    const target = await open(MEMORY);
+    const endless = await Cache.open(target, { ttlMs: Infinity, now });
+    await get(endless, 'key');
+    time += 1e12;
+    await get(endless, 'key');
+    assert.equal(made, 1);
+    const short = await Cache.open(target, { ttlMs: 0.5, now });
+    await get(short, 'other');
+    await get(short, 'other');
+    assert.equal(made, 3);
+  });
+
   it('evicts what was used least recently', async () => {
     const cache = await Cache.open(await open(MEMORY), { maxBytes: 350 });
     for (const key of ['a', 'b', 'c']) await get(cache, key);
