@@ -74,6 +74,9 @@ async function installService(options: ServiceOptions): Promise<void> {
   if (!/^[a-z][a-z0-9_-]{0,30}$/.test(name)) {
     throw new UsageError(`--name ${name}: lower-case letters, digits, "-" and "_" are possible, at most 31`);
   }
+  if (options.runAs !== undefined && !/^([a-z_][\w-]{0,30}|\d{1,10})$/i.test(options.runAs)) {
+    throw new UsageError(`--run-as ${options.runAs}: not the name or the number of a user`);
+  }
   if (isUser && (options.runAs !== undefined || options.data.length > 0)) {
     throw new UsageError(
       '--user has neither --run-as nor --data: your own services run as you, with all your folders',

@@ -218,11 +218,11 @@ export class Doors {
   }
 
   async #listenHttp(): Promise<void> {
-    const { address, bound } = await this.#http.listen(this.#certificates);
+    const { address, bound, others } = await this.#http.listen(this.#certificates);
     this.#address = formatAddress(address);
     this.#parts.running.setAddress(this.#address);
     this.#parts.logger.info(`listening on ${this.#address}${bound}`);
-    if (address.kind === 'tcp') this.#warnIfOpen(address.host);
+    if (address.kind === 'tcp') this.#warnIfOpen([address.host, ...others]);
   }
 
   /** The Redis door is loaded only if it is configured: a daemon without it does not need its memory. */
@@ -249,21 +249,22 @@ export class Doors {
     });
     this.#doors.set('resp', server);
     registerRespMetrics(metrics, () => server.figures);
-    const { tcp, unix, bound } = await server.listen();
+    const { tcp, unix, bound, others } = await server.listen();
     if (tcp !== undefined) {
       const address = formatHostPort(tcp);
       running.setRespAddress(address);
       const scheme = this.#certificates === undefined ? 'resp' : 'resps';
       logger.info(`listening on ${scheme}://${address}${bound}`);
-      this.#warnIfOpen(tcp.host);
+      this.#warnIfOpen([tcp.host, ...others]);
     }
     if (unix !== undefined) logger.info(`listening on resp+unix:${unix}`);
   }
 
-  #warnIfOpen(host: string): void {
+  #warnIfOpen(hosts: readonly string[]): void {
     const { access, running, logger } = this.#parts;
     const isSafe = access !== undefined && running.settings.tls !== undefined;
-    if (isLoopback(host) || isSafe) return;
+    const host = hosts.find((each) => !isLoopback(each));
+    if (host === undefined || isSafe) return;
     logger.warning(
       access === undefined
         ? `other machines can reach ${host}, and anyone who reaches it can read and erase all regions: bedrock.insecure allows that`

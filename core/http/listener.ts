@@ -8,7 +8,7 @@ import type { Logger } from '../base/logging.js';
 import type { DaemonSettings } from '../config/resolved-config.js';
 import type { ListenAddress } from '../net/address.js';
 import { boundTo, closed, goOnAfterFailures, listenTcp } from '../net/listening.js';
-import { FROM_MANAGER, listenInherited, listenInheritedUnix } from '../net/inherited-sockets.js';
+import { fromManager, listenInherited, listenInheritedUnix } from '../net/inherited-sockets.js';
 import type { TlsFront } from '../net/tls-front.js';
 import type { ConnectionAudit } from '../net/connection-audit.js';
 import type { Limits } from '../security/limits.js';
@@ -24,6 +24,8 @@ export interface Listening {
   address: ListenAddress;
   /** The addresses behind a name, for the log. */
   bound: string;
+  /** The hosts of further TCP sockets. */
+  others: readonly string[];
 }
 
 export class Listener {
@@ -78,7 +80,7 @@ export class Listener {
         await listenInheritedUnix(server, [first, ...further], this.unix, others);
       }
       this.#servers = [server];
-      return { address, bound: first === undefined ? '' : FROM_MANAGER };
+      return { address, bound: first === undefined ? '' : fromManager(), others: [] };
     }
     const make = (): Server => {
       const server = this.#make();
@@ -86,14 +88,15 @@ export class Listener {
       return server;
     };
     if (first !== undefined) {
-      const found = await listenInherited(make, inherited, address.host);
-      this.#servers = found.servers as Server[];
-      return { address: { ...address, host: found.host, port: found.port }, bound: FROM_MANAGER };
+      const { servers, host, port, others } = await listenInherited(make, inherited, address.host);
+      this.#servers = servers as Server[];
+      const hosts = others.map((other) => other.address);
+      return { address: { ...address, host, port }, bound: fromManager(others), others: hosts };
     }
     const { servers, port, addresses } = await listenTcp(make, address);
     // `make` made all of them.
     this.#servers = servers as Server[];
-    return { address: { ...address, port }, bound: boundTo(address.host, addresses) };
+    return { address: { ...address, port }, bound: boundTo(address.host, addresses), others: [] };
   }
 
   /**

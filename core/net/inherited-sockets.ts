@@ -7,7 +7,7 @@
  */
 import type { AddressInfo, Server } from 'node:net';
 import { BedrockError, messageOf } from '../base/errors.js';
-import { isLoopback } from './address.js';
+import { formatHostPort, isLoopback } from './address.js';
 import { closed, listening } from './listening.js';
 import { admitOnly, type ForeignUsers, peerCheckOf, type UnixSettings } from './peer-users.js';
 
@@ -18,8 +18,12 @@ export interface InheritedSockets {
   readonly respUnix: readonly number[];
 }
 
-/** What the log says of an address. */
-export const FROM_MANAGER = ' (a socket of the service manager)';
+/** What the log says of an address. @param others addresses of further sockets */
+export function fromManager(others: readonly AddressInfo[] = []): string {
+  if (others.length === 0) return ' (a socket of the service manager)';
+  const also = others.map(({ address: host, port }) => formatHostPort({ host, port }));
+  return ` (a socket of the service manager, as at ${also.join(', ')})`;
+}
 
 const FIRST_DESCRIPTOR = 3;
 
@@ -67,14 +71,14 @@ export function takeInheritedSockets(
  * Makes servers accept connections to inherited TCP sockets.
  * @param make returns a server that does not listen yet
  * @param host the configured one
- * @returns the address that the first of them has
+ * @returns the address that the first of them has, and those of the others
  * @throws START_FAILED; then nothing listens
  */
 export async function listenInherited(
   make: () => Server,
   descriptors: readonly number[],
   host: string,
-): Promise<{ servers: Server[]; host: string; port: number }> {
+): Promise<{ servers: Server[]; host: string; port: number; others: AddressInfo[] }> {
   const servers: Server[] = [];
   const addresses: AddressInfo[] = [];
   try {
@@ -97,8 +101,8 @@ export async function listenInherited(
     await Promise.all(servers.map(closed));
     throw error;
   }
-  const [first = { address: host, port: 0 }] = addresses;
-  return { servers, host: first.address, port: first.port };
+  const [first = { address: host, port: 0 }, ...others] = addresses;
+  return { servers, host: first.address, port: first.port, others };
 }
 
 /** The same for one unix socket, whose permissions are those of its unit. @throws START_FAILED */

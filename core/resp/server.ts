@@ -15,7 +15,7 @@ import { TlsFront, type TlsFigures } from '../net/tls-front.js';
 import type { UnixSettings } from '../net/peer-users.js';
 import {
   checkPassed,
-  FROM_MANAGER,
+  fromManager,
   type InheritedSockets,
   listenInherited,
   listenInheritedUnix,
@@ -75,7 +75,11 @@ export interface RespServerOptions {
 }
 
 /** The addresses that it listens on. */
-type Bound = RespAddress & { bound: string };
+type Bound = RespAddress & {
+  bound: string;
+  /** The hosts of further TCP sockets. */
+  others: readonly string[];
+};
 
 export class RespServer implements Door {
   /** Whether commands on regions are served. */
@@ -165,6 +169,7 @@ export class RespServer implements Door {
     let at: { port: number } | { path: string } = { port: 0 };
     let port = 0;
     let bound = '';
+    let others: readonly string[] = [];
     try {
       if (tcp !== undefined) {
         where = formatHostPort(tcp);
@@ -179,7 +184,8 @@ export class RespServer implements Door {
           this.#servers.push(...listeners.servers);
           port = listeners.port;
           tcp = { ...tcp, host: listeners.host };
-          bound = FROM_MANAGER;
+          bound = fromManager(listeners.others);
+          others = listeners.others.map(({ address: host }) => host);
         } else {
           const listeners = await listenTcp(make, tcp);
           this.#servers.push(...listeners.servers);
@@ -192,15 +198,15 @@ export class RespServer implements Door {
         where = `unix:${unix}`;
         at = { path: unix };
         const server = this.#make();
-        const others = {
+        const refusal = {
           answer: FOREIGN_USER,
           ...(this.#refusals !== undefined && { note: this.#refusals.foreign }),
         };
         if (passedUnix === undefined) {
-          this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, others);
+          this.#socket = await UnixSocket.bind(server, unix, this.#options.unix, refusal);
         } else {
           const settings = this.#options.unix ?? { mode: '0600' };
-          await listenInheritedUnix(server, [passedUnix, ...further], settings, others);
+          await listenInheritedUnix(server, [passedUnix, ...further], settings, refusal);
         }
         this.#servers.push(server);
         this.#checkNotClosing();
@@ -211,7 +217,7 @@ export class RespServer implements Door {
     }
     // Safe: it was not closing just now, and `close` ends the watch.
     this.#connections.watch();
-    return { tcp: tcp && { ...tcp, port }, unix, bound };
+    return { tcp: tcp && { ...tcp, port }, unix, bound, others };
   }
 
   #checkNotClosing(): void {

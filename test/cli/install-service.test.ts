@@ -102,6 +102,7 @@ describe('bedrock install-service', () => {
   it.each([
     ['a name that is a path', ['--name', '../x']],
     ['a configuration that is not there', ['-c', '/nowhere/bedrock.json']],
+    ['a user that has no name of one', ['--run-as', 'storage\nExecStartPre=/bin/sh']],
     ['another user for a service of one’s own', ['--user', '--run-as', 'root']],
   ])('refuses %s', async (_what, args) => {
     const { status, stderr } = await runHere(['install-service', '--dry-run', ...args]);

@@ -1,7 +1,7 @@
 /** A daemon under a service manager: what it tells it, and the sockets that it gets. python3 stands for systemd. */
 import { afterEach, describe, expect } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BedrockProcess, killAll, MAIN } from '../fixtures/bedrock-process.js';
@@ -23,6 +23,8 @@ for kind in kinds:
 def place():
     for i, one in enumerate(listeners): os.dup2(one.fileno(), 50 + i)
     for i in range(len(listeners)): os.dup2(50 + i, 3 + i, True)
+names = os.environ.pop('NAMES', '')
+if names: os.environ['LISTEN_FDNAMES'] = names
 env = dict(os.environ, NOTIFY_SOCKET=folder + '/notify', WATCHDOG_USEC='200000', LISTEN_FDS=str(len(listeners)))
 daemon = subprocess.Popen(['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh', *argv], env=env, preexec_fn=place,
     pass_fds=range(3, 3 + len(listeners)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -41,7 +43,7 @@ while True:
         status = int(client.recv(4096).split()[1])
     if message.startswith('READY') and port:
         status = urllib.request.urlopen('http://127.0.0.1:%d/readyz' % port).status
-    if messages.count('WATCHDOG=1') == beats: daemon.terminate()
+    if message == 'WATCHDOG=1' and messages.count(message) == beats: daemon.terminate()
     if message == 'STOPPING=1': break
 error = daemon.stderr.read().decode()
 print(json.dumps({'messages': messages, 'ready': status, 'status': daemon.wait(), 'error': error}))
@@ -63,14 +65,15 @@ afterEach(async () => {
 });
 
 /** Runs a daemon with sockets of these kinds. */
-async function managed(kinds: string, config: object): Promise<Told> {
+async function managed(kinds: string, config: object, names = ''): Promise<Told> {
   folder = await mkdtemp(path.join(tmpdir(), 'bedrock-managed-'));
   const file = path.join(folder, 'bedrock.json');
   await writeFile(file, JSON.stringify(config));
   await writeFile(path.join(folder, 'manager.py'), MANAGER);
   const daemon = [process.execPath, MAIN, 'start', '-c', file];
   const args = [path.join(folder, 'manager.py'), folder, kinds, '3', ...daemon];
-  const manager = new BedrockProcess(spawn('python3', args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+  const env = { ...process.env, NAMES: names };
+  const manager = new BedrockProcess(spawn('python3', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
   const { stdout, stderr } = await manager.exit;
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout) as Told;
@@ -97,6 +100,16 @@ python.describe('under a service manager', () => {
     const config = { margo: { mercury: { address: 'unix:own.sock' } } };
     const { ready, status } = await managed('unix', config);
     expect({ ready, status }).toEqual({ ready: 200, status: 0 });
+  });
+
+  python.it('warns of each socket that other machines reach, and says where it listens', async () => {
+    const bedrock = { insecure: true, log: { file: 'log' } };
+    const config = { margo: { mercury: { address: 'http://0.0.0.0:0' } }, bedrock };
+    const { ready, status } = await managed('tcp,open', config, 'http:http');
+    expect({ ready, status }).toEqual({ ready: 200, status: 0 });
+    const log = await readFile(path.join(folder, 'log'), 'utf8');
+    expect(log).toMatch(/listening on http:\/\/127\.0\.0\.1:\d+ .*at 0\.0\.0\.0:\d+/);
+    expect(log).toMatch(/\[warning\].* can reach 0\.0\.0\.0/);
   });
 
   const refusals: [string, string, object][] = [
