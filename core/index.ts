@@ -98,7 +98,10 @@ export type {
 export {
   allocateBuffer,
   checkBytes,
+  checkCreatedAt,
   checkGiven,
+  checkId,
+  checkIds,
   checkListOptions,
   checkName,
   checkOptions,
@@ -119,6 +122,8 @@ export {
   checkRenameOptions,
 } from './targets/name-arguments.js';
 export type { CheckedNames } from './targets/name-arguments.js';
+export { ChangeGate } from './targets/change-gate.js';
+export type { ChangeListener, ChangeWatch } from './targets/change-gate.js';
 export { BaseTarget } from './targets/base-target.js';
 export { BytesTarget } from './targets/bytes-target.js';
 export type { Usage } from './targets/target-hooks.js';

@@ -18,7 +18,9 @@ export type WriteStep =
   /** An empty value means that the key is absent. */
   | readonly ['omapCompare', key: Buffer, value: Buffer]
   | readonly ['omapSet', keysAndValues: readonly Buffer[]]
-  | readonly ['omapRemove', keys: readonly Buffer[]];
+  | readonly ['omapRemove', keys: readonly Buffer[]]
+  /** Removes the keys from the first one on, and before the other one. */
+  | readonly ['omapRemoveRange', first: Buffer, behind: Buffer];
 
 /** A step of a read operation. */
 export type ReadStep =
@@ -29,13 +31,16 @@ export type ReadStep =
   | readonly ['omapGet', keys: readonly Buffer[]]
   | readonly ['omapPage', after: Buffer, prefix: Buffer, limit: number];
 
+/** A position in the list of objects; the addon knows what it is. */
+export type ListPosition = object & { readonly __position: never };
+
 /** Objects of a pool, in one namespace. */
 export interface AddonIo {
   /** Begins an operation. Its result is delivered under `number`. */
   write(number: number, object: string, steps: readonly WriteStep[]): void;
   read(number: number, object: string, steps: readonly ReadStep[]): void;
-  /** The names of all objects. */
-  list(): Promise<string[]>;
+  /** The names of at most so many objects, and where the list goes on if there are more. */
+  list(limit: number, from?: ListPosition): Promise<{ names: string[]; next?: ListPosition }>;
   close(): void;
 }
 

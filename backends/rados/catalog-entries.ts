@@ -3,17 +3,21 @@
  *
  * | key | value | meaning |
  * |---|---|---|
- * | `p` | JSON | settings of the namespace: format, pool id, bytes of a stripe |
+ * | `p` | JSON | settings of the namespace: format, pool id, bytes of a stripe, whether it is being filled |
  * | `e` | number | the next epoch |
+ * | `m` | epoch | the daemon of that epoch serves alone: no other one may join |
  * | `c` epoch | regions, bytes, number of the change | what the daemon of that epoch has added; `c00000000` is the sum of those that ended |
- * | `d` epoch | `1` | a daemon that died: objects of its epoch without an entry are garbage |
- * | `i` id | size, time, name | a region |
+ * | `d` epoch | `1` | a daemon that died: there may be objects that belong to no region |
+ * | `i` slot | generation, size, time, name | a region |
+ * | `x` slot | generation, epoch | a slot without a region: its last generation, and who may use it |
+ * | `s` | number | slots from here on were never claimed in a block |
  * | `n` name | id, size, time | the region that has a name |
  * | `g` id | size | an erased region, whose objects are to be removed |
  *
- * An id is the first half of a RegionId, 16 hexadecimal digits: the sequence number and the epoch
- * of the daemon that made it. No epoch is given twice, so no ID is. The other half is the id of the
- * namespace.
+ * A RegionId is a slot, a generation of the slot, and the id of the namespace. An `id` here is its
+ * first half, 16 hexadecimal digits. A daemon makes a region in a slot that it has claimed, with
+ * the generation after the last one. No generation of a slot is given twice, so no ID is. Slots are
+ * few and used again, so that targets that have a table of slots can take over the IDs.
  *
  * librados takes no zero bytes in keys. In names the byte 0 is 1 1, and 1 is 1 2, which keeps their
  * order and their prefixes.
@@ -26,10 +30,12 @@ export interface Settings {
   /** 16 hexadecimal digits: bytes 8 to 15 of every ID. */
   readonly poolId: string;
   readonly stripeBytes: number;
+  /** Whether the regions of another target are being brought in. */
+  readonly isFilling?: true;
 }
 
 /** The format that this version reads and writes. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 /** A region as the catalog has it. */
 export interface Entry {
@@ -55,6 +61,9 @@ export const KINDS = {
   count: 'c',
   dead: 'd',
   region: 'i',
+  vacant: 'x',
+  slots: 's',
+  alone: 'm',
   name: 'n',
   garbage: 'g',
 } as const;
@@ -71,9 +80,29 @@ export function idOf(key: string, poolId: string): RegionId {
   return RegionId.parse(key + poolId);
 }
 
-/** The epoch in the key of a region. */
-export function epochOf(key: string): number {
-  return RegionId.parse(key + '0'.repeat(16)).generation;
+/** The slot and the generation in the key of a region. */
+export function partsOf(key: string): { slot: number; generation: number } {
+  const { slot, generation } = RegionId.parse(key + '0'.repeat(16));
+  return { slot, generation };
+}
+
+export function keyOfParts(slot: number, generation: number): string {
+  return RegionId.of(slot, generation, 0, 0).toString().slice(0, 16);
+}
+
+/** The `i` or `x` key of a slot. */
+export function slotKey(kind: 'i' | 'x', slot: number): string {
+  return kind + slot.toString(16).padStart(8, '0');
+}
+
+/** The `i` key of a region. */
+export function regionKey(key: string): string {
+  return slotKey(KINDS.region, partsOf(key).slot);
+}
+
+/** The slot that an `i` or `x` key is of. */
+export function slotOfKey(key: string): number {
+  return Number.parseInt(key.slice(1), 16);
 }
 
 export function epochKey(kind: 'c' | 'd', epoch: number): string {
@@ -96,21 +125,41 @@ export function nameOfKey(key: string): string {
   return key.slice(1).replaceAll('\u0001\u0001', '\0').replaceAll('\u0001\u0002', '\u0001');
 }
 
-export function regionValue({ size, createdAt, name }: Omit<Entry, 'key'>): string {
-  return `${size} ${createdAt}${name === undefined ? '' : ` ${name}`}`;
+export function regionValue({ key, size, createdAt, name }: Entry): string {
+  return `${partsOf(key).generation} ${size} ${createdAt}${name === undefined ? '' : ` ${name}`}`;
 }
 
 /** @throws INTERNAL for a value that this version does not write */
 export function regionOf(key: string, value: string): Entry {
-  const found = /^(\d+) (\d+)(?: (.*))?$/s.exec(value);
+  const found = /^(\d+) (\d+) (\d+)(?: (.*))?$/s.exec(value);
   if (found === null) throw damaged(key);
-  const [, size, createdAt, name] = found;
+  const [, generation, size, createdAt, name] = found;
   return {
-    key: key.slice(1),
+    key: keyOfParts(slotOfKey(key), Number(generation)),
     size: Number(size),
     createdAt: Number(createdAt),
     ...(name !== undefined && { name }),
   };
+}
+
+/** A slot without a region. */
+export interface Vacancy {
+  readonly slot: number;
+  /** Of the last region, or of one that will never be there; 0: there was none. */
+  readonly generation: number;
+  /** The daemon that may make a region there; 0: none. */
+  readonly epoch: number;
+}
+
+export function vacantValue({ generation, epoch }: Omit<Vacancy, 'slot'>): string {
+  return `${generation} ${epoch}`;
+}
+
+/** @throws INTERNAL for a value that this version does not write */
+export function vacancyOf(key: string, value: string): Vacancy {
+  const found = /^(\d+) (\d+)$/.exec(value);
+  if (found === null) throw damaged(key);
+  return { slot: slotOfKey(key), generation: Number(found[1]), epoch: Number(found[2]) };
 }
 
 export function namedValue({ key, size, createdAt }: Entry): string {
@@ -150,13 +199,13 @@ export function settingsOf(value: string): Settings {
   } catch {
     // Refused below.
   }
-  const { format, poolId, stripeBytes } = settings;
+  const { format, poolId, stripeBytes, isFilling } = settings;
   if (format !== FORMAT || typeof poolId !== 'string' || typeof stripeBytes !== 'number')
     throw new BedrockError(
       'POOL_CORRUPT',
       `the namespace has format ${String(format)}, and this version reads ${FORMAT}`,
     );
-  return { format, poolId, stripeBytes };
+  return { format, poolId, stripeBytes, ...(isFilling === true && { isFilling }) };
 }
 
 function damaged(key: string): BedrockError {

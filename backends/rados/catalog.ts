@@ -1,6 +1,6 @@
 /**
  * The catalog of a namespace, in the keys of one object: which regions there are, and which of them
- * has which name.
+ * has which name. Here are its changes; the object itself is in catalog-object.ts.
  *
  * A change is one write operation of the cluster, so it is made as a whole or not at all, even if a
  * process dies. It states what it expects to find; if that is no longer so, nothing is written, and
@@ -19,7 +19,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BedrockError, explain, type Logger } from '../../core/index.js';
-import { ABSENT, CONDITION, type Objects, type Pairs } from './cluster.js';
+import { ABSENT, CONDITION, type Objects } from './cluster.js';
+import { added, CatalogObject, gone, type Keys } from './catalog-object.js';
 import {
   type Count,
   countOf,
@@ -31,22 +32,13 @@ import {
   settingsOf,
   SUM_EPOCH,
 } from './catalog-entries.js';
-import type { WriteStep } from './addon.js';
+import { join, LEASE_MS, NO_COUNT } from './joining.js';
 
 /** A change, made as a whole or not at all. */
-export interface Change {
-  /** Values that keys must have; undefined: the key is absent. */
-  readonly expect?: ReadonlyMap<string, string | undefined>;
-  readonly set?: ReadonlyMap<string, string>;
-  readonly remove?: readonly string[];
+export interface Change extends Keys {
   /** What it adds to the regions and their bytes. */
   readonly regions?: number;
   readonly bytes?: number;
-  /**
-   * The epoch of the region that it makes known. If that was taken for dead, the region's objects
-   * may be gone, and it is refused.
-   */
-  readonly epoch?: number;
 }
 
 /**
@@ -65,73 +57,74 @@ interface Queued {
   readonly onOutcome: (outcome: Outcome) => void;
 }
 
-const OBJECT = 'catalog';
 /** Changes in one operation. */
 const BATCH_CHANGES = 64;
 const BATCH_BYTES = 2 ** 18;
-const PAGE_KEYS = 1000;
 const RETRY_MS = 250;
 /** The first epoch of a namespace is below this, and the last one is 2^32 - 1. */
 const FIRST_EPOCHS = 2 ** 30;
-const NOTHING = Buffer.alloc(0);
 
-export class Catalog {
+export class Catalog extends CatalogObject {
   /** What this daemon has in common with all others. */
   settings: Settings = { format: FORMAT, poolId: '', stripeBytes: 0 };
   epoch = 0;
+  /** When the last change was sent that was made: others have seen this daemon live since then. */
+  seenAt = 0;
   /** The settings as they are stored. */
   #settings: string | undefined;
-  #count: Count = { regions: 0, bytes: 0, change: 0 };
+  #count: Count = NO_COUNT;
   #queue: Queued[] = [];
   #running: Promise<void> | undefined;
   #isClosing = false;
-  /** Whether something of this epoch may be left that no entry tells of. */
+  /** Whether there may be objects that belong to no region. */
   hasLeftovers = false;
 
   constructor(
-    private readonly objects: Objects,
+    objects: Objects,
     private readonly patienceMs: number,
     private readonly logger: Logger,
-  ) {}
+    private readonly leaseMs = LEASE_MS,
+  ) {
+    super(objects);
+  }
 
-  /** Makes the catalog if there is none, and joins those who serve it. */
-  async open(stripeBytes: number): Promise<void> {
-    const settings = { format: FORMAT, poolId: randomBytes(8).toString('hex'), stripeBytes };
-    const entries = new Map([
-      [KINDS.settings, JSON.stringify(settings)],
-      // Where a namespace was destroyed and made again, what is left of the old one has other epochs.
-      [KINDS.epoch, String(randomInt(1, FIRST_EPOCHS))],
-    ]);
-    await this.objects.write(OBJECT, [['create'], ['omapSet', pairsOf(entries)]]);
+  /**
+   * Makes the catalog if there is none, and joins those who serve it.
+   * @param poolId 16 hexadecimal digits, for a new namespace
+   */
+  async open(stripeBytes: number, poolId = randomBytes(8).toString('hex')): Promise<void> {
+    const settings = { format: FORMAT, poolId, stripeBytes };
+    await this.make(
+      new Map([
+        [KINDS.settings, JSON.stringify(settings)],
+        [KINDS.epoch, String(randomInt(1, FIRST_EPOCHS))],
+      ]),
+    );
     // It is there: it was made now, or had its settings before.
-    this.#settings = (await this.get([KINDS.settings])).get(KINDS.settings);
+    this.#settings = await this.value(KINDS.settings);
     this.settings = settingsOf(this.#settings ?? '');
     await this.#join();
   }
 
-  /** Takes an epoch that nobody has had. @throws POOL_NOT_FOUND if this is no longer the namespace that was opened */
+  /** @throws POOL_NOT_FOUND, POOL_IN_USE */
   async #join(): Promise<void> {
-    for (;;) {
-      const found = await this.get([KINDS.epoch, KINDS.settings]);
-      if (found.get(KINDS.settings) !== this.#settings) throw gone();
-      const text = found.get(KINDS.epoch);
-      const epoch = Number(text);
-      const count: Count = { regions: 0, bytes: 0, change: 0 };
-      const expect = new Map([
-        [KINDS.epoch, text],
-        [KINDS.settings, this.#settings],
-      ]);
-      const set = new Map([
-        [KINDS.epoch, String(epoch + 1)],
-        [epochKey('c', epoch), countValue(count)],
-      ]);
-      const status = await this.#write(expect, set, []);
-      if (status === CONDITION) continue;
-      if (status === ABSENT) throw gone();
-      this.epoch = epoch;
-      this.#count = count;
-      return;
-    }
+    const { patienceMs, leaseMs } = this;
+    const sent = performance.now();
+    this.epoch = await join(this, { settings: this.#settings ?? '', patienceMs, leaseMs });
+    this.seenAt = sent;
+    this.#count = NO_COUNT;
+  }
+
+  /** Sets settings with other changes. This daemon serves alone. @returns false: nothing was changed */
+  async changeSettings(settings: Settings, change: Change): Promise<boolean> {
+    const text = JSON.stringify(settings);
+    const isMade = await this.change({
+      ...change,
+      expect: new Map([...(change.expect ?? []), [KINDS.settings, this.#settings]]),
+      set: new Map([...(change.set ?? []), [KINDS.settings, text]]),
+    });
+    if (isMade) [this.#settings, this.settings] = [text, settings];
+    return isMade;
   }
 
   /** Ends what is queued, and adds this daemon's count to those of others that ended. */
@@ -141,57 +134,16 @@ export class Catalog {
     const own = epochKey('c', this.epoch);
     const sum = epochKey('c', SUM_EPOCH);
     for (let attempt = 0; attempt < 100; attempt++) {
-      const found = await this.get([own, sum]);
+      const found = await this.get([own, sum, KINDS.alone]);
       // Others have done it, or the namespace is gone.
       if (found.get(own) !== countValue(this.#count)) return;
       const set = new Map([[sum, countValue(added(countOf(sum, found.get(sum)), this.#count))]]);
       if (this.hasLeftovers) set.set(epochKey('d', this.epoch), '1');
       const expect = new Map([own, sum].map((key) => [key, found.get(key)]));
-      if ((await this.#write(expect, set, [own])) !== CONDITION) return;
+      const isAlone = found.get(KINDS.alone) === String(this.epoch);
+      if ((await this.write({ expect, set, remove: isAlone ? [own, KINDS.alone] : [own] })) !== CONDITION)
+        return;
     }
-  }
-
-  /** The values of those keys that are there. @throws OVERLOADED */
-  async get(keys: readonly string[]): Promise<Map<string, string>> {
-    const { status, results } = await this.objects.read(OBJECT, [
-      ['omapGet', keys.map((key) => Buffer.from(key))],
-    ]);
-    if (status === ABSENT) throw gone();
-    return mapOf(results[0] as Pairs);
-  }
-
-  /** Keys of a kind or prefix after another, in the order of their bytes. @throws OVERLOADED */
-  async page(
-    prefix: string,
-    after: Buffer,
-    limit: number,
-  ): Promise<{ entries: [key: string, value: string][]; more: boolean }> {
-    const most = Math.min(limit, PAGE_KEYS);
-    const step = ['omapPage', after, Buffer.from(prefix), most] as const;
-    const { status, results } = await this.objects.read(OBJECT, [step]);
-    if (status === ABSENT) throw gone();
-    const found = results[0] as Pairs;
-    return { entries: [...mapOf(found)], more: found.more };
-  }
-
-  /** All keys of a kind. */
-  async all(kind: string): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
-    let after = NOTHING;
-    for (;;) {
-      const { entries, more } = await this.page(kind, after, PAGE_KEYS);
-      for (const [key, value] of entries) found.set(key, value);
-      const last = entries.at(-1);
-      if (!more || last === undefined) return found;
-      after = Buffer.from(last[0]);
-    }
-  }
-
-  /** Regions and bytes of all daemons. */
-  async total(): Promise<Count> {
-    let total: Count = { regions: 0, bytes: 0, change: 0 };
-    for (const [key, value] of await this.all(KINDS.count)) total = added(total, countOf(key, value));
-    return total;
   }
 
   /**
@@ -218,7 +170,7 @@ export class Catalog {
     while (this.#queue.length > 0) {
       const batch = this.#nextBatch();
       try {
-        await this.#make(batch);
+        await this.#makeAll(batch);
       } catch (error) {
         for (const queued of batch) fail(queued, error);
       }
@@ -227,45 +179,51 @@ export class Catalog {
     this.#running = undefined;
   }
 
-  /** Changes that do not touch what another one of them touches. */
+  /** Changes of which none touches what another one changes. */
   #nextBatch(): Queued[] {
     const batch: Queued[] = [];
     const later: Queued[] = [];
-    const touched = new Set<string>();
+    const written = new Set<string>();
+    const expected = new Map<string, string | undefined>();
     let bytes = 0;
     for (const queued of this.#queue) {
-      const isApart = ![...queued.keys].some((key) => touched.has(key));
-      for (const key of queued.keys) touched.add(key);
+      const { keys, change } = queued;
+      const expect = change.expect ?? new Map<string, string | undefined>();
+      const isApart =
+        ![...keys].some((key) => written.has(key)) &&
+        ![...expect].some(([key, value]) => expected.has(key) && expected.get(key) !== value) &&
+        ![...writtenBy(change)].some((key) => expected.has(key));
+      for (const key of writtenBy(change)) written.add(key);
+      for (const [key, value] of expect) expected.set(key, value);
       if (isApart && batch.length < BATCH_CHANGES && bytes < BATCH_BYTES) {
         batch.push(queued);
-        for (const key of queued.keys) bytes += key.length + 64;
+        for (const key of keys) bytes += key.length + 64;
       } else later.push(queued);
     }
     this.#queue = later;
     return batch;
   }
 
-  async #make(given: readonly Queued[]): Promise<void> {
-    const isOld = ({ change: { epoch = this.epoch } }: Queued): boolean => epoch !== this.epoch;
-    for (const queued of given.filter(isOld)) fail(queued, contended());
-    const batch = given.filter((queued) => !isOld(queued));
-    if (batch.length === 0) return;
+  async #makeAll(batch: readonly Queued[]): Promise<void> {
     const own = epochKey('c', this.epoch);
     const before = this.#count;
     const expect = new Map<string, string | undefined>([[own, countValue(before)]]);
     const set = new Map<string, string>();
     const remove: string[] = [];
+    const removeKinds: string[] = [];
     let after: Count = { ...before, change: before.change + 1 };
     for (const { change } of batch) {
       for (const [key, value] of change.expect ?? []) expect.set(key, value);
       for (const [key, value] of change.set ?? []) set.set(key, value);
       remove.push(...(change.remove ?? []));
+      removeKinds.push(...(change.removeKinds ?? []));
       after = added(after, { regions: change.regions ?? 0, bytes: change.bytes ?? 0, change: 0 });
     }
     set.set(own, countValue(after));
     let status: number;
+    const sent = performance.now();
     try {
-      status = await this.#write(expect, set, remove);
+      status = await this.write({ expect, set, remove, removeKinds });
     } catch (error) {
       for (const { reject } of batch) reject(error);
       const outcome = isUnsure(error) ? await this.#settle(before, after) : false;
@@ -275,6 +233,7 @@ export class Catalog {
     if (status === ABSENT) throw gone();
     if (status === CONDITION) return this.#sortOut(batch);
     this.#count = after;
+    this.seenAt = sent;
     for (const { resolve } of batch) resolve(true);
   }
 
@@ -285,7 +244,6 @@ export class Catalog {
     const found = await this.get([...keys]);
     if (found.get(own) !== countValue(this.#count)) {
       this.logger.warning(`epoch ${this.epoch} was taken for dead by another daemon; joining again`);
-      this.hasLeftovers = false;
       await this.#join();
     }
     const again: Queued[] = [];
@@ -306,14 +264,13 @@ export class Catalog {
     for (;;) {
       this.#refuseOverdue();
       try {
-        const status = await this.#write(
-          new Map([[own, countValue(before)]]),
-          new Map([[own, countValue(fence)]]),
-          [],
-        );
+        const status = await this.write({
+          expect: new Map([[own, countValue(before)]]),
+          set: new Map([[own, countValue(fence)]]),
+        });
         if (status === ABSENT) return undefined;
         if (status === CONDITION) {
-          const found = (await this.get([own])).get(own);
+          const found = await this.value(own);
           const reached = [after, fence].find((count) => countValue(count) === found);
           if (reached === undefined) {
             // Taken for dead. What this epoch has left behind is seen to by others.
@@ -344,19 +301,6 @@ export class Catalog {
     for (const queued of this.#queue.filter(isOverdue)) fail(queued, contended());
     this.#queue = this.#queue.filter((queued) => !isOverdue(queued));
   }
-
-  #write(
-    expect: ReadonlyMap<string, string | undefined>,
-    set: ReadonlyMap<string, string>,
-    remove: readonly string[],
-  ): Promise<number> {
-    const steps: WriteStep[] = [['assertExists']];
-    for (const [key, value] of expect)
-      steps.push(['omapCompare', Buffer.from(key), value === undefined ? NOTHING : Buffer.from(value)]);
-    if (remove.length > 0) steps.push(['omapRemove', remove.map((key) => Buffer.from(key))]);
-    if (set.size > 0) steps.push(['omapSet', pairsOf(set)]);
-    return this.objects.write(OBJECT, steps);
-  }
 }
 
 /** Whether a failed operation may have been made. */
@@ -364,35 +308,15 @@ export function isUnsure(error: unknown): boolean {
   return error instanceof BedrockError && ['OVERLOADED', 'UNREACHABLE', 'INTERNAL'].includes(error.code);
 }
 
-export function added(one: Count, other: Count): Count {
-  return {
-    regions: one.regions + other.regions,
-    bytes: one.bytes + other.bytes,
-    change: one.change + other.change,
-  };
+function* writtenBy({ set, remove }: Change): Generator<string> {
+  yield* set?.keys() ?? [];
+  yield* remove ?? [];
 }
 
 /** Ends a change that was not made. */
 function fail({ reject, onOutcome }: Queued, error: unknown): void {
   reject(error);
   onOutcome(false);
-}
-
-function pairsOf(entries: ReadonlyMap<string, string>): Buffer[] {
-  return [...entries].flatMap(([key, value]) => [Buffer.from(key), Buffer.from(value)]);
-}
-
-function mapOf({ pairs }: Pairs): Map<string, string> {
-  const found = new Map<string, string>();
-  for (let at = 0; at + 1 < pairs.length; at += 2) found.set(String(pairs[at]), String(pairs[at + 1]));
-  return found;
-}
-
-function gone(): BedrockError {
-  return new BedrockError(
-    'POOL_NOT_FOUND',
-    'the namespace has no catalog: it was destroyed, or its pool was emptied',
-  );
 }
 
 function contended(): BedrockError {

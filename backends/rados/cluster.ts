@@ -9,8 +9,16 @@
 import { getSystemErrorName } from 'node:util';
 import { BedrockError, type ErrorCode, messageOf } from '../../core/index.js';
 import type { RadosConfig } from '../../schemas/generated/rados.js';
-import { type AddonCluster, type AddonIo, loadRadosAddon, type ReadStep, type WriteStep } from './addon.js';
+import {
+  type AddonCluster,
+  type AddonIo,
+  type ListPosition,
+  loadRadosAddon,
+  type ReadStep,
+  type WriteStep,
+} from './addon.js';
 import { Limiter } from './limiter.js';
+import { inWindows } from './windows.js';
 
 /** The settings of a target; the daemon has filled in what has a default. */
 export type RadosSettings = Required<Omit<RadosConfig, 'keyring'>> & Pick<RadosConfig, 'keyring'>;
@@ -20,6 +28,11 @@ export const [ABSENT, EXISTS, CONDITION] = [-2, -17, -125];
 const [NOT_PERMITTED, NO_ACCESS, NO_SPACE, SHUT_DOWN, NOT_CONNECTED, TIMED_OUT, OVER_QUOTA] = [
   -1, -13, -28, -108, -107, -110, -122,
 ];
+
+/** Objects in a page of their list. */
+const PAGE_OBJECTS = 1000;
+/** How much longer a call on a thread may take than one operation. */
+const THREAD_MORE_MS = 5000;
 
 /** Keys and values that a read step found. */
 export interface Pairs {
@@ -106,6 +119,7 @@ const clusters = new Map<string, Cluster>();
 export class Objects {
   readonly limiter: Limiter;
   #isClosed = false;
+  readonly #onThreads = new Set<Promise<void>>();
 
   private constructor(
     private readonly config: RadosSettings,
@@ -139,6 +153,8 @@ export class Objects {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // librados must not be shut down under them.
+    await Promise.all(this.#onThreads);
     this.io.close();
     await leave(this.key, this.cluster);
   }
@@ -154,26 +170,65 @@ export class Objects {
     return this.#run(object, (number) => this.io.read(number, object, steps));
   }
 
-  /** The names of all objects. */
-  async list(): Promise<string[]> {
-    try {
-      return await this.io.list();
-    } catch (error) {
-      throw this.#failure(statusOf(error) ?? -5, 'the list of objects');
-    }
+  /** The names of all objects, in pages. @throws OVERLOADED */
+  async *list(): AsyncGenerator<readonly string[]> {
+    let from: ListPosition | undefined;
+    do {
+      try {
+        const { names, next } = await this.#inTime(this.io.list(PAGE_OBJECTS, from), () =>
+          this.#overloaded('the list of objects', 'nothing was changed'),
+        );
+        yield names;
+        from = next;
+      } catch (error) {
+        if (error instanceof BedrockError) throw error;
+        throw this.#failure(statusOf(error) ?? -5, 'the list of objects');
+      }
+    } while (from !== undefined);
+  }
+
+  /** Removes those objects that are chosen by their names. */
+  async removeAll(isChosen: (name: string) => boolean): Promise<void> {
+    for await (const names of this.list())
+      await inWindows(names.filter(isChosen), async (name) => {
+        await this.write(name, [['remove']]);
+      });
   }
 
   /** The JSON that a command to the monitors answers with. @throws UNREACHABLE */
   async command(command: Record<string, unknown>): Promise<unknown> {
     try {
-      const { status, output, text } = await this.cluster.native.command(
-        JSON.stringify({ ...command, format: 'json' }),
+      const { status, output, text } = await this.#inTime(
+        this.cluster.native.command(JSON.stringify({ ...command, format: 'json' })),
+        () => new Error('no answer in time'),
       );
       if (status < 0) throw new Error(text === '' ? nameOf(status) : text);
       return JSON.parse(output) as unknown;
     } catch (error) {
       const text = `the monitors of the cluster did not answer "${String(command.prefix)}": ${messageOf(error)}`;
       throw new BedrockError('UNREACHABLE', text, { cause: error });
+    }
+  }
+
+  /**
+   * The result of a call on a thread. librados ends each of them by its time-outs; beyond that it
+   * is not waited for, except by `close`.
+   */
+  async #inTime<T>(call: Promise<T>, late: () => Error): Promise<T> {
+    const ended = call.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#onThreads.add(ended);
+    void ended.then(() => this.#onThreads.delete(ended));
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(late()), this.config.op_timeout_ms + THREAD_MORE_MS);
+    });
+    try {
+      return await Promise.race([call, timeout]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -9,6 +9,12 @@ import { inWindows } from './windows.js';
 /** Stripes of a source that are under way at once. */
 const STRIPES_AHEAD = 4;
 
+/** How much of a region was begun to be made. */
+export interface Progress {
+  /** Stripes of which there may be an object. */
+  stripes: number;
+}
+
 type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
@@ -21,14 +27,16 @@ export async function fillRegion(
   key: string,
   size: number,
   contents: Uint8Array | Pieces,
+  progress: Progress,
 ): Promise<void> {
-  if (ArrayBuffer.isView(contents)) return fillAtOnce(regions, key, size, contents);
+  if (ArrayBuffer.isView(contents)) return fillAtOnce(regions, key, size, contents, progress);
   let first: Uint8Array | undefined;
   let stripe = 0;
   const underWay = new Set<Promise<void>>();
   let failure: { error: unknown } | undefined;
   const store = async (bytes: Uint8Array): Promise<void> => {
     const number = stripe++;
+    progress.stripes = stripe;
     if (number === 0) {
       first = bytes;
       return;
@@ -50,7 +58,7 @@ export async function fillRegion(
     await Promise.all(underWay);
   }
   if (failure !== undefined) throw failure.error;
-  await regions.make(key, size, first);
+  await regions.make(key, size, first ?? new Uint8Array(0));
 }
 
 async function fillAtOnce(
@@ -58,8 +66,10 @@ async function fillAtOnce(
   key: string,
   size: number,
   bytes: Uint8Array,
+  progress: Progress,
 ): Promise<void> {
   const { stripeBytes } = regions;
+  progress.stripes = Math.ceil(size / stripeBytes);
   const further = Array.from({ length: Math.max(0, Math.ceil(size / stripeBytes) - 1) }, (_, at) => at + 1);
   await inWindows(further, (stripe) =>
     regions.makeStripe(key, size, stripe, bytes.subarray(stripe * stripeBytes, (stripe + 1) * stripeBytes)),

@@ -4,31 +4,20 @@
  *
  * Each daemon changes its own count in the catalog now and then. If the count of another one stays
  * the same for the time of a lease, by this daemon's own clock, it is taken for dead: its count is
- * added to the sum of those that ended, and without a count it can change nothing any more. Objects
- * of its epoch that belong to no region are removed: what it had begun to create, and nobody knew
- * of.
+ * added to the sum of those that ended, and without a count it can change nothing any more. Then
+ * objects are removed that belong to no region: what it had begun to create, and nobody knew of.
  *
  * Removals are recorded in the catalog with the erasure. So if a daemon dies in the middle of one,
  * the next daemon that looks finishes it.
  */
 import { explain, type Logger } from '../../core/index.js';
-import { added, type Catalog } from './catalog.js';
-import {
-  type Count,
-  countOf,
-  countValue,
-  epochKey,
-  epochOf,
-  epochOfKey,
-  KINDS,
-  SUM_EPOCH,
-} from './catalog-entries.js';
+import type { Catalog } from './catalog.js';
+import { epochKey, epochOfKey, KINDS, SUM_EPOCH } from './catalog-entries.js';
 import type { Objects } from './cluster.js';
-import { keyOfObject, type RegionObjects } from './region-objects.js';
+import { LEASE_MS, takeOut } from './joining.js';
+import { orphansAmong } from './orphans.js';
+import type { RegionObjects } from './region-objects.js';
 import { inWindows } from './windows.js';
-
-/** How long a daemon may show no sign of life. */
-export const LEASE_MS = 45_000;
 
 /** What was seen of an entry, and when first. */
 interface Seen {
@@ -57,6 +46,19 @@ export class Keeper {
       this.#running ??= this.#round().finally(() => (this.#running = undefined));
     }, this.leaseMs / 3);
     this.#timer.unref();
+  }
+
+  /**
+   * Shows the others that this daemon lives, unless they have seen it lately.
+   * @throws OVERLOADED, POOL_IN_USE (it was taken for dead, and another one serves alone)
+   */
+  async showSign(): Promise<void> {
+    if (performance.now() - this.catalog.seenAt > (this.leaseMs * 2) / 3) await this.catalog.change({});
+  }
+
+  /** Waits for what it is doing now. */
+  async idle(): Promise<void> {
+    await this.#running;
   }
 
   /** Ends what it does. */
@@ -113,19 +115,7 @@ export class Keeper {
     const sum = epochKey('c', SUM_EPOCH);
     for (const [key, value] of this.#overdue(counts, KINDS.count)) {
       if (key === own || key === sum) continue;
-      const before = (await this.catalog.get([sum])).get(sum);
-      const total: Count = added(countOf(sum, before), countOf(key, value));
-      const isEnded = await this.catalog.change({
-        expect: new Map([
-          [key, value],
-          [sum, before],
-        ]),
-        set: new Map([
-          [sum, countValue(total)],
-          [epochKey('d', epochOfKey(key)), '1'],
-        ]),
-        remove: [key],
-      });
+      const isEnded = await takeOut(this.catalog, key, value, (keys) => this.catalog.change(keys));
       if (isEnded)
         this.logger.warning(
           `the daemon of epoch ${epochOfKey(key)} shows no sign of life, and was taken out`,
@@ -141,32 +131,22 @@ export class Keeper {
     }
   }
 
-  /** Removes objects that belong to no region, of epochs that have ended. */
+  /** Removes objects that belong to no region, after a daemon has died. */
   async #sweep(): Promise<void> {
     const dead = await this.catalog.all(KINDS.dead);
-    if (dead.size === 0) return;
-    // In this order: what is listed now, and has no entry afterwards, of an epoch that had ended
-    // before, will never have one.
-    const live = new Set([...(await this.catalog.all(KINDS.count)).keys()].map(epochOfKey));
-    const objects = await this.objects.list();
-    const keys = [...new Set(objects.map(keyOfObject))].filter(
-      (key): key is string => key !== undefined && !live.has(epochOf(key)),
-    );
-    const orphans = new Set<string>();
-    for (let at = 0; at < keys.length; at += 500) {
-      const some = keys.slice(at, at + 500);
-      const known = await this.catalog.get(some.map((key) => KINDS.region + key));
-      for (const key of some) if (!known.has(KINDS.region + key)) orphans.add(key);
+    // What is being imported has no entry before it is complete.
+    if (dead.size === 0 || (await this.catalog.value(KINDS.alone)) !== undefined) return;
+    let removed = 0;
+    for await (const objects of this.objects.list()) {
+      const orphans = await orphansAmong(objects, this.catalog);
+      await inWindows(orphans, async (object) => {
+        if (this.#isStopped) return;
+        await this.objects.write(object, [['remove']]);
+        removed++;
+      });
+      if (this.#isStopped) return;
     }
-    await inWindows(
-      objects.filter((object) => orphans.has(keyOfObject(object) ?? '')),
-      async (object) => {
-        if (!this.#isStopped) await this.objects.write(object, [['remove']]);
-      },
-    );
-    if (this.#isStopped) return;
     await this.catalog.change({ remove: [...dead.keys()] });
-    if (orphans.size > 0)
-      this.logger.info(`removed what ${orphans.size} unfinished creations had left behind`);
+    if (removed > 0) this.logger.info(`removed ${removed} objects that unfinished creations had left behind`);
   }
 }

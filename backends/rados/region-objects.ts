@@ -3,24 +3,26 @@
  *
  * | object | holds |
  * |---|---|
- * | `r` key | the first stripe; it is there exactly as long as the region is |
- * | `r` key `.` number | a further stripe; it is there if something in it was written |
+ * | `r` ID | the first stripe, and in keys the numbers of further ones; it is there exactly as long as the region is |
+ * | `r` ID `.` number | a further stripe; it is there if something in it was written |
  *
- * Each has the attribute `size`, the size of the region in 16 hexadecimal digits. What lies in no
- * object reads as zeros.
+ * Each has the attribute `size`, the size of the region in 16 hexadecimal digits; of an erased
+ * region it is `-` in the first stripe, which is less. The attribute `filled` of the first stripe
+ * says that every further one is there. What lies in no object reads as zeros.
  *
  * Every write asserts in the same operation that its object exists and that its end is within the
  * region. So it neither makes an object of an erased region again, nor lets one grow, however late
- * it arrives. A further stripe is made by its first write; then the writer looks whether the first
- * one is still there. If not, the region was erased meanwhile, and the writer removes what it has
- * made.
+ * it arrives. A further stripe is made by its first write: it is noted in the first stripe, then
+ * made; then the writer looks whether the first one is still there. If not, the region was erased
+ * meanwhile, and the writer removes what it has made.
  *
- * An erasure removes the first stripe first. Who finds a further one missing looks for the first,
- * so nobody takes what is erased for zeros.
+ * An erasure marks the first stripe, so that no further one is noted any more, removes those that
+ * are noted, and the first one last. If it is interrupted, it begins again. Who finds a further
+ * stripe missing looks at the first, so nobody takes what is erased for zeros.
  */
 import { BedrockError, type RegionRange } from '../../core/index.js';
 import type { ReadStep, WriteStep } from './addon.js';
-import { ABSENT, CONDITION, EXISTS, type Objects } from './cluster.js';
+import { ABSENT, CONDITION, EXISTS, type Objects, type Pairs } from './cluster.js';
 import { inWindows } from './windows.js';
 
 /** Most objects of a region. */
@@ -28,6 +30,9 @@ const MAX_STRIPES = 2 ** 20;
 /** Sizes that are remembered, as they never change. */
 const KNOWN_SIZES = 10_000;
 const SIZE = 'size';
+const ERASED = Buffer.from('-');
+const FILLED = 'filled';
+const NOTED_KEYS = 1000;
 
 /** Pieces in one operation, and their bytes, if there is more than one. */
 const MOST_STEPS = 128;
@@ -47,7 +52,19 @@ export class RegionObjects {
   constructor(
     private readonly objects: Objects,
     readonly stripeBytes: number,
+    /** The second half of all IDs. */
+    private poolId: string,
   ) {}
+
+  /** Takes the regions of another pool id for its own. */
+  changePool(poolId: string): void {
+    this.poolId = poolId;
+    this.#sizes.clear();
+  }
+
+  #objectOf(key: string, stripe: number): string {
+    return objectOf(key + this.poolId, stripe);
+  }
 
   /** The size of the largest region. */
   get maxBytes(): number {
@@ -56,15 +73,17 @@ export class RegionObjects {
 
   /** Makes a further stripe of a region that nobody knows yet. */
   async makeStripe(key: string, size: number, stripe: number, bytes: Uint8Array): Promise<void> {
-    await this.#makeObject(objectOf(key, stripe), makingSteps(size, bytes));
+    await this.#makeObject(this.#objectOf(key, stripe), makingSteps(size, bytes));
   }
 
-  /** Makes the first stripe, when the others are there. */
+  /** Makes the first stripe, when the others are there. @param bytes of a filled region */
   async make(key: string, size: number, bytes?: Uint8Array): Promise<void> {
-    await this.#makeObject(objectOf(key, 0), makingSteps(size, bytes));
+    const steps = makingSteps(size, bytes);
+    if (bytes !== undefined && size > this.stripeBytes) steps.push(['setxattr', FILLED, Buffer.from('1')]);
+    await this.#makeObject(this.#objectOf(key, 0), steps);
   }
 
-  /** What is there under a new ID can only be left of a namespace that was destroyed, and is nobody's. */
+  /** What is there under a new ID can only be left of an import that was interrupted, and is nobody's. */
   async #makeObject(object: string, steps: readonly WriteStep[]): Promise<void> {
     while ((await this.objects.write(object, steps)) === EXISTS)
       await this.objects.write(object, [['remove']]);
@@ -73,21 +92,52 @@ export class RegionObjects {
   /** Removes a region, or what is there of it. */
   async remove(key: string, size: number): Promise<void> {
     this.#sizes.delete(key);
-    await this.objects.write(objectOf(key, 0), [['remove']]);
-    await inWindows(this.#further(size), async (stripe) => {
-      await this.objects.write(objectOf(key, stripe), [['remove']]);
-    });
+    const first = this.#objectOf(key, 0);
+    if (size > this.stripeBytes) {
+      const marked = await this.objects.write(first, [['assertExists'], ['setxattr', SIZE, ERASED]]);
+      if (marked === ABSENT) return;
+      await this.#removeFurther(key, size);
+    }
+    await this.objects.write(first, [['remove']]);
   }
 
-  *#further(size: number): Generator<number> {
-    for (let stripe = 1; stripe < size / this.stripeBytes; stripe++) yield stripe;
+  async #removeFurther(key: string, size: number): Promise<void> {
+    let from: Buffer = Buffer.alloc(0);
+    for (;;) {
+      const page = ['omapPage', from, Buffer.alloc(0), NOTED_KEYS] as const;
+      const { status, results } = await this.objects.read(this.#objectOf(key, 0), [['xattrs'], page]);
+      if (status === ABSENT) return;
+      if ((results[0] as Record<string, Buffer>)[FILLED] !== undefined)
+        return this.#removeStripes(key, upTo(size / this.stripeBytes));
+      const { pairs, more } = results[1] as Pairs;
+      const noted = pairs.filter((_, at) => at % 2 === 0);
+      await this.#removeStripes(key, noted.map(Number));
+      if (!more) return;
+      from = noted.at(-1) as Buffer;
+    }
+  }
+
+  /** Removes so many stripes of a region whose first one may not be there. */
+  async removeMade(key: string, stripes: number): Promise<void> {
+    await this.#removeStripes(key, [0, ...upTo(stripes)]);
+  }
+
+  async #removeStripes(key: string, stripes: Iterable<number>): Promise<void> {
+    await inWindows(stripes, async (stripe) => {
+      await this.objects.write(this.#objectOf(key, stripe), [['remove']]);
+    });
   }
 
   /** Size of a region, by asking whether it is there. @throws REGION_NOT_FOUND */
   async sizeOf(key: string): Promise<number> {
-    const { status, results } = await this.objects.read(objectOf(key, 0), [['assertExists'], ['xattrs']]);
+    const { status, results } = await this.objects.read(this.#objectOf(key, 0), [
+      ['assertExists'],
+      ['xattrs'],
+    ]);
     if (status === ABSENT) throw this.#notFound(key);
-    const size = Number.parseInt(String((results[1] as Record<string, Buffer>)[SIZE]), 16);
+    const text = String((results[1] as Record<string, Buffer>)[SIZE]);
+    if (text === String(ERASED)) throw this.#notFound(key);
+    const size = Number.parseInt(text, 16);
     if (!Number.isSafeInteger(size))
       throw new BedrockError('INTERNAL', `the object of region ${key} has no size`);
     return this.#note(key, size);
@@ -124,7 +174,7 @@ export class RegionObjects {
     pieces: readonly Piece[],
     bytes: Uint8Array,
   ): Promise<void> {
-    const object = objectOf(key, stripe);
+    const object = this.#objectOf(key, stripe);
     const end = stripe * this.stripeBytes + endOf(pieces);
     const writes = pieces.map(({ from, at, size: length }): WriteStep => {
       return ['write', from, bufferOf(bytes.subarray(at, at + length))];
@@ -136,10 +186,10 @@ export class RegionObjects {
         ...writes,
       ]);
       if (status === 0) return;
-      if (status === CONDITION) throw beyond(key, end);
+      if (status === CONDITION) throw await this.#beyond(key, end);
       if (stripe === 0) throw this.#notFound(key);
       // Nothing was written to this stripe yet, or the region is gone.
-      await this.sizeOf(key);
+      await this.#noteStripe(key, stripe, end);
       const made = await this.objects.write(object, [
         ['create'],
         ['setxattr', SIZE, sizeText(size)],
@@ -157,6 +207,17 @@ export class RegionObjects {
     }
   }
 
+  /** Notes in the first stripe that there is a further one. @throws REGION_NOT_FOUND */
+  async #noteStripe(key: string, stripe: number, end: number): Promise<void> {
+    const status = await this.objects.write(this.#objectOf(key, 0), [
+      ['assertExists'],
+      ['cmpxattr', SIZE, '<=', sizeText(end)],
+      ['omapSet', [Buffer.from(String(stripe)), Buffer.alloc(0)]],
+    ]);
+    if (status === ABSENT) throw this.#notFound(key);
+    if (status === CONDITION) throw await this.#beyond(key, end);
+  }
+
   /** Fills a buffer with ranges, one after another; they are within the region. @throws REGION_NOT_FOUND */
   async read(key: string, ranges: readonly RegionRange[], into: Uint8Array): Promise<void> {
     if (into.length === 0) await this.sizeOf(key);
@@ -165,11 +226,11 @@ export class RegionObjects {
       for (const pieces of groups) {
         const end = stripe * this.stripeBytes + endOf(pieces);
         const parts = pieces.map(({ at, size }) => into.subarray(at, at + size));
-        const { status, results } = await this.objects.read(objectOf(key, stripe), [
+        const { status, results } = await this.objects.read(this.#objectOf(key, stripe), [
           ['cmpxattr', SIZE, '<=', sizeText(end)],
           ...pieces.map(({ from }, index): ReadStep => ['read', from, bufferOf(parts[index] as Uint8Array)]),
         ]);
-        if (status === CONDITION) throw beyond(key, end);
+        if (status === CONDITION) throw await this.#beyond(key, end);
         if (status === ABSENT && stripe === 0) throw this.#notFound(key);
         if (status === ABSENT) sparse.add(stripe);
         for (const [index, part] of parts.entries())
@@ -200,6 +261,12 @@ export class RegionObjects {
     return stripes;
   }
 
+  /** The error for an end that is not within the region. @throws REGION_NOT_FOUND if that is erased */
+  async #beyond(key: string, end: number): Promise<BedrockError> {
+    await this.sizeOf(key);
+    return new BedrockError('OUT_OF_RANGE', `region ${key} ends before ${end}`);
+  }
+
   #notFound(key: string): BedrockError {
     this.#sizes.delete(key);
     return new BedrockError('REGION_NOT_FOUND', `no region ${key} in this namespace`);
@@ -215,17 +282,19 @@ function endOf(pieces: readonly Piece[]): number {
   return pieces.reduce((end, { from, size }) => Math.max(end, from + size), 0);
 }
 
-function beyond(key: string, end: number): BedrockError {
-  return new BedrockError('OUT_OF_RANGE', `region ${key} ends before ${end}`);
+/** The numbers from 1 to one below a number. */
+function* upTo(number: number): Generator<number> {
+  for (let each = 1; each < number; each++) yield each;
 }
 
-/** The key of the region that an object belongs to, if it belongs to one. */
-export function keyOfObject(object: string): string | undefined {
-  return /^r([0-9a-f]{16})(?:\.\d+)?$/.exec(object)?.[1];
+/** The ID of the region that an object belongs to, if it belongs to one. */
+export function idOfObject(object: string): string | undefined {
+  return /^r([0-9a-f]{32})(?:\.\d+)?$/.exec(object)?.[1];
 }
 
-export function objectOf(key: string, stripe: number): string {
-  return stripe === 0 ? `r${key}` : `r${key}.${stripe}`;
+/** @param id 32 hexadecimal digits */
+export function objectOf(id: string, stripe: number): string {
+  return stripe === 0 ? `r${id}` : `r${id}.${stripe}`;
 }
 
 function makingSteps(size: number, bytes?: Uint8Array): WriteStep[] {

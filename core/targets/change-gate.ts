@@ -39,11 +39,16 @@ export interface ChangeWatch {
   end(): void;
 }
 
+/**
+ * Reports the changes of a target to one listener, and can hold them: for a target that is copied
+ * while it serves, and is based on none of the base classes, which have one.
+ */
 export class ChangeGate {
   /** Whether changes that begin now must `enter`, and may have to wait there. */
   isShut = false;
+  /** Who is told of changes. */
   listener: ChangeListener | undefined;
-  /** How often regions were changed in place, with or without a listener. */
+  /** @internal How often regions were changed in place, with or without a listener. */
   readonly counts = new ChangeCounts();
   /** Changes in flight that end later, and places in which bytes may still land. */
   #inFlight = 0;

@@ -66,7 +66,7 @@ export class TestCluster {
   }
 
   target(more: Partial<RadosSettings> = {}, leaseMs?: number): RadosTarget {
-    return new RadosTarget(this.settings(more), QUIET, leaseMs);
+    return new RadosTarget(this.settings(more), QUIET, { leaseMs });
   }
 
   /** `kill -9` of a daemon, such as `osd.1`. */

@@ -1,6 +1,7 @@
 /** The rados backend on a real cluster: the contract of a target, with regions of one object and of many. */
 import { afterAll, beforeAll } from '@jest/globals';
-import { RADOS_CAPABILITIES, RadosTarget } from '../../backends/rados/rados-target.js';
+import { RADOS_CAPABILITIES } from '../../backends/rados/capabilities.js';
+import { RadosTarget } from '../../backends/rados/rados-target.js';
 import { describeTarget } from '../../core/conformance/index.js';
 import type { Target } from '../../core/index.js';
 import { runnerOf } from '../conformance/chosen-groups.js';
@@ -23,8 +24,8 @@ ceph.describe('a rados target', () => {
   ] as const) {
     ceph.describe(title, () => {
       const settings = new WeakMap<Target, ReturnType<TestCluster['settings']>>();
-      const over = (config: ReturnType<TestCluster['settings']>): Target => {
-        const target = new RadosTarget(config, QUIET);
+      const over = (config: ReturnType<TestCluster['settings']>, poolId?: Uint8Array): Target => {
+        const target = new RadosTarget(config, QUIET, { poolId });
         settings.set(target, config);
         return target;
       };
@@ -32,11 +33,12 @@ ceph.describe('a rados target', () => {
         runnerOf(groups),
         {
           create: () => over(cluster.settings({ stripe_bytes })),
+          createImporting: (poolId) => over(cluster.settings({ stripe_bytes }), poolId),
           reopen: (target) => over(settings.get(target) as ReturnType<TestCluster['settings']>),
           // Any number of daemons may serve one namespace.
           isShared: true,
-          // Erasing it means an operation for each of its stripes, written or not.
-          maxRegionBytes: stripe_bytes < 1e6 ? 2 ** 26 : 2 ** 33,
+          // At most 2^20 stripes.
+          maxRegionBytes: stripe_bytes < 1e6 ? 2 ** 34 : 2 ** 40,
         },
         RADOS_CAPABILITIES,
       );

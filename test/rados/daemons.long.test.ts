@@ -53,7 +53,9 @@ async function inUse(targets: readonly Target[], work: () => Promise<void>): Pro
 async function objectsIn(namespace: string): Promise<string[]> {
   const objects = await Objects.open(cluster.settings({ namespace }));
   try {
-    return (await objects.list()).filter((name) => name.startsWith('r'));
+    const found: string[] = [];
+    for await (const names of objects.list()) found.push(...names);
+    return found.filter((name) => name.startsWith('r'));
   } finally {
     await objects.close();
   }
@@ -336,6 +338,11 @@ ceph.describe('a cluster of daemons', () => {
       const found = await doctor(config);
       expect(found).toMatch(/store: copies.*3 of each object, at least 2 to serve/);
       expect(found).toMatch(/store: cluster.*3 of 3 OSDs run/);
+      await cluster.command('osd', 'pool', 'create', 'single', '4', '4', 'replicated');
+      await cluster.command('osd', 'pool', 'set', 'single', 'size', '1', '--yes-i-really-mean-it');
+      expect(await doctor({ pool: 'single', conf: cluster.conf })).toMatch(
+        /store: copies.*1 of each object, at least 1 to serve/,
+      );
       expect(await doctor({ ...config, pool: 'nowhere' })).toMatch(/pool "nowhere"/);
     } finally {
       await rm(folder, { recursive: true });

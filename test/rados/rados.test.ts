@@ -5,7 +5,6 @@ import {
   countOf,
   countValue,
   epochKey,
-  epochOf,
   epochOfKey,
   FORMAT,
   idOf,
@@ -14,20 +13,26 @@ import {
   namedValue,
   nameKey,
   nameOfKey,
+  partsOf,
+  regionKey,
   regionOf,
   regionValue,
   settingsOf,
+  vacancyOf,
+  vacantValue,
 } from '../../backends/rados/catalog-entries.js';
+import { ClusterHealth } from '../../backends/rados/cluster-health.js';
 import { Catalog } from '../../backends/rados/catalog.js';
 import { CallsInFlight } from '../../backends/rados/calls-in-flight.js';
 import { CONDITION, Objects, type RadosSettings, type ReadResult } from '../../backends/rados/cluster.js';
 import { Limiter } from '../../backends/rados/limiter.js';
 import { RadosTarget } from '../../backends/rados/rados-target.js';
-import { keyOfObject, objectOf } from '../../backends/rados/region-objects.js';
+import { idOfObject, objectOf } from '../../backends/rados/region-objects.js';
 import { inWindows } from '../../backends/rados/windows.js';
 import rados from '../../backends/rados/index.js';
 import { BedrockError, RegionId } from '../../core/index.js';
 import { compileSchema } from '../../core/validation/schema.js';
+import { recordingLogger } from '../fixtures/recording-logger.js';
 import { QUIET } from './cluster.js';
 
 const POOL_ID = '0123456789abcdef';
@@ -56,8 +61,10 @@ class FakeObjects {
   }
 
   read(_object: string, [step]: readonly ReadStep[]): Promise<ReadResult> {
-    const isAsked = (key: string): boolean =>
-      step?.[0] === 'omapGet' ? step[1].some((each) => String(each) === key) : key.startsWith('c');
+    const isAsked = (key: string): boolean => {
+      if (step?.[0] === 'omapGet') return step[1].some((each) => String(each) === key);
+      return step?.[0] === 'omapPage' && key.startsWith(String(step[2]));
+    };
     const pairs = [...this.keys].filter(([key]) => isAsked(key)).flat();
     return Promise.resolve({
       status: 0,
@@ -104,6 +111,7 @@ describe('a creation whose answer was lost', () => {
     try {
       const target = new RadosTarget({ stripe_bytes: 4096, op_timeout_ms: 1000 } as RadosSettings, QUIET);
       await target.open();
+      await target.create(1);
       cluster.isSilent = true;
       await expect(target.create(10)).rejects.toMatchObject({ code: 'OVERLOADED' });
       const closing = target.close();
@@ -117,12 +125,35 @@ describe('a creation whose answer was lost', () => {
   });
 });
 
+describe('the copies that a pool keeps', () => {
+  it.each([
+    [1, 1, 'warning', /pool "p" has size 1/],
+    [3, 1, 'warning', /pool "p" has min_size 1/],
+    [3, 2, 'info', /keeps 3 copies, and serves while 2/],
+    [undefined, undefined, 'warning', /how many copies pool "p" keeps is not known/],
+  ])('size %s and min_size %s are told when a target opens', async (size, least, level, text) => {
+    const { logger, entries } = recordingLogger();
+    const answers: Record<string, number | undefined> = { size, min_size: least };
+    const command = ({ var: name }: { var: string }): Promise<unknown> =>
+      size === undefined
+        ? Promise.reject(new BedrockError('UNREACHABLE', 'no monitors'))
+        : Promise.resolve({ [name]: answers[name] });
+    const objects = { command } as unknown as Objects;
+    await new ClusterHealth(objects, 'p', { ...QUIET, logger }).checkPool();
+    expect(entries).toEqual([expect.objectContaining({ level, message: expect.stringMatching(text) })]);
+  });
+});
+
 describe('entries of the catalog', () => {
-  it('give a region its ID back, with the epoch of the daemon that made it', () => {
+  it('give a region its ID back, and order regions by their slots', () => {
     const id = RegionId.parse(`05000000` + `0a0b0000` + POOL_ID);
     expect(id.generation).toBe(0x0b0a);
     expect(keyOf(id)).toBe('050000000a0b0000');
-    expect(epochOf(keyOf(id))).toBe(0x0b0a);
+    expect(partsOf(keyOf(id))).toEqual({ slot: 5, generation: 0x0b0a });
+    expect(regionKey(keyOf(id))).toBe('i00000005');
+    const vacancy = { slot: 5, generation: 7, epoch: 9 };
+    expect(vacancyOf('x00000005', vacantValue(vacancy))).toEqual(vacancy);
+    expect(() => vacancyOf('x1', '1')).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
     expect(idOf(keyOf(id), POOL_ID).equals(id)).toBe(true);
     expect(epochOfKey(epochKey('c', 0x0b0a))).toBe(0x0b0a);
   });
@@ -135,7 +166,7 @@ describe('entries of the catalog', () => {
         createdAt: 7,
         ...(name !== undefined && { name }),
       };
-      expect(regionOf(`i${entry.key}`, regionValue(entry))).toEqual(entry);
+      expect(regionOf(regionKey(entry.key), regionValue(entry))).toEqual(entry);
       if (name !== undefined) expect(namedOf(nameKey(name), namedValue(entry))).toEqual(entry);
     }
     expect(() => regionOf('i1', 'x')).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
@@ -176,9 +207,9 @@ describe('entries of the catalog', () => {
   });
 
   it('know the region of an object', () => {
-    const key = '050000000a0b0000';
-    expect([0, 1, 20].map((stripe) => keyOfObject(objectOf(key, stripe)))).toEqual([key, key, key]);
-    expect(keyOfObject('catalog')).toBeUndefined();
+    const id = `050000000a0b0000${POOL_ID}`;
+    expect([0, 1, 20].map((stripe) => idOfObject(objectOf(id, stripe)))).toEqual([id, id, id]);
+    expect(idOfObject('catalog')).toBeUndefined();
   });
 });
 

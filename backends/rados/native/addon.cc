@@ -223,27 +223,56 @@ Napi::Value Io::read(const Napi::CallbackInfo &info) {
   return info.Env().Undefined();
 }
 
-// list(): the names of all objects, on a thread of its own
+namespace {
+
+// A position in the list of objects.
+struct Position {
+  explicit Position(rados_object_list_cursor at) : cursor(at) {}
+  // The pool is not needed to free one.
+  ~Position() { rados_object_list_cursor_free(nullptr, cursor); }
+  rados_object_list_cursor cursor;
+};
+
+}  // namespace
+
+// list(limit, position): {names, next}; `next` is there if there is more
 Napi::Value Io::list(const Napi::CallbackInfo &info) {
   const std::shared_ptr<Pool> used = pool;
   if (used == nullptr || used->connection->cluster == nullptr) throw errorOf(info.Env(), -ENOTCONN, "list");
-  auto names = std::make_shared<std::vector<std::string>>();
+  const size_t limit = info[0].As<Napi::Number>().Uint32Value();
+  std::shared_ptr<Position> from;
+  if (info[1].IsExternal()) from = *info[1].As<Napi::External<std::shared_ptr<Position>>>().Data();
+  struct Page {
+    std::vector<std::string> names;
+    std::shared_ptr<Position> next;
+  };
+  auto page = std::make_shared<Page>();
   return later(
       info.Env(), "list",
       [=] {
-        rados_list_ctx_t context = nullptr;
-        int status = rados_nobjects_list_open(used->io, &context);
-        if (status < 0) return status;
-        const char *name = nullptr;
-        size_t size = 0;
-        while ((status = rados_nobjects_list_next2(context, &name, nullptr, nullptr, &size, nullptr, nullptr)) == 0)
-          names->emplace_back(name, size);
-        rados_nobjects_list_close(context);
-        return status == -ENOENT ? 0 : status;
+        const Position first(rados_object_list_begin(used->io));
+        const Position last(rados_object_list_end(used->io));
+        std::vector<rados_object_list_item> items(limit);
+        // Replaced, or set to another one, depending on the version.
+        rados_object_list_cursor next = rados_object_list_begin(used->io);
+        const int found = rados_object_list(used->io, from == nullptr ? first.cursor : from->cursor, last.cursor, limit,
+                                            nullptr, 0, items.data(), &next);
+        if (found < 0) return found;
+        for (int at = 0; at < found; at++) page->names.emplace_back(items[at].oid, items[at].oid_length);
+        rados_object_list_free(found, items.data());
+        page->next = std::make_shared<Position>(next);
+        if (rados_object_list_is_end(used->io, next) != 0) page->next.reset();
+        return 0;
       },
       [=](Napi::Env env) -> Napi::Value {
-        Napi::Array found = Napi::Array::New(env, names->size());
-        for (uint32_t at = 0; at < names->size(); at++) found.Set(at, (*names)[at]);
+        Napi::Object found = Napi::Object::New(env);
+        Napi::Array names = Napi::Array::New(env, page->names.size());
+        for (uint32_t at = 0; at < page->names.size(); at++) names.Set(at, page->names[at]);
+        found.Set("names", names);
+        if (page->next != nullptr)
+          found.Set("next", Napi::External<std::shared_ptr<Position>>::New(
+                                env, new std::shared_ptr<Position>(page->next),
+                                [](Napi::Env, std::shared_ptr<Position> *position) { delete position; }));
         return found;
       });
 }

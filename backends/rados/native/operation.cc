@@ -100,6 +100,10 @@ void takeWriteSteps(Operation &operation, const Napi::Array &steps) {
       }
       rados_write_op_omap_set2(op, keys.data.data(), values.data.data(), keys.sizes.data(), values.sizes.data(),
                                keys.data.size());
+    } else if (name == "omapRemoveRange") {
+      const Bytes first = bytesOf(step.Get(1));
+      const Bytes behind = bytesOf(step.Get(2));
+      rados_write_op_omap_rm_range2(op, first.data, first.size, behind.data, behind.size);
     } else if (name == "omapRemove") {
       const Napi::Array names = arrayOf(step.Get(1));
       Lists keys;

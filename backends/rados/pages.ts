@@ -1,11 +1,44 @@
-/** A page of names, straight from the catalog, with the names below a delimiter grouped. */
-import type { CheckedNames, NamedRegion, NamesPage } from '../../core/index.js';
+/** Pages of regions and of names, straight from the catalog; names below a delimiter are grouped. */
+import type {
+  CheckedNames,
+  NamedRegion,
+  NamesPage,
+  RegionId,
+  RegionPage,
+  RegionStat,
+} from '../../core/index.js';
 import type { Catalog } from './catalog.js';
-import { type Entry, idOf, KINDS, namedOf, nameKey } from './catalog-entries.js';
+import { type Entry, idOf, KINDS, namedOf, nameKey, regionOf, slotKey } from './catalog-entries.js';
+import { statOf } from './storage.js';
 
 const PAGE = 256;
 /** Behind every key that begins with what is before it: no byte of UTF-8 is as large. */
 const BEHIND_ALL = Buffer.from([0xff]);
+
+/** @param isHidden whether a region is left out, as it is being erased */
+export async function regionsPage(
+  catalog: Catalog,
+  after: RegionId | undefined,
+  limit: number,
+  isHidden: (key: string) => boolean,
+): Promise<RegionPage> {
+  const { poolId } = catalog.settings;
+  let from = Buffer.from(after === undefined ? KINDS.region : slotKey('i', after.slot));
+  const regions: RegionStat[] = [];
+  for (;;) {
+    const { entries, more } = await catalog.page(KINDS.region, from, limit - regions.length + 1);
+    for (const [key, value] of entries) {
+      const entry = regionOf(key, value);
+      if (isHidden(entry.key)) continue;
+      const next = regions.at(-1)?.id;
+      if (regions.length === limit) return { regions, ...(next && { next }) };
+      regions.push(statOf(entry, poolId));
+    }
+    const last = entries.at(-1);
+    if (!more || last === undefined) return { regions };
+    from = Buffer.from(last[0]);
+  }
+}
 
 /** @param isHidden whether a region is left out, as it is being erased */
 export async function namesPage(
