@@ -56,6 +56,47 @@ describe('an answer on the short way', () => {
     expect((await daemon.call('GET', region)).bytes.toString()).toBe('contents');
   });
 
+  describe('to a name', () => {
+    const name = '/v1/providers/store/names/a/name-with.dots~1';
+    beforeAll(() => daemon.call('PUT', name, { body: 'contents' }));
+
+    it.each([
+      [name, 'GET', {}],
+      [name, 'GET', { headers: { range: 'bytes=2-4' } }],
+      [name, 'GET', { headers: { range: 'bytes=8-9' } }],
+      [name, 'GET', { headers: { 'if-none-match': '*' } }],
+      [name, 'PUT', { body: '', headers: { 'content-range': 'bytes 0-2/8' } }],
+      [`${name}-missing`, 'GET', {}],
+      [`/v1/providers/store/names/${'0'.repeat(32)}`, 'GET', {}],
+      [`/v1/providers/store/names/${'0'.repeat(32)}`, 'PUT', { body: 'value' }],
+      [`/v1/providers/store/names/${'x'.repeat(1025)}`, 'PUT', { body: 'value' }],
+      [name.replace('store', 'nobody'), 'PUT', { body: 'value' }],
+    ])('%s %s %j is that of the routes', async (path, method, options) => {
+      const short = await daemon.call(method, path, options);
+      const long = await daemon.call(method, byRoute(path), options);
+      expect(comparable(short)).toEqual(comparable(long));
+    });
+
+    it.each(['new', 'there'])(
+      'PUT of a name that is %s differs from that of the routes by its ID alone',
+      async (what) => {
+        const put = async (path: string, way: (path: string) => string): Promise<unknown> => {
+          if (what === 'there') await daemon.call('PUT', path, { body: 'before' });
+          const answer = await daemon.call('PUT', way(path), { body: 'value' });
+          const { headers } = await daemon.call('HEAD', path);
+          expect(answer.headers.etag).toBe(headers.etag);
+          expect((await daemon.call('GET', path)).bytes.toString()).toBe('value');
+          const { status, headers: own } = answer;
+          const location = String(own.location).replace(/\?.*$/, '').replace(/-\w+$/, '');
+          return { status, headers: { ...own, date: '', etag: '', location }, body: answer.bytes.toString() };
+        };
+        const short = await put(`${name}-${what}-a`, (path) => path);
+        const long = await put(`${name}-${what}-b`, byRoute);
+        expect(short).toEqual(long);
+      },
+    );
+  });
+
   it.each([
     '?offset=0',
     '?offset=5',
