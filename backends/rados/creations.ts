@@ -61,7 +61,7 @@ export class Creations {
     const { regions } = this.storage;
     return this.#create(size, wish, true, async (key, progress) => {
       progress.stripes = 1;
-      await regions.make(key, size);
+      await regions.make({ key, size });
     });
   }
 
@@ -70,7 +70,7 @@ export class Creations {
     const { regions } = this.storage;
     const bytes = ArrayBuffer.isView(contents) ? (contents as Uint8Array) : undefined;
     return this.#create(size, wish, bytes !== undefined, (key, progress) =>
-      fillRegion(regions, key, size, bytes ?? source, progress),
+      fillRegion(regions, { key, size }, bytes ?? source, progress),
     );
   }
 

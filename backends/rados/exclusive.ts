@@ -33,6 +33,11 @@ export class Exclusive {
     return [KINDS.alone, String(this.#epoch)];
   }
 
+  /** Whether this daemon serves alone, as far as it knows. */
+  get isHeld(): boolean {
+    return this.#reasons.size > 0 && this.#epoch === this.catalog.epoch;
+  }
+
   #hold(reason: Reason): void {
     this.#reasons.add(reason);
     this.#epoch = this.catalog.epoch;
@@ -61,8 +66,7 @@ export class Exclusive {
   /** Keeps others from joining, until `release`. @returns whether it has begun with this @throws CONFLICT */
   acquire(reason: Reason): Promise<boolean> {
     return this.#inTurn(async () => {
-      const isHeld = this.#reasons.size > 0 && this.#epoch === this.catalog.epoch;
-      if (isHeld) {
+      if (this.isHeld) {
         const isNew = !this.#reasons.has(reason);
         this.#reasons.add(reason);
         return isNew;

@@ -3,7 +3,7 @@
  * whole as soon as it is there.
  */
 import { checkBytes, checkGiven } from '../../core/index.js';
-import type { RegionObjects } from './region-objects.js';
+import type { RegionObjects, Unknown } from './region-objects.js';
 import { inWindows } from './windows.js';
 
 /** Stripes of a source that are under way at once. */
@@ -24,12 +24,12 @@ type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
  */
 export async function fillRegion(
   regions: RegionObjects,
-  key: string,
-  size: number,
+  region: Unknown,
   contents: Uint8Array | Pieces,
   progress: Progress,
 ): Promise<void> {
-  if (ArrayBuffer.isView(contents)) return fillAtOnce(regions, key, size, contents, progress);
+  if (ArrayBuffer.isView(contents)) return fillAtOnce(regions, region, contents, progress);
+  const { size } = region;
   let first: Uint8Array | undefined;
   let stripe = 0;
   const underWay = new Set<Promise<void>>();
@@ -43,7 +43,7 @@ export async function fillRegion(
     }
     while (underWay.size >= STRIPES_AHEAD) await Promise.race(underWay);
     const making = regions
-      .makeStripe(key, size, number, bytes)
+      .makeStripe(region, number, bytes)
       .catch((error: unknown) => void (failure ??= { error }))
       .finally(() => underWay.delete(making));
     underWay.add(making);
@@ -58,23 +58,25 @@ export async function fillRegion(
     await Promise.all(underWay);
   }
   if (failure !== undefined) throw failure.error;
-  await regions.make(key, size, first ?? new Uint8Array(0));
+  await regions.make(region, first ?? new Uint8Array(0));
 }
 
 async function fillAtOnce(
   regions: RegionObjects,
-  key: string,
-  size: number,
+  region: Unknown,
   bytes: Uint8Array,
   progress: Progress,
 ): Promise<void> {
   const { stripeBytes } = regions;
-  progress.stripes = Math.ceil(size / stripeBytes);
-  const further = Array.from({ length: Math.max(0, Math.ceil(size / stripeBytes) - 1) }, (_, at) => at + 1);
-  await inWindows(further, (stripe) =>
-    regions.makeStripe(key, size, stripe, bytes.subarray(stripe * stripeBytes, (stripe + 1) * stripeBytes)),
+  progress.stripes = Math.ceil(region.size / stripeBytes);
+  const further = Array.from(
+    { length: Math.max(0, Math.ceil(region.size / stripeBytes) - 1) },
+    (_, at) => at + 1,
   );
-  await regions.make(key, size, bytes.subarray(0, stripeBytes));
+  await inWindows(further, (stripe) =>
+    regions.makeStripe(region, stripe, bytes.subarray(stripe * stripeBytes, (stripe + 1) * stripeBytes)),
+  );
+  await regions.make(region, bytes.subarray(0, stripeBytes));
 }
 
 /** Pieces of any length, copied into stripes. */

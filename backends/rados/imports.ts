@@ -61,7 +61,8 @@ export class Imports {
       await this.#checkFree(id, name);
       const progress = { stripes: 0 };
       try {
-        await fillRegion(regions, key, size, source, progress);
+        const region = { key, size, onLeft: () => this.#checkAlone() };
+        await fillRegion(regions, region, this.#whileAlone(source), progress);
         await this.#publish(id, { key, size, createdAt, ...(name !== undefined && { name }) });
       } catch (error) {
         await this.#unmake(id, key, progress.stripes);
@@ -97,16 +98,38 @@ export class Imports {
         set.set(nameKey(entry.name), namedValue(entry));
       }
       if (await catalog.change({ expect, set, remove: [slot], regions: 1, bytes: entry.size })) return;
-      if ((await catalog.value(mark[0])) !== mark[1]) throw lostAlone();
+      await this.#checkAlone();
     }
   }
 
-  /** Unless the region is known by now: the answer may have been lost. */
+  /** Ends when this daemon no longer serves alone: another one may import the same ID by now. */
+  async *#whileAlone(source: RegionSource['source']): AsyncGenerator<Uint8Array> {
+    const { keeper, exclusive } = this.storage;
+    for await (const piece of source) {
+      await keeper.showSign();
+      if (!exclusive.isHeld) throw lostAlone();
+      yield piece;
+    }
+  }
+
+  /** @throws CONFLICT if this daemon no longer serves alone */
+  async #checkAlone(): Promise<void> {
+    const [mark, value] = this.storage.exclusive.mark;
+    if ((await this.storage.catalog.value(mark)) !== value) throw lostAlone();
+  }
+
+  /**
+   * Removes the objects of a failed import, unless the region is known by now, as the answer may
+   * have been lost, or others may be making it.
+   */
   async #unmake(id: RegionId, key: string, stripes: number): Promise<void> {
-    const { catalog, regions } = this.storage;
+    const { catalog, regions, exclusive } = this.storage;
+    const [mark, value] = exclusive.mark;
     try {
-      const { live } = stateOf(id.slot, await catalog.get(keysOf(id.slot)));
-      if (live !== id.generation) await regions.removeMade(key, stripes);
+      const found = await catalog.get([...keysOf(id.slot), mark]);
+      if (stateOf(id.slot, found).live === id.generation) return;
+      if (found.get(mark) === value) await regions.removeMade(key, stripes);
+      else catalog.hasLeftovers = true;
     } catch {
       catalog.hasLeftovers = true;
     }
@@ -136,7 +159,7 @@ export class Imports {
           const mark = exclusive.mark;
           const { expect, set } = await this.#planErased(part);
           if (set.size === 0 || (await catalog.change({ expect: expect.set(...mark), set }))) break;
-          if ((await catalog.value(mark[0])) !== mark[1]) throw lostAlone();
+          await this.#checkAlone();
         }
       }
     } finally {

@@ -38,6 +38,14 @@ const NOTED_KEYS = 1000;
 const MOST_STEPS = 128;
 const GROUP_BYTES = 2 ** 22;
 
+/** A region that is being made, and that nobody knows yet. */
+export interface Unknown {
+  readonly key: string;
+  readonly size: number;
+  /** Called before an object is removed that is there already. */
+  readonly onLeft?: () => Promise<void>;
+}
+
 interface Piece {
   /** Where it begins in the object. */
   readonly from: number;
@@ -72,21 +80,23 @@ export class RegionObjects {
   }
 
   /** Makes a further stripe of a region that nobody knows yet. */
-  async makeStripe(key: string, size: number, stripe: number, bytes: Uint8Array): Promise<void> {
-    await this.#makeObject(this.#objectOf(key, stripe), makingSteps(size, bytes));
+  async makeStripe({ key, size, onLeft }: Unknown, stripe: number, bytes: Uint8Array): Promise<void> {
+    await this.#makeObject(this.#objectOf(key, stripe), makingSteps(size, bytes), onLeft);
   }
 
   /** Makes the first stripe, when the others are there. @param bytes of a filled region */
-  async make(key: string, size: number, bytes?: Uint8Array): Promise<void> {
+  async make({ key, size, onLeft }: Unknown, bytes?: Uint8Array): Promise<void> {
     const steps = makingSteps(size, bytes);
     if (bytes !== undefined && size > this.stripeBytes) steps.push(['setxattr', FILLED, Buffer.from('1')]);
-    await this.#makeObject(this.#objectOf(key, 0), steps);
+    await this.#makeObject(this.#objectOf(key, 0), steps, onLeft);
   }
 
   /** What is there under a new ID can only be left of an import that was interrupted, and is nobody's. */
-  async #makeObject(object: string, steps: readonly WriteStep[]): Promise<void> {
-    while ((await this.objects.write(object, steps)) === EXISTS)
+  async #makeObject(object: string, steps: readonly WriteStep[], onLeft: Unknown['onLeft']): Promise<void> {
+    while ((await this.objects.write(object, steps)) === EXISTS) {
+      await onLeft?.();
       await this.objects.write(object, [['remove']]);
+    }
   }
 
   /** Removes a region, or what is there of it. */

@@ -200,20 +200,41 @@ ceph.describe('a daemon of a cluster', () => {
     await other.close();
   });
 
-  it('takes over a namespace that a daemon served alone when it died', async () => {
+  it('takes over a namespace that a daemon was filling when it died, and keeps that one out', async () => {
     const settings = { namespace: cluster.settings().namespace, op_timeout_ms: 1000 };
     const dead = cluster.target(settings, 60_000);
     await dead.open();
-    const watch = dead.watchChanges({ wrote: () => undefined, changed: () => undefined });
-    await watch.hold(1000);
+    await dead.beginFilling(Buffer.alloc(8, 2));
+    const word = Buffer.alloc(4, 2).readUInt32LE(0);
+    const [first, second] = [RegionId.of(1, 4, word, word), RegionId.of(2, 5, word, word)];
+    await dead.importRegion(first, Buffer.from('first'), { createdAt: 1 });
+    let goOn = (): void => undefined;
+    const waiting = new Promise<void>((resolve) => (goOn = resolve));
+    const source = (async function* () {
+      yield Buffer.from('sec');
+      await waiting;
+      yield Buffer.from('ond');
+    })();
+    const late = dead
+      .importRegion(second, { size: 6, source }, { createdAt: 1 })
+      .catch((error: unknown) => error);
     const heir = cluster.target(settings, 1500);
     await heir.open();
-    const id = await heir.createAndWrite(Buffer.from('heir'));
-    // Who was dead may neither write nor import any more, before it has joined again.
-    watch.end();
+    expect(heir.isFilling).toBe(true);
+    // What came in is there, and what is missing can be imported.
+    await heir.importRegion(second, Buffer.from('SECOND'), { createdAt: 2 });
+    goOn();
+    expect(await late).toMatchObject({ code: 'CONFLICT' });
+    await expect(dead.create(1)).rejects.toMatchObject({ code: 'POOL_IN_USE' });
+    await heir.endFilling();
+    expect(Buffer.from(await heir.read(first, 0, 5)).toString()).toBe('first');
+    expect(await heir.stats()).toMatchObject({ regions: 2, usedBytes: 11 });
+    // Now it may join again, although it knows the settings of before.
     await dead.close();
-    expect(Buffer.from(await heir.read(id, 0, 4)).toString()).toBe('heir');
-    expect(await heir.stats()).toMatchObject({ regions: 1, usedBytes: 4 });
+    await dead.open();
+    for (const target of [heir, dead])
+      expect(Buffer.from(await target.read(second, 0, 6)).toString()).toBe('SECOND');
+    await dead.close();
     await heir.close();
   });
 
