@@ -1,8 +1,11 @@
 /** mapFile: options, flags and errors. */
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { addon } from './addon.js';
 import type { MappingBinding } from './binding.js';
 import { numberOf, type OpenFile } from './file.js';
 import { invalidArgument, isSize, show, systemError } from './errors.js';
+import { BedrockError } from '../core/base/errors.js';
 import { Mapping } from './mapping.js';
 
 /** The rules are those of pmem_map_file(3). */
@@ -46,7 +49,7 @@ const NAMES = ['size', 'mode', 'file', ...Object.keys(FLAGS)];
  * (pmem_map_file(3)). Runs on the thread pool, as allocation may take seconds.
  * @throws INVALID_ARGUMENT for wrong types; EINVAL for contradictory options; otherwise the
  *   system's error: ENOENT, EEXIST, EACCES, EISDIR, ENOSPC, EFBIG, ENOMEM (no address space left),
- *   ENOTSUP, …
+ *   ENOTSUP, …; NOT_SUPPORTED for an open file where there is no /proc
  */
 export async function mapFile(path: string, options: MapFileOptions = {}): Promise<Mapping> {
   const { size = 0, mode = 0o666, flags, fd } = check(path, options);
@@ -54,9 +57,18 @@ export async function mapFile(path: string, options: MapFileOptions = {}): Promi
   try {
     binding = await addon.mapFile(path, size, flags, mode, fd);
   } catch (error) {
-    throw systemError(error, 'mapFile', path);
+    throw (fd === undefined ? undefined : withoutProc(error)) ?? systemError(error, 'mapFile', path);
   }
   return Mapping.of(path, binding);
+}
+
+/** @returns an error that names the cause, if a file that is open has no path */
+function withoutProc(thrown: unknown): BedrockError | undefined {
+  // libpmem maps by path, and that of an open file is in /proc.
+  const isMissing = (thrown as { errno?: unknown }).errno === constants.errno.ENOENT;
+  if (!isMissing || existsSync('/proc/self/fd')) return undefined;
+  const message = 'a file is mapped through /proc, which is not there; mount it: mount -t proc proc /proc';
+  return new BedrockError('NOT_SUPPORTED', message, { cause: thrown });
 }
 
 interface Checked {

@@ -1,16 +1,21 @@
 /** mapFile: the rules of pmem_map_file(3), and its errors. */
 import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { mapFile, type MapFileOptions } from '../../native/index.js';
+import { needs } from '../fixtures/needs.js';
 import { useFolder } from './folder.js';
 import { runScript, WELL } from './script.js';
 
 const at = useFolder();
 const shared = useFolder('/dev/shm');
 const MIB = 2 ** 20;
+// A sanitizer needs /proc.
+const canHide = process.env.ASAN_OPTIONS === undefined && spawnSync('unshare', ['-rm', 'true']).status === 0;
+const namespaces = needs('name spaces of mounts', canHide);
 
 describe('mapFile', () => {
   it('creates a file, allocates it and maps it', async () => {
@@ -222,5 +227,15 @@ describe('mapFile', () => {
       { args: [at('limited')], before: 'ulimit -f 1024' },
     );
     expect(end).toEqual({ ...WELL, stdout: 'EFBIG\n' });
+  });
+
+  namespaces.it('says that /proc is missing, by whose path libpmem finds an open file', async () => {
+    const script = `
+      const fd = fs.openSync(args[0], 'w+');
+      fs.writeSync(fd, 'contents');
+      console.log(await codeOfAsync(() => mapFile(args[0], { file: fd })), await codeOfAsync(() => mapFile('/none')));`;
+    const before = `exec unshare -rm sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "$@"`;
+    const end = await runScript(script, { args: [at('open')], before });
+    expect(end).toEqual({ ...WELL, stdout: 'NOT_SUPPORTED ENOENT\n' });
   });
 });
