@@ -10,7 +10,7 @@ import type { BedrockError } from '../base/errors.js';
 import type { Daemon } from '../daemon/daemon.js';
 import { ExitStatus } from './exit-status.js';
 import { reportFailure } from './failure.js';
-import { endProcess } from './process-end.js';
+import { endProcess, expectHang } from './process-end.js';
 import { onUncaught } from './uncaught.js';
 
 /** npm forwards the terminal's signals, so the daemon gets each of them twice in a short time. */
@@ -54,7 +54,9 @@ export function listenToSignals(): StartSignals {
     }
     const isEcho =
       process.env.npm_lifecycle_event !== undefined && performance.now() - stoppedAt < NPM_ECHO_MS;
-    if (!isEcho) endProcess(128 + constants.signals[signal]);
+    if (isEcho) return;
+    expectHang();
+    endProcess(128 + constants.signals[signal]);
   };
   const hangUp = (): void => {
     isHungUp = running === undefined;
@@ -91,6 +93,7 @@ function fail(daemon: Daemon, failure: BedrockError, isFirst: boolean): void {
   setTimeout(
     () => {
       reportFailure(failure);
+      expectHang();
       endProcess(ExitStatus.failed);
     },
     Math.min(MAX_TIMER_MS, stepMs * (daemon.providers.length + 2)),

@@ -15,6 +15,7 @@ import { writeFirstConfig } from './init.js';
 import { interruptible } from './interruption.js';
 import { writeWholeFile } from './output-file.js';
 import { printLine } from './output.js';
+import { expectHang } from './process-end.js';
 import { serviceManagerOf } from './service-manager.js';
 import { listenToSignals, type StartSignals } from './start-signals.js';
 
@@ -71,6 +72,7 @@ export async function start(address: string | undefined, options: StartOptions):
     manager.ready(`${daemon.address ?? ''} serves ${daemon.providers.length} providers`);
   void daemon.closed.then(manager.stopping);
   const isClean = await daemon.closed;
+  if (!isClean) expectHang();
   if (signals.failure !== undefined) return reportFailure(signals.failure);
   return isClean ? ExitStatus.ok : ExitStatus.failed;
 }
