@@ -8,7 +8,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLogger } from '../../core/base/logging.js';
 import { describeTarget, type TargetFactory } from '../../core/conformance/index.js';
-import type { BackendContext, RegionId, Target } from '../../core/index.js';
+import type { BackendContext, Naming, RegionId, Target } from '../../core/index.js';
 import {
   SAMPLE_CAPABILITIES,
   type SampleRegion,
@@ -63,9 +63,9 @@ class LosesTheLastWriteAtClose extends SampleTarget {
     await this.#flush();
     await super.readBytes(region, offset, into);
   }
-  protected override async publish(region: SampleRegion): Promise<void> {
+  protected override async publish(region: SampleRegion, naming?: Naming<SampleRegion>): Promise<void> {
     await this.#flush();
-    await super.publish(region);
+    await super.publish(region, naming);
   }
   protected override async persistRanges(region: SampleRegion): Promise<void> {
     await this.#flush();

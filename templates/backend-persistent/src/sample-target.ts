@@ -4,19 +4,25 @@
  * | file             | holds                                                                      |
  * | ---------------- | -------------------------------------------------------------------------- |
  * | `table`          | 8 bytes pool id, 8 bytes number of slots (u64, little-endian); locked      |
- * | `TIME-ID`        | the bytes of a region; its creation time and its ID are the name           |
+ * | `TIME-ID`        | the bytes of a region; its creation time and its ID are the file's name    |
+ * | `TIME-ID.named`  | the same, of a region that is there only while it has a name               |
  * | `TIME-ID.new`    | a region that is being made; what a crash left of it is deleted at open    |
+ * | `names`          | the names of regions: name-files.ts                                        |
  *
  * A region is made by: write the file, fsync it, rename it, fsync the folder. It is removed by: unlink, fsync the folder; calls in
  * flight keep reading it through its descriptor. A crash between two steps leaves the region whole or absent. Every region has a
  * descriptor open, which is fine for thousands of regions and not for millions.
+ *
+ * A region that is made under a name is there when its name is: until then its file counts for nothing, and so does that of the
+ * region that had the name, as soon as the name is the new one's. A name whose region is gone counts for nothing either.
  */
 import { randomBytes } from 'node:crypto';
 import { constants, open, readdir, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Region, RegionId, TableTarget, fileOperations, makeFolders } from 'bedrock-node';
-import type { BackendContext, Capabilities, Recovered } from 'bedrock-node';
+import type { BackendContext, Capabilities, Naming, Recovered } from 'bedrock-node';
 import type { SampleConfig } from './config.js';
+import { NameFiles, syncFolder } from './name-files.js';
 
 export const SAMPLE_CAPABILITIES: Capabilities = {
   persistent: true,
@@ -24,11 +30,11 @@ export const SAMPLE_CAPABILITIES: Capabilities = {
   growable: false,
   importable: false,
   snapshots: false,
-  named: false,
+  named: true,
   transactional: false,
 };
 
-const NAME = /^(\d+)-([0-9a-f]{32})$/;
+const FILE = /^(\d+)-([0-9a-f]{32})(\.named)?$/;
 
 export class SampleRegion extends Region {
   constructor(
@@ -36,12 +42,18 @@ export class SampleRegion extends Region {
     size: number,
     createdAt: number,
     readonly file: FileHandle,
+    /** Whether its file counts only while it has a name. */
+    public isNamed = false,
   ) {
     super(id, size, createdAt);
   }
 
-  get name(): string {
-    return `${this.createdAt}-${this.id.toString()}`;
+  get fileName(): string {
+    return `${this.createdAt}-${this.id.toString()}${this.isNamed ? '.named' : ''}`;
+  }
+
+  get newFileName(): string {
+    return `${this.createdAt}-${this.id.toString()}.new`;
   }
 }
 
@@ -51,11 +63,13 @@ export class SampleTarget extends TableTarget<SampleRegion> {
   readonly capabilities = SAMPLE_CAPABILITIES;
   readonly #folder: string;
   readonly #files = new Set<FileHandle>();
+  readonly #names: NameFiles;
   #table: FileHandle | undefined;
 
   constructor(config: SampleConfig, context: BackendContext) {
     super(context, config.max_bytes);
     this.#folder = path.resolve(context.baseDirectory, config.path);
+    this.#names = new NameFiles(path.join(this.#folder, 'names'));
   }
 
   // ---- storage ----
@@ -70,18 +84,41 @@ export class SampleTarget extends TableTarget<SampleRegion> {
       randomBytes(8).copy(header);
       await this.#writeTable(this.#table, header);
     }
+    const names = await this.#names.recover();
     const regions: SampleRegion[] = [];
-    for (const name of await readdir(this.#folder)) {
-      const [, time, id] = NAME.exec(name) ?? [];
-      if (id !== undefined) regions.push(await this.#recoverRegion(name, RegionId.parse(id), Number(time)));
-      else if (name.endsWith('.new')) await unlink(this.#path(name));
+    for (const file of await readdir(this.#folder)) {
+      const [, time, id, mark] = FILE.exec(file) ?? [];
+      const isGone = mark !== undefined && !names.has(id ?? '');
+      if (file.endsWith('.new') || isGone) await unlink(this.#path(file));
+      else if (id !== undefined)
+        regions.push(await this.#recoverRegion(file, RegionId.parse(id), Number(time), mark !== undefined));
     }
-    return this.recover(header.subarray(0, 8), Number(header.readBigUInt64LE(8)), regions);
+    for (const region of regions) {
+      if (names.has(region.id.toString())) await this.#mark(region, true);
+    }
+    const there = new Set(regions.map(({ id }) => id.toString()));
+    for (const [id, name] of names) if (!there.has(id)) await this.#names.delete(name);
+    const slots = Number(header.readBigUInt64LE(8));
+    return this.recover(header.subarray(0, 8), slots, regions, 0, ({ id }) => names.get(id.toString()));
   }
 
-  async #recoverRegion(name: string, id: RegionId, createdAt: number): Promise<SampleRegion> {
-    const file = await this.#openFile(name, 'r+');
-    return new SampleRegion(id, (await file.stat()).size, createdAt, file);
+  async #recoverRegion(
+    fileName: string,
+    id: RegionId,
+    createdAt: number,
+    isNamed: boolean,
+  ): Promise<SampleRegion> {
+    const file = await this.#openFile(fileName, 'r+');
+    return new SampleRegion(id, (await file.stat()).size, createdAt, file, isNamed);
+  }
+
+  /** Durably sets whether a region's file counts only while it has a name. */
+  async #mark(region: SampleRegion, isNamed: boolean): Promise<void> {
+    if (region.isNamed === isNamed) return;
+    const before = region.fileName;
+    region.isNamed = isNamed;
+    await rename(this.#path(before), this.#path(region.fileName));
+    await syncFolder(this.#folder);
   }
 
   protected override async storeSlots(slots: number): Promise<void> {
@@ -96,7 +133,7 @@ export class SampleTarget extends TableTarget<SampleRegion> {
   async #writeTable(table: FileHandle, header: Uint8Array): Promise<void> {
     await table.write(header, 0, 16, 0);
     await table.sync();
-    await this.#syncFolder();
+    await syncFolder(this.#folder);
   }
 
   protected override async closeStorage(): Promise<void> {
@@ -128,23 +165,57 @@ export class SampleTarget extends TableTarget<SampleRegion> {
     return region;
   }
 
-  protected override async publish(region: SampleRegion): Promise<void> {
+  protected override async publish(region: SampleRegion, naming?: Naming<SampleRegion>): Promise<void> {
     await region.file.sync();
-    await rename(this.#path(`${region.name}.new`), this.#path(region.name));
-    await this.#syncFolder();
-    await super.publish(region);
+    region.isNamed = naming !== undefined;
+    await rename(this.#path(region.newFileName), this.#path(region.fileName));
+    await syncFolder(this.#folder);
+    if (naming !== undefined) {
+      try {
+        await this.#names.set(naming.name, region.id);
+      } catch (error) {
+        await rm(this.#path(region.fileName), { force: true });
+        throw error;
+      }
+      await this.#removeFile(naming.replaced);
+    }
+    await super.publish(region, naming);
   }
 
   protected override async unpublish(region: SampleRegion): Promise<void> {
-    await unlink(this.#path(region.name));
-    await this.#syncFolder();
+    const name = this.nameOf(region);
+    await unlink(this.#path(region.fileName));
+    await syncFolder(this.#folder);
+    if (name !== undefined) await this.#names.delete(name).catch(() => undefined);
     await super.unpublish(region);
   }
 
-  protected override async dropRegion({ file, name }: SampleRegion): Promise<void> {
+  protected override async renameRegion(
+    region: SampleRegion,
+    name: string | undefined,
+    replaced: SampleRegion | undefined,
+  ): Promise<void> {
+    const before = this.nameOf(region);
+    // Without a name the file must count by itself before the name goes, and with one only after it came.
+    if (name === undefined) await this.#mark(region, false);
+    else {
+      await this.#names.set(name, region.id);
+      await this.#mark(region, true);
+    }
+    if (before !== undefined) await this.#names.delete(before);
+    await this.#removeFile(replaced);
+    await super.renameRegion(region, name, replaced);
+  }
+
+  /** Removes the file of a region whose name is another one's by now; the next open would do it, too. */
+  async #removeFile(region: SampleRegion | undefined): Promise<void> {
+    if (region !== undefined) await unlink(this.#path(region.fileName)).catch(() => undefined);
+  }
+
+  protected override async dropRegion({ file, newFileName }: SampleRegion): Promise<void> {
     this.#files.delete(file);
     await file.close();
-    await rm(this.#path(`${name}.new`), { force: true });
+    await rm(this.#path(newFileName), { force: true });
   }
 
   // ---- bytes ----
@@ -178,15 +249,5 @@ export class SampleTarget extends TableTarget<SampleRegion> {
     const file = await open(this.#path(name), flags);
     this.#files.add(file);
     return file;
-  }
-
-  /** Makes creations, renames and removals in the folder durable. */
-  async #syncFolder(): Promise<void> {
-    const folder = await open(this.#folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
   }
 }
