@@ -116,6 +116,16 @@ export interface AddonBinding {
   commit(file: FileBinding, path: string, size: number): Promise<boolean>;
   /** Copies the bytes before it returns. @throws TypeError */
   writeMany(file: FileBinding, sources: readonly Uint8Array[], offsets: Float64Array): Promise<void>;
+  /** Copies the bytes before it returns. Whether the file still has its size and its name. */
+  writeThrough(
+    file: FileBinding,
+    path: string,
+    size: number,
+    bytes: Uint8Array,
+    offset: number,
+    sources: readonly Uint8Array[],
+    offsets: Float64Array,
+  ): Promise<boolean>;
   /** Bytes that were in the page cache, or the negative errno. */
   readNow(file: FileBinding, into: Uint8Array, offset: number): number;
   linkFile(file: FileBinding, path: string): Promise<void>;

@@ -143,25 +143,55 @@ export interface Piece {
  */
 export function writeMany(file: OpenFile | HeldFile, pieces: readonly Piece[]): Promise<void> {
   return onFile('write', file, (fd) => {
-    const given: unknown = pieces;
-    if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
-    const sources: Uint8Array[] = [];
-    const offsets = new Float64Array(given.length);
-    // By index, up to the present length: this also refuses an array with holes, or one that a
-    // getter extends.
-    for (let index = 0; index < offsets.length; index++) {
-      const piece: unknown = given[index];
-      if (typeof piece !== 'object' || piece === null)
-        throw invalidArgument(`a piece must be {offset, bytes}, not ${show(piece)}`);
-      const { offset, bytes } = piece as Piece;
-      checkSize('offset', offset);
-      // The addon would accept other typed arrays as bytes.
-      if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
-      sources.push(bytes);
-      offsets[index] = offset;
-    }
+    const { sources, offsets } = checkPieces(pieces);
     return addon.writeMany(fd, sources, offsets);
   });
+}
+
+function checkPieces(pieces: readonly Piece[]): { sources: Uint8Array[]; offsets: Float64Array } {
+  const given: unknown = pieces;
+  if (!Array.isArray(given)) throw invalidArgument(`pieces must be an array, not ${show(given)}`);
+  const sources: Uint8Array[] = [];
+  const offsets = new Float64Array(given.length);
+  // By index, up to the present length: this also refuses an array with holes, or one that a
+  // getter extends.
+  for (let index = 0; index < offsets.length; index++) {
+    const piece: unknown = given[index];
+    if (typeof piece !== 'object' || piece === null)
+      throw invalidArgument(`a piece must be {offset, bytes}, not ${show(piece)}`);
+    const { offset, bytes } = piece as Piece;
+    checkSize('offset', offset);
+    // The addon would accept other typed arrays as bytes.
+    if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
+    sources.push(bytes);
+    offsets[index] = offset;
+  }
+  return { sources, offsets };
+}
+
+/**
+ * Writes bytes and makes them durable, and nothing else (pwritev2(2), RWF_DSYNC); then writes
+ * pieces, in their order, without a guarantee of durability; then checks the file as `commit`
+ * does. All in one job of the thread pool. The bytes are copied before it returns. If it fails,
+ * any of them may have been written.
+ * @returns whether the file still has its size, and the path leads to it
+ * @throws INVALID_ARGUMENT; ENOSPC, EIO, EBADF, ENOMEM (for the copy), …
+ */
+export async function writeThrough(
+  file: OpenFile | HeldFile,
+  { path, size }: { readonly path: string; readonly size: number },
+  { offset, bytes }: Piece,
+  pieces: readonly Piece[],
+): Promise<boolean> {
+  let isSame = false;
+  await onFile('pwritev2', file, async (fd) => {
+    checkSize('size', size);
+    checkSize('offset', offset);
+    if (!types.isUint8Array(bytes)) throw invalidArgument(`bytes must be a Uint8Array, not ${show(bytes)}`);
+    const { sources, offsets } = checkPieces(pieces);
+    isSame = await addon.writeThrough(fd, path, size, bytes, offset, sources, offsets);
+  });
+  return isSame;
 }
 
 /** Of a file system, a kernel, or a sandbox without this call. */

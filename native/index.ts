@@ -26,6 +26,7 @@ export {
   unshare,
   verify,
   writeMany,
+  writeThrough,
   zeroRange,
 } from './file.js';
 export type { OpenFile, Piece } from './file.js';

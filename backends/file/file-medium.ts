@@ -21,6 +21,8 @@ export interface FileMediumOptions {
   reclaims?: boolean;
   /** Whether free space may not be allocated on the file system. */
   isSparse?: boolean;
+  /** Whether bytes of the file that have space can always be overwritten, so the pool may have a log. */
+  overwrites?: boolean;
 }
 
 export class FileMedium implements PoolMedium {
@@ -30,14 +32,25 @@ export class FileMedium implements PoolMedium {
   readonly #io: PoolFileIo;
   readonly #sync: boolean;
   readonly #syncWrites: boolean;
+  readonly writeThrough?: NonNullable<PoolMedium['writeThrough']>;
 
-  constructor({ io, size, sync, syncWrites, reclaims = false, isSparse = false }: FileMediumOptions) {
+  constructor({
+    io,
+    size,
+    sync,
+    syncWrites,
+    reclaims = false,
+    isSparse = false,
+    overwrites = false,
+  }: FileMediumOptions) {
     this.size = size;
     this.isSparse = isSparse;
     this.reclaims = reclaims;
     this.#io = io;
     this.#sync = sync;
     this.#syncWrites = syncWrites;
+    if (overwrites && sync && !reclaims && !isSparse && io.canWriteThrough)
+      this.writeThrough = (offset, bytes, pieces, callers) => io.writeThrough(offset, bytes, pieces, callers);
   }
 
   get mode(): TargetMode {

@@ -1,4 +1,5 @@
 /** The definition of the file backend: its type, its schema and the medium of its pools. */
+import { statfs } from 'node:fs/promises';
 import { BedrockError, definePoolBackend, type Capabilities, type OpenedPoolFile } from '../../core/index.js';
 import { FileMedium } from './file-medium.js';
 
@@ -36,9 +37,21 @@ export default definePoolBackend({
       syncWrites,
       reclaims,
       isSparse: reclaims || !(await hasSpace(opened)),
+      overwrites: await overwrites(opened),
     });
   },
 });
+
+/**
+ * File systems that overwrite bytes where they are, by the numbers of statfs(2): ext2 to ext4, XFS,
+ * tmpfs. On others an overwrite may need new space, and be refused.
+ */
+const OVERWRITING: ReadonlySet<number> = new Set([0xef53, 0x5846_5342, 0x0102_1994]);
+
+async function overwrites({ io, path }: OpenedPoolFile): Promise<boolean> {
+  const found = await statfs(`/proc/self/fd/${io.file.fd}`).catch(() => statfs(path).catch(() => undefined));
+  return found !== undefined && OVERWRITING.has(found.type);
+}
 
 /**
  * Allocates all space of the pool. If that fails, the pool is served nevertheless, and a region

@@ -59,6 +59,12 @@ function linesOf(path: string, info: PoolInfo): string[] {
     ['regions', `${info.regions}, ${inBytes(info.regionBytes)}`],
     ['names', `${info.names}`],
     [
+      'log',
+      info.log === null
+        ? 'none'
+        : `${inBytes(info.log.bytes)}${info.log.pendingRecords > 0 ? `, with ${info.log.pendingRecords} records that the next open stores in their places` : ''}`,
+    ],
+    [
       'journal',
       info.journal === null
         ? 'none'

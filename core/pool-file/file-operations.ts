@@ -82,6 +82,17 @@ export interface FileOperations {
    */
   writeMany?(file: FileHandle, pieces: readonly FilePiece[]): Promise<void>;
   /**
+   * Writes bytes, and makes them durable and nothing else; then writes pieces without a guarantee;
+   * then checks the file as `commit` does. Absent if it would cost as much as `commit`.
+   * @returns whether the file still has its size and name
+   */
+  writeThrough?(
+    file: FileHandle,
+    known: { readonly path: string; readonly size: number },
+    first: FilePiece,
+    pieces: readonly FilePiece[],
+  ): Promise<boolean>;
+  /**
    * Fills `into` from the page cache, without waiting for the disk; absent if that is not possible.
    * @returns whether all bytes were there; undefined if the file system cannot tell
    * @throws errors of the system
@@ -121,6 +132,7 @@ function nativeOperations({
   unshare,
   verify,
   writeMany,
+  writeThrough,
   zeroRange,
   HeldFile,
   LockedError,
@@ -146,6 +158,7 @@ function nativeOperations({
     unshare: (file, offset, length) => unshare(of(file), offset, length),
     discard: (file, offset, length) => punchHole(of(file), offset, length),
     writeMany: (file, pieces) => writeMany(of(file), pieces),
+    writeThrough: (file, known, first, pieces) => writeThrough(of(file), known, first, pieces),
     readNow: (file, into, offset) => readNow(of(file), into, offset),
     dropCache: (file) => dropCache(of(file)),
     link: (file, path) => linkFile(of(file), path),

@@ -17,7 +17,7 @@ import { BedrockError, systemCodeOf } from '../base/errors.js';
 import { FlushMeter } from '../base/flush-meter.js';
 import { withCure } from '../base/system-cure.js';
 import { changeOf, type KnownFile } from './file-change.js';
-import type { FileOperations } from './file-operations.js';
+import type { FileOperations, FilePiece } from './file-operations.js';
 import { FileSpace, isFull } from './file-space.js';
 import { GroupCommit } from './group-commit.js';
 import { MAX_GROUPED_WRITE_BYTES, WriteGroup } from './write-group.js';
@@ -262,6 +262,35 @@ export class PoolFileIo {
    */
   commit(): Promise<void> {
     return this.#commits.join();
+  }
+
+  /** Whether `writeThrough` is possible. */
+  get canWriteThrough(): boolean {
+    return this.#operations.writeThrough !== undefined;
+  }
+
+  /**
+   * Makes bytes durable, and nothing else, then writes pieces. It also checks that the file is
+   * still the one that was opened.
+   * @param callers how many wait for it, for the figures
+   * @throws READ_ONLY if any of that fails
+   */
+  writeThrough(
+    offset: number,
+    bytes: Uint8Array,
+    pieces: readonly FilePiece[],
+    callers: number,
+  ): Promise<void> {
+    return this.flushes.measure(callers, () => this.#writeThroughNow({ offset, bytes }, pieces));
+  }
+
+  async #writeThroughNow(first: FilePiece, pieces: readonly FilePiece[]): Promise<void> {
+    this.checkSound();
+    const { path, name = path, size } = this.#known;
+    const written = this.#operations.writeThrough?.(this.file, { path: name, size }, first, pieces);
+    const isSame = await this.certainly(written ?? Promise.resolve(false));
+    if (isSame) this.checkSound();
+    else await this.look();
   }
 
   async #commitNow(): Promise<void> {

@@ -7,6 +7,7 @@ import { chooseHeader, type HeaderCopy } from '../pool/header-choice.js';
 import { isBeingRepaired } from '../pool/header.js';
 import type { Inspection, UsableHeaders } from '../pool/inspection.js';
 import { replayJournal, type ReplayMedium } from '../pool/journal-replay.js';
+import { replayLog } from '../pool/log-replay.js';
 import { poolIdText } from '../pool/pool-info.js';
 import { fingerprintAfter, planRepair } from '../pool/repair-plan.js';
 import { carryOut, oldRanges, type RepairRecord, undo } from '../pool/repair.js';
@@ -58,6 +59,7 @@ async function markedSequence(
  */
 export async function repairPool(pool: OfflinePool, { headers, pages }: Inspection): Promise<string> {
   if ('refusal' in headers) throw headers.refusal;
+  await completeLog(pool, headers);
   await completeChange(pool, headers);
   const plan = planRepair(headers);
   const { header, copy } = headers.choice;
@@ -84,10 +86,20 @@ export async function repairPool(pool: OfflinePool, { headers, pages }: Inspecti
   return file;
 }
 
+/** What the log holds was committed too, before what the journal holds. */
+async function completeLog(pool: OfflinePool, { choice, log }: UsableHeaders): Promise<void> {
+  if (log === undefined || log.records === 0 || choice.header.log === undefined) return;
+  await replayLog(replayed(pool), choice.header.log, log);
+}
+
 /** What the journal holds was committed, and is not damage: any open would complete it. */
 async function completeChange(pool: OfflinePool, { choice, journal }: UsableHeaders): Promise<void> {
   if (journal?.pending === undefined || choice.header.journal === undefined) return;
-  const medium: ReplayMedium = {
+  await replayJournal(replayed(pool), choice.header.journal, journal);
+}
+
+function replayed(pool: OfflinePool): ReplayMedium {
+  return {
     size: pool.size,
     persist: () => pool.barrier(),
     stage: (offset, bytes) => pool.write(offset, bytes),
@@ -99,7 +111,6 @@ async function completeChange(pool: OfflinePool, { choice, journal }: UsableHead
       await pool.barrier();
     },
   };
-  await replayJournal(medium, choice.header.journal, journal);
 }
 
 async function undoFailed(pool: OfflinePool, file: string, before: HeaderPages): Promise<string> {

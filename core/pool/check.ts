@@ -16,7 +16,7 @@ export function* checkPool(inspection: Inspection): Generator<Finding> {
 /** What an open does not report. */
 export function notesOf({ headers }: Inspection): string[] {
   if ('refusal' in headers) return [];
-  const { choice, recovery, names, journal, excess, reservedInUse } = headers;
+  const { choice, recovery, names, journal, log, excess, reservedInUse } = headers;
   const { features } = choice.header;
   const notes: string[] = [];
   if (choice.rewrite !== undefined && choice.damage === undefined)
@@ -28,6 +28,10 @@ export function notesOf({ headers }: Inspection): string[] {
     );
   if (reservedInUse > 0 && unknownOf(features.compatible, KNOWN_FEATURES.compatible) === 0)
     notes.push(`${reservedInUse} descriptors have something in reserved bytes, which this version ignores`);
+  if (log !== undefined && log.records > 0)
+    notes.push(
+      `the log has ${log.records} records that are not stored in their places, as after a crash; the next open stores them`,
+    );
   if (journal?.pending !== undefined)
     notes.push(
       `a change of ${journal.pending.length} parts was committed and is not complete, as after a crash; the next open completes it`,

@@ -19,7 +19,9 @@
  * | 72 | 8 | offset of journal area 0 (journal-record.ts); this and the next two are zeros without the feature `JOURNAL` |
  * | 80 | 8 | offset of journal area 1 |
  * | 88 | 8 | bytes of each of the two |
- * | 96 | 156 | reserved: written as zeros, ignored on reading |
+ * | 96 | 8 | offset of the log (log-record.ts); this and the next are zeros without the feature `LOG` |
+ * | 104 | 8 | bytes of the log |
+ * | 112 | 140 | reserved: written as zeros, ignored on reading |
  * | 252 | 4 | CRC32C of bytes 0 to 251 and 256 to 4095 |
  * | 256 | 3840 | directory of up to 240 chunks, 16 bytes each (chunk-directory.ts); zeros after the last |
  *
@@ -65,6 +67,12 @@ export const JOURNAL = 4;
  */
 export const BEING_FILLED = 8;
 
+/**
+ * The incompatible feature of a pool with a log. It may hold stores that must be made before
+ * anything else is trusted.
+ */
+export const LOG = 16;
+
 export function isBeingFilled({ features }: Pick<PoolHeader, 'features'>): boolean {
   return (features.incompatible & BEING_FILLED) !== 0;
 }
@@ -73,7 +81,7 @@ export function isBeingFilled({ features }: Pick<PoolHeader, 'features'>): boole
 export const KNOWN_FEATURES: FeatureFlags = {
   compatible: 0,
   readOnlyCompatible: 0,
-  incompatible: NAMES | JOURNAL | BEING_FILLED,
+  incompatible: NAMES | JOURNAL | BEING_FILLED | LOG,
 };
 
 /**
@@ -114,6 +122,13 @@ export interface JournalAreas {
   readonly length: number;
 }
 
+/** The extent of the log. */
+export interface LogArea {
+  readonly offset: number;
+  /** Bytes of it. */
+  readonly length: number;
+}
+
 export interface PoolHeader extends PoolId, PoolGeometry {
   readonly features: FeatureFlags;
   readonly sequence: number;
@@ -123,6 +138,8 @@ export interface PoolHeader extends PoolId, PoolGeometry {
   readonly chunks: readonly Chunk[];
   /** Present if, and only if, the header has the feature `JOURNAL`. */
   readonly journal?: JournalAreas | undefined;
+  /** Present if, and only if, the header has the feature `LOG`. */
+  readonly log?: LogArea | undefined;
 }
 
 /**
@@ -165,6 +182,10 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
     setUint64(view, 72, offsets[0]);
     setUint64(view, 80, offsets[1]);
     setUint64(view, 88, length);
+  }
+  if (header.log !== undefined) {
+    setUint64(view, 96, header.log.offset);
+    setUint64(view, 104, header.log.length);
   }
   let at = DIRECTORY_AT;
   for (const { offset, firstSlot, count } of header.chunks) {
@@ -220,6 +241,9 @@ export function decodeHeader(bytes: Uint8Array): DecodedHeader {
     ...((features.incompatible & JOURNAL) !== 0 && {
       journal: { offsets: [getUint64(view, 72), getUint64(view, 80)], length: getUint64(view, 88) },
     }),
+    ...((features.incompatible & LOG) !== 0 && {
+      log: { offset: getUint64(view, 96), length: getUint64(view, 104) },
+    }),
   };
   const fault = headerFault(header);
   return fault === undefined ? { header } : { fault: 'damaged', reason: `it has ${fault}` };
@@ -243,24 +267,38 @@ function headerFault(header: PoolHeader): string | undefined {
   return directoryFault(header.chunks, header, freshFrom) ?? journalFault(header);
 }
 
+/** What is wrong with the areas that the header names: those of the journal, and the log. */
 function journalFault(header: PoolHeader): string | undefined {
-  const { journal, features, freshFrom, alignment, chunks } = header;
+  const { journal, log, features, alignment, chunks } = header;
   if (((features.incompatible & JOURNAL) !== 0) !== (journal !== undefined))
     return 'a journal without its feature flag, or the flag without a journal';
-  if (journal === undefined) return undefined;
-  const { offsets, length } = journal;
-  if (!Number.isSafeInteger(length) || length <= 0 || length % alignment !== 0)
-    return `journal areas of ${length} bytes, not a multiple of ${alignment}`;
+  if (((features.incompatible & LOG) !== 0) !== (log !== undefined))
+    return 'a log without its feature flag, or the flag without a log';
   const taken = chunks.map(({ offset, count }) => ({ offset, length: chunkLength(count, alignment) }));
-  for (const offset of offsets) {
-    if (!Number.isSafeInteger(offset) || extentFault(header, offset, length) !== undefined)
-      return `a journal area at ${offset} that is not an extent`;
-    if (offset + length > freshFrom)
-      return `a journal area that ends at ${offset + length}, beyond freshFrom ${freshFrom}`;
-    if (taken.some((other) => offset < other.offset + other.length && other.offset < offset + length))
-      return `a journal area at ${offset} that overlaps a chunk, or the other area`;
-    taken.push({ offset, length });
+  for (const offset of journal?.offsets ?? []) {
+    const area = { offset, length: (journal as JournalAreas).length };
+    const fault = areaFault(header, 'journal area', area, taken);
+    if (fault !== undefined) return fault;
+    taken.push(area);
   }
+  return log && areaFault(header, 'log', log, taken);
+}
+
+function areaFault(
+  header: PoolHeader,
+  what: string,
+  { offset, length }: LogArea,
+  taken: readonly LogArea[],
+): string | undefined {
+  const { freshFrom, alignment } = header;
+  if (!Number.isSafeInteger(length) || length <= 0 || length % alignment !== 0)
+    return `a ${what} of ${length} bytes, not a multiple of ${alignment}`;
+  if (!Number.isSafeInteger(offset) || extentFault(header, offset, length) !== undefined)
+    return `a ${what} at ${offset} that is not an extent`;
+  if (offset + length > freshFrom)
+    return `a ${what} that ends at ${offset + length}, beyond freshFrom ${freshFrom}`;
+  if (taken.some((other) => offset < other.offset + other.length && other.offset < offset + length))
+    return `a ${what} at ${offset} that overlaps a chunk, or another area`;
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import { DESCRIPTOR_BYTES } from './descriptor.js';
 import { chooseHeader, type HeaderChoice, type HeaderCopy } from './header-choice.js';
 import { type DecodedHeader, decodeHeader, hasNames } from './header.js';
 import { type JournalState, readJournal } from './journal-replay.js';
+import { type LogState, readLog } from './log-replay.js';
 import { type RecoveredNames, recoverNames } from './name-recovery.js';
 import { PatchedReads } from './patched-medium.js';
 import { Recovery, type RecoveryResult } from './recovery.js';
@@ -35,6 +36,8 @@ export interface UsableHeaders {
    * were already made.
    */
   readonly journal: JournalState | undefined;
+  /** Absent without a log. Everything else is as if its records were already stored. */
+  readonly log: LogState | undefined;
   /**
    * Offset of the first byte that is not zero although the pool has stored nothing there, or that
    * is beyond its capacity; undefined if there is none.
@@ -76,8 +79,10 @@ export async function inspectPool(
   if (chosen instanceof BedrockError) return { ...facts, headers: { refusal: chosen } };
   const { header } = chosen;
   const total = header.chunks.reduce((sum, { count }) => sum + count, 0) * DESCRIPTOR_BYTES;
-  const journal = header.journal && (await readJournal(given, header, header.journal));
-  const medium = journal?.pending === undefined ? given : new PatchedReads(given, journal.pending);
+  const log = header.log && (await readLog(given, header, header.log));
+  const logged = log === undefined || log.records === 0 ? given : new PatchedReads(given, log.pending);
+  const journal = header.journal && (await readJournal(logged, header, header.journal));
+  const medium = journal?.pending === undefined ? logged : new PatchedReads(logged, journal.pending);
   const recovery = new Recovery(header, medium.size);
   const reservedFrom = hasNames(header) ? 54 : 32;
   const { table } = recovery;
@@ -105,7 +110,7 @@ export async function inspectPool(
   const excess = await given.firstNonZero?.(found.isHeaderOld ? header.capacity : header.freshFrom);
   return {
     ...facts,
-    headers: { choice: chosen, recovery: found, table, names, journal, excess, reservedInUse },
+    headers: { choice: chosen, recovery: found, table, names, journal, log, excess, reservedInUse },
   };
 }
 

@@ -47,7 +47,7 @@ export interface PoolMedium {
    */
   stage(offset: number, bytes: Uint8Array): Eventually<void>;
 
-  /** `stage` of zeros, for media that need no array of them. */
+  /** `stage` of up to 4096 zeros, for media that need no array of them. */
   stageZeros?(offset: number, length: number): Eventually<void>;
 
   /** Like `stage`, for an aligned word of 8 bytes. A power failure leaves the old or the new word. */
@@ -72,6 +72,35 @@ export interface PoolMedium {
    * @returns undefined, with nothing done, for more bytes than the event loop should wait for
    */
   storeDurably?(offset: number, bytes: Uint8Array): Promise<void> | undefined;
+
+  /**
+   * Stores a copy of `bytes`, and makes them durable, and nothing else. Only then it stores the
+   * pieces in order, which are visible when this ends, and durable like those of `stage`. Absent if
+   * it would cost as much as a barrier, or if the pool must not have a log.
+   * @param callers how many wait for it, for the figures
+   * @throws whatever it is, nobody knows what is stored
+   */
+  writeThrough?(
+    offset: number,
+    bytes: Uint8Array,
+    pieces: readonly { readonly offset: number; readonly bytes: Uint8Array }[],
+    callers: number,
+  ): Promise<void>;
+
+  /**
+   * Whether contents of a region of this size, once staged, are durable before whatever is stored
+   * later, without a barrier; absent if never.
+   */
+  staysInOrder?(size: number): boolean;
+
+  /**
+   * Stores in several places, all of them or none, even if there is a crash; durable when this
+   * ends. If two cover the same bytes, the later one counts.
+   * @returns undefined, with nothing done, if there is no way, or they are too many
+   */
+  storeTogether?(
+    entries: readonly { readonly offset: number; readonly bytes: Uint8Array }[],
+  ): Promise<void> | undefined;
 
   /** Makes the stores in the ranges durable. */
   persist(ranges: readonly MediumRange[]): Eventually<void>;

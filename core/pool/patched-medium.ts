@@ -1,5 +1,5 @@
 /**
- * A read-only view of a pool in which the pending change of its journal is already made. Nothing is
+ * A read-only view of a pool in which what its log or its journal holds is already stored. Nothing is
  * ever stored. Where the medium's own memory differs, no view of it is given.
  */
 import { BedrockError } from '../base/errors.js';
@@ -9,23 +9,52 @@ import type { JournalEntry } from './journal-record.js';
 import type { PoolMedium } from './medium.js';
 import { readCarefully, type ReadableMedium } from './scan.js';
 
-/** Changes bytes of the pool, read from `offset` on, as the pending change would. */
-function patch(offset: number, into: Uint8Array, entries: readonly JournalEntry[]): void {
-  for (const { offset: at, bytes } of entries) {
-    const from = Math.max(offset, at);
-    const to = Math.min(offset + into.length, at + bytes.length);
-    if (from < to) into.set(bytes.subarray(from - at, to - at), from - offset);
+const PAGE_BYTES = 4096;
+
+/** Stores that are pending, in order, by the pages that they touch. */
+class Patches {
+  readonly #pages = new Map<number, JournalEntry[]>();
+
+  constructor(entries: readonly JournalEntry[]) {
+    for (const entry of entries) {
+      const end = entry.offset + entry.bytes.length;
+      for (let page = Math.floor(entry.offset / PAGE_BYTES); page * PAGE_BYTES < end; page++) {
+        const there = this.#pages.get(page);
+        if (there === undefined) this.#pages.set(page, [entry]);
+        else there.push(entry);
+      }
+    }
+  }
+
+  /** Changes bytes of the pool, read from `offset` on, as the pending stores would. */
+  patch(offset: number, into: Uint8Array): void {
+    const end = offset + into.length;
+    for (let page = Math.floor(offset / PAGE_BYTES); page * PAGE_BYTES < end; page++) {
+      const start = page * PAGE_BYTES;
+      for (const { offset: at, bytes } of this.#pages.get(page) ?? []) {
+        const from = Math.max(offset, at, start);
+        const to = Math.min(end, at + bytes.length, start + PAGE_BYTES);
+        if (from < to) into.set(bytes.subarray(from - at, to - at), from - offset);
+      }
+    }
+  }
+
+  touches(offset: number, length: number): boolean {
+    for (let page = Math.floor(offset / PAGE_BYTES); page * PAGE_BYTES < offset + length; page++)
+      for (const { offset: at, bytes } of this.#pages.get(page) ?? [])
+        if (at < offset + length && offset < at + bytes.length) return true;
+    return false;
   }
 }
 
 /** The reads of recovery and checks. */
 export class PatchedReads implements ReadableMedium {
   readonly #real: ReadableMedium;
-  readonly #entries: readonly JournalEntry[];
+  protected readonly patches: Patches;
 
   constructor(real: ReadableMedium, entries: readonly JournalEntry[]) {
     this.#real = real;
-    this.#entries = entries;
+    this.patches = new Patches(entries);
   }
 
   get size(): number {
@@ -34,20 +63,18 @@ export class PatchedReads implements ReadableMedium {
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     await readCarefully(this.#real, offset, into);
-    patch(offset, into, this.#entries);
+    this.patches.patch(offset, into);
   }
 }
 
 /** The medium of a read-only target. */
 export class PatchedMedium extends PatchedReads implements PoolMedium {
   readonly #real: PoolMedium;
-  readonly #entries: readonly JournalEntry[];
   readonly map?: (offset: number, length: number) => Uint8Array[];
 
   constructor(real: PoolMedium, entries: readonly JournalEntry[]) {
     super(real, entries);
     this.#real = real;
-    this.#entries = entries;
     if (real.map !== undefined) this.map = (offset, length) => this.#map(offset, length);
   }
 
@@ -58,12 +85,9 @@ export class PatchedMedium extends PatchedReads implements PoolMedium {
   /** A copy if the change touches it; nobody alters the copy. */
   #map(offset: number, length: number): Uint8Array[] {
     const views = this.#real.map?.(offset, length) ?? [];
-    const isTouched = this.#entries.some(
-      ({ offset: at, bytes }) => at < offset + length && offset < at + bytes.length,
-    );
-    if (!isTouched) return views;
+    if (!this.patches.touches(offset, length)) return views;
     const copy = Buffer.concat(views);
-    patch(offset, copy, this.#entries);
+    this.patches.patch(offset, copy);
     return [copy];
   }
 

@@ -119,6 +119,8 @@ export class PoolChanges {
     }
     return this.#inTurn(async () => {
       const names = await this.#place(change);
+      const stored = this.#medium.storeTogether?.(this.#entriesOf(change, names));
+      if (stored !== undefined) return this.#finishAfter(stored, change, names, made);
       try {
         const entries = this.#entriesOf(change, names);
         if (!this.#journal.fits(entries)) await this.#makeJournal(areaLength(entries));
@@ -267,6 +269,23 @@ export class PoolChanges {
     }
     if (committed === undefined) return this.#finish(change, names, made);
     return committed.then(() => this.#finish(change, names, made), refused);
+  }
+
+  /** For a change that the medium makes by itself. */
+  async #finishAfter(
+    stored: Promise<void>,
+    change: PoolChange,
+    names: PlacedNames,
+    made: () => void,
+  ): Promise<void> {
+    try {
+      await stored;
+    } catch (error) {
+      this.#giveBackTaken(names);
+      throw error;
+    }
+    this.#journal.figures.records++;
+    await this.#finish(change, names, made);
   }
 
   /**

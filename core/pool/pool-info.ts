@@ -26,6 +26,8 @@ export interface PoolInfo {
    * completes; null without a journal.
    */
   journal: { areaBytes: number; isPending: boolean } | null;
+  /** Bytes of the log, and its records that the next open stores in their places; null without a log. */
+  log: { bytes: number; pendingRecords: number } | null;
   slots: { total: number; live: number; free: number; retired: number; quarantined: number };
   /** Regions that are served, and the sum of their sizes. */
   regions: number;
@@ -47,7 +49,7 @@ export interface HeaderCopyInfo {
 /** The facts of a pool with a header that counts. */
 export function poolInfo(
   { copies, fileBytes }: Inspection,
-  { choice, recovery, table, names, journal }: UsableHeaders,
+  { choice, recovery, table, names, journal, log }: UsableHeaders,
 ): PoolInfo {
   const { header } = choice;
   let [freeBytes, largestFreeBytes] = [0, 0];
@@ -87,6 +89,7 @@ export function poolInfo(
       header.journal === undefined
         ? null
         : { areaBytes: header.journal.length, isPending: journal?.pending !== undefined },
+    log: header.log === undefined ? null : { bytes: header.log.length, pendingRecords: log?.records ?? 0 },
     regions: table.live,
     regionBytes: table.liveBytes,
     usedBytes: header.capacity - freeBytes,

@@ -21,6 +21,7 @@ import { type ListedRegion, Region } from '../targets/region.js';
 import { RegionDirectory } from '../targets/region-directory.js';
 import type { TargetFigures } from '../targets/target-figures.js';
 import { isBeingFilled } from './header.js';
+import type { LogSettings } from './logged-medium.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { logExcess, logFindings } from './open-log.js';
 import { recoverPool } from './recover-pool.js';
@@ -41,6 +42,8 @@ export interface OpenedStorage {
   medium: PoolMedium;
   /** The most bytes that the pool may grow to; its present capacity if that is more. */
   maxBytes: number;
+  /** Of the log, if the medium can have one. */
+  log?: LogSettings | undefined;
 }
 
 export interface PoolTargetOptions {
@@ -83,8 +86,8 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
   readonly #maxTransactionBytes: number;
   readonly #clock: Clock;
   #medium: PoolMedium | undefined;
-  /** As the storage told when it was opened. */
-  #maxBytes = 0;
+  /** The one that the storage has opened. `#medium` may be one around it. */
+  #opened: OpenedStorage | undefined;
   #openPool: RegionPool | undefined;
   #openRegions: RegionDirectory<PoolRegion> | undefined;
   /**
@@ -118,14 +121,19 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     const started = performance.now();
     const opened = await this.#storage.open();
     this.#medium = opened.medium;
-    this.#maxBytes = opened.maxBytes;
-    const recovered = await this.#recover(opened.medium);
+    this.#opened = opened;
+    const recovered = await this.#recover(opened);
     return { ...recovered, durationMs: performance.now() - started };
   }
 
-  async #recover(opened: PoolMedium): Promise<Omit<RecoveryReport, 'durationMs'>> {
-    const recovered = await recoverPool(opened, {
-      maxBytes: this.#maxBytes,
+  async #recover({
+    medium: given,
+    maxBytes,
+    log,
+  }: OpenedStorage): Promise<Omit<RecoveryReport, 'durationMs'>> {
+    const recovered = await recoverPool(given, {
+      maxBytes,
+      log,
       isReadOnly: this.#isReadOnly,
       logger: this.logger,
     });
@@ -381,7 +389,7 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
     await pool.settleIfPossible();
     await pool.space.end();
     await pool.empty({ poolLow, poolHigh });
-    await this.#recover(this.#store);
+    await this.#recover(this.#opened as OpenedStorage);
   }
 
   protected override setFilled(): Promise<void> {
@@ -422,7 +430,9 @@ export class PoolTarget extends ImportableTarget<PoolRegion> {
    * `publish` itself has one, it precedes any descriptor.
    */
   protected override persistNew(region: PoolRegion, isNamed: boolean): Eventually<void> {
-    if (isNamed || this.#store.publishesInOrder === true) return undefined;
+    const store = this.#store;
+    if (isNamed || store.publishesInOrder === true || store.staysInOrder?.(region.size) === true)
+      return undefined;
     return this.#store.persist([{ offset: region.offset, size: region.size }]);
   }
 

@@ -9,6 +9,8 @@ import { SlotState, type SlotTable } from '../targets/slot-table.js';
 import { HEADER_BYTES, HEADERS_BYTES } from './extent.js';
 import { type Finding, findingsOf } from './findings.js';
 import { chooseHeader, type HeaderChoice } from './header-choice.js';
+import { readLog, replayLog } from './log-replay.js';
+import { LoggedMedium, type LogSettings } from './logged-medium.js';
 import type { PoolHeader } from './header.js';
 import { readJournal, replayJournal } from './journal-replay.js';
 import type { PoolMedium } from './medium.js';
@@ -28,7 +30,8 @@ export interface RecoverOptions {
   maxBytes: number;
   /** Whether nothing may be written. */
   isReadOnly: boolean;
-  logger?: Logger;
+  log?: LogSettings | undefined;
+  logger?: Logger | undefined;
 }
 
 export interface RecoveredPool {
@@ -47,12 +50,13 @@ export interface RecoveredPool {
 /** @throws POOL_CORRUPT, NOT_SUPPORTED (a pool of newer software), what the medium throws */
 export async function recoverPool(
   given: PoolMedium,
-  { maxBytes, isReadOnly, logger }: RecoverOptions,
+  { maxBytes, isReadOnly, log: logSettings, logger }: RecoverOptions,
 ): Promise<RecoveredPool> {
   const choice = chooseHeader(...(await readHeaderPages(given)));
   const { header } = choice;
   const behind = isReadOnly ? undefined : await mendHeaders(given, choice, logger);
-  const { medium, journalDone } = await completeJournal(given, header, isReadOnly, logger);
+  const logged = await completeLog(given, header, { isReadOnly, log: logSettings, logger });
+  const { medium, journalDone } = await completeJournal(logged, header, isReadOnly, logger);
   const recovery = new Recovery(header, medium.size);
   for await (const { firstSlot, slots, bytes } of readDescriptors(medium, header)) {
     if (bytes === undefined) recovery.unreadable(firstSlot, slots);
@@ -79,6 +83,8 @@ export async function recoverPool(
     logger,
     places: placesOf(names, table),
     journalDone,
+    logged: medium instanceof LoggedMedium ? medium : undefined,
+    log: logSettings,
   });
   if (isReadOnly) {
     for (const slot of replaced) {
@@ -109,6 +115,30 @@ export async function recoverPool(
     quarantined,
     findings,
   };
+}
+
+/**
+ * Stores what the log holds, on the medium or in a read-only view.
+ * @returns the medium that the pool has from now on: one that can have a log gets what keeps it
+ */
+async function completeLog(
+  medium: PoolMedium,
+  header: PoolHeader,
+  { isReadOnly, log, logger }: Omit<RecoverOptions, 'maxBytes'>,
+): Promise<PoolMedium> {
+  const canHaveLog = !isReadOnly && medium.writeThrough !== undefined;
+  const logged = canHaveLog ? new LoggedMedium(medium, log) : undefined;
+  const area = header.log;
+  if (area === undefined) return logged ?? medium;
+  const state = await readLog(medium, header, area);
+  const isPending = state.records > 0;
+  if (isReadOnly) return isPending ? new PatchedMedium(medium, state.pending) : medium;
+  if (isPending)
+    logger?.info(`${state.records} records of the log are stored in their places, as after a crash`);
+  const done = isPending ? await replayLog(medium, area, state) : state.done;
+  // Without the end of the file there is no log to write to.
+  if (area.offset + area.length <= medium.size) logged?.use(area, header, done, !isPending);
+  return logged ?? medium;
 }
 
 /** Completes a committed change, on the medium or in a read-only view. */

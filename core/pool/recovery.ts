@@ -191,15 +191,15 @@ export class Recovery {
   }
 
   /**
-   * The regions, then the other claims, then reserved extents. A chunk has slot -1, as has an area
-   * of the journal.
+   * The regions, then the other claims, then reserved extents. A chunk has slot -1, as have an area
+   * of the journal and the log.
    */
   #collect(): { starts: Float64Array; ends: Float64Array; slots: Int32Array; claims: number } {
     const { table } = this;
-    const { alignment, chunks, journal } = this.#header;
+    const { alignment, chunks, journal, log } = this.#header;
     const quarantined = this.#quarantined;
     const names = this.#names;
-    const length = table.live + chunks.length + 2 + quarantined.extents + names.length;
+    const length = table.live + chunks.length + 3 + quarantined.extents + names.length;
     const starts = new Float64Array(length);
     const ends = new Float64Array(length);
     const slots = new Int32Array(length);
@@ -215,6 +215,7 @@ export class Recovery {
     }
     for (const chunk of chunks) push(-1, chunk.offset, chunkLength(chunk.count, alignment));
     for (const offset of journal?.offsets ?? []) push(-1, offset, journal?.length ?? 0);
+    if (log !== undefined) push(-1, log.offset, log.length);
     const pushNames = (state: SlotState): void => {
       for (let index = 0; index < names.length; index++) {
         const slot = names.slotAt(index);

@@ -198,7 +198,11 @@ export class RegionExtents {
           ? medium.stage(offset, ZEROS.subarray(0, length))
           : medium.stageZeros(offset, length),
       );
-      const cleared = zeros === undefined ? this.#medium.barrier() : zeros.then(() => this.#medium.barrier());
+      if (zeros === undefined && medium.staysInOrder?.(0) === true) {
+        free();
+        return undefined;
+      }
+      const cleared = zeros === undefined ? medium.barrier() : zeros.then(() => medium.barrier());
       if (cleared !== undefined) return cleared.then(free, failed);
       free();
     } catch (error) {

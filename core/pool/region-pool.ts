@@ -18,6 +18,7 @@ import {
   DESCRIPTOR_BYTES,
   DescriptorFields,
   encodeDescriptor,
+  encodeWordZero,
   MAX_GENERATION,
   type NameFields,
   wordZero,
@@ -26,16 +27,20 @@ import { EndedRegions } from './ended-regions.js';
 import { erasedDescriptors } from './erased-descriptors.js';
 import { HEADERS_BYTES, type PoolId } from './extent.js';
 import { HeaderStore } from './header-store.js';
-import { BEING_FILLED, hasNames, JOURNAL, NAMES, type PoolHeader } from './header.js';
+import { BEING_FILLED, hasNames, JOURNAL, LOG, NAMES, type PoolHeader } from './header.js';
 import { forEach, inOrder } from './in-order.js';
+import type { LoggedMedium, LogSettings } from './logged-medium.js';
 import type { MediumRange, PoolMedium } from './medium.js';
 import { NamePlaces } from './name-places.js';
 import { type PoolChange, PoolChanges } from './pool-changes.js';
+import { PoolLog } from './pool-log.js';
 import { PoolSpace } from './pool-space.js';
 import { isOutOfSpace, readBack } from './read-back.js';
 import { type Extent, type NewSlot, RegionExtents } from './region-extents.js';
 import { SlotGrowth } from './slot-growth.js';
 import { SpareRegions } from './spare-regions.js';
+
+const WORD_BYTES = 8;
 
 /** The checksum of a free descriptor's word covers no other words. */
 const NO_BYTES = new Uint8Array(0);
@@ -63,6 +68,9 @@ export interface PoolState {
   places?: NamePlaces | undefined;
   /** The higher done of the journal's areas. */
   journalDone?: number;
+  /** The medium, if the pool can have a log. */
+  logged?: LoggedMedium | undefined;
+  log?: LogSettings | undefined;
 }
 
 export class RegionPool {
@@ -80,6 +88,8 @@ export class RegionPool {
   readonly #slots: SlotGrowth;
   readonly #places: NamePlaces;
   readonly #changes: PoolChanges;
+  readonly #logged: LoggedMedium | undefined;
+  readonly #log: PoolLog | undefined;
 
   readonly table: SlotTable;
   readonly space: PoolSpace;
@@ -97,6 +107,9 @@ export class RegionPool {
       logger,
       giveBackSpares: () => this.#giveBackSpares(),
     });
+    this.#logged = state.logged;
+    if (state.logged !== undefined)
+      this.#log = new PoolLog(state.logged, this.#headers, this.space, state.log?.bytes);
     this.#slots = new SlotGrowth(medium, this.#headers, table, this.space);
     const places = state.places ?? new NamePlaces();
     const extents = new RegionExtents(medium, table, this.space, places, header.alignment);
@@ -145,7 +158,7 @@ export class RegionPool {
     const bytes = size + nameBytes;
     // This also keeps the sums within the safe integers.
     if (bytes > this.space.maxBytes) return this.space.refuse(bytes);
-    if (nameBytes === 0 || hasNames(this.header)) {
+    if (nameBytes === 0 || (hasNames(this.header) && this.#log?.isWanted !== true)) {
       const length = this.#extents.lengthFor(bytes);
       if (length > 0 && this.#spares.take(length)) {
         const { slot, offset } = this.#spares;
@@ -256,6 +269,8 @@ export class RegionPool {
     if (staged === undefined && medium.publishesInOrder === true)
       return this.#publish(region, size, createdAt, becameLive, fields, named);
     this.#ended.endAlong();
+    if (staged === undefined && medium.staysInOrder?.(size) === true)
+      return this.#publish(region, size, createdAt, becameLive, fields, named);
     return inOrder([
       () => staged,
       () => medium.barrier(),
@@ -275,9 +290,11 @@ export class RegionPool {
     const generation = this.table.generation(slot);
     const descriptor = this.#descriptor;
     encodeDescriptor(descriptor, 0, slot, this.header, generation, offset, size, createdAt, fields);
-    const stored = this.#medium.publish(this.#descriptorOffset(slot), descriptor);
+    const replaced = named?.replaced;
+    const together = replaced && this.#publishInPlaceOf(replaced, slot, descriptor);
+    const stored = together ?? this.#medium.publish(this.#descriptorOffset(slot), descriptor);
     if (stored === undefined) return this.#becomeLive(region, size, createdAt, becameLive, named);
-    return this.#published(stored, region, size, createdAt, becameLive, named);
+    return this.#published(stored, region, size, createdAt, becameLive, named, together !== undefined);
   }
 
   /** In a method of its own: a put that ends at once makes no closure. */
@@ -288,14 +305,27 @@ export class RegionPool {
     createdAt: number,
     becameLive: ((region: S, named?: N) => void) | undefined,
     named: N | undefined,
+    isEnded: boolean,
   ): Promise<void> {
     const { slot } = region;
     // The medium may still be reading the old one.
     this.#descriptor = new Uint8Array(DESCRIPTOR_BYTES);
     return stored.then(
-      () => this.#becomeLive(region, size, createdAt, becameLive, named),
+      () => this.#becomeLive(region, size, createdAt, becameLive, named, isEnded),
       (error: unknown) => this.#unchanged(slot, 'free', error),
     );
+  }
+
+  /** Publishes a region and ends another one in the same step, if the medium can do so. */
+  #publishInPlaceOf(replaced: NewSlot, slot: number, descriptor: Uint8Array): Promise<void> | undefined {
+    const medium = this.#medium;
+    if (medium.storeTogether === undefined) return undefined;
+    const end = new Uint8Array(WORD_BYTES);
+    encodeWordZero(end, 0, replaced.slot, this.header, this.table.generation(replaced.slot), false);
+    return medium.storeTogether([
+      { offset: this.#descriptorOffset(slot), bytes: descriptor },
+      { offset: this.#descriptorOffset(replaced.slot), bytes: end },
+    ]);
   }
 
   #becomeLive<S extends NewSlot, N extends Named>(
@@ -304,13 +334,14 @@ export class RegionPool {
     createdAt: number,
     becameLive: ((region: S, named?: N) => void) | undefined,
     named: N | undefined,
+    isEnded = false,
   ): void {
     const { slot, offset } = region;
     const replaced = named?.replaced;
     this.table.setLive(slot, this.table.generation(slot), offset, size, createdAt);
     if (replaced !== undefined) this.table.setErasing(replaced.slot);
     becameLive?.(region, named);
-    if (replaced !== undefined) this.#ended.add(replaced);
+    if (replaced !== undefined && !isEnded) this.#ended.add(replaced);
   }
 
   /**
@@ -448,7 +479,10 @@ export class RegionPool {
   }
 
   async #allocateSlowly(size: number, nameBytes: number): Promise<NewSlot> {
-    if (nameBytes > 0) await this.#changes.enableNames();
+    if (nameBytes > 0) {
+      await this.#changes.enableNames();
+      await this.#log?.make();
+    }
     const length = this.#extents.lengthFor(size + nameBytes);
     const offset = length === 0 ? 0 : await this.#takeSpace(length, size + nameBytes);
     // Replaced regions hold slots too. Ending them first would let regions that are often replaced
@@ -496,12 +530,13 @@ export class RegionPool {
    */
   empty(id: PoolId): Promise<void> {
     return this.#inTurn(async () => {
+      await this.#logged?.leave();
       const { incompatible } = this.header.features;
       const features = {
         ...this.header.features,
-        incompatible: ((incompatible & ~(JOURNAL | NAMES)) | BEING_FILLED) >>> 0,
+        incompatible: ((incompatible & ~(JOURNAL | NAMES | LOG)) | BEING_FILLED) >>> 0,
       };
-      await this.#headers.change({ ...id, chunks: [], journal: undefined, features });
+      await this.#headers.change({ ...id, chunks: [], journal: undefined, log: undefined, features });
     });
   }
 

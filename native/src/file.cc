@@ -138,9 +138,7 @@ int writeWhole(int fd, const uint8_t* bytes, size_t size, uint64_t offset) {
 }
 
 // The bytes are copied here: their owner may change or transfer the memory while the thread pool works.
-Napi::Value writeMany(const Napi::CallbackInfo& info) {
-  const auto sources = info[1].As<Napi::Array>();
-  const auto offsets = info[2].As<Napi::Float64Array>();
+std::shared_ptr<Pieces> copyPieces(const Napi::CallbackInfo& info, const Napi::Array& sources, const Napi::Float64Array& offsets) {
   const auto pieces = std::make_shared<Pieces>();
   try {
     pieces->places.reserve(sources.Length());
@@ -166,13 +164,21 @@ Napi::Value writeMany(const Napi::CallbackInfo& info) {
     error.Set("errno", Napi::Number::New(info.Env(), ENOMEM));
     throw error;
   }
-  return onFile(info, "pwrite", [pieces](int fd) {
-    for (const Piece& piece : pieces->places) {
-      const int error = writeWhole(fd, pieces->bytes.data() + piece.from, piece.size, piece.offset);
-      if (error != 0) return error;
-    }
-    return 0;
-  });
+  return pieces;
+}
+
+// @returns 0 or errno
+int writePieces(int fd, const Pieces& pieces) {
+  for (const Piece& piece : pieces.places) {
+    const int error = writeWhole(fd, pieces.bytes.data() + piece.from, piece.size, piece.offset);
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
+Napi::Value writeMany(const Napi::CallbackInfo& info) {
+  const auto pieces = copyPieces(info, info[1].As<Napi::Array>(), info[2].As<Napi::Float64Array>());
+  return onFile(info, "pwrite", [pieces](int fd) { return writePieces(fd, *pieces); });
 }
 
 // Fills the bytes with what the page cache has, in the caller's thread, which never waits for the disk. The number of bytes that were
@@ -278,6 +284,49 @@ Napi::Value commit(const Napi::CallbackInfo& info) {
       [isSame](Napi::Env env) { return Napi::Boolean::New(env, *isSame); });
 }
 
+// Durable when it returns, and nothing else is. @returns 0 or errno
+int writeDurably(int fd, const uint8_t* bytes, size_t size, uint64_t offset) {
+#ifdef RWF_DSYNC
+  while (size > 0) {
+    const struct iovec part = {const_cast<uint8_t*>(bytes), size};
+    const ssize_t written = pwritev2(fd, &part, 1, static_cast<off_t>(offset), RWF_DSYNC);
+    if (written < 0 && errno == EINTR) continue;
+    // A kernel, or a sandbox, without the flag.
+    if (written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) break;
+    if (written <= 0) return written < 0 ? errno : EIO;
+    bytes += written;
+    size -= static_cast<size_t>(written);
+    offset += static_cast<uint64_t>(written);
+  }
+  if (size == 0) return 0;
+#endif
+  const int error = writeWhole(fd, bytes, size, offset);
+  return error != 0 || fdatasync(fd) == 0 ? error : errno;
+}
+
+// writeThrough(fd, path, size, bytes, offset, sources, offsets): first the bytes, durably, then the pieces, then the check of `commit`.
+Napi::Value writeThrough(const Napi::CallbackInfo& info) {
+  const std::string path = info[1].ToString().Utf8Value();
+  const uint64_t size = sizeArgument(info, 2);
+  Bytes source;
+  if (!toBytes(info.Env(), info[3], &source)) throw Napi::TypeError::New(info.Env(), "bytes are expected");
+  const auto bytes = std::make_shared<std::vector<uint8_t>>(source.data, source.data + source.size);
+  const uint64_t offset = sizeArgument(info, 4);
+  const auto pieces = copyPieces(info, info[5].As<Napi::Array>(), info[6].As<Napi::Float64Array>());
+  const auto isSame = std::make_shared<bool>(false);
+  return onFile(
+      info, "pwritev2",
+      [=](int fd) {
+        int error = writeDurably(fd, bytes->data(), bytes->size(), offset);
+        if (error == 0) error = writePieces(fd, *pieces);
+        if (error != 0) return error;
+        error = verifyFile(fd, path, size);
+        *isSame = error == 0;
+        return error == ESTALE ? 0 : error;
+      },
+      [isSame](Napi::Env env) { return Napi::Boolean::New(env, *isSame); });
+}
+
 template <int kOperation>
 Napi::Value lock(const Napi::CallbackInfo& info) {
   return onFile(info, "flock", [](int fd) { return errorOf(flock(fd, kOperation | LOCK_NB)); });
@@ -298,6 +347,7 @@ void exportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("firstNonZero", Napi::Function::New(env, firstNonZero, "firstNonZero"));
   exports.Set("verify", Napi::Function::New(env, verify, "verify"));
   exports.Set("commit", Napi::Function::New(env, commit, "commit"));
+  exports.Set("writeThrough", Napi::Function::New(env, writeThrough, "writeThrough"));
   exports.Set("dropCache", Napi::Function::New(env, dropCache, "dropCache"));
   exports.Set("lockExclusive", Napi::Function::New(env, lock<LOCK_EX>, "lockExclusive"));
   exports.Set("lockShared", Napi::Function::New(env, lock<LOCK_SH>, "lockShared"));

@@ -94,7 +94,7 @@ export function describeLongPowerFailures(modes: readonly Mode[], fewestStates: 
   describePowerFailures({
     limits: LONG_LIMITS,
     limitsOfLarge: { ...LONG_LIMITS, all: 64, singles: 12, pairs: 6, samples: 6, thorough: 0.02 },
-    seeds: { file: [1, 2], msync: [3], pmem: [5] },
+    seeds: { file: [1, 2], logged: [1, 2], msync: [3], pmem: [5] },
     modes,
     stride: 1,
     fewestStates,

@@ -72,5 +72,6 @@ function randomShape(random: Random, number: number): PoolShape {
     space: addsChunks ? 69_632 : random.pick([1024, 2048, 8192]),
     growth: random.chance(0.3) ? 2048 : 0,
     reclaims: mode === 'file' && random.chance(0.3),
+    hasNoLogYet: mode === 'logged' && random.chance(0.4),
   };
 }

@@ -6,6 +6,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CrashFinding, Explorer, type ExploreLimits } from './explorer.js';
 import { sampled } from '../fixtures/thoroughness.js';
 import { FLAWS, type FlawedImplementation } from './flaws.js';
+import { LOG_FLAWS } from './log-flaws.js';
 import { SEQUENCES, programsOf, type Sequence } from './sequences.js';
 import {
   MODES,
@@ -66,13 +67,16 @@ async function explore(
   return undefined;
 }
 
-describe.each(FLAWS.map((flawed) => [flawed.title, flawed] as const))('that %s', (_title, flawed) => {
-  for (const mode of sampled(
-    1,
-    flawed.modes.filter((mode) => MODES.includes(mode)),
-  ))
-    it(`is found out in mode ${mode}`, async () => {
-      const found = await findOut(flawed, mode);
-      expect(found?.finding).toBeInstanceOf(CrashFinding);
-    });
-});
+describe.each([...FLAWS, ...LOG_FLAWS].map((flawed) => [flawed.title, flawed] as const))(
+  'that %s',
+  (_title, flawed) => {
+    for (const mode of sampled(
+      1,
+      flawed.modes.filter((mode) => MODES.includes(mode)),
+    ))
+      it(`is found out in mode ${mode}`, async () => {
+        const found = await findOut(flawed, mode);
+        expect(found?.finding).toBeInstanceOf(CrashFinding);
+      });
+  },
+);

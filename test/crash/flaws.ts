@@ -38,7 +38,7 @@ export interface FlawedImplementation {
 }
 
 /** A medium that does all that another one does. */
-class Delegate implements PoolMedium {
+export class Delegate implements PoolMedium {
   constructor(protected readonly real: PoolMedium) {}
 
   get mode(): TargetMode {

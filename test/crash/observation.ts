@@ -83,8 +83,8 @@ function headerOf(pool: Uint8Array): PoolHeader {
 /** What is in use by what the headers and the descriptors say. */
 export function accounted(pool: Uint8Array): number {
   const header = headerOf(pool);
-  const { alignment, chunks, journal } = header;
-  let sum = firstExtentOffset(alignment) + 2 * (journal?.length ?? 0);
+  const { alignment, chunks, journal, log } = header;
+  let sum = firstExtentOffset(alignment) + 2 * (journal?.length ?? 0) + (log?.length ?? 0);
   const fields = new DescriptorFields();
   for (const { offset: from, firstSlot, count } of chunks) {
     sum += chunkLength(count, alignment);

@@ -4,4 +4,4 @@
  */
 import { describeLongPowerFailures } from './describe-power-failures.js';
 
-describeLongPowerFailures(['file'], 20_000);
+describeLongPowerFailures(['file', 'logged'], 40_000);

@@ -18,7 +18,7 @@ const limits = {
 describePowerFailures({
   limits,
   limitsOfLarge: { ...limits, all: 4, singles: 1 },
-  seeds: { file: [1], msync: [3], pmem: [5] },
+  seeds: { file: [1], logged: [1], msync: [3], pmem: [5] },
   alternates: true,
   stride: 9,
   fewestStates: 6_000,

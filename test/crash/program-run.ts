@@ -192,7 +192,7 @@ class ProgramRun {
     if (operation.do === 'persist') return { what: 'persist', id, offset: 0, size: known.size };
     const offset = Math.min(operation.offset, known.size);
     const bytes = contentsOf(number, Math.min(operation.size, known.size - offset));
-    const isView = operation.do === 'store' && this.#shape.mode !== 'file';
+    const isView = operation.do === 'store' && !['file', 'logged'].includes(this.#shape.mode);
     const isDurable =
       !isView && (this.#shape.syncWrites || (operation.do === 'write' && operation.persist === true));
     return { what: 'write', id, offset, bytes, isDurable };
@@ -289,7 +289,7 @@ class ProgramRun {
       for (const [name, known] of this.#known) if (known.id.equals(id)) this.#known.delete(name);
     } else if (call.what === 'persist') {
       await target.persist(id);
-    } else if (operation.do === 'store' && this.#shape.mode !== 'file') {
+    } else if (operation.do === 'store' && !['file', 'logged'].includes(this.#shape.mode)) {
       await this.#storeThroughView(id, call.offset, call.bytes, target);
     } else {
       const persist = operation.do === 'write' && operation.persist === true;

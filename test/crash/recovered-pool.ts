@@ -24,7 +24,8 @@ export async function recover(
   isThorough: boolean,
   flaw?: Flaw,
 ): Promise<Recovered> {
-  const target = simulatedTarget(shape, media, new SimulatedProcess(), LATER, flaw);
+  const process = new SimulatedProcess();
+  const target = simulatedTarget(shape, media, process, LATER, flaw);
   try {
     await target.open();
     const pool = await observe(target, media.bytes, ledger.stale);
@@ -35,6 +36,9 @@ export async function recover(
       fault: error instanceof Error ? (error.stack ?? error.message) : String(error),
       pool: undefined,
     };
+  } finally {
+    // Nothing that it would do later, when it is idle, may reach the medium.
+    process.kill();
   }
 }
 

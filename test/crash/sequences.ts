@@ -78,6 +78,30 @@ export const SEQUENCES = {
     ],
     kills: 10,
   },
+  'small and large writes over each other': {
+    program: [
+      one(filled('a', 700)),
+      one(
+        write('a', 10, 20, true),
+        write('a', 0, 600, true),
+        write('a', 300, 30, true),
+        write('a', 5, 8),
+        persist('a'),
+      ),
+    ],
+    kills: 10,
+  },
+  'transactions longer than a sector, one like the other': {
+    program: [
+      one(atOnce(put('n/a', 220)), atOnce(put('n/b', 220)), atOnce(put('n/c', 220))),
+      one(
+        ...Array.from({ length: 6 }, () =>
+          atOnce(change('n/a', 0, 200), change('n/b', 0, 200), change('n/c', 0, 200)),
+        ),
+      ),
+    ],
+    kills: 6,
+  },
   'stores through a view': {
     program: [
       one(filled('a', 40)),
@@ -165,8 +189,9 @@ export const SEQUENCES = {
     kills: 8,
   },
   'the first name': {
-    program: [one(atOnce(put('n/a', 24)))],
-    kills: 14,
+    program: [one(atOnce(put('n/a', 24)), atOnce(put('n/a', 30)))],
+    shape: { hasNoLogYet: true },
+    kills: 20,
   },
   'a put, and others in its place': {
     program: [

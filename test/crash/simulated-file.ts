@@ -74,6 +74,27 @@ export class SimulatedFile {
       });
       return this.#process.start(steps, () => undefined);
     },
+    writeThrough: (_file, _known, { offset, bytes }, pieces) => {
+      const copy = bytes.slice();
+      const cut = Math.min(copy.length, this.#process.choice(2) * this.#sectors(copy.length));
+      const own = pieces.map((piece) => ({ offset: piece.offset, bytes: piece.bytes.slice() }));
+      let done = 0;
+      const steps = [
+        () => this.#media.store(offset, copy.subarray(0, cut)),
+        () => this.#media.store(offset + cut, copy.subarray(cut)),
+        () => this.#media.makeDurable(offset, copy.length),
+        ...own.map((piece) => () => this.#media.store(piece.offset, piece.bytes)),
+      ].map((step, number) => ({
+        run: () => {
+          // A thread that is killed in one step does not come to the next one.
+          if (number > done) return;
+          step();
+          done++;
+        },
+        outlivesProcess: true,
+      }));
+      return this.#process.start(steps, () => true);
+    },
     zero: (_file, offset, length) => this.#zero(offset, length),
     discard: (_file, offset, length) => this.#zero(offset, length),
     // Nobody else is here to change it.

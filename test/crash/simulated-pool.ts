@@ -7,8 +7,9 @@ import { PmemMedium } from '../../backends/pmem/pmem-medium.js';
 import type { Capabilities, Logger, PoolMedium } from '../../core/index.js';
 import { chunkLength } from '../../core/pool/chunk-directory.js';
 import { formatChunk } from '../../core/pool/descriptor.js';
-import { HEADER_BYTES, alignDown, firstExtentOffset } from '../../core/pool/extent.js';
-import { NO_FEATURES, encodeHeader } from '../../core/pool/header.js';
+import { HEADER_BYTES, alignDown, alignUp, firstExtentOffset } from '../../core/pool/extent.js';
+import { LOG, NO_FEATURES, encodeHeader } from '../../core/pool/header.js';
+import { LOG_BLOCK_BYTES } from '../../core/pool/log-record.js';
 import { PoolTarget } from '../../core/pool/pool-target.js';
 import { PoolFileIo } from '../../core/pool-file/pool-file-io.js';
 import { addonState } from '../../native/load.js';
@@ -17,13 +18,14 @@ import { SimulatedMapping } from './simulated-mapping.js';
 import type { SimulatedMedia } from './simulated-media.js';
 import type { SimulatedProcess } from './simulated-process.js';
 
-/** The file backend; pmem over a file on a disk; pmem on persistent memory. */
-export type Mode = 'file' | 'msync' | 'pmem';
+/** The file backend, without and with a log; pmem over a file on a disk; pmem on persistent memory. */
+export type Mode = 'file' | 'logged' | 'msync' | 'pmem';
 
 // Without the addon there is no mapping, and its modes are left out.
 const native = addonState().attributes === undefined ? undefined : await import('../../native/mapping.js');
 
-export const MODES: readonly Mode[] = native === undefined ? ['file'] : ['file', 'msync', 'pmem'];
+export const MODES: readonly Mode[] =
+  native === undefined ? ['file', 'logged'] : ['file', 'logged', 'msync', 'pmem'];
 
 export interface PoolShape {
   readonly mode: Mode;
@@ -40,6 +42,8 @@ export interface PoolShape {
   readonly space: number;
   /** Bytes that it may grow by. */
   readonly growth: number;
+  /** Whether a pool with a log gets it only when it needs one. */
+  readonly hasNoLogYet?: boolean;
 }
 
 /** What makes an implementation wrong, for the tests of the tests. */
@@ -54,12 +58,15 @@ export interface Flaw {
   begin?(): () => void;
 }
 
-const SIZES: Record<Mode, number> = { file: 512, msync: 512, pmem: 8 };
+const SIZES: Record<Mode, number> = { file: 512, logged: 512, msync: 512, pmem: 8 };
 
 /** Bytes that stay whole at a power failure. */
 export function unitBytesOf(mode: Mode): number {
   return SIZES[mode];
 }
+
+/** So small that most records begin another half. */
+const LOG_BYTES = 5 * 4096;
 
 export const SMALL_POOL: PoolShape = {
   mode: 'file',
@@ -82,11 +89,16 @@ export function formatSmallPool(shape: PoolShape, poolLow: number, poolHigh = 0)
     firstSlot: nth * slots,
     count: slots,
   }));
-  const freshFrom = first + chunks.length * length;
-  const capacity = alignDown(freshFrom + space, alignment);
+  const chunksEnd = first + chunks.length * length;
+  const logBytes = shape.mode === 'logged' ? alignUp(LOG_BYTES + LOG_BLOCK_BYTES, alignment) : 0;
+  const log =
+    logBytes > 0 && shape.hasNoLogYet !== true ? { offset: chunksEnd, length: logBytes } : undefined;
+  const freshFrom = chunksEnd + (log?.length ?? 0);
+  const capacity = alignDown(chunksEnd + logBytes + space, alignment);
   const header = encodeHeader({
     ...pool,
-    features: NO_FEATURES,
+    features: { ...NO_FEATURES, incompatible: log === undefined ? 0 : LOG },
+    log,
     sequence: 1,
     createdAt: 1,
     capacity,
@@ -136,9 +148,9 @@ export function simulatedTarget(
       { file: file.asFileHandle(), path: 'pool', size: media.bytes.length },
       file.operations,
     );
-    if (mode === 'file') {
+    if (mode === 'file' || mode === 'logged') {
       const size = media.bytes.length;
-      const options = { io, size, sync: true, syncWrites, reclaims, isSparse: reclaims };
+      const options = { io, size, sync: true, syncWrites, reclaims, isSparse: reclaims, overwrites: true };
       return flaw.file?.(options) ?? new FileMedium(options);
     }
     if (native === undefined) throw new Error('there is no mapping without the addon');
@@ -154,7 +166,11 @@ export function simulatedTarget(
     storage: {
       open: () => {
         const medium = open();
-        return Promise.resolve({ medium: flaw.medium?.(medium) ?? medium, maxBytes: media.bytes.length });
+        return Promise.resolve({
+          medium: flaw.medium?.(medium) ?? medium,
+          maxBytes: media.bytes.length,
+          log: { bytes: mode === 'logged' ? LOG_BYTES : 0, storeBytes: 256, idles: false },
+        });
       },
       destroy: () => Promise.resolve(),
     },

@@ -269,7 +269,7 @@ describe('of two copies', () => {
     ],
     ['two pools', newer, encodeHeader({ ...HEADER, poolLow: 1, sequence: 99 }), 'POOL_CORRUPT', false],
     ['a newer version', newer, forged((view) => view.setUint32(8, 2, true)), 'NOT_SUPPORTED', false],
-    ['an unknown feature', forged((view) => view.setUint32(20, 1 << 4, true)), none, 'NOT_SUPPORTED', false],
+    ['an unknown feature', forged((view) => view.setUint32(20, 1 << 5, true)), none, 'NOT_SUPPORTED', false],
   ])('with %s is refused', (_name, copy0, copy1, code, absent) => {
     const details = expect.objectContaining({ absent });
     expect(() => chooseHeader(copy0, copy1)).toThrow(expect.objectContaining({ code, details }));
