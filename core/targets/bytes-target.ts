@@ -240,9 +240,15 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
     try {
       const region = this.pinned(ref) ?? (await this.pinnedLater(ref));
       try {
-        const { views } = await this.mapRegion(region);
+        const mapped = this.mapRegion(region);
+        // Safe: the region is pinned.
+        const { views } = mapped instanceof Promise ? await mapped : mapped;
         this.gate.mapped();
-        return this.#mappingOf(region, views, () => this.gate.unmapped(region));
+        this.becomeView(region);
+        return new HeldMapping(views, () => {
+          this.gate.unmapped(region);
+          this.unpinView(region);
+        });
       } catch (error) {
         this.unpin(region);
         throw error;
@@ -261,7 +267,8 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
    */
   async keep(ref: RegionRef): Promise<KeptRegion> {
     const region = this.pinned(ref) ?? (await this.pinnedLater(ref));
-    const view = this.#mappingOf(region, []);
+    this.becomeView(region);
+    const view = new HeldMapping([], () => this.unpinView(region));
     return {
       get isErased() {
         return region.isErased;
@@ -283,20 +290,25 @@ export abstract class BytesTarget<R extends Region = Region> extends PinnedTarge
   }
 
   /** Turns a pin into the pin of a view that a caller holds. Transactions do not wait for it. */
-  #mappingOf(region: R, views: RegionMapping['views'], whenReleased?: () => void): RegionMapping {
-    this.becomeView(region);
-    let isMapped = true;
-    const release = (): void => {
-      if (!isMapped) return;
-      isMapped = false;
-      whenReleased?.();
-      this.unpinView(region);
-    };
-    return { views, release };
-  }
-
   protected becomeView(region: R): void {
     region.views++;
     region.hold?.onUnpin();
+  }
+}
+
+/** A mapping until it is released. `release` may be called without its object. */
+class HeldMapping implements RegionMapping {
+  #released: (() => void) | undefined;
+  readonly release = (): void => {
+    const released = this.#released;
+    this.#released = undefined;
+    released?.();
+  };
+
+  constructor(
+    readonly views: RegionMapping['views'],
+    released: () => void,
+  ) {
+    this.#released = released;
   }
 }
