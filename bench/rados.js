@@ -2,6 +2,9 @@
  * The backend rados beside `rados bench`, Ceph's own tool in C++, on the same cluster: writes and reads of 4 KiB and 4 MiB, 16 at once.
  * The cluster is one of three OSDs on this machine, so what is compared is the way to it, not its disks.
  *
+ * Reads are measured in both ways: `read` gives a buffer of its own each time, which the garbage collector has to free again;
+ * `readInto` fills one that is there.
+ *
  * The tool writes a new object each time. Ours writes over the whole of regions that exist: to create one as well is a further operation.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -52,11 +55,15 @@ async function measure(conf, rounds) {
       const bytes = Buffer.alloc(size, 'bench');
       const ids = [];
       for (let at = 0; at < regions; at++) ids.push(await target.createAndWrite(bytes));
-      const found = { write: [], read: [], toolWrite: [], toolRead: [] };
+      const buffers = Array.from({ length: DEPTH }, () => Buffer.alloc(size));
+      const found = { write: [], read: [], readInto: [], toolWrite: [], toolRead: [] };
       for (let round = 0; round < rounds; round++) {
         found.write.push(await rateOf((at) => target.write(ids[at % regions], 0, bytes)));
         found.toolWrite.push(tool(conf, `${size}-${round}`, 'write', '-b', String(size), '--no-cleanup'));
         found.read.push(await rateOf((at) => target.read(ids[at % regions], 0, size)));
+        found.readInto.push(
+          await rateOf((at, worker) => target.readInto(ids[at % regions], 0, buffers[worker])),
+        );
         found.toolRead.push(tool(conf, `${size}-${round}`, 'seq'));
         execFileSync('rados', ['-c', conf, '-p', 'regions', 'cleanup', '--run-name', `${size}-${round}`], {
           stdio: 'ignore',
@@ -65,6 +72,7 @@ async function measure(conf, rounds) {
       for (const [what, ours, theirs] of [
         ['write', found.write, found.toolWrite],
         ['read', found.read, found.toolRead],
+        ['readInto', found.readInto, found.toolRead],
       ])
         rows.push(row(SECTION, `${what} ${name}`, '1/s', median(ours), median(theirs), 'rados bench'));
     }
@@ -79,10 +87,10 @@ async function rateOf(operation) {
   let done = 0;
   const begin = performance.now();
   const end = begin + SECONDS * 1000;
-  const worker = async () => {
-    while (performance.now() < end) await operation(done++);
+  const worker = async (number) => {
+    while (performance.now() < end) await operation(done++, number);
   };
-  await Promise.all(Array.from({ length: DEPTH }, worker));
+  await Promise.all(Array.from({ length: DEPTH }, (_, number) => worker(number)));
   return (done * 1000) / (performance.now() - begin);
 }
 
