@@ -2,7 +2,8 @@
  * Copies of the persistent template that are wrong in one subtle way, as an author may get it
  * wrong: the suite finds each, given what the template's own test gives it.
  */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -149,7 +150,7 @@ describe('a copy of the persistent template is found out if it', () => {
       reopen: (target) => make(madeWith(target).folder, madeWith(target).max_bytes),
       crash: async (target) => {
         const copy = await fresh();
-        await cp(madeWith(target).folder, copy, { recursive: true });
+        copyNow(madeWith(target).folder, copy);
         return make(copy, madeWith(target).max_bytes);
       },
       dispose: (target) => rm(madeWith(target).folder, { recursive: true, force: true }),
@@ -181,6 +182,24 @@ describe('a copy of the persistent template is found out if it', () => {
     },
   );
 });
+
+/** As the template's own test copies a folder: as it is at one moment. */
+function copyNow(folder: string, to: string): void {
+  for (;;) {
+    const before = filesIn(folder);
+    try {
+      cpSync(folder, to, { recursive: true });
+      if (filesIn(folder) === before) return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    rmSync(to, { recursive: true });
+  }
+}
+
+function filesIn(folder: string): string {
+  return readdirSync(folder, { recursive: true }).join('\n');
+}
 
 /** `ReusesIds` as `reuses ids`. */
 function inWords(name: string): string {

@@ -1,5 +1,6 @@
 /** The contract of a target, held by the suite of bedrock-node. `npm test` runs it with Node's own test runner. */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -24,6 +25,27 @@ function madeWith(target: Target): { folder: string; max_bytes: number } {
   return found;
 }
 
+/**
+ * Copies a folder as it is at one moment. Nothing begins meanwhile, but calls of the system that have begun may end: then it is
+ * copied again.
+ */
+function copyNow(folder: string, to: string): void {
+  for (;;) {
+    const before = filesIn(folder);
+    try {
+      cpSync(folder, to, { recursive: true });
+      if (filesIn(folder) === before) return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    rmSync(to, { recursive: true });
+  }
+}
+
+function filesIn(folder: string): string {
+  return readdirSync(folder, { recursive: true }).join('\n');
+}
+
 describeTarget(
   { describe, it, beforeEach, afterEach },
   {
@@ -34,7 +56,7 @@ describeTarget(
     crash: async (target) => {
       const { folder, max_bytes } = madeWith(target);
       const copy = await makeFolder();
-      await cp(folder, copy, { recursive: true });
+      copyNow(folder, copy);
       return make(copy, max_bytes);
     },
     // Every promise of durability waits for an fsync: the suite looks.
