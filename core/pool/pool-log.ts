@@ -18,6 +18,7 @@ const MIN_LOG_BYTES = 2 ** 19;
 /** Part of the pool that the log may take, and part of the free space. */
 const PART_OF_POOL = 32;
 const PART_OF_FREE = 4;
+const PIECE_BYTES = 2 ** 20;
 
 export class PoolLog {
   readonly #medium: LoggedMedium;
@@ -66,6 +67,7 @@ export class PoolLog {
   async #place(offset: number, length: number): Promise<void> {
     const log: LogArea = { offset, length };
     try {
+      await this.#writeZeros(log);
       await this.#headers.change(withLog(this.#headers.current, log), () =>
         this.#medium.begin(log, this.#headers.current),
       );
@@ -75,6 +77,17 @@ export class PoolLog {
       else this.#space.free(offset, length);
       throw error;
     }
+  }
+
+  /**
+   * Space that was allocated and never written has its own records in the file system, which would
+   * change with the first record there, and be made durable with it. That takes longer than the
+   * record.
+   */
+  async #writeZeros({ offset, length }: LogArea): Promise<void> {
+    const zeros = new Uint8Array(Math.min(length, PIECE_BYTES));
+    for (let at = 0; at < length; at += PIECE_BYTES)
+      await this.#medium.write(offset + at, zeros.subarray(0, Math.min(PIECE_BYTES, length - at)));
   }
 }
 
