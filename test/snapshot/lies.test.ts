@@ -181,7 +181,11 @@ function said(
     else if (one.of === 'twice') all.lines.push(structuredClone(line));
     else if (one.of === 'id') line.id = one.value;
     else if (one.of === 'line') line[one.member] = one.value;
-    else (line.extents as unknown[][])[0]?.splice(one.part, 1, one.value);
+    else {
+      // An earlier lie may have put something else in place of the list.
+      const extent: unknown = Array.isArray(line.extents) ? line.extents[0] : undefined;
+      if (Array.isArray(extent)) extent.splice(one.part, 1, one.value);
+    }
   }
   return all;
 }
