@@ -211,9 +211,14 @@ export class LoggedMedium implements PoolMedium {
     this.#log = undefined;
   }
 
-  /** Makes everything that the log holds durable in its place, and the log void. */
+  /**
+   * Makes everything that the log holds durable in its place, and the log void.
+   * @throws READ_ONLY after a failure: a record that was refused keeps its pages, and whoever waits
+   *   for them would wait again and again
+   */
   async checkpoint(): Promise<void> {
     if (this.#log === undefined) return;
+    this.#inner.checkSound?.();
     await this.#flushed();
     if (this.figures.records === 0) return;
     // Others may begin one, or a record, meanwhile. So this one takes its turn.

@@ -68,6 +68,9 @@ export class PoolLog {
     const log: LogArea = { offset, length };
     try {
       await this.#writeZeros(log);
+      // The header may become durable before what is stored with it. What is there must not be taken
+      // for records then.
+      await this.#medium.barrier();
       await this.#headers.change(withLog(this.#headers.current, log), () =>
         this.#medium.begin(log, this.#headers.current),
       );
