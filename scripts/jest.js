@@ -4,15 +4,11 @@ import { root, run } from './run.js';
 
 /**
  * There are more workers than cores, so threads of a collector only take time from the others. The
- * hundreds of modules of each test file fill the engine's usual young generation many times.
+ * hundreds of modules of each test file fill the engine's usual young generation many times. Node.js
+ * refuses to start with a flag that its engine does not have, so each must be one of all versions
+ * from 20 on.
  */
 const COLLECTION = ['--single-threaded-gc', '--min-semi-space-size=32', '--max-semi-space-size=64'];
-
-/**
- * A test file calls most functions a few times, so that functions which are optimized as early as in
- * a daemon rarely pay for it. The engine's own budget is 67,584 bytes of bytecode.
- */
-const OPTIMIZATION = ['--interrupt-budget=1000000'];
 
 /**
  * @param env variables in addition to this process's own. With BEDROCK_TEST_ALL, jest.config.js
@@ -22,12 +18,7 @@ const OPTIMIZATION = ['--interrupt-budget=1000000'];
  */
 export function jest(args, env = {}) {
   // --experimental-vm-modules: jest loads ES modules with it. Its notice would hide the results.
-  const node = [
-    '--experimental-vm-modules',
-    '--disable-warning=ExperimentalWarning',
-    ...COLLECTION,
-    ...OPTIMIZATION,
-  ];
+  const node = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', ...COLLECTION];
   const main = path.join(root, 'node_modules/jest/bin/jest.js');
   return run(process.execPath, [...node, main, ...args], { env: { ...process.env, ...env } });
 }

@@ -42,17 +42,20 @@ class SharedRuntime extends Runtime {
   requireInternalModule(from, to) {
     if (!isCircus(from)) return super.requireInternalModule(from, to);
     const { AsyncLocalStorage } = asyncHooks;
+    // A value in Node.js 20, and a getter in later versions.
+    const own = Object.getOwnPropertyDescriptor(asyncHooks, 'AsyncLocalStorage');
     const stores = this.#stores;
-    asyncHooks.AsyncLocalStorage = class extends AsyncLocalStorage {
+    const value = class extends AsyncLocalStorage {
       constructor(...args) {
         super(...args);
         stores.push(this);
       }
     };
+    Object.defineProperty(asyncHooks, 'AsyncLocalStorage', { configurable: true, enumerable: true, value });
     try {
       return super.requireInternalModule(from, to);
     } finally {
-      asyncHooks.AsyncLocalStorage = AsyncLocalStorage;
+      Object.defineProperty(asyncHooks, 'AsyncLocalStorage', own);
     }
   }
 
