@@ -1,6 +1,6 @@
 /**
- * What the daemon needs beside its regions, measured on the real process: at most 100 MiB at the peak of an upload and a
- * download, whatever the size of the region.
+ * What the daemon needs beside its regions, measured on the real process: at the peak of an upload and a download at most
+ * 32 MiB more than at rest, whatever the size of the region. At rest it is the engine that counts: versions differ by 20 MiB.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const CONFIG = {
 };
 /** More than the allowance, so that a daemon that kept a copy would show. */
 const REGION_BYTES = (isThorough ? 512 : 128) * 2 ** 20;
-const ALLOWANCE_BYTES = 100 * 2 ** 20;
+const ALLOWANCE_BYTES = 32 * 2 ** 20;
 const PIECE = Buffer.alloc(2 ** 20, 7);
 
 let daemon: ChildProcess | undefined;
@@ -53,9 +53,10 @@ function* pieces(): Generator<Buffer> {
   for (let sent = 0; sent < REGION_BYTES; sent += PIECE.length) yield PIECE;
 }
 
-/** Peak of a daemon while a region is created, overwritten and read as a stream. */
-async function peakOfTransfers(): Promise<number> {
+/** What the peak of a daemon rises by while a region is created, overwritten and read as a stream. */
+async function riseOfTransfers(): Promise<number> {
   const { url, pid } = await launch();
+  const atRest = peakBytes(pid);
   const regions = `${url}/v1/providers/store/regions`;
   const upload = { body: Readable.from(pieces()), duplex: 'half' } as unknown as RequestInit;
   const created = await fetch(`${regions}?size=${REGION_BYTES}`, { method: 'POST', ...upload });
@@ -70,15 +71,15 @@ async function peakOfTransfers(): Promise<number> {
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) received += chunk.length;
   expect(received).toBe(REGION_BYTES);
 
-  const peak = peakBytes(pid);
+  const rise = peakBytes(pid) - atRest;
   await stop();
-  return peak;
+  return rise;
 }
 
-test('needs at most 100 MiB beside a region that is created, overwritten and read as a stream', async () => {
+test('needs at most 32 MiB beside a region that is created, overwritten and read as a stream', async () => {
   // A machine that is busy with other things lets more pieces wait now and then; what is held by design shows every time.
   let least = Infinity;
   for (let attempt = 0; attempt < 3 && least >= REGION_BYTES + ALLOWANCE_BYTES; attempt++)
-    least = Math.min(least, await peakOfTransfers());
+    least = Math.min(least, await riseOfTransfers());
   expect(least).toBeLessThan(REGION_BYTES + ALLOWANCE_BYTES);
 });
