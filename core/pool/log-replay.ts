@@ -26,6 +26,8 @@ import type { PoolMedium } from './medium.js';
 import { readCarefully, type ReadableMedium } from './scan.js';
 
 const WORD_BYTES = 8;
+/** No pool stores so many records, at a million a second for a century. */
+const MAX_SEQUENCE = 2 ** 52;
 
 export interface LogState {
   /** The sequence of the last record that is void. */
@@ -62,6 +64,12 @@ export async function readLog(medium: ReadableMedium, header: PoolHeader, area: 
   const word = Buffer.alloc(WORD_BYTES);
   await readCarefully(medium, doneOffset(area), word);
   const done = Number(word.readBigUInt64LE(0));
+  // Further on, the next sequence would be the same number.
+  if (done > MAX_SEQUENCE)
+    throw new BedrockError(
+      'POOL_CORRUPT',
+      `the log of the pool says that ${done} records are void, which no pool has stored; take the pool from a backup`,
+    );
   const found = new Map<number, LogEntry[]>();
   for (const half of [0, 1]) await readHalf(medium, header, area, half, found);
   const pending: LogEntry[] = [];

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { BedrockError } from '../../core/base/errors.js';
 import { HEADERS_BYTES } from '../../core/pool/extent.js';
-import { readLog } from '../../core/pool/log-replay.js';
+import { doneOffset, readLog } from '../../core/pool/log-replay.js';
 import { LoggedMedium } from '../../core/pool/logged-medium.js';
 import { MemoryMedium } from './memory-medium.js';
 
@@ -87,6 +87,11 @@ it('keeps what was acknowledged before a record was refused', async () => {
   await medium.close();
   expect(await pendingRecords()).toBe(1);
   expect(inner.bytes.toString('latin1', PAGE, PAGE + 3)).toBe('one');
+});
+
+it('is refused with a count of void records that no pool reaches', async () => {
+  inner.bytes.writeBigUInt64LE(2n ** 60n, doneOffset(AREA));
+  await expect(pendingRecords()).rejects.toMatchObject({ code: 'POOL_CORRUPT' });
 });
 
 it('becomes void when nothing was stored for a while, and costs nothing from then on', async () => {
