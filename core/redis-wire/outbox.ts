@@ -116,11 +116,7 @@ export class Outbox {
    * any other part is added.
    */
   openRoom(head: string, size: number): Buffer {
-    this.reserve(head.length + size + 2);
-    const { end } = this;
-    this.text(head);
-    const from = this.end;
-    this.end = end;
+    const from = this.openPlace(head, size);
     return this.buffer.subarray(from, from + size);
   }
 
