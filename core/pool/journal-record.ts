@@ -34,26 +34,23 @@
  * two areas. Void records, records of earlier areas, and torn records have another sequence or
  * another checksum.
  */
-import { crc32c, crc32cOfWord } from './crc32c.js';
 import type { PoolId } from './extent.js';
+import {
+  ENTRY_HEAD_BYTES,
+  getUint64,
+  isComplete,
+  padded,
+  RECORD_HEAD_BYTES,
+  recordChecksum,
+  type RecordEntry,
+  setUint64,
+} from './record-parts.js';
 
 /** Offset of the record in its area. */
 export const RECORD_AT = 64;
 
-/** Bytes of the head of a record. */
-export const RECORD_HEAD_BYTES = 24;
-
-const ENTRY_HEAD_BYTES = 16;
-
-/** Bytes that a change stores in one place. */
-export interface JournalEntry {
-  /** Counted from the start of the pool. */
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
-
 /** Bytes of a record with these entries. */
-export function recordLength(entries: readonly JournalEntry[]): number {
+export function recordLength(entries: readonly RecordEntry[]): number {
   let length = RECORD_HEAD_BYTES;
   for (const { bytes } of entries) length += ENTRY_HEAD_BYTES + padded(bytes.length);
   return length;
@@ -62,7 +59,7 @@ export function recordLength(entries: readonly JournalEntry[]): number {
 /** Writes the record to the start of `into`, which must be large enough. @returns its length */
 export function encodeRecord(
   into: Buffer,
-  entries: readonly JournalEntry[],
+  entries: readonly RecordEntry[],
   sequence: number,
   pool: PoolId,
 ): number {
@@ -78,31 +75,18 @@ export function encodeRecord(
   into.writeUInt32LE(entries.length, 4);
   setUint64(into, 8, sequence);
   setUint64(into, 16, at);
-  into.writeUInt32LE(checksumOf(into, at, pool), 0);
+  into.writeUInt32LE(recordChecksum(into, at, pool), 0);
   return at;
-}
-
-/** The head of a record. It does not tell whether the record is complete. */
-export interface RecordHead {
-  readonly sequence: number;
-  /** Bytes, including the head. */
-  readonly length: number;
-}
-
-/** @param head `RECORD_HEAD_BYTES` bytes */
-export function decodeRecordHead(head: Buffer): RecordHead {
-  return { sequence: getUint64(head, 8), length: getUint64(head, 16) };
 }
 
 /**
  * @param record all its bytes, as many as its head says
  * @returns nothing if it is not complete
  */
-export function decodeRecord(record: Buffer, pool: PoolId): JournalEntry[] | undefined {
+export function decodeRecord(record: Buffer, pool: PoolId): RecordEntry[] | undefined {
+  if (!isComplete(record, pool)) return undefined;
   const { length } = record;
-  if (length < RECORD_HEAD_BYTES || length !== decodeRecordHead(record).length) return undefined;
-  if (record.readUInt32LE(0) !== checksumOf(record, length, pool)) return undefined;
-  const entries: JournalEntry[] = [];
+  const entries: RecordEntry[] = [];
   let at = RECORD_HEAD_BYTES;
   for (let left = record.readUInt32LE(4); left > 0; left--) {
     if (at + ENTRY_HEAD_BYTES > length) return undefined;
@@ -113,22 +97,4 @@ export function decodeRecord(record: Buffer, pool: PoolId): JournalEntry[] | und
     at = from + padded(size);
   }
   return at === length ? entries : undefined;
-}
-
-function checksumOf(record: Uint8Array, length: number, { poolLow, poolHigh }: PoolId): number {
-  return crc32c(record, crc32cOfWord(poolHigh, crc32cOfWord(poolLow)), 4, length);
-}
-
-function padded(length: number): number {
-  return Math.ceil(length / 8) * 8;
-}
-
-function setUint64(into: Buffer, at: number, value: number): void {
-  into.writeUInt32LE(value >>> 0, at);
-  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
-}
-
-/** Values beyond the safe integers become a number that is beyond them too. */
-function getUint64(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }

@@ -11,21 +11,16 @@
 import { BedrockError } from '../base/errors.js';
 import type { JournalAreas, PoolHeader } from './header.js';
 import { HEADERS_BYTES } from './extent.js';
-import {
-  decodeRecord,
-  decodeRecordHead,
-  type JournalEntry,
-  RECORD_AT,
-  RECORD_HEAD_BYTES,
-} from './journal-record.js';
+import { decodeRecord, RECORD_AT } from './journal-record.js';
 import type { PoolMedium } from './medium.js';
+import { decodeRecordHead, RECORD_HEAD_BYTES, type RecordEntry } from './record-parts.js';
 import { readCarefully, type ReadableMedium } from './scan.js';
 
 export interface JournalState {
   /** The higher done of the two areas. */
   readonly done: number;
   /** The record that was committed and is not void; absent if there is none. */
-  readonly pending?: readonly JournalEntry[];
+  readonly pending?: readonly RecordEntry[];
 }
 
 /**
@@ -88,7 +83,7 @@ export async function replayJournal(
 }
 
 /** Changes bytes of the pool as its pending change would. */
-export function patch(offset: number, into: Uint8Array, entries: readonly JournalEntry[]): void {
+export function patch(offset: number, into: Uint8Array, entries: readonly RecordEntry[]): void {
   for (const { offset: at, bytes } of entries) {
     const from = Math.max(offset, at);
     const to = Math.min(offset + into.length, at + bytes.length);

@@ -12,9 +12,10 @@ import { BedrockError } from '../base/errors.js';
 import type { Eventually } from '../targets/lifecycle.js';
 import type { JournalAreas, PoolHeader } from './header.js';
 import { forEach, inOrder } from './in-order.js';
-import { encodeRecord, type JournalEntry, RECORD_AT, recordLength } from './journal-record.js';
+import { encodeRecord, RECORD_AT, recordLength } from './journal-record.js';
 import type { PoolMedium } from './medium.js';
 import { isOutOfSpace } from './read-back.js';
+import type { RecordEntry } from './record-parts.js';
 
 export class Journal {
   readonly #medium: PoolMedium;
@@ -48,7 +49,7 @@ export class Journal {
   }
 
   /** Whether there is room for a record with these entries. */
-  fits(entries: readonly JournalEntry[]): boolean {
+  fits(entries: readonly RecordEntry[]): boolean {
     return this.#areas !== undefined && areaLength(entries) <= this.#areas.length;
   }
 
@@ -57,7 +58,7 @@ export class Journal {
    * @param entries in order: if two cover the same bytes, the later one counts. There must be room for them
    * @throws OUT_OF_SPACE, and nothing has changed; READ_ONLY, and what the medium throws
    */
-  commit(entries: readonly JournalEntry[], pool: PoolHeader): Eventually<void> {
+  commit(entries: readonly RecordEntry[], pool: PoolHeader): Eventually<void> {
     if (this.#mayBeTorn) {
       const skipped = this.#skip();
       if (skipped !== undefined) return skipped.then(() => this.commit(entries, pool));
@@ -81,7 +82,7 @@ export class Journal {
 
   /** Makes a change whose record is durable. */
   #complete(
-    entries: readonly JournalEntry[],
+    entries: readonly RecordEntry[],
     sequence: number,
     area: number,
     length: number,
@@ -124,14 +125,14 @@ export class Journal {
    * In order, if the medium is direct. On other media earlier bytes could overtake later ones, so
    * each store waits for the one before.
    */
-  #apply(entries: readonly JournalEntry[]): Eventually<void> {
+  #apply(entries: readonly RecordEntry[]): Eventually<void> {
     if (this.#medium.isDirect === true || overlap(entries)) return this.#applyInOrder(entries);
     return forEach(entries, ({ offset, bytes }) => this.#medium.stage(offset, bytes));
   }
 
-  #applyInOrder(entries: readonly JournalEntry[], first = 0): Eventually<void> {
+  #applyInOrder(entries: readonly RecordEntry[], first = 0): Eventually<void> {
     for (let at = first; at < entries.length; at++) {
-      const { offset, bytes } = entries[at] as JournalEntry;
+      const { offset, bytes } = entries[at] as RecordEntry;
       const stored = this.#medium.stage(offset, bytes);
       if (stored !== undefined) return stored.then(() => this.#applyInOrder(entries, at + 1));
     }
@@ -182,11 +183,11 @@ export class Journal {
 }
 
 /** Bytes of an area with room for a record of these entries. */
-export function areaLength(entries: readonly JournalEntry[]): number {
+export function areaLength(entries: readonly RecordEntry[]): number {
   return RECORD_AT + recordLength(entries);
 }
 
-function overlap(entries: readonly JournalEntry[]): boolean {
+function overlap(entries: readonly RecordEntry[]): boolean {
   if (entries.length < 2) return false;
   const sorted = entries.toSorted((one, other) => one.offset - other.offset);
   return sorted.some(({ offset }, index) => {

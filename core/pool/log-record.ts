@@ -24,30 +24,28 @@
  * 3. at a checkpoint: barrier; then done = the last record that was stored in place before it.
  * Only after step 3 may a half be written again.
  */
-import { crc32c, crc32cOfWord } from './crc32c.js';
 import type { PoolId } from './extent.js';
+import {
+  ENTRY_HEAD_BYTES,
+  getUint64,
+  isComplete,
+  padded,
+  RECORD_HEAD_BYTES,
+  recordChecksum,
+  type RecordEntry,
+  setUint64,
+} from './record-parts.js';
 
 /** Records begin at multiples of this many bytes, and so does all that they contain. */
 export const LOG_BLOCK_BYTES = 4096;
 
-/** Bytes of the head of a record. */
-export const LOG_HEAD_BYTES = 24;
-
-const ENTRY_HEAD_BYTES = 16;
 const BYTES = 0;
 const ZEROS = 1;
-
-/** Bytes that a record stores in one place. */
-export interface LogEntry {
-  /** Counted from the start of the pool. */
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
 
 /** A record that is being filled. */
 export class LogRecord {
   #buffer: Buffer;
-  #end = LOG_HEAD_BYTES;
+  #end = RECORD_HEAD_BYTES;
   #count = 0;
   /** The last entry: where it begins in the buffer, where its bytes end there and in the pool. */
   #lastAt = -1;
@@ -94,7 +92,7 @@ export class LogRecord {
       places.push(offset, at, length);
       this.#lastEnd = at + length;
     }
-    this.#end = Math.ceil(this.#lastEnd / 8) * 8;
+    this.#end = padded(this.#lastEnd);
     buffer.fill(0, this.#lastEnd, this.#end);
   }
 
@@ -128,7 +126,7 @@ export class LogRecord {
   }
 
   /** Completes it. @returns all its bytes, up to a multiple of the block */
-  finish(sequence: number, { poolLow, poolHigh }: PoolId): Buffer {
+  finish(sequence: number, pool: PoolId): Buffer {
     const end = this.#end;
     const padded = this.paddedBytes;
     if (this.#buffer.length < padded) this.#makeRoom(0);
@@ -137,13 +135,13 @@ export class LogRecord {
     setUint64(buffer, 8, sequence);
     setUint64(buffer, 16, end);
     buffer.fill(0, end, padded);
-    buffer.writeUInt32LE(crc32c(buffer, crc32cOfWord(poolHigh, crc32cOfWord(poolLow)), 4, end), 0);
+    buffer.writeUInt32LE(recordChecksum(buffer, end, pool), 0);
     return buffer.subarray(0, padded);
   }
 
   /** Its stores, in order; they refer to the bytes of the record. */
-  entries(): LogEntry[] {
-    const entries: LogEntry[] = [];
+  entries(): RecordEntry[] {
+    const entries: RecordEntry[] = [];
     const places = this.#places;
     for (let at = 0; at < places.length; at += 3) {
       const [offset, from, length] = [places[at], places[at + 1], places[at + 2]] as [number, number, number];
@@ -154,29 +152,15 @@ export class LogRecord {
   }
 }
 
-/** The head of a record. It does not tell whether the record is complete. */
-export interface LogHead {
-  readonly sequence: number;
-  /** Bytes, including the head, without the zeros at the end. */
-  readonly length: number;
-}
-
-/** @param head `LOG_HEAD_BYTES` bytes */
-export function decodeLogHead(head: Buffer): LogHead {
-  return { sequence: getUint64(head, 8), length: getUint64(head, 16) };
-}
-
 /**
  * @param record all its bytes, as many as its head says
  * @returns nothing if it is not complete
  */
-export function decodeLogRecord(record: Buffer, { poolLow, poolHigh }: PoolId): LogEntry[] | undefined {
+export function decodeLogRecord(record: Buffer, pool: PoolId): RecordEntry[] | undefined {
+  if (!isComplete(record, pool)) return undefined;
   const { length } = record;
-  if (length < LOG_HEAD_BYTES || length !== decodeLogHead(record).length) return undefined;
-  const checksum = crc32c(record, crc32cOfWord(poolHigh, crc32cOfWord(poolLow)), 4, length);
-  if (record.readUInt32LE(0) !== checksum) return undefined;
-  const entries: LogEntry[] = [];
-  let at = LOG_HEAD_BYTES;
+  const entries: RecordEntry[] = [];
+  let at = RECORD_HEAD_BYTES;
   for (let left = record.readUInt32LE(4); left > 0; left--) {
     if (at + ENTRY_HEAD_BYTES > length) return undefined;
     const offset = getUint64(record, at);
@@ -189,7 +173,7 @@ export function decodeLogRecord(record: Buffer, { poolLow, poolHigh }: PoolId): 
     }
     if (kind !== BYTES || at + size > length) return undefined;
     entries.push({ offset, bytes: record.subarray(at, at + size) });
-    at += Math.ceil(size / 8) * 8;
+    at += padded(size);
   }
   return at === length ? entries : undefined;
 }
@@ -200,14 +184,4 @@ let knownZeros = new Uint8Array(LOG_BLOCK_BYTES);
 function zeros(length: number): Uint8Array {
   if (length > knownZeros.length) knownZeros = new Uint8Array(length);
   return knownZeros.subarray(0, length);
-}
-
-function setUint64(into: Buffer, at: number, value: number): void {
-  into.writeUInt32LE(value >>> 0, at);
-  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
-}
-
-/** Values beyond the safe integers become a number that is beyond them too. */
-function getUint64(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }

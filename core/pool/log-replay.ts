@@ -15,14 +15,9 @@
 import { BedrockError } from '../base/errors.js';
 import { HEADERS_BYTES } from './extent.js';
 import type { LogArea, PoolHeader } from './header.js';
-import {
-  decodeLogHead,
-  decodeLogRecord,
-  LOG_BLOCK_BYTES,
-  LOG_HEAD_BYTES,
-  type LogEntry,
-} from './log-record.js';
+import { decodeLogRecord, LOG_BLOCK_BYTES } from './log-record.js';
 import type { PoolMedium } from './medium.js';
+import { decodeRecordHead, RECORD_HEAD_BYTES, type RecordEntry } from './record-parts.js';
 import { readCarefully, type ReadableMedium } from './scan.js';
 
 const WORD_BYTES = 8;
@@ -35,7 +30,7 @@ export interface LogState {
   /** How many records are not void. */
   readonly records: number;
   /** Their stores, in order. */
-  readonly pending: readonly LogEntry[];
+  readonly pending: readonly RecordEntry[];
 }
 
 /** Where the word `done` is: the first multiple of a block in the extent. */
@@ -70,9 +65,9 @@ export async function readLog(medium: ReadableMedium, header: PoolHeader, area: 
       'POOL_CORRUPT',
       `the log of the pool says that ${done} records are void, which no pool has stored; take the pool from a backup`,
     );
-  const found = new Map<number, LogEntry[]>();
+  const found = new Map<number, RecordEntry[]>();
   for (const half of [0, 1]) await readHalf(medium, header, area, half, found);
-  const pending: LogEntry[] = [];
+  const pending: RecordEntry[] = [];
   let sequence = done + 1;
   for (let entries = found.get(sequence); entries !== undefined; entries = found.get(++sequence))
     pending.push(...entries);
@@ -92,17 +87,17 @@ async function readHalf(
   header: PoolHeader,
   area: LogArea,
   half: number,
-  found: Map<number, LogEntry[]>,
+  found: Map<number, RecordEntry[]>,
 ): Promise<void> {
   const start = offsetOfHalf(area, half);
   const bytes = halfOf(area);
-  const head = Buffer.alloc(LOG_HEAD_BYTES);
+  const head = Buffer.alloc(RECORD_HEAD_BYTES);
   let expected = -1;
   for (let at = 0; at < bytes;) {
     await readCarefully(medium, start + at, head);
-    const { sequence, length } = decodeLogHead(head);
+    const { sequence, length } = decodeRecordHead(head);
     const follows = expected < 0 ? sequence > 0 : sequence === expected;
-    if (!follows || length < LOG_HEAD_BYTES || length > bytes - at) return;
+    if (!follows || length < RECORD_HEAD_BYTES || length > bytes - at) return;
     const record = Buffer.alloc(length);
     await readCarefully(medium, start + at, record);
     const entries = decodeLogRecord(record, header);

@@ -28,8 +28,9 @@ import type { Eventually } from '../targets/lifecycle.js';
 import { HEADERS_BYTES, type PoolId } from './extent.js';
 import type { LogArea } from './header.js';
 import { doneOffset, halfOf, offsetOfHalf } from './log-replay.js';
-import { type LogEntry, LogRecord } from './log-record.js';
+import { LogRecord } from './log-record.js';
 import type { MediumSpace, PoolMedium } from './medium.js';
+import type { RecordEntry } from './record-parts.js';
 
 /** Larger stores go past the log. */
 const MAX_LOGGED_BYTES = 4096;
@@ -274,7 +275,7 @@ export class LoggedMedium implements PoolMedium {
   async #writeThrough(
     offset: number,
     bytes: Uint8Array,
-    then: readonly LogEntry[],
+    then: readonly RecordEntry[],
     callers: number,
   ): Promise<void> {
     try {

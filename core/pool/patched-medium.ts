@@ -5,7 +5,7 @@
 import { BedrockError } from '../base/errors.js';
 import type { TargetMode } from '../contract/mode.js';
 import type { Eventually } from '../targets/lifecycle.js';
-import type { JournalEntry } from './journal-record.js';
+import type { RecordEntry } from './record-parts.js';
 import type { PoolMedium } from './medium.js';
 import { readCarefully, type ReadableMedium } from './scan.js';
 
@@ -13,9 +13,9 @@ const PAGE_BYTES = 4096;
 
 /** Stores that are pending, in order, by the pages that they touch. */
 class Patches {
-  readonly #pages = new Map<number, JournalEntry[]>();
+  readonly #pages = new Map<number, RecordEntry[]>();
 
-  constructor(entries: readonly JournalEntry[]) {
+  constructor(entries: readonly RecordEntry[]) {
     for (const entry of entries) {
       const end = entry.offset + entry.bytes.length;
       for (let page = Math.floor(entry.offset / PAGE_BYTES); page * PAGE_BYTES < end; page++) {
@@ -52,7 +52,7 @@ export class PatchedReads implements ReadableMedium {
   readonly #real: ReadableMedium;
   protected readonly patches: Patches;
 
-  constructor(real: ReadableMedium, entries: readonly JournalEntry[]) {
+  constructor(real: ReadableMedium, entries: readonly RecordEntry[]) {
     this.#real = real;
     this.patches = new Patches(entries);
   }
@@ -72,7 +72,7 @@ export class PatchedMedium extends PatchedReads implements PoolMedium {
   readonly #real: PoolMedium;
   readonly map?: (offset: number, length: number) => Uint8Array[];
 
-  constructor(real: PoolMedium, entries: readonly JournalEntry[]) {
+  constructor(real: PoolMedium, entries: readonly RecordEntry[]) {
     super(real, entries);
     this.#real = real;
     if (real.map !== undefined) this.map = (offset, length) => this.#map(offset, length);

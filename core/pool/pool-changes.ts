@@ -22,7 +22,7 @@ import type { EndedRegions } from './ended-regions.js';
 import type { HeaderStore } from './header-store.js';
 import { hasNames, JOURNAL, type JournalAreas, NAMES, type PoolHeader } from './header.js';
 import type { JournalFigures } from '../targets/target-figures.js';
-import type { JournalEntry } from './journal-record.js';
+import type { RecordEntry } from './record-parts.js';
 import { areaLength, Journal } from './journal.js';
 import type { PoolMedium } from './medium.js';
 import type { NamePlaces } from './name-places.js';
@@ -41,7 +41,7 @@ const FIRST_JOURNAL_BYTES = 2 ** 16;
 /** Changes that are made together or not at all. */
 export interface PoolChange {
   /** Bytes for regions that live and stay, in order. Offsets count from the start of the pool. */
-  readonly writes: readonly JournalEntry[];
+  readonly writes: readonly RecordEntry[];
   /** Regions that become findable, with or without a name. Their contents are staged. */
   readonly published: readonly (NewSlot & {
     readonly name: Uint8Array | undefined;
@@ -216,7 +216,7 @@ export class PoolChanges {
    * Everything that a change stores, except the names of new regions, which are in space that
    * belongs to nobody yet.
    */
-  #entriesOf(change: PoolChange, { places }: PlacedNames): JournalEntry[] {
+  #entriesOf(change: PoolChange, { places }: PlacedNames): RecordEntry[] {
     const table = this.#table;
     const header = this.#headers.current;
     const entries = [...change.writes];
@@ -244,7 +244,7 @@ export class PoolChanges {
     size: number,
     createdAt: number,
     fields: NameFields | undefined,
-  ): JournalEntry {
+  ): RecordEntry {
     const bytes = new Uint8Array(DESCRIPTOR_BYTES);
     const generation = this.#table.generation(slot);
     encodeDescriptor(bytes, 0, slot, this.#headers.current, generation, offset, size, createdAt, fields);
@@ -254,7 +254,7 @@ export class PoolChanges {
   #carryOut(
     change: PoolChange,
     names: PlacedNames,
-    entries: readonly JournalEntry[],
+    entries: readonly RecordEntry[],
     made: () => void,
   ): Eventually<void> {
     const refused = (error: unknown): never => {

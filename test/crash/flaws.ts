@@ -15,14 +15,9 @@ import {
 } from '../../core/pool/descriptor.js';
 import { HEADER_BYTES, HEADERS_BYTES, type PoolId } from '../../core/pool/extent.js';
 import { decodeHeader, hasNames, type PoolHeader } from '../../core/pool/header.js';
-import {
-  decodeRecord,
-  decodeRecordHead,
-  type JournalEntry,
-  RECORD_AT,
-  RECORD_HEAD_BYTES,
-} from '../../core/pool/journal-record.js';
+import { decodeRecord, RECORD_AT } from '../../core/pool/journal-record.js';
 import { NamedSlots } from '../../core/pool/named-slots.js';
+import { decodeRecordHead, RECORD_HEAD_BYTES, type RecordEntry } from '../../core/pool/record-parts.js';
 import { RegionPool } from '../../core/pool/region-pool.js';
 import type { Eventually } from '../../core/targets/lifecycle.js';
 import type { SequenceTitle } from './sequences.js';
@@ -211,7 +206,7 @@ class JournalDelegate extends Delegate {
     return this.#header?.journal?.offsets.includes(offset) === true;
   }
 
-  protected entriesOf(record: Uint8Array): readonly JournalEntry[] {
+  protected entriesOf(record: Uint8Array): readonly RecordEntry[] {
     return decodeRecord(Buffer.from(record), this.#header as PoolHeader) ?? [];
   }
 

@@ -6,8 +6,9 @@ import type { PoolMedium } from '../../core/index.js';
 import { crc32c, crc32cOfWord } from '../../core/pool/crc32c.js';
 import { HEADER_BYTES, type PoolId } from '../../core/pool/extent.js';
 import { decodeHeader } from '../../core/pool/header.js';
-import { decodeLogHead, LOG_BLOCK_BYTES, LOG_HEAD_BYTES } from '../../core/pool/log-record.js';
+import { LOG_BLOCK_BYTES } from '../../core/pool/log-record.js';
 import { LoggedMedium } from '../../core/pool/logged-medium.js';
+import { decodeRecordHead, RECORD_HEAD_BYTES } from '../../core/pool/record-parts.js';
 import type { Eventually } from '../../core/targets/lifecycle.js';
 import { Delegate, type FlawedImplementation } from './flaws.js';
 
@@ -87,7 +88,7 @@ export const LOG_FLAWS: readonly FlawedImplementation[] = [
             await super.append(offset, bytes, pieces);
             if (pieces.length === 0) return;
             const done = Buffer.alloc(8);
-            done.writeBigUInt64LE(BigInt(decodeLogHead(Buffer.from(bytes)).sequence));
+            done.writeBigUInt64LE(BigInt(decodeRecordHead(Buffer.from(bytes)).sequence));
             await super.append(this.doneOffset, done, []);
           }
         })(real),
@@ -122,8 +123,9 @@ export const LOG_FLAWS: readonly FlawedImplementation[] = [
               if (decoded !== undefined && 'header' in decoded) this.#pool = decoded.header;
               return;
             }
-            const isRecord = offset % LOG_BLOCK_BYTES === 0 && into.length > LOG_HEAD_BYTES;
-            if (!isRecord || this.#pool === undefined || decodeLogHead(bytes).length !== into.length) return;
+            const isRecord = offset % LOG_BLOCK_BYTES === 0 && into.length > RECORD_HEAD_BYTES;
+            if (!isRecord || this.#pool === undefined || decodeRecordHead(bytes).length !== into.length)
+              return;
             const { poolLow, poolHigh } = this.#pool;
             bytes.writeUInt32LE(crc32c(bytes, crc32cOfWord(poolHigh, crc32cOfWord(poolLow)), 4), 0);
           }
@@ -165,7 +167,7 @@ export const LOG_FLAWS: readonly FlawedImplementation[] = [
         new (class extends LogDelegate {
           override async read(offset: number, into: Uint8Array): Promise<void> {
             await this.real.read(offset, into);
-            if (into.length === LOG_HEAD_BYTES) into.fill(0);
+            if (into.length === RECORD_HEAD_BYTES) into.fill(0);
           }
         })(real),
     ),

@@ -5,7 +5,7 @@ import { BedrockError } from '../../core/base/errors.js';
 import type { JournalAreas, PoolHeader } from '../../core/pool/header.js';
 import { JOURNAL } from '../../core/pool/header.js';
 import { decodeRecord, encodeRecord, RECORD_AT, recordLength } from '../../core/pool/journal-record.js';
-import type { JournalEntry } from '../../core/pool/journal-record.js';
+import type { RecordEntry } from '../../core/pool/record-parts.js';
 import { readJournal, replayJournal } from '../../core/pool/journal-replay.js';
 import { areaLength, Journal } from '../../core/pool/journal.js';
 import type { Eventually } from '../../core/targets/lifecycle.js';
@@ -28,7 +28,7 @@ const HEADER: PoolHeader = {
 /** Where the changes of these tests are made, behind the areas. */
 const PLACE = 49_152;
 
-const entries: fc.Arbitrary<JournalEntry[]> = fc.array(
+const entries: fc.Arbitrary<RecordEntry[]> = fc.array(
   fc.record({
     offset: fc.integer({ min: 8192, max: 2 ** 50 }),
     bytes: fc.uint8Array({ maxLength: 100 }),
@@ -36,17 +36,17 @@ const entries: fc.Arbitrary<JournalEntry[]> = fc.array(
   { maxLength: 12 },
 );
 
-function encoded(list: readonly JournalEntry[], sequence = 1): Buffer {
+function encoded(list: readonly RecordEntry[], sequence = 1): Buffer {
   const record = Buffer.alloc(recordLength(list), 0xee);
   expect(encodeRecord(record, list, sequence, POOL)).toBe(record.length);
   return record;
 }
 
-function entry(text: string, at = 0): JournalEntry {
+function entry(text: string, at = 0): RecordEntry {
   return { offset: PLACE + at, bytes: Buffer.from(text) };
 }
 
-function plain(list: readonly JournalEntry[] | undefined): unknown {
+function plain(list: readonly RecordEntry[] | undefined): unknown {
   return list?.map(({ offset, bytes }) => [offset, [...bytes]]);
 }
 
@@ -129,7 +129,7 @@ describe('the journal of an open pool', () => {
 
   test('tells which changes have room', () => {
     const journal = new Journal(newMedium(), AREAS, 0);
-    const large = (bytes: number): JournalEntry[] => [{ offset: PLACE, bytes: new Uint8Array(bytes) }];
+    const large = (bytes: number): RecordEntry[] => [{ offset: PLACE, bytes: new Uint8Array(bytes) }];
     const most = AREAS.length - areaLength(large(0));
     expect([journal.fits(large(most)), journal.fits(large(most + 1))]).toEqual([true, false]);
     expect(new Journal(newMedium(), undefined, 0).fits([])).toBe(false);
